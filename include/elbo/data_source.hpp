@@ -1,0 +1,86 @@
+// Data as a sequence of row batches, wherever it lies.
+#pragma once
+
+#include "elbo/matrix_view.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace elbo {
+
+/// One pass over the rows of a data_source, in order.
+class batch_reader {
+public:
+    virtual ~batch_reader() = default;
+    /// The next rows: exactly the number of rows that was asked for, fewer only at the end, zero after it. The view
+    /// is valid until the next call. Throws file_error.
+    virtual any_matrix_view next() = 0;
+};
+
+/// How to read a file.
+struct file_options {
+    std::string dataset;                  ///< HDF5 dataset or .npz member; also as "file.h5:/dataset"
+    std::int64_t dimensions = 0;          ///< columns of a raw .f32/.f64 file
+    std::vector<std::string> columns;     ///< names (with a header) or numbers from 0; empty takes all numeric columns
+    std::optional<element_type> type;     ///< convert to this type; by default CSV float64, idx and integers float32
+};
+
+/// Something that yields row batches: a view, a list of chunks, a file, a generator. A value; copies share the
+/// underlying data. What it refers to (views, chunks) must outlive it. Rows and columns are known at construction.
+class data_source {
+public:
+    /// A matrix in host, pinned or device memory. Throws invalid_argument: null data, stride < cols, negative sizes.
+    data_source(any_matrix_view view);
+    data_source(matrix_view<const float> view) : data_source(any_matrix_view(view)) {}
+    data_source(matrix_view<const double> view) : data_source(any_matrix_view(view)) {}
+    data_source(matrix_view<float> view) : data_source(any_matrix_view(view)) {}
+    data_source(matrix_view<double> view) : data_source(any_matrix_view(view)) {}
+    /// Chunks one after the other, of any row counts; same columns, type and memory space.
+    static data_source chunks(std::vector<any_matrix_view> parts);
+    /// Any supported file, by its ending: .csv .tsv .data .tra .tes .txt (text), .npy, .npz, .f32, .f64, idx, idx.gz
+    /// (…-ubyte[.gz]), .h5/.hdf5, and .gz of text. Memory for streaming does not grow with the file.
+    /// Throws file_error (missing, truncated, malformed: line or byte offset) and invalid_argument (unknown column).
+    static data_source file(const std::string& path, const file_options& options = {});
+    /// `fill(first_row, rows, out)` writes rows first_row ... of a matrix of `rows` x `cols` floats, row-major.
+    static data_source generator(std::int64_t rows, std::int64_t cols,
+                                 std::function<void(std::int64_t first_row, std::int64_t rows, float* out)> fill);
+
+    std::int64_t rows() const;
+    std::int64_t cols() const;
+    element_type type() const;
+    memory_space space() const;
+    /// The data as one matrix, where it is one already (a view, an uncompressed memory-mapped file).
+    std::optional<any_matrix_view> contiguous() const;
+    /// Names of the columns, empty where there are none.
+    const std::vector<std::string>& column_names() const;
+    /// What it is, for messages: "faithful.csv", "matrix 272 x 2 (host, float32)".
+    const std::string& description() const;
+    /// Starts a pass that yields `rows_per_batch` rows at a time whatever the chunks of the source are.
+    std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const;
+
+    /// What a kind of source implements (host/io).
+    class implementation;
+    explicit data_source(std::shared_ptr<const implementation> impl);
+
+private:
+    std::shared_ptr<const implementation> impl_;
+};
+
+class data_source::implementation {
+public:
+    virtual ~implementation() = default;
+    std::int64_t rows = 0;
+    std::int64_t cols = 0;
+    element_type type = element_type::float32;
+    memory_space space = memory_space::host;
+    std::vector<std::string> column_names;
+    std::string description;
+    virtual std::optional<any_matrix_view> contiguous() const { return std::nullopt; }
+    virtual std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const = 0;
+};
+
+} // namespace elbo

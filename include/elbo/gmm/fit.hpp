@@ -1,0 +1,147 @@
+// Fitting a Gaussian mixture by EM.
+#pragma once
+
+#include "elbo/context.hpp"
+#include "elbo/data_source.hpp"
+#include "elbo/gmm/model.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace elbo::gmm {
+
+/// Where a fit begins. All are drawn by Philox from the seed and are the same whatever the chunking or thread count.
+enum class start_method {
+    kmeans_plus_plus, ///< k-means++ centres, one assignment of the rows to them
+    kmeans,           ///< k-means++ centres, then Lloyd's iterations
+    random,           ///< random responsibilities
+    samples           ///< random rows as means, the data's covariance
+};
+std::string_view to_string(start_method s);
+start_method start_method_from_string(std::string_view name);
+
+/// What happens to a component that has lost its samples (N_k < 10·2⁻²⁴·W) or whose covariance is singular.
+enum class collapse_policy {
+    reseed, ///< it takes half of the heaviest component; after three times in a fit it is dropped
+    drop,   ///< it is removed from the model
+    fail    ///< the fit stops and throws elbo::error that names component and iteration; nothing changed
+};
+std::string_view to_string(collapse_policy p);
+collapse_policy collapse_policy_from_string(std::string_view name);
+
+/// Something that happened to a component during a fit.
+struct event {
+    enum class kind { empty, singular };
+    std::int64_t iteration = 0;
+    std::int64_t component = 0; ///< index before any removal
+    kind what = kind::empty;
+    collapse_policy action = collapse_policy::reseed; ///< what was done
+};
+std::string_view to_string(event::kind k);
+
+/// One iteration. The chain log p(θ_t) = J(q_{t+1}, θ_t) ≤ J(q_{t+1}, θ_{t+1}) ≤ log p(θ_{t+1}) is
+/// log_likelihood ≤ elbo_after_m_step ≤ the next record's log_likelihood. All are weighted means per sample, in nats.
+struct iteration_record {
+    std::int64_t iteration = 0;
+    double log_likelihood = 0;    ///< log p(x | θ_t) = the ELBO after the E-step
+    double elbo_after_m_step = 0; ///< J(q_{t+1}, θ_{t+1}); with regularisation, of the penalised bound less its penalty
+    double entropy = 0;           ///< H(q_{t+1})
+    double parameter_change = 0;  ///< largest |Δμ| in units of the data's standard deviation
+    double seconds = 0;           ///< since the iterations began
+};
+
+enum class stop_reason { converged, max_iterations, interrupted };
+std::string_view to_string(stop_reason s);
+
+/// What a callback sees. Return false to stop; the best model so far is returned as `interrupted`.
+struct progress {
+    std::int64_t restart = 0;  ///< which of the restarts
+    std::int64_t restarts = 1; ///< how many there are
+    iteration_record record;
+};
+
+/// Weights of the samples: [n] numbers ≥ 0 in host or device memory. Empty means all 1.
+struct sample_weights {
+    any_matrix_view values; ///< [n x 1]; data == nullptr for none
+    sample_weights() = default;
+    sample_weights(const std::vector<float>& v)
+        : values(matrix_view<const float>(v.data(), static_cast<std::int64_t>(v.size()), 1)) {}
+    sample_weights(const std::vector<double>& v)
+        : values(matrix_view<const double>(v.data(), static_cast<std::int64_t>(v.size()), 1)) {}
+    sample_weights(any_matrix_view column) : values(column) {}
+    bool empty() const { return values.data == nullptr; }
+};
+
+/// Precision of the E- and M-step. Parameters, factorisations and sums are float64 in any case.
+enum class compute_precision { automatic, float32, float64 };
+
+struct fit_options {
+    std::int64_t components = 1;
+    family shape = family::full;
+    start_method start = start_method::kmeans;
+    std::optional<model> start_model; ///< begin here; overrides `start`
+    bool greedy = true;               ///< k-means++ tries 2 + ln k candidates for each centre
+    std::int64_t restarts = 1;        ///< the best log-likelihood wins
+    std::int64_t max_iterations = 10000;
+    /// Stop when the gain in mean log-likelihood, and the total gain still expected from its geometric decay, are below
+    /// this (nats per sample). Zero runs to max_iterations.
+    double tolerance = 1e-8;
+    /// λ added to the diagonal of each covariance, in squared units of the data.
+    double regularization = 0;
+    /// λ relative to the variance of each column, added as well: keeps constant columns and repeated rows finite, and
+    /// unlike an absolute λ does not depend on the units. Its effect on a healthy fit is of second order.
+    double relative_regularization = 1e-6;
+    sample_weights weights;
+    collapse_policy on_collapse = collapse_policy::reseed;
+    std::uint64_t seed = 0;
+    compute_precision precision = compute_precision::automatic; ///< automatic: that of the data
+    std::function<bool(const progress&)> callback;
+    /// Largest number of bytes of normalised data to keep in memory; more is streamed. 0: what fits.
+    std::int64_t memory_limit = 0;
+};
+
+/// Seconds spent in each part of a fit.
+struct fit_seconds {
+    double load = 0, start = 0, iterations = 0, total = 0;
+};
+
+struct fit_result {
+    gmm::model model;
+    std::vector<iteration_record> trace; ///< of the restart that won
+    stop_reason stopped = stop_reason::converged;
+    std::vector<event> events;
+    fit_seconds seconds;
+    std::int64_t iterations = 0;
+    double log_likelihood = 0;       ///< weighted mean per sample, of exactly the returned model
+    double total_log_likelihood = 0; ///< times the sum of the weights
+    double total_weight = 0;         ///< W = Σ w_n
+    double entropy = 0;              ///< H(q) of the returned model, mean per sample
+    std::int64_t samples = 0;        ///< n
+    double bic = 0, aic = 0, icl = 0;
+    std::int64_t best_restart = 0;
+};
+
+/// Fits a mixture by EM (models.md section 1). Reads `data` once per iteration where it does not fit in memory, once
+/// in all where it does. Waits for the device. Equal input, seed and device give equal bits, whatever the chunking,
+/// the thread count, the grid or the memory the data comes from.
+/// Throws invalid_argument (components < 1, more components than distinct rows with positive weight, weights of the
+/// wrong length, negative, NaN or all zero, NaN or infinity in the data with row and column, start_model of other
+/// dimensions, ...), file_error, out_of_memory, cuda_error. After a throw nothing has changed.
+fit_result fit(const context& ctx, const data_source& data, const fit_options& options);
+
+/// What a fit will need in the memory of the context's device (the host's for cpu and reference).
+struct memory_plan {
+    std::int64_t data = 0;       ///< the caller's data, if it must be copied there
+    std::int64_t normalized = 0; ///< the normalised copy
+    std::int64_t workspace = 0;  ///< everything else
+    std::int64_t peak = 0;       ///< the sum
+    bool streamed = false;       ///< the data is read anew in each iteration
+    std::string to_string() const;
+};
+memory_plan plan_memory(const context& ctx, const data_source& data, const fit_options& options);
+
+} // namespace elbo::gmm

@@ -1,0 +1,53 @@
+// Where each sufficient statistic and each parameter of a mixture lies.
+#pragma once
+
+#include "elbo/gmm/model.hpp"
+#include "kernels/math/macros.hpp"
+
+#include <cstdint>
+
+namespace elbo::kernels {
+
+/// Rows of a unit (kernels.md A3).
+inline constexpr std::int64_t unit_rows = 4096;
+
+/// Family and sizes of a mixture.
+struct gmm_shape {
+    gmm::family family = gmm::family::full;
+    std::int64_t dimensions = 1;
+    std::int64_t components = 1;
+};
+
+/// Numbers of the second moments of one component: full: upper triangle by rows, (i, j ≥ i) at i·d − i(i−1)/2 + (j − i);
+/// diagonal: d squares; spherical: the sum of squares; tied families: none, the scatter matrix stands for them (A8).
+ELBO_HD constexpr std::int64_t second_moments(gmm::family f, std::int64_t d) {
+    switch (f) {
+    case gmm::family::full: return d * (d + 1) / 2;
+    case gmm::family::diagonal: return d;
+    case gmm::family::spherical: return 1;
+    default: return 0;
+    }
+}
+
+/// Statistics of one component: [Σ w r | Σ w r (x̃ − μ̃) [d] | second moments about μ̃, the mean of this iteration].
+ELBO_HD constexpr std::int64_t statistics_size(gmm::family f, std::int64_t d) { return 1 + d + second_moments(f, d); }
+
+/// Scalars behind the statistics of all components.
+enum sum_scalar : std::int64_t { scalar_log_likelihood, scalar_entropy, scalar_weight, scalar_count };
+
+/// Numbers in the sums of a shape: components x statistics_size, then the scalars.
+ELBO_HD constexpr std::int64_t sum_count(const gmm_shape& s) {
+    return s.components * statistics_size(s.family, s.dimensions) + scalar_count;
+}
+
+/// Position of (i, j), i ≤ j, in a packed upper triangle of a [d x d] matrix.
+ELBO_HD constexpr std::int64_t packed_upper(std::int64_t i, std::int64_t j, std::int64_t d) {
+    return i * d - i * (i - 1) / 2 + (j - i);
+}
+
+/// A component with N_k below this share of W counts as empty (A10).
+inline constexpr double empty_share = 10 * 0x1p-24;
+/// A pivot below this share of trace / d counts as singular (A10).
+inline constexpr double singular_share = 0x1p-40;
+
+} // namespace elbo::kernels

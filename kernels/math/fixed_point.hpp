@@ -1,0 +1,61 @@
+// Order-free sums: a float64 partial enters a sum as three signed 64-bit limbs of 42 bits. Integer addition commutes
+// and is exact, so the sum of the partials does not depend on the order, the grid or the number of threads.
+//
+// A sum with exponent e represents limb[2]·2^(e+84) + limb[1]·2^(e+42) + limb[0]·2^e. A partial |v| ≤ 2^(e+126) enters
+// with an error of at most 2^(e-1); a partial of at least 2^(e+53) enters exactly. 21 spare bits carry 2^21 additions.
+#pragma once
+
+#include "kernels/math/macros.hpp"
+
+#include <cmath>
+#include <cstdint>
+
+namespace elbo::kernels {
+
+inline constexpr int limb_bits = 42;
+inline constexpr int limb_count = 3;
+/// Additions after which carry() must have been called.
+inline constexpr std::int64_t additions_between_carries = std::int64_t(1) << 20;
+
+/// Exponent of a sum whose partials are at most `bound` in magnitude.
+inline int fixed_exponent(double bound) {
+    int e = 0;
+    std::frexp(bound, &e); // bound < 2^e
+    return e - 126;
+}
+
+/// 2^n for -1022 <= n <= 1023, exactly.
+ELBO_HD inline double power_of_two(int n) { return ::ldexp(1.0, n); }
+
+/// Splits v into limbs. The three products and differences are exact: each divisor is a power of two.
+ELBO_HD inline void split_fixed(double v, int exponent, std::int64_t limbs[limb_count]) {
+    const double unit_high = power_of_two(exponent + 2 * limb_bits);
+    const double unit_middle = power_of_two(exponent + limb_bits);
+    const double high = ::rint(v / unit_high);
+    v -= high * unit_high;
+    const double middle = ::rint(v / unit_middle);
+    v -= middle * unit_middle;
+    limbs[2] = static_cast<std::int64_t>(high);
+    limbs[1] = static_cast<std::int64_t>(middle);
+    limbs[0] = static_cast<std::int64_t>(::rint(v / power_of_two(exponent)));
+}
+
+/// Moves what exceeds 42 bits of the lower limbs upwards; the value stays the same. Afterwards 0 <= limb[0], limb[1] < 2^42.
+ELBO_HD inline void carry_fixed(std::int64_t limbs[limb_count]) {
+    for (int i = 0; i + 1 < limb_count; ++i) {
+        const std::int64_t over = limbs[i] >> limb_bits; // rounds down, also for negative limbs
+        limbs[i] -= over * (std::int64_t(1) << limb_bits);
+        limbs[i + 1] += over;
+    }
+}
+
+/// The value as a double.
+ELBO_HD inline double join_fixed(const std::int64_t limbs_in[limb_count], int exponent) {
+    std::int64_t limbs[limb_count] = {limbs_in[0], limbs_in[1], limbs_in[2]};
+    carry_fixed(limbs);
+    const double upper = static_cast<double>(limbs[2]) * power_of_two(limb_bits) + static_cast<double>(limbs[1]);
+    const double all = upper * power_of_two(limb_bits) + static_cast<double>(limbs[0]);
+    return all * power_of_two(exponent);
+}
+
+} // namespace elbo::kernels

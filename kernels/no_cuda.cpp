@@ -1,0 +1,34 @@
+// The CUDA entry points of a build without CUDA: each says so.
+#include "elbo/error.hpp"
+#include "host/context_state.hpp"
+#include "host/io/device_copy.hpp"
+#include "kernels/gmm_engine.hpp"
+
+namespace elbo {
+
+namespace {
+constexpr const char* reason =
+    "this build of elbo has no CUDA back end: install the CUDA toolkit (nvcc 12.4 or newer) and build again with -DELBO_CUDA=ON, or use the cpu back end";
+}
+
+namespace internal {
+std::shared_ptr<cuda_state> make_cuda_state(int) { throw not_available(reason); }
+std::string cuda_device_name(int) { throw not_available(reason); }
+void wait_for(const cuda_state&) { throw not_available(reason); }
+std::vector<device_info> list_cuda_devices(std::string& status) {
+    status = reason;
+    return {};
+}
+} // namespace internal
+
+namespace io {
+void copy_device_rows(void*, const void*, std::int64_t) { throw not_available(reason); }
+} // namespace io
+
+namespace kernels {
+std::unique_ptr<gmm_engine> make_cuda_engine(const context&, const gmm_shape&, element_type) {
+    throw not_available(reason);
+}
+} // namespace kernels
+
+} // namespace elbo
