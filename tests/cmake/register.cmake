@@ -1,0 +1,62 @@
+# Functions that turn a source file into a test.
+
+# The command line before a program that uses CUDA, and whether such programs can be run here at all.
+set(elbo_cuda_launcher "")
+set(elbo_cuda_environment "")
+set(elbo_cuda_tests_run OFF)
+if(ELBO_CUDA_EMULATOR)
+  set(elbo_cuda_launcher "${elbo_emulator_program}")
+  set(elbo_cuda_environment "CUDA_EMULATOR_STRICT=1" "CUDA_EMULATOR_LIBRARIES=${elbo_emulator_libraries}")
+  set(elbo_cuda_tests_run ON)
+elseif(ELBO_CUDA AND elbo_gpu_present)
+  set(elbo_cuda_tests_run ON)
+endif()
+
+# The internals under test, and what the tests are written with.
+add_library(elbo_test_settings INTERFACE)
+target_include_directories(elbo_test_settings INTERFACE "${PROJECT_SOURCE_DIR}")
+target_compile_definitions(elbo_test_settings INTERFACE ${elbo_private_definitions}
+                                                        "ELBO_TEST_DATA=\"${PROJECT_SOURCE_DIR}/tests/data\"")
+if(TARGET elbo_cli)
+  target_compile_definitions(elbo_test_settings INTERFACE "ELBO_TOOL=\"$<TARGET_FILE:elbo_cli>\"")
+endif()
+target_link_libraries(
+  elbo_test_settings INTERFACE elbo::elbo GTest::gtest_main nlohmann_json::nlohmann_json fmt::fmt LAPACKE::LAPACKE
+                               OpenMP::OpenMP_CXX ZLIB::ZLIB PNG::PNG elbo_warnings)
+if(ELBO_HDF5)
+  target_link_libraries(elbo_test_settings INTERFACE hdf5::hdf5)
+endif()
+
+# elbo_register(<target> <name> <label> <back ends>): one run of a test program.
+function(elbo_register target name label backends)
+  set(launcher "")
+  set(environment "ELBO_TEST_BACKENDS=${backends}" "OMP_NUM_THREADS=2")
+  if(label STREQUAL "cuda")
+    if(NOT elbo_cuda_tests_run)
+      return()
+    endif()
+    set(launcher ${elbo_cuda_launcher})
+    list(APPEND environment ${elbo_cuda_environment})
+  endif()
+  add_test(NAME ${name} COMMAND ${launcher} $<TARGET_FILE:${target}>)
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 900 ENVIRONMENT "${environment}")
+endfunction()
+
+# elbo_add_test(<source>): the program, and its runs.
+function(elbo_add_test source)
+  get_filename_component(name "${source}" NAME_WE)
+  add_executable(${name} "${source}" ${elbo_support_sources})
+  target_link_libraries(${name} PRIVATE elbo_test_settings)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
+  if(TARGET elbo_cli)
+    add_dependencies(${name} elbo_cli)
+  endif()
+  if(source MATCHES "\\.cu$" OR name MATCHES "^cuda_")
+    elbo_register(${name} ${name} cuda reference,cuda)
+  elseif(name MATCHES "^backends_")
+    elbo_register(${name} ${name}.cpu cpu reference,cpu)
+    elbo_register(${name} ${name}.cuda cuda reference,cuda)
+  else()
+    elbo_register(${name} ${name} cpu reference,cpu)
+  endif()
+endfunction()
