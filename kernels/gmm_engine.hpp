@@ -81,6 +81,8 @@ struct update_outcome {
 struct loop_options {
     std::int64_t max_iterations = 0;
     double tolerance = 0; ///< on the mean log-likelihood per sample
+    double component_bound = 0; ///< scales of the sums, as for clear_sums
+    double scalar_bound = 0;
     update_rule rule;
     /// Called once an iteration, at the latest when the loop ends; return false to stop.
     std::function<bool(std::int64_t iteration, const update_outcome&, double seconds)> on_iteration;
@@ -132,7 +134,7 @@ public:
     virtual void adopt() = 0;
 
     // --- loops --------------------------------------------------------------------------------------------------
-    /// EM over the resident slots 0 ... rows − 1 until it stops. The scales of the sums are those of the last clear_sums.
+    /// EM over the resident slots 0 ... rows − 1 until it stops.
     virtual loop_result run(std::int64_t rows, const loop_options& options) = 0;
 
     // --- inference ----------------------------------------------------------------------------------------------

@@ -1,0 +1,20 @@
+// The EM loop in plain host code, for engines without a loop of their own and for data that is streamed.
+#pragma once
+
+#include "kernels/gmm_engine.hpp"
+
+#include <functional>
+
+namespace elbo::kernels {
+
+/// EM with `pass` as the E-step over all rows: it calls clear_sums and accumulate (and load, where data is streamed).
+/// Throws elbo::error when the policy is `fail` and a component collapses.
+loop_result em_loop(gmm_engine& engine, const loop_options& options, const std::function<void()>& pass);
+
+/// em_loop over the resident slots 0 ... rows − 1.
+loop_result host_loop(gmm_engine& engine, std::int64_t rows, const loop_options& options);
+
+/// The exception of the policy `fail`: names the component, the iteration and what happened.
+[[noreturn]] void throw_collapsed(const gmm::event& e, std::int64_t iteration);
+
+} // namespace elbo::kernels

@@ -1,0 +1,32 @@
+// The reference back end: float64, one thread, plain loops that read like models.md. It sums over all components; its
+// sums are fixed-point by unit as in every back end.
+#pragma once
+
+#include "kernels/gmm_engine.hpp"
+
+#include <span>
+
+namespace elbo::kernels::reference {
+
+/// Parameters with what follows from them.
+struct parameters {
+    gmm_parameters values;
+    std::vector<double> offsets; ///< c_k = log α_k + Σ_i log U_ii − d/2 log 2π
+};
+parameters with_offsets(const gmm_shape& shape, gmm_parameters values);
+
+/// ‖U_kᵀ (x̃ − μ̃_k)‖² for one row.
+double mahalanobis_squared(const gmm_shape& shape, const gmm_parameters& p, std::int64_t k, const double* x);
+
+/// lp_k [K] and responsibilities [K] of one row; returns lse.
+double row_posterior(const gmm_shape& shape, const parameters& p, const double* x, double* lp, double* r);
+
+/// Statistics of a run of rows inside one unit, added to `sums` [sum_count] in float64.
+void accumulate_rows(const gmm_shape& shape, const parameters& p, const double* x, const double* weights,
+                     std::int64_t rows, double* sums);
+
+/// M-step (engine contract in kernels/gmm_engine.hpp).
+update_outcome m_step(const gmm_shape& shape, const gmm_parameters& current, std::span<const double> sums,
+                      const update_rule& rule, std::vector<std::int32_t>& reseeds, gmm_parameters& next);
+
+} // namespace elbo::kernels::reference
