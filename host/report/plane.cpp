@@ -52,8 +52,8 @@ void principal_axes(plane_view& view, std::vector<double> covariance, std::int64
     std::vector<lapack_int> support(4);
     lapack_int found = 0;
     const auto n = static_cast<lapack_int>(d);
-    const lapack_int status = LAPACKE_dsyevr(LAPACK_COL_MAJOR, 'V', 'I', 'U', n, covariance.data(), n, 0, 0, n - 1, n, 0,
-                                             &found, values.data(), vectors.data(), n, support.data());
+    const lapack_int status = LAPACKE_dsyevr(LAPACK_COL_MAJOR, 'V', 'I', 'U', n, covariance.data(), n, 0, 0, n - 1, n,
+                                             0, &found, values.data(), vectors.data(), n, support.data());
     if (status != 0 || found != 2)
         throw error("the principal components of the mixture could not be computed");
     constexpr const char* order[2] = {"first", "second"};

@@ -25,10 +25,10 @@ struct plane_gaussian {
 /// Linear map of the data to a plane, u = Aᵀ (x − centre), and the mixture in that plane. Gaussian mixtures are closed
 /// under linear maps, so this is the exact marginal distribution.
 struct plane_view {
-    std::vector<double> centre;                  ///< [d]
-    std::array<std::vector<double>, 2> axes;     ///< 2 x [d]
-    std::array<std::string, 2> titles;           ///< of the axes
-    std::vector<plane_gaussian> components;      ///< [k]
+    std::vector<double> centre;              ///< [d]
+    std::array<std::vector<double>, 2> axes; ///< 2 x [d]
+    std::array<std::string, 2> titles;       ///< of the axes
+    std::vector<plane_gaussian> components;  ///< [k]
 
     std::array<double, 2> project(std::span<const double> row) const;
     double density(double x, double y) const;

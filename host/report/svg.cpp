@@ -8,11 +8,20 @@ std::string escape(std::string_view text) {
     std::string out;
     for (const char c : text) {
         switch (c) {
-        case '&': out += "&amp;"; break;
-        case '<': out += "&lt;"; break;
-        case '>': out += "&gt;"; break;
-        case '"': out += "&quot;"; break;
-        default: out += c;
+        case '&':
+            out += "&amp;";
+            break;
+        case '<':
+            out += "&lt;";
+            break;
+        case '>':
+            out += "&gt;";
+            break;
+        case '"':
+            out += "&quot;";
+            break;
+        default:
+            out += c;
         }
     }
     return out;
@@ -67,7 +76,7 @@ void chart::axes(const ticks& x, const ticks& y, std::string_view x_title, std::
     axes_ += fmt::format(R"(<text class="axis" x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>)",
                          size_.left + frame_width() / 2, size_.height - 12, escape(x_title));
     axes_ += fmt::format(
-        R"(<text class="axis" x="16" y="{m:.1f}" text-anchor="middle" transform="rotate(-90 16 {m:.1f})">{}</text>)",
+        R"svg(<text class="axis" x="16" y="{m:.1f}" text-anchor="middle" transform="rotate(-90 16 {m:.1f})">{}</text>)svg",
         escape(y_title), fmt::arg("m", middle));
 }
 
@@ -79,7 +88,7 @@ std::string chart::svg(std::string_view id, std::string_view description) const 
         size_.width, size_.height, escape(description));
     out += fmt::format(R"(<clipPath id="{}"><rect {}/></clipPath>)", id, frame);
     out += axes_;
-    out += fmt::format(R"(<g clip-path="url(#{})">{}</g>)", id, body_);
+    out += fmt::format(R"svg(<g clip-path="url(#{})">{}</g>)svg", id, body_);
     out += fmt::format(R"(<rect class="frame" {}/>)", frame);
     out += outside_ + "</svg>\n";
     return out;

@@ -15,14 +15,16 @@ std::string escape(std::string_view text);
 /// Path data of a marker of the given radius about (x, y), in pixels.
 std::string marker_path(marker shape, double x, double y, double radius);
 /// Whether the shape is drawn by its outline (cross, plus) and not filled.
-constexpr bool is_stroked(marker shape) { return shape == marker::cross || shape == marker::plus; }
+constexpr bool is_stroked(marker shape) {
+    return shape == marker::cross || shape == marker::plus;
+}
 
 /// A chart: a frame of data coordinates within an SVG element. Elements are appended to `body` in drawing order.
 class chart {
 public:
     struct layout {
-        double width = 640, height = 420;                            ///< of the whole, in pixels
-        double left = 72, right = 20, top = 16, bottom = 56;         ///< margins about the frame
+        double width = 640, height = 420;                    ///< of the whole, in pixels
+        double left = 72, right = 20, top = 16, bottom = 56; ///< margins about the frame
     };
 
     chart(interval x, interval y, layout size);

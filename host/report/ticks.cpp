@@ -20,7 +20,8 @@ double round_step(double width, int wanted) {
 
 std::string label_of(double value, double step, double largest) {
     if (largest >= 1e6 || step < 1e-5) {
-        const int digits = std::max(0, static_cast<int>(std::floor(std::log10(largest)) - std::floor(std::log10(step))));
+        const int digits =
+            std::max(0, static_cast<int>(std::floor(std::log10(largest)) - std::floor(std::log10(step))));
         return value == 0 ? "0" : fmt::format("{:.{}e}", value, digits);
     }
     const int decimals = std::max(0, static_cast<int>(-std::floor(std::log10(step) + 1e-9)));
@@ -52,7 +53,9 @@ interval padded(interval range, double share) {
     return {range.low - share * width, range.high + share * width};
 }
 
-ticks linear_ticks(interval range, int wanted) { return ticks_of_step(range, round_step(range.width(), wanted)); }
+ticks linear_ticks(interval range, int wanted) {
+    return ticks_of_step(range, round_step(range.width(), wanted));
+}
 
 ticks whole_ticks(interval range, int wanted) {
     return ticks_of_step(range, std::max(1.0, round_step(range.width(), wanted)));

@@ -1,0 +1,33 @@
+// The pictures of the page, each a complete <svg> element or a piece of HTML.
+#pragma once
+
+#include "host/report/report.hpp"
+
+#include <string>
+
+namespace elbo::report {
+
+/// Two and more dimensions: density contours with 1- and 2-sigma ellipses over the points coloured by component.
+std::string scatter_chart(const page& p);
+/// One dimension: histogram of the points, the density and the components.
+std::string histogram_chart(const page& p);
+
+/// The chain log p(θ_t) ≤ J(q_{t+1}, θ_{t+1}) ≤ log p(θ_{t+1}) against iteration.
+std::string chain_chart(const gmm::fit_result& fit);
+/// What is still missing to the final log-likelihood, logarithmically.
+std::string convergence_chart(const gmm::fit_result& fit);
+/// The entropy of q against iteration.
+std::string entropy_chart(const gmm::fit_result& fit);
+
+/// Whether rows of this many numbers are known to be images: 8 x 8 or 28 x 28.
+bool is_image(std::int64_t dimensions);
+/// The component means as images.
+std::string component_images(const gmm::model& m);
+
+/// Weights, means and standard deviations.
+std::string component_table(const gmm::model& m, const std::vector<std::string>& column_names);
+
+/// Legend entry (marker and weight) of the components, shortened where there are many; HTML.
+std::string component_legend(const gmm::model& m);
+
+} // namespace elbo::report
