@@ -94,6 +94,10 @@ if(ELBO_CUDA)
   endif()
 endif()
 
+if(ELBO_FUZZ)
+  # Coverage for the fuzzer in the library too; the driver is linked into the targets alone.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 if(ELBO_SANITIZE)
   list(JOIN ELBO_SANITIZE "," elbo_sanitizers)
   add_compile_options(-fsanitize=${elbo_sanitizers} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -6,31 +6,36 @@ set(elbo_cuda_environment "")
 set(elbo_cuda_tests_run OFF)
 if(ELBO_CUDA_EMULATOR)
   set(elbo_cuda_launcher "${elbo_emulator_program}")
-  set(elbo_cuda_environment "CUDA_EMULATOR_STRICT=1" "CUDA_EMULATOR_LIBRARIES=${elbo_emulator_libraries}")
+  set(elbo_cuda_environment "CUDA_EMULATOR_STRICT=1" "CUDA_EMULATOR_THREADS=1" "CUDA_EMULATOR_LIBRARIES=${elbo_emulator_libraries}")
   set(elbo_cuda_tests_run ON)
 elseif(ELBO_CUDA AND elbo_gpu_present)
   set(elbo_cuda_tests_run ON)
 endif()
 
-# The internals under test, and what the tests are written with.
-add_library(elbo_test_settings INTERFACE)
-target_include_directories(elbo_test_settings INTERFACE "${PROJECT_SOURCE_DIR}")
-target_compile_definitions(elbo_test_settings INTERFACE ${elbo_private_definitions}
-                                                        "ELBO_TEST_DATA=\"${PROJECT_SOURCE_DIR}/tests/data\"")
-if(TARGET elbo_cli)
-  target_compile_definitions(elbo_test_settings INTERFACE "ELBO_TOOL=\"$<TARGET_FILE:elbo_cli>\"")
+if(ELBO_TESTS)
+  # The internals under test, and what the tests are written with.
+  add_library(elbo_test_settings INTERFACE)
+  target_include_directories(elbo_test_settings INTERFACE "${PROJECT_SOURCE_DIR}")
+  target_compile_definitions(elbo_test_settings INTERFACE ${elbo_private_definitions}
+                                                          "ELBO_TEST_DATA=\"${PROJECT_SOURCE_DIR}/tests/data\"")
+  if(TARGET elbo_cli)
+    target_compile_definitions(elbo_test_settings INTERFACE "ELBO_TOOL=\"$<TARGET_FILE:elbo_cli>\"")
+  endif()
+  target_link_libraries(
+    elbo_test_settings INTERFACE elbo::elbo GTest::gtest_main nlohmann_json::nlohmann_json fmt::fmt LAPACKE::LAPACKE
+                                 OpenMP::OpenMP_CXX ZLIB::ZLIB PNG::PNG elbo_warnings)
+  if(ELBO_HDF5)
+    target_link_libraries(elbo_test_settings INTERFACE hdf5::hdf5)
+  endif()
 endif()
-target_link_libraries(
-  elbo_test_settings INTERFACE elbo::elbo GTest::gtest_main nlohmann_json::nlohmann_json fmt::fmt LAPACKE::LAPACKE
-                               OpenMP::OpenMP_CXX ZLIB::ZLIB PNG::PNG elbo_warnings)
-if(ELBO_HDF5)
-  target_link_libraries(elbo_test_settings INTERFACE hdf5::hdf5)
-endif()
+
+set(ELBO_TEST_TIMEOUT 900 CACHE STRING "Seconds after which a test program is stopped")
 
 # elbo_register(<target> <name> <label> <back ends>): one run of a test program.
 function(elbo_register target name label backends)
   set(launcher "")
-  set(environment "ELBO_TEST_BACKENDS=${backends}" "OMP_NUM_THREADS=2")
+  # Idle threads sleep: tests run side by side.
+  set(environment "ELBO_TEST_BACKENDS=${backends}" "OMP_NUM_THREADS=2" "OMP_WAIT_POLICY=passive")
   if(label STREQUAL "cuda")
     if(NOT elbo_cuda_tests_run)
       return()
@@ -39,7 +44,7 @@ function(elbo_register target name label backends)
     list(APPEND environment ${elbo_cuda_environment})
   endif()
   add_test(NAME ${name} COMMAND ${launcher} $<TARGET_FILE:${target}>)
-  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 900 ENVIRONMENT "${environment}")
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${ELBO_TEST_TIMEOUT} ENVIRONMENT "${environment}")
 endfunction()
 
 # elbo_add_test(<source>): the program, and its runs.
@@ -59,4 +64,24 @@ function(elbo_add_test source)
   else()
     elbo_register(${name} ${name} cpu reference,cpu)
   endif()
+endfunction()
+
+# elbo_add_fuzz_target(<source>): fuzz_NAME and its short run.
+function(elbo_add_fuzz_target source)
+  get_filename_component(name "${source}" NAME_WE)
+  string(REGEX REPLACE "^fuzz_" "" subject "${name}")
+  set(inputs "${CMAKE_CURRENT_BINARY_DIR}/corpus/${subject}") # what the run finds is put here
+  file(MAKE_DIRECTORY "${inputs}")
+  add_executable(${name} "${source}")
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
+  target_compile_definitions(${name} PRIVATE ${elbo_private_definitions})
+  target_link_libraries(${name} PRIVATE elbo::elbo fmt::fmt nlohmann_json::nlohmann_json elbo_warnings)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  set(seeds "")
+  if(IS_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${subject}")
+    set(seeds "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${subject}")
+  endif()
+  add_test(NAME ${name} COMMAND ${name} -max_total_time=${ELBO_FUZZ_SECONDS} -timeout=10 -rss_limit_mb=2048
+                                -print_final_stats=1 "${inputs}" ${seeds})
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 600)
 endfunction()
