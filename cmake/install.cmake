@@ -24,6 +24,17 @@ install(FILES "${PROJECT_BINARY_DIR}/elbo-config.cmake" "${PROJECT_BINARY_DIR}/e
 
 # pkg-config. A shared library brings its own dependencies; with a static one the user links them.
 file(RELATIVE_PATH ELBO_PC_PREFIX "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/prefix")
+
+# elbo_pc_add(<library file>...): as -L and -l, which is what pkg-config's users understand.
+macro(elbo_pc_add)
+  foreach(library IN ITEMS ${ARGN})
+    cmake_path(GET library PARENT_PATH elbo_pc_folder)
+    cmake_path(GET library STEM elbo_pc_name)
+    string(REGEX REPLACE "^lib" "" elbo_pc_name "${elbo_pc_name}")
+    string(APPEND ELBO_PC_LIBS " -L${elbo_pc_folder} -l${elbo_pc_name}")
+  endforeach()
+endmacro()
+
 if(ELBO_CUDA)
   set(ELBO_PC_CFLAGS " -I${CUDAToolkit_INCLUDE_DIRS}")
   set(ELBO_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -Wl,-rpath,${CUDAToolkit_LIBRARY_DIR} -lcudart")
@@ -34,11 +45,10 @@ if(NOT BUILD_SHARED_LIBS)
     string(APPEND ELBO_PC_LIBS " -lcublas -lcusolver -lcurand")
   endif()
   if(ELBO_HDF5)
-    list(GET HDF5_C_LIBRARIES 0 elbo_hdf5_library)
-    string(APPEND ELBO_PC_LIBS " ${elbo_hdf5_library}")
+    list(GET HDF5_C_LIBRARIES 0 elbo_hdf5_library) # the others are its own dependencies
+    elbo_pc_add("${elbo_hdf5_library}")
   endif()
-  list(JOIN OpenMP_CXX_LIBRARIES " " elbo_openmp_libraries)
-  string(APPEND ELBO_PC_LIBS " ${LAPACKE_LIBRARY} ${LAPACKE_BLAS_LIBRARY} ${elbo_openmp_libraries}")
+  elbo_pc_add("${LAPACKE_LIBRARY}" "${LAPACKE_BLAS_LIBRARY}" ${OpenMP_CXX_LIBRARIES})
 endif()
 configure_file(cmake/elbo.pc.in elbo.pc @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/elbo.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

@@ -10,8 +10,8 @@ import sys
 
 def programs(text):
     """Yields (name, output, passed) of each program that was run."""
-    for block in re.split(r"^-{58}\n(?=\d+/\d+ Testing: )", "\n" + text, flags=re.M):
-        name = re.match(r"\n?\d+/\d+ Testing: (.*)", block)
+    for block in re.split(r"^(?=\d+/\d+ Testing: )", text, flags=re.M):
+        name = re.match(r"\d+/\d+ Testing: (.*)", block)
         if name:
             yield name[1], block, "\nTest Passed.\n" in block
 
