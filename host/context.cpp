@@ -12,8 +12,10 @@ namespace {
 
 const char* instruction_set() {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return "AVX-512";
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "AVX2";
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
+        return "AVX-512";
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return "AVX2";
 #endif
     return "baseline instructions";
 }
@@ -30,24 +32,31 @@ context make(backend where, int threads, std::string name) {
 
 std::string_view to_string(backend b) {
     switch (b) {
-    case backend::reference: return "reference";
-    case backend::cpu: return "cpu";
-    case backend::cuda: return "cuda";
+    case backend::reference:
+        return "reference";
+    case backend::cpu:
+        return "cpu";
+    case backend::cuda:
+        return "cuda";
     }
     return "?";
 }
 
-context context::reference() { return make(backend::reference, 1, "CPU reference, float64, 1 thread"); }
+context context::reference() {
+    return make(backend::reference, 1, "CPU reference, float64, 1 thread");
+}
 
 context context::cpu(int threads) {
-    if (threads < 0) throw invalid_argument(fmt::format("threads = {}: expected 0 (all) or a positive number", threads));
+    if (threads < 0)
+        throw invalid_argument(fmt::format("threads = {}: expected 0 (all) or a positive number", threads));
     const int count = threads == 0 ? omp_get_max_threads() : threads;
     return make(backend::cpu, count,
                 fmt::format("CPU, {} thread{}, {}", count, count == 1 ? "" : "s", instruction_set()));
 }
 
 context context::cuda(int ordinal) {
-    if (ordinal < 0) throw invalid_argument(fmt::format("device ordinal = {}: expected 0 or more", ordinal));
+    if (ordinal < 0)
+        throw invalid_argument(fmt::format("device ordinal = {}: expected 0 or more", ordinal));
     auto state = std::make_shared<internal::context_state>();
     state->where = backend::cuda;
     state->device = ordinal;
@@ -64,12 +73,21 @@ context context::best() {
     }
 }
 
-backend context::where() const noexcept { return state_->where; }
-int context::threads() const noexcept { return state_->threads; }
-int context::device() const noexcept { return state_->device; }
-std::string context::name() const { return state_->name; }
+backend context::where() const noexcept {
+    return state_->where;
+}
+int context::threads() const noexcept {
+    return state_->threads;
+}
+int context::device() const noexcept {
+    return state_->device;
+}
+std::string context::name() const {
+    return state_->name;
+}
 void context::wait() const {
-    if (state_->cuda) internal::wait_for(*state_->cuda);
+    if (state_->cuda)
+        internal::wait_for(*state_->cuda);
 }
 
 device_list devices() {
@@ -77,7 +95,8 @@ device_list devices() {
     device_info cpu;
     cpu.name = context::cpu().name();
     all.devices.push_back(cpu);
-    for (auto& device : internal::list_cuda_devices(all.cuda_status)) all.devices.push_back(std::move(device));
+    for (auto& device : internal::list_cuda_devices(all.cuda_status))
+        all.devices.push_back(std::move(device));
     return all;
 }
 

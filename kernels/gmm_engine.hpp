@@ -1,15 +1,15 @@
 // The operations of Gaussian mixtures, declared once: every back end implements gmm_engine, the host code uses nothing
 // else. An engine owns the normalised rows, the parameters, the sums and the scratch memory of one fit.
 //
-// Frame (kernels.md A4): engines work on x̃ = (x − centre) / scale with scale a power of two. Parameters here are in that
-// frame. log p(x) = log p(x̃) − Σ_j ln scale_j.
+// Frame (kernels.md A4): engines work on x̃ = (x − centre) / scale with scale a power of two. Parameters here are in
+// that frame. log p(x) = log p(x̃) − Σ_j ln scale_j.
 //
-// Unit (A3): rows n with the same n / unit_rows are the atom of arithmetic. Within a unit the order of every sum is fixed
-// by the position in the unit alone; unit partials are float64 and enter fixed-point sums (math/fixed_point.hpp), so
-// batches, threads and grids change no bit. Batches begin at a multiple of unit_rows.
+// Unit (A3): rows n with the same n / unit_rows are the atom of arithmetic. Within a unit the order of every sum is
+// fixed by the position in the unit alone; unit partials are float64 and enter fixed-point sums (math/fixed_point.hpp),
+// so batches, threads and grids change no bit. Batches begin at a multiple of unit_rows.
 //
-// Active set (A2): m_n = max_k lp_nk; A_n = {k : lp_nk ≥ m_n − Θ}, Θ = 24 ln 2 + ln K; lse_n and r_nk are sums over A_n in
-// ascending k, r = 0 outside. An engine may also sum over all k: the difference is below 2⁻²⁴.
+// Active set (A2): m_n = max_k lp_nk; A_n = {k : lp_nk ≥ m_n − Θ}, Θ = 24 ln 2 + ln K; lse_n and r_nk are sums over A_n
+// in ascending k, r = 0 outside. An engine may also sum over all k: the difference is below 2⁻²⁴.
 #pragma once
 
 #include "elbo/context.hpp"
@@ -40,15 +40,15 @@ struct input_rows {
 /// Moments of the columns over the rows of one unit, about nothing but themselves, float64. Rows of weight zero do not
 /// count, but are checked for NaN and infinity as all others are.
 struct unit_summary {
-    double weight = 0;        ///< Σ w
+    double weight = 0; ///< Σ w
     double largest_weight = 0;
-    double smallest_weight = 0; ///< also of rows that do not count; NaN if a weight is NaN
-    std::int64_t positive = 0; ///< rows with w > 0
+    double smallest_weight = 0;             ///< also of rows that do not count; NaN if a weight is NaN
+    std::int64_t positive = 0;              ///< rows with w > 0
     std::vector<double> mean, m2, min, max; ///< [d]: weighted mean, Σ w (x − mean)², range
 };
 
-/// Parameters in the normalised frame, on the host, float64. precision_cholesky in the layout of gmm::model; log_weights
-/// −infinity for a dropped component.
+/// Parameters in the normalised frame, on the host, float64. precision_cholesky in the layout of gmm::model;
+/// log_weights −infinity for a dropped component.
 struct gmm_parameters {
     std::vector<double> log_weights, means, precision_cholesky;
 };
@@ -62,25 +62,26 @@ struct fixed_sums {
 
 /// What the M-step needs beside the sums.
 struct update_rule {
-    double total_weight = 0;      ///< W = Σ w_n (after weight_scale)
-    std::vector<double> lambda;   ///< [d] added to the diagonals, normalised frame; spherical families take its mean
-    std::vector<double> scatter;  ///< tied families: Σ w x̃ x̃ᵀ: tied packed upper [d(d+1)/2], tied_diagonal [d], tied_spherical [1]
+    double total_weight = 0;    ///< W = Σ w_n (after weight_scale)
+    std::vector<double> lambda; ///< [d] added to the diagonals, normalised frame; spherical families take its mean
+    std::vector<double>
+        scatter; ///< tied families: Σ w x̃ x̃ᵀ: tied packed upper [d(d+1)/2], tied_diagonal [d], tied_spherical [1]
     gmm::collapse_policy on_collapse = gmm::collapse_policy::reseed;
-    int reseeds_each = 3;         ///< times that one component is re-seeded before it is dropped
+    int reseeds_each = 3; ///< times that one component is re-seeded before it is dropped
 };
 
 /// What one E-step and M-step came to. Totals over the samples (Σ w_n ...), in the normalised frame.
 struct update_outcome {
     double log_likelihood = 0;
     double entropy = 0;
-    double elbo_after = 0; ///< J(q_{t+1}, θ_{t+1}); equals log_likelihood in an iteration with events
-    double parameter_change = 0; ///< max |Δμ̃|
+    double elbo_after = 0;          ///< J(q_{t+1}, θ_{t+1}); equals log_likelihood in an iteration with events
+    double parameter_change = 0;    ///< max |Δμ̃|
     std::vector<gmm::event> events; ///< iteration is filled in by the loop
 };
 
 struct loop_options {
     std::int64_t max_iterations = 0;
-    double tolerance = 0; ///< on the mean log-likelihood per sample
+    double tolerance = 0;       ///< on the mean log-likelihood per sample
     double component_bound = 0; ///< scales of the sums, as for clear_sums
     double scalar_bound = 0;
     update_rule rule;
@@ -113,8 +114,8 @@ public:
     virtual void load(const input_rows& in, const frame& f, std::int64_t slot) = 0;
 
     // --- sums ---------------------------------------------------------------------------------------------------
-    /// Sets the sums to zero and their scales: no partial of a component statistic may exceed `component_bound`, none of
-    /// a scalar `scalar_bound`.
+    /// Sets the sums to zero and their scales: no partial of a component statistic may exceed `component_bound`, none
+    /// of a scalar `scalar_bound`.
     virtual void clear_sums(double component_bound, double scalar_bound) = 0;
     /// E-step and sums over the slots first ... first + rows − 1 under the current parameters.
     virtual void accumulate(std::int64_t first, std::int64_t rows) = 0;

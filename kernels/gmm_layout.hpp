@@ -18,19 +18,26 @@ struct gmm_shape {
     std::int64_t components = 1;
 };
 
-/// Numbers of the second moments of one component: full: upper triangle by rows, (i, j ≥ i) at i·d − i(i−1)/2 + (j − i);
-/// diagonal: d squares; spherical: the sum of squares; tied families: none, the scatter matrix stands for them (A8).
+/// Numbers of the second moments of one component: full: upper triangle by rows, (i, j ≥ i) at i·d − i(i−1)/2 + (j −
+/// i); diagonal: d squares; spherical: the sum of squares; tied families: none, the scatter matrix stands for them
+/// (A8).
 ELBO_HD constexpr std::int64_t second_moments(gmm::family f, std::int64_t d) {
     switch (f) {
-    case gmm::family::full: return d * (d + 1) / 2;
-    case gmm::family::diagonal: return d;
-    case gmm::family::spherical: return 1;
-    default: return 0;
+    case gmm::family::full:
+        return d * (d + 1) / 2;
+    case gmm::family::diagonal:
+        return d;
+    case gmm::family::spherical:
+        return 1;
+    default:
+        return 0;
     }
 }
 
 /// Statistics of one component: [Σ w r | Σ w r (x̃ − μ̃) [d] | second moments about μ̃, the mean of this iteration].
-ELBO_HD constexpr std::int64_t statistics_size(gmm::family f, std::int64_t d) { return 1 + d + second_moments(f, d); }
+ELBO_HD constexpr std::int64_t statistics_size(gmm::family f, std::int64_t d) {
+    return 1 + d + second_moments(f, d);
+}
 
 /// Scalars behind the statistics of all components.
 enum sum_scalar : std::int64_t { scalar_log_likelihood, scalar_entropy, scalar_weight, scalar_count };

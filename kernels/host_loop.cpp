@@ -9,9 +9,10 @@
 namespace elbo::kernels {
 
 void throw_collapsed(const gmm::event& e, std::int64_t iteration) {
-    throw error(fmt::format("component {} became {} in iteration {} and the collapse policy is `fail`: use fewer components, "
-                            "more regularization, or the policy `reseed` or `drop`",
-                            e.component, gmm::to_string(e.what), iteration));
+    throw error(
+        fmt::format("component {} became {} in iteration {} and the collapse policy is `fail`: use fewer components, "
+                    "more regularization, or the policy `reseed` or `drop`",
+                    e.component, gmm::to_string(e.what), iteration));
 }
 
 loop_result em_loop(gmm_engine& engine, const loop_options& options, const std::function<void()>& pass) {
@@ -20,8 +21,8 @@ loop_result em_loop(gmm_engine& engine, const loop_options& options, const std::
     stopping_state rule_state;
     loop_result result;
     for (std::int64_t t = 0;; ++t) {
-        pass();                                                       // q_{t+1}: J(q_{t+1}, θ_t) = log p(θ_t)
-        const update_outcome outcome = engine.update(options.rule);   // θ_{t+1} from the sums, kept aside
+        pass();                                                     // q_{t+1}: J(q_{t+1}, θ_t) = log p(θ_t)
+        const update_outcome outcome = engine.update(options.rule); // θ_{t+1} from the sums, kept aside
         if (options.rule.on_collapse == gmm::collapse_policy::fail && !outcome.events.empty())
             throw_collapsed(outcome.events.front(), t);
         result.iterations = t + 1;
@@ -33,7 +34,8 @@ loop_result em_loop(gmm_engine& engine, const loop_options& options, const std::
                          : !go_on  ? gmm::stop_reason::interrupted
                                    : gmm::stop_reason::max_iterations;
         // The model returned is the one whose log-likelihood is known: that of this E-step.
-        if (converged || !go_on || t + 1 >= options.max_iterations) return result;
+        if (converged || !go_on || t + 1 >= options.max_iterations)
+            return result;
         engine.adopt();
     }
 }

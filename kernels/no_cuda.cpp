@@ -7,14 +7,20 @@
 namespace elbo {
 
 namespace {
-constexpr const char* reason =
-    "this build of elbo has no CUDA back end: install the CUDA toolkit (nvcc 12.4 or newer) and build again with -DELBO_CUDA=ON, or use the cpu back end";
+constexpr const char* reason = "this build of elbo has no CUDA back end: install the CUDA toolkit (nvcc 12.4 or newer) "
+                               "and build again with -DELBO_CUDA=ON, or use the cpu back end";
 }
 
 namespace internal {
-std::shared_ptr<cuda_state> make_cuda_state(int) { throw not_available(reason); }
-std::string cuda_device_name(int) { throw not_available(reason); }
-void wait_for(const cuda_state&) { throw not_available(reason); }
+std::shared_ptr<cuda_state> make_cuda_state(int) {
+    throw not_available(reason);
+}
+std::string cuda_device_name(int) {
+    throw not_available(reason);
+}
+void wait_for(const cuda_state&) {
+    throw not_available(reason);
+}
 std::vector<device_info> list_cuda_devices(std::string& status) {
     status = reason;
     return {};
@@ -22,7 +28,12 @@ std::vector<device_info> list_cuda_devices(std::string& status) {
 } // namespace internal
 
 namespace io {
-void copy_device_rows(void*, const void*, std::int64_t) { throw not_available(reason); }
+std::shared_ptr<void> allocate_device_rows(std::int64_t, std::int64_t) {
+    throw not_available(reason);
+}
+void copy_device_rows(void*, const void*, std::int64_t) {
+    throw not_available(reason);
+}
 } // namespace io
 
 namespace kernels {

@@ -1,5 +1,5 @@
-// The policy for components that have lost their samples or become singular (models.md section 1). One piece of code for
-// the host and for the device, where one thread runs it: it touches only the components that are flagged.
+// The policy for components that have lost their samples or become singular (models.md section 1). One piece of code
+// for the host and for the device, where one thread runs it: it touches only the components that are flagged.
 //
 // Re-seeding takes no data: the collapsed component gets half the weight of the heaviest healthy one and a copy of its
 // covariance, its mean one standard deviation away along the coordinate in which that one is widest. EM separates them.
@@ -19,10 +19,14 @@ enum class component_state : std::int32_t { healthy, empty, singular, dropped };
 /// Numbers of the precision Cholesky factor of one component; 0 for the tied families, which have one for all.
 ELBO_HD constexpr std::int64_t factor_size(gmm::family f, std::int64_t d) {
     switch (f) {
-    case gmm::family::full: return d * d;
-    case gmm::family::diagonal: return d;
-    case gmm::family::spherical: return 1;
-    default: return 0;
+    case gmm::family::full:
+        return d * d;
+    case gmm::family::diagonal:
+        return d;
+    case gmm::family::spherical:
+        return 1;
+    default:
+        return 0;
     }
 }
 
@@ -30,13 +34,13 @@ ELBO_HD constexpr std::int64_t factor_size(gmm::family f, std::int64_t d) {
 /// the largest variance of each component's covariance (for tied families of the common one).
 struct collapse_view {
     gmm_shape shape;
-    component_state* state;            ///< [k] in: what the M-step found; out: healthy or dropped
-    double* counts;                    ///< [k] N_k, in and out
-    double* means;                     ///< [k x d]
-    double* factors;                   ///< [k x factor_size]
-    const std::int64_t* widest_axis;   ///< [k]
-    const double* widest_variance;     ///< [k]
-    std::int32_t* reseeds;             ///< [k] how often each was re-seeded so far
+    component_state* state;          ///< [k] in: what the M-step found; out: healthy or dropped
+    double* counts;                  ///< [k] N_k, in and out
+    double* means;                   ///< [k x d]
+    double* factors;                 ///< [k x factor_size]
+    const std::int64_t* widest_axis; ///< [k]
+    const double* widest_variance;   ///< [k]
+    std::int32_t* reseeds;           ///< [k] how often each was re-seeded so far
 };
 
 /// What was done to component k: written for each flagged component.
@@ -50,7 +54,8 @@ struct collapse_action {
 ELBO_HD inline std::int64_t heaviest_component(const collapse_view& v) {
     std::int64_t best = -1;
     for (std::int64_t k = 0; k < v.shape.components; ++k)
-        if (v.state[k] == component_state::healthy && (best < 0 || v.counts[k] > v.counts[best])) best = k;
+        if (v.state[k] == component_state::healthy && (best < 0 || v.counts[k] > v.counts[best]))
+            best = k;
     return best;
 }
 
@@ -62,18 +67,22 @@ ELBO_HD inline std::int64_t apply_collapse_policy(const collapse_view& v, gmm::c
     const std::int64_t size = factor_size(v.shape.family, d);
     std::int64_t done = 0;
     for (std::int64_t k = 0; k < v.shape.components; ++k) {
-        if (v.state[k] != component_state::empty && v.state[k] != component_state::singular) continue;
+        if (v.state[k] != component_state::empty && v.state[k] != component_state::singular)
+            continue;
         collapse_action& action = actions[done++];
         action = {k, v.state[k], policy};
-        if (policy == gmm::collapse_policy::fail) continue;
+        if (policy == gmm::collapse_policy::fail)
+            continue;
         const std::int64_t donor = heaviest_component(v);
         if (policy == gmm::collapse_policy::reseed && donor >= 0 && v.reseeds[k] < reseeds_each) {
             v.reseeds[k] += 1;
             v.counts[donor] *= 0.5;
             v.counts[k] = v.counts[donor];
-            for (std::int64_t j = 0; j < d; ++j) v.means[k * d + j] = v.means[donor * d + j];
+            for (std::int64_t j = 0; j < d; ++j)
+                v.means[k * d + j] = v.means[donor * d + j];
             v.means[k * d + v.widest_axis[donor]] += ::sqrt(v.widest_variance[donor]);
-            for (std::int64_t i = 0; i < size; ++i) v.factors[k * size + i] = v.factors[donor * size + i];
+            for (std::int64_t i = 0; i < size; ++i)
+                v.factors[k * size + i] = v.factors[donor * size + i];
             v.state[k] = component_state::healthy;
         } else {
             action.action = gmm::collapse_policy::drop;

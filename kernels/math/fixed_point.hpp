@@ -25,7 +25,9 @@ inline int fixed_exponent(double bound) {
 }
 
 /// 2^n for -1022 <= n <= 1023, exactly.
-ELBO_HD inline double power_of_two(int n) { return ::ldexp(1.0, n); }
+ELBO_HD inline double power_of_two(int n) {
+    return ::ldexp(1.0, n);
+}
 
 /// Splits v into limbs. The three products and differences are exact: each divisor is a power of two.
 ELBO_HD inline void split_fixed(double v, int exponent, std::int64_t limbs[limb_count]) {
@@ -40,7 +42,8 @@ ELBO_HD inline void split_fixed(double v, int exponent, std::int64_t limbs[limb_
     limbs[0] = static_cast<std::int64_t>(::rint(v / power_of_two(exponent)));
 }
 
-/// Moves what exceeds 42 bits of the lower limbs upwards; the value stays the same. Afterwards 0 <= limb[0], limb[1] < 2^42.
+/// Moves what exceeds 42 bits of the lower limbs upwards; the value stays the same. Afterwards 0 <= limb[0], limb[1] <
+/// 2^42.
 ELBO_HD inline void carry_fixed(std::int64_t limbs[limb_count]) {
     for (int i = 0; i + 1 < limb_count; ++i) {
         const std::int64_t over = limbs[i] >> limb_bits; // rounds down, also for negative limbs

@@ -1,5 +1,6 @@
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): random words as a pure
-// function of (key, counter). The same words as cuRAND's curand_Philox4x32_10, so host and device draw the same numbers.
+// function of (key, counter). The same words as cuRAND's curand_Philox4x32_10, so host and device draw the same
+// numbers.
 #pragma once
 
 #include "kernels/math/macros.hpp"

@@ -16,13 +16,26 @@ using gmm::family;
 double log_determinant(const gmm_shape& s, const std::vector<double>& u, std::int64_t k) {
     const std::int64_t d = s.dimensions;
     double sum = 0;
-    for (std::int64_t i = 0; i < d; ++i) switch (s.family) {
-        case family::full: sum += std::log(u[k * d * d + i * d + i]); break;
-        case family::tied: sum += std::log(u[i * d + i]); break;
-        case family::diagonal: sum += std::log(u[k * d + i]); break;
-        case family::tied_diagonal: sum += std::log(u[i]); break;
-        case family::spherical: sum += std::log(u[k]); break;
-        case family::tied_spherical: sum += std::log(u[0]); break;
+    for (std::int64_t i = 0; i < d; ++i)
+        switch (s.family) {
+        case family::full:
+            sum += std::log(u[k * d * d + i * d + i]);
+            break;
+        case family::tied:
+            sum += std::log(u[i * d + i]);
+            break;
+        case family::diagonal:
+            sum += std::log(u[k * d + i]);
+            break;
+        case family::tied_diagonal:
+            sum += std::log(u[i]);
+            break;
+        case family::spherical:
+            sum += std::log(u[k]);
+            break;
+        case family::tied_spherical:
+            sum += std::log(u[0]);
+            break;
         }
     return sum;
 }
@@ -37,12 +50,15 @@ void add_second_moments(const gmm_shape& s, const double* difference, double wei
                 second[packed_upper(i, j, d)] += weight * difference[i] * difference[j];
         break;
     case family::diagonal:
-        for (std::int64_t j = 0; j < d; ++j) second[j] += weight * difference[j] * difference[j];
+        for (std::int64_t j = 0; j < d; ++j)
+            second[j] += weight * difference[j] * difference[j];
         break;
     case family::spherical:
-        for (std::int64_t j = 0; j < d; ++j) second[0] += weight * difference[j] * difference[j];
+        for (std::int64_t j = 0; j < d; ++j)
+            second[0] += weight * difference[j] * difference[j];
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -65,15 +81,25 @@ double mahalanobis_squared(const gmm_shape& s, const gmm_parameters& p, std::int
         double y = 0;
         switch (s.family) {
         case family::full:
-            for (std::int64_t t = 0; t <= j; ++t) y += u[k * d * d + t * d + j] * (x[t] - mean[t]);
+            for (std::int64_t t = 0; t <= j; ++t)
+                y += u[k * d * d + t * d + j] * (x[t] - mean[t]);
             break;
         case family::tied:
-            for (std::int64_t t = 0; t <= j; ++t) y += u[t * d + j] * (x[t] - mean[t]);
+            for (std::int64_t t = 0; t <= j; ++t)
+                y += u[t * d + j] * (x[t] - mean[t]);
             break;
-        case family::diagonal: y = u[k * d + j] * (x[j] - mean[j]); break;
-        case family::tied_diagonal: y = u[j] * (x[j] - mean[j]); break;
-        case family::spherical: y = u[k] * (x[j] - mean[j]); break;
-        case family::tied_spherical: y = u[0] * (x[j] - mean[j]); break;
+        case family::diagonal:
+            y = u[k * d + j] * (x[j] - mean[j]);
+            break;
+        case family::tied_diagonal:
+            y = u[j] * (x[j] - mean[j]);
+            break;
+        case family::spherical:
+            y = u[k] * (x[j] - mean[j]);
+            break;
+        case family::tied_spherical:
+            y = u[0] * (x[j] - mean[j]);
+            break;
         }
         sum += y * y;
     }
@@ -89,30 +115,36 @@ double row_posterior(const gmm_shape& s, const parameters& p, const double* x, d
     }
     // lse = m + log Σ exp(lp_k − m): terms lie in [0, 1] and the largest is 1, so nothing overflows.
     double sum = 0;
-    for (std::int64_t k = 0; k < s.components; ++k) sum += r[k] = std::exp(lp[k] - largest);
-    for (std::int64_t k = 0; k < s.components; ++k) r[k] /= sum;
+    for (std::int64_t k = 0; k < s.components; ++k)
+        sum += r[k] = std::exp(lp[k] - largest);
+    for (std::int64_t k = 0; k < s.components; ++k)
+        r[k] /= sum;
     return largest + std::log(sum);
 }
 
-void accumulate_rows(const gmm_shape& s, const parameters& p, const double* x, const double* weights,
-                     std::int64_t rows, double* sums) {
+void accumulate_rows(const gmm_shape& s, const parameters& p, const double* x, const double* weights, std::int64_t rows,
+                     double* sums) {
     const std::int64_t d = s.dimensions;
     const std::int64_t size = statistics_size(s.family, d);
     double* scalars = sums + s.components * size;
     std::vector<double> lp(s.components), r(s.components), difference(d);
     for (std::int64_t n = 0; n < rows; ++n) {
         const double w = weights ? weights[n] : 1;
-        if (w == 0) continue;
+        if (w == 0)
+            continue;
         const double* row = x + n * d;
         const double lse = row_posterior(s, p, row, lp.data(), r.data());
         double expected = 0; // Σ r lp, so that H = lse − Σ r lp
         for (std::int64_t k = 0; k < s.components; ++k) {
-            if (r[k] == 0) continue;
+            if (r[k] == 0)
+                continue;
             expected += r[k] * lp[k];
             double* stats = sums + k * size;
-            for (std::int64_t j = 0; j < d; ++j) difference[j] = row[j] - p.values.means[k * d + j];
+            for (std::int64_t j = 0; j < d; ++j)
+                difference[j] = row[j] - p.values.means[k * d + j];
             stats[0] += w * r[k];
-            for (std::int64_t j = 0; j < d; ++j) stats[1 + j] += w * r[k] * difference[j];
+            for (std::int64_t j = 0; j < d; ++j)
+                stats[1 + j] += w * r[k] * difference[j];
             add_second_moments(s, difference.data(), w * r[k], stats + 1 + d);
         }
         scalars[scalar_log_likelihood] += w * lse;

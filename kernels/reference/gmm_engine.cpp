@@ -31,9 +31,11 @@ void add_partials(fixed_sums& sums, const std::vector<double>& partial, std::int
         std::int64_t limbs[limb_count];
         split_fixed(partial[i], i < scalars_from ? sums.component_exponent : sums.scalar_exponent, limbs);
         std::int64_t total[limb_count];
-        for (int l = 0; l < limb_count; ++l) total[l] = sums.limbs[l * count + i] + limbs[l];
+        for (int l = 0; l < limb_count; ++l)
+            total[l] = sums.limbs[l * count + i] + limbs[l];
         carry_fixed(total);
-        for (int l = 0; l < limb_count; ++l) sums.limbs[l * count + i] = total[l];
+        for (int l = 0; l < limb_count; ++l)
+            sums.limbs[l * count + i] = total[l];
     }
 }
 
@@ -45,7 +47,8 @@ public:
         out.clear();
         for (std::int64_t first = 0; first < in.x.rows; first += unit_rows) {
             const std::int64_t bad = summarize_unit(in, first, std::min(unit_rows, in.x.rows - first), out);
-            if (bad >= 0) return bad;
+            if (bad >= 0)
+                return bad;
         }
         return -1;
     }
@@ -59,7 +62,8 @@ public:
             x_.assign(rows * d_, 0);
             weights_.assign(rows, 1);
         } catch (const std::bad_alloc&) {
-            throw out_of_memory(fmt::format("{} rows of {} numbers do not fit in memory", rows, d_), bytes_needed(rows, true), 0);
+            throw out_of_memory(fmt::format("{} rows of {} numbers do not fit in memory", rows, d_),
+                                bytes_needed(rows, true), 0);
         }
     }
 
@@ -125,30 +129,37 @@ public:
         std::vector<double> lp(K_), r(K_);
         for (std::int64_t i = 0; i < rows; ++i) {
             const double lse = row_posterior(shape, current_, &x_[(first + i) * d_], lp.data(), r.data());
-            if (log_density) log_density[i] = lse;
-            if (responsibilities) std::ranges::copy(r, responsibilities + i * K_);
-            if (assignment) assignment[i] = static_cast<std::int32_t>(std::ranges::max_element(lp) - lp.begin());
+            if (log_density)
+                log_density[i] = lse;
+            if (responsibilities)
+                std::ranges::copy(r, responsibilities + i * K_);
+            if (assignment)
+                assignment[i] = static_cast<std::int32_t>(std::ranges::max_element(lp) - lp.begin());
         }
     }
 
 private:
     std::int64_t factor_numbers() const { return gmm::covariance_size(shape.family, K_, d_); }
 
-    std::int64_t summarize_unit(const input_rows& in, std::int64_t first, std::int64_t rows, std::vector<unit_summary>& out) {
+    std::int64_t summarize_unit(const input_rows& in, std::int64_t first, std::int64_t rows,
+                                std::vector<unit_summary>& out) {
         constexpr double infinity = std::numeric_limits<double>::infinity();
         unit_summary u;
         u.smallest_weight = infinity;
         u.mean.assign(d_, 0), u.m2.assign(d_, 0), u.min.assign(d_, infinity), u.max.assign(d_, -infinity);
         for (std::int64_t i = first; i < first + rows; ++i) {
             const double w = weight_of(in, i);
-            if (!(w >= u.smallest_weight)) u.smallest_weight = w; // NaN enters and stays
+            if (!(w >= u.smallest_weight))
+                u.smallest_weight = w; // NaN enters and stays
             u.largest_weight = std::max(u.largest_weight, w);
             u.weight += w > 0 ? w : 0;
             u.positive += w > 0;
             for (std::int64_t j = 0; j < d_; ++j) {
                 const double x = element(in.x, i, j);
-                if (!std::isfinite(x)) return i * d_ + j;
-                if (!(w > 0)) continue;
+                if (!std::isfinite(x))
+                    return i * d_ + j;
+                if (!(w > 0))
+                    continue;
                 const double step = x - u.mean[j]; // West's update of a weighted mean and Σ w (x − mean)²
                 u.mean[j] += step * w / u.weight;
                 u.m2[j] += w * step * (x - u.mean[j]);
@@ -164,13 +175,16 @@ private:
         switch (shape.family) {
         case gmm::family::tied:
             for (std::int64_t i = 0; i < d_; ++i)
-                for (std::int64_t j = i; j < d_; ++j) partial[packed_upper(i, j, d_)] += w * x[i] * x[j];
+                for (std::int64_t j = i; j < d_; ++j)
+                    partial[packed_upper(i, j, d_)] += w * x[i] * x[j];
             break;
         case gmm::family::tied_diagonal:
-            for (std::int64_t j = 0; j < d_; ++j) partial[j] += w * x[j] * x[j];
+            for (std::int64_t j = 0; j < d_; ++j)
+                partial[j] += w * x[j] * x[j];
             break;
         default:
-            for (std::int64_t j = 0; j < d_; ++j) partial[0] += w * x[j] * x[j];
+            for (std::int64_t j = 0; j < d_; ++j)
+                partial[0] += w * x[j] * x[j];
         }
     }
 

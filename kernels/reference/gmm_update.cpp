@@ -16,16 +16,20 @@ using gmm::family;
 /// singular_share of the mean diagonal (or NaN); then u is unspecified.
 bool precision_factor(const std::vector<double>& c, std::int64_t d, double* u) {
     double trace = 0;
-    for (std::int64_t i = 0; i < d; ++i) trace += c[i * d + i];
+    for (std::int64_t i = 0; i < d; ++i)
+        trace += c[i * d + i];
     std::vector<double> l(d * d, 0);
     for (std::int64_t j = 0; j < d; ++j) {
         double pivot = c[j * d + j];
-        for (std::int64_t t = 0; t < j; ++t) pivot -= l[j * d + t] * l[j * d + t];
-        if (!(pivot > singular_share * trace / static_cast<double>(d))) return false;
+        for (std::int64_t t = 0; t < j; ++t)
+            pivot -= l[j * d + t] * l[j * d + t];
+        if (!(pivot > singular_share * trace / static_cast<double>(d)))
+            return false;
         l[j * d + j] = std::sqrt(pivot);
         for (std::int64_t i = j + 1; i < d; ++i) {
             double sum = c[i * d + j];
-            for (std::int64_t t = 0; t < j; ++t) sum -= l[i * d + t] * l[j * d + t];
+            for (std::int64_t t = 0; t < j; ++t)
+                sum -= l[i * d + t] * l[j * d + t];
             l[i * d + j] = sum / l[j * d + j];
         }
     }
@@ -37,7 +41,8 @@ bool precision_factor(const std::vector<double>& c, std::int64_t d, double* u) {
                 continue;
             }
             double sum = i == j ? 1 : 0;
-            for (std::int64_t t = i; t < j; ++t) sum -= l[j * d + t] * u[i * d + t];
+            for (std::int64_t t = i; t < j; ++t)
+                sum -= l[j * d + t] * u[i * d + t];
             u[i * d + j] = sum / l[j * d + j];
         }
     return true;
@@ -46,9 +51,11 @@ bool precision_factor(const std::vector<double>& c, std::int64_t d, double* u) {
 /// Variances of a diagonal or spherical covariance to 1/σ; the same rule for small ones as precision_factor.
 bool inverse_deviations(const std::vector<double>& variances, double* u) {
     double trace = 0;
-    for (double v : variances) trace += v;
+    for (double v : variances)
+        trace += v;
     for (std::size_t i = 0; i < variances.size(); ++i) {
-        if (!(variances[i] > singular_share * trace / static_cast<double>(variances.size()))) return false;
+        if (!(variances[i] > singular_share * trace / static_cast<double>(variances.size())))
+            return false;
         u[i] = 1 / std::sqrt(variances[i]);
     }
     return true;
@@ -73,7 +80,8 @@ struct m_step_work {
     void note_widest(std::int64_t k, const auto& variance_at) {
         widest_axis[k] = 0;
         for (std::int64_t j = 1; j < d; ++j)
-            if (variance_at(j) > variance_at(widest_axis[k])) widest_axis[k] = j;
+            if (variance_at(j) > variance_at(widest_axis[k]))
+                widest_axis[k] = j;
         widest_variance[k] = variance_at(widest_axis[k]);
     }
 
@@ -83,26 +91,29 @@ struct m_step_work {
         const double n = counts[k];
         std::vector<double> delta(d);
         double norm = 0;
-        for (std::int64_t j = 0; j < d; ++j) delta[j] = stats(k)[1 + j] / n, norm += delta[j] * delta[j];
+        for (std::int64_t j = 0; j < d; ++j)
+            delta[j] = stats(k)[1 + j] / n, norm += delta[j] * delta[j];
         if (s.family == family::spherical)
             return {(second[0] / n - norm) / static_cast<double>(d) + mean_lambda};
         if (s.family == family::diagonal) {
             std::vector<double> v(d);
-            for (std::int64_t j = 0; j < d; ++j) v[j] = second[j] / n - delta[j] * delta[j] + rule.lambda[j];
+            for (std::int64_t j = 0; j < d; ++j)
+                v[j] = second[j] / n - delta[j] * delta[j] + rule.lambda[j];
             return v;
         }
         std::vector<double> c(d * d);
         for (std::int64_t i = 0; i < d; ++i)
             for (std::int64_t j = i; j < d; ++j)
-                c[i * d + j] = c[j * d + i] = second[packed_upper(i, j, d)] / n - delta[i] * delta[j] +
-                                              (i == j ? rule.lambda[i] : 0);
+                c[i * d + j] = c[j * d + i] =
+                    second[packed_upper(i, j, d)] / n - delta[i] * delta[j] + (i == j ? rule.lambda[i] : 0);
         return c;
     }
 
     /// The common covariance of a tied family: (G − Σ N m mᵀ) / Σ N + λ.
     std::vector<double> common_covariance() const {
         double total = 0;
-        for (std::int64_t k = 0; k < K; ++k) total += state[k] == component_state::healthy ? counts[k] : 0;
+        for (std::int64_t k = 0; k < K; ++k)
+            total += state[k] == component_state::healthy ? counts[k] : 0;
         const auto between = [&](std::int64_t i, std::int64_t j) {
             double sum = 0;
             for (std::int64_t k = 0; k < K; ++k)
@@ -112,19 +123,21 @@ struct m_step_work {
         };
         if (s.family == family::tied_spherical) {
             double sum = rule.scatter[0];
-            for (std::int64_t j = 0; j < d; ++j) sum -= between(j, j);
+            for (std::int64_t j = 0; j < d; ++j)
+                sum -= between(j, j);
             return {sum / total / static_cast<double>(d) + mean_lambda};
         }
         if (s.family == family::tied_diagonal) {
             std::vector<double> v(d);
-            for (std::int64_t j = 0; j < d; ++j) v[j] = (rule.scatter[j] - between(j, j)) / total + rule.lambda[j];
+            for (std::int64_t j = 0; j < d; ++j)
+                v[j] = (rule.scatter[j] - between(j, j)) / total + rule.lambda[j];
             return v;
         }
         std::vector<double> c(d * d);
         for (std::int64_t i = 0; i < d; ++i)
             for (std::int64_t j = i; j < d; ++j)
-                c[i * d + j] = c[j * d + i] = (rule.scatter[packed_upper(i, j, d)] - between(i, j)) / total +
-                                              (i == j ? rule.lambda[i] : 0);
+                c[i * d + j] = c[j * d + i] =
+                    (rule.scatter[packed_upper(i, j, d)] - between(i, j)) / total + (i == j ? rule.lambda[i] : 0);
         return c;
     }
 
@@ -139,14 +152,18 @@ struct m_step_work {
         const std::int64_t n = has_matrix() ? d : static_cast<std::int64_t>(c.size());
         const std::int64_t step = has_matrix() ? d + 1 : 1;
         double trace = 0;
-        for (std::int64_t i = 0; i < n; ++i) trace += c[i * step];
+        for (std::int64_t i = 0; i < n; ++i)
+            trace += c[i * step];
         const double floor = std::max(0x1p-20 * trace / static_cast<double>(n), 0x1p-60);
-        for (std::int64_t i = 0; i < n; ++i) c[i * step] = std::max(c[i * step], 0.0) + floor;
-        if (factor(c, u)) return;
+        for (std::int64_t i = 0; i < n; ++i)
+            c[i * step] = std::max(c[i * step], 0.0) + floor;
+        if (factor(c, u))
+            return;
         // Rounding has left a matrix that is not even close to positive: keep its diagonal alone.
         for (std::int64_t i = 0; i < n; ++i)
             for (std::int64_t j = 0; has_matrix() && j < n; ++j)
-                if (i != j) c[i * d + j] = 0;
+                if (i != j)
+                    c[i * d + j] = 0;
         factor(c, u);
     }
 
@@ -161,7 +178,8 @@ struct m_step_work {
         }
         double sum = static_cast<double>(d); // tr(Λ C) = d; Λ_ii = Σ_j u_ij²
         for (std::int64_t i = 0; i < d; ++i)
-            for (std::int64_t j = i; j < d; ++j) sum -= rule.lambda[i] * u[i * d + j] * u[i * d + j];
+            for (std::int64_t j = i; j < d; ++j)
+                sum -= rule.lambda[i] * u[i * d + j] * u[i * d + j];
         return sum;
     }
 
@@ -191,7 +209,8 @@ void find_empty_and_move_means(m_step_work& w, update_outcome& outcome) {
 void update_own_covariances(m_step_work& w) {
     const std::int64_t size = factor_size(w.s.family, w.d);
     for (std::int64_t k = 0; k < w.K; ++k) {
-        if (w.state[k] != component_state::healthy) continue;
+        if (w.state[k] != component_state::healthy)
+            continue;
         const std::vector<double> c = w.covariance(k);
         double* u = &w.next.precision_cholesky[k * size];
         if (!w.factor(c, u)) {
@@ -208,13 +227,16 @@ bool update_common_covariance(m_step_work& w) {
     const std::vector<double> c = w.common_covariance();
     double* u = w.next.precision_cholesky.data();
     const bool floored = !w.factor(c, u);
-    if (floored) w.factor_with_floor(c, u);
+    if (floored)
+        w.factor_with_floor(c, u);
     double total = 0;
     for (std::int64_t k = 0; k < w.K; ++k) {
         w.note_widest(k, [&](std::int64_t j) { return std::max(w.variance_at(c, j), 0.0); });
-        if (w.state[k] == component_state::healthy) total += w.counts[k];
+        if (w.state[k] == component_state::healthy)
+            total += w.counts[k];
     }
-    if (!floored) w.quadratic = total * w.quadratic_trace(c, u);
+    if (!floored)
+        w.quadratic = total * w.quadratic_trace(c, u);
     return floored;
 }
 
@@ -222,7 +244,8 @@ bool update_common_covariance(m_step_work& w) {
 void rescue_singular(m_step_work& w, update_outcome& outcome) {
     const std::int64_t size = factor_size(w.s.family, w.d);
     for (std::int64_t k = 0; k < w.K; ++k) {
-        if (w.state[k] != component_state::singular) continue;
+        if (w.state[k] != component_state::singular)
+            continue;
         const std::vector<double> c = w.covariance(k);
         w.factor_with_floor(c, &w.next.precision_cholesky[k * size]);
         w.note_widest(k, [&](std::int64_t j) { return std::max(w.variance_at(c, j), 0.0); });
@@ -238,7 +261,8 @@ double expected_complete_log_likelihood(const m_step_work& w) {
     const parameters p = with_offsets(w.s, w.next);
     double sum = -0.5 * w.quadratic;
     for (std::int64_t k = 0; k < w.K; ++k)
-        if (w.counts[k] > 0) sum += w.counts[k] * p.offsets[k];
+        if (w.counts[k] > 0)
+            sum += w.counts[k] * p.offsets[k];
     return sum;
 }
 
@@ -251,13 +275,23 @@ update_outcome m_step(const gmm_shape& s, const gmm_parameters& current, std::sp
     update_outcome outcome;
     outcome.log_likelihood = sums[K * size + scalar_log_likelihood];
     outcome.entropy = sums[K * size + scalar_entropy];
-    m_step_work w{s,    current, sums, rule,
-                  next, d,       K,    size,
-                  0,    std::vector<component_state>(K, component_state::healthy),
-                  {},   std::vector<double>(K, 0),
+    m_step_work w{s,
+                  current,
+                  sums,
+                  rule,
+                  next,
+                  d,
+                  K,
+                  size,
+                  0,
+                  std::vector<component_state>(K, component_state::healthy),
+                  {},
+                  std::vector<double>(K, 0),
                   std::vector<std::int64_t>(K, 0)};
-    for (double lambda : rule.lambda) w.mean_lambda += lambda / static_cast<double>(d);
-    for (std::int64_t k = 0; k < K; ++k) w.counts.push_back(sums[k * size]);
+    for (double lambda : rule.lambda)
+        w.mean_lambda += lambda / static_cast<double>(d);
+    for (std::int64_t k = 0; k < K; ++k)
+        w.counts.push_back(sums[k * size]);
 
     find_empty_and_move_means(w, outcome);
     if (gmm::is_tied(s.family)) {
@@ -267,7 +301,8 @@ update_outcome m_step(const gmm_shape& s, const gmm_parameters& current, std::sp
                                                                                      : gmm::collapse_policy::reseed});
     } else {
         update_own_covariances(w);
-        if (std::ranges::find(w.state, component_state::healthy) == w.state.end()) rescue_singular(w, outcome);
+        if (std::ranges::find(w.state, component_state::healthy) == w.state.end())
+            rescue_singular(w, outcome);
     }
 
     const collapse_view view{s,
@@ -281,15 +316,17 @@ update_outcome m_step(const gmm_shape& s, const gmm_parameters& current, std::sp
     std::vector<collapse_action> actions(K);
     actions.resize(apply_collapse_policy(view, rule.on_collapse, rule.reseeds_each, actions.data()));
     for (const collapse_action& a : actions)
-        outcome.events.push_back({0, a.component,
-                                  a.found == component_state::empty ? gmm::event::kind::empty : gmm::event::kind::singular,
-                                  a.action});
+        outcome.events.push_back(
+            {0, a.component, a.found == component_state::empty ? gmm::event::kind::empty : gmm::event::kind::singular,
+             a.action});
 
     double total = 0;
-    for (double n : w.counts) total += n;
-    for (std::int64_t k = 0; k < K; ++k) next.log_weights[k] = std::log(w.counts[k] / total); // log 0 = −inf: dropped
-    outcome.elbo_after = outcome.events.empty() ? expected_complete_log_likelihood(w) + outcome.entropy
-                                                : outcome.log_likelihood;
+    for (double n : w.counts)
+        total += n;
+    for (std::int64_t k = 0; k < K; ++k)
+        next.log_weights[k] = std::log(w.counts[k] / total); // log 0 = −inf: dropped
+    outcome.elbo_after =
+        outcome.events.empty() ? expected_complete_log_likelihood(w) + outcome.entropy : outcome.log_likelihood;
     return outcome;
 }
 

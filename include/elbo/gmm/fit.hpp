@@ -111,10 +111,10 @@ struct fit_seconds {
 
 struct fit_result {
     gmm::model model;
-    std::vector<iteration_record> trace; ///< of the restart that won
+    std::vector<iteration_record> trace{}; ///< of the restart that won
     stop_reason stopped = stop_reason::converged;
-    std::vector<event> events;
-    fit_seconds seconds;
+    std::vector<event> events{};
+    fit_seconds seconds{};
     std::int64_t iterations = 0;
     double log_likelihood = 0;       ///< weighted mean per sample, of exactly the returned model
     double total_log_likelihood = 0; ///< times the sum of the weights

@@ -15,8 +15,8 @@ struct statistics_state; // host/gmm/statistics_state.hpp
 }
 
 /// Σ w r, Σ w r (x − μ_k), Σ w r (x − μ_k)(x − μ_k)ᵀ under the model they were made for, with log-likelihood and
-/// entropy, in fixed-point sums: adding is exact, so the order and the grouping of rows into objects change no bit as long
-/// as every part but the last of the data begins at a multiple of `unit_rows()` rows.
+/// entropy, in fixed-point sums: adding is exact, so the order and the grouping of rows into objects change no bit as
+/// long as every part but the last of the data begins at a multiple of `unit_rows()` rows.
 class statistics {
 public:
     /// Empty statistics under model m. Throws invalid_argument if every weight of the model is zero.
@@ -35,8 +35,8 @@ public:
     const model& under() const;
     std::int64_t samples() const;
     double total_weight() const;
-    double total_log_likelihood() const; ///< Σ w_n log p(x_n) under the model
-    double total_entropy() const;        ///< Σ w_n H(r_n)
+    double total_log_likelihood() const;           ///< Σ w_n log p(x_n) under the model
+    double total_entropy() const;                  ///< Σ w_n H(r_n)
     std::vector<double> component_weights() const; ///< N_k
     static std::int64_t unit_rows();
 

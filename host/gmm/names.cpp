@@ -1,0 +1,85 @@
+// Names of the enumerations, and their inverses.
+#include "elbo/error.hpp"
+#include "elbo/gmm/fit.hpp"
+
+#include <array>
+#include <fmt/format.h>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace elbo::gmm {
+
+namespace {
+
+template <class E>
+using name_table = std::span<const std::pair<E, std::string_view>>;
+
+constexpr std::array<std::pair<family, std::string_view>, 6> families{{{family::full, "full"},
+                                                                       {family::diagonal, "diagonal"},
+                                                                       {family::spherical, "spherical"},
+                                                                       {family::tied, "tied"},
+                                                                       {family::tied_diagonal, "tied_diagonal"},
+                                                                       {family::tied_spherical, "tied_spherical"}}};
+constexpr std::array<std::pair<start_method, std::string_view>, 4> starts{{{start_method::kmeans_plus_plus, "kmeans++"},
+                                                                           {start_method::kmeans, "kmeans"},
+                                                                           {start_method::random, "random"},
+                                                                           {start_method::samples, "samples"}}};
+constexpr std::array<std::pair<collapse_policy, std::string_view>, 3> policies{
+    {{collapse_policy::reseed, "reseed"}, {collapse_policy::drop, "drop"}, {collapse_policy::fail, "fail"}}};
+
+template <class E>
+std::string_view name_of(name_table<E> table, E value) {
+    for (const auto& [e, name] : table)
+        if (e == value)
+            return name;
+    return "?";
+}
+
+template <class E>
+E value_of(name_table<E> table, std::string_view name, std::string_view what) {
+    std::string known;
+    for (const auto& [e, candidate] : table) {
+        if (candidate == name)
+            return e;
+        known += (known.empty() ? "" : ", ") + std::string(candidate);
+    }
+    throw invalid_argument(fmt::format("{} = \"{}\": expected one of {}", what, name, known));
+}
+
+} // namespace
+
+std::string_view to_string(family f) {
+    return name_of<family>(families, f);
+}
+family family_from_string(std::string_view name) {
+    return value_of<family>(families, name, "family");
+}
+std::string_view to_string(start_method s) {
+    return name_of<start_method>(starts, s);
+}
+start_method start_method_from_string(std::string_view name) {
+    return value_of<start_method>(starts, name, "start");
+}
+std::string_view to_string(collapse_policy p) {
+    return name_of<collapse_policy>(policies, p);
+}
+collapse_policy collapse_policy_from_string(std::string_view name) {
+    return value_of<collapse_policy>(policies, name, "collapse policy");
+}
+std::string_view to_string(event::kind k) {
+    return k == event::kind::empty ? "empty" : "singular";
+}
+std::string_view to_string(stop_reason s) {
+    switch (s) {
+    case stop_reason::converged:
+        return "converged";
+    case stop_reason::max_iterations:
+        return "max_iterations";
+    case stop_reason::interrupted:
+        return "interrupted";
+    }
+    return "?";
+}
+
+} // namespace elbo::gmm

@@ -1,0 +1,63 @@
+#include "host/gmm/regularization.hpp"
+
+#include "kernels/math/fixed_point.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <unistd.h>
+
+namespace elbo::gmm {
+
+using namespace kernels;
+
+std::vector<double> normalized_lambda(const fit_options& o, const std::vector<double>& variance, const frame& f) {
+    std::vector<double> lambda(variance.size());
+    for (std::size_t j = 0; j < variance.size(); ++j) {
+        const double square = f.scale[j] * f.scale[j];
+        const double spread = variance[j] > 0 ? variance[j] / square : 1;
+        lambda[j] = o.regularization / square + o.relative_regularization * spread;
+    }
+    return lambda;
+}
+
+double component_sum_bound(double total_weight, double largest, std::int64_t dimensions) {
+    return 8 * total_weight * static_cast<double>(dimensions) * std::max(1.0, largest * largest);
+}
+
+double scalar_sum_bound(double total_weight) {
+    return total_weight * 0x1p70;
+}
+
+fixed_sums empty_scatter(const gmm_shape& s, double component_bound) {
+    const std::int64_t d = s.dimensions;
+    const std::int64_t numbers = s.family == family::tied             ? d * (d + 1) / 2
+                                 : s.family == family::tied_diagonal  ? d
+                                 : s.family == family::tied_spherical ? 1
+                                                                      : 0;
+    return {std::vector<std::int64_t>(limb_count * numbers, 0), fixed_exponent(component_bound), 0};
+}
+
+std::vector<double> scatter_values(const fixed_sums& scatter) {
+    const std::size_t count = scatter.limbs.size() / limb_count;
+    std::vector<double> values(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::int64_t limbs[limb_count] = {scatter.limbs[i], scatter.limbs[count + i],
+                                                scatter.limbs[2 * count + i]};
+        values[i] = join_fixed(limbs, scatter.component_exponent);
+    }
+    return values;
+}
+
+std::int64_t available_bytes(const context& ctx, std::int64_t limit) {
+    if (limit > 0)
+        return limit;
+    if (ctx.where() == backend::cuda) {
+        for (const device_info& device : devices().devices)
+            if (device.where == backend::cuda && device.ordinal == ctx.device())
+                return device.free_bytes / 10 * 9;
+    }
+    // Of the host's memory at most half, since the data lies there too.
+    return static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE) / 2;
+}
+
+} // namespace elbo::gmm

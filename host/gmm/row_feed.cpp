@@ -1,0 +1,234 @@
+#include "host/gmm/row_feed.hpp"
+
+#include "host/check.hpp"
+#include "host/io/device_copy.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <fmt/format.h>
+#include <limits>
+#include <unordered_set>
+
+namespace elbo::gmm {
+
+using kernels::input_rows;
+using kernels::unit_rows;
+
+namespace {
+
+/// Rows of a streamed batch: about 32 MB, whole units.
+std::int64_t streamed_batch_rows(const data_source& data) {
+    const std::int64_t row_bytes =
+        std::max<std::int64_t>(1, data.cols()) * (data.type() == element_type::float32 ? 4 : 8);
+    return std::max<std::int64_t>(1, (std::int64_t(32) << 20) / (row_bytes * unit_rows)) * unit_rows;
+}
+
+double value_at(const any_matrix_view& v, std::int64_t i, std::int64_t j) {
+    return v.type == element_type::float32 ? static_cast<double>(v.as<float>()(i, j)) : v.as<double>()(i, j);
+}
+
+std::string column_label(const data_source& data, std::int64_t column) {
+    const auto& names = data.column_names();
+    return column < static_cast<std::int64_t>(names.size()) ? fmt::format("{} (\"{}\")", column, names[column])
+                                                            : fmt::format("{}", column);
+}
+
+/// Adds the moments of the next unit (Chan, Golub and LeVeque 1983, weighted).
+void merge(data_summary& all, const kernels::unit_summary& unit) {
+    all.positive_rows += unit.positive;
+    all.largest_weight = std::max(all.largest_weight, unit.largest_weight);
+    if (!(unit.weight > 0))
+        return;
+    const double total = all.weight + unit.weight;
+    const double share = unit.weight / total;
+    for (std::size_t j = 0; j < all.mean.size(); ++j) {
+        const double step = unit.mean[j] - all.mean[j];
+        all.mean[j] += step * share;
+        all.variance[j] += unit.m2[j] + step * step * all.weight * share; // Σ w (x − mean)² until the end
+        all.min[j] = std::min(all.min[j], unit.min[j]);
+        all.max[j] = std::max(all.max[j], unit.max[j]);
+    }
+    all.weight = total;
+}
+
+} // namespace
+
+row_feed::row_feed(const context& ctx, const data_source& data, const sample_weights& weights)
+    : ctx_(ctx), data_(data), weights_(weights) {
+    expects(data.rows() >= 1, [&] { return fmt::format("{} has no rows: expected at least one", data.description()); });
+    expects(data.cols() >= 1,
+            [&] { return fmt::format("{} has no columns: expected at least one", data.description()); });
+    if (weighted())
+        expects(weights_.values.rows == data.rows() && weights_.values.cols == 1, [&] {
+            return fmt::format("weights has {} x {} numbers: expected one for each of the {} rows of {}",
+                               weights_.values.rows, weights_.values.cols, data.rows(), data.description());
+        });
+    const std::int64_t all = (data.rows() + unit_rows - 1) / unit_rows * unit_rows;
+    const bool one_piece = data.contiguous() && (ctx.where() == backend::cuda || data.space() != memory_space::device);
+    batch_rows_ = one_piece ? all : std::min(all, streamed_batch_rows(data));
+}
+
+void row_feed::stream() {
+    batch_rows_ = std::min(batch_rows_, streamed_batch_rows(data_));
+}
+
+any_matrix_view row_feed::readable(const any_matrix_view& view, std::vector<char>& staging) const {
+    if (view.data == nullptr || view.space != memory_space::device || ctx_.where() == backend::cuda)
+        return view;
+    const std::int64_t numbers = (view.rows - 1) * view.stride + view.cols;
+    staging.resize(numbers * view.element_size());
+    io::copy_device_rows(staging.data(), view.data, numbers * view.element_size());
+    any_matrix_view host = view;
+    host.data = staging.data();
+    host.space = memory_space::host;
+    return host;
+}
+
+void row_feed::for_each(const std::function<void(const input_rows&, std::int64_t)>& visit) const {
+    std::vector<char> x_staging, weight_staging;
+    std::int64_t first = 0;
+    const auto reader = data_.read(batch_rows_);
+    for (;;) {
+        const any_matrix_view batch = reader->next();
+        if (batch.rows == 0)
+            return;
+        input_rows rows;
+        rows.x = readable(batch, x_staging);
+        if (weighted())
+            rows.weights = readable(weights_.values.slice(first, batch.rows), weight_staging);
+        rows.weight_scale = weight_scale_;
+        visit(rows, first);
+        first += batch.rows;
+    }
+}
+
+std::vector<double> row_feed::to_host(const any_matrix_view& view) const {
+    std::vector<char> staging;
+    any_matrix_view host = view;
+    if (view.space == memory_space::device) {
+        const std::int64_t bytes = ((view.rows - 1) * view.stride + view.cols) * view.element_size();
+        staging.resize(bytes);
+        io::copy_device_rows(staging.data(), view.data, bytes);
+        host.data = staging.data();
+    }
+    std::vector<double> values(view.rows * view.cols);
+    for (std::int64_t i = 0; i < view.rows; ++i)
+        for (std::int64_t j = 0; j < view.cols; ++j)
+            values[i * view.cols + j] = value_at(host, i, j);
+    return values;
+}
+
+std::vector<double> row_feed::gather_rows(const any_matrix_view& view, const std::vector<std::int64_t>& rows) const {
+    std::vector<double> values;
+    values.reserve(rows.size() * view.cols);
+    // From a device, rows that lie close together are copied in one piece.
+    const std::int64_t reach = view.space == memory_space::device ? 256 : 1;
+    for (std::size_t at = 0; at < rows.size();) {
+        std::size_t end = at + 1;
+        while (end < rows.size() && rows[end] - rows[at] < unit_rows && rows[end] - rows[end - 1] <= reach)
+            ++end;
+        const std::vector<double> piece = to_host(view.slice(rows[at], rows[end - 1] - rows[at] + 1));
+        for (; at < end; ++at) {
+            const auto from = piece.end() - (rows[end - 1] - rows[at] + 1) * view.cols;
+            values.insert(values.end(), from, from + view.cols);
+        }
+    }
+    return values;
+}
+
+void row_feed::check_weights(const kernels::unit_summary& unit, const input_rows& batch, std::int64_t first_row) const {
+    const bool fine = unit.smallest_weight >= 0 && std::isfinite(unit.largest_weight);
+    if (fine || !weighted())
+        return;
+    const std::vector<double> values = to_host(batch.weights);
+    for (std::size_t i = 0; i < values.size(); ++i)
+        expects(values[i] >= 0 && std::isfinite(values[i]), [&] {
+            return fmt::format("weights[{}] = {}: expected a finite number, at least 0",
+                               first_row + static_cast<std::int64_t>(i), values[i]);
+        });
+}
+
+data_summary row_feed::summarize(kernels::gmm_engine& engine) {
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    const std::int64_t d = data_.cols();
+    data_summary all;
+    all.mean.assign(d, 0), all.variance.assign(d, 0), all.min.assign(d, infinity), all.max.assign(d, -infinity);
+    weight_scale_ = 1;
+    std::vector<kernels::unit_summary> units;
+    for_each([&](const input_rows& batch, std::int64_t first_row) {
+        const std::int64_t bad = engine.summarize(batch, units);
+        if (bad >= 0) {
+            const std::int64_t i = bad / d, j = bad % d;
+            throw invalid_argument(fmt::format("{}: row {}, column {} is {}: expected finite numbers",
+                                               data_.description(), first_row + i, column_label(data_, j),
+                                               to_host(batch.x.slice(i, 1))[j]));
+        }
+        for (const auto& unit : units) {
+            check_weights(unit, batch, first_row);
+            merge(all, unit);
+        }
+        all.rows += batch.x.rows;
+    });
+    expects(all.weight > 0, [&] { return std::string("weights are all 0: expected at least one positive weight"); });
+    expects(std::isfinite(all.weight), [&] { return std::string("weights sum to infinity: scale them down"); });
+    for (double& v : all.variance)
+        v /= all.weight;
+    if (weighted()) {
+        int exponent = 0;
+        std::frexp(all.largest_weight, &exponent);
+        weight_scale_ = std::ldexp(1.0, 1 - exponent);
+    }
+    return all;
+}
+
+void row_feed::require_distinct_rows(std::int64_t wanted) const {
+    std::unordered_set<std::string> seen;
+    const std::int64_t cols = data_.cols();
+    std::int64_t first = 0;
+    const auto reader = data_.read(std::min(batch_rows_, streamed_batch_rows(data_)));
+    while (static_cast<std::int64_t>(seen.size()) < wanted) {
+        const any_matrix_view batch = reader->next();
+        if (batch.rows == 0)
+            break;
+        // In pieces, since the first few rows nearly always suffice.
+        for (std::int64_t begin = 0; begin < batch.rows && static_cast<std::int64_t>(seen.size()) < wanted;
+             begin += unit_rows) {
+            const std::int64_t rows = std::min(unit_rows, batch.rows - begin);
+            std::vector<double> values = to_host(batch.slice(begin, rows));
+            std::vector<double> weights;
+            if (weighted())
+                weights = to_host(weights_.values.slice(first + begin, rows));
+            for (double& v : values)
+                v += 0.0; // −0 is 0
+            for (std::int64_t i = 0; i < rows && static_cast<std::int64_t>(seen.size()) < wanted; ++i)
+                if (!weighted() || weights[i] > 0)
+                    seen.emplace(reinterpret_cast<const char*>(&values[i * cols]), cols * sizeof(double));
+        }
+        first += batch.rows;
+    }
+    const auto found = static_cast<std::int64_t>(seen.size());
+    expects(found >= wanted, [&] {
+        return fmt::format(
+            "components = {}: expected at most {}, the number of distinct rows with positive weight in {}", wanted,
+            found, data_.description());
+    });
+}
+
+std::unique_ptr<kernels::gmm_engine> make_engine(const context& ctx, const kernels::gmm_shape& shape,
+                                                 compute_precision precision, element_type data) {
+    const element_type type = precision == compute_precision::automatic ? data
+                              : precision == compute_precision::float32 ? element_type::float32
+                                                                        : element_type::float64;
+    switch (ctx.where()) {
+    case backend::reference:
+        return kernels::make_reference_engine(ctx, shape);
+    case backend::cpu:
+        return kernels::make_cpu_engine(ctx, shape, type);
+    case backend::cuda:
+        return kernels::make_cuda_engine(ctx, shape, type);
+    }
+    throw invalid_argument("unknown back end");
+}
+
+} // namespace elbo::gmm

@@ -1,0 +1,84 @@
+// The way from a data_source with weights to an engine: batches of whole units, in memory that the engine can read.
+#pragma once
+
+#include "elbo/context.hpp"
+#include "elbo/data_source.hpp"
+#include "elbo/gmm/fit.hpp"
+#include "kernels/gmm_engine.hpp"
+
+#include <functional>
+
+namespace elbo::gmm {
+
+/// Moments of all rows, merged from the units in their order, so independent of the batches.
+struct data_summary {
+    std::int64_t rows = 0, positive_rows = 0;
+    double weight = 0; ///< Σ w_n
+    double largest_weight = 0;
+    std::vector<double> mean, variance; ///< [d] weighted
+    std::vector<double> min, max;       ///< [d] over rows of positive weight
+};
+
+class row_feed {
+public:
+    /// Checks that the weights match the rows. Throws invalid_argument.
+    row_feed(const context& ctx, const data_source& data, const sample_weights& weights);
+
+    const data_source& data() const { return data_; }
+    bool weighted() const { return !weights_.empty(); }
+    /// Rows of a batch: all of them where the data is one piece of memory, else a few units.
+    std::int64_t batch_rows() const { return batch_rows_; }
+    /// From now on in batches of a few units, also where the data is one piece.
+    void stream();
+    /// Power of two by which weights are multiplied on load: the largest becomes 1 to 2. Set by summarize.
+    double weight_scale() const { return weight_scale_; }
+
+    /// Calls visit(rows, first_row) for each batch in order.
+    void for_each(const std::function<void(const kernels::input_rows&, std::int64_t first_row)>& visit) const;
+    /// One pass: checks every value and weight. Throws invalid_argument that names row and column.
+    data_summary summarize(kernels::gmm_engine& engine);
+    /// Throws invalid_argument unless at least `wanted` rows of positive weight are distinct; reads no further than
+    /// needed.
+    void require_distinct_rows(std::int64_t wanted) const;
+    /// A batch as float64 on the host, row-major without gaps.
+    std::vector<double> to_host(const any_matrix_view& view) const;
+    /// Some rows of a batch, indices ascending, the same way.
+    std::vector<double> gather_rows(const any_matrix_view& view, const std::vector<std::int64_t>& rows) const;
+
+private:
+    void check_weights(const kernels::unit_summary& unit, const kernels::input_rows& batch,
+                       std::int64_t first_row) const;
+    any_matrix_view readable(const any_matrix_view& view, std::vector<char>& staging) const;
+
+    const context& ctx_;
+    const data_source& data_;
+    sample_weights weights_;
+    std::int64_t batch_rows_ = 0;
+    double weight_scale_ = 1;
+};
+
+/// The frame of the data (kernels.md A4): centre = weighted mean, scale = standard deviation rounded to a power of two;
+/// one common scale for the spherical families, 1 where the deviation is 0.
+kernels::frame make_frame(family f, const std::vector<double>& mean, const std::vector<double>& variance);
+
+/// x rounded to the nearest power of two; 1 for 0.
+double nearest_power_of_two(double x);
+
+/// Largest |x̃| that the summary allows.
+double largest_normalized(const data_summary& s, const kernels::frame& f);
+
+/// Parameters of a model in a frame, and back. Components that were dropped are left out on the way back.
+kernels::gmm_parameters to_frame(const model& m, const kernels::frame& f);
+model from_frame(family shape, const kernels::gmm_parameters& p, const kernels::frame& f);
+
+/// Σ_j ln scale_j: log p(x) = log p(x̃) − log_scale.
+double log_scale(const kernels::frame& f);
+
+/// A frame that suits a model rather than data: its total mean and variances.
+kernels::frame frame_of(const model& m);
+
+/// The engine of a context. `automatic` precision follows the data.
+std::unique_ptr<kernels::gmm_engine> make_engine(const context& ctx, const kernels::gmm_shape& shape,
+                                                 compute_precision precision, element_type data);
+
+} // namespace elbo::gmm

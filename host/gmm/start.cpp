@@ -1,0 +1,301 @@
+#include "host/gmm/start.hpp"
+
+#include "host/gmm/kmeans.hpp"
+#include "kernels/math/philox.hpp"
+
+#include <algorithm>
+#include <cblas.h>
+#include <cmath>
+#include <lapacke.h>
+#include <limits>
+#include <numeric>
+
+namespace elbo::gmm {
+
+using namespace kernels;
+
+namespace {
+
+constexpr int lloyd_iterations = 30;
+
+/// Weighted moments of a set of rows about their mean.
+struct moments {
+    double weight = 0;
+    std::vector<double> mean;       ///< [d]
+    std::vector<double> covariance; ///< [d x d], or variances [d] where a diagonal is all that is needed
+};
+
+bool needs_matrix(family f) {
+    return f == family::full || f == family::tied;
+}
+
+/// Moments of the rows with r > 0, each counted w·r times. The rows are gathered, so that a matrix product does the
+/// work.
+moments weighted_moments(const start_sample& s, const std::vector<double>& r, bool matrix) {
+    const std::int64_t d = s.cols;
+    moments m{0, std::vector<double>(d, 0), std::vector<double>(matrix ? d * d : d, 0)};
+    for (std::int64_t n = 0; n < s.rows; ++n) {
+        const double w = s.weights[n] * r[n];
+        m.weight += w;
+        for (std::int64_t j = 0; w > 0 && j < d; ++j)
+            m.mean[j] += w * s.x[n * d + j];
+    }
+    if (!(m.weight > 0))
+        return m;
+    for (double& v : m.mean)
+        v /= m.weight;
+    std::vector<double> centred;
+    for (std::int64_t n = 0; n < s.rows; ++n) {
+        const double root = std::sqrt(s.weights[n] * r[n]);
+        for (std::int64_t j = 0; root > 0 && j < d; ++j) {
+            const double z = root * (s.x[n * d + j] - m.mean[j]);
+            if (matrix)
+                centred.push_back(z);
+            else
+                m.covariance[j] += z * z / m.weight;
+        }
+    }
+    if (matrix) {
+        const auto rows = static_cast<int>(static_cast<std::int64_t>(centred.size()) / d);
+        const auto n = static_cast<int>(d);
+        cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, n, rows, 1 / m.weight, centred.data(), n, 0,
+                    m.covariance.data(), n);
+        for (std::int64_t i = 0; i < d; ++i)
+            for (std::int64_t j = 0; j < i; ++j)
+                m.covariance[i * d + j] = m.covariance[j * d + i];
+    }
+    return m;
+}
+
+double diagonal_of(const moments& m, std::int64_t j) {
+    const auto d = static_cast<std::int64_t>(m.mean.size());
+    return static_cast<std::int64_t>(m.covariance.size()) == d ? m.covariance[j] : m.covariance[j * d + j];
+}
+
+/// U = L^-T of a covariance whose diagonal is raised until it is safely positive definite.
+std::vector<double> safe_precision_factor(std::vector<double> c, std::int64_t d) {
+    const auto n = static_cast<lapack_int>(d);
+    for (double ridge = 0x1p-40;; ridge *= 16) {
+        std::vector<double> u = c;
+        for (std::int64_t i = 0; i < d; ++i)
+            u[i * d + i] += ridge * std::max(c[i * d + i], 0x1p-20);
+        if (LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'U', n, u.data(), n) != 0)
+            continue;
+        LAPACKE_dtrtri(LAPACK_ROW_MAJOR, 'U', 'N', n, u.data(), n);
+        for (std::int64_t i = 0; i < d; ++i)
+            std::fill_n(u.begin() + i * d, i, 0.0);
+        return u;
+    }
+}
+
+/// The rows in coordinates in which distance means something for the family: whitened by the total covariance for full
+/// and tied (elongated clusters), by the standard deviations for the diagonal families; as they are for spherical.
+std::vector<double> distance_coordinates(const start_sample& s, family f, const moments& total) {
+    const std::int64_t d = s.cols;
+    if (f == family::spherical || f == family::tied_spherical)
+        return s.x;
+    std::vector<double> y = s.x;
+    if (!needs_matrix(f)) {
+        for (std::int64_t n = 0; n < s.rows; ++n)
+            for (std::int64_t j = 0; j < d; ++j)
+                y[n * d + j] /= std::sqrt(std::max(diagonal_of(total, j), 0x1p-20));
+        return y;
+    }
+    const std::vector<double> u = safe_precision_factor(total.covariance, d); // y = Uᵀ x, row-wise x·U
+    cblas_dtrmm(CblasRowMajor, CblasRight, CblasUpper, CblasNoTrans, CblasNonUnit, static_cast<int>(s.rows),
+                static_cast<int>(d), 1, u.data(), static_cast<int>(d), y.data(), static_cast<int>(d));
+    return y;
+}
+
+/// Responsibilities of component k for the rows of the sample, from labels or from random numbers.
+class first_responsibilities {
+public:
+    first_responsibilities(const start_sample& s, std::int64_t components) : s_(s), components_(components) {}
+    void use_labels(std::vector<std::int32_t> labels) { labels_ = std::move(labels); }
+    void use_random(std::uint64_t seed) {
+        seed_ = seed;
+        row_sum_.assign(s_.rows, 0);
+        for (std::int64_t k = 0; k < components_; ++k)
+            for (std::int64_t n = 0; n < s_.rows; ++n)
+                row_sum_[n] += draw(n, k);
+    }
+    std::vector<double> of(std::int64_t k) const {
+        std::vector<double> r(s_.rows);
+        for (std::int64_t n = 0; n < s_.rows; ++n)
+            r[n] = labels_.empty() ? draw(n, k) / row_sum_[n] : (labels_[n] == k ? 1 : 0);
+        return r;
+    }
+
+private:
+    double draw(std::int64_t n, std::int64_t k) const {
+        const philox_block words =
+            random_block(seed_, random_purpose::responsibilities, n, static_cast<std::uint32_t>(k));
+        return uniform_double(words.word[0], words.word[1]);
+    }
+    const start_sample& s_;
+    std::int64_t components_;
+    std::vector<std::int32_t> labels_;
+    std::uint64_t seed_ = 0;
+    std::vector<double> row_sum_;
+};
+
+/// Gathers covariances into the factors of the family.
+class factor_builder {
+public:
+    factor_builder(family f, std::int64_t d, const std::vector<double>& lambda) : f_(f), d_(d), lambda_(lambda) {
+        mean_lambda_ = std::accumulate(lambda.begin(), lambda.end(), 0.0) / static_cast<double>(d);
+    }
+    /// Appends the factor of a covariance ([d x d] or [d], without λ).
+    void append(std::vector<double> c, std::vector<double>& factors) const {
+        if (needs_matrix(f_)) {
+            for (std::int64_t j = 0; j < d_; ++j)
+                c[j * d_ + j] += lambda_[j];
+            const std::vector<double> u = safe_precision_factor(std::move(c), d_);
+            factors.insert(factors.end(), u.begin(), u.end());
+        } else if (f_ == family::diagonal || f_ == family::tied_diagonal) {
+            for (std::int64_t j = 0; j < d_; ++j)
+                factors.push_back(inverse_deviation(c[j] + lambda_[j]));
+        } else {
+            double sum = 0;
+            for (double v : c)
+                sum += v;
+            factors.push_back(inverse_deviation(sum / static_cast<double>(d_) + mean_lambda_));
+        }
+    }
+
+private:
+    static double inverse_deviation(double variance) { return 1 / std::sqrt(std::max(variance, 0x1p-40)); }
+    family f_;
+    std::int64_t d_;
+    const std::vector<double>& lambda_;
+    double mean_lambda_ = 0;
+};
+
+/// M-step from first responsibilities. A component with few rows borrows from the pooled covariance, as if d + 1 rows
+/// of the sample came from there: without it a cluster of a few rows would begin singular.
+gmm_parameters parameters_from(const start_sample& s, const gmm_shape& shape, const first_responsibilities& r,
+                               const std::vector<double>& lambda) {
+    const std::int64_t d = s.cols;
+    const bool matrix = needs_matrix(shape.family);
+    std::vector<moments> each;
+    std::vector<double> pooled(matrix ? d * d : d, 0);
+    double total = 0;
+    for (std::int64_t k = 0; k < shape.components; ++k) {
+        each.push_back(weighted_moments(s, r.of(k), matrix));
+        for (std::size_t i = 0; i < pooled.size(); ++i)
+            pooled[i] += each.back().weight * each.back().covariance[i];
+        // A cluster without rows begins at the centre of the data with the weight of one row, not as a dead component.
+        each.back().weight = std::max(each.back().weight, 1.0);
+        total += each.back().weight;
+    }
+    for (double& v : pooled)
+        v /= total;
+
+    const factor_builder builder(shape.family, d, lambda);
+    const double borrowed = static_cast<double>(d + 1);
+    gmm_parameters p;
+    for (moments& m : each) {
+        p.log_weights.push_back(std::log(m.weight / total));
+        p.means.insert(p.means.end(), m.mean.begin(), m.mean.end());
+        if (is_tied(shape.family))
+            continue;
+        const double share = m.weight / (m.weight + borrowed);
+        for (std::size_t i = 0; i < pooled.size(); ++i)
+            m.covariance[i] = share * m.covariance[i] + (1 - share) * pooled[i];
+        builder.append(m.covariance, p.precision_cholesky);
+    }
+    if (is_tied(shape.family))
+        builder.append(pooled, p.precision_cholesky);
+    return p;
+}
+
+/// Random rows as means, the covariance of the data for all.
+gmm_parameters parameters_from_rows(const start_sample& s, const gmm_shape& shape, const std::vector<double>& lambda,
+                                    const moments& total, std::uint64_t seed) {
+    // The k rows with the smallest Philox keys: k different rows.
+    std::vector<std::pair<double, std::int64_t>> keys;
+    for (std::int64_t n = 0; n < s.rows; ++n) {
+        const philox_block words = random_block(seed, random_purpose::centre_choice, n);
+        keys.emplace_back(uniform_double(words.word[0], words.word[1]), n);
+    }
+    std::ranges::sort(keys);
+    const factor_builder builder(shape.family, s.cols, lambda);
+    gmm_parameters p;
+    for (std::int64_t k = 0; k < shape.components; ++k) {
+        const double* row = &s.x[keys[k % s.rows].second * s.cols];
+        p.log_weights.push_back(-std::log(static_cast<double>(shape.components)));
+        p.means.insert(p.means.end(), row, row + s.cols);
+        if (!is_tied(shape.family) || k == 0)
+            builder.append(total.covariance, p.precision_cholesky);
+    }
+    return p;
+}
+
+std::vector<std::int32_t> kmeans_labels(const start_sample& s, const gmm_shape& shape, const fit_options& options,
+                                        const moments& total, std::uint64_t seed, int threads) {
+    const std::vector<double> y = distance_coordinates(s, shape.family, total);
+    const weighted_rows rows{y.data(), s.weights.data(), s.rows, s.cols};
+    std::vector<double> centres;
+    for (std::int64_t n : kmeans_plus_plus(rows, shape.components, options.greedy, seed, threads))
+        centres.insert(centres.end(), rows.row(n), rows.row(n) + s.cols);
+    return lloyd(rows, centres, options.start == start_method::kmeans ? lloyd_iterations : 1, threads);
+}
+
+} // namespace
+
+std::int64_t start_row_limit(std::int64_t k, std::int64_t d) {
+    // k-means++ and Lloyd cost rows·k·d operations a step: bounded to about 2^31 a step, at least 16 rows a component.
+    const std::int64_t affordable = (std::int64_t(1) << 31) / (k * d * 8);
+    return std::clamp<std::int64_t>(affordable, std::max<std::int64_t>(16 * k, 4096), 65536);
+}
+
+start_sample draw_start_sample(const row_feed& feed, const frame& f, const data_summary& summary,
+                               std::int64_t row_limit, std::uint64_t seed) {
+    const std::int64_t d = feed.data().cols();
+    start_sample s;
+    s.cols = d;
+    const double share = static_cast<double>(row_limit) / static_cast<double>(summary.positive_rows);
+    feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
+        std::vector<double> weights;
+        if (feed.weighted())
+            weights = feed.to_host(batch.weights);
+        std::vector<std::int64_t> chosen;
+        for (std::int64_t i = 0; i < batch.x.rows; ++i) {
+            if (feed.weighted() && !(weights[i] > 0))
+                continue;
+            if (share < 1) {
+                const philox_block words = random_block(seed, random_purpose::row_choice, first_row + i);
+                if (uniform_double(words.word[0], words.word[1]) >= share)
+                    continue;
+            }
+            chosen.push_back(i);
+            s.weights.push_back(feed.weighted() ? weights[i] : 1);
+        }
+        for (double v : feed.gather_rows(batch.x, chosen)) {
+            const std::int64_t j = static_cast<std::int64_t>(s.x.size()) % d;
+            s.x.push_back((v - f.centre[j]) / f.scale[j]);
+        }
+    });
+    s.rows = static_cast<std::int64_t>(s.weights.size());
+    double sum = 0;
+    for (double w : s.weights)
+        sum += w;
+    for (double& w : s.weights)
+        w *= static_cast<double>(s.rows) / sum;
+    return s;
+}
+
+gmm_parameters start_parameters(const start_sample& s, const gmm_shape& shape, const fit_options& options,
+                                const std::vector<double>& lambda, std::uint64_t seed, int threads) {
+    const moments total = weighted_moments(s, std::vector<double>(s.rows, 1), needs_matrix(shape.family));
+    if (options.start == start_method::samples)
+        return parameters_from_rows(s, shape, lambda, total, seed);
+    first_responsibilities r(s, shape.components);
+    if (options.start == start_method::random)
+        r.use_random(seed);
+    else
+        r.use_labels(kmeans_labels(s, shape, options, total, seed, threads));
+    return parameters_from(s, shape, r, lambda);
+}
+
+} // namespace elbo::gmm

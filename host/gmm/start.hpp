@@ -1,0 +1,34 @@
+// Where a fit begins (models.md, "Starting points").
+//
+// A start looks at a sample of the rows, chosen by Philox from the seed and the row index alone, so that it is the same
+// whatever the chunking, the thread count or the back end. Up to `row_limit` rows it looks at all of them.
+#pragma once
+
+#include "elbo/gmm/fit.hpp"
+#include "host/gmm/row_feed.hpp"
+#include "kernels/gmm_engine.hpp"
+
+#include <vector>
+
+namespace elbo::gmm {
+
+/// Rows of positive weight in the normalised frame, float64, on the host.
+struct start_sample {
+    std::int64_t rows = 0, cols = 0;
+    std::vector<double> x;       ///< [rows x cols]
+    std::vector<double> weights; ///< [rows], scaled to mean 1
+};
+
+/// Rows that a start looks at: enough for k components, and few enough that a start costs less than some iterations.
+std::int64_t start_row_limit(std::int64_t components, std::int64_t dimensions);
+
+/// One pass over the data.
+start_sample draw_start_sample(const row_feed& feed, const kernels::frame& f, const data_summary& summary,
+                               std::int64_t row_limit, std::uint64_t seed);
+
+/// The parameters that a fit begins with, in the normalised frame. `lambda` [d] as in update_rule.
+kernels::gmm_parameters start_parameters(const start_sample& sample, const kernels::gmm_shape& shape,
+                                         const fit_options& options, const std::vector<double>& lambda,
+                                         std::uint64_t seed, int threads);
+
+} // namespace elbo::gmm
