@@ -2,6 +2,7 @@
 
 #include "host/gmm/kmeans.hpp"
 #include "kernels/math/philox.hpp"
+#include "kernels/reference/gmm_engine.hpp"
 
 #include <algorithm>
 #include <cblas.h>
@@ -17,6 +18,8 @@ using namespace kernels;
 namespace {
 
 constexpr int lloyd_iterations = 30;
+/// Below this many (row, dimension, component) triples several k-means runs cost next to nothing.
+constexpr std::int64_t small_start = 1 << 18;
 
 /// Weighted moments of a set of rows about their mean.
 struct moments {
@@ -88,23 +91,36 @@ std::vector<double> safe_precision_factor(std::vector<double> c, std::int64_t d)
     }
 }
 
-/// The rows in coordinates in which distance means something for the family: whitened by the total covariance for full
-/// and tied (elongated clusters), by the standard deviations for the diagonal families; as they are for spherical.
-std::vector<double> distance_coordinates(const start_sample& s, family f, const moments& total) {
-    const std::int64_t d = s.cols;
-    if (f == family::spherical || f == family::tied_spherical)
-        return s.x;
+/// Divided by the standard deviations.
+std::vector<double> scaled(const start_sample& s, const moments& total) {
     std::vector<double> y = s.x;
-    if (!needs_matrix(f)) {
-        for (std::int64_t n = 0; n < s.rows; ++n)
-            for (std::int64_t j = 0; j < d; ++j)
-                y[n * d + j] /= std::sqrt(std::max(diagonal_of(total, j), 0x1p-20));
-        return y;
-    }
-    const std::vector<double> u = safe_precision_factor(total.covariance, d); // y = Uᵀ x, row-wise x·U
-    cblas_dtrmm(CblasRowMajor, CblasRight, CblasUpper, CblasNoTrans, CblasNonUnit, static_cast<int>(s.rows),
-                static_cast<int>(d), 1, u.data(), static_cast<int>(d), y.data(), static_cast<int>(d));
+    for (std::int64_t n = 0; n < s.rows; ++n)
+        for (std::int64_t j = 0; j < s.cols; ++j)
+            y[n * s.cols + j] /= std::sqrt(std::max(diagonal_of(total, j), 0x1p-20));
     return y;
+}
+
+/// Decorrelated by the total covariance: y = Uᵀ x.
+std::vector<double> whitened(const start_sample& s, const moments& total) {
+    const auto d = static_cast<int>(s.cols);
+    std::vector<double> y = s.x;
+    const std::vector<double> u = safe_precision_factor(total.covariance, s.cols);
+    cblas_dtrmm(CblasRowMajor, CblasRight, CblasUpper, CblasNoTrans, CblasNonUnit, static_cast<int>(s.rows), d, 1,
+                u.data(), d, y.data(), d);
+    return y;
+}
+
+/// The rows in coordinates in which distance means something for the family: as they are for spherical, scaled for the
+/// diagonal families. For full and tied there are two that can be right: whitening finds elongated clusters that lie
+/// side by side, but hides those that are themselves what makes the data elongated; scaling finds the latter.
+std::vector<std::vector<double>> distance_coordinates(const start_sample& s, family f, const moments& total) {
+    if (f == family::spherical || f == family::tied_spherical)
+        return {s.x};
+    if (!needs_matrix(f))
+        return {scaled(s, total)};
+    if (s.cols == 1)
+        return {scaled(s, total)};
+    return {whitened(s, total), scaled(s, total)};
 }
 
 /// Responsibilities of component k for the rows of the sample, from labels or from random numbers.
@@ -231,14 +247,45 @@ gmm_parameters parameters_from_rows(const start_sample& s, const gmm_shape& shap
     return p;
 }
 
-std::vector<std::int32_t> kmeans_labels(const start_sample& s, const gmm_shape& shape, const fit_options& options,
-                                        const moments& total, std::uint64_t seed, int threads) {
-    const std::vector<double> y = distance_coordinates(s, shape.family, total);
+/// Σ w log p(x̃) of the first rows of the sample: what candidates for a start are compared by.
+double sample_log_likelihood(const start_sample& s, const gmm_shape& shape, const gmm_parameters& p) {
+    const std::int64_t cost = shape.components * s.cols * (needs_matrix(shape.family) ? s.cols : 1);
+    const std::int64_t rows = std::min(s.rows, std::clamp<std::int64_t>((std::int64_t(1) << 28) / cost, 256, 4096));
+    const reference::parameters full = reference::with_offsets(shape, p);
+    std::vector<double> lp(shape.components), r(shape.components);
+    double sum = 0;
+    for (std::int64_t n = 0; n < rows; ++n)
+        sum += s.weights[n] * reference::row_posterior(shape, full, &s.x[n * s.cols], lp.data(), r.data());
+    return sum;
+}
+
+std::vector<std::int32_t> kmeans_labels(const std::vector<double>& y, const start_sample& s, std::int64_t components,
+                                        const fit_options& options, std::uint64_t seed, int threads) {
     const weighted_rows rows{y.data(), s.weights.data(), s.rows, s.cols};
     std::vector<double> centres;
-    for (std::int64_t n : kmeans_plus_plus(rows, shape.components, options.greedy, seed, threads))
+    for (std::int64_t n : kmeans_plus_plus(rows, components, options.greedy, seed, threads))
         centres.insert(centres.end(), rows.row(n), rows.row(n) + s.cols);
     return lloyd(rows, centres, options.start == start_method::kmeans ? lloyd_iterations : 1, threads);
+}
+
+/// The best of some k-means starts by the likelihood of what they begin with: several where they cost nothing.
+gmm_parameters kmeans_parameters(const start_sample& s, const gmm_shape& shape, const fit_options& options,
+                                 const std::vector<double>& lambda, const moments& total, std::uint64_t seed,
+                                 int threads) {
+    const auto coordinates = distance_coordinates(s, shape.family, total);
+    const std::uint64_t tries = s.rows * s.cols * shape.components <= small_start ? 3 : 1;
+    gmm_parameters best;
+    double best_likelihood = -std::numeric_limits<double>::infinity();
+    for (const std::vector<double>& y : coordinates)
+        for (std::uint64_t attempt = 0; attempt < tries; ++attempt) {
+            first_responsibilities r(s, shape.components);
+            r.use_labels(kmeans_labels(y, s, shape.components, options, seed + (attempt << 32), threads));
+            gmm_parameters p = parameters_from(s, shape, r, lambda);
+            const double likelihood = coordinates.size() * tries == 1 ? 0 : sample_log_likelihood(s, shape, p);
+            if (likelihood > best_likelihood)
+                best = std::move(p), best_likelihood = likelihood;
+        }
+    return best;
 }
 
 } // namespace
@@ -290,12 +337,12 @@ gmm_parameters start_parameters(const start_sample& s, const gmm_shape& shape, c
     const moments total = weighted_moments(s, std::vector<double>(s.rows, 1), needs_matrix(shape.family));
     if (options.start == start_method::samples)
         return parameters_from_rows(s, shape, lambda, total, seed);
-    first_responsibilities r(s, shape.components);
-    if (options.start == start_method::random)
+    if (options.start == start_method::random) {
+        first_responsibilities r(s, shape.components);
         r.use_random(seed);
-    else
-        r.use_labels(kmeans_labels(s, shape, options, total, seed, threads));
-    return parameters_from(s, shape, r, lambda);
+        return parameters_from(s, shape, r, lambda);
+    }
+    return kmeans_parameters(s, shape, options, lambda, total, seed, threads);
 }
 
 } // namespace elbo::gmm
