@@ -23,6 +23,8 @@ void check(const page& p) {
 }
 
 std::string facts(const page& p) {
+    if (p.facts.empty())
+        return {};
     std::string out = "<dl class=\"facts\">\n";
     for (const auto& [name, value] : p.facts)
         out += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(name), escape(value));
@@ -99,7 +101,9 @@ std::string render(const page& p) {
     out += "<h2>Components</h2>\n<div class=\"scroll\">\n" + component_table(*p.model, p.column_names) + "</div>\n";
     if (p.fit)
         out += events_section(*p.fit);
-    out += fmt::format("<h2>To make this page again</h2>\n<pre>{}</pre>\n</body>\n</html>\n", escape(p.command));
+    if (!p.command.empty())
+        out += fmt::format("<h2>To make this page again</h2>\n<pre>{}</pre>\n", escape(p.command));
+    out += "</body>\n</html>\n";
     return out;
 }
 

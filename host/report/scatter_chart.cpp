@@ -21,7 +21,7 @@ void include(interval& range, double low, double high) {
     range.high = std::max(range.high, high);
 }
 
-// What is to be seen: all points, and two standard deviations about each mean.
+// What is to be seen: all points, and the contour that holds 95 % (2.45 standard deviations of a single Gaussian).
 std::array<interval, 2> visible(const plane_view& view, const std::vector<std::array<double, 2>>& points) {
     constexpr double inf = INFINITY;
     interval x{inf, -inf}, y{inf, -inf};
@@ -30,8 +30,8 @@ std::array<interval, 2> visible(const plane_view& view, const std::vector<std::a
         include(y, at[1], at[1]);
     }
     for (const plane_gaussian& g : view.components) {
-        include(x, g.x - 2 * std::sqrt(g.xx), g.x + 2 * std::sqrt(g.xx));
-        include(y, g.y - 2 * std::sqrt(g.yy), g.y + 2 * std::sqrt(g.yy));
+        include(x, g.x - 2.45 * std::sqrt(g.xx), g.x + 2.45 * std::sqrt(g.xx));
+        include(y, g.y - 2.45 * std::sqrt(g.yy), g.y + 2.45 * std::sqrt(g.yy));
     }
     return {padded(x, 0.04), padded(y, 0.04)};
 }

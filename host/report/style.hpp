@@ -42,12 +42,12 @@ svg.badge { display: inline-block; width: 1em; height: 1em; vertical-align: -0.1
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1.2rem 1.6rem; }
 figure { margin: 0; }
 figcaption { margin: 0.1rem 0 0; }
-.images { display: grid; grid-template-columns: repeat(auto-fill, minmax(5.2rem, 1fr)); gap: 0.9rem; }
+.images { display: grid; grid-template-columns: repeat(auto-fill, minmax(4.8rem, 1fr)); gap: 0.7rem; }
 .images figure { text-align: center; }
 .images img { width: 100%; image-rendering: pixelated; border: 1px solid var(--line); display: block; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.92rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th, td { padding: 0.3rem 0.9rem 0.3rem 0; text-align: right; }
+th, td { padding: 0.3rem 1.1rem 0.3rem 0; text-align: right; }
 th { font-weight: 600; border-bottom: 1px solid #9aa2ac; }
 td { border-bottom: 1px solid #eceff2; }
 .deviation { color: var(--soft); }

@@ -1,0 +1,40 @@
+// What all commands of the tool share: how a command is set up, and what its exit status means.
+#pragma once
+
+#include "elbo/error.hpp"
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+namespace elbo::cli {
+
+enum class exit_status {
+    success = 0,
+    machine_failure = 1, ///< no such device, out of memory, disk full, a CUDA call that failed
+    bad_input = 2,       ///< wrong usage, or a file or value that cannot be used
+    interrupted = 130    ///< Ctrl-C; the best result so far was written
+};
+
+/// Ctrl-C in a command that has nothing worth keeping.
+class interrupted : public error {
+public:
+    interrupted() : error("interrupted") {}
+};
+
+/// One run of the tool: the parser sets `run` for the command that was named.
+struct invocation {
+    std::string command_line; ///< quoted for a shell
+    std::function<exit_status()> run;
+};
+
+// Each adds one command and lives in a file of that name.
+void add_mixture_fit(CLI::App& mixture, invocation& call);
+void add_mixture_score(CLI::App& mixture, invocation& call);
+void add_mixture_assign(CLI::App& mixture, invocation& call);
+void add_mixture_sample(CLI::App& mixture, invocation& call);
+void add_mixture_info(CLI::App& mixture, invocation& call);
+void add_devices(CLI::App& app, invocation& call);
+void add_convert(CLI::App& app, invocation& call);
+
+} // namespace elbo::cli

@@ -1,0 +1,81 @@
+#include "host/cli/command.hpp"
+#include "host/cli/inputs.hpp"
+#include "host/cli/interrupt.hpp"
+#include "host/cli/options.hpp"
+#include "host/cli/outputs.hpp"
+
+#include "elbo/gmm/model.hpp"
+#include "elbo/version.hpp"
+#include "host/io/write_matrix.hpp"
+
+#include <fmt/format.h>
+#include <memory>
+
+namespace elbo::cli {
+
+namespace {
+
+struct convert_command {
+    data_options data;
+    std::string to;
+    std::string type;
+    output_options output;
+};
+
+constexpr std::int64_t rows_per_batch = 1 << 16;
+
+bool is_model(const std::string& path) {
+    return path.ends_with(".safetensors") || path.ends_with(".json");
+}
+
+json convert_model(const convert_command& command) {
+    const gmm::model model = gmm::load(command.data.path);
+    check_model_path(command.to);
+    writing([&] { gmm::save(model, command.to); });
+    return {{"components", model.components()}, {"dimensions", model.dimensions()}};
+}
+
+json convert_data(const convert_command& command) {
+    const data_source data = open_data(command.data).data;
+    const io::output_type type =
+        command.type.empty() ? io::output_type_of(data.type()) : output_type_from_string(command.type);
+    auto writer = io::matrix_writer::open(command.to, data.rows(), data.cols(), type, data.column_names());
+    const auto reader = data.read(rows_per_batch);
+    for (any_matrix_view batch = reader->next(); batch.rows > 0; batch = reader->next()) {
+        throw_if_interrupted();
+        writing([&] { writer.append(batch); });
+    }
+    writing([&] { writer.close(); });
+    return {{"samples", data.rows()}, {"dimensions", data.cols()}};
+}
+
+exit_status run(const convert_command& command, const std::string& command_line) {
+    check_writable({command.to, command.output.json});
+    const interrupt_guard guard;
+    const json sizes = is_model(command.data.path) ? convert_model(command) : convert_data(command);
+    json summary{{"command", command_line}, {"version", version}, {"from", command.data.path}, {"to", command.to}};
+    summary.update(sizes);
+    write_json(command.output, summary);
+    print_results(command.output, fmt::format("{} -> {}: {} x {}\n", command.data.path, command.to,
+                                              sizes.front().dump(), sizes["dimensions"].dump()));
+    return exit_status::success;
+}
+
+} // namespace
+
+void add_convert(CLI::App& app, invocation& call) {
+    CLI::App* subcommand = app.add_subcommand("convert", "Convert a data file, or a model file, to another format");
+    const auto command = std::make_shared<convert_command>();
+    add_data_options(*subcommand, command->data);
+    subcommand->add_option("TO", command->to, "Output; its ending says the format (.csv, .npy, .f32, .f64, .h5)")
+        ->required();
+    subcommand->add_option("--type", command->type, "Type of the numbers: float32 or float64 (default: that of DATA)")
+        ->type_name("TYPE")
+        ->group("Data");
+    add_output_options(*subcommand, command->output);
+    subcommand->footer("Example: elbo convert faithful.csv faithful.npy --type float32");
+    subcommand->callback(
+        [command, &call] { call.run = [command, &call] { return run(*command, call.command_line); }; });
+}
+
+} // namespace elbo::cli

@@ -1,0 +1,67 @@
+#include "host/cli/command.hpp"
+#include "host/cli/options.hpp"
+#include "host/cli/outputs.hpp"
+#include "host/cli/text_table.hpp"
+
+#include "elbo/context.hpp"
+#include "elbo/version.hpp"
+
+#include <fmt/format.h>
+#include <memory>
+
+namespace elbo::cli {
+
+namespace {
+
+std::string gibibytes(std::int64_t bytes) {
+    return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / (1 << 30));
+}
+
+std::string option_of(const device_info& device) {
+    return device.where == backend::cuda ? fmt::format("cuda:{}", device.ordinal)
+                                         : std::string(to_string(device.where));
+}
+
+std::string device_text(const device_list& list) {
+    std::vector<std::pair<std::string, std::string>> lines;
+    for (const device_info& device : list.devices) {
+        std::string text = device.name;
+        if (device.where == backend::cuda)
+            text +=
+                fmt::format(", {} free of {}, {} multiprocessors, compute capability {}", gibibytes(device.free_bytes),
+                            gibibytes(device.total_bytes), device.multiprocessors, device.compute_capability);
+        lines.emplace_back(option_of(device), text);
+    }
+    return text_list(lines) + fmt::format("\nCUDA: {}\n", list.cuda_status);
+}
+
+json device_json(const device_list& list, const std::string& command_line) {
+    json devices = json::array();
+    for (const device_info& device : list.devices)
+        devices.push_back({{"device", option_of(device)},
+                           {"name", device.name},
+                           {"total_bytes", device.total_bytes},
+                           {"free_bytes", device.free_bytes},
+                           {"multiprocessors", device.multiprocessors},
+                           {"compute_capability", device.compute_capability}});
+    return {{"command", command_line}, {"version", version}, {"devices", devices}, {"cuda", list.cuda_status}};
+}
+
+exit_status run(const output_options& output, const std::string& command_line) {
+    check_writable({output.json});
+    const device_list list = devices();
+    write_json(output, device_json(list, command_line));
+    print_results(output, device_text(list));
+    return exit_status::success;
+}
+
+} // namespace
+
+void add_devices(CLI::App& app, invocation& call) {
+    CLI::App* command = app.add_subcommand("devices", "List what can be computed on here");
+    const auto output = std::make_shared<output_options>();
+    add_output_options(*command, *output);
+    command->callback([output, &call] { call.run = [output, &call] { return run(*output, call.command_line); }; });
+}
+
+} // namespace elbo::cli

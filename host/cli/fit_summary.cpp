@@ -1,0 +1,109 @@
+#include "host/cli/fit_summary.hpp"
+
+#include "host/cli/model_summary.hpp"
+#include "host/cli/text_table.hpp"
+
+#include "elbo/version.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace elbo::cli {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+double seconds_per_iteration(const gmm::fit_result& fit) {
+    return fit.seconds.iterations / static_cast<double>(std::max<std::int64_t>(1, fit.iterations));
+}
+
+std::string stopping(const gmm::fit_result& fit) {
+    switch (fit.stopped) {
+    case gmm::stop_reason::converged:
+        return fmt::format("converged after {} iterations", fit.iterations);
+    case gmm::stop_reason::max_iterations:
+        return fmt::format("stopped at the limit of {} iterations", fit.iterations);
+    case gmm::stop_reason::interrupted:
+        return fmt::format("interrupted after {} iterations", fit.iterations);
+    }
+    return {};
+}
+
+ordered_json trace_json(const gmm::fit_result& fit) {
+    ordered_json trace = ordered_json::array();
+    for (const gmm::iteration_record& record : fit.trace)
+        trace.push_back({{"iteration", record.iteration},
+                         {"log_likelihood", record.log_likelihood},
+                         {"elbo_after_m_step", record.elbo_after_m_step},
+                         {"entropy", record.entropy},
+                         {"parameter_change", record.parameter_change},
+                         {"seconds", record.seconds}});
+    return trace;
+}
+
+ordered_json events_json(const gmm::fit_result& fit) {
+    ordered_json events = ordered_json::array();
+    for (const gmm::event& e : fit.events)
+        events.push_back({{"iteration", e.iteration},
+                          {"component", e.component},
+                          {"event", to_string(e.what)},
+                          {"action", to_string(e.action)}});
+    return events;
+}
+
+} // namespace
+
+fact_list fit_facts(const gmm::fit_result& fit) {
+    fact_list facts{{"fit", stopping(fit)},
+                    {"log-likelihood", fmt::format("{:.6f} nats per sample", fit.log_likelihood)},
+                    {"total log-likelihood", fmt::format("{:.6f}", fit.total_log_likelihood)},
+                    {"parameters", std::to_string(fit.model.parameters())},
+                    {"BIC", fmt::format("{:.4f}", fit.bic)},
+                    {"AIC", fmt::format("{:.4f}", fit.aic)},
+                    {"ICL", fmt::format("{:.4f}", fit.icl)},
+                    {"entropy of q", fmt::format("{:.6f} nats per sample", fit.entropy)}};
+    const gmm::fit_seconds& s = fit.seconds;
+    facts.emplace_back("seconds", fmt::format("{:.3g} (load {:.3g}, start {:.3g}, iterations {:.3g})", s.total, s.load,
+                                              s.start, s.iterations));
+    facts.emplace_back("seconds per iteration", fmt::format("{:.3g}", seconds_per_iteration(fit)));
+    if (!fit.events.empty())
+        facts.emplace_back("events", fmt::format("{} (components that were empty or singular)", fit.events.size()));
+    return facts;
+}
+
+std::string fit_text(const gmm::fit_result& fit, const fit_setting& setting) {
+    return fmt::format("Gaussian mixture of {}: {}, {} samples, on {}\n\n", setting.data, describe(fit.model),
+                       fit.samples, setting.device) +
+           text_list(fit_facts(fit)) + "\n" + component_text(fit.model, setting.column_names);
+}
+
+ordered_json fit_json(const gmm::fit_result& fit, const fit_setting& setting) {
+    ordered_json summary{{"command", setting.command},
+                         {"version", version},
+                         {"device", setting.device},
+                         {"samples", fit.samples},
+                         {"dimensions", fit.model.dimensions()},
+                         {"components", fit.model.components()},
+                         {"family", to_string(fit.model.shape())},
+                         {"iterations", fit.iterations},
+                         {"stopped", to_string(fit.stopped)},
+                         {"log_likelihood", fit.log_likelihood},
+                         {"total_log_likelihood", fit.total_log_likelihood},
+                         {"parameters", fit.model.parameters()},
+                         {"bic", fit.bic},
+                         {"aic", fit.aic},
+                         {"icl", fit.icl},
+                         {"seconds",
+                          {{"load", fit.seconds.load},
+                           {"start", fit.seconds.start},
+                           {"iterations", fit.seconds.iterations},
+                           {"total", fit.seconds.total}}},
+                         {"seconds_per_iteration", seconds_per_iteration(fit)},
+                         {"trace", trace_json(fit)},
+                         {"events", events_json(fit)}};
+    add_parameters(summary, fit.model);
+    return summary;
+}
+
+} // namespace elbo::cli

@@ -1,0 +1,20 @@
+// Ctrl-C as a flag that long work looks at.
+#pragma once
+
+namespace elbo::cli {
+
+/// While it lives, the first SIGINT sets a flag; the second ends the process at once.
+class interrupt_guard {
+public:
+    interrupt_guard();
+    ~interrupt_guard();
+    interrupt_guard(const interrupt_guard&) = delete;
+    interrupt_guard& operator=(const interrupt_guard&) = delete;
+};
+
+/// Whether the signal has come.
+bool interrupt_requested();
+/// Throws `interrupted` if it has.
+void throw_if_interrupted();
+
+} // namespace elbo::cli

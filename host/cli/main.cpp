@@ -1,0 +1,113 @@
+// The command line tool: parses, runs the command that was named, and turns exceptions into messages and exit statuses.
+#include "host/cli/command.hpp"
+#include "host/cli/outputs.hpp"
+
+#include "elbo/version.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <fmt/format.h>
+#include <new>
+#include <string_view>
+
+namespace elbo::cli {
+
+namespace {
+
+// The word as a shell would take it.
+std::string quoted(std::string_view word) {
+    constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
+    if (!word.empty() && word.find_first_not_of(plain) == std::string_view::npos)
+        return std::string(word);
+    std::string out = "'";
+    for (const char c : word)
+        out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return out + "'";
+}
+
+std::string command_line(int argc, char** argv) {
+    std::string line = "elbo";
+    for (int i = 1; i < argc; ++i)
+        line += " " + quoted(argv[i]);
+    return line;
+}
+
+// The command that was parsed last: "elbo mixture fit".
+std::string command_name(const CLI::App& app) {
+    std::string name = "elbo";
+    for (auto used = app.get_subcommands(); !used.empty(); used = used.front()->get_subcommands())
+        name += " " + used.front()->get_name();
+    return name;
+}
+
+exit_status fail(exit_status status, std::string message, const std::string& advice) {
+    std::replace(message.begin(), message.end(), '\n', ' ');
+    fmt::print(stderr, "elbo: error: {}\n", message);
+    if (!advice.empty())
+        fmt::print(stderr, "elbo: {}\n", advice);
+    return status;
+}
+
+void set_up(CLI::App& app, invocation& call) {
+    app.name("elbo");
+    app.set_version_flag("--version", fmt::format("elbo {}", version));
+    app.require_subcommand(1);
+    CLI::App* mixture = app.add_subcommand("mixture", "Gaussian mixtures: fit, score, assign, sample, info");
+    mixture->require_subcommand(1);
+    add_mixture_fit(*mixture, call);
+    add_mixture_score(*mixture, call);
+    add_mixture_assign(*mixture, call);
+    add_mixture_sample(*mixture, call);
+    add_mixture_info(*mixture, call);
+    add_devices(app, call);
+    add_convert(app, call);
+}
+
+exit_status run_command(const invocation& call, const std::string& help) {
+    try {
+        return call.run();
+    } catch (const interrupted&) {
+        return fail(exit_status::interrupted, "interrupted", "");
+    } catch (const write_failure& e) {
+        return fail(exit_status::machine_failure, e.what(), "check the free space and the permissions of its folder");
+    } catch (const not_available& e) {
+        return fail(exit_status::machine_failure, e.what(), "'elbo devices' lists what can be used here");
+    } catch (const out_of_memory& e) {
+        return fail(exit_status::machine_failure, e.what(),
+                    "try --precision float32, fewer columns or components, or another --device");
+    } catch (const std::bad_alloc&) {
+        return fail(exit_status::machine_failure, "out of memory", "try --precision float32, or fewer columns");
+    } catch (const cuda_error& e) {
+        return fail(exit_status::machine_failure, e.what(), "'--device cpu' computes without the GPU");
+    } catch (const file_error& e) {
+        return fail(exit_status::bad_input, e.what(),
+                    "check the path and the contents; '" + help + "' names the formats");
+    } catch (const error& e) {
+        return fail(exit_status::bad_input, e.what(), "see '" + help + "'");
+    } catch (const std::exception& e) {
+        return fail(exit_status::machine_failure, e.what(), "this should not happen: please report it");
+    }
+}
+
+exit_status run(int argc, char** argv) {
+    CLI::App app("Latent-variable models fitted by raising the evidence lower bound, on GPUs and CPUs");
+    invocation call{command_line(argc, argv), {}};
+    set_up(app, call);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::Success& e) { // --help and --version
+        app.exit(e);
+        return exit_status::success;
+    } catch (const CLI::ParseError& e) {
+        return fail(exit_status::bad_input, e.what(), "see '" + command_name(app) + " --help'");
+    }
+    return run_command(call, command_name(app) + " --help");
+}
+
+} // namespace
+
+} // namespace elbo::cli
+
+int main(int argc, char** argv) {
+    return static_cast<int>(elbo::cli::run(argc, argv));
+}

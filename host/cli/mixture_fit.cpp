@@ -1,0 +1,192 @@
+#include "host/cli/command.hpp"
+#include "host/cli/fit_summary.hpp"
+#include "host/cli/inputs.hpp"
+#include "host/cli/interrupt.hpp"
+#include "host/cli/options.hpp"
+#include "host/cli/outputs.hpp"
+#include "host/cli/progress_line.hpp"
+#include "host/cli/report_page.hpp"
+
+#include "elbo/gmm/fit.hpp"
+
+#include <chrono>
+#include <filesystem>
+#include <fmt/format.h>
+#include <memory>
+
+namespace elbo::cli {
+
+namespace {
+
+struct fit_command {
+    data_options data;
+    device_options device;
+    output_options output;
+    gmm::fit_options fit;
+    std::int64_t components = 0; ///< 0: not given
+    std::string family;
+    std::string start = "kmeans";
+    std::string on_collapse = "reseed";
+    std::string precision = "automatic";
+    std::string model_path;
+};
+
+gmm::compute_precision precision_from_string(const std::string& name) {
+    if (name == "automatic")
+        return gmm::compute_precision::automatic;
+    if (name == "float32")
+        return gmm::compute_precision::float32;
+    if (name == "float64")
+        return gmm::compute_precision::float64;
+    throw invalid_argument(fmt::format("--precision {}: expected automatic, float32 or float64", name));
+}
+
+bool is_model_file(const std::string& start) {
+    return start.ends_with(".safetensors") || start.ends_with(".json") || std::filesystem::exists(start);
+}
+
+// A model to start from says how many components of which family there are, unless options say so too.
+void set_start(const fit_command& command, gmm::fit_options& options) {
+    if (is_model_file(command.start)) {
+        options.start_model = gmm::load(command.start);
+        options.components = options.start_model->components();
+        options.shape = options.start_model->shape();
+        return;
+    }
+    try {
+        options.start = gmm::start_method_from_string(command.start);
+    } catch (const invalid_argument& unknown) {
+        throw invalid_argument(fmt::format("--start {}: there is no such file, and {}", command.start, unknown.what()));
+    }
+}
+
+gmm::fit_options library_options(const fit_command& command) {
+    gmm::fit_options options = command.fit;
+    set_start(command, options);
+    if (command.components != 0 || !options.start_model)
+        options.components = command.components;
+    if (!command.family.empty())
+        options.shape = gmm::family_from_string(command.family);
+    options.on_collapse = gmm::collapse_policy_from_string(command.on_collapse);
+    options.precision = precision_from_string(command.precision);
+    return options;
+}
+
+void write_report(const fit_command& command, const gmm::fit_result& fit, const context& ctx, const data_source& data,
+                  const fit_setting& setting) {
+    report::page page = make_page(ctx, fit.model, data, setting.command);
+    page.facts = fit_facts(fit);
+    page.facts.insert(page.facts.begin(), {{"samples", std::to_string(fit.samples)},
+                                           {"dimensions", std::to_string(fit.model.dimensions())},
+                                           {"components", std::to_string(fit.model.components())},
+                                           {"family", std::string(to_string(fit.model.shape()))}});
+    page.fit = &fit;
+    write_text(command.output.report, report::render(page));
+}
+
+exit_status run(const fit_command& command, const std::string& command_line) {
+    check_model_path(command.model_path);
+    check_writable({command.model_path, command.output.json, command.output.report});
+    gmm::fit_options options = library_options(command);
+    const context ctx = make_context(command.device);
+    const interrupt_guard guard;
+    const auto opened = std::chrono::steady_clock::now();
+    const weighted_data input = open_data(command.data);
+    const double opening = std::chrono::duration<double>(std::chrono::steady_clock::now() - opened).count();
+    if (options.start_model)
+        check_dimensions(*options.start_model, command.start, input.data);
+    options.weights = input.view();
+    note(command.output, fmt::format("{}: {} rows, {} columns; {}", input.data.description(), input.data.rows(),
+                                     input.data.cols(), ctx.name()));
+    gmm::fit_result fit = [&] {
+        progress_line progress(command.output.quiet);
+        options.callback = [&](const gmm::progress& now) {
+            progress.show(now);
+            return !interrupt_requested();
+        };
+        return gmm::fit(ctx, input.data, options);
+    }();
+    fit.seconds.load += opening;
+    fit.seconds.total += opening;
+
+    const fit_setting setting{command_line, ctx.name(), input.data.description(), input.data.column_names()};
+    if (!command.model_path.empty())
+        writing([&] { gmm::save(fit.model, command.model_path, input.data.column_names()); });
+    write_json(command.output, fit_json(fit, setting));
+    const bool was_interrupted = fit.stopped == gmm::stop_reason::interrupted;
+    if (!command.output.report.empty())
+        write_report(command, fit, ctx, input.data, setting);
+    print_results(command.output, fit_text(fit, setting));
+    return was_interrupted ? exit_status::interrupted : exit_status::success;
+}
+
+void add_model_options(CLI::App& app, fit_command& command) {
+    app.add_option("-k,--components", command.components, "Number of components")->type_name("K")->group("Model");
+    app.add_option("--family", command.family,
+                   "Covariances: full, tied, diagonal, spherical, tied_diagonal or tied_spherical (default: full)")
+        ->type_name("FAMILY")
+        ->group("Model");
+    app.add_option("--regularization", command.fit.regularization,
+                   "Added to the diagonal of each covariance, in squared units of the data")
+        ->type_name("L")
+        ->capture_default_str()
+        ->group("Model");
+    app.add_option("--relative-regularization", command.fit.relative_regularization,
+                   "The same as a share of the variance of each column")
+        ->type_name("L")
+        ->capture_default_str()
+        ->group("Model");
+}
+
+void add_fit_options(CLI::App& app, fit_command& command) {
+    app.add_option("--start", command.start, "Start: kmeans, kmeans++, random, samples, or a model file")
+        ->type_name("METHOD|FILE")
+        ->capture_default_str()
+        ->group("Fit");
+    app.add_option("--restarts", command.fit.restarts, "Starts, of which the best is kept")
+        ->type_name("R")
+        ->capture_default_str()
+        ->group("Fit");
+    app.add_option("--max-iterations", command.fit.max_iterations, "Limit of the iterations of one start")
+        ->type_name("N")
+        ->capture_default_str()
+        ->group("Fit");
+    app.add_option("--tolerance", command.fit.tolerance, "Stop below this gain, in nats per sample")
+        ->type_name("T")
+        ->capture_default_str()
+        ->group("Fit");
+    app.add_option("--seed", command.fit.seed, "Seed of the random numbers")
+        ->type_name("S")
+        ->capture_default_str()
+        ->group("Fit");
+    app.add_option("--precision", command.precision, "Arithmetic: automatic (that of the data), float32 or float64")
+        ->type_name("TYPE")
+        ->capture_default_str()
+        ->group("Fit");
+    app.add_option("--on-collapse", command.on_collapse,
+                   "What to do with an empty or singular component: reseed, drop or fail")
+        ->type_name("POLICY")
+        ->capture_default_str()
+        ->group("Fit");
+}
+
+} // namespace
+
+void add_mixture_fit(CLI::App& mixture, invocation& call) {
+    CLI::App* app = mixture.add_subcommand("fit", "Fit a Gaussian mixture to data by EM");
+    const auto command = std::make_shared<fit_command>();
+    add_data_options(*app, command->data);
+    add_weights_option(*app, command->data);
+    add_model_options(*app, *command);
+    add_fit_options(*app, *command);
+    add_device_options(*app, command->device);
+    app->add_option("-o,--output", command->model_path, "Write the model: .safetensors or .json")
+        ->type_name("MODEL")
+        ->group("Output");
+    add_output_options(*app, command->output);
+    add_report_option(*app, command->output);
+    app->footer("Example: elbo mixture fit faithful.csv --columns eruptions,waiting -k 2 -o model.safetensors");
+    app->callback([command, &call] { call.run = [command, &call] { return run(*command, call.command_line); }; });
+}
+
+} // namespace elbo::cli

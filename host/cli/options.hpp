@@ -1,0 +1,49 @@
+// Groups of options that several commands take.
+#pragma once
+
+#include "elbo/context.hpp"
+#include "elbo/data_source.hpp"
+#include "host/io/write_matrix.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace elbo::cli {
+
+/// --json, --quiet, and --report where the command makes pictures.
+struct output_options {
+    std::string json;
+    std::string report;
+    bool quiet = false;
+    /// Whether standard output belongs to the JSON summary.
+    bool json_to_stdout() const { return json == "-"; }
+};
+void add_output_options(CLI::App& command, output_options& options);
+void add_report_option(CLI::App& command, output_options& options);
+
+/// --device and --threads.
+struct device_options {
+    std::string device = "auto";
+    int threads = 0;
+};
+void add_device_options(CLI::App& command, device_options& options);
+/// Throws invalid_argument (no such kind of device) and not_available.
+context make_context(const device_options& options);
+
+/// The data file and how to read it.
+struct data_options {
+    std::string path;
+    std::vector<std::string> columns;
+    std::int64_t dimensions = 0;
+    std::string dataset;
+    std::string weights; ///< where the command takes them
+};
+void add_data_options(CLI::App& command, data_options& options);
+void add_weights_option(CLI::App& command, data_options& options);
+
+/// --type of written numbers: "float32" or "float64"; throws invalid_argument for anything else.
+io::output_type output_type_from_string(const std::string& name);
+
+} // namespace elbo::cli

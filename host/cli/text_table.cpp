@@ -1,0 +1,42 @@
+#include "host/cli/text_table.hpp"
+
+#include <algorithm>
+
+namespace elbo::cli {
+
+namespace {
+
+// Characters of UTF-8 text: all bytes but continuation bytes.
+std::size_t width(const std::string& text) {
+    return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; });
+}
+
+} // namespace
+
+std::string text_table(const std::vector<std::vector<std::string>>& rows) {
+    std::vector<std::size_t> widths;
+    for (const auto& row : rows) {
+        widths.resize(std::max(widths.size(), row.size()));
+        for (std::size_t j = 0; j < row.size(); ++j)
+            widths[j] = std::max(widths[j], width(row[j]));
+    }
+    std::string out;
+    for (const auto& row : rows) {
+        for (std::size_t j = 0; j < row.size(); ++j)
+            out += std::string(2 + widths[j] - width(row[j]), ' ') + row[j];
+        out += '\n';
+    }
+    return out;
+}
+
+std::string text_list(const std::vector<std::pair<std::string, std::string>>& entries) {
+    std::size_t widest = 0;
+    for (const auto& [name, value] : entries)
+        widest = std::max(widest, width(name));
+    std::string out;
+    for (const auto& [name, value] : entries)
+        out += "  " + name + std::string(widest - width(name) + 3, ' ') + value + '\n';
+    return out;
+}
+
+} // namespace elbo::cli
