@@ -1,0 +1,39 @@
+// Bytes one after the other: a file, a piece of memory, or what a decompressor makes of another stream.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace elbo::io {
+
+class byte_stream {
+public:
+    virtual ~byte_stream() = default;
+    /// Reads up to `bytes` bytes (at least one unless the stream has ended); returns how many. Throws file_error.
+    virtual std::size_t read(char* to, std::size_t bytes) = 0;
+};
+
+/// Opens a stream anew, for each pass over the data.
+using stream_opener = std::function<std::unique_ptr<byte_stream>()>;
+
+/// A file from its beginning. Throws file_error (missing, unreadable, a folder).
+std::unique_ptr<byte_stream> open_file_stream(const std::string& path);
+/// Memory that outlives the stream.
+std::unique_ptr<byte_stream> open_memory_stream(std::span<const char> bytes);
+
+/// Reads until `bytes` bytes or the end of the stream; returns how many.
+std::size_t read_fully(byte_stream& stream, char* to, std::size_t bytes);
+/// Reads exactly `bytes` bytes; `offset` is where they lie in the stream, `what` names them. Throws file_error with the
+/// byte offset where the stream ended.
+void read_exactly(byte_stream& stream, char* to, std::size_t bytes, const std::string& path, std::uint64_t offset,
+                  std::string_view what);
+
+/// The first bytes of a file (fewer where it is shorter), to look at what it is.
+std::string first_bytes(const std::string& path, std::size_t count);
+
+} // namespace elbo::io

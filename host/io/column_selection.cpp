@@ -1,0 +1,117 @@
+// Some columns of another source.
+#include "host/io/errors.hpp"
+#include "host/io/readers.hpp"
+#include "host/io/sources.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fmt/format.h>
+
+namespace elbo::io {
+namespace {
+
+template <class T>
+void gather(const matrix_view<const T>& from, const std::vector<std::int64_t>& columns, T* out) {
+    for (std::int64_t i = 0; i < from.rows; ++i)
+        for (const std::int64_t j : columns)
+            *out++ = from(i, j);
+}
+
+class selecting_reader final : public batch_reader {
+public:
+    selecting_reader(std::unique_ptr<batch_reader> all, const data_source::implementation& source,
+                     std::int64_t rows_per_batch, const std::vector<std::int64_t>& columns)
+        : all_(std::move(all)), columns_(columns),
+          buffer_(std::min(rows_per_batch, std::max<std::int64_t>(source.rows, 1)),
+                  static_cast<std::int64_t>(columns.size()) * size_of(source.type)) {}
+
+    any_matrix_view next() override {
+        const any_matrix_view batch = all_->next();
+        if (batch.type == element_type::float32)
+            gather(batch.as<float>(), columns_, reinterpret_cast<float*>(buffer_.data()));
+        else
+            gather(batch.as<double>(), columns_, reinterpret_cast<double*>(buffer_.data()));
+        return dense_view(buffer_.data(), batch.type, batch.rows, static_cast<std::int64_t>(columns_.size()));
+    }
+
+private:
+    std::unique_ptr<batch_reader> all_;
+    std::vector<std::int64_t> columns_;
+    host_memory buffer_;
+};
+
+class selecting_source final : public data_source::implementation {
+public:
+    selecting_source(source_pointer all, std::vector<std::int64_t> columns)
+        : all_(std::move(all)), columns_(std::move(columns)) {
+        rows = all_->rows;
+        cols = static_cast<std::int64_t>(columns_.size());
+        type = all_->type;
+        description = all_->description;
+        if (all_->column_names.empty())
+            return;
+        for (const std::int64_t j : columns_)
+            column_names.push_back(all_->column_names[static_cast<std::size_t>(j)]);
+    }
+
+    std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
+        return std::make_unique<selecting_reader>(all_->read(rows_per_batch), *this, rows_per_batch, columns_);
+    }
+
+private:
+    source_pointer all_;
+    std::vector<std::int64_t> columns_;
+};
+
+// The names for a message: not more than a screen can hold.
+std::string list_of(const std::vector<std::string>& names, std::int64_t count) {
+    if (names.empty())
+        return fmt::format("numbers from 0 to {}", count - 1);
+    constexpr std::size_t shown = 20;
+    std::string list;
+    for (std::size_t i = 0; i < std::min(names.size(), shown); ++i)
+        list += (i > 0 ? ", " : "") + in_quotes(names[i]);
+    return list + (names.size() > shown ? ", ..." : "") + fmt::format(", or numbers from 0 to {}", count - 1);
+}
+
+std::int64_t find_column(const std::string& column, const std::vector<std::string>& available, std::int64_t count,
+                         const std::string& description) {
+    const auto found = std::find(available.begin(), available.end(), column);
+    if (found != available.end()) {
+        if (std::find(found + 1, available.end(), column) != available.end())
+            throw invalid_argument(fmt::format("columns: {} has two columns named {}: use their numbers from 0",
+                                               description, in_quotes(column)));
+        return found - available.begin();
+    }
+    std::int64_t number = -1;
+    const char* const end = column.data() + column.size();
+    const auto [rest, error] = std::from_chars(column.data(), end, number);
+    if (error != std::errc() || rest != end || number < 0 || number >= count)
+        throw invalid_argument(fmt::format("columns: {} has no column {}: expected one of {}", description,
+                                           in_quotes(column), list_of(available, count)));
+    return number;
+}
+
+} // namespace
+
+std::vector<std::int64_t> find_columns(const std::vector<std::string>& columns,
+                                       const std::vector<std::string>& available, std::int64_t count,
+                                       const std::string& description) {
+    std::vector<std::int64_t> positions;
+    for (const std::string& column : columns) {
+        positions.push_back(find_column(column, available, count, description));
+        if (std::count(positions.begin(), positions.end(), positions.back()) > 1)
+            throw invalid_argument(fmt::format("columns: {} is listed twice", in_quotes(column)));
+    }
+    return positions;
+}
+
+source_pointer select_columns(source_pointer source, const std::vector<std::string>& columns) {
+    if (columns.empty())
+        return source;
+    std::vector<std::int64_t> positions =
+        find_columns(columns, source->column_names, source->cols, source->description);
+    return std::make_shared<selecting_source>(std::move(source), std::move(positions));
+}
+
+} // namespace elbo::io

@@ -1,0 +1,135 @@
+#include "host/io/readers.hpp"
+
+#include "host/io/device_copy.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace elbo::io {
+namespace {
+
+std::int64_t total_rows(const std::vector<any_matrix_view>& parts) {
+    std::int64_t rows = 0;
+    for (const any_matrix_view& part : parts)
+        rows += part.rows;
+    return rows;
+}
+
+// Copies the rows of `part`, which may have a stride, to densely packed memory of the same space.
+void copy_rows(const any_matrix_view& part, char* to) {
+    const std::int64_t row_bytes = part.cols * part.element_size();
+    const std::int64_t stride_bytes = part.stride * part.element_size();
+    const char* from = static_cast<const char*>(part.data);
+    const auto copy = [&](char* target, const char* source, std::int64_t bytes) {
+        if (part.space == memory_space::device)
+            copy_device_rows(target, source, bytes);
+        else
+            std::memcpy(target, source, static_cast<std::size_t>(bytes));
+    };
+    if (part.rows * row_bytes == 0)
+        return;
+    if (row_bytes == stride_bytes)
+        return copy(to, from, part.rows * row_bytes);
+    for (std::int64_t i = 0; i < part.rows; ++i)
+        copy(to + i * row_bytes, from + i * stride_bytes, row_bytes);
+}
+
+class view_reader final : public batch_reader {
+public:
+    view_reader(std::vector<any_matrix_view> parts, std::int64_t rows_per_batch, std::shared_ptr<const void> owner)
+        : parts_(std::move(parts)), owner_(std::move(owner)), left_(total_rows(parts_)),
+          rows_per_batch_(std::min(rows_per_batch, std::max<std::int64_t>(left_, 1))) {}
+
+    any_matrix_view next() override {
+        const std::int64_t rows = std::min(rows_per_batch_, left_);
+        if (rows == 0)
+            return parts_.empty() ? any_matrix_view() : parts_.back().slice(0, 0);
+        while (parts_[part_].rows == row_)
+            advance_part();
+        left_ -= rows;
+        if (parts_[part_].rows - row_ >= rows)
+            return take(rows);
+        return gather(rows);
+    }
+
+private:
+    void advance_part() {
+        ++part_;
+        row_ = 0;
+    }
+
+    any_matrix_view take(std::int64_t rows) {
+        const any_matrix_view piece = parts_[part_].slice(row_, rows);
+        row_ += rows;
+        return piece;
+    }
+
+    any_matrix_view gather(std::int64_t rows) {
+        const any_matrix_view& shape = parts_[part_];
+        char* const to = staging(shape);
+        const std::int64_t row_bytes = shape.cols * shape.element_size();
+        for (std::int64_t done = 0; done < rows;) {
+            while (parts_[part_].rows == row_)
+                advance_part();
+            const any_matrix_view piece = take(std::min(rows - done, parts_[part_].rows - row_));
+            copy_rows(piece, to + done * row_bytes);
+            done += piece.rows;
+        }
+        const bool on_device = shape.space == memory_space::device;
+        return dense_view(to, shape.type, rows, shape.cols, on_device ? memory_space::device : memory_space::host);
+    }
+
+    // Made when the first batch needs it.
+    char* staging(const any_matrix_view& shape) {
+        const std::int64_t row_bytes = shape.cols * shape.element_size();
+        if (shape.space == memory_space::device) {
+            if (!device_staging_)
+                device_staging_ = allocate_device_rows(rows_per_batch_, row_bytes);
+            return static_cast<char*>(device_staging_.get());
+        }
+        if (host_staging_.data() == nullptr)
+            host_staging_ = host_memory(rows_per_batch_, row_bytes);
+        return host_staging_.data();
+    }
+
+    std::vector<any_matrix_view> parts_;
+    std::shared_ptr<const void> owner_;
+    std::int64_t left_;
+    std::int64_t rows_per_batch_;
+    std::size_t part_ = 0; // where the next row lies
+    std::int64_t row_ = 0;
+    host_memory host_staging_;
+    std::shared_ptr<void> device_staging_;
+};
+
+} // namespace
+
+void require_batch_rows(std::int64_t rows_per_batch) {
+    if (rows_per_batch < 1)
+        throw invalid_argument(fmt::format("rows_per_batch = {}: expected at least 1", rows_per_batch));
+}
+
+std::unique_ptr<batch_reader> read_views(std::vector<any_matrix_view> parts, std::int64_t rows_per_batch,
+                                         std::shared_ptr<const void> owner) {
+    require_batch_rows(rows_per_batch);
+    return std::make_unique<view_reader>(std::move(parts), rows_per_batch, std::move(owner));
+}
+
+filling_reader::filling_reader(const data_source::implementation& source, std::int64_t rows_per_batch)
+    : type_(source.type), rows_(source.rows), cols_(source.cols) {
+    require_batch_rows(rows_per_batch);
+    rows_per_batch_ = std::min(rows_per_batch, std::max<std::int64_t>(rows_, 1));
+    const std::optional<std::int64_t> elements = checked_product(rows_per_batch_, cols_);
+    buffer_ = host_memory(elements.value_or(INT64_MAX), size_of(type_));
+}
+
+any_matrix_view filling_reader::next() {
+    const std::int64_t rows = std::min(rows_per_batch_, rows_ - position_);
+    if (rows > 0)
+        fill(position_, rows, buffer_.data());
+    position_ += rows;
+    return dense_view(buffer_.data(), type_, rows, cols_);
+}
+
+} // namespace elbo::io

@@ -1,0 +1,84 @@
+// Matrices in memory as data sources.
+#include "host/io/readers.hpp"
+#include "host/io/sources.hpp"
+
+#include <fmt/format.h>
+
+namespace elbo::io {
+namespace {
+
+std::string_view name_of(memory_space space) {
+    switch (space) {
+    case memory_space::host:
+        return "host";
+    case memory_space::pinned:
+        return "pinned";
+    case memory_space::device:
+        return "device";
+    }
+    return "unknown";
+}
+
+std::string describe(const any_matrix_view& view) {
+    return fmt::format("{} x {} ({}, {})", view.rows, view.cols, name_of(view.space),
+                       view.type == element_type::float32 ? "float32" : "float64");
+}
+
+void check_view(const any_matrix_view& view, const std::string& name) {
+    if (view.rows < 0 || view.cols < 0)
+        throw invalid_argument(fmt::format("{}: {} rows, {} columns: expected at least 0", name, view.rows, view.cols));
+    if (view.stride < view.cols)
+        throw invalid_argument(
+            fmt::format("{}: stride = {}: expected at least the {} columns", name, view.stride, view.cols));
+    if (view.data == nullptr && view.rows > 0 && view.cols > 0)
+        throw invalid_argument(fmt::format("{}: data is null, expected {} x {} elements", name, view.rows, view.cols));
+    const std::optional<std::int64_t> elements = checked_product(view.rows, view.stride);
+    if (!elements || !checked_product(*elements, view.element_size()))
+        throw invalid_argument(
+            fmt::format("{}: {} rows of stride {} are more than an address can reach", name, view.rows, view.stride));
+}
+
+void check_same_kind(const any_matrix_view& view, const any_matrix_view& first, std::size_t index) {
+    if (view.cols != first.cols || view.type != first.type || view.space != first.space)
+        throw invalid_argument(fmt::format("chunk {} is {}: expected the columns, type and memory of chunk 0, {}",
+                                           index, describe(view), describe(first)));
+}
+
+class view_source final : public data_source::implementation {
+public:
+    explicit view_source(std::vector<any_matrix_view> parts) : parts_(std::move(parts)) {
+        const bool single = parts_.size() == 1;
+        for (std::size_t i = 0; i < parts_.size(); ++i) {
+            check_view(parts_[i], single ? "matrix" : fmt::format("chunk {}", i));
+            check_same_kind(parts_[i], parts_.front(), i);
+            if (__builtin_add_overflow(rows, parts_[i].rows, &rows))
+                throw invalid_argument("chunks: the sum of their rows is more than 2^63 - 1");
+        }
+        any_matrix_view whole = parts_.empty() ? any_matrix_view() : parts_.front();
+        whole.rows = rows;
+        cols = whole.cols;
+        type = whole.type;
+        space = whole.space;
+        description =
+            single ? "matrix " + describe(whole) : fmt::format("{} chunks of {}", parts_.size(), describe(whole));
+    }
+
+    std::optional<any_matrix_view> contiguous() const override {
+        return parts_.size() == 1 ? std::optional(parts_.front()) : std::nullopt;
+    }
+
+    std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
+        return read_views(parts_, rows_per_batch);
+    }
+
+private:
+    std::vector<any_matrix_view> parts_;
+};
+
+} // namespace
+
+source_pointer open_views(std::vector<any_matrix_view> parts) {
+    return std::make_shared<view_source>(std::move(parts));
+}
+
+} // namespace elbo::io

@@ -1,0 +1,129 @@
+#include "host/io/write_matrix.hpp"
+
+#include "elbo/error.hpp"
+#include "host/io/format.hpp"
+#include "host/io/matrix_format.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace elbo::io {
+namespace {
+
+constexpr std::int64_t block_numbers = 1 << 16; // converted at a time
+
+std::unique_ptr<matrix_writer::format> create(const std::string& path, std::int64_t rows, std::int64_t cols,
+                                              output_type& type, const std::vector<std::string>& names) {
+    const path_format kind = format_of_path(path);
+    if (kind.format == file_format::text && !kind.gzip)
+        return create_text(path, has_ending(path, ".tsv") ? '\t' : ',', names);
+    if (kind.format == file_format::npy)
+        return create_npy(path, rows, cols, type);
+    if (kind.format == file_format::hdf5)
+        return create_hdf5(path, rows, cols, type);
+    if (kind.format == file_format::float32 || kind.format == file_format::float64) {
+        type = kind.format == file_format::float32 ? output_type::float32 : output_type::float64;
+        return create_raw(path);
+    }
+    throw invalid_argument(
+        fmt::format("'{}': cannot write this kind of file, expected the ending .csv, .tsv, .npy, .f32, "
+                    ".f64, .h5 or .hdf5",
+                    path));
+}
+
+template <class To, class From>
+const void* converted(const From* row, std::int64_t count, std::vector<char>& block) {
+    block.resize(static_cast<std::size_t>(count) * sizeof(To));
+    std::transform(row, row + count, reinterpret_cast<To*>(block.data()), [](From x) { return static_cast<To>(x); });
+    return block.data();
+}
+
+template <class From>
+const void* converted_to(output_type type, const From* row, std::int64_t count, std::vector<char>& block) {
+    switch (type) {
+    case output_type::float32:
+        return converted<float>(row, count, block);
+    case output_type::float64:
+        return converted<double>(row, count, block);
+    case output_type::int32:
+        return converted<std::int32_t>(row, count, block);
+    case output_type::int64:
+        return converted<std::int64_t>(row, count, block);
+    }
+    return nullptr;
+}
+
+} // namespace
+
+output_type output_type_of(element_type type) {
+    return type == element_type::float32 ? output_type::float32 : output_type::float64;
+}
+
+std::int64_t size_of(output_type type) {
+    return type == output_type::float32 || type == output_type::int32 ? 4 : 8;
+}
+
+matrix_writer::matrix_writer(std::unique_ptr<format> f) : format_(std::move(f)) {}
+matrix_writer::matrix_writer(matrix_writer&&) noexcept = default;
+matrix_writer& matrix_writer::operator=(matrix_writer&&) noexcept = default;
+matrix_writer::~matrix_writer() = default;
+
+matrix_writer matrix_writer::open(const std::string& path, std::int64_t rows, std::int64_t cols, output_type type,
+                                  const std::vector<std::string>& column_names) {
+    if (rows < 0 || cols < 0)
+        throw invalid_argument(fmt::format("'{}': {} rows, {} columns: expected at least 0", path, rows, cols));
+    if (!column_names.empty() && static_cast<std::int64_t>(column_names.size()) != cols)
+        throw invalid_argument(
+            fmt::format("'{}': {} column names, expected none or {}", path, column_names.size(), cols));
+    std::unique_ptr<format> file = create(path, rows, cols, type, column_names);
+    file->path = path;
+    file->rows = rows;
+    file->cols = cols;
+    file->type = type;
+    return matrix_writer(std::move(file));
+}
+
+template <class T>
+void matrix_writer::append_rows(const matrix_view<const T>& batch) {
+    format& file = *format_;
+    if (batch.space == memory_space::device)
+        throw invalid_argument(fmt::format("'{}': the batch lies in device memory, expected host memory", file.path));
+    if (batch.cols != file.cols)
+        throw invalid_argument(
+            fmt::format("'{}': the batch has {} columns, expected {}", file.path, batch.cols, file.cols));
+    if (batch.rows > file.rows - file.written)
+        throw invalid_argument(
+            fmt::format("'{}': {} rows after {}, expected {} in all", file.path, batch.rows, file.written, file.rows));
+    const bool dense = batch.stride == batch.cols;
+    const std::int64_t step =
+        dense ? std::max<std::int64_t>(1, block_numbers / std::max<std::int64_t>(batch.cols, 1)) : 1;
+    std::vector<char> block;
+    for (std::int64_t i = 0; i < batch.rows; i += step) {
+        const std::int64_t count = std::min(step, batch.rows - i);
+        file.write(converted_to(file.type, batch.row(i), count * batch.cols, block), count);
+        file.written += count;
+    }
+}
+
+void matrix_writer::append(const any_matrix_view& batch) {
+    if (batch.type == element_type::float32)
+        append_rows(batch.as<float>());
+    else
+        append_rows(batch.as<double>());
+}
+
+void matrix_writer::append(matrix_view<const std::int32_t> batch) {
+    append_rows(batch);
+}
+void matrix_writer::append(matrix_view<const std::int64_t> batch) {
+    append_rows(batch);
+}
+
+void matrix_writer::close() {
+    if (format_->written != format_->rows)
+        throw invalid_argument(
+            fmt::format("'{}': {} rows written, expected {}", format_->path, format_->written, format_->rows));
+    format_->close();
+}
+
+} // namespace elbo::io
