@@ -56,6 +56,14 @@ instrumented_build() { # <name> <CMake arguments>...
     configure "$build_folder/$name" -DCMAKE_BUILD_TYPE=Instrumented "-DCMAKE_CXX_FLAGS_INSTRUMENTED=-O1 -g1" -DELBO_CUDA=OFF "$@"
     build "$build_folder/$name"
 }
+# The suite of the emulator itself: what the CUDA tests are judged by must be right.
+emulator_tests() {
+    local log=$build_folder/release/emulator-tests.log status=0
+    NVCC=$(find_nvcc) third_party/cuda-emulator/tests/run "$build_folder/release/cuda-emulator/runtime" >"$log" 2>&1 || status=$?
+    if [ $status -ne 0 ]; then cat "$log"; fi
+    tail -n 1 "$log"
+    return $status
+}
 address_tests() {
     instrumented_build sanitize-address "-DELBO_SANITIZE=address;undefined" -DELBO_TOOLS=OFF
     run_tests "$build_folder/sanitize-address" -L cpu
@@ -102,6 +110,7 @@ else
         phase "the installed package" run_tests "$build_folder/release" -L install
     fi
     if ! $quick; then
+        if emulator_used; then phase "the emulator's own tests" emulator_tests; fi
         phase "address and undefined-behaviour sanitizers" address_tests
         if have clang++; then
             phase "thread sanitizer" thread_tests
