@@ -250,7 +250,7 @@ gmm_parameters parameters_from_rows(const start_sample& s, const gmm_shape& shap
 /// Σ w log p(x̃) of the first rows of the sample: what candidates for a start are compared by.
 double sample_log_likelihood(const start_sample& s, const gmm_shape& shape, const gmm_parameters& p) {
     const std::int64_t cost = shape.components * s.cols * (needs_matrix(shape.family) ? s.cols : 1);
-    const std::int64_t rows = std::min(s.rows, std::clamp<std::int64_t>((std::int64_t(1) << 28) / cost, 256, 4096));
+    const std::int64_t rows = std::min(s.rows, std::clamp<std::int64_t>((std::int64_t(1) << 25) / cost, 128, 4096));
     const reference::parameters full = reference::with_offsets(shape, p);
     std::vector<double> lp(shape.components), r(shape.components);
     double sum = 0;

@@ -1,0 +1,139 @@
+// Error bounds of the E-step and of the sufficient statistics, from the arithmetic alone.
+//
+// log p of a row: kernels.md B5.7 gives 4u·(√q ‖U_k‖₂ (‖x̃‖ + ‖μ̃_k‖) + d + q) for arithmetic with unit roundoff u
+// (2^-24 for float32: 2^-22 = 4u): rounding of x̃ and of the difference reach q through U, the products and the sum of d
+// squares through d + q; |c_k| is rounded once. ‖U_k‖_F stands for ‖U_k‖₂. The exponential and the logarithm add a few
+// u.
+#pragma once
+
+#include "kernels/gmm_layout.hpp"
+#include "kernels/math/fixed_point.hpp"
+#include "kernels/reference/gmm_engine.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace elbo::test {
+
+/// Reference values of one set of rows with a bound for each.
+struct bounded_sums {
+    std::vector<double> values, bounds; ///< [sum_count]
+    std::vector<double> log_density, log_density_bound;
+    std::vector<double> responsibilities, responsibility_bound;
+};
+
+inline double norm(const double* x, std::int64_t n) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < n; ++i)
+        sum += x[i] * x[i];
+    return std::sqrt(sum);
+}
+
+/// ‖U_k‖_F.
+inline double factor_norm(const kernels::gmm_shape& s, const kernels::gmm_parameters& p, std::int64_t k) {
+    const std::int64_t d = s.dimensions;
+    const double* u = p.precision_cholesky.data();
+    switch (s.family) {
+    case gmm::family::full:
+        return norm(u + k * d * d, d * d);
+    case gmm::family::tied:
+        return norm(u, d * d);
+    case gmm::family::diagonal:
+        return norm(u + k * d, d);
+    case gmm::family::tied_diagonal:
+        return norm(u, d);
+    case gmm::family::spherical:
+        return u[k] * std::sqrt(static_cast<double>(d));
+    case gmm::family::tied_spherical:
+        return u[0] * std::sqrt(static_cast<double>(d));
+    }
+    return 0;
+}
+
+/// Sums over rows x̃ [rows x d] under p, with bounds for an engine whose unit roundoff is u.
+inline bounded_sums reference_sums(const kernels::gmm_shape& s, const kernels::gmm_parameters& parameters,
+                                   const std::vector<double>& x, const std::vector<double>& weights, double u) {
+    using namespace kernels;
+    const std::int64_t d = s.dimensions, K = s.components, size = statistics_size(s.family, d);
+    const std::int64_t rows = static_cast<std::int64_t>(x.size()) / d;
+    const auto p = reference::with_offsets(s, parameters);
+    bounded_sums result{std::vector<double>(sum_count(s), 0), std::vector<double>(sum_count(s), 0), {}, {}, {}, {}};
+    std::vector<double> lp(K), r(K);
+    // What lies below 2^-24 of a row's largest term may be left out (active set).
+    const double left_out = 0x1p-24;
+    for (std::int64_t n = 0; n < rows; ++n) {
+        const double w = weights.empty() ? 1 : weights[n];
+        const double* row = &x[n * d];
+        const double lse = reference::row_posterior(s, p, row, lp.data(), r.data());
+        // Differences of log densities matter for r: the largest error among the components that count.
+        double error = 0, expected = 0;
+        for (std::int64_t k = 0; k < K; ++k) {
+            if (!(r[k] > 1e-12))
+                continue;
+            const double q = reference::mahalanobis_squared(s, parameters, k, row);
+            const double reach = norm(row, d) + norm(&parameters.means[k * d], d);
+            error = std::max(error, 4 * u *
+                                        (std::sqrt(q) * factor_norm(s, parameters, k) * reach + static_cast<double>(d) +
+                                         q + std::abs(p.offsets[k]) + std::abs(lp[k])));
+            expected += r[k] * std::abs(lp[k] - lse);
+        }
+        error += 8 * u;
+        result.log_density.push_back(lse);
+        result.log_density_bound.push_back(error + left_out);
+        for (std::int64_t k = 0; k < K; ++k) {
+            result.responsibilities.push_back(r[k]);
+            result.responsibility_bound.push_back(r[k] * 4 * error + left_out);
+        }
+        if (w == 0)
+            continue;
+        // A sum: r is off by 2·error relative (numerator and denominator), the products and a chain of at most 64
+        // float additions by 70 u, and r left out altogether by 2^-24.
+        for (std::int64_t k = 0; k < K; ++k) {
+            const double relative = r[k] * (4 * error + 70 * u) + left_out;
+            double* bound = &result.bounds[k * size];
+            std::vector<double> difference(d);
+            for (std::int64_t j = 0; j < d; ++j) {
+                // |x̃ − μ̃| with the rounding of x̃ itself.
+                difference[j] = std::abs(row[j] - parameters.means[k * d + j]);
+                bound[1 + j] += w * r[k] * 2 * u * std::abs(row[j]);
+            }
+            bound[0] += w * relative;
+            for (std::int64_t j = 0; j < d; ++j)
+                bound[1 + j] += w * relative * difference[j];
+            const auto rounding = [&](std::int64_t i, std::int64_t j) {
+                return w * (relative * difference[i] * difference[j] +
+                            r[k] * 2 * u * (std::abs(row[i]) * difference[j] + std::abs(row[j]) * difference[i]));
+            };
+            for (std::int64_t i = 0; i < d; ++i) {
+                if (s.family == gmm::family::diagonal)
+                    bound[1 + d + i] += rounding(i, i);
+                if (s.family == gmm::family::spherical)
+                    bound[1 + d] += rounding(i, i);
+                for (std::int64_t j = i; s.family == gmm::family::full && j < d; ++j)
+                    bound[1 + d + packed_upper(i, j, d)] += rounding(i, j);
+            }
+        }
+        result.bounds[K * size + scalar_log_likelihood] += w * (error + left_out + 70 * u * std::abs(lse));
+        // H = lse − Σ r lp: each r is off by 4·error, times how far lp lies from lse.
+        result.bounds[K * size + scalar_entropy] +=
+            w * (2 * error + 4 * error * expected + 40 * left_out + 70 * u * (std::abs(lse) + 1));
+        result.bounds[K * size + scalar_weight] += w * 70 * u;
+    }
+    reference::accumulate_rows(s, p, x.data(), weights.empty() ? nullptr : weights.data(), rows, result.values.data());
+    return result;
+}
+
+/// Fixed-point sums as doubles.
+inline std::vector<double> values_of(const kernels::fixed_sums& sums) {
+    const std::size_t count = sums.limbs.size() / kernels::limb_count;
+    std::vector<double> values(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::int64_t limbs[] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
+        values[i] = kernels::join_fixed(limbs, i + kernels::scalar_count < count ? sums.component_exponent
+                                                                                 : sums.scalar_exponent);
+    }
+    return values;
+}
+
+} // namespace elbo::test
