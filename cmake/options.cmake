@@ -1,6 +1,7 @@
 # Options, each with a default that suits a user who builds the library to use it.
 include(CheckLanguage)
 include(CMakeDependentOption)
+include(cmake/cuda_architectures.cmake)
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
@@ -55,7 +56,7 @@ if(ELBO_CUDA)
     if(ELBO_CUDA_EMULATOR)
       set(CMAKE_CUDA_ARCHITECTURES 90-virtual) # the emulator reads PTX
     else()
-      set(CMAKE_CUDA_ARCHITECTURES 90) # machine code, and PTX from which newer devices compile theirs
+      elbo_cuda_architectures(CMAKE_CUDA_ARCHITECTURES)
     endif()
   endif()
   set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
