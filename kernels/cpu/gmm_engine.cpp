@@ -1,0 +1,245 @@
+// The CPU back end: blocked, vectorised, all cores (contract: kernels/gmm_engine.hpp).
+#include "kernels/gmm_engine.hpp"
+#include "kernels/cpu/dispatch.hpp"
+#include "kernels/cpu/fixed_accumulator.hpp"
+#include "kernels/cpu/gmm_update.hpp"
+#include "kernels/cpu/packed_model.hpp"
+#include "kernels/cpu/workspace.hpp"
+#include "kernels/host_loop.hpp"
+#include "kernels/math/fixed_point.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <fmt/format.h>
+#include <omp.h>
+
+namespace elbo::kernels {
+
+namespace cpu {
+
+namespace {
+
+constexpr std::int64_t units_of(std::int64_t rows) {
+    return (rows + unit_rows - 1) / unit_rows;
+}
+constexpr std::int64_t padded(std::int64_t rows) {
+    return (rows + strip_rows - 1) / strip_rows * strip_rows;
+}
+
+/// Calls work(unit, thread) for every unit; on the calling thread alone where there is nothing to share out.
+template <class F>
+void for_units(std::int64_t units, int threads, const F& work) {
+    if (units <= 1 || threads == 1) {
+        for (std::int64_t u = 0; u < units; ++u)
+            work(u, 0);
+        return;
+    }
+    const int team = static_cast<int>(std::min<std::int64_t>(threads, units));
+#pragma omp parallel for num_threads(team) schedule(dynamic)
+    for (std::int64_t u = 0; u < units; ++u)
+        work(u, omp_get_thread_num());
+}
+
+void require_host_memory(const any_matrix_view& v, const char* name) {
+    if (v.data != nullptr && v.space == memory_space::device)
+        throw invalid_argument(fmt::format("{} is in device memory: expected host memory for the cpu back end", name));
+}
+
+/// The rows of unit u of an input.
+input_view unit_of(const input_rows& in, std::int64_t u) {
+    const std::int64_t first = u * unit_rows;
+    const any_matrix_view x = in.x.slice(first, std::min(unit_rows, in.x.rows - first));
+    input_view v{x.data, x.type, x.stride, x.rows, x.cols, nullptr, element_type::float32, 0, in.weight_scale};
+    if (in.weights.data) {
+        const any_matrix_view w = in.weights.slice(first, x.rows);
+        v.weights = w.data, v.weight_type = w.type, v.weight_stride = w.stride;
+    }
+    return v;
+}
+
+template <class T>
+class engine final : public gmm_engine {
+public:
+    engine(const context& ctx, const gmm_shape& s)
+        : gmm_engine(s), threads_(ctx.threads()), set_(choose_instruction_set()), kernels_(set_.kernels<T>()),
+          block_rows_(choose_block_rows(s, sizeof(T))), model_(s, kernels_, block_rows_), update_(s, threads_),
+          accumulator_(s, threads_, *set_.common) {}
+
+    std::int64_t summarize(const input_rows& in, std::vector<unit_summary>& out) override {
+        require_host_memory(in.x, "x");
+        require_host_memory(in.weights, "weights");
+        const std::int64_t units = units_of(in.x.rows), d = in.x.cols;
+        out.assign(static_cast<std::size_t>(units), {});
+        std::vector<std::int64_t> bad(static_cast<std::size_t>(units));
+        for_units(units, threads_, [&](std::int64_t u, int) {
+            unit_summary& s = out[u];
+            for (auto* v : {&s.mean, &s.m2, &s.min, &s.max})
+                v->resize(static_cast<std::size_t>(d));
+            moments_view moments{0, 0, 0, 0, s.mean.data(), s.m2.data(), s.min.data(), s.max.data()};
+            bad[u] = set_.common->summarize_unit(unit_of(in, u), moments);
+            s.weight = moments.weight, s.positive = moments.positive;
+            s.largest_weight = moments.largest_weight, s.smallest_weight = moments.smallest_weight;
+        });
+        for (std::int64_t u = 0; u < units; ++u)
+            if (bad[u] >= 0)
+                return u * unit_rows * d + bad[u];
+        return -1;
+    }
+
+    std::int64_t bytes_needed(std::int64_t rows, bool weighted) const override {
+        return aligned_array<T>::bytes(padded(rows) * (shape.dimensions + (weighted ? 1 : 0))) +
+               threads_ * workspace<T>::bytes(shape, block_rows_) + packed_model<T>::bytes(shape) +
+               m_step::bytes(shape, threads_) + fixed_accumulator::bytes(shape, threads_);
+    }
+
+    void reserve(std::int64_t rows, bool weighted) override {
+        x_ = aligned_array<T>(); // before, so that both are never held
+        weights_ = aligned_array<T>();
+        x_ = aligned_array<T>(padded(rows) * shape.dimensions);
+        if (weighted)
+            weights_ = aligned_array<T>(padded(rows));
+        prepare_workspaces();
+    }
+
+    void load(const input_rows& in, const frame& f, std::int64_t slot) override {
+        require_host_memory(in.x, "x");
+        require_host_memory(in.weights, "weights");
+        std::vector<double> inverse(f.scale.size());
+        std::ranges::transform(f.scale, inverse.begin(), [](double s) { return 1 / s; }); // exact: powers of two
+        for_units(units_of(in.x.rows), threads_, [&](std::int64_t u, int) {
+            const std::int64_t first = slot + u * unit_rows;
+            T* weights = weights_.size() > 0 ? weights_.data() + first : nullptr;
+            kernels_.normalize_unit(unit_of(in, u), f.centre.data(), inverse.data(),
+                                    x_.data() + first * shape.dimensions, weights);
+        });
+    }
+
+    void clear_sums(double component_bound, double scalar_bound) override {
+        accumulator_.clear(component_bound, scalar_bound);
+    }
+
+    void accumulate(std::int64_t first, std::int64_t rows) override {
+        prepare_workspaces();
+        // Limbs take additions_between_carries partials; a pass longer than that is cut.
+        constexpr std::int64_t most = additions_between_carries / 2 * unit_rows;
+        for (std::int64_t begin = first; begin < first + rows; begin += most)
+            accumulate_part(begin, std::min(most, first + rows - begin));
+    }
+
+    void accumulate_scatter(std::int64_t first, std::int64_t rows, fixed_sums& scatter) override {
+        const std::int64_t d = shape.dimensions, count = static_cast<std::int64_t>(scatter.limbs.size()) / limb_count;
+        // The kernel's results, and behind them its sums; in whole cache lines.
+        const std::int64_t panel = 4 * panel_rows(d) * strip_rows, partial = (1 + d + 2 * triangle_size(d) + 7) / 8 * 8;
+        aligned_array<double> scratch(threads_ * (panel + partial));
+        for_units(units_of(rows), threads_, [&](std::int64_t u, int thread) {
+            double* own = scratch.data() + thread * (panel + partial);
+            kernels_.scatter_unit(shape.family, d, unit_at(first + u * unit_rows, first + rows), own, own + panel);
+#pragma omp critical(elbo_cpu_scatter)
+            add_to(scatter, own + panel, count);
+        });
+    }
+
+    fixed_sums sums() override {
+        return accumulator_.sums();
+    }
+    void set_sums(const fixed_sums& s) override {
+        accumulator_.set_sums(s);
+    }
+
+    void set_parameters(const gmm_parameters& p) override {
+        current_ = p;
+        round_parameters<T>(current_);
+        model_.pack(current_);
+        update_.reset_reseeds();
+    }
+    gmm_parameters parameters() override {
+        return current_;
+    }
+
+    update_outcome update(const update_rule& rule) override {
+        const update_outcome outcome = update_.run(current_, accumulator_.totals(), rule, next_);
+        round_parameters<T>(next_);
+        return outcome;
+    }
+
+    void adopt() override {
+        std::swap(current_, next_);
+        model_.pack(current_);
+    }
+
+    loop_result run(std::int64_t rows, const loop_options& options) override {
+        return host_loop(*this, rows, options);
+    }
+
+    void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
+               std::int32_t* assignment) override {
+        prepare_workspaces();
+        for_units(units_of(rows), threads_, [&](std::int64_t u, int thread) {
+            const std::int64_t at = u * unit_rows;
+            const inference_view out{log_density ? log_density + at : nullptr,
+                                     responsibilities ? responsibilities + at * shape.components : nullptr,
+                                     assignment ? assignment + at : nullptr};
+            kernels_.infer_unit(model_.view(), unit_at(first + at, first + rows), workspaces_[thread].view, out);
+        });
+    }
+
+private:
+    void prepare_workspaces() {
+        if (!workspaces_.empty())
+            return;
+        for (int t = 0; t < threads_; ++t)
+            workspaces_.emplace_back(shape, block_rows_);
+    }
+
+    /// The unit that begins at slot `first`, of the slots before `end`.
+    unit_view<T> unit_at(std::int64_t first, std::int64_t end) const {
+        return {x_.data() + first * shape.dimensions, weights_.size() > 0 ? weights_.data() + first : nullptr,
+                std::min(unit_rows, end - first)};
+    }
+
+    void accumulate_part(std::int64_t first, std::int64_t rows) {
+        const std::int64_t units = units_of(rows);
+        accumulator_.begin(units);
+        for_units(units, threads_, [&](std::int64_t u, int thread) {
+            const workspace_view<T>& ws = workspaces_[thread].view;
+            kernels_.accumulate_unit(model_.view(), unit_at(first + u * unit_rows, first + rows), ws);
+            accumulator_.add(thread, ws.partial, ws.touched);
+        });
+        accumulator_.end();
+    }
+
+    static void add_to(fixed_sums& sums, const double* partial, std::int64_t count) {
+        for (std::int64_t i = 0; i < count; ++i) {
+            std::int64_t limbs[limb_count];
+            split_fixed(partial[i], sums.component_exponent, limbs);
+            for (int l = 0; l < limb_count; ++l)
+                limbs[l] += sums.limbs[l * count + i];
+            carry_fixed(limbs);
+            for (int l = 0; l < limb_count; ++l)
+                sums.limbs[l * count + i] = limbs[l];
+        }
+    }
+
+    int threads_;
+    instruction_set set_;
+    const kernel_table<T>& kernels_;
+    std::int64_t block_rows_;
+    aligned_array<T> x_, weights_;
+    std::vector<workspace<T>> workspaces_;
+    gmm_parameters current_, next_;
+    packed_model<T> model_;
+    m_step update_;
+    fixed_accumulator accumulator_;
+};
+
+} // namespace
+
+} // namespace cpu
+
+std::unique_ptr<gmm_engine> make_cpu_engine(const context& ctx, const gmm_shape& shape, element_type precision) {
+    if (precision == element_type::float32)
+        return std::make_unique<cpu::engine<float>>(ctx, shape);
+    return std::make_unique<cpu::engine<double>>(ctx, shape);
+}
+
+} // namespace elbo::kernels

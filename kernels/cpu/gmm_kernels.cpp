@@ -1,0 +1,175 @@
+// The kernels of one unit of rows, compiled once for each instruction set.
+#include "kernels/cpu/dispatch.hpp"
+#include "kernels/cpu/e_step.hpp"
+#include "kernels/cpu/m_step.hpp"
+#include "kernels/cpu/row_rule.hpp"
+
+namespace elbo::kernels::cpu::ELBO_SIMD {
+
+namespace {
+
+/// A block of a unit.
+struct block_range {
+    std::int64_t first, rows, strips; ///< `first` in the unit
+};
+
+template <class F>
+void for_blocks(std::int64_t rows, std::int64_t block_rows, const F& f) {
+    for (std::int64_t first = 0; first < rows; first += block_rows) {
+        const std::int64_t count = rows - first < block_rows ? rows - first : block_rows;
+        f(block_range{first, count, (count + strip_rows - 1) / strip_rows});
+    }
+}
+
+/// Weights of a block: those of the unit, or ones, with zeros behind the last row.
+template <class T>
+const T* block_weights(const unit_view<T>& unit, const block_range& b, T* buffer) {
+    if (unit.weights)
+        return unit.weights + b.first;
+    for (std::int64_t i = 0; i < b.rows; ++i)
+        buffer[i] = 1;
+    for (std::int64_t i = b.rows; i < b.strips * strip_rows; ++i)
+        buffer[i] = 0;
+    return buffer;
+}
+
+std::int64_t statistics_of(gmm::family f, std::int64_t d) {
+    switch (f) {
+    case gmm::family::full:
+        return 1 + d + triangle_size(d);
+    case gmm::family::diagonal:
+        return 1 + 2 * d;
+    case gmm::family::spherical:
+        return 2 + d;
+    default:
+        return 1 + d;
+    }
+}
+
+template <class T>
+void accumulate_unit(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws) {
+    const std::int64_t d = m.dimensions, count = m.components * statistics_of(m.family, d);
+    for (std::int64_t i = 0; i < count; ++i)
+        ws.partial[i] = 0;
+    for (std::int64_t k = 0; k < m.components; ++k)
+        ws.touched[k] = false;
+    const bool roots = m.family == gmm::family::full && d > small_dimensions;
+    row_sums sums;
+    for_blocks(unit.rows, m.block_rows, [&](const block_range& b) {
+        const T* x = unit.x + b.first * d;
+        const T* weights = block_weights(unit, b, ws.row_weights);
+        log_densities(m, x, b.strips, ws);
+        if (roots)
+            row_rule<T, true>(m, weights, b.strips, ws.log_densities, ws.active, sums);
+        else
+            row_rule<T, false>(m, weights, b.strips, ws.log_densities, ws.active, sums);
+        block_sums(m, x, b.strips, ws);
+        for (std::int64_t k = 0; k < m.components; ++k)
+            ws.touched[k] = ws.touched[k] || ws.active[k] != 0;
+    });
+    const double weight = sum_lanes(sums.weight);
+    ws.partial[count] = sum_lanes(sums.log_likelihood) + weight * m.reference_offset;
+    ws.partial[count + 1] = sum_lanes(sums.entropy);
+    ws.partial[count + 2] = weight;
+}
+
+/// Σ w x̃ x̃ᵀ, Σ w x̃² by column or in all, by family.
+template <class T>
+void scatter_unit(gmm::family family, std::int64_t d, const unit_view<T>& unit, double* panel, double* partial) {
+    const std::int64_t strip_size = panel_rows(d) * strip_rows, strips = (unit.rows + strip_rows - 1) / strip_rows;
+    const std::int64_t at_once = 4;             // strips of a panel
+    double* stats = partial + triangle_size(d); // behind the result: the statistics of a full component
+    for (std::int64_t i = 0; i < 1 + d + triangle_size(d); ++i)
+        stats[i] = 0;
+    for (std::int64_t begin = 0; begin < strips; begin += at_once) {
+        const std::int64_t end = begin + at_once < strips ? begin + at_once : strips;
+        for (std::int64_t s = begin; s < end; ++s) {
+            double* out = panel + (s - begin) * strip_size;
+            for (std::int64_t i = 0; i < strip_rows; ++i) {
+                const std::int64_t row = s * strip_rows + i;
+                const double w = row >= unit.rows ? 0.0 : unit.weights ? static_cast<double>(unit.weights[row]) : 1.0;
+                const double root = __builtin_sqrt(w);
+                for (std::int64_t j = 0; j < d; ++j)
+                    out[j * strip_rows + i] = root * static_cast<double>(unit.x[(s * d + j) * strip_rows + i]);
+                out[d * strip_rows + i] = root;
+            }
+        }
+        if (family == gmm::family::tied) {
+            rank_update(panel, end - begin, d, stats);
+            continue;
+        }
+        for (std::int64_t s = 0; s < end - begin; ++s)
+            for (std::int64_t j = 0; j < d; ++j) {
+                double_vector sum{};
+                for (int v = 0; v < strip_rows; v += lanes<double>) {
+                    const double_vector x = load(panel + s * strip_size + j * strip_rows + v);
+                    sum += x * x;
+                }
+                stats[1 + d + (family == gmm::family::tied_diagonal ? j : 0)] += sum_lanes(sum);
+            }
+    }
+    const std::int64_t count = family == gmm::family::tied            ? triangle_size(d)
+                               : family == gmm::family::tied_diagonal ? d
+                                                                      : 1;
+    for (std::int64_t i = 0; i < count; ++i)
+        partial[i] = stats[1 + d + i];
+}
+
+/// Results of one vector of rows, `first` the row in the unit.
+template <class T>
+void write_inference(const model_view<T>& m, const row_result<T>& row, const T* lp, std::int64_t first,
+                     std::int64_t count, const inference_view& out) {
+    const vec<T> log_sum = logarithm<T>(row.sum);
+    for (std::int64_t i = 0; i < count; ++i) {
+        if (out.log_density)
+            out.log_density[first + i] =
+                static_cast<double>(row.largest[i]) + static_cast<double>(log_sum[i]) + m.reference_offset;
+        if (!out.responsibilities)
+            continue;
+        double* r = out.responsibilities + (first + i) * m.components;
+        for (std::int64_t k = 0; k < m.components; ++k)
+            r[k] = static_cast<double>(lp[k * strip_rows + i]) / static_cast<double>(row.sum[i]);
+    }
+}
+
+/// argmax over the components of one vector of rows, before the log-densities are replaced.
+template <class T>
+void write_assignment(const T* lp, std::int64_t components, std::int64_t count, std::int32_t* out) {
+    vec<T> largest = load(lp);
+    vec_mask<T> best{};
+    for (std::int64_t k = 1; k < components; ++k) {
+        const vec<T> value = load(lp + k * strip_rows);
+        const vec_mask<T> above = value > largest;
+        largest = above ? value : largest;
+        best = above ? vec_mask<T>{} + static_cast<decltype(best[0] + 0)>(k) : best;
+    }
+    for (std::int64_t i = 0; i < count; ++i)
+        out[i] = static_cast<std::int32_t>(best[i]);
+}
+
+template <class T>
+void infer_unit(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws,
+                const inference_view& out) {
+    const std::int64_t slab = slab_rows(m.components) * strip_rows;
+    for_blocks(unit.rows, m.block_rows, [&](const block_range& b) {
+        log_densities(m, unit.x + b.first * m.dimensions, b.strips, ws);
+        for (std::int64_t row = 0; row < b.rows; row += lanes<T>) {
+            T* lp = ws.log_densities + row / strip_rows * slab + row % strip_rows;
+            const std::int64_t count = b.rows - row < lanes<T> ? b.rows - row : lanes<T>;
+            if (out.assignment)
+                write_assignment(lp, m.components, count, out.assignment + b.first + row);
+            const row_result<T> result =
+                exponentiate_column<T, false>(lp, m.components, m.threshold, vec_mask<T>{} == 0, ws.active);
+            write_inference(m, result, lp, b.first + row, count, out);
+        }
+    });
+}
+
+} // namespace
+
+const kernel_table<float> float_kernels = {pack_triangle<float>, accumulate_unit<float>, scatter_unit<float>,
+                                           infer_unit<float>, normalize_unit};
+const kernel_table<double> double_kernels = {pack_triangle<double>, accumulate_unit<double>, scatter_unit<double>,
+                                             infer_unit<double>, normalize_unit};
+
+} // namespace elbo::kernels::cpu::ELBO_SIMD

@@ -1,0 +1,115 @@
+// What the engine and its vector kernels share: plain views, and a table of the kernels of one instruction set.
+//
+// Storage. Rows lie in strips of 64: strip s holds [d][64] numbers, so that a vector holds one coordinate of several
+// rows. Blocks of up to `block_rows` rows are what the kernels work on at a time; a unit (4096 rows) is a whole number
+// of blocks. Missing rows of the last strip have weight zero.
+#pragma once
+
+#include "elbo/gmm/model.hpp"
+#include "elbo/matrix_view.hpp"
+
+#include <cstdint>
+
+namespace elbo::kernels::cpu {
+
+inline constexpr std::int64_t strip_rows = 64;
+
+/// Parameters in the layout of the kernels.
+template <class T>
+struct model_view {
+    gmm::family family;
+    std::int64_t dimensions, components;
+    std::int64_t block_rows;
+    const T* means;          ///< [k x d] μ̃
+    const T* factors;        ///< full: packed triangles, `triangle` apart; diagonal: [k x d]; spherical: [k] u²
+    const T* centres;        ///< tied families: [k x d] Uᵀ μ̃; else μ̃
+    const T* whitener;       ///< tied: one packed triangle; tied_diagonal and tied_spherical: [d]; else null
+    const T* offsets;        ///< [k] c_k − reference_offset, −infinity for a dropped component
+    double reference_offset; ///< largest c_k: log-densities are kept relative to it, where float32 is finest
+    T threshold;             ///< Θ of the active set
+    std::int64_t triangle;   ///< numbers of one packed triangle
+};
+
+constexpr std::int64_t triangle_size(std::int64_t d) {
+    return d * (d + 1) / 2;
+}
+
+/// Rows of one unit in strips. `weights` is null where all are 1; `rows` counts the real ones.
+template <class T>
+struct unit_view {
+    const T* x;
+    const T* weights;
+    std::int64_t rows;
+};
+
+/// Memory of one thread. Sizes: workspace_sizes.
+template <class T>
+struct workspace_view {
+    T* log_densities;     ///< slab [strip][slab_rows(k)][64]: log-densities, then what the M-step multiplies with
+    T* distances;         ///< slab of ‖x̃ − μ̃_k‖², spherical
+    T* panel;             ///< [strip][panel_rows(d)][64]
+    T* strip;             ///< [d][64] centred or whitened rows
+    T* row_weights;       ///< [block_rows]
+    std::int32_t* active; ///< [k] active rows of the block
+    double* partial;      ///< [sum_count] sums of the unit
+    bool* touched;        ///< [k] whether the unit added to component k
+};
+
+/// Rows of a slab strip: odd, so that the strips of one component do not share cache sets.
+constexpr std::int64_t slab_rows(std::int64_t k) {
+    return k | 1;
+}
+/// Rows of a panel strip for the rank update: the coordinates, the weights, and odd.
+constexpr std::int64_t panel_rows(std::int64_t d) {
+    return (d + 1) | 1;
+}
+
+/// Results of inference for one unit; null pointers are skipped.
+struct inference_view {
+    double* log_density;
+    double* responsibilities; ///< [rows x k]
+    std::int32_t* assignment;
+};
+
+/// The moments of one unit of input rows (kernels::unit_summary without its vectors).
+struct moments_view {
+    double weight, largest_weight, smallest_weight;
+    std::int64_t positive;
+    double *mean, *m2, *min, *max; ///< [d]
+};
+
+/// Input rows with their weights, as in input_rows.
+struct input_view {
+    const void* x;
+    element_type x_type;
+    std::int64_t stride, rows, cols;
+    const void* weights; ///< or null
+    element_type weight_type;
+    std::int64_t weight_stride;
+    double weight_scale;
+};
+
+/// The kernels of one instruction set for one element type.
+template <class T>
+struct kernel_table {
+    /// Packs the upper triangular u [d x d], row-major, into triangle_size(d) numbers for the triangular product.
+    void (*pack_triangle)(const double* u, gmm::family, std::int64_t d, T* packed);
+    /// E-step and sums of one unit: replaces ws.partial and ws.touched.
+    void (*accumulate_unit)(const model_view<T>&, const unit_view<T>&, const workspace_view<T>& ws);
+    /// Σ w x̃ x̃ᵀ of one unit, replaces `partial` (layout of update_rule::scatter).
+    void (*scatter_unit)(gmm::family, std::int64_t d, const unit_view<T>&, double* panel, double* partial);
+    void (*infer_unit)(const model_view<T>&, const unit_view<T>&, const workspace_view<T>& ws, const inference_view&);
+    /// x̃ = (x − centre) · inverse_scale for all rows of `in` (at most one unit), into strips; weights may be null.
+    void (*normalize_unit)(const input_view& in, const double* centre, const double* inverse_scale, T* x, T* weights);
+};
+
+/// The kernels without an element type of the model.
+struct common_table {
+    /// limbs[l][i] += limb l of values[i]; the limb arrays are `limb_stride` apart.
+    void (*add_fixed)(const double* values, std::int64_t count, int exponent, std::int64_t* limbs,
+                      std::int64_t limb_stride);
+    /// Moments of the rows of one unit; returns row · cols + col of the first NaN or infinity, else −1.
+    std::int64_t (*summarize_unit)(const input_view& in, moments_view& out);
+};
+
+} // namespace elbo::kernels::cpu

@@ -1,0 +1,279 @@
+// Sums of a block of rows: kernels in the namespace of one instruction set. Lanes are rows; float32 accumulators take
+// at most 64 products, then their lanes are added in float64 in a fixed order.
+#pragma once
+
+#include "kernels/cpu/e_step.hpp"
+#include "kernels/cpu/kernel_table.hpp"
+#include "kernels/cpu/simd.hpp"
+
+namespace elbo::kernels::cpu::ELBO_SIMD {
+
+/// Strips between two flushes of the accumulators: 64 products a lane.
+template <class T>
+inline constexpr std::int64_t flush_strips = lanes<T>;
+
+/// Splits n into ceil(n / most) parts that differ by at most one and calls part.template operator()<N>(first) on each.
+template <int Most, class F>
+static inline void in_even_parts(std::int64_t n, const F& part) {
+    const std::int64_t parts = (n + Most - 1) / Most;
+    std::int64_t first = 0;
+    for (std::int64_t p = 0; p < parts; ++p) {
+        const std::int64_t size = n / parts + (p < n % parts ? 1 : 0);
+        with_count<Most>(size, [&]<int N>() { part.template operator()<N>(first); });
+        first += size;
+    }
+}
+
+// --- full: panel and symmetric rank update ------------------------------------------------------------------------
+
+inline constexpr int tile_columns = vector_registers == 32 ? 6 : 4;
+inline constexpr int tile_rows = vector_registers == 32 ? 4 : 3;
+
+/// Rows g (x − μ) and, last, g of one strip, g = √(w r).
+template <class T>
+static inline void weighted_panel_strip(const T* x, const T* mean, std::int64_t d, const T* root, T* panel) {
+    vec<T> g[strip_rows / lanes<T>];
+#pragma GCC unroll 4
+    for (int v = 0; v < strip_rows / lanes<T>; ++v)
+        g[v] = load(root + v * lanes<T>);
+    for (std::int64_t j = 0; j < d; ++j) {
+        const vec<T> m = broadcast(mean[j]);
+#pragma GCC unroll 4
+        for (int v = 0; v < strip_rows / lanes<T>; ++v)
+            store(panel + j * strip_rows + v * lanes<T>, (load(x + j * strip_rows + v * lanes<T>) - m) * g[v]);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < strip_rows / lanes<T>; ++v)
+        store(panel + d * strip_rows + v * lanes<T>, g[v]);
+}
+
+/// sums[a][b] += Σ rows i + a and j + b of the panel multiplied, over the strips.
+template <class T, int A, int B>
+static void panel_tile(const T* panel, std::int64_t strips, std::int64_t strip_size, std::int64_t i, std::int64_t j,
+                       double (&sums)[A][B]) {
+    for (std::int64_t begin = 0; begin < strips; begin += flush_strips<T>) {
+        const std::int64_t end = begin + flush_strips<T> < strips ? begin + flush_strips<T> : strips;
+        vec<T> sum[A][B] = {};
+        for (std::int64_t s = begin; s < end; ++s) {
+            const T* left = panel + s * strip_size + i * strip_rows;
+            const T* right = panel + s * strip_size + j * strip_rows;
+            for (int v = 0; v < strip_rows; v += lanes<T>) {
+                vec<T> row[A];
+#pragma GCC unroll 8
+                for (int a = 0; a < A; ++a)
+                    row[a] = load(left + a * strip_rows + v);
+#pragma GCC unroll 8
+                for (int b = 0; b < B; ++b) {
+                    const vec<T> column = load(right + b * strip_rows + v);
+#pragma GCC unroll 8
+                    for (int a = 0; a < A; ++a)
+                        sum[a][b] += row[a] * column;
+                }
+            }
+        }
+#pragma GCC unroll 8
+        for (int a = 0; a < A; ++a)
+#pragma GCC unroll 8
+            for (int b = 0; b < B; ++b)
+                sums[a][b] += sum_lanes(to_double_lanes(sum[a][b]));
+    }
+}
+
+/// Adds a tile of the product of the panel with itself where the statistics of a full component have it.
+static inline void add_tile(std::int64_t d, std::int64_t i, std::int64_t j, const double* sums, int a_count,
+                            int b_count, double* stats) {
+    double* second = stats + 1 + d;
+    for (int a = 0; a < a_count; ++a)
+        for (int b = 0; b < b_count; ++b) {
+            const std::int64_t row = i + a, column = j + b;
+            const double value = sums[a * b_count + b];
+            if (column < row)
+                continue;
+            if (column < d)
+                second[row * d - row * (row - 1) / 2 + (column - row)] += value;
+            else
+                stats[row < d ? 1 + row : 0] += value;
+        }
+}
+
+/// Σ g² [1, z, upper z zᵀ] from a panel of `strips` strips, added to the statistics of a full component.
+template <class T>
+static void rank_update(const T* panel, std::int64_t strips, std::int64_t d, double* stats) {
+    const std::int64_t rows = d + 1, strip_size = panel_rows(d) * strip_rows;
+    in_even_parts<tile_rows>(rows, [&]<int A>(std::int64_t i) {
+        in_even_parts<tile_columns>(rows - i, [&]<int B>(std::int64_t j) {
+            double sums[A][B] = {};
+            panel_tile<T, A, B>(panel, strips, strip_size, i, i + j, sums);
+            add_tile(d, i, i + j, &sums[0][0], A, B, stats);
+        });
+    });
+}
+
+template <class T>
+static void full_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
+    const std::int64_t d = m.dimensions, size = 1 + d + triangle_size(d);
+    const std::int64_t slab = slab_rows(m.components) * strip_rows, panel = panel_rows(d) * strip_rows;
+    for (std::int64_t k = 0; k < m.components; ++k) {
+        if (ws.active[k] == 0)
+            continue;
+        for (std::int64_t s = 0; s < strips; ++s)
+            weighted_panel_strip(x + s * d * strip_rows, m.means + k * d, d,
+                                 ws.log_densities + s * slab + k * strip_rows, ws.panel + s * panel);
+        rank_update(ws.panel, strips, d, ws.partial + k * size);
+    }
+}
+
+/// Full covariances of at most 4 dimensions: all statistics of a component in registers.
+template <class T, int D>
+static void small_full_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
+    constexpr int size = 1 + D + D * (D + 1) / 2;
+    const std::int64_t slab = slab_rows(m.components) * strip_rows;
+    for (std::int64_t k = 0; k < m.components; ++k) {
+        if (ws.active[k] == 0)
+            continue;
+        for (std::int64_t begin = 0; begin < strips; begin += flush_strips<T>) {
+            const std::int64_t end = begin + flush_strips<T> < strips ? begin + flush_strips<T> : strips;
+            vec<T> sum[size] = {};
+            vec<T> mean[D];
+#pragma GCC unroll 4
+            for (int j = 0; j < D; ++j)
+                mean[j] = broadcast(m.means[k * D + j]);
+            for (std::int64_t s = begin; s < end; ++s)
+                for (int v = 0; v < strip_rows; v += lanes<T>) {
+                    const vec<T> r = load(ws.log_densities + s * slab + k * strip_rows + v);
+                    vec<T> z[D];
+#pragma GCC unroll 4
+                    for (int j = 0; j < D; ++j)
+                        z[j] = load(x + (s * D + j) * strip_rows + v) - mean[j];
+                    sum[0] += r;
+                    int entry = 1 + D;
+#pragma GCC unroll 4
+                    for (int i = 0; i < D; ++i) {
+                        const vec<T> weighted = r * z[i];
+                        sum[1 + i] += weighted;
+#pragma GCC unroll 4
+                        for (int j = i; j < D; ++j)
+                            sum[entry++] += weighted * z[j];
+                    }
+                }
+#pragma GCC unroll 16
+            for (int i = 0; i < size; ++i)
+                ws.partial[k * size + i] += sum_lanes(to_double_lanes(sum[i]));
+        }
+    }
+}
+
+// --- the other families ---------------------------------------------------------------------------------------------
+
+/// Coordinates and components of a tile of first (and second) moments.
+inline constexpr int moment_columns = vector_registers == 32 ? 4 : 2;
+inline constexpr int moment_components = vector_registers == 32 ? 3 : 2;
+
+/// For N components from k on and B coordinates: Σ r t and, with Second, Σ r t², t = x − μ. `columns` [b][strips · 64].
+template <class T, int N, int B, bool Second>
+static void moment_tile(const model_view<T>& m, const T* columns, const T* slab_first, std::int64_t strips,
+                        std::int64_t k, std::int64_t j, double* partial, std::int64_t size) {
+    const std::int64_t d = m.dimensions, slab = slab_rows(m.components) * strip_rows, rows = strips * strip_rows;
+    for (std::int64_t begin = 0; begin < strips; begin += flush_strips<T>) {
+        const std::int64_t end = begin + flush_strips<T> < strips ? begin + flush_strips<T> : strips;
+        vec<T> first[N][B] = {}, second[N][B] = {};
+        for (std::int64_t s = begin; s < end; ++s)
+            for (int v = 0; v < strip_rows; v += lanes<T>) {
+                vec<T> r[N];
+#pragma GCC unroll 8
+                for (int i = 0; i < N; ++i)
+                    r[i] = load(slab_first + s * slab + (k + i) * strip_rows + v);
+#pragma GCC unroll 8
+                for (int b = 0; b < B; ++b) {
+                    const vec<T> x = load(columns + b * rows + s * strip_rows + v);
+#pragma GCC unroll 8
+                    for (int i = 0; i < N; ++i) {
+                        const vec<T> t = x - m.means[(k + i) * d + j + b];
+                        const vec<T> weighted = r[i] * t;
+                        first[i][b] += weighted;
+                        if constexpr (Second)
+                            second[i][b] += weighted * t;
+                    }
+                }
+            }
+#pragma GCC unroll 8
+        for (int i = 0; i < N; ++i)
+#pragma GCC unroll 8
+            for (int b = 0; b < B; ++b) {
+                double* stats = partial + (k + i) * size;
+                stats[1 + j + b] += sum_lanes(to_double_lanes(first[i][b]));
+                if constexpr (Second)
+                    stats[1 + d + j + b] += sum_lanes(to_double_lanes(second[i][b]));
+            }
+    }
+}
+
+/// Σ r and, where `distances` is given, Σ r ‖x − μ‖² of every component.
+template <class T>
+static void component_totals(const model_view<T>& m, std::int64_t strips, const workspace_view<T>& ws,
+                             const T* distances, std::int64_t size) {
+    const std::int64_t slab = slab_rows(m.components) * strip_rows;
+    for (std::int64_t k = 0; k < m.components; ++k) {
+        if (ws.active[k] == 0)
+            continue;
+        double* stats = ws.partial + k * size;
+        for (std::int64_t begin = 0; begin < strips; begin += flush_strips<T>) {
+            const std::int64_t end = begin + flush_strips<T> < strips ? begin + flush_strips<T> : strips;
+            vec<T> total{}, spread{};
+            for (std::int64_t s = begin; s < end; ++s)
+                for (int v = 0; v < strip_rows; v += lanes<T>) {
+                    const std::int64_t at = s * slab + k * strip_rows + v;
+                    const vec<T> r = load(ws.log_densities + at);
+                    total += r;
+                    if (distances)
+                        spread += r * load(distances + at);
+                }
+            stats[0] += sum_lanes(to_double_lanes(total));
+            if (distances)
+                stats[1 + m.dimensions] += sum_lanes(to_double_lanes(spread));
+        }
+    }
+}
+
+/// First moments, and with Second the squares, of all components.
+template <class T, bool Second>
+static void moment_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws,
+                        std::int64_t size) {
+    const std::int64_t d = m.dimensions, rows = strips * strip_rows;
+    in_even_parts<moment_columns>(d, [&]<int B>(std::int64_t j) {
+        // B columns in one piece: read again for every group of components.
+        for (std::int64_t s = 0; s < strips; ++s)
+            for (int b = 0; b < B; ++b)
+                for (int v = 0; v < strip_rows; v += lanes<T>)
+                    store(ws.panel + b * rows + s * strip_rows + v, load(x + (s * d + j + b) * strip_rows + v));
+        in_even_parts<moment_components>(m.components, [&]<int N>(std::int64_t k) {
+            bool any = false;
+            for (int i = 0; i < N; ++i)
+                any = any || ws.active[k + i] != 0;
+            if (any)
+                moment_tile<T, N, B, Second>(m, ws.panel, ws.log_densities, strips, k, j, ws.partial, size);
+        });
+    });
+}
+
+/// Adds the sums of a block to ws.partial.
+template <class T>
+static void block_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
+    const std::int64_t d = m.dimensions;
+    if (m.family == gmm::family::full) {
+        if (d <= small_dimensions)
+            with_count<small_dimensions>(d, [&]<int D>() { small_full_sums<T, D>(m, x, strips, ws); });
+        else
+            full_sums(m, x, strips, ws);
+        return;
+    }
+    const bool second = m.family == gmm::family::diagonal, spherical = m.family == gmm::family::spherical;
+    const std::int64_t size = 1 + d + (second ? d : spherical ? 1 : 0);
+    component_totals(m, strips, ws, spherical ? ws.distances : nullptr, size);
+    if (second)
+        moment_sums<T, true>(m, x, strips, ws, size);
+    else
+        moment_sums<T, false>(m, x, strips, ws, size);
+}
+
+} // namespace elbo::kernels::cpu::ELBO_SIMD
