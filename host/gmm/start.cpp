@@ -1,6 +1,7 @@
 #include "host/gmm/start.hpp"
 
 #include "host/gmm/kmeans.hpp"
+#include "host/gmm/regularization.hpp"
 #include "kernels/math/philox.hpp"
 #include "kernels/reference/gmm_engine.hpp"
 
@@ -20,6 +21,9 @@ namespace {
 constexpr int lloyd_iterations = 30;
 /// Below this many (row, dimension, component) triples several k-means runs cost next to nothing.
 constexpr std::int64_t small_start = 1 << 18;
+/// Below this many (row, dimension², component) products some EM steps on each candidate do, too.
+constexpr std::int64_t tiny_start = 1 << 14;
+constexpr int tiny_start_steps = 8;
 
 /// Weighted moments of a set of rows about their mean.
 struct moments {
@@ -259,28 +263,64 @@ double sample_log_likelihood(const start_sample& s, const gmm_shape& shape, cons
     return sum;
 }
 
-std::vector<std::int32_t> kmeans_labels(const std::vector<double>& y, const start_sample& s, std::int64_t components,
-                                        const fit_options& options, std::uint64_t seed, int threads) {
-    const weighted_rows rows{y.data(), s.weights.data(), s.rows, s.cols};
-    std::vector<double> centres;
-    for (std::int64_t n : kmeans_plus_plus(rows, components, options.greedy, seed, threads))
-        centres.insert(centres.end(), rows.row(n), rows.row(n) + s.cols);
-    return lloyd(rows, centres, options.start == start_method::kmeans ? lloyd_iterations : 1, threads);
+/// A few EM iterations on the sample, for problems that are so small that they cost nothing.
+gmm_parameters after_some_steps(const start_sample& s, const gmm_shape& shape, const gmm_parameters& first,
+                                const std::vector<double>& lambda) {
+    const auto engine = make_reference_engine(context::reference(), shape);
+    engine->reserve(s.rows, true);
+    engine->set_parameters(first);
+    const matrix_view<const double> x(s.x.data(), s.rows, s.cols), weights(s.weights.data(), s.rows, 1);
+    engine->load({x, weights, 1}, {std::vector<double>(s.cols, 0), std::vector<double>(s.cols, 1)}, 0);
+    double largest = 1;
+    for (double v : s.x)
+        largest = std::max(largest, std::abs(v));
+    const auto total = static_cast<double>(s.rows); // the weights of a sample have mean 1
+    update_rule rule{total, lambda, {}, collapse_policy::reseed, 3};
+    fixed_sums scatter = empty_scatter(shape, component_sum_bound(total, largest, s.cols));
+    if (is_tied(shape.family))
+        engine->accumulate_scatter(0, s.rows, scatter);
+    rule.scatter = scatter_values(scatter);
+    for (int step = 0; step < tiny_start_steps; ++step) {
+        engine->clear_sums(component_sum_bound(total, largest, s.cols), scalar_sum_bound(total));
+        engine->accumulate(0, s.rows);
+        engine->update(rule);
+        engine->adopt();
+    }
+    return engine->parameters();
 }
 
-/// The best of some k-means starts by the likelihood of what they begin with: several where they cost nothing.
+std::vector<std::int32_t> kmeans_labels(const std::vector<double>& y, const start_sample& s, std::int64_t components,
+                                        bool greedy, int iterations, std::uint64_t seed, int threads) {
+    const weighted_rows rows{y.data(), s.weights.data(), s.rows, s.cols};
+    std::vector<double> centres;
+    for (std::int64_t n : kmeans_plus_plus(rows, components, greedy, seed, threads))
+        centres.insert(centres.end(), rows.row(n), rows.row(n) + s.cols);
+    return lloyd(rows, centres, iterations, threads);
+}
+
+/// The best of some k-means starts by the likelihood of what they begin with: several where they cost next to nothing.
+/// Where a problem is tiny every other one does without Lloyd's iterations (their optimum is not always a good start)
+/// and they are compared after some steps of EM.
 gmm_parameters kmeans_parameters(const start_sample& s, const gmm_shape& shape, const fit_options& options,
                                  const std::vector<double>& lambda, const moments& total, std::uint64_t seed,
                                  int threads) {
-    const auto coordinates = distance_coordinates(s, shape.family, total);
-    const std::uint64_t tries = s.rows * s.cols * shape.components <= small_start ? 3 : 1;
+    auto coordinates = distance_coordinates(s, shape.family, total);
+    if (shape.components == 1)
+        coordinates.resize(1); // one cluster is the same in any coordinates
+    const std::int64_t size = s.rows * s.cols * shape.components;
+    const bool tiny = size * s.cols <= tiny_start;
+    const std::uint64_t tries = shape.components == 1 ? 1 : tiny ? 4 : size <= small_start ? 3 : 1;
     gmm_parameters best;
     double best_likelihood = -std::numeric_limits<double>::infinity();
     for (const std::vector<double>& y : coordinates)
         for (std::uint64_t attempt = 0; attempt < tries; ++attempt) {
+            const bool full_kmeans = options.start == start_method::kmeans && !(tiny && attempt % 2 == 1);
             first_responsibilities r(s, shape.components);
-            r.use_labels(kmeans_labels(y, s, shape.components, options, seed + (attempt << 32), threads));
+            r.use_labels(kmeans_labels(y, s, shape.components, options.greedy, full_kmeans ? lloyd_iterations : 1,
+                                       seed + (attempt << 32), threads));
             gmm_parameters p = parameters_from(s, shape, r, lambda);
+            if (tiny && coordinates.size() * tries > 1)
+                p = after_some_steps(s, shape, p, lambda);
             const double likelihood = coordinates.size() * tries == 1 ? 0 : sample_log_likelihood(s, shape, p);
             if (likelihood > best_likelihood)
                 best = std::move(p), best_likelihood = likelihood;

@@ -149,8 +149,8 @@ private:
         u.mean.assign(d_, 0), u.m2.assign(d_, 0), u.min.assign(d_, infinity), u.max.assign(d_, -infinity);
         for (std::int64_t i = first; i < first + rows; ++i) {
             const double w = weight_of(in, i);
-            if (!(w >= u.smallest_weight))
-                u.smallest_weight = w; // NaN enters and stays
+            if (std::isnan(w) || w < u.smallest_weight)
+                u.smallest_weight = w; // a NaN enters and stays, since nothing is less
             u.largest_weight = std::max(u.largest_weight, w);
             u.weight += w > 0 ? w : 0;
             u.positive += w > 0;
