@@ -36,8 +36,8 @@ void summarize_weights(const input_view& in, moments_view& out) {
     out.weight = 0, out.largest_weight = 0, out.smallest_weight = infinity, out.positive = 0;
     for (std::int64_t i = 0; i < in.rows; ++i) {
         const double w = weight_of(in, i);
-        if (!(w >= out.smallest_weight))
-            out.smallest_weight = w; // NaN enters and stays
+        if (w != w || w < out.smallest_weight)
+            out.smallest_weight = w; // a NaN enters and stays, since nothing is less
         if (w > out.largest_weight)
             out.largest_weight = w;
         if (!(w > 0))
