@@ -1,8 +1,11 @@
 #include "host/cli/apply_command.hpp"
 
 #include "host/cli/report_page.hpp"
+#include "host/gmm/model_file.hpp"
 
 #include "elbo/version.hpp"
+
+#include <algorithm>
 
 namespace elbo::cli {
 
@@ -14,12 +17,31 @@ void add_apply_options(CLI::App& command, apply_options& options) {
     add_report_option(command, options.output);
 }
 
+namespace {
+
+bool has_all(const std::vector<std::string>& names, const std::vector<std::string>& wanted) {
+    return !wanted.empty() && std::all_of(wanted.begin(), wanted.end(), [&](const std::string& name) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    });
+}
+
+weighted_data open_columns_of(const gmm::saved_model& saved, data_options options) {
+    weighted_data input = open_data(options);
+    if (!options.columns.empty() || input.data.column_names() == saved.column_names ||
+        !has_all(input.data.column_names(), saved.column_names))
+        return input;
+    options.columns = saved.column_names;
+    return open_data(options);
+}
+
+} // namespace
+
 applied open(const apply_options& options) {
-    gmm::model model = gmm::load(options.model_path);
+    gmm::saved_model saved = gmm::load_saved(options.model_path);
     context ctx = make_context(options.device);
-    applied work{std::move(ctx), std::move(model), open_data(options.data)};
-    check_dimensions(work.model, options.model_path, work.input.data);
-    return work;
+    weighted_data input = open_columns_of(saved, options.data);
+    check_dimensions(saved.model, options.model_path, input.data);
+    return {std::move(ctx), std::move(saved.model), std::move(input)};
 }
 
 json summary_head(const std::string& command_line, const apply_options& options, const applied& work) {

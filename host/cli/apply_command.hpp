@@ -24,7 +24,8 @@ struct apply_options {
 };
 void add_apply_options(CLI::App& command, apply_options& options);
 
-/// Model and data, which fit each other.
+/// Model and data, which fit each other. Where the data names its columns and the model knows the names of its own, the
+/// right columns are found without --columns, in any order and among others.
 struct applied {
     context ctx;
     gmm::model model;

@@ -3,8 +3,8 @@
 #include "host/cli/interrupt.hpp"
 #include "host/cli/options.hpp"
 #include "host/cli/outputs.hpp"
+#include "host/gmm/model_file.hpp"
 
-#include "elbo/gmm/model.hpp"
 #include "elbo/version.hpp"
 #include "host/io/write_matrix.hpp"
 
@@ -29,10 +29,10 @@ bool is_model(const std::string& path) {
 }
 
 json convert_model(const convert_command& command) {
-    const gmm::model model = gmm::load(command.data.path);
+    const gmm::saved_model saved = gmm::load_saved(command.data.path);
     check_model_path(command.to);
-    writing([&] { gmm::save(model, command.to); });
-    return {{"components", model.components()}, {"dimensions", model.dimensions()}};
+    writing([&] { gmm::save(saved.model, command.to, saved.column_names); });
+    return {{"components", saved.model.components()}, {"dimensions", saved.model.dimensions()}};
 }
 
 json convert_data(const convert_command& command) {

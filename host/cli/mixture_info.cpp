@@ -2,9 +2,9 @@
 #include "host/cli/model_summary.hpp"
 #include "host/cli/options.hpp"
 #include "host/cli/outputs.hpp"
+#include "host/gmm/model_file.hpp"
 #include "host/report/report.hpp"
 
-#include "elbo/gmm/model.hpp"
 #include "elbo/version.hpp"
 
 #include <fmt/format.h>
@@ -19,7 +19,8 @@ struct info_command {
     output_options output;
 };
 
-void write_report(const info_command& command, const gmm::model& model, const std::string& command_line) {
+void write_report(const info_command& command, const gmm::saved_model& saved, const std::string& command_line) {
+    const gmm::model& model = saved.model;
     report::page page;
     page.title = fmt::format("Gaussian mixture {}", command.model_path);
     page.facts = {{"family", std::string(to_string(model.shape()))},
@@ -27,6 +28,7 @@ void write_report(const info_command& command, const gmm::model& model, const st
                   {"dimensions", std::to_string(model.dimensions())},
                   {"parameters", std::to_string(model.parameters())}};
     page.model = &model;
+    page.column_names = saved.column_names;
     page.command = command_line;
     page.made_by = fmt::format("elbo {}", version);
     write_text(command.output.report, report::render(page));
@@ -34,17 +36,18 @@ void write_report(const info_command& command, const gmm::model& model, const st
 
 exit_status run(const info_command& command, const std::string& command_line) {
     check_writable({command.output.json, command.output.report});
-    const gmm::model model = gmm::load(command.model_path);
+    const gmm::saved_model saved = gmm::load_saved(command.model_path);
+    const gmm::model& model = saved.model;
     json summary{{"command", command_line},          {"version", version},
                  {"model", command.model_path},      {"dimensions", model.dimensions()},
                  {"components", model.components()}, {"family", to_string(model.shape())},
-                 {"parameters", model.parameters()}};
+                 {"parameters", model.parameters()}, {"column_names", saved.column_names}};
     add_parameters(summary, model);
     write_json(command.output, summary);
     if (!command.output.report.empty())
-        write_report(command, model, command_line);
+        write_report(command, saved, command_line);
     print_results(command.output, fmt::format("{}: {}, {} parameters\n\n{}", command.model_path, describe(model),
-                                              model.parameters(), component_text(model, {})));
+                                              model.parameters(), component_text(model, saved.column_names)));
     return exit_status::success;
 }
 

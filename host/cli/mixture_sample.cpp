@@ -4,6 +4,7 @@
 #include "host/cli/options.hpp"
 #include "host/cli/outputs.hpp"
 #include "host/cli/report_page.hpp"
+#include "host/gmm/model_file.hpp"
 
 #include "elbo/gmm/infer.hpp"
 #include "elbo/version.hpp"
@@ -29,24 +30,33 @@ struct sample_command {
     bool rows_to_stdout() const { return row_path == "-"; }
 };
 
-std::vector<std::string> column_names(std::int64_t d) {
-    std::vector<std::string> names;
-    for (std::int64_t j = 0; j < d; ++j)
+// Names of the columns of the data that the model was fitted to, or x0, x1, ...
+std::vector<std::string> column_names(const gmm::saved_model& saved) {
+    std::vector<std::string> names = saved.column_names;
+    for (std::int64_t j = std::ssize(names); j < saved.model.dimensions(); ++j)
         names.push_back(fmt::format("x{}", j));
     return names;
 }
 
-void print_rows(std::span<const double> values, std::int64_t d) {
-    print(fmt::format("{}\n", fmt::join(column_names(d), ",")));
-    for (; !values.empty(); values = values.subspan(d)) {
-        throw_if_interrupted();
-        print(fmt::format("{}\n", fmt::join(values.first(d), ",")));
+void print_rows(std::span<const double> values, const std::vector<std::string>& names) {
+    constexpr std::size_t chunk = 1 << 16;
+    std::string text = fmt::format("{}\n", fmt::join(names, ","));
+    for (; !values.empty(); values = values.subspan(names.size())) {
+        text += fmt::format("{}\n", fmt::join(values.first(names.size()), ","));
+        if (text.size() >= chunk) {
+            throw_if_interrupted();
+            print(text);
+            text.clear();
+        }
     }
+    print(text);
 }
 
-void write_rows(const sample_command& command, const gmm::sample_result& sample, std::int64_t d) {
-    auto writer = io::matrix_writer::open(command.row_path, command.count, d, output_type_from_string(command.type),
-                                          column_names(d));
+void write_rows(const sample_command& command, const gmm::sample_result& sample,
+                const std::vector<std::string>& names) {
+    const auto d = std::ssize(names);
+    auto writer =
+        io::matrix_writer::open(command.row_path, command.count, d, output_type_from_string(command.type), names);
     writing([&] {
         writer.append(matrix_view<const double>(sample.x.data(), command.count, d));
         writer.close();
@@ -61,6 +71,16 @@ void write_labels(const sample_command& command, const gmm::sample_result& sampl
     });
 }
 
+void write_report(const sample_command& command, const context& ctx, const gmm::saved_model& saved,
+                  const gmm::sample_result& sample, const std::string& command_line) {
+    const data_source rows(matrix_view<const double>(sample.x.data(), command.count, saved.model.dimensions()));
+    report::page page = make_page(ctx, saved.model, rows, command_line);
+    page.column_names = column_names(saved);
+    page.title = fmt::format("Samples of {}", command.model_path);
+    page.facts = {{"samples", std::to_string(command.count)}, {"seed", std::to_string(command.seed)}};
+    write_text(command.output.report, report::render(page));
+}
+
 exit_status run(const sample_command& command, const std::string& command_line) {
     if (command.count < 1)
         throw invalid_argument(fmt::format("-n {}: expected at least one sample", command.count));
@@ -68,14 +88,16 @@ exit_status run(const sample_command& command, const std::string& command_line) 
         throw invalid_argument("--json -: standard output has the rows already; write them with --output FILE");
     check_writable({command.row_path, command.label_path, command.output.json, command.output.report});
     const interrupt_guard guard;
-    const gmm::model model = gmm::load(command.model_path);
+    const gmm::saved_model saved = gmm::load_saved(command.model_path);
+    const gmm::model& model = saved.model;
+    const std::vector<std::string> names = column_names(saved);
     const context ctx = make_context(command.device);
     const std::int64_t d = model.dimensions();
     const gmm::sample_result sample = gmm::sample(ctx, model, command.count, command.seed);
     if (command.rows_to_stdout())
-        print_rows(sample.x, d);
+        print_rows(sample.x, names);
     else
-        write_rows(command, sample, d);
+        write_rows(command, sample, names);
     if (!command.label_path.empty())
         write_labels(command, sample);
     write_json(command.output, {{"command", command_line},
@@ -85,13 +107,8 @@ exit_status run(const sample_command& command, const std::string& command_line) 
                                 {"samples", command.count},
                                 {"dimensions", d},
                                 {"seed", command.seed}});
-    if (!command.output.report.empty()) {
-        const data_source rows(matrix_view<const double>(sample.x.data(), command.count, d));
-        report::page page = make_page(ctx, model, rows, command_line);
-        page.title = fmt::format("Samples of {}", command.model_path);
-        page.facts = {{"samples", std::to_string(command.count)}, {"seed", std::to_string(command.seed)}};
-        write_text(command.output.report, report::render(page));
-    }
+    if (!command.output.report.empty())
+        write_report(command, ctx, saved, sample, command_line);
     if (!command.rows_to_stdout())
         print_results(command.output, fmt::format("{}: {} samples of {} ({})\n", command.row_path, command.count,
                                                   command.model_path, describe(model)));

@@ -5,6 +5,7 @@
 #include "elbo/gmm/infer.hpp"
 #include "elbo/version.hpp"
 
+#include <filesystem>
 #include <fmt/format.h>
 
 namespace elbo::cli {
@@ -16,7 +17,7 @@ std::string made_by(const context& ctx) {
 report::page make_page(const context& ctx, const gmm::model& m, const data_source& data,
                        const std::string& command_line) {
     report::page page;
-    page.title = fmt::format("Gaussian mixture of {}", data.description());
+    page.title = fmt::format("Gaussian mixture of {}", std::filesystem::path(data.description()).filename().string());
     page.model = &m;
     page.column_names = data.column_names();
     page.samples = data.rows();

@@ -11,7 +11,7 @@ namespace elbo::report {
 namespace {
 
 constexpr std::int64_t largest_row_count = 60;
-constexpr std::int64_t largest_column_count = 8;
+constexpr std::int64_t largest_column_count = 6;
 constexpr std::int64_t largest_legend_count = 16;
 
 std::string badge(std::int64_t k) {

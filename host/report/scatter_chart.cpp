@@ -70,12 +70,14 @@ void draw_points(chart& c, const std::vector<std::array<double, 2>>& points, con
 
 void draw_components(chart& c, const plane_view& view) {
     const auto count = std::min<std::int64_t>(std::ssize(view.components), largest_ellipse_count);
+    // Many ellipses are drawn thinner, so that what lies below them is seen.
+    const std::string_view weight = count > 6 ? "thin" : "thick";
     for (std::int64_t k = 0; k < count; ++k) {
-        const std::string colour(style_of(k).colour);
+        const std::string_view colour = style_of(k).colour;
         for (const double sigmas : {2.0, 1.0}) {
             const std::string path = closed_path(c, view.components[k].ellipse(sigmas, ellipse_points));
-            c.add(fmt::format(R"(<path class="halo" d="{0}"/><path class="ellipse" stroke="{1}"{2} d="{0}"/>)", path,
-                              colour, sigmas == 2 ? R"( stroke-dasharray="7 4")" : ""));
+            c.add(fmt::format(R"(<path class="halo {3}" d="{0}"/><path class="ellipse {3}" stroke="{1}"{2} d="{0}"/>)",
+                              path, colour, sigmas == 2 ? R"( stroke-dasharray="7 4")" : "", weight));
         }
     }
     for (std::int64_t k = 0; k < count; ++k) {

@@ -31,7 +31,9 @@ svg .contour { fill: #4c6a86; fill-opacity: 0.085; fill-rule: evenodd; stroke: #
                stroke-width: 1; }
 svg .points { opacity: 0.6; stroke-width: 1.2; }
 svg .ellipse { fill: none; stroke-width: 2.2; }
+svg .ellipse.thin { stroke-width: 1.5; }
 svg .halo { fill: none; stroke: #fff; stroke-width: 4.4; stroke-opacity: 0.75; }
+svg .halo.thin { stroke-width: 2.8; }
 svg .mean-halo { fill: none; stroke: #fff; stroke-width: 7; stroke-linejoin: round; }
 svg .bin { fill: #d5dce3; stroke: #fff; stroke-width: 0.7; }
 svg .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
