@@ -8,6 +8,9 @@ namespace elbo::kernels::cpu {
 
 namespace {
 
+/// Below this many numbers a parallel region costs more than it saves.
+constexpr std::int64_t worth_a_team = 100000;
+
 /// Limbs of all threads together stay below this.
 constexpr std::int64_t most_bytes = std::int64_t(256) << 20;
 
@@ -99,9 +102,12 @@ void fixed_accumulator::end() {
 
 std::span<const double> fixed_accumulator::totals() {
     const std::int64_t count = sum_count(shape_);
+    const double unit = power_of_two(sums_.component_exponent), scalar_unit = power_of_two(sums_.scalar_exponent);
+    const int team = count > worth_a_team ? threads_ : 1;
+#pragma omp parallel for num_threads(team) schedule(static) if (team > 1)
     for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t limbs[limb_count] = {sums_.limbs[i], sums_.limbs[count + i], sums_.limbs[2 * count + i]};
-        totals_[i] = join_fixed(limbs, i < count - scalar_count ? sums_.component_exponent : sums_.scalar_exponent);
+        totals_[i] = join_fixed(limbs, 0) * (i < count - scalar_count ? unit : scalar_unit);
     }
     return totals_;
 }

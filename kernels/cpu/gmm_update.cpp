@@ -1,0 +1,319 @@
+#include "kernels/cpu/gmm_update.hpp"
+
+#include "kernels/cpu/precision_factor.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <omp.h>
+
+namespace elbo::kernels::cpu {
+
+namespace {
+
+using gmm::family;
+
+std::int64_t covariance_numbers(const gmm_shape& s) {
+    switch (s.family) {
+    case family::full:
+    case family::tied:
+        return s.dimensions * s.dimensions;
+    case family::diagonal:
+    case family::tied_diagonal:
+        return s.dimensions;
+    default:
+        return 1;
+    }
+}
+
+/// Below this many float64 operations a parallel region costs more than it saves.
+constexpr std::int64_t worth_a_team = 200000;
+
+gmm::collapse_policy rescue_action(const update_rule& rule) {
+    return rule.on_collapse == gmm::collapse_policy::fail ? gmm::collapse_policy::fail : gmm::collapse_policy::reseed;
+}
+
+} // namespace
+
+m_step::m_step(const gmm_shape& shape, int threads)
+    : shape_(shape), threads_(threads), d_(shape.dimensions), K_(shape.components),
+      size_(statistics_size(shape.family, shape.dimensions)),
+      matrix_(shape.family == family::full || shape.family == family::tied), numbers_(covariance_numbers(shape)),
+      state_(K_), results_(K_), actions_(K_), counts_(K_), widest_variance_(K_), scratch_(threads * numbers_),
+      widest_axis_(K_), reseeds_(K_) {}
+
+std::int64_t m_step::bytes(const gmm_shape& s, int threads) {
+    const std::int64_t parameters =
+        s.components * (s.dimensions + 1) + gmm::covariance_size(s.family, s.components, s.dimensions);
+    return 8 * (threads * covariance_numbers(s) + 2 * parameters) +
+           s.components * static_cast<std::int64_t>(sizeof(component_result) + sizeof(collapse_action) + 32);
+}
+
+void m_step::reset_reseeds() {
+    std::ranges::fill(reseeds_, 0);
+}
+
+update_outcome m_step::run(const gmm_parameters& current, std::span<const double> sums, const update_rule& rule,
+                           gmm_parameters& next) {
+    sums_ = sums;
+    rule_ = &rule;
+    next = current;
+    mean_lambda_ = 0;
+    for (double lambda : rule.lambda)
+        mean_lambda_ += lambda / static_cast<double>(d_);
+    const std::int64_t each = shape_.family == family::full ? d_ * d_ * d_ : d_;
+    const int team = K_ * each > worth_a_team ? static_cast<int>(std::min<std::int64_t>(threads_, K_)) : 1;
+#pragma omp parallel for num_threads(team) schedule(dynamic) if (team > 1)
+    for (std::int64_t k = 0; k < K_; ++k)
+        update_component(k, current, next, scratch(omp_get_thread_num()));
+
+    update_outcome outcome;
+    outcome.log_likelihood = sums[K_ * size_ + scalar_log_likelihood];
+    outcome.entropy = sums[K_ * size_ + scalar_entropy];
+    quadratic_ = 0;
+    for (const component_result& r : results_) {
+        outcome.parameter_change = std::max(outcome.parameter_change, r.change);
+        quadratic_ += r.quadratic;
+    }
+    if (gmm::is_tied(shape_.family))
+        update_common(next, outcome);
+    else if (std::ranges::find(state_, component_state::healthy) == state_.end())
+        rescue_singular(next, outcome);
+    apply_policy(next, outcome);
+    double total = 0;
+    for (double n : counts_)
+        total += n;
+    for (std::int64_t k = 0; k < K_; ++k)
+        next.log_weights[k] = std::log(counts_[k] / total); // log 0: dropped
+    outcome.elbo_after =
+        outcome.events.empty() ? expected_log_likelihood(next) + outcome.entropy : outcome.log_likelihood;
+    return outcome;
+}
+
+/// Mean of component k and, unless it shares one, its covariance; c is scratch memory.
+void m_step::update_component(std::int64_t k, const gmm_parameters& current, gmm_parameters& next, double* c) {
+    const double* stats = statistics(k);
+    results_[k] = {};
+    state_[k] = component_state::healthy;
+    counts_[k] = stats[0];
+    if (std::isinf(current.log_weights[k])) {
+        state_[k] = component_state::dropped;
+        counts_[k] = 0;
+        return;
+    }
+    if (!(counts_[k] >= empty_share * rule_->total_weight)) {
+        state_[k] = component_state::empty;
+        return;
+    }
+    for (std::int64_t j = 0; j < d_; ++j) {
+        const double step = stats[1 + j] / counts_[k];
+        next.means[k * d_ + j] += step;
+        results_[k].change = std::max(results_[k].change, std::abs(step));
+    }
+    if (gmm::is_tied(shape_.family))
+        return;
+    covariance(k, c);
+    note_widest(k, c);
+    double* u = next.precision_cholesky.data() + k * factor_size(shape_.family, d_);
+    if (factor(c, u))
+        results_[k].quadratic = counts_[k] * quadratic_trace(c, u);
+    else
+        state_[k] = component_state::singular;
+}
+
+/// Covariance of component k about its new mean, λ included: [d x d], [d] variances or [1].
+void m_step::covariance(std::int64_t k, double* c) const {
+    const double *first = statistics(k) + 1, *second = first + d_;
+    const double inverse = 1 / counts_[k];
+    const auto delta = [&](std::int64_t j) { return first[j] * inverse; };
+    if (shape_.family == family::spherical) {
+        double norm = 0;
+        for (std::int64_t j = 0; j < d_; ++j)
+            norm += delta(j) * delta(j);
+        c[0] = (second[0] * inverse - norm) / static_cast<double>(d_) + mean_lambda_;
+        return;
+    }
+    if (shape_.family == family::diagonal) {
+        for (std::int64_t j = 0; j < d_; ++j)
+            c[j] = second[j] * inverse - delta(j) * delta(j) + rule_->lambda[j];
+        return;
+    }
+    for (std::int64_t i = 0; i < d_; ++i) {
+        for (std::int64_t j = i; j < d_; ++j)
+            c[i * d_ + j] = c[j * d_ + i] = second[packed_upper(i, j, d_)] * inverse - delta(i) * delta(j);
+        c[i * d_ + i] += rule_->lambda[i];
+    }
+}
+
+/// The one covariance of a tied family: (G − Σ N m mᵀ) / Σ N + λ over the healthy components.
+void m_step::common_covariance(const gmm_parameters& next, double* c) const {
+    double total = 0;
+    for (std::int64_t k = 0; k < K_; ++k)
+        total += healthy(k) ? counts_[k] : 0;
+    for (std::int64_t i = 0; i < numbers_; ++i)
+        c[i] = 0;
+    for (std::int64_t k = 0; k < K_; ++k) {
+        if (!healthy(k))
+            continue;
+        const double* mean = &next.means[k * d_];
+        for (std::int64_t i = 0; i < d_; ++i) {
+            const double left = counts_[k] * mean[i];
+            if (!matrix_)
+                c[numbers_ == 1 ? 0 : i] += left * mean[i];
+            else
+                for (std::int64_t j = i; j < d_; ++j)
+                    c[i * d_ + j] += left * mean[j];
+        }
+    }
+    if (!matrix_) {
+        const double times = numbers_ == 1 ? static_cast<double>(d_) : 1;
+        for (std::int64_t j = 0; j < numbers_; ++j)
+            c[j] = (rule_->scatter[j] - c[j]) / total / times + (numbers_ == 1 ? mean_lambda_ : rule_->lambda[j]);
+        return;
+    }
+    for (std::int64_t i = 0; i < d_; ++i) {
+        for (std::int64_t j = i; j < d_; ++j)
+            c[i * d_ + j] = c[j * d_ + i] = (rule_->scatter[packed_upper(i, j, d_)] - c[i * d_ + j]) / total;
+        c[i * d_ + i] += rule_->lambda[i];
+    }
+}
+
+/// Precision Cholesky factor of c, which is destroyed if it is a matrix; false where c is singular.
+bool m_step::factor(double* c, double* u) const {
+    if (matrix_)
+        return precision_factor(c, d_, u);
+    double trace = 0;
+    for (std::int64_t i = 0; i < numbers_; ++i)
+        trace += c[i];
+    for (std::int64_t i = 0; i < numbers_; ++i) {
+        if (!(c[i] > singular_share * trace / static_cast<double>(numbers_)))
+            return false;
+        u[i] = 1 / std::sqrt(c[i]);
+    }
+    return true;
+}
+
+/// Raises the diagonal until c can be factored: where nothing healthy is left to start anew from.
+void m_step::factor_with_floor(const double* c, double* work, double* u) const {
+    const std::int64_t count = matrix_ ? d_ : numbers_, step = matrix_ ? d_ + 1 : 1;
+    double trace = 0;
+    for (std::int64_t i = 0; i < count; ++i)
+        trace += c[i * step];
+    const double floor = std::max(0x1p-20 * trace / static_cast<double>(count), 0x1p-60);
+    const auto raised = [&](std::int64_t i) { return std::max(c[i * step], 0.0) + floor; };
+    std::copy_n(c, numbers_, work);
+    for (std::int64_t i = 0; i < count; ++i)
+        work[i * step] = raised(i);
+    if (factor(work, u))
+        return;
+    // Rounding has left a matrix that is not even close to positive: keep its diagonal alone.
+    std::fill_n(work, numbers_, 0.0);
+    for (std::int64_t i = 0; i < count; ++i)
+        work[i * step] = raised(i);
+    factor(work, u);
+}
+
+void m_step::note_widest(std::int64_t k, const double* c) {
+    const std::int64_t count = matrix_ ? d_ : numbers_, step = matrix_ ? d_ + 1 : 1;
+    widest_axis_[k] = 0;
+    for (std::int64_t j = 1; j < count; ++j)
+        if (c[j * step] > c[widest_axis_[k] * step])
+            widest_axis_[k] = j;
+    widest_variance_[k] = std::max(c[widest_axis_[k] * step], 0.0);
+}
+
+/// tr(Λ (C − λ)); for a matrix from the factor alone, as c is destroyed: tr(Λ C) = d, Λ_ii = Σ_j u_ij².
+double m_step::quadratic_trace(const double* c, const double* u) const {
+    if (!matrix_) {
+        const double times = numbers_ == 1 ? static_cast<double>(d_) : 1;
+        double sum = 0;
+        for (std::int64_t j = 0; j < numbers_; ++j)
+            sum += times * (c[j] - (numbers_ == 1 ? mean_lambda_ : rule_->lambda[j])) / c[j];
+        return sum;
+    }
+    double sum = static_cast<double>(d_);
+    for (std::int64_t i = 0; i < d_; ++i) {
+        if (rule_->lambda[i] == 0)
+            continue;
+        double precision = 0;
+        for (std::int64_t j = i; j < d_; ++j)
+            precision += u[i * d_ + j] * u[i * d_ + j];
+        sum -= rule_->lambda[i] * precision;
+    }
+    return sum;
+}
+
+void m_step::update_common(gmm_parameters& next, update_outcome& outcome) {
+    double *c = scratch(0), *u = next.precision_cholesky.data();
+    common_covariance(next, c);
+    double total = 0;
+    for (std::int64_t k = 0; k < K_; ++k) {
+        note_widest(k, c);
+        total += healthy(k) ? counts_[k] : 0;
+    }
+    if (factor(c, u)) {
+        quadratic_ = total * quadratic_trace(c, u);
+        return;
+    }
+    std::vector<double> fresh(static_cast<std::size_t>(numbers_)); // factor() has destroyed the first
+    common_covariance(next, fresh.data());
+    factor_with_floor(fresh.data(), c, u);
+    outcome.events.push_back({0, 0, gmm::event::kind::singular, rescue_action(*rule_)});
+}
+
+/// Where no component is healthy: those that are singular get a floor, so that the fit can go on.
+void m_step::rescue_singular(gmm_parameters& next, update_outcome& outcome) {
+    std::vector<double> c(static_cast<std::size_t>(numbers_));
+    for (std::int64_t k = 0; k < K_; ++k) {
+        if (state_[k] != component_state::singular)
+            continue;
+        covariance(k, c.data());
+        factor_with_floor(c.data(), scratch(0), next.precision_cholesky.data() + k * factor_size(shape_.family, d_));
+        state_[k] = component_state::healthy;
+        outcome.events.push_back({0, k, gmm::event::kind::singular, rescue_action(*rule_)});
+    }
+}
+
+void m_step::apply_policy(gmm_parameters& next, update_outcome& outcome) {
+    const collapse_view view{shape_,
+                             state_.data(),
+                             counts_.data(),
+                             next.means.data(),
+                             next.precision_cholesky.data(),
+                             widest_axis_.data(),
+                             widest_variance_.data(),
+                             reseeds_.data()};
+    const std::int64_t taken = apply_collapse_policy(view, rule_->on_collapse, rule_->reseeds_each, actions_.data());
+    for (std::int64_t i = 0; i < taken; ++i) {
+        const bool empty = actions_[i].found == component_state::empty;
+        outcome.events.push_back({0, actions_[i].component,
+                                  empty ? gmm::event::kind::empty : gmm::event::kind::singular, actions_[i].action});
+    }
+}
+
+/// Σ_i log U_ii of one factor.
+double m_step::log_determinant(const double* u) const {
+    const double times = numbers_ == 1 ? static_cast<double>(d_) : 1;
+    double sum = 0;
+    for (std::int64_t i = 0; i < (matrix_ ? d_ : numbers_); ++i)
+        sum += std::log(u[matrix_ ? i * d_ + i : i]);
+    return times * sum;
+}
+
+/// Σ_k N_k [log α_k + Σ_i log U_ii − d/2 log 2π] − ½ Σ_k N_k tr(Λ_k (C_k − λ)).
+double m_step::expected_log_likelihood(const gmm_parameters& next) const {
+    const double constant = 0.5 * static_cast<double>(d_) * std::log(2 * std::numbers::pi);
+    const double* u = next.precision_cholesky.data();
+    const double common = gmm::is_tied(shape_.family) ? log_determinant(u) : 0;
+    double sum = -0.5 * quadratic_;
+    for (std::int64_t k = 0; k < K_; ++k) {
+        if (!(counts_[k] > 0))
+            continue;
+        const double own =
+            gmm::is_tied(shape_.family) ? common : log_determinant(u + k * factor_size(shape_.family, d_));
+        sum += counts_[k] * (next.log_weights[k] + own - constant);
+    }
+    return sum;
+}
+
+} // namespace elbo::kernels::cpu

@@ -1,0 +1,94 @@
+#include "kernels/cpu/precision_factor.hpp"
+
+#include "kernels/gmm_layout.hpp"
+
+#include <cmath>
+#include <lapacke.h>
+#include <omp.h>
+
+namespace elbo::kernels::cpu {
+
+namespace {
+
+/// Above this LAPACK's blocked algorithms are faster than the loops here.
+constexpr std::int64_t largest_in_loops = 32;
+
+double dot(const double* a, const double* b, std::int64_t n) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < n; ++i)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/// Row by row, in place; false at the first pivot that is not above `smallest`.
+bool cholesky_in_loops(double* c, std::int64_t d, double smallest) {
+    for (std::int64_t i = 0; i < d; ++i) {
+        double* row = c + i * d;
+        for (std::int64_t j = 0; j < i; ++j)
+            row[j] = (row[j] - dot(row, c + j * d, j)) / c[j * d + j];
+        const double pivot = row[i] - dot(row, row, i);
+        if (!(pivot > smallest))
+            return false;
+        row[i] = std::sqrt(pivot);
+    }
+    return true;
+}
+
+/// Row i of u is column i of L⁻¹, by forward substitution.
+void inverse_transposed_in_loops(const double* l, std::int64_t d, double* u) {
+    for (std::int64_t i = 0; i < d; ++i) {
+        double* row = u + i * d;
+        for (std::int64_t j = 0; j < i; ++j)
+            row[j] = 0;
+        row[i] = 1 / l[i * d + i];
+        for (std::int64_t j = i + 1; j < d; ++j)
+            row[j] = -dot(l + j * d + i, row + i, j - i) / l[j * d + j];
+    }
+}
+
+/// LAPACK on one thread, whatever the caller's setting.
+class one_blas_thread {
+public:
+    one_blas_thread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+    ~one_blas_thread() { omp_set_num_threads(before_); }
+    one_blas_thread(const one_blas_thread&) = delete;
+    one_blas_thread& operator=(const one_blas_thread&) = delete;
+
+private:
+    int before_;
+};
+
+bool factor_with_lapack(double* c, std::int64_t d, double smallest, double* u) {
+    const one_blas_thread guard;
+    const lapack_int n = static_cast<lapack_int>(d);
+    // Row-major lower is column-major upper: the column-major calls work in place on c, without LAPACKE's transposes.
+    if (LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', n, c, n) != 0)
+        return false;
+    for (std::int64_t i = 0; i < d; ++i)
+        if (!(c[i * d + i] * c[i * d + i] > smallest))
+            return false;
+    LAPACKE_dtrtri_work(LAPACK_COL_MAJOR, 'U', 'N', n, c, n);
+    for (std::int64_t i = 0; i < d; ++i)
+        for (std::int64_t j = 0; j < d; ++j)
+            u[i * d + j] = j < i ? 0 : c[j * d + i];
+    return true;
+}
+
+} // namespace
+
+bool precision_factor(double* c, std::int64_t d, double* u) {
+    double trace = 0;
+    for (std::int64_t i = 0; i < d; ++i)
+        trace += c[i * d + i];
+    const double smallest = singular_share * trace / static_cast<double>(d);
+    if (!std::isfinite(trace))
+        return false;
+    if (d > largest_in_loops)
+        return factor_with_lapack(c, d, smallest, u);
+    if (!cholesky_in_loops(c, d, smallest))
+        return false;
+    inverse_transposed_in_loops(c, d, u);
+    return true;
+}
+
+} // namespace elbo::kernels::cpu
