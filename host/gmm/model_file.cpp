@@ -159,10 +159,11 @@ saved_model load_safetensors(const std::string& path) {
     about.column_names = read_names(io::parse_json(metadata(file, "column_names", path), path), path);
     check_description(about, path);
     const std::int64_t k = about.components, d = about.dimensions;
+    const std::vector<std::int64_t> shape = covariance_shape(about.shape, k, d);
+    std::vector<double> weights = file.doubles("weights", {k}, path), means = file.doubles("means", {k, d}, path),
+                        factors = file.doubles("precision_cholesky", shape, path);
     model m = make_model(path, [&]() {
-        return model::from_precision_cholesky(
-            about.shape, d, file.doubles("weights", {k}, path), file.doubles("means", {k, d}, path),
-            file.doubles("precision_cholesky", covariance_shape(about.shape, k, d), path));
+        return model::from_precision_cholesky(about.shape, d, std::move(weights), std::move(means), std::move(factors));
     });
     return {std::move(m), about.column_names};
 }

@@ -67,27 +67,37 @@ bool is_row_name_title(const std::string& name) {
     return name.empty() || name == "rownames" || name == "row.names" || name == "rowname";
 }
 
-// Quoted "1", "2", ... in the first column.
-bool counts_rows_in_quotes(const rows_of_fields& rows, std::size_t first_row) {
-    for (std::size_t i = first_row; i < rows.size(); ++i) {
-        const text_field& field = rows[i].front();
-        if (!field.quoted || field.text != std::to_string(i - first_row + 1))
+// "1", "2", ... in the first column.
+bool counts_rows(const rows_of_fields& rows, std::size_t first_row) {
+    for (std::size_t i = first_row; i < rows.size(); ++i)
+        if (rows[i].front().text != std::to_string(i - first_row + 1))
             return false;
-    }
     return true;
 }
 
-void read_header(text_layout& layout, const std::vector<text_field>& fields, const std::vector<sample_record>& sample,
-                 std::size_t data_fields, const std::string& path) {
-    // R's write.table gives no name to the column of row names.
-    if (fields.size() + 1 == data_fields)
+bool is_quoted(const rows_of_fields& rows, std::size_t first_row) {
+    return std::all_of(rows.begin() + static_cast<std::ptrdiff_t>(first_row), rows.end(),
+                       [](const auto& fields) { return fields.front().quoted; });
+}
+
+// Whether the first column of a table with one name too few can be the row names that R's write.table gives no name:
+// quoted, text, or a count of several rows. A plain number too many in each line is a fault.
+bool has_unnamed_row_names(const rows_of_fields& rows) {
+    const bool text = std::none_of(rows.begin() + 1, rows.end(), [](const auto& f) { return is_number(f.front()); });
+    return rows[1].size() == rows[0].size() + 1 &&
+           (text || is_quoted(rows, 1) || (rows.size() > 2 && counts_rows(rows, 1)));
+}
+
+void read_header(text_layout& layout, const rows_of_fields& rows, const std::vector<sample_record>& sample,
+                 const std::string& path) {
+    if (has_unnamed_row_names(rows))
         layout.names.emplace_back();
-    for (const text_field& field : fields)
+    for (const text_field& field : rows[0])
         layout.names.push_back(unescaped(field));
-    if (layout.names.size() != data_fields)
+    if (layout.names.size() != rows[1].size())
         fail_at_line(path, sample[1].line,
-                     fmt::format("expected {} fields, one for each name in line {}, found {}", fields.size(),
-                                 sample[0].line, data_fields));
+                     fmt::format("expected {} fields, one for each name in line {}, found {}", rows[0].size(),
+                                 sample[0].line, rows[1].size()));
 }
 
 column_kind kind_of(const rows_of_fields& rows, std::size_t first_row, std::size_t column) {
@@ -112,11 +122,11 @@ text_layout find_layout(const std::vector<sample_record>& sample, const std::str
     const std::size_t fields = rows[first_row].size();
     layout.first_data_line = sample[first_row].line;
     if (layout.header)
-        read_header(layout, rows.front(), sample, fields, path);
+        read_header(layout, rows, sample, path);
     for (std::size_t j = 0; j < fields; ++j)
         layout.kinds.push_back(kind_of(rows, first_row, j));
     const bool named_rows = layout.header && is_row_name_title(layout.names.front());
-    if (fields > 1 && (named_rows || counts_rows_in_quotes(rows, first_row)))
+    if (fields > 1 && (named_rows || (is_quoted(rows, first_row) && counts_rows(rows, first_row))))
         layout.kinds[0] = column_kind::row_name;
     return layout;
 }

@@ -52,7 +52,9 @@ inline std::string read_bytes(const std::string& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
-inline std::string test_data(const std::string& name) { return std::string(ELBO_TEST_DATA) + "/" + name; }
+inline std::string test_data(const std::string& name) {
+    return std::string(ELBO_TEST_DATA) + "/" + name;
+}
 
 /// All numbers of a source, row by row, read in batches of `rows_per_batch`; checks the sizes of the batches.
 inline std::vector<double> all_numbers(const data_source& source, std::int64_t rows_per_batch = 3) {
