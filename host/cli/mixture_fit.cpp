@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <memory>
+#include <optional>
 
 namespace elbo::cli {
 
@@ -23,7 +24,7 @@ struct fit_command {
     device_options device;
     output_options output;
     gmm::fit_options fit;
-    std::int64_t components = 0; ///< 0: not given
+    std::optional<std::int64_t> components;
     std::string family;
     std::string start = "kmeans";
     std::string on_collapse = "reseed";
@@ -63,8 +64,10 @@ void set_start(const fit_command& command, gmm::fit_options& options) {
 gmm::fit_options library_options(const fit_command& command) {
     gmm::fit_options options = command.fit;
     set_start(command, options);
-    if (command.components != 0 || !options.start_model)
-        options.components = command.components;
+    if (command.components)
+        options.components = *command.components;
+    else if (!options.start_model)
+        throw invalid_argument("the number of components is missing: give -k K, or --start with a model file");
     if (!command.family.empty())
         options.shape = gmm::family_from_string(command.family);
     options.on_collapse = gmm::collapse_policy_from_string(command.on_collapse);

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Ctrl-C: the best model so far is written, and the exit status is 130.
+. "$(dirname "$0")/cli_common.sh"
+set -m # so that jobs in the background do not ignore SIGINT
+
+# Overlapping components and no tolerance: this fit would go on for hours.
+endless=(mixture fit "$data/faithful.csv" --columns eruptions,waiting -k 5 --tolerance 0 --max-iterations 1000000000)
+"$tool" "${endless[@]}" -o model.json --json fit.json > stdout 2> stderr &
+job=$!
+sleep 2
+kill -INT $job
+status=0
+wait $job || status=$?
+[ $status -eq 130 ] || fail "exit status $status, expected 130"
+is fit.json stopped interrupted
+contains stdout 'interrupted after'
+[ -s model.json ] || fail 'no model was written'
+run 0 mixture score model.json "$data/faithful.csv" --json score.json
+near score.json total_log_likelihood "$(value fit.json total_log_likelihood)" 1e-6
+[ -z "$(find . -name '*.tmp*')" ] || fail 'temporary files were left'
+
+finish
