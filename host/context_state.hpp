@@ -24,6 +24,11 @@ struct context_state {
 std::shared_ptr<cuda_state> make_cuda_state(int ordinal); ///< throws not_available, saying why
 std::string cuda_device_name(int ordinal);
 void wait_for(const cuda_state& state);
+/// Device memory that is freed in the order of the state's stream; throws out_of_memory.
+std::shared_ptr<void> allocate_device(const std::shared_ptr<cuda_state>& state, std::int64_t bytes);
+/// Copies rows of row_bytes bytes between any memories, in the order of the stream; strides in bytes.
+void copy_on_stream(const cuda_state& state, void* to, std::int64_t to_stride, const void* from,
+                    std::int64_t from_stride, std::int64_t row_bytes, std::int64_t rows);
 /// The devices, and "available" or the reason why there are none.
 std::vector<device_info> list_cuda_devices(std::string& status);
 

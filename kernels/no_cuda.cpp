@@ -21,6 +21,12 @@ std::string cuda_device_name(int) {
 void wait_for(const cuda_state&) {
     throw not_available(reason);
 }
+std::shared_ptr<void> allocate_device(const std::shared_ptr<cuda_state>&, std::int64_t) {
+    throw not_available(reason);
+}
+void copy_on_stream(const cuda_state&, void*, std::int64_t, const void*, std::int64_t, std::int64_t, std::int64_t) {
+    throw not_available(reason);
+}
 std::vector<device_info> list_cuda_devices(std::string& status) {
     status = reason;
     return {};

@@ -1,0 +1,33 @@
+// Together with CUDA code of your own: a context on your stream, your device memory as a matrix. Nothing is copied. The
+// only header that names CUDA types.
+#pragma once
+
+#include "elbo/context.hpp"
+#include "elbo/matrix_view.hpp"
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+namespace elbo {
+
+/// A context whose work is enqueued on the caller's stream (0 is the default stream) of CUDA device `ordinal`. The
+/// stream must outlive the context and everything made with it; the caller destroys it. Throws not_available as
+/// context::cuda does.
+context context_on_stream(cudaStream_t stream, int ordinal = 0);
+
+/// The stream of a CUDA context, for kernels and copies of your own between its operations.
+/// Throws invalid_argument for other contexts.
+cudaStream_t stream_of(const context& ctx);
+
+/// Device memory of the caller's as a matrix: [rows x cols], row-major, row i at data + i * stride.
+template <class T>
+matrix_view<T> device_matrix(T* data, std::int64_t rows, std::int64_t cols, std::int64_t stride) {
+    return {data, rows, cols, stride, memory_space::device};
+}
+template <class T>
+matrix_view<T> device_matrix(T* data, std::int64_t rows, std::int64_t cols) {
+    return device_matrix(data, rows, cols, cols);
+}
+
+} // namespace elbo

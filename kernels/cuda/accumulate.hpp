@@ -1,0 +1,60 @@
+// E-step and statistics: what the engine calls, one function for each way to run it.
+#pragma once
+
+#include "kernels/cuda/cuda_state.hpp"
+#include "kernels/cuda/tuning.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace elbo::kernels::cuda {
+
+template <class T>
+struct device_model;
+struct device_sums;
+
+/// Normalised rows in device memory.
+template <class T>
+struct device_rows {
+    const T* x;       ///< [rows x d], row i at i * stride
+    const T* weights; ///< [rows], null for all 1
+    std::int64_t stride;
+    std::int64_t rows;
+};
+
+/// Memory for the rows of the slab engine.
+template <class T>
+struct slab_view {
+    T* densities; ///< [slab rows x K]: lp, then weight · r
+    T* whitened;  ///< [slab rows x padded(d)], tied only
+};
+
+/// Fused engine. `blocks` is the grid; it does not change the result.
+template <class T>
+void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
+                      const device_rows<T>& rows, const device_sums& sums, std::int64_t blocks);
+
+/// Slab engine: log-densities of some units, row rule, statistics, then the next units.
+template <class T>
+void accumulate_slab(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
+                     const device_rows<T>& rows, const slab_view<T>& slab, const device_sums& sums);
+
+/// Log-densities of at most slab_units units into the slab.
+template <class T>
+void slab_densities(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
+                    const device_rows<T>& rows, const slab_view<T>& slab);
+
+/// Row rule over the slab for inference: log p(x̃) in nats, argmax and, in the slab, r_k.
+template <class T>
+void slab_posteriors(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
+                     std::int64_t rows, const slab_view<T>& slab, double* log_density, std::int32_t* assignment);
+
+/// Σ w x̃ x̃ᵀ (packed upper triangle, diagonal or trace by family) into limbs [3][entries].
+template <class T>
+void accumulate_scatter(const internal::cuda_state& state, const gmm_shape& shape, const device_rows<T>& rows,
+                        std::int64_t* limbs, std::int64_t entries, int exponent);
+
+/// Moves carries upwards, so that further additions_between_carries partials can be added.
+void carry_sums(const internal::cuda_state& state, const device_sums& sums);
+
+} // namespace elbo::kernels::cuda

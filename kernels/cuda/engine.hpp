@@ -1,0 +1,79 @@
+// The CUDA back end of Gaussian mixtures.
+#pragma once
+
+#include "kernels/cuda/accumulate.hpp"
+#include "kernels/cuda/device_buffer.hpp"
+#include "kernels/cuda/parameter_set.hpp"
+#include "kernels/cuda/staging.hpp"
+#include "kernels/cuda/sums.cuh"
+#include "kernels/gmm_engine.hpp"
+
+#include <optional>
+
+namespace elbo::kernels::cuda {
+
+/// What does not depend on the element type.
+class cuda_engine_base : public gmm_engine {
+public:
+    cuda_engine_base(const gmm_shape& s, state_pointer state) : gmm_engine(s), state_(std::move(state)) {}
+    /// Blocks of the persistent kernels; by default as many as the device holds. No result depends on it.
+    void set_grid(std::int64_t blocks) { grid_ = blocks; }
+
+protected:
+    state_pointer state_;
+    std::int64_t grid_ = 0;
+};
+
+template <class T>
+class cuda_engine final : public cuda_engine_base {
+public:
+    cuda_engine(const gmm_shape& s, const state_pointer& state);
+    ~cuda_engine() override;
+
+    std::int64_t summarize(const input_rows& in, std::vector<unit_summary>& out) override;
+    std::int64_t bytes_needed(std::int64_t rows, bool weighted) const override;
+    void reserve(std::int64_t rows, bool weighted) override;
+    void load(const input_rows& in, const frame& f, std::int64_t slot) override;
+
+    void clear_sums(double component_bound, double scalar_bound) override;
+    void accumulate(std::int64_t first, std::int64_t rows) override;
+    void accumulate_scatter(std::int64_t first, std::int64_t rows, fixed_sums& scatter) override;
+    fixed_sums sums() override;
+    void set_sums(const fixed_sums& s) override;
+
+    void set_parameters(const gmm_parameters& p) override;
+    gmm_parameters parameters() override;
+    update_outcome update(const update_rule& rule) override;
+    void adopt() override;
+
+    loop_result run(std::int64_t rows, const loop_options& options) override;
+
+    void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
+               std::int32_t* assignment) override;
+
+private:
+    std::int64_t slab_rows() const { return slab_units(shape, sizeof(T)) * unit_rows; }
+    device_rows<T> rows_view(std::int64_t first, std::int64_t rows) const;
+    void enqueue_accumulate(std::int64_t first, std::int64_t rows);
+    device_rule upload_rule(const update_rule& rule);
+    void wait() { internal::wait_for(*state_); }
+    template <class V>
+    void copy_async(V* to, const V* from, std::int64_t count);
+
+    parameter_set<T> current_, next_;
+    update_memory arrays_;
+    device_buffer<std::int64_t> limbs_;
+    device_sums sums_;
+    device_buffer<double> rule_;      ///< λ, then the scatter
+    device_buffer<double> frame_;     ///< centre, then scale
+    device_buffer<double> summaries_; ///< of the units of a piece
+    device_buffer<unsigned long long> first_bad_;
+    device_buffer<T> slab_densities_, slab_whitened_;
+    device_buffer<double> log_density_;
+    device_buffer<std::int32_t> assignment_;
+    staging staging_;
+    device_buffer<T> rows_, weights_;
+    std::int64_t additions_ = 0; ///< partials added to the sums since the last carry
+};
+
+} // namespace elbo::kernels::cuda

@@ -1,0 +1,454 @@
+// M-step of models.md section 1, float64: means, covariances, factors, component policy.
+#include "kernels/cuda/device_model.cuh"
+#include "kernels/cuda/factor.cuh"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/sums.cuh"
+#include "kernels/cuda/update.hpp"
+
+namespace elbo::kernels::cuda {
+
+namespace {
+
+template <class T>
+struct update_arguments {
+    gmm_shape shape;
+    device_sums sums;
+    device_rule rule;
+    update_arrays arrays;
+    device_model<T> current;
+};
+
+struct larger {
+    __device__ double operator()(double a, double b) const { return a > b ? a : b; }
+};
+
+/// Where one matrix is factored: shared memory, or the place of the factor in device memory.
+struct matrix_memory {
+    double* matrix;
+    std::int64_t ld;
+    double* column; ///< [d]
+};
+
+__device__ bool has_matrix(const gmm_shape& s) {
+    return s.family == gmm::family::full || s.family == gmm::family::tied;
+}
+
+__device__ matrix_memory place_matrix(const gmm_shape& s, double* shared, double* in_device) {
+    const std::int64_t d = s.dimensions;
+    if (!has_matrix(s))
+        return {nullptr, 0, shared};
+    if (d > factor_in_shared)
+        return {in_device, d, shared};
+    return {shared, factor_stride(d), shared + d * factor_stride(d)};
+}
+
+/// Statistic `entry` of component k as float64.
+template <class T>
+__device__ double statistic(const update_arguments<T>& a, std::int64_t k, std::int64_t entry) {
+    const std::int64_t size = statistics_size(a.shape.family, a.shape.dimensions);
+    return read_fixed(a.sums, k * size + entry, a.sums.component_exponent);
+}
+
+/// Raises a diagonal entry by the floor of a covariance that has no other way out.
+__device__ double with_floor(double variance, double floor) {
+    return floor > 0 ? ::fmax(variance, 0.0) + floor : variance;
+}
+
+/// Σ of the diagonal over the block; the diagonal has been written by the same threads.
+__device__ double trace_of(const double* variances, int count, double* scratch) {
+    double part = 0;
+    for (int j = static_cast<int>(threadIdx.x); j < count; j += static_cast<int>(blockDim.x))
+        part += variances[j];
+    return block_sum(part, scratch);
+}
+
+/// Factor of the matrix in m: false if singular. On success log det and quadratic term (tr(Λ (C − λ)) = d − Σ λ_i
+/// U_ij²) and U, with zeros below the diagonal, in `out` [d x d].
+__device__ bool finish_matrix(const matrix_memory& m, int d, double trace, const double* lambda, double* out,
+                              double* log_determinant, double* quadratic, double* scratch) {
+    if (!cholesky(m.matrix, m.ld, d, singular_share * trace / d, m.column))
+        return false;
+    invert_transposed(m.matrix, m.ld, d, m.column);
+    double log_sum = 0, share = 0;
+    for (int i = static_cast<int>(threadIdx.x); i < d; i += static_cast<int>(blockDim.x))
+        log_sum += ::log(m.matrix[i * m.ld + i]);
+    for (std::int64_t e = threadIdx.x; e < std::int64_t(d) * d; e += blockDim.x) {
+        const std::int64_t i = e / d, j = e - i * d;
+        const double u = j >= i ? m.matrix[i * m.ld + j] : 0;
+        out[e] = u;
+        share += lambda[i] * u * u;
+    }
+    log_sum = block_sum(log_sum, scratch);
+    share = block_sum(share, scratch);
+    if (threadIdx.x == 0) {
+        *log_determinant = log_sum;
+        *quadratic = d - share;
+    }
+    return true;
+}
+
+/// The same for variances: 1/σ into out. A spherical covariance is one variance that counts `times` = d times.
+__device__ bool finish_variances(const double* variances, int count, double times, double trace, const double* lambda,
+                                 double mean_lambda, double* out, double* log_determinant, double* quadratic,
+                                 double* scratch) {
+    double bad = 0, log_sum = 0, ratio = 0;
+    for (int j = static_cast<int>(threadIdx.x); j < count; j += static_cast<int>(blockDim.x)) {
+        const double v = variances[j];
+        if (!(v > singular_share * trace / count))
+            bad = 1;
+        log_sum -= 0.5 * times * ::log(v);
+        ratio += times * (v - (times > 1 ? mean_lambda : lambda[j])) / v;
+    }
+    if (block_sum(bad, scratch) > 0)
+        return false;
+    for (int j = static_cast<int>(threadIdx.x); j < count; j += static_cast<int>(blockDim.x))
+        out[j] = 1 / ::sqrt(variances[j]);
+    log_sum = block_sum(log_sum, scratch);
+    ratio = block_sum(ratio, scratch);
+    if (threadIdx.x == 0) {
+        *log_determinant = log_sum;
+        *quadratic = ratio;
+    }
+    return true;
+}
+
+/// Covariance of component k about its new mean into its places: matrix (lower triangle) and variances. The floor is
+/// added to the diagonal; `diagonal_only` leaves out the rest. Returns the trace.
+template <class T>
+__device__ double own_covariance(const update_arguments<T>& a, std::int64_t k, double floor, bool diagonal_only,
+                                 const matrix_memory& m, double* scratch) {
+    const int d = static_cast<int>(a.shape.dimensions);
+    const double n = a.arrays.counts[k];
+    double* variances = a.arrays.variances + k * d;
+    const auto delta = [&](int j) { return statistic(a, k, 1 + j) / n; };
+    __syncthreads();
+    if (a.shape.family == gmm::family::spherical) {
+        double norm = 0;
+        for (int j = static_cast<int>(threadIdx.x); j < d; j += static_cast<int>(blockDim.x))
+            norm += delta(j) * delta(j);
+        norm = block_sum(norm, scratch);
+        const double v = with_floor((statistic(a, k, 1 + d) / n - norm) / d + a.rule.mean_lambda, floor);
+        for (int j = static_cast<int>(threadIdx.x); j < d; j += static_cast<int>(blockDim.x))
+            variances[j] = v;
+        __syncthreads();
+        return v;
+    }
+    const bool full = a.shape.family == gmm::family::full;
+    for (int j = static_cast<int>(threadIdx.x); j < d; j += static_cast<int>(blockDim.x)) {
+        const std::int64_t at = full ? packed_upper(j, j, d) : j;
+        const double step = delta(j);
+        variances[j] = with_floor(statistic(a, k, 1 + d + at) / n - step * step + a.rule.lambda[j], floor);
+        m.column[j] = step;
+    }
+    __syncthreads();
+    if (full) {
+        for (std::int64_t e = threadIdx.x; e < std::int64_t(d) * d; e += blockDim.x) {
+            const int i = static_cast<int>(e / d), j = static_cast<int>(e % d);
+            if (j > i)
+                continue;
+            m.matrix[i * m.ld + j] =
+                i == j          ? variances[i]
+                : diagonal_only ? 0.0
+                                : statistic(a, k, 1 + d + packed_upper(j, i, d)) / n - m.column[i] * m.column[j];
+        }
+        __syncthreads();
+    }
+    return trace_of(variances, d, scratch);
+}
+
+/// Variances that the factor of a diagonal or spherical covariance consists of.
+__device__ int variance_count(const gmm_shape& s) {
+    return s.family == gmm::family::spherical || s.family == gmm::family::tied_spherical
+               ? 1
+               : static_cast<int>(s.dimensions);
+}
+
+template <class T>
+__device__ bool factor_own(const update_arguments<T>& a, std::int64_t k, double trace, const matrix_memory& m,
+                           double* scratch) {
+    const int d = static_cast<int>(a.shape.dimensions);
+    double* out = a.arrays.factors + k * factor_size(a.shape.family, d);
+    if (a.shape.family == gmm::family::full)
+        return finish_matrix(m, d, trace, a.rule.lambda, out, a.arrays.log_determinants + k, a.arrays.quadratics + k,
+                             scratch);
+    const int count = variance_count(a.shape);
+    return finish_variances(a.arrays.variances + k * d, count, count < d ? d : 1, trace, a.rule.lambda,
+                            a.rule.mean_lambda, out, a.arrays.log_determinants + k, a.arrays.quadratics + k, scratch);
+}
+
+__device__ void note_widest(const double* variances, int d, double* widest, std::int64_t* axis) {
+    int best = 0;
+    for (int j = 1; j < d; ++j)
+        if (variances[j] > variances[best])
+            best = j;
+    *axis = best;
+    *widest = ::fmax(variances[best], 0.0);
+}
+
+/// The current factor of component k into the place of the next one: of components that get none.
+template <class T>
+__device__ void keep_factor(const update_arguments<T>& a, std::int64_t k) {
+    const std::int64_t d = a.shape.dimensions, p = padded(d), size = factor_size(a.shape.family, d);
+    const bool full = a.shape.family == gmm::family::full;
+    for (std::int64_t e = threadIdx.x; e < size; e += blockDim.x)
+        a.arrays.factors[k * size + e] =
+            static_cast<double>(full ? a.current.factors[(k * p + e / d) * p + e % d] : a.current.factors[k * p + e]);
+}
+
+template <class T>
+__device__ component_state classify(const update_arguments<T>& a, std::int64_t k) {
+    if (::isinf(a.current.log_weights[k]))
+        return component_state::dropped;
+    return statistic(a, k, 0) >= empty_share * a.rule.total_weight ? component_state::healthy : component_state::empty;
+}
+
+// N_k, the step of the mean and, but for the tied families, covariance and factor of component blockIdx.x.
+template <class T>
+__global__ void __launch_bounds__(256) update_components(const update_arguments<T> a) {
+    extern __shared__ double shared[];
+    __shared__ double scratch[32];
+    const std::int64_t k = blockIdx.x;
+    const std::int64_t d = a.shape.dimensions, p = padded(d);
+    component_state found = classify(a, k);
+    const double n = found == component_state::dropped ? 0 : statistic(a, k, 0);
+    if (threadIdx.x == 0)
+        a.arrays.counts[k] = n;
+    __syncthreads();
+    double change = 0;
+    for (std::int64_t j = threadIdx.x; j < d; j += blockDim.x) {
+        const double step = found == component_state::healthy ? statistic(a, k, 1 + j) / n : 0;
+        a.arrays.means[k * d + j] = static_cast<double>(a.current.means[k * p + j]) + step;
+        change = ::fmax(change, ::fabs(step));
+    }
+    if (found == component_state::healthy && !gmm::is_tied(a.shape.family)) {
+        const matrix_memory m = place_matrix(a.shape, shared, a.arrays.factors + k * d * d);
+        const double trace = own_covariance(a, k, 0, false, m, scratch);
+        if (threadIdx.x == 0)
+            note_widest(a.arrays.variances + k * d, static_cast<int>(d), a.arrays.widest_variances + k,
+                        a.arrays.widest_axes + k);
+        if (!factor_own(a, k, trace, m, scratch))
+            found = component_state::singular;
+    }
+    __syncthreads();
+    if (found != component_state::healthy)
+        keep_factor(a, k);
+    change = block_reduce(change, scratch, larger());
+    if (threadIdx.x == 0) {
+        a.arrays.changes[k] = change;
+        a.arrays.states[k] = found;
+    }
+}
+
+// Tied families: row blockIdx.x of Σ_k N_k m_k m_kᵀ over the healthy components (the diagonal alone, where that is
+// enough).
+template <class T>
+__global__ void __launch_bounds__(128) between_components(const update_arguments<T> a) {
+    const std::int64_t i = blockIdx.x, d = a.shape.dimensions;
+    const bool matrix = a.shape.family == gmm::family::tied;
+    for (std::int64_t j = (matrix ? 0 : i) + threadIdx.x; j <= i; j += blockDim.x) {
+        double sum = 0;
+        for (std::int64_t k = 0; k < a.shape.components; ++k)
+            if (a.arrays.states[k] == component_state::healthy)
+                sum += a.arrays.counts[k] * a.arrays.means[k * d + i] * a.arrays.means[k * d + j];
+        a.arrays.between[matrix ? i * d + j : i] = sum;
+    }
+}
+
+/// The common covariance (G − Σ N m mᵀ) / Σ N + λ into matrix and variances; returns the trace.
+template <class T>
+__device__ double common_covariance(const update_arguments<T>& a, double total, double floor, bool diagonal_only,
+                                    const matrix_memory& m, double* scratch) {
+    const int d = static_cast<int>(a.shape.dimensions);
+    double* variances = a.arrays.variances;
+    __syncthreads();
+    if (a.shape.family == gmm::family::tied_spherical) {
+        double between = 0;
+        for (int j = static_cast<int>(threadIdx.x); j < d; j += static_cast<int>(blockDim.x))
+            between += a.arrays.between[j];
+        between = block_sum(between, scratch);
+        const double v = with_floor((a.rule.scatter[0] - between) / total / d + a.rule.mean_lambda, floor);
+        for (int j = static_cast<int>(threadIdx.x); j < d; j += static_cast<int>(blockDim.x))
+            variances[j] = v;
+        __syncthreads();
+        return v;
+    }
+    const bool matrix = a.shape.family == gmm::family::tied;
+    for (int j = static_cast<int>(threadIdx.x); j < d; j += static_cast<int>(blockDim.x)) {
+        const std::int64_t within = matrix ? packed_upper(j, j, d) : j;
+        const double between = a.arrays.between[matrix ? std::int64_t(j) * d + j : j];
+        variances[j] = with_floor((a.rule.scatter[within] - between) / total + a.rule.lambda[j], floor);
+    }
+    __syncthreads();
+    if (matrix) {
+        for (std::int64_t e = threadIdx.x; e < std::int64_t(d) * d; e += blockDim.x) {
+            const int i = static_cast<int>(e / d), j = static_cast<int>(e % d);
+            if (j > i)
+                continue;
+            m.matrix[i * m.ld + j] = i == j ? variances[i]
+                                     : diagonal_only
+                                         ? 0.0
+                                         : (a.rule.scatter[packed_upper(j, i, d)] - a.arrays.between[e]) / total;
+        }
+        __syncthreads();
+    }
+    return trace_of(variances, d, scratch);
+}
+
+template <class T>
+__device__ bool factor_common(const update_arguments<T>& a, double trace, const matrix_memory& m, double* scratch) {
+    const int d = static_cast<int>(a.shape.dimensions);
+    const update_arrays& w = a.arrays;
+    if (a.shape.family == gmm::family::tied)
+        return finish_matrix(m, d, trace, a.rule.lambda, w.factors, w.log_determinants, w.quadratics, scratch);
+    const int count = variance_count(a.shape);
+    return finish_variances(w.variances, count, count < d ? d : 1, trace, a.rule.lambda, a.rule.mean_lambda, w.factors,
+                            w.log_determinants, w.quadratics, scratch);
+}
+
+/// max(2^-20 trace / count, 2^-60): what is added to a diagonal where there is nothing healthy to start anew from.
+__device__ double floor_of(double trace, int count) {
+    return ::fmax(0x1p-20 * trace / count, 0x1p-60);
+}
+
+// Tied families: the common covariance and its factor, one block.
+template <class T>
+__global__ void __launch_bounds__(256) update_common(const update_arguments<T> a) {
+    extern __shared__ double shared[];
+    __shared__ double scratch[32];
+    const std::int64_t d = a.shape.dimensions, K = a.shape.components;
+    const matrix_memory m = place_matrix(a.shape, shared, a.arrays.factors);
+    double total = 0;
+    for (std::int64_t k = threadIdx.x; k < K; k += blockDim.x)
+        if (a.arrays.states[k] == component_state::healthy)
+            total += a.arrays.counts[k];
+    total = block_sum(total, scratch);
+    const double trace = common_covariance(a, total, 0, false, m, scratch);
+    for (std::int64_t k = threadIdx.x; k < K; k += blockDim.x)
+        note_widest(a.arrays.variances, static_cast<int>(d), a.arrays.widest_variances + k, a.arrays.widest_axes + k);
+    const bool floored = !factor_common(a, trace, m, scratch);
+    if (floored) {
+        const double floor = floor_of(trace, variance_count(a.shape));
+        const double raised = common_covariance(a, total, floor, false, m, scratch);
+        if (!factor_common(a, raised, m, scratch)) {
+            // Rounding has left a matrix that is not even close to positive: its diagonal alone.
+            common_covariance(a, total, floor, true, m, scratch);
+            factor_common(a, raised, m, scratch);
+        }
+    }
+    if (threadIdx.x == 0)
+        *a.arrays.common_floor = floored;
+}
+
+/// Where no component is healthy: those that are singular get a floor, so that the fit can go on. Returns the actions
+/// written.
+template <class T>
+__device__ std::int64_t rescue_singular(const update_arguments<T>& a, double* shared, double* scratch) {
+    const std::int64_t d = a.shape.dimensions, K = a.shape.components;
+    double healthy = 0;
+    for (std::int64_t k = threadIdx.x; k < K; k += blockDim.x)
+        healthy += a.arrays.states[k] == component_state::healthy;
+    if (block_sum(healthy, scratch) > 0)
+        return 0;
+    std::int64_t actions = 0;
+    for (std::int64_t k = 0; k < K; ++k) {
+        if (a.arrays.states[k] != component_state::singular)
+            continue;
+        const matrix_memory m = place_matrix(a.shape, shared, a.arrays.factors + k * d * d);
+        const double trace = own_covariance(a, k, 0, false, m, scratch);
+        const double floor = floor_of(trace, variance_count(a.shape));
+        const double raised = own_covariance(a, k, floor, false, m, scratch);
+        if (!factor_own(a, k, raised, m, scratch)) {
+            own_covariance(a, k, floor, true, m, scratch);
+            factor_own(a, k, raised, m, scratch);
+        }
+        __syncthreads();
+        if (threadIdx.x == 0) {
+            a.arrays.states[k] = component_state::healthy;
+            a.arrays.actions[actions] = {k, component_state::singular,
+                                         a.rule.on_collapse == gmm::collapse_policy::fail
+                                             ? gmm::collapse_policy::fail
+                                             : gmm::collapse_policy::reseed};
+        }
+        ++actions;
+        __syncthreads();
+    }
+    return actions;
+}
+
+// Component policy, weights, bound and record; one block.
+template <class T>
+__global__ void __launch_bounds__(256) update_decide(const update_arguments<T> a) {
+    extern __shared__ double shared[];
+    __shared__ double scratch[32];
+    __shared__ std::int64_t actions;
+    const std::int64_t d = a.shape.dimensions, K = a.shape.components;
+    const update_arrays& w = a.arrays;
+    const bool tied = gmm::is_tied(a.shape.family);
+    const std::int64_t rescued = tied ? 0 : rescue_singular(a, shared, scratch);
+    if (threadIdx.x == 0) {
+        std::int64_t written = rescued;
+        if (tied && *w.common_floor)
+            w.actions[written++] = {0, component_state::singular,
+                                    a.rule.on_collapse == gmm::collapse_policy::fail ? gmm::collapse_policy::fail
+                                                                                     : gmm::collapse_policy::reseed};
+        const collapse_view view{a.shape,   w.states,      w.counts,           w.means,
+                                 w.factors, w.widest_axes, w.widest_variances, w.reseeds};
+        written += apply_collapse_policy(view, a.rule.on_collapse, a.rule.reseeds_each, w.actions + written);
+        actions = written;
+    }
+    __syncthreads();
+    double total = 0, change = 0;
+    for (std::int64_t k = threadIdx.x; k < K; k += blockDim.x) {
+        total += w.counts[k];
+        change = ::fmax(change, w.changes[k]);
+    }
+    total = block_sum(total, scratch);
+    change = block_reduce(change, scratch, larger());
+    // Σ_k N_k [log α_k + Σ_i log U_ii − d/2 log 2π] − ½ Σ_k N_k tr(Λ_k (C_k − λ)), with the unrounded factors.
+    double bound = 0;
+    constexpr double half_log_2pi = 0.91893853320467274178;
+    for (std::int64_t k = threadIdx.x; k < K; k += blockDim.x) {
+        const double n = w.counts[k];
+        w.log_weights[k] = ::log(n / total); // log 0 = −infinity: dropped
+        if (n > 0 && actions == 0)
+            bound += n * (w.log_weights[k] + w.log_determinants[tied ? 0 : k] - static_cast<double>(d) * half_log_2pi -
+                          0.5 * w.quadratics[tied ? 0 : k]);
+    }
+    bound = block_sum(bound, scratch);
+    if (threadIdx.x == 0) {
+        update_record& r = *w.record;
+        const std::int64_t scalars = a.sums.count - scalar_count;
+        r.log_likelihood = read_fixed(a.sums, scalars + scalar_log_likelihood, a.sums.scalar_exponent);
+        r.entropy = read_fixed(a.sums, scalars + scalar_entropy, a.sums.scalar_exponent);
+        r.elbo_after = actions > 0 ? r.log_likelihood : bound + r.entropy;
+        r.parameter_change = change;
+        r.actions = actions;
+    }
+}
+
+} // namespace
+
+template <class T>
+void update_parameters(const internal::cuda_state& state, const gmm_shape& shape, const device_sums& sums,
+                       const device_rule& rule, const update_arrays& arrays, const device_model<T>& current,
+                       const device_model<T>& next) {
+    const update_arguments<T> a{shape, sums, rule, arrays, current};
+    const std::int64_t d = shape.dimensions;
+    const bool matrix = shape.family == gmm::family::full || shape.family == gmm::family::tied;
+    const std::int64_t bytes = matrix ? factor_shared_bytes(d) : 8 * d;
+    const int threads = factor_threads(d);
+    launch(state, "update_components", {shape.components, threads, bytes}, update_components<T>, a);
+    if (gmm::is_tied(shape.family)) {
+        launch(state, "between_components", {d, 128}, between_components<T>, a);
+        launch(state, "update_common", {1, threads, bytes}, update_common<T>, a);
+    }
+    launch(state, "update_decide", {1, threads, bytes}, update_decide<T>, a);
+    write_model(state, shape, arrays, next);
+}
+
+template void update_parameters(const internal::cuda_state&, const gmm_shape&, const device_sums&, const device_rule&,
+                                const update_arrays&, const device_model<float>&, const device_model<float>&);
+template void update_parameters(const internal::cuda_state&, const gmm_shape&, const device_sums&, const device_rule&,
+                                const update_arrays&, const device_model<double>&, const device_model<double>&);
+
+} // namespace elbo::kernels::cuda
