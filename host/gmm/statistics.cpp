@@ -6,6 +6,7 @@
 #include "host/gmm/statistics_state.hpp"
 #include "kernels/host_loop.hpp"
 #include "kernels/math/fixed_point.hpp"
+#include "kernels/math/normalize_statistics.hpp"
 #include "kernels/reference/gmm_engine.hpp"
 
 #include <algorithm>
@@ -179,6 +180,7 @@ model maximize(const statistics& statistics, const fit_options& options) {
     std::vector<double> sums(sum_count(s.shape));
     for (std::size_t i = 0; i < sums.size(); ++i)
         sums[i] = s.value(static_cast<std::int64_t>(i));
+    normalize_statistics(sums.data(), s.shape);
     std::vector<std::int32_t> reseeds(s.shape.components, 0);
     gmm_parameters next;
     const update_outcome outcome = reference::m_step(s.shape, to_frame(s.under, s.frame), sums, rule, reseeds, next);

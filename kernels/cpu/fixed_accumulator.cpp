@@ -1,6 +1,7 @@
 #include "kernels/cpu/fixed_accumulator.hpp"
 
 #include "kernels/math/fixed_point.hpp"
+#include "kernels/math/normalize_statistics.hpp"
 
 #include <algorithm>
 
@@ -109,6 +110,7 @@ std::span<const double> fixed_accumulator::totals() {
         const std::int64_t limbs[limb_count] = {sums_.limbs[i], sums_.limbs[count + i], sums_.limbs[2 * count + i]};
         totals_[i] = join_fixed(limbs, 0) * (i < count - scalar_count ? unit : scalar_unit);
     }
+    normalize_statistics(totals_.data(), shape_);
     return totals_;
 }
 

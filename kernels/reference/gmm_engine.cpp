@@ -3,6 +3,7 @@
 #include "elbo/error.hpp"
 #include "kernels/host_loop.hpp"
 #include "kernels/math/fixed_point.hpp"
+#include "kernels/math/normalize_statistics.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -118,6 +119,7 @@ public:
             const std::int64_t limbs[limb_count] = {sums_.limbs[i], sums_.limbs[count + i], sums_.limbs[2 * count + i]};
             totals[i] = join_fixed(limbs, i < count - scalar_count ? sums_.component_exponent : sums_.scalar_exponent);
         }
+        normalize_statistics(totals.data(), shape);
         return m_step(shape, current_.values, totals, rule, reseeds_, next_);
     }
     void adopt() override { current_ = with_offsets(shape, next_); }
