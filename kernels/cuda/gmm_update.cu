@@ -4,6 +4,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/sums.cuh"
 #include "kernels/cuda/update.hpp"
+#include "kernels/math/normalize_statistics.hpp"
 
 namespace elbo::kernels::cuda {
 
@@ -118,7 +119,7 @@ template <class T>
 __device__ double own_covariance(const update_arguments<T>& a, std::int64_t k, double floor, bool diagonal_only,
                                  const matrix_memory& m, double* scratch) {
     const int d = static_cast<int>(a.shape.dimensions);
-    const double n = a.arrays.counts[k];
+    const double n = statistic(a, k, 0); // not counts[k], which are normalised
     double* variances = a.arrays.variances + k * d;
     const auto delta = [&](int j) { return statistic(a, k, 1 + j) / n; };
     __syncthreads();
@@ -202,6 +203,17 @@ __device__ component_state classify(const update_arguments<T>& a, std::int64_t k
     return statistic(a, k, 0) >= empty_share * a.rule.total_weight ? component_state::healthy : component_state::empty;
 }
 
+/// What makes Σ_k N_k = Σ w (math/normalize_statistics.hpp). A handful of additions, so each block does them.
+template <class T>
+__device__ double normalizing_factor(const update_arguments<T>& a, double* scratch) {
+    double counts = 0;
+    for (std::int64_t k = threadIdx.x; k < a.shape.components; k += blockDim.x)
+        counts += statistic(a, k, 0);
+    counts = block_sum(counts, scratch);
+    const double weight = read_fixed(a.sums, a.sums.count - scalar_count + scalar_weight, a.sums.scalar_exponent);
+    return statistics_factor(weight, counts);
+}
+
 // N_k, the step of the mean and, but for the tied families, covariance and factor of component blockIdx.x.
 template <class T>
 __global__ void __launch_bounds__(256) update_components(const update_arguments<T> a) {
@@ -211,8 +223,9 @@ __global__ void __launch_bounds__(256) update_components(const update_arguments<
     const std::int64_t d = a.shape.dimensions, p = padded(d);
     component_state found = classify(a, k);
     const double n = found == component_state::dropped ? 0 : statistic(a, k, 0);
+    const double factor = normalizing_factor(a, scratch);
     if (threadIdx.x == 0)
-        a.arrays.counts[k] = n;
+        a.arrays.counts[k] = n * factor;
     __syncthreads();
     double change = 0;
     for (std::int64_t j = threadIdx.x; j < d; j += blockDim.x) {
