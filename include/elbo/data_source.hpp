@@ -23,10 +23,10 @@ public:
 
 /// How to read a file.
 struct file_options {
-    std::string dataset;              ///< HDF5 dataset or .npz member; also as "file.h5:/dataset"
-    std::int64_t dimensions = 0;      ///< columns of a raw .f32/.f64 file
-    std::vector<std::string> columns; ///< names (with a header) or numbers from 0; empty takes all numeric columns
-    std::optional<element_type> type; ///< convert to this type; by default CSV float64, idx and integers float32
+    std::string dataset = {};              ///< HDF5 dataset or .npz member; also as "file.h5:/dataset"
+    std::int64_t dimensions = 0;           ///< columns of a raw .f32/.f64 file
+    std::vector<std::string> columns = {}; ///< names (with a header) or numbers from 0; empty takes all numeric columns
+    std::optional<element_type> type = {}; ///< convert to this type; by default CSV float64, idx and integers float32
 };
 
 /// Something that yields row batches: a view, a list of chunks, a file, a generator. A value; copies share the

@@ -83,9 +83,9 @@ struct fit_options {
     std::int64_t components = 1;
     family shape = family::full;
     start_method start = start_method::kmeans;
-    std::optional<model> start_model; ///< begin here; overrides `start`
-    bool greedy = true;               ///< k-means++ tries 2 + ln k candidates for each centre
-    std::int64_t restarts = 1;        ///< the best log-likelihood wins
+    std::optional<model> start_model = {}; ///< begin here; overrides `start`
+    bool greedy = true;                    ///< k-means++ tries 2 + ln k candidates for each centre
+    std::int64_t restarts = 1;             ///< the best log-likelihood wins
     std::int64_t max_iterations = 10000;
     /// Stop when the gain in mean log-likelihood, and the total gain still expected from its geometric decay, are below
     /// this (nats per sample). Zero runs to max_iterations.
@@ -95,11 +95,11 @@ struct fit_options {
     /// λ relative to the variance of each column, added as well: keeps constant columns and repeated rows finite, and
     /// unlike an absolute λ does not depend on the units. Its effect on a healthy fit is of second order.
     double relative_regularization = 1e-6;
-    sample_weights weights;
+    sample_weights weights = {};
     collapse_policy on_collapse = collapse_policy::reseed;
     std::uint64_t seed = 0;
     compute_precision precision = compute_precision::automatic; ///< automatic: that of the data
-    std::function<bool(const progress&)> callback;
+    std::function<bool(const progress&)> callback = {};
     /// Largest number of bytes of normalised data to keep in memory; more is streamed. 0: what fits.
     std::int64_t memory_limit = 0;
 };
