@@ -129,7 +129,8 @@ public:
     void accumulate_scatter(std::int64_t first, std::int64_t rows, fixed_sums& scatter) override {
         const std::int64_t d = shape.dimensions, count = static_cast<std::int64_t>(scatter.limbs.size()) / limb_count;
         // The kernel's results, and behind them its sums; in whole cache lines.
-        const std::int64_t panel = 4 * panel_rows(d) * strip_rows, partial = (1 + d + 2 * triangle_size(d) + 7) / 8 * 8;
+        const std::int64_t panel = panel_rows(d) * panel_stride(scatter_rows),
+                           partial = (1 + d + 2 * triangle_size(d) + 7) / 8 * 8;
         aligned_array<double> scratch(threads_ * (panel + partial));
         for_units(units_of(rows), threads_, [&](std::int64_t u, int thread) {
             double* own = scratch.data() + thread * (panel + partial);

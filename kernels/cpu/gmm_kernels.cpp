@@ -76,37 +76,36 @@ void accumulate_unit(const model_view<T>& m, const unit_view<T>& unit, const wor
 /// Σ w x̃ x̃ᵀ, Σ w x̃² by column or in all, by family.
 template <class T>
 void scatter_unit(gmm::family family, std::int64_t d, const unit_view<T>& unit, double* panel, double* partial) {
-    const std::int64_t strip_size = panel_rows(d) * strip_rows, strips = (unit.rows + strip_rows - 1) / strip_rows;
-    const std::int64_t at_once = 4;             // strips of a panel
+    const std::int64_t strips = (unit.rows + strip_rows - 1) / strip_rows, stride = panel_stride(scatter_rows);
+    constexpr std::int64_t at_once = scatter_rows / strip_rows;
     double* stats = partial + triangle_size(d); // behind the result: the statistics of a full component
     for (std::int64_t i = 0; i < 1 + d + triangle_size(d); ++i)
         stats[i] = 0;
     for (std::int64_t begin = 0; begin < strips; begin += at_once) {
         const std::int64_t end = begin + at_once < strips ? begin + at_once : strips;
         for (std::int64_t s = begin; s < end; ++s) {
-            double* out = panel + (s - begin) * strip_size;
+            double* out = panel + (s - begin) * strip_rows;
             for (std::int64_t i = 0; i < strip_rows; ++i) {
                 const std::int64_t row = s * strip_rows + i;
                 const double w = row >= unit.rows ? 0.0 : unit.weights ? static_cast<double>(unit.weights[row]) : 1.0;
                 const double root = __builtin_sqrt(w);
                 for (std::int64_t j = 0; j < d; ++j)
-                    out[j * strip_rows + i] = root * static_cast<double>(unit.x[(s * d + j) * strip_rows + i]);
-                out[d * strip_rows + i] = root;
+                    out[j * stride + i] = root * static_cast<double>(unit.x[(s * d + j) * strip_rows + i]);
+                out[d * stride + i] = root;
             }
         }
         if (family == gmm::family::tied) {
-            rank_update(panel, end - begin, d, stats);
+            rank_update(panel, (end - begin) * strip_rows, stride, d, stats);
             continue;
         }
-        for (std::int64_t s = 0; s < end - begin; ++s)
-            for (std::int64_t j = 0; j < d; ++j) {
-                double_vector sum{};
-                for (int v = 0; v < strip_rows; v += lanes<double>) {
-                    const double_vector x = load(panel + s * strip_size + j * strip_rows + v);
-                    sum += x * x;
-                }
-                stats[1 + d + (family == gmm::family::tied_diagonal ? j : 0)] += sum_lanes(sum);
+        for (std::int64_t j = 0; j < d; ++j) {
+            double_vector sum{};
+            for (std::int64_t i = 0; i < (end - begin) * strip_rows; i += lanes<double>) {
+                const double_vector x = load(panel + j * stride + i);
+                sum += x * x;
             }
+            stats[1 + d + (family == gmm::family::tied_diagonal ? j : 0)] += sum_lanes(sum);
+        }
     }
     const std::int64_t count = family == gmm::family::tied            ? triangle_size(d)
                                : family == gmm::family::tied_diagonal ? d

@@ -59,10 +59,18 @@ struct workspace_view {
 constexpr std::int64_t slab_rows(std::int64_t k) {
     return k | 1;
 }
-/// Rows of a panel strip for the rank update: the coordinates, the weights, and odd.
+/// Rows of the panel of the rank update: the coordinates and the weights; never fewer than the columns that the first
+/// moments are taken of at once.
 constexpr std::int64_t panel_rows(std::int64_t d) {
-    return (d + 1) | 1;
+    return d < 3 ? 4 : d + 1;
 }
+/// From one row of a panel to the next: not a power of two, so that the rows do not share cache sets.
+constexpr std::int64_t panel_stride(std::int64_t block_rows) {
+    return block_rows + strip_rows;
+}
+
+/// Rows at a time of the scatter matrix of the tied families, in a panel of float64.
+inline constexpr std::int64_t scatter_rows = 256;
 
 /// Results of inference for one unit; null pointers are skipped.
 struct inference_view {

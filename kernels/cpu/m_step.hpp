@@ -29,9 +29,10 @@ static inline void in_even_parts(std::int64_t n, const F& part) {
 inline constexpr int tile_columns = vector_registers == 32 ? 6 : 4;
 inline constexpr int tile_rows = vector_registers == 32 ? 4 : 3;
 
-/// Rows g (x − μ) and, last, g of one strip, g = √(w r).
+/// One strip of a panel: rows g (x − μ) and, last, g = √(w r).
 template <class T>
-static inline void weighted_panel_strip(const T* x, const T* mean, std::int64_t d, const T* root, T* panel) {
+static inline void weighted_panel_strip(const T* x, const T* mean, std::int64_t d, const T* root, T* panel,
+                                        std::int64_t stride) {
     vec<T> g[strip_rows / lanes<T>];
 #pragma GCC unroll 4
     for (int v = 0; v < strip_rows / lanes<T>; ++v)
@@ -40,86 +41,77 @@ static inline void weighted_panel_strip(const T* x, const T* mean, std::int64_t 
         const vec<T> m = broadcast(mean[j]);
 #pragma GCC unroll 4
         for (int v = 0; v < strip_rows / lanes<T>; ++v)
-            store(panel + j * strip_rows + v * lanes<T>, (load(x + j * strip_rows + v * lanes<T>) - m) * g[v]);
+            store(panel + j * stride + v * lanes<T>, (load(x + j * strip_rows + v * lanes<T>) - m) * g[v]);
     }
 #pragma GCC unroll 4
     for (int v = 0; v < strip_rows / lanes<T>; ++v)
-        store(panel + d * strip_rows + v * lanes<T>, g[v]);
+        store(panel + d * stride + v * lanes<T>, g[v]);
 }
 
-/// sums[a][b] += Σ rows i + a and j + b of the panel multiplied, over the strips.
+/// sums[a, b] = Σ over the columns begin ... end − 1 of row a of `left` times row b of `right`.
 template <class T, int A, int B>
-static void panel_tile(const T* panel, std::int64_t strips, std::int64_t strip_size, std::int64_t i, std::int64_t j,
-                       double (&sums)[A][B]) {
-    for (std::int64_t begin = 0; begin < strips; begin += flush_strips<T>) {
-        const std::int64_t end = begin + flush_strips<T> < strips ? begin + flush_strips<T> : strips;
-        vec<T> sum[A][B] = {};
-        for (std::int64_t s = begin; s < end; ++s) {
-            const T* left = panel + s * strip_size + i * strip_rows;
-            const T* right = panel + s * strip_size + j * strip_rows;
-            for (int v = 0; v < strip_rows; v += lanes<T>) {
-                vec<T> row[A];
-#pragma GCC unroll 8
-                for (int a = 0; a < A; ++a)
-                    row[a] = load(left + a * strip_rows + v);
-#pragma GCC unroll 8
-                for (int b = 0; b < B; ++b) {
-                    const vec<T> column = load(right + b * strip_rows + v);
-#pragma GCC unroll 8
-                    for (int a = 0; a < A; ++a)
-                        sum[a][b] += row[a] * column;
-                }
-            }
-        }
+static inline void panel_tile(const T* left, const T* right, std::int64_t begin, std::int64_t end, std::int64_t stride,
+                              double (&sums)[A * B]) {
+    vec<T> sum[A * B] = {};
+    for (std::int64_t c = begin; c < end; c += lanes<T>) {
+        vec<T> row[A];
 #pragma GCC unroll 8
         for (int a = 0; a < A; ++a)
+            row[a] = load(left + a * stride + c);
 #pragma GCC unroll 8
-            for (int b = 0; b < B; ++b)
-                sums[a][b] += sum_lanes(to_double_lanes(sum[a][b]));
+        for (int b = 0; b < B; ++b) {
+            const vec<T> column = load(right + b * stride + c);
+#pragma GCC unroll 8
+            for (int a = 0; a < A; ++a)
+                sum[a * B + b] += row[a] * column;
+        }
+    }
+    lane_sums<T>(sum, sums);
+}
+
+/// Adds rows i ... and columns j ... of the product of the panel with itself to the statistics of a full component: the
+/// upper triangle; the last column holds Σ g² z and, last, Σ g².
+template <int A, int B>
+static inline void add_tile(std::int64_t d, std::int64_t i, std::int64_t j, const double (&sums)[A * B],
+                            double* stats) {
+    const std::int64_t columns = j + B <= d ? B : B - 1;
+    for (int a = 0; a < A; ++a) {
+        const std::int64_t row = i + a;
+        double* second = stats + 1 + d + row * d - row * (row - 1) / 2 - row + j; // (row, j), if it is there
+        for (std::int64_t b = row > j ? row - j : 0; b < columns; ++b)
+            second[b] += sums[a * B + b];
+        if (columns < B)
+            stats[row < d ? 1 + row : 0] += sums[a * B + B - 1];
     }
 }
 
-/// Adds a tile of the product of the panel with itself where the statistics of a full component have it.
-static inline void add_tile(std::int64_t d, std::int64_t i, std::int64_t j, const double* sums, int a_count,
-                            int b_count, double* stats) {
-    double* second = stats + 1 + d;
-    for (int a = 0; a < a_count; ++a)
-        for (int b = 0; b < b_count; ++b) {
-            const std::int64_t row = i + a, column = j + b;
-            const double value = sums[a * b_count + b];
-            if (column < row)
-                continue;
-            if (column < d)
-                second[row * d - row * (row - 1) / 2 + (column - row)] += value;
-            else
-                stats[row < d ? 1 + row : 0] += value;
-        }
-}
-
-/// Σ g² [1, z, upper z zᵀ] from a panel of `strips` strips, added to the statistics of a full component.
+/// Σ g² [1, z, upper z zᵀ] from the first `count` columns of a panel, added to the statistics of a full component.
 template <class T>
-static void rank_update(const T* panel, std::int64_t strips, std::int64_t d, double* stats) {
-    const std::int64_t rows = d + 1, strip_size = panel_rows(d) * strip_rows;
-    in_even_parts<tile_rows>(rows, [&]<int A>(std::int64_t i) {
-        in_even_parts<tile_columns>(rows - i, [&]<int B>(std::int64_t j) {
-            double sums[A][B] = {};
-            panel_tile<T, A, B>(panel, strips, strip_size, i, i + j, sums);
-            add_tile(d, i, i + j, &sums[0][0], A, B, stats);
+static void rank_update(const T* panel, std::int64_t count, std::int64_t stride, std::int64_t d, double* stats) {
+    constexpr std::int64_t chain = flush_strips<T> * strip_rows;
+    for (std::int64_t begin = 0; begin < count; begin += chain) {
+        const std::int64_t end = begin + chain < count ? begin + chain : count;
+        in_even_parts<tile_rows>(d + 1, [&]<int A>(std::int64_t i) {
+            in_even_parts<tile_columns>(d + 1 - i, [&]<int B>(std::int64_t j) {
+                double sums[A * B];
+                panel_tile<T, A, B>(panel + i * stride, panel + (i + j) * stride, begin, end, stride, sums);
+                add_tile<A, B>(d, i, i + j, sums, stats);
+            });
         });
-    });
+    }
 }
 
 template <class T>
 static void full_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
     const std::int64_t d = m.dimensions, size = 1 + d + triangle_size(d);
-    const std::int64_t slab = slab_rows(m.components) * strip_rows, panel = panel_rows(d) * strip_rows;
+    const std::int64_t slab = slab_rows(m.components) * strip_rows, stride = panel_stride(m.block_rows);
     for (std::int64_t k = 0; k < m.components; ++k) {
         if (ws.active[k] == 0)
             continue;
         for (std::int64_t s = 0; s < strips; ++s)
             weighted_panel_strip(x + s * d * strip_rows, m.means + k * d, d,
-                                 ws.log_densities + s * slab + k * strip_rows, ws.panel + s * panel);
-        rank_update(ws.panel, strips, d, ws.partial + k * size);
+                                 ws.log_densities + s * slab + k * strip_rows, ws.panel + s * strip_rows, stride);
+        rank_update(ws.panel, strips * strip_rows, stride, d, ws.partial + k * size);
     }
 }
 
@@ -169,14 +161,16 @@ static void small_full_sums(const model_view<T>& m, const T* x, std::int64_t str
 inline constexpr int moment_columns = vector_registers == 32 ? 4 : 2;
 inline constexpr int moment_components = vector_registers == 32 ? 3 : 2;
 
-/// For N components from k on and B coordinates: Σ r t and, with Second, Σ r t², t = x − μ. `columns` [b][strips · 64].
+/// For N components from k on and B coordinates: Σ r t and, with Second, Σ r t², t = x − μ. `columns` holds the
+/// coordinates, a panel.
 template <class T, int N, int B, bool Second>
 static void moment_tile(const model_view<T>& m, const T* columns, const T* slab_first, std::int64_t strips,
                         std::int64_t k, std::int64_t j, double* partial, std::int64_t size) {
-    const std::int64_t d = m.dimensions, slab = slab_rows(m.components) * strip_rows, rows = strips * strip_rows;
+    const std::int64_t d = m.dimensions, slab = slab_rows(m.components) * strip_rows;
+    const std::int64_t stride = panel_stride(m.block_rows);
     for (std::int64_t begin = 0; begin < strips; begin += flush_strips<T>) {
         const std::int64_t end = begin + flush_strips<T> < strips ? begin + flush_strips<T> : strips;
-        vec<T> first[N][B] = {}, second[N][B] = {};
+        vec<T> first[N * B] = {}, second[N * B] = {};
         for (std::int64_t s = begin; s < end; ++s)
             for (int v = 0; v < strip_rows; v += lanes<T>) {
                 vec<T> r[N];
@@ -185,25 +179,27 @@ static void moment_tile(const model_view<T>& m, const T* columns, const T* slab_
                     r[i] = load(slab_first + s * slab + (k + i) * strip_rows + v);
 #pragma GCC unroll 8
                 for (int b = 0; b < B; ++b) {
-                    const vec<T> x = load(columns + b * rows + s * strip_rows + v);
+                    const vec<T> x = load(columns + b * stride + s * strip_rows + v);
 #pragma GCC unroll 8
                     for (int i = 0; i < N; ++i) {
                         const vec<T> t = x - m.means[(k + i) * d + j + b];
                         const vec<T> weighted = r[i] * t;
-                        first[i][b] += weighted;
+                        first[i * B + b] += weighted;
                         if constexpr (Second)
-                            second[i][b] += weighted * t;
+                            second[i * B + b] += weighted * t;
                     }
                 }
             }
-#pragma GCC unroll 8
+        double sums[N * B], squares[N * B];
+        lane_sums<T>(first, sums);
+        if constexpr (Second)
+            lane_sums<T>(second, squares);
         for (int i = 0; i < N; ++i)
-#pragma GCC unroll 8
             for (int b = 0; b < B; ++b) {
                 double* stats = partial + (k + i) * size;
-                stats[1 + j + b] += sum_lanes(to_double_lanes(first[i][b]));
+                stats[1 + j + b] += sums[i * B + b];
                 if constexpr (Second)
-                    stats[1 + d + j + b] += sum_lanes(to_double_lanes(second[i][b]));
+                    stats[1 + d + j + b] += squares[i * B + b];
             }
     }
 }
@@ -239,13 +235,13 @@ static void component_totals(const model_view<T>& m, std::int64_t strips, const 
 template <class T, bool Second>
 static void moment_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws,
                         std::int64_t size) {
-    const std::int64_t d = m.dimensions, rows = strips * strip_rows;
+    const std::int64_t d = m.dimensions, stride = panel_stride(m.block_rows);
     in_even_parts<moment_columns>(d, [&]<int B>(std::int64_t j) {
         // B columns in one piece: read again for every group of components.
         for (std::int64_t s = 0; s < strips; ++s)
             for (int b = 0; b < B; ++b)
                 for (int v = 0; v < strip_rows; v += lanes<T>)
-                    store(ws.panel + b * rows + s * strip_rows + v, load(x + (s * d + j + b) * strip_rows + v));
+                    store(ws.panel + b * stride + s * strip_rows + v, load(x + (s * d + j + b) * strip_rows + v));
         in_even_parts<moment_components>(m.components, [&]<int N>(std::int64_t k) {
             bool any = false;
             for (int i = 0; i < N; ++i)

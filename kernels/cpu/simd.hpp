@@ -234,4 +234,51 @@ static inline double sum_lanes(double_vector v) {
     return sum[0];
 }
 
+/// Sums of the lanes of as many vectors as there are lanes, by transposing while adding.
+#if defined(__AVX512F__)
+static inline double_vector sums_of_lanes(const double_vector* v) {
+    double_vector pair[4], four[2];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)
+        pair[i] = __builtin_shufflevector(v[2 * i], v[2 * i + 1], 0, 8, 2, 10, 4, 12, 6, 14) +
+                  __builtin_shufflevector(v[2 * i], v[2 * i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+#pragma GCC unroll 4
+    for (int i = 0; i < 2; ++i)
+        four[i] = __builtin_shufflevector(pair[2 * i], pair[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13) +
+                  __builtin_shufflevector(pair[2 * i], pair[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15);
+    return __builtin_shufflevector(four[0], four[1], 0, 1, 2, 3, 8, 9, 10, 11) +
+           __builtin_shufflevector(four[0], four[1], 4, 5, 6, 7, 12, 13, 14, 15);
+}
+#elif defined(__AVX2__)
+static inline double_vector sums_of_lanes(const double_vector* v) {
+    const double_vector low =
+        __builtin_shufflevector(v[0], v[1], 0, 4, 2, 6) + __builtin_shufflevector(v[0], v[1], 1, 5, 3, 7);
+    const double_vector high =
+        __builtin_shufflevector(v[2], v[3], 0, 4, 2, 6) + __builtin_shufflevector(v[2], v[3], 1, 5, 3, 7);
+    return __builtin_shufflevector(low, high, 0, 1, 4, 5) + __builtin_shufflevector(low, high, 2, 3, 6, 7);
+}
+#else
+static inline double_vector sums_of_lanes(const double_vector* v) {
+    return __builtin_shufflevector(v[0], v[1], 0, 2) + __builtin_shufflevector(v[0], v[1], 1, 3);
+}
+#endif
+
+/// sums[i] = Σ lanes of v[i], in float64.
+template <class T, int N>
+static inline void lane_sums(const vec<T> (&v)[N], double (&sums)[N]) {
+    constexpr int width = lanes<double>;
+#pragma GCC unroll 16
+    for (int first = 0; first < N; first += width) {
+        double_vector group[width];
+#pragma GCC unroll 8
+        for (int i = 0; i < width; ++i)
+            group[i] = first + i < N ? to_double_lanes(v[first + i < N ? first + i : 0]) : double_vector{};
+        const double_vector total = sums_of_lanes(group);
+#pragma GCC unroll 8
+        for (int i = 0; i < width; ++i)
+            if (first + i < N)
+                sums[first + i] = total[i];
+    }
+}
+
 } // namespace elbo::kernels::cpu::ELBO_SIMD

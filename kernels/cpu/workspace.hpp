@@ -60,8 +60,7 @@ public:
     workspace(const gmm_shape& s, std::int64_t block_rows) {
         const std::int64_t slab = block_rows * slab_rows(s.components);
         const bool spherical = s.family == gmm::family::spherical;
-        numbers_ = aligned_array<T>(slab * (spherical ? 2 : 1) +
-                                    block_rows * panel_rows(std::max<std::int64_t>(s.dimensions, 4)) +
+        numbers_ = aligned_array<T>(slab * (spherical ? 2 : 1) + panel_stride(block_rows) * panel_rows(s.dimensions) +
                                     strip_rows * s.dimensions + block_rows);
         active_ = aligned_array<std::int32_t>(s.components);
         touched_ = aligned_array<bool>(s.components);
@@ -69,7 +68,7 @@ public:
         view.log_densities = numbers_.data();
         view.distances = view.log_densities + slab;
         view.panel = view.distances + (spherical ? slab : 0);
-        view.strip = view.panel + block_rows * panel_rows(std::max<std::int64_t>(s.dimensions, 4));
+        view.strip = view.panel + panel_stride(block_rows) * panel_rows(s.dimensions);
         view.row_weights = view.strip + strip_rows * s.dimensions;
         view.active = active_.data();
         view.touched = touched_.data();
