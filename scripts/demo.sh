@@ -54,10 +54,10 @@ index_page() {
 <!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"/><title>elbo demo</title>
 <style>body{font:16px/1.5 "Segoe UI","DejaVu Sans",Arial,sans-serif;margin:2rem auto;max-width:62rem;color:#1d232b}
-iframe{width:100%;height:52rem;border:1px solid #dfe3e8;border-radius:6px}h2{margin-top:2.5rem}</style></head><body>
+iframe{width:100%;height:66rem;border:1px solid #dfe3e8;border-radius:6px}h2{margin-top:2.5rem}</style></head><body>
 <h1>Gaussian mixtures, fitted by elbo $(value old-faithful version)</h1>
 <p>On $(value old-faithful device). The synthetic set of $samples x $dimensions samples took
-$(value synthetic seconds_per_iteration) s per iteration.</p>
+$(printf %.3g "$(value synthetic seconds_per_iteration)") s per iteration.</p>
 <h2><a href="old-faithful.html">Old Faithful</a></h2><iframe src="old-faithful.html" title="Old Faithful"></iframe>
 <h2><a href="digits.html">Handwritten digits</a></h2><iframe src="digits.html" title="Digits"></iframe>
 <h2><a href="synthetic.html">$samples synthetic samples</a></h2><iframe src="synthetic.html" title="Synthetic"></iframe>
