@@ -272,6 +272,28 @@ TEST(cpu_engine, threads_and_batches_change_no_bit) {
     }
 }
 
+TEST(cpu_engine, screening_changes_no_bit) {
+    // An engine that has just met overlapping components takes its next blocks densely; a fresh one screens.
+    for (const auto precision : {element_type::float32, element_type::float64})
+        for (const std::int64_t d : {12, 33, 50})
+            for (const double spread : {0.5, 1.5, 4.0}) {
+                const problem p = make_problem(family::full, d, 24, 3000, spread);
+                const auto fresh = loaded(make_cpu_engine(context::cpu(1), p.shape, precision), p, true);
+                fresh->accumulate(0, p.rows);
+                const auto dense = loaded(make_cpu_engine(context::cpu(1), p.shape, precision), p, true);
+                gmm_parameters overlapping = p.parameters;
+                for (double& m : overlapping.means)
+                    m *= 0.01;
+                dense->set_parameters(overlapping);
+                for (int i = 0; i < 6; ++i)
+                    dense->accumulate(0, 1000);
+                dense->set_parameters(p.parameters);
+                dense->clear_sums(bound, bound);
+                dense->accumulate(0, p.rows);
+                EXPECT_EQ(fresh->sums().limbs, dense->sums().limbs) << d << ' ' << spread;
+            }
+}
+
 TEST(cpu_engine, strides_and_element_types_of_the_input_change_no_bit) {
     const problem p = make_problem(family::full, 6, 5, 1000);
     const auto plain = loaded(make_cpu_engine(context::cpu(1), p.shape, element_type::float32), p, false);

@@ -33,38 +33,38 @@ static void pack_triangle(const double* u, gmm::family family, std::int64_t d, T
     }
 }
 
-/// y_j = Σ_{t ≤ j} u_tj z_t for N outputs from `first` on and one group of rows; returns the packed entries behind.
-template <class T, int N>
-static inline const T* triangular_outputs(const T* z, const T* u, std::int64_t first, vec<T> (&y)[N][group_vectors]) {
+/// y_j = Σ_{t ≤ j} u_tj z_t for N outputs from `first` on and V vectors of rows; returns the packed entries behind.
+template <class T, int N, int V>
+static inline const T* triangular_outputs(const T* z, const T* u, std::int64_t first, vec<T> (&y)[N][V]) {
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i)
 #pragma GCC unroll 8
-        for (int v = 0; v < group_vectors; ++v)
+        for (int v = 0; v < V; ++v)
             y[i][v] = vec<T>{};
     for (std::int64_t t = 0; t < first; ++t, u += N, z += strip_rows) {
-        vec<T> row[group_vectors];
+        vec<T> row[V];
 #pragma GCC unroll 8
-        for (int v = 0; v < group_vectors; ++v)
+        for (int v = 0; v < V; ++v)
             row[v] = load(z + v * lanes<T>);
 #pragma GCC unroll 8
         for (int i = 0; i < N; ++i) {
             const vec<T> entry = broadcast(u[i]);
 #pragma GCC unroll 8
-            for (int v = 0; v < group_vectors; ++v)
+            for (int v = 0; v < V; ++v)
                 y[i][v] += entry * row[v];
         }
     }
 #pragma GCC unroll 8
     for (int t = 0; t < N; ++t, z += strip_rows) {
-        vec<T> row[group_vectors];
+        vec<T> row[V];
 #pragma GCC unroll 8
-        for (int v = 0; v < group_vectors; ++v)
+        for (int v = 0; v < V; ++v)
             row[v] = load(z + v * lanes<T>);
 #pragma GCC unroll 8
         for (int i = t; i < N; ++i) {
             const vec<T> entry = broadcast(*u++);
 #pragma GCC unroll 8
-            for (int v = 0; v < group_vectors; ++v)
+            for (int v = 0; v < V; ++v)
                 y[i][v] += entry * row[v];
         }
     }
@@ -72,27 +72,27 @@ static inline const T* triangular_outputs(const T* z, const T* u, std::int64_t f
 }
 
 /// Adds y_j² of N outputs to q, in ascending j.
-template <class T, int N>
-static const T* squared_outputs(const T* z, const T* u, std::int64_t first, vec<T> (&q)[group_vectors]) {
-    vec<T> y[N][group_vectors];
-    u = triangular_outputs<T, N>(z, u, first, y);
+template <class T, int N, int V>
+static const T* squared_outputs(const T* z, const T* u, std::int64_t first, vec<T> (&q)[V]) {
+    vec<T> y[N][V];
+    u = triangular_outputs<T, N, V>(z, u, first, y);
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i)
 #pragma GCC unroll 8
-        for (int v = 0; v < group_vectors; ++v)
+        for (int v = 0; v < V; ++v)
             q[v] += y[i][v] * y[i][v];
     return u;
 }
 
 /// Stores N outputs.
-template <class T, int N>
+template <class T, int N, int V>
 static const T* stored_outputs(const T* z, const T* u, std::int64_t first, T* out) {
-    vec<T> y[N][group_vectors];
-    u = triangular_outputs<T, N>(z, u, first, y);
+    vec<T> y[N][V];
+    u = triangular_outputs<T, N, V>(z, u, first, y);
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i)
 #pragma GCC unroll 8
-        for (int v = 0; v < group_vectors; ++v)
+        for (int v = 0; v < V; ++v)
             store(out + (first + i) * strip_rows + v * lanes<T>, y[i][v]);
     return u;
 }
@@ -107,16 +107,16 @@ static inline void with_count(std::int64_t n, const F& f) {
     f.template operator()<Most>();
 }
 
-/// ‖Uᵀ z‖² for one group of rows.
-template <class T>
-static inline void triangular_squares(const T* z, const T* u, std::int64_t d, vec<T> (&q)[group_vectors]) {
-    for (int v = 0; v < group_vectors; ++v)
+/// ‖Uᵀ z‖² for V vectors of rows.
+template <class T, int V>
+static inline void triangular_squares(const T* z, const T* u, std::int64_t d, vec<T> (&q)[V]) {
+    for (int v = 0; v < V; ++v)
         q[v] = vec<T>{};
     std::int64_t first = 0;
     for (; first + triangle_outputs <= d; first += triangle_outputs)
-        u = squared_outputs<T, triangle_outputs>(z, u, first, q);
+        u = squared_outputs<T, triangle_outputs, V>(z, u, first, q);
     if (first < d)
-        with_count<triangle_outputs>(d - first, [&]<int N>() { u = squared_outputs<T, N>(z, u, first, q); });
+        with_count<triangle_outputs>(d - first, [&]<int N>() { u = squared_outputs<T, N, V>(z, u, first, q); });
 }
 
 /// y = Uᵀ x for one strip.
@@ -126,10 +126,11 @@ static void whiten_strip(const T* x, const T* u, std::int64_t d, T* y) {
         const T* entries = u;
         std::int64_t first = 0;
         for (; first + triangle_outputs <= d; first += triangle_outputs)
-            entries = stored_outputs<T, triangle_outputs>(x + g, entries, first, y + g);
+            entries = stored_outputs<T, triangle_outputs, group_vectors>(x + g, entries, first, y + g);
         if (first < d)
-            with_count<triangle_outputs>(
-                d - first, [&]<int N>() { entries = stored_outputs<T, N>(x + g, entries, first, y + g); });
+            with_count<triangle_outputs>(d - first, [&]<int N>() {
+                entries = stored_outputs<T, N, group_vectors>(x + g, entries, first, y + g);
+            });
     }
 }
 
@@ -145,24 +146,30 @@ static inline void centre_strip(const T* x, const T* mean, std::int64_t d, T* z)
 }
 
 /// lp = c − ½ q.
-template <class T>
-static inline void store_log_density(T* lp, T offset, const vec<T> (&q)[group_vectors]) {
+template <class T, int V>
+static inline void store_log_density(T* lp, T offset, const vec<T> (&q)[V]) {
 #pragma GCC unroll 4
-    for (int v = 0; v < group_vectors; ++v)
+    for (int v = 0; v < V; ++v)
         store(lp + v * lanes<T>, broadcast(offset) - T(0.5) * q[v]);
 }
 
+/// Log-densities of one strip under component k from the first `outputs` coordinates of Uᵀ z: all of them, or as many
+/// whole groups as give an upper bound.
 template <class T>
-static void full_strip(const model_view<T>& m, const T* x, T* z, T* lp) {
-    const std::int64_t d = m.dimensions;
-    for (std::int64_t k = 0; k < m.components; ++k) {
-        centre_strip(x, m.means + k * d, d, z);
-        for (std::int64_t g = 0; g < strip_rows; g += group_rows<T>) {
-            vec<T> q[group_vectors];
-            triangular_squares(z + g, m.factors + k * m.triangle, d, q);
-            store_log_density(lp + k * strip_rows + g, m.offsets[k], q);
-        }
+static inline void full_component_strip(const model_view<T>& m, const T* x, std::int64_t k, std::int64_t outputs, T* z,
+                                        T* lp) {
+    centre_strip(x, m.means + k * m.dimensions, outputs, z);
+    for (std::int64_t g = 0; g < strip_rows; g += group_rows<T>) {
+        vec<T> q[group_vectors];
+        triangular_squares<T, group_vectors>(z + g, m.factors + k * m.triangle, outputs, q);
+        store_log_density(lp + g, m.offsets[k], q);
     }
+}
+
+template <class T>
+static void full_strip(const model_view<T>& m, const T* x, std::int64_t outputs, T* z, T* lp) {
+    for (std::int64_t k = 0; k < m.components; ++k)
+        full_component_strip(m, x, k, outputs, z, lp + k * strip_rows);
 }
 
 /// Full covariances of at most 4 dimensions: the row stays in registers for all components.
@@ -296,7 +303,7 @@ static void log_densities(const model_view<T>& m, const T* x, std::int64_t strip
             if (d <= small_dimensions)
                 with_count<small_dimensions>(d, [&]<int D>() { small_full_strip<T, D>(m, rows, lp); });
             else
-                full_strip(m, rows, ws.strip, lp);
+                full_strip(m, rows, d, ws.strip, lp);
         } else if (m.family == gmm::family::diagonal) {
             for_component_groups(m.components, [&]<int N>(std::int64_t k) { diagonal_group<T, N>(m, rows, k, lp); });
         } else {

@@ -3,6 +3,7 @@
 #include "kernels/cpu/e_step.hpp"
 #include "kernels/cpu/m_step.hpp"
 #include "kernels/cpu/row_rule.hpp"
+#include "kernels/cpu/screen.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
 
@@ -58,7 +59,7 @@ void accumulate_unit(const model_view<T>& m, const unit_view<T>& unit, const wor
     for_blocks(unit.rows, m.block_rows, [&](const block_range& b) {
         const T* x = unit.x + b.first * d;
         const T* weights = block_weights(unit, b, ws.row_weights);
-        log_densities(m, x, b.strips, ws);
+        block_log_densities(m, x, b.strips, ws);
         if (roots)
             row_rule<T, true>(m, weights, b.strips, ws.log_densities, ws.active, sums);
         else
@@ -151,7 +152,7 @@ void infer_unit(const model_view<T>& m, const unit_view<T>& unit, const workspac
                 const inference_view& out) {
     const std::int64_t slab = slab_rows(m.components) * strip_rows;
     for_blocks(unit.rows, m.block_rows, [&](const block_range& b) {
-        log_densities(m, unit.x + b.first * m.dimensions, b.strips, ws);
+        block_log_densities(m, unit.x + b.first * m.dimensions, b.strips, ws);
         for (std::int64_t row = 0; row < b.rows; row += lanes<T>) {
             T* lp = ws.log_densities + row / strip_rows * slab + row % strip_rows;
             const std::int64_t count = b.rows - row < lanes<T> ? b.rows - row : lanes<T>;

@@ -42,17 +42,28 @@ struct unit_view {
     std::int64_t rows;
 };
 
+/// Whether screening pays, learnt from the blocks before. It changes the time, no result.
+struct screen_state {
+    int skip = 0;  ///< blocks to take densely before the next try
+    int pause = 0; ///< how many were skipped after the last try that did not pay
+};
+
 /// Memory of one thread. Sizes: workspace_sizes.
 template <class T>
 struct workspace_view {
-    T* log_densities;     ///< slab [strip][slab_rows(k)][64]: log-densities, then what the M-step multiplies with
-    T* distances;         ///< slab of ‖x̃ − μ̃_k‖², spherical
-    T* panel;             ///< [strip][panel_rows(d)][64]
-    T* strip;             ///< [d][64] centred or whitened rows
-    T* row_weights;       ///< [block_rows]
-    std::int32_t* active; ///< [k] active rows of the block
-    double* partial;      ///< [sum_count] sums of the unit
-    bool* touched;        ///< [k] whether the unit added to component k
+    T* log_densities;      ///< slab [strip][slab_rows(k)][64]: log-densities, then what the M-step multiplies with
+    T* distances;          ///< slab of ‖x̃ − μ̃_k‖², spherical
+    T* panel;              ///< [strip][panel_rows(d)][64]
+    T* strip;              ///< [d][64] centred or whitened rows
+    T* row_weights;        ///< [block_rows]
+    T* row_limits;         ///< [block_rows] m_n − Θ or less
+    std::int32_t* nearest; ///< [block_rows] component with the largest upper bound
+    std::int32_t* listed;  ///< [block_rows] rows of the block, for one component
+    std::int32_t* starts;  ///< [k + 1] where the rows of each component begin in a list of all
+    std::int32_t* active;  ///< [k] active rows of the block
+    double* partial;       ///< [sum_count] sums of the unit
+    bool* touched;         ///< [k] whether the unit added to component k
+    screen_state* screen;
 };
 
 /// Rows of a slab strip: odd, so that the strips of one component do not share cache sets.

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/e_step.hpp"
 #include "kernels/cpu/kernel_table.hpp"
+#include "kernels/cpu/screen.hpp"
 #include "kernels/cpu/simd.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
@@ -101,17 +102,61 @@ static void rank_update(const T* panel, std::int64_t count, std::int64_t stride,
     }
 }
 
+/// Lists the rows of a block in which a component takes part, in ascending order. `column` is its column of the slab.
+template <class T>
+static std::int64_t list_active(const T* column, std::int64_t slab, std::int64_t strips, std::int32_t* rows) {
+    std::int64_t count = 0;
+    for (std::int64_t s = 0; s < strips; ++s)
+        for (int v = 0; v < strip_rows; v += lanes<T>)
+            for (unsigned bits = mask_bits(load(column + s * slab + v) != T(0)); bits != 0; bits &= bits - 1)
+                rows[count++] = static_cast<std::int32_t>(s * strip_rows + v + __builtin_ctz(bits));
+    return count;
+}
+
+/// Whether to gather `active` rows of a block and sum over those alone, when a row costs `work` vector operations a
+/// lane once it is in place. Decided by the data of the block, so that the order of every sum is.
+template <class T>
+static inline bool gathering_pays(std::int64_t active, std::int64_t rows, std::int64_t d, double work) {
+    const double gathered = work + gather_cost * lanes<T> * static_cast<double>(d);
+    return static_cast<double>(active) * gathered < static_cast<double>(rows) * (work + 2 * static_cast<double>(d));
+}
+
+/// The listed rows as columns of a panel, g (x − μ) and g; zeros up to a whole vector. Returns the number of columns.
+template <class T>
+static std::int64_t gathered_panel(const T* x, const T* mean, std::int64_t d, const T* column, std::int64_t slab_height,
+                                   const std::int32_t* rows, std::int64_t count, T* panel, std::int64_t stride) {
+    const std::int64_t columns = (count + lanes<T> - 1) / lanes<T> * lanes<T>;
+    for (std::int64_t c = 0; c < count; ++c) {
+        const T* row = x + strip_position(rows[c], d);
+        const T g = column[strip_position(rows[c], slab_height)];
+        for (std::int64_t j = 0; j < d; ++j)
+            panel[j * stride + c] = (row[j * strip_rows] - mean[j]) * g;
+        panel[d * stride + c] = g;
+    }
+    for (std::int64_t j = 0; j <= d; ++j)
+        for (std::int64_t c = count; c < columns; ++c)
+            panel[j * stride + c] = 0;
+    return columns;
+}
+
 template <class T>
 static void full_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
-    const std::int64_t d = m.dimensions, size = 1 + d + triangle_size(d);
-    const std::int64_t slab = slab_rows(m.components) * strip_rows, stride = panel_stride(m.block_rows);
+    const std::int64_t d = m.dimensions, size = 1 + d + triangle_size(d), height = slab_rows(m.components);
+    const std::int64_t slab = height * strip_rows, stride = panel_stride(m.block_rows);
     for (std::int64_t k = 0; k < m.components; ++k) {
         if (ws.active[k] == 0)
             continue;
-        for (std::int64_t s = 0; s < strips; ++s)
-            weighted_panel_strip(x + s * d * strip_rows, m.means + k * d, d,
-                                 ws.log_densities + s * slab + k * strip_rows, ws.panel + s * strip_rows, stride);
-        rank_update(ws.panel, strips * strip_rows, stride, d, ws.partial + k * size);
+        const T *roots = ws.log_densities + k * strip_rows, *mean = m.means + k * d;
+        std::int64_t columns = strips * strip_rows;
+        if (gathering_pays<T>(ws.active[k], columns, d, static_cast<double>(triangle_size(d + 1)))) {
+            const std::int64_t count = list_active(roots, slab, strips, ws.listed);
+            columns = gathered_panel(x, mean, d, roots, height, ws.listed, count, ws.panel, stride);
+        } else {
+            for (std::int64_t s = 0; s < strips; ++s)
+                weighted_panel_strip(x + s * d * strip_rows, mean, d, roots + s * slab, ws.panel + s * strip_rows,
+                                     stride);
+        }
+        rank_update(ws.panel, columns, stride, d, ws.partial + k * size);
     }
 }
 

@@ -57,37 +57,47 @@ template <class T>
 class workspace {
 public:
     workspace() = default;
-    workspace(const gmm_shape& s, std::int64_t block_rows) {
+    workspace(const gmm_shape& s, std::int64_t block_rows)
+        : numbers_(number_count(s, block_rows)), integers_(integer_count(s, block_rows)), touched_(s.components),
+          partial_(sum_count(s)), screen_(std::make_unique<screen_state>()) {
         const std::int64_t slab = block_rows * slab_rows(s.components);
-        const bool spherical = s.family == gmm::family::spherical;
-        numbers_ = aligned_array<T>(slab * (spherical ? 2 : 1) + panel_stride(block_rows) * panel_rows(s.dimensions) +
-                                    strip_rows * s.dimensions + block_rows);
-        active_ = aligned_array<std::int32_t>(s.components);
-        touched_ = aligned_array<bool>(s.components);
-        partial_ = aligned_array<double>(sum_count(s));
         view.log_densities = numbers_.data();
         view.distances = view.log_densities + slab;
-        view.panel = view.distances + (spherical ? slab : 0);
+        view.panel = view.distances + (s.family == gmm::family::spherical ? slab : 0);
         view.strip = view.panel + panel_stride(block_rows) * panel_rows(s.dimensions);
         view.row_weights = view.strip + strip_rows * s.dimensions;
-        view.active = active_.data();
+        view.row_limits = view.row_weights + block_rows;
+        view.nearest = integers_.data();
+        view.listed = view.nearest + block_rows;
+        view.active = view.listed + block_rows;
+        view.starts = view.active + s.components;
         view.touched = touched_.data();
         view.partial = partial_.data();
+        view.screen = screen_.get();
     }
 
     static std::int64_t bytes(const gmm_shape& s, std::int64_t block_rows) {
-        const std::int64_t numbers =
-            block_rows * (2 * slab_rows(s.components) + s.dimensions + 8) + strip_rows * s.dimensions;
-        return aligned_array<T>::bytes(numbers) + 8 * sum_count(s) + 5 * s.components;
+        return aligned_array<T>::bytes(number_count(s, block_rows)) + 4 * integer_count(s, block_rows) +
+               8 * sum_count(s) + s.components;
     }
 
     workspace_view<T> view{};
 
 private:
+    static std::int64_t number_count(const gmm_shape& s, std::int64_t block_rows) {
+        const std::int64_t slabs = s.family == gmm::family::spherical ? 2 : 1;
+        return slabs * block_rows * slab_rows(s.components) + panel_stride(block_rows) * panel_rows(s.dimensions) +
+               strip_rows * s.dimensions + 2 * block_rows;
+    }
+    static std::int64_t integer_count(const gmm_shape& s, std::int64_t block_rows) {
+        return 2 * block_rows + 2 * s.components + 1;
+    }
+
     aligned_array<T> numbers_;
-    aligned_array<std::int32_t> active_;
+    aligned_array<std::int32_t> integers_;
     aligned_array<bool> touched_;
     aligned_array<double> partial_;
+    std::unique_ptr<screen_state> screen_;
 };
 
 } // namespace elbo::kernels::cpu
