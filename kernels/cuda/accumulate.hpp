@@ -2,25 +2,12 @@
 #pragma once
 
 #include "kernels/cuda/cuda_state.hpp"
-#include "kernels/cuda/tuning.hpp"
+#include "kernels/cuda/device_views.hpp"
 
 #include <algorithm>
 #include <cstdint>
 
 namespace elbo::kernels::cuda {
-
-template <class T>
-struct device_model;
-struct device_sums;
-
-/// Normalised rows in device memory.
-template <class T>
-struct device_rows {
-    const T* x;       ///< [rows x d], row i at i * stride
-    const T* weights; ///< [rows], null for all 1
-    std::int64_t stride;
-    std::int64_t rows;
-};
 
 /// Memory for the rows of the slab engine.
 template <class T>

@@ -3,9 +3,9 @@
 
 #include "kernels/cuda/accumulate.hpp"
 #include "kernels/cuda/device_buffer.hpp"
+#include "kernels/cuda/graph_loop.hpp"
 #include "kernels/cuda/parameter_set.hpp"
 #include "kernels/cuda/staging.hpp"
-#include "kernels/cuda/sums.cuh"
 #include "kernels/gmm_engine.hpp"
 
 #include <optional>
@@ -72,6 +72,7 @@ private:
     device_buffer<double> log_density_;
     device_buffer<std::int32_t> assignment_;
     staging staging_;
+    graph_loop loop_;
     device_buffer<T> rows_, weights_;
     std::int64_t additions_ = 0; ///< partials added to the sums since the last carry
 };

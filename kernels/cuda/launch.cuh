@@ -28,8 +28,12 @@ void launch(const internal::cuda_state& state, const char* name, const launch_sh
     kernel<<<dim3(static_cast<unsigned>(shape.blocks), static_cast<unsigned>(shape.blocks_y)), shape.threads,
              static_cast<std::size_t>(shape.shared_bytes), state.stream>>>(std::forward<A>(args)...);
     check(cudaGetLastError(), name);
-    if constexpr (sync_after_launch)
-        check(cudaStreamSynchronize(state.stream), name);
+    if constexpr (sync_after_launch) {
+        cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+        check(cudaStreamIsCapturing(state.stream, &capture), name);
+        if (capture == cudaStreamCaptureStatusNone)
+            check(cudaStreamSynchronize(state.stream), name);
+    }
 }
 
 } // namespace elbo::kernels::cuda

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/device_buffer.hpp"
-#include "kernels/cuda/device_model.cuh"
+#include "kernels/cuda/device_views.hpp"
 #include "kernels/cuda/update.hpp"
 
 namespace elbo::kernels::cuda {
@@ -12,7 +12,11 @@ template <class T>
 class parameter_set {
 public:
     parameter_set(const state_pointer& state, const gmm_shape& shape)
-        : memory_(state, "parameters", bytes(shape)), view_(carve(shape, memory_.data())) {}
+        : memory_(state, "parameters", bytes(shape)), view_(carve(shape, memory_.data())) {
+        // The gaps between the pieces are copied with them.
+        check(cudaMemsetAsync(memory_.data(), 0, static_cast<std::size_t>(memory_.size()), state->stream),
+              "cudaMemsetAsync");
+    }
     static std::int64_t bytes(const gmm_shape& shape);
     const device_model<T>& view() const { return view_; }
     unsigned char* data() const { return memory_.data(); }

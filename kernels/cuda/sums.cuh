@@ -1,18 +1,12 @@
 // Partial sums into the fixed-point sums of a fit, and sums over a block.
 #pragma once
 
+#include "kernels/cuda/device_views.hpp"
 #include "kernels/math/fixed_point.hpp"
 
 #include <cstdint>
 
 namespace elbo::kernels::cuda {
-
-/// The fixed-point sums in device memory: limbs [3][count].
-struct device_sums {
-    std::int64_t* limbs;
-    std::int64_t count;
-    int component_exponent, scalar_exponent;
-};
 
 /// Adds a float64 partial. Integer addition commutes, so the result does not depend on the order of the blocks.
 __device__ inline void add_fixed(std::int64_t* limbs, std::int64_t count, std::int64_t at, double value, int exponent) {

@@ -2,16 +2,13 @@
 #pragma once
 
 #include "kernels/cuda/cuda_state.hpp"
+#include "kernels/cuda/device_views.hpp"
 #include "kernels/gmm_engine.hpp"
 #include "kernels/math/collapse.hpp"
 
 #include <cstdint>
 
 namespace elbo::kernels::cuda {
-
-template <class T>
-struct device_model;
-struct device_sums;
 
 /// What the update tells the host; the actions stand behind it in the same memory.
 struct update_record {

@@ -2,6 +2,7 @@
 
 #include "elbo/error.hpp"
 #include "kernels/host_loop.hpp"
+#include "kernels/math/fixed_point.hpp"
 
 #include <algorithm>
 
@@ -57,7 +58,7 @@ cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
       slab_densities_(state, "the log-densities of a slab of rows", slab_rows() * s.components),
       slab_whitened_(state, "a slab of whitened rows", whitened_size(s, slab_rows())),
       log_density_(state, "log densities", slab_rows()), assignment_(state, "assignments", slab_rows()),
-      staging_(state, s.dimensions) {
+      staging_(state, s.dimensions), loop_(state, s) {
     grid_ = std::int64_t(state->multiprocessors) * 2;
 }
 
@@ -274,17 +275,12 @@ update_outcome cuda_engine<T>::update(const update_rule& rule) {
     update_record record{};
     copy_async(&record, arrays_.view().record, 1);
     wait(); // the host reads the outcome
-    update_outcome outcome{record.log_likelihood, record.entropy, record.elbo_after, record.parameter_change, {}};
     std::vector<collapse_action> actions(static_cast<std::size_t>(record.actions));
     if (!actions.empty()) {
         copy_async(actions.data(), arrays_.view().actions, record.actions);
-        wait();
+        wait(); // the host reads the events
     }
-    for (const collapse_action& a : actions)
-        outcome.events.push_back(
-            {0, a.component, a.found == component_state::empty ? gmm::event::kind::empty : gmm::event::kind::singular,
-             a.action});
-    return outcome;
+    return to_outcome(record, actions.data());
 }
 
 template <class T>
@@ -295,7 +291,15 @@ void cuda_engine<T>::adopt() {
 
 template <class T>
 loop_result cuda_engine<T>::run(std::int64_t rows, const loop_options& options) {
-    return host_loop(*this, rows, options);
+    if (!graph_loop::supported())
+        return host_loop(*this, rows, options);
+    state_->activate();
+    const device_rule rule = upload_rule(options.rule);
+    return loop_.run(options, arrays_.view(), {current_.data(), next_.data(), current_.size()}, [&] {
+        clear_sums(options.component_bound, options.scalar_bound);
+        accumulate(0, rows);
+        update_parameters(*state_, shape, sums_, rule, arrays_.view(), current_.view(), next_.view());
+    });
 }
 
 template <class T>
