@@ -100,26 +100,22 @@ void check_case(const context& ctx, const engine_case& c) {
     }
 }
 
+struct sizes {
+    std::int64_t rows, d, K;
+};
+
 TEST(GmmEngine, MatchesReferenceOverShapes) {
-    struct sizes {
-        std::int64_t rows, d, K;
-    };
-    std::vector<sizes> shapes = {{1, 1, 1},  {1, 3, 2},   {31, 2, 2},   {32, 1, 3},   {33, 5, 4},
-                                 {63, 4, 8}, {65, 16, 7}, {257, 17, 9}, {127, 33, 3}, {100, 64, 5}};
-    if (!test::slow_device())
-        for (const sizes& s : {sizes{1023, 2, 8},
-                               {1025, 3, 33},
-                               {4095, 7, 5},
-                               {4097, 16, 64},
-                               {8191, 2, 3},
-                               {513, 65, 6},
-                               {300, 129, 2},
-                               {40, 513, 2},
-                               {700, 8, 1000},
-                               {2100, 20, 17}})
-            shapes.push_back(s);
     for (const context& ctx : test::contexts())
-        for (const sizes& s : shapes)
+        for (const sizes& s : {sizes{1, 1, 1},
+                               {1, 3, 2},
+                               {31, 2, 2},
+                               {32, 1, 3},
+                               {33, 5, 4},
+                               {63, 4, 8},
+                               {65, 16, 7},
+                               {257, 17, 9},
+                               {127, 33, 3},
+                               {100, 64, 5}})
             for (family f : all_families)
                 for (bool weighted : {false, true}) {
                     check_case(ctx, {{f, s.d, s.K}, s.rows, weighted, element_type::float32});
@@ -127,6 +123,27 @@ TEST(GmmEngine, MatchesReferenceOverShapes) {
                     if (HasFailure())
                         return;
                 }
+}
+
+TEST(GmmEngine, MatchesReferenceOverLargeShapes) {
+    if (test::slow_device())
+        GTEST_SKIP() << "interpreted kernels: the sizes of tiles are covered by the CUDA tests";
+    for (const context& ctx : test::contexts_under_test())
+        for (const sizes& s : {sizes{1023, 2, 8},
+                               {1025, 3, 33},
+                               {4095, 7, 5},
+                               {4097, 16, 20},
+                               {8191, 2, 3},
+                               {513, 65, 6},
+                               {200, 129, 2},
+                               {20, 513, 2},
+                               {100, 8, 1000},
+                               {2100, 20, 17}})
+            for (family f : all_families) {
+                check_case(ctx, {{f, s.d, s.K}, s.rows, true, element_type::float32});
+                if (HasFailure())
+                    return;
+            }
 }
 
 /// Limbs after the carries, so that equal sums compare equal.
