@@ -34,10 +34,10 @@ std::vector<device_info> list_cuda_devices(std::string& status) {
 } // namespace internal
 
 namespace io {
-std::shared_ptr<void> allocate_device_rows(std::int64_t, std::int64_t) {
+std::shared_ptr<void> allocate_device_rows(const void*, std::int64_t, std::int64_t) {
     throw not_available(reason);
 }
-void copy_device_rows(void*, const void*, std::int64_t) {
+void copy_device_rows(void*, const void*, std::int64_t, std::int64_t, std::int64_t) {
     throw not_available(reason);
 }
 } // namespace io

@@ -161,6 +161,9 @@ TEST_F(io_array_source, no_rows) {
     EXPECT_EQ(source.rows(), 0);
     EXPECT_EQ(source.cols(), 3);
     EXPECT_TRUE(all_numbers(source).empty());
+    // No memory is taken for rows that are not there.
+    const std::string wide = npy_of("<i4", "(0, 1000000000000000)", "");
+    EXPECT_EQ(data_source::file(folder.write("wide.npy", wide)).read(10)->next().rows, 0);
 }
 
 // .npz -------------------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ TEST_F(io_safetensors, truncated_at_any_byte) {
     const std::string whole = read_bytes(test_data("interop/tensors.safetensors"));
     for (std::size_t length = 0; length < whole.size(); ++length)
         expect_fault(whole.substr(0, length),
-                     {"t.safetensors: byte " + std::to_string(length) + ": the file ends here, expected"});
+                     {fmt::format("t.safetensors: byte {}: the file ends here, expected", length)});
 }
 
 TEST_F(io_safetensors, lengths_of_the_header) {
@@ -93,7 +93,7 @@ TEST_F(io_safetensors, lengths_of_the_header) {
 
 TEST_F(io_safetensors, tensors_that_do_not_fit) {
     const auto one = [&](const std::string& dtype, const std::string& shape, const std::string& at) {
-        return container("{" + entry("a", dtype, shape, at) + "}", 8);
+        return container(fmt::format("{{{}}}", entry("a", dtype, shape, at)), 8);
     };
     EXPECT_EQ(read(one("F64", "[1]", "[0,8]")).tensors.size(), 1u);
     expect_fault(one("F16", "[4]", "[0,8]"),
@@ -113,7 +113,8 @@ TEST_F(io_safetensors, tensors_that_do_not_fit) {
 
 TEST_F(io_safetensors, overlaps_gaps_and_what_is_left_over) {
     const auto two = [&](const std::string& first, const std::string& second, std::size_t data) {
-        return container("{" + entry("a", "F64", "[1]", first) + "," + entry("b", "F64", "[1]", second) + "}", data);
+        return container(fmt::format("{{{},{}}}", entry("a", "F64", "[1]", first), entry("b", "F64", "[1]", second)),
+                         data);
     };
     EXPECT_EQ(read(two("[8,16]", "[0,8]", 16)).tensors.size(), 2u);
     expect_fault(two("[0,8]", "[4,12]", 12), {"tensor 'b'", "overlap"});

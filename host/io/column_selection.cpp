@@ -22,7 +22,7 @@ public:
     selecting_reader(std::unique_ptr<batch_reader> all, const data_source::implementation& source,
                      std::int64_t rows_per_batch, const std::vector<std::int64_t>& columns)
         : all_(std::move(all)), columns_(columns),
-          buffer_(std::min(rows_per_batch, std::max<std::int64_t>(source.rows, 1)),
+          buffer_(std::min(rows_per_batch, source.rows),
                   static_cast<std::int64_t>(columns.size()) * size_of(source.type)) {}
 
     any_matrix_view next() override {

@@ -21,18 +21,16 @@ void copy_rows(const any_matrix_view& part, char* to) {
     const std::int64_t row_bytes = part.cols * part.element_size();
     const std::int64_t stride_bytes = part.stride * part.element_size();
     const char* from = static_cast<const char*>(part.data);
-    const auto copy = [&](char* target, const char* source, std::int64_t bytes) {
-        if (part.space == memory_space::device)
-            copy_device_rows(target, source, bytes);
-        else
-            std::memcpy(target, source, static_cast<std::size_t>(bytes));
-    };
     if (part.rows * row_bytes == 0)
         return;
-    if (row_bytes == stride_bytes)
-        return copy(to, from, part.rows * row_bytes);
+    if (part.space == memory_space::device)
+        return copy_device_rows(to, from, part.rows, row_bytes, stride_bytes);
+    if (row_bytes == stride_bytes) {
+        std::memcpy(to, from, static_cast<std::size_t>(part.rows * row_bytes));
+        return;
+    }
     for (std::int64_t i = 0; i < part.rows; ++i)
-        copy(to + i * row_bytes, from + i * stride_bytes, row_bytes);
+        std::memcpy(to + i * row_bytes, from + i * stride_bytes, static_cast<std::size_t>(row_bytes));
 }
 
 class view_reader final : public batch_reader {
@@ -85,7 +83,7 @@ private:
         const std::int64_t row_bytes = shape.cols * shape.element_size();
         if (shape.space == memory_space::device) {
             if (!device_staging_)
-                device_staging_ = allocate_device_rows(rows_per_batch_, row_bytes);
+                device_staging_ = allocate_device_rows(shape.data, rows_per_batch_, row_bytes);
             return static_cast<char*>(device_staging_.get());
         }
         if (host_staging_.data() == nullptr)
@@ -119,7 +117,7 @@ std::unique_ptr<batch_reader> read_views(std::vector<any_matrix_view> parts, std
 filling_reader::filling_reader(const data_source::implementation& source, std::int64_t rows_per_batch)
     : type_(source.type), rows_(source.rows), cols_(source.cols) {
     require_batch_rows(rows_per_batch);
-    rows_per_batch_ = std::min(rows_per_batch, std::max<std::int64_t>(rows_, 1));
+    rows_per_batch_ = std::min(rows_per_batch, rows_); // nothing for no rows, however many columns they have
     const std::optional<std::int64_t> elements = checked_product(rows_per_batch_, cols_);
     buffer_ = host_memory(elements.value_or(INT64_MAX), size_of(type_));
 }
