@@ -7,16 +7,26 @@ set -m # so that jobs in the background do not ignore SIGINT
 endless=(mixture fit "$data/faithful.csv" --columns eruptions,waiting -k 5 --tolerance 0 --max-iterations 1000000000)
 "$tool" "${endless[@]}" -o model.json --json fit.json > stdout 2> stderr &
 job=$!
-sleep 2
+sleep 6 # beyond the five seconds between two lines of progress
 kill -INT $job
 status=0
 wait $job || status=$?
 [ $status -eq 130 ] || fail "exit status $status, expected 130"
 is fit.json stopped interrupted
 contains stdout 'interrupted after'
+contains stderr 'elbo: iteration'
+contains stderr 's/iteration'
 [ -s model.json ] || fail 'no model was written'
 run 0 mixture score model.json "$data/faithful.csv" --json score.json
 near score.json total_log_likelihood "$(value fit.json total_log_likelihood)" 1e-6
 [ -z "$(find . -name '*.tmp*')" ] || fail 'temporary files were left'
+
+# On a terminal there is one line that is rewritten, and it is gone at the end.
+if command -v script > script_path; then
+    limited="'$tool' mixture fit '$data/faithful.csv' -k 5 --tolerance 0 --max-iterations 20000"
+    script -qec "$limited" typescript > live < /dev/null || fail "the fit on a terminal failed: $(cat live)"
+    contains live $'\r\e[Kiteration 0  log-likelihood'
+    contains live $'\r\e[KGaussian mixture of'
+fi
 
 finish

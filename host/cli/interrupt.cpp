@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <csignal>
+#include <string_view>
+#include <unistd.h>
 
 namespace elbo::cli {
 
@@ -12,8 +14,11 @@ namespace {
 std::atomic<bool> requested{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may only use lock-free atomics");
 
+// Only what is safe in a signal handler: an atomic, write, signal.
 void handle(int signal) {
+    constexpr std::string_view text = "\nelbo: stopping; Ctrl-C again ends at once\n";
     requested.store(true, std::memory_order_relaxed);
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, text.data(), text.size());
     std::signal(signal, SIG_DFL);
 }
 

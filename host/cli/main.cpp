@@ -73,10 +73,9 @@ exit_status run_command(const invocation& call, const std::string& help) {
     } catch (const not_available& e) {
         return fail(exit_status::machine_failure, e.what(), "'elbo devices' lists what can be used here");
     } catch (const out_of_memory& e) {
-        return fail(exit_status::machine_failure, e.what(),
-                    "try --precision float32, fewer columns or components, or another --device");
+        return fail(exit_status::machine_failure, e.what(), "try fewer columns or components, or another --device");
     } catch (const std::bad_alloc&) {
-        return fail(exit_status::machine_failure, "out of memory", "try --precision float32, or fewer columns");
+        return fail(exit_status::machine_failure, "out of memory", "try fewer columns or components");
     } catch (const cuda_error& e) {
         return fail(exit_status::machine_failure, e.what(), "'--device cpu' computes without the GPU");
     } catch (const file_error& e) {

@@ -99,8 +99,10 @@ exit_status run(const fit_command& command, const std::string& command_line) {
     if (options.start_model)
         check_dimensions(*options.start_model, command.start, input.data);
     options.weights = input.view();
-    note(command.output, fmt::format("{}: {} rows, {} columns; {}", input.data.description(), input.data.rows(),
-                                     input.data.cols(), ctx.name()));
+    if (!command.output.quiet)
+        note(command.output,
+             fmt::format("{}: {} rows, {} columns; {}; memory {}", input.data.description(), input.data.rows(),
+                         input.data.cols(), ctx.name(), gmm::plan_memory(ctx, input.data, options).to_string()));
     gmm::fit_result fit = [&] {
         progress_line progress(command.output.quiet);
         options.callback = [&](const gmm::progress& now) {

@@ -94,6 +94,7 @@ exit_status run(const sample_command& command, const std::string& command_line) 
     const context ctx = make_context(command.device);
     const std::int64_t d = model.dimensions();
     const gmm::sample_result sample = gmm::sample(ctx, model, command.count, command.seed);
+    throw_if_interrupted();
     if (command.rows_to_stdout())
         print_rows(sample.x, names);
     else

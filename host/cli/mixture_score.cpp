@@ -46,6 +46,7 @@ exit_status run(const score_command& command, const std::string& command_line) {
     const auto began = std::chrono::steady_clock::now();
     const applied work = open(options);
     const gmm::score_result score = gmm::score(work.ctx, work.model, work.input.data, work.input.view());
+    throw_if_interrupted();
     if (!command.density_path.empty())
         write_densities(command.density_path, work);
     json summary = summary_head(command_line, options, work);
