@@ -66,7 +66,7 @@ HTML
 }
 
 heading 'Old Faithful: 272 eruptions, two components'
-fit old-faithful tests/data/faithful.csv --columns eruptions,waiting -k 2
+fit old-faithful tests/data/faithful.csv --columns eruptions,waiting -k 2 --start random
 
 heading 'Handwritten digits: 1797 images of 8 x 8 pixels, ten components'
 fit digits tests/data/optdigits.tes --columns "$(seq -s, 0 63)" -k 10 --regularization 1 --seed 1

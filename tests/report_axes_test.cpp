@@ -60,6 +60,17 @@ TEST(report_chart, maps_the_corners_of_the_data_to_the_frame) {
     EXPECT_DOUBLE_EQ(c.y_of(1), 5);
 }
 
+TEST(report_chart, long_labels_have_room) {
+    const interval range{1000000.0, 1000000.9};
+    const ticks across = ticks_across(range, 8, 700);
+    EXPECT_GE(across.values.size(), 2u);
+    EXPECT_LE(static_cast<double>(across.values.size()) * label_width(across), 700);
+    const ticks up = linear_ticks(range, 7);
+    const chart::layout plain, wide = plain.with_labels(up);
+    EXPECT_GT(wide.left, label_width(up));
+    EXPECT_EQ(plain.with_labels(linear_ticks({0, 1}, 5)).left, plain.left);
+}
+
 TEST(report_chart, names_are_text_and_not_markup) {
     chart c({0, 1}, {0, 1}, {});
     c.axes(linear_ticks({0, 1}, 5), linear_ticks({0, 1}, 5), "a < b & \"c\"", "y");

@@ -84,7 +84,7 @@ TEST(report_page, shows_a_fit_with_trace_and_events) {
     p.fit = &fit;
     const std::string html = report::render(p);
     EXPECT_TRUE(contains(html, "Convergence"));
-    EXPECT_TRUE(contains(html, "ELBO after M-step"));
+    EXPECT_TRUE(contains(html, "ELBO after the M-step"));
     EXPECT_TRUE(contains(html, "<td>3</td><td>1</td><td>empty</td><td>reseed</td>"));
 }
 

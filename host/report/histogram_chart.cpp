@@ -103,8 +103,9 @@ std::string histogram_chart(const page& p) {
     for (const double height : h.density)
         highest = std::max(highest, height);
     const interval y{0, 1.06 * highest};
-    chart c(x, y, {.width = 860, .height = 480});
-    c.axes(linear_ticks(x, 9), linear_ticks(y, 6), column_name(p.column_names, 0), "density");
+    const ticks y_ticks = linear_ticks(y, 6);
+    chart c(x, y, chart::layout{.width = 860, .height = 480}.with_labels(y_ticks));
+    c.axes(ticks_across(x, 9, c.frame_width()), y_ticks, column_name(p.column_names, 0), "density");
     draw_bins(c, h);
     for (std::size_t k = 0; k < curves.size(); ++k)
         c.add(fmt::format(R"(<path class="curve" stroke="{}" d="{}"/>)", style_of(k).colour, curve_path(c, curves[k])));

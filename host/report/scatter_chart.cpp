@@ -100,8 +100,9 @@ std::string scatter_chart(const page& p) {
     for (std::int64_t i = 0; i < p.points.count(); ++i)
         points.push_back(view.project(std::span(p.points.rows).subspan(i * d, d)));
     const auto [x, y] = visible(view, points);
-    chart c(x, y, {.width = 860, .height = 580});
-    c.axes(linear_ticks(x, 8), linear_ticks(y, 7), view.titles[0], view.titles[1]);
+    const ticks y_ticks = linear_ticks(y, 7);
+    chart c(x, y, chart::layout{.width = 860, .height = 580}.with_labels(y_ticks));
+    c.axes(ticks_across(x, 8, c.frame_width()), y_ticks, view.titles[0], view.titles[1]);
     draw_density(c, view);
     draw_points(c, points, p.points, p.model->components());
     draw_components(c, view);

@@ -25,8 +25,7 @@ svg .grid { stroke: #eceff2; stroke-width: 1; fill: none; }
 svg .frame { fill: none; stroke: #9aa2ac; stroke-width: 1; }
 svg .tick { font-size: 13px; fill: var(--soft); }
 svg .axis { font-size: 14.5px; fill: var(--ink); }
-svg .legend { font-size: 12.5px; fill: var(--ink); }
-svg .legend-box { fill: #fff; fill-opacity: 0.88; stroke: var(--line); }
+svg .legend { font-size: 13.5px; fill: var(--ink); }
 svg .contour { fill: #4c6a86; fill-opacity: 0.085; fill-rule: evenodd; stroke: #4c6a86; stroke-opacity: 0.55;
                stroke-width: 1; }
 svg .points { opacity: 0.6; stroke-width: 1.2; }

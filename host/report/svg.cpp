@@ -1,5 +1,6 @@
 #include "host/report/svg.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace elbo::report {
@@ -53,6 +54,28 @@ std::string marker_path(marker shape, double x, double y, double r) {
                            fmt::arg("h", 1.2 * r));
     }
     return {};
+}
+
+double label_width(const ticks& t) {
+    constexpr double digit = 7.8; // of the 13 pixel font of .tick
+    std::size_t longest = 0;
+    for (const std::string& label : t.labels)
+        longest = std::max(longest, label.size());
+    return digit * static_cast<double>(longest);
+}
+
+ticks ticks_across(interval range, int wanted, double pixels) {
+    constexpr double gap = 14;
+    ticks t = linear_ticks(range, wanted);
+    while (wanted > 2 && static_cast<double>(t.labels.size()) * (label_width(t) + gap) > pixels)
+        t = linear_ticks(range, --wanted);
+    return t;
+}
+
+chart::layout chart::layout::with_labels(const ticks& y) const {
+    layout wider = *this;
+    wider.left = std::max(left, 38 + label_width(y)); // the title, and the gap to the frame
+    return wider;
 }
 
 chart::chart(interval x, interval y, layout size) : x_(x), y_(y), size_(size) {}

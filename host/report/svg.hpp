@@ -19,12 +19,19 @@ constexpr bool is_stroked(marker shape) {
     return shape == marker::cross || shape == marker::plus;
 }
 
+/// Pixels that the longest label takes.
+double label_width(const ticks& t);
+/// linear_ticks with so few values that their labels stand side by side in this many pixels.
+ticks ticks_across(interval range, int wanted, double pixels);
+
 /// A chart: a frame of data coordinates within an SVG element. Elements are appended to `body` in drawing order.
 class chart {
 public:
     struct layout {
         double width = 640, height = 420;                    ///< of the whole, in pixels
         double left = 72, right = 20, top = 16, bottom = 56; ///< margins about the frame
+        /// The same with room on the left for these labels.
+        layout with_labels(const ticks& y) const;
     };
 
     chart(interval x, interval y, layout size);

@@ -18,14 +18,26 @@ double round_step(double width, int wanted) {
     return 10 * power;
 }
 
-std::string label_of(double value, double step, double largest) {
-    if (largest >= 1e6 || step < 1e-5) {
-        const int digits =
-            std::max(0, static_cast<int>(std::floor(std::log10(largest)) - std::floor(std::log10(step))));
-        return value == 0 ? "0" : fmt::format("{:.{}e}", value, digits);
+std::size_t longest(const std::vector<std::string>& labels) {
+    std::size_t length = 0;
+    for (const std::string& label : labels)
+        length = std::max(length, label.size());
+    return length;
+}
+
+// Labels with as many digits as the step needs, with powers of ten only where that is much shorter.
+std::vector<std::string> labels_of(const std::vector<double>& values, double step) {
+    const auto exponent = [](double x) { return static_cast<int>(std::floor(std::log10(x) + 1e-9)); };
+    double largest = step;
+    for (const double value : values)
+        largest = std::max(largest, std::abs(value));
+    const int decimals = std::max(0, -exponent(step)), digits = std::max(0, exponent(largest) - exponent(step));
+    std::vector<std::string> fixed, scientific;
+    for (const double value : values) {
+        fixed.push_back(fmt::format("{:.{}f}", value, decimals));
+        scientific.push_back(value == 0 ? "0" : fmt::format("{:.{}e}", value, digits));
     }
-    const int decimals = std::max(0, static_cast<int>(-std::floor(std::log10(step) + 1e-9)));
-    return fmt::format("{:.{}f}", value, decimals);
+    return longest(fixed) > longest(scientific) + 3 ? scientific : fixed;
 }
 
 ticks ticks_of_step(interval range, double step) {
@@ -33,12 +45,9 @@ ticks ticks_of_step(interval range, double step) {
     // Multiples are counted rather than added up, so that zero is zero and labels do not drift.
     const double first = std::ceil(range.low / step - 1e-9);
     const double last = std::floor(range.high / step + 1e-9);
-    const double largest = std::max(std::abs(first), std::abs(last)) * step;
-    for (double i = first; i <= last; ++i) {
-        const double value = i == 0 ? 0 : i * step;
-        result.values.push_back(value);
-        result.labels.push_back(label_of(value, step, largest));
-    }
+    for (double i = first; i <= last; ++i)
+        result.values.push_back(i == 0 ? 0 : i * step);
+    result.labels = labels_of(result.values, step);
     return result;
 }
 

@@ -5,12 +5,13 @@
 #include <array>
 #include <cmath>
 #include <fmt/format.h>
+#include <utility>
 
 namespace elbo::report {
 
 namespace {
 
-constexpr chart::layout half_page{.width = 560, .height = 340, .left = 84};
+constexpr chart::layout half_page{.width = 560, .height = 340};
 // Longer traces are thinned to about this many records, always with the first and the last.
 constexpr std::size_t largest_record_count = 800;
 
@@ -35,6 +36,16 @@ interval range_of(const std::vector<point>& points, int coordinate) {
     return range;
 }
 
+// The range of values in nats with some air, and wide enough that rounding errors do not look like steps.
+interval range_of_nats(const std::vector<point>& points) {
+    constexpr double smallest = 1e-6;
+    interval range = range_of(points, 1);
+    const double missing = std::max(0.0, smallest - range.width());
+    range.low -= missing / 2;
+    range.high += missing / 2;
+    return padded(range, 0.06);
+}
+
 std::string line_path(const chart& c, const std::vector<point>& points) {
     std::string path;
     for (const point& at : points)
@@ -53,25 +64,25 @@ void draw_markers(chart& c, const std::vector<point>& points, const component_st
 std::string iteration_chart(const std::vector<point>& points, const component_style& style, std::string_view id,
                             std::string_view y_title, std::string_view description, bool decades) {
     const interval x = padded(range_of(points, 0), 0.03);
-    const interval y = padded(range_of(points, 1), 0.06);
-    chart c(x, y, half_page);
-    c.axes(whole_ticks(x, 7), decades ? decade_ticks(y, 6) : linear_ticks(y, 5), "iteration", y_title);
+    const interval y = decades ? padded(range_of(points, 1), 0.06) : range_of_nats(points);
+    const ticks y_ticks = decades ? decade_ticks(y, 6) : linear_ticks(y, 5);
+    chart c(x, y, half_page.with_labels(y_ticks));
+    c.axes(whole_ticks(x, 7), y_ticks, "iteration", y_title);
     c.add(fmt::format(R"(<path class="curve" stroke="{}" d="{}"/>)", style.colour, line_path(c, points)));
     if (points.size() <= 80)
         draw_markers(c, points, style, 3.5);
     return c.svg(id, description);
 }
 
-std::string chain_legend(const chart::layout& size, const component_style& likelihood, const component_style& bound) {
-    const double x = size.width - size.right - 215, y = size.height - size.bottom - 46;
-    std::string out = fmt::format(R"(<rect class="legend-box" x="{:.1f}" y="{:.1f}" width="205" height="40"/>)", x, y);
-    const std::array<std::pair<component_style, const char*>, 2> entries{
-        {{likelihood, "log-likelihood (after E-step)"}, {bound, "ELBO after M-step"}}};
-    for (int i = 0; i < 2; ++i) {
-        const double line = y + 13 + 17 * i;
-        out += fmt::format(R"(<path fill="{}" d="{}"/><text class="legend" x="{:.1f}" y="{:.1f}">{}</text>)",
-                           entries[i].first.colour, marker_path(entries[i].first.shape, x + 12, line, 4), x + 24,
-                           line + 4, entries[i].second);
+// One line above the frame, where it hides nothing.
+std::string chain_legend(const chart& c, const component_style& likelihood, const component_style& bound) {
+    std::string out;
+    double x = c.x_of(c.x_range().low) + 8;
+    for (const auto& [style, text] :
+         {std::pair(likelihood, "log-likelihood (after the E-step)"), std::pair(bound, "ELBO after the M-step")}) {
+        out += fmt::format(R"(<path fill="{}" d="{}"/><text class="legend" x="{:.1f}" y="18">{}</text>)", style.colour,
+                           marker_path(style.shape, x, 14, 4.5), x + 12, text);
+        x += 235;
     }
     return out;
 }
@@ -91,11 +102,14 @@ std::string chain_chart(const gmm::fit_result& fit) {
             chain.push_back(bound.back());
         }
     }
-    const interval x = padded(range_of(chain, 0), 0.03), y = padded(range_of(chain, 1), 0.06);
+    const interval x = padded(range_of(chain, 0), 0.03), y = range_of_nats(chain);
     const component_style likelihood_style{style_of(0).colour, marker::circle};
     const component_style bound_style{style_of(1).colour, marker::diamond};
-    chart c(x, y, half_page);
-    c.axes(whole_ticks(x, 7), linear_ticks(y, 5), "iteration", "nats per sample");
+    const ticks y_ticks = linear_ticks(y, 5);
+    chart::layout size = half_page.with_labels(y_ticks);
+    size.top = 30; // for the legend
+    chart c(x, y, size);
+    c.axes(whole_ticks(x, 7), y_ticks, "iteration", "nats per sample");
     c.add(fmt::format(R"(<path class="curve" stroke="#8a8f98" d="{}"/>)", line_path(c, chain)));
     if (likelihood.size() <= 80) {
         draw_markers(c, bound, bound_style, 3.2);
@@ -105,7 +119,7 @@ std::string chain_chart(const gmm::fit_result& fit) {
         c.add(fmt::format(R"(<path class="curve" stroke="{}" d="{}"/>)", likelihood_style.colour,
                           line_path(c, likelihood)));
     }
-    c.add_outside(chain_legend(half_page, likelihood_style, bound_style));
+    c.add_outside(chain_legend(c, likelihood_style, bound_style));
     return c.svg("chain", "Log-likelihood and evidence lower bound against iteration");
 }
 
