@@ -74,10 +74,28 @@ template <class T>
 static inline void store(T* p, vec<T> v) {
     *reinterpret_cast<vec<T>*>(p) = v;
 }
-template <class T>
-static inline vec<T> broadcast(T value) {
-    return vec<T>{} + value;
+#if defined(__AVX512F__)
+static inline float_vector broadcast(float value) {
+    return _mm512_set1_ps(value);
 }
+static inline double_vector broadcast(double value) {
+    return _mm512_set1_pd(value);
+}
+#elif defined(__AVX2__)
+static inline float_vector broadcast(float value) {
+    return _mm256_set1_ps(value);
+}
+static inline double_vector broadcast(double value) {
+    return _mm256_set1_pd(value);
+}
+#else
+static inline float_vector broadcast(float value) {
+    return float_vector{value, value, value, value};
+}
+static inline double_vector broadcast(double value) {
+    return double_vector{value, value};
+}
+#endif
 
 // The masked forms, because GCC 12 takes the undefined operand inside the plain ones for a mistake of ours.
 #if defined(__AVX512F__)
@@ -201,11 +219,11 @@ static inline vec<T> logarithm(vec<T> x) {
     using integer = vec_mask<T>;
     // x = 2^k (1 + f) with 1 + f in [√½, √2)
     const integer bits = reinterpret_cast<integer>(x);
-    const vec<T> half_root = broadcast<T>(static_cast<T>(0.70710678118654752440));
+    const vec<T> half_root = broadcast(static_cast<T>(0.70710678118654752440));
     const integer shifted = bits - reinterpret_cast<integer>(half_root);
     const integer exponent = shifted >> s::mantissa_bits;
     const vec<T> f = reinterpret_cast<vec<T>>(bits - (exponent << s::mantissa_bits)) - T(1);
-    const vec<T> magic = broadcast<T>(s::to_integer);
+    const vec<T> magic = broadcast(s::to_integer);
     const vec<T> k = reinterpret_cast<vec<T>>(exponent + reinterpret_cast<integer>(magic)) - s::to_integer;
     const vec<T> t = f / (f + T(2));
     const vec<T> half_square = T(0.5) * f * f;
