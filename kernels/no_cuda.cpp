@@ -3,6 +3,7 @@
 #include "host/context_state.hpp"
 #include "host/io/device_copy.hpp"
 #include "kernels/gmm_engine.hpp"
+#include "kernels/kmeans_engine.hpp"
 
 namespace elbo {
 
@@ -44,6 +45,9 @@ void copy_device_rows(void*, const void*, std::int64_t, std::int64_t, std::int64
 
 namespace kernels {
 std::unique_ptr<gmm_engine> make_cuda_engine(const context&, const gmm_shape&, element_type) {
+    throw not_available(reason);
+}
+std::unique_ptr<kmeans_engine> make_cuda_kmeans(const context&) {
     throw not_available(reason);
 }
 } // namespace kernels

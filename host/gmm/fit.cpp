@@ -133,8 +133,7 @@ private:
         if (sample_.rows == 0)
             sample_ = draw_start_sample(feed_, frame_, summary_,
                                         start_row_limit(options_.components, shape_.dimensions), options_.seed);
-        const int threads = ctx_.where() == backend::cuda ? context::cpu().threads() : ctx_.threads();
-        return start_parameters(sample_, shape_, options_, loop_.rule.lambda, seed, threads);
+        return start_parameters(ctx_, sample_, shape_, options_, loop_.rule.lambda, seed);
     }
 
     fit_result run_once(fit_seconds& spent) {

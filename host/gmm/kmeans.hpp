@@ -1,30 +1,26 @@
-// k-means++ and Lloyd's iterations on a sample of rows.
+// k-means++ and Lloyd's iterations on a sample of rows, on the back end of a context.
 #pragma once
 
+#include "kernels/kmeans_engine.hpp"
+
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace elbo::gmm {
 
-/// Rows [rows x cols] with weights [rows], all positive.
-struct weighted_rows {
-    const double* x = nullptr;
-    const double* weights = nullptr;
-    std::int64_t rows = 0, cols = 0;
-    const double* row(std::int64_t n) const { return x + n * cols; }
-};
+/// The engine of the context's back end.
+std::unique_ptr<kernels::kmeans_engine> make_kmeans(const context& ctx);
 
-/// Indices of k rows chosen by k-means++ (Arthur and Vassilvitskii 2007): each with probability proportional to its
-/// weight times its squared distance to the nearest centre so far. Greedy: the best of 2 + ln k candidates by the
-/// remaining sum. Rows that coincide with a centre are chosen only when there is nothing else.
-std::vector<std::int64_t> kmeans_plus_plus(const weighted_rows& rows, std::int64_t k, bool greedy, std::uint64_t seed,
-                                           int threads);
+/// Indices of k of the `rows` rows that the engine has loaded, chosen by k-means++ (Arthur and Vassilvitskii 2007):
+/// each with probability proportional to its weight times its squared distance to the nearest centre so far. Greedy:
+/// the best of 2 + ln k candidates by the remaining sum. Rows that coincide with a centre are chosen only when there is
+/// nothing else. Afterwards the engine's labels are those of the nearest chosen rows.
+std::vector<std::int64_t> kmeans_plus_plus(kernels::kmeans_engine& engine, std::int64_t k, bool greedy,
+                                           std::uint64_t seed);
 
-/// Nearest centre of each row, the lower index at a tie; returns Σ w distance².
-double nearest_centres(const weighted_rows& rows, const std::vector<double>& centres, std::vector<std::int32_t>& label,
-                       int threads);
-
-/// Lloyd's iterations until no label changes, at most `iterations`. A centre that loses its rows stays where it is.
-std::vector<std::int32_t> lloyd(const weighted_rows& rows, std::vector<double>& centres, int iterations, int threads);
+/// Lloyd's iterations from the engine's labels until none changes. At most `iterations` assignments, of which the
+/// labels are the first. A centre [k x cols] that loses its rows stays where it is.
+void lloyd(kernels::kmeans_engine& engine, std::vector<double>& centres, std::int64_t cols, int iterations);
 
 } // namespace elbo::gmm

@@ -289,35 +289,40 @@ gmm_parameters after_some_steps(const start_sample& s, const gmm_shape& shape, c
     return engine->parameters();
 }
 
-std::vector<std::int32_t> kmeans_labels(const std::vector<double>& y, const start_sample& s, std::int64_t components,
-                                        bool greedy, int iterations, std::uint64_t seed, int threads) {
-    const weighted_rows rows{y.data(), s.weights.data(), s.rows, s.cols};
+/// Labels of the sample's rows `y`, which the engine has loaded.
+std::vector<std::int32_t> kmeans_labels(kmeans_engine& engine, const std::vector<double>& y, const start_sample& s,
+                                        std::int64_t components, bool greedy, int iterations, std::uint64_t seed) {
     std::vector<double> centres;
-    for (std::int64_t n : kmeans_plus_plus(rows, components, greedy, seed, threads))
-        centres.insert(centres.end(), rows.row(n), rows.row(n) + s.cols);
-    return lloyd(rows, centres, iterations, threads);
+    for (std::int64_t n : kmeans_plus_plus(engine, components, greedy, seed))
+        centres.insert(centres.end(), y.begin() + n * s.cols, y.begin() + (n + 1) * s.cols);
+    lloyd(engine, centres, s.cols, iterations);
+    std::vector<std::int32_t> labels(s.rows);
+    engine.labels(labels);
+    return labels;
 }
 
 /// The best of some k-means starts by the likelihood of what they begin with: several where they cost next to nothing.
 /// Where a problem is tiny every other one does without Lloyd's iterations (their optimum is not always a good start)
 /// and they are compared after some steps of EM.
-gmm_parameters kmeans_parameters(const start_sample& s, const gmm_shape& shape, const fit_options& options,
-                                 const std::vector<double>& lambda, const moments& total, std::uint64_t seed,
-                                 int threads) {
+gmm_parameters kmeans_parameters(const context& ctx, const start_sample& s, const gmm_shape& shape,
+                                 const fit_options& options, const std::vector<double>& lambda, const moments& total,
+                                 std::uint64_t seed) {
     auto coordinates = distance_coordinates(s, shape.family, total);
     if (shape.components == 1)
         coordinates.resize(1); // one cluster is the same in any coordinates
     const std::int64_t size = s.rows * s.cols * shape.components;
     const bool tiny = size * s.cols <= tiny_start;
     const std::uint64_t tries = shape.components == 1 ? 1 : tiny ? 4 : size <= small_start ? 3 : 1;
+    const auto engine = make_kmeans(ctx);
     gmm_parameters best;
     double best_likelihood = -std::numeric_limits<double>::infinity();
-    for (const std::vector<double>& y : coordinates)
+    for (const std::vector<double>& y : coordinates) {
+        engine->load(y.data(), s.weights.data(), s.rows, s.cols);
         for (std::uint64_t attempt = 0; attempt < tries; ++attempt) {
             const bool full_kmeans = options.start == start_method::kmeans && !(tiny && attempt % 2 == 1);
             first_responsibilities r(s, shape.components);
-            r.use_labels(kmeans_labels(y, s, shape.components, options.greedy, full_kmeans ? lloyd_iterations : 1,
-                                       seed + (attempt << 32), threads));
+            r.use_labels(kmeans_labels(*engine, y, s, shape.components, options.greedy,
+                                       full_kmeans ? lloyd_iterations : 1, seed + (attempt << 32)));
             gmm_parameters p = parameters_from(s, shape, r, lambda);
             if (tiny && coordinates.size() * tries > 1)
                 p = after_some_steps(s, shape, p, lambda);
@@ -325,6 +330,7 @@ gmm_parameters kmeans_parameters(const start_sample& s, const gmm_shape& shape, 
             if (likelihood > best_likelihood)
                 best = std::move(p), best_likelihood = likelihood;
         }
+    }
     return best;
 }
 
@@ -372,8 +378,8 @@ start_sample draw_start_sample(const row_feed& feed, const frame& f, const data_
     return s;
 }
 
-gmm_parameters start_parameters(const start_sample& s, const gmm_shape& shape, const fit_options& options,
-                                const std::vector<double>& lambda, std::uint64_t seed, int threads) {
+gmm_parameters start_parameters(const context& ctx, const start_sample& s, const gmm_shape& shape,
+                                const fit_options& options, const std::vector<double>& lambda, std::uint64_t seed) {
     const moments total = weighted_moments(s, std::vector<double>(s.rows, 1), needs_matrix(shape.family));
     if (options.start == start_method::samples)
         return parameters_from_rows(s, shape, lambda, total, seed);
@@ -382,7 +388,7 @@ gmm_parameters start_parameters(const start_sample& s, const gmm_shape& shape, c
         r.use_random(seed);
         return parameters_from(s, shape, r, lambda);
     }
-    return kmeans_parameters(s, shape, options, lambda, total, seed, threads);
+    return kmeans_parameters(ctx, s, shape, options, lambda, total, seed);
 }
 
 } // namespace elbo::gmm

@@ -26,9 +26,10 @@ std::int64_t start_row_limit(std::int64_t components, std::int64_t dimensions);
 start_sample draw_start_sample(const row_feed& feed, const kernels::frame& f, const data_summary& summary,
                                std::int64_t row_limit, std::uint64_t seed);
 
-/// The parameters that a fit begins with, in the normalised frame. `lambda` [d] as in update_rule.
-kernels::gmm_parameters start_parameters(const start_sample& sample, const kernels::gmm_shape& shape,
-                                         const fit_options& options, const std::vector<double>& lambda,
-                                         std::uint64_t seed, int threads);
+/// The parameters that a fit begins with, in the normalised frame; k-means runs on the context's back end. `lambda` [d]
+/// as in update_rule.
+kernels::gmm_parameters start_parameters(const context& ctx, const start_sample& sample,
+                                         const kernels::gmm_shape& shape, const fit_options& options,
+                                         const std::vector<double>& lambda, std::uint64_t seed);
 
 } // namespace elbo::gmm

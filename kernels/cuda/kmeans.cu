@@ -1,0 +1,487 @@
+// k-means on the device. Rows lie by column, so that neighbouring threads read neighbouring numbers; a thread holds a
+// tile of distances (rows x centres) in registers. Sums follow the order of kernels/math/kmeans.hpp; the only atomics
+// are of integers. One wait of the host for each centre of k-means++, two for each of Lloyd's iterations.
+#include "kernels/cuda/device_buffer.hpp"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/kmeans_engine.hpp"
+#include "kernels/math/kmeans.hpp"
+
+#include "elbo/error.hpp"
+
+#include <cub/device/device_radix_sort.cuh>
+#include <cub/device/device_scan.cuh>
+
+#include <bit>
+#include <vector>
+
+namespace elbo::kernels::cuda {
+
+namespace {
+
+constexpr int warp_threads = 32;
+static_assert(kmeans_lanes == warp_threads);
+constexpr int rows_each = 2; ///< rows of a thread
+constexpr int block_threads = kmeans_block_rows / rows_each;
+constexpr int assign_threads = 256;
+constexpr int plain_threads = 256; ///< of kernels with one result a thread
+constexpr int tile_centres = 4;
+
+struct sample_view {
+    const double* x;       ///< [cols x rows]
+    const double* weights; ///< [rows]
+    double* nearest;       ///< [rows]
+    std::int32_t* labels;  ///< [rows]
+    std::int64_t rows, cols;
+};
+
+struct draw_uniforms {
+    double u[kmeans_candidate_limit];
+};
+
+/// Squared distances of the rows begin + thread, begin + thread + threads, ... to C centres whose numbers are `stride`
+/// apart. Rows beyond the end give those of the last row.
+template <int C>
+struct distance_tile {
+    double sum[C][rows_each];
+
+    __device__ distance_tile(const sample_view& s, std::int64_t begin, const double* const (&centres)[C],
+                             std::int64_t stride)
+        : sum{} {
+        const double* x[rows_each];
+        for (int r = 0; r < rows_each; ++r)
+            x[r] = s.x + min(begin + threadIdx.x + r * blockDim.x, s.rows - 1);
+        for (std::int64_t j = 0; j < s.cols; ++j) {
+            double row[rows_each];
+#pragma unroll
+            for (int r = 0; r < rows_each; ++r)
+                row[r] = x[r][j * s.rows];
+#pragma unroll
+            for (int c = 0; c < C; ++c) {
+                const double centre = centres[c][j * stride];
+#pragma unroll
+                for (int r = 0; r < rows_each; ++r) {
+                    const double step = row[r] - centre;
+                    sum[c][r] = fma(step, step, sum[c][r]);
+                }
+            }
+        }
+    }
+};
+
+/// Σ w value(i) over the rows begin + i of a block of rows, by one warp; lane 0 gets the sum.
+template <class Value>
+__device__ double warp_mass(const sample_view& s, std::int64_t begin, const Value& value) {
+    const int lane = static_cast<int>(threadIdx.x) % warp_threads;
+    double sum = 0;
+    for (std::int64_t i = lane; i < min(kmeans_block_rows, s.rows - begin); i += kmeans_lanes)
+        sum = fma(s.weights[begin + i], value(i), sum);
+    for (int width = warp_threads / 2; width > 0; width /= 2)
+        sum += __shfl_down_sync(0xffffffffu, sum, width);
+    return sum;
+}
+
+__global__ void __launch_bounds__(plain_threads) transpose(const double* rows, sample_view s, double* x) {
+    const std::int64_t i = blockIdx.x * std::int64_t(plain_threads) + threadIdx.x;
+    if (i < s.rows * s.cols)
+        x[i] = rows[i % s.rows * s.cols + i / s.rows];
+}
+
+__global__ void __launch_bounds__(warp_threads) sum_weights(sample_view s, double* mass) {
+    const double sum = warp_mass(s, blockIdx.x * kmeans_block_rows, [](std::int64_t) { return 1.0; });
+    if (threadIdx.x == 0)
+        mass[blockIdx.x] = sum;
+}
+
+__global__ void __launch_bounds__(plain_threads) forget_centres(sample_view s) {
+    const std::int64_t n = blockIdx.x * std::int64_t(plain_threads) + threadIdx.x;
+    if (n >= s.rows)
+        return;
+    s.nearest[n] = INFINITY;
+    s.labels[n] = -1;
+}
+
+// A block for 1024 rows.
+__global__ void __launch_bounds__(block_threads)
+    add_centre(sample_view s, std::int64_t row, std::int32_t label, double* mass) {
+    __shared__ double nearest[kmeans_block_rows];
+    const std::int64_t begin = blockIdx.x * kmeans_block_rows;
+    const double* const centre[1] = {s.x + row};
+    const distance_tile<1> tile(s, begin, centre, s.rows);
+#pragma unroll
+    for (int r = 0; r < rows_each; ++r) {
+        const int i = static_cast<int>(threadIdx.x) + r * block_threads;
+        const std::int64_t n = begin + i;
+        if (n >= s.rows)
+            break;
+        nearest[i] = s.nearest[n];
+        if (tile.sum[0][r] < nearest[i]) {
+            s.nearest[n] = nearest[i] = tile.sum[0][r];
+            s.labels[n] = label;
+        }
+    }
+    __syncthreads();
+    if (threadIdx.x >= warp_threads)
+        return;
+    const double sum = warp_mass(s, begin, [&](std::int64_t i) { return nearest[i]; });
+    if (threadIdx.x == 0)
+        mass[blockIdx.x] = sum;
+}
+
+// A warp for each candidate. The masses of the blocks are in shared memory, with those of the runs of one block behind.
+__global__ void __launch_bounds__(warp_threads)
+    draw_rows(sample_view s, const __grid_constant__ draw_uniforms uniforms, const double* block_mass,
+              const double* block_weights, std::int64_t blocks, bool any_centre, kmeans_candidate* out) {
+    extern __shared__ double masses[];
+    double* runs = masses + blocks;
+    const std::int64_t lane = threadIdx.x;
+    const auto gather = [&](const double* from) {
+        __syncwarp();
+        for (std::int64_t b = lane; b < blocks; b += warp_threads)
+            masses[b] = from[b];
+        __syncwarp();
+        double sum = 0;
+        for (std::int64_t b = 0; b < blocks; ++b)
+            sum += masses[b];
+        return sum;
+    };
+    row_mass mass{s.weights, s.nearest};
+    double total = any_centre ? gather(block_mass) : 0;
+    if (!(total > 0)) {
+        mass.nearest = nullptr;
+        total = gather(block_weights);
+    }
+    // Every lane finds the block, each sums one run of it, and every lane goes on with all runs.
+    double target = 0;
+    const auto add_block = [&](double sum, std::int64_t b) { return sum + masses[b]; };
+    const std::int64_t first = kmeans_block_rows * find_mass(blocks, uniforms.u[blockIdx.x], total, add_block, target);
+    const std::int64_t last = min(s.rows, first + kmeans_block_rows);
+    const std::int64_t begin = min(last, first + lane * kmeans_lanes);
+    runs[lane] = mass.run(begin, min(last, begin + kmeans_lanes));
+    __syncwarp();
+    const auto add_run = [&](double sum, std::int64_t i) { return sum + runs[i]; };
+    const std::int64_t row = draw_from_block(mass, first, last, target, add_run);
+    if (lane == 0)
+        out[blockIdx.x] = {row, 0};
+}
+
+// A block for 1024 rows and 4 candidates.
+__global__ void __launch_bounds__(block_threads)
+    sum_potentials(sample_view s, const kmeans_candidate* candidates, int count, double* partial) {
+    __shared__ double value[tile_centres][kmeans_block_rows];
+    const std::int64_t begin = blockIdx.x * kmeans_block_rows;
+    const int first = static_cast<int>(blockIdx.y) * tile_centres;
+    const double* centres[tile_centres];
+#pragma unroll
+    for (int c = 0; c < tile_centres; ++c)
+        centres[c] = s.x + candidates[min(first + c, count - 1)].row;
+    const distance_tile<tile_centres> tile(s, begin, centres, s.rows);
+#pragma unroll
+    for (int r = 0; r < rows_each; ++r) {
+        const int i = static_cast<int>(threadIdx.x) + r * block_threads;
+        if (begin + i >= s.rows)
+            break;
+#pragma unroll
+        for (int c = 0; c < tile_centres; ++c)
+            value[c][i] = fmin(s.nearest[begin + i], tile.sum[c][r]);
+    }
+    __syncthreads();
+    const int c = static_cast<int>(threadIdx.x) / warp_threads;
+    if (c >= tile_centres || first + c >= count)
+        return;
+    const double sum = warp_mass(s, begin, [&](std::int64_t i) { return value[c][i]; });
+    if (threadIdx.x % warp_threads == 0)
+        partial[blockIdx.x * count + first + c] = sum;
+}
+
+__global__ void __launch_bounds__(kmeans_candidate_limit)
+    finish_potentials(const double* partial, std::int64_t blocks, int count, kmeans_candidate* candidates) {
+    const int c = static_cast<int>(threadIdx.x);
+    if (c >= count)
+        return;
+    double sum = 0;
+    for (std::int64_t b = 0; b < blocks; ++b)
+        sum += partial[b * count + c];
+    candidates[c].potential = sum;
+}
+
+__global__ void __launch_bounds__(assign_threads)
+    assign_rows(sample_view s, const double* centres, std::int32_t k, unsigned long long* changed) {
+    const std::int64_t begin = blockIdx.x * std::int64_t(assign_threads * rows_each);
+    double best[rows_each];
+    std::int32_t label[rows_each];
+#pragma unroll
+    for (int r = 0; r < rows_each; ++r)
+        best[r] = INFINITY, label[r] = 0;
+    for (std::int32_t first = 0; first < k; first += tile_centres) {
+        const double* group[tile_centres];
+#pragma unroll
+        for (int c = 0; c < tile_centres; ++c)
+            group[c] = centres + min(first + c, k - 1) * s.cols;
+        const distance_tile<tile_centres> tile(s, begin, group, 1);
+#pragma unroll
+        for (int c = 0; c < tile_centres; ++c) // those beyond the last repeat it, and are never less
+#pragma unroll
+            for (int r = 0; r < rows_each; ++r)
+                if (tile.sum[c][r] < best[r])
+                    best[r] = tile.sum[c][r], label[r] = first + c;
+    }
+    int differ = 0;
+#pragma unroll
+    for (int r = 0; r < rows_each; ++r) {
+        const std::int64_t n = begin + threadIdx.x + r * assign_threads;
+        const bool inside = n < s.rows;
+        differ += __syncthreads_count(inside && s.labels[n] != label[r]);
+        if (inside)
+            s.labels[n] = label[r];
+    }
+    if (threadIdx.x == 0 && differ > 0)
+        atomicAdd(changed, static_cast<unsigned long long>(differ));
+}
+
+/// The first index at which the ascending `values` are at least `wanted`.
+template <class T>
+__device__ std::int64_t lower_bound(const T* values, std::int64_t count, T wanted) {
+    std::int64_t low = 0, high = count;
+    while (low < high) {
+        const std::int64_t middle = low + (high - low) / 2;
+        if (values[middle] < wanted)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+__global__ void __launch_bounds__(plain_threads) count_up(std::int64_t* numbers, std::int64_t count) {
+    const std::int64_t i = blockIdx.x * std::int64_t(plain_threads) + threadIdx.x;
+    if (i < count)
+        numbers[i] = i;
+}
+
+/// Begins [k + 1] of the clusters in the sorted labels, and how many chunks each has (0 for the end).
+__global__ void __launch_bounds__(plain_threads)
+    find_clusters(const std::int32_t* sorted, std::int64_t rows, std::int32_t k, std::int64_t* begins,
+                  std::int64_t* chunks) {
+    const auto c = static_cast<std::int32_t>(blockIdx.x * plain_threads + threadIdx.x);
+    if (c > k)
+        return;
+    const std::int64_t begin = lower_bound(sorted, rows, c), end = lower_bound(sorted, rows, c + 1);
+    begins[c] = begin;
+    chunks[c] = (end - begin + kmeans_chunk_rows - 1) / kmeans_chunk_rows;
+}
+
+/// The rows in the order of their labels, and where clusters and their chunks begin there.
+struct cluster_view {
+    const std::int64_t* order;        ///< [rows]
+    const std::int64_t* begins;       ///< [k + 1]
+    const std::int64_t* first_chunks; ///< [k + 1]
+    std::int64_t k;
+};
+
+// A thread for one column of one chunk; the last column is Σ w.
+__global__ void __launch_bounds__(plain_threads) sum_chunks(sample_view s, cluster_view clusters, double* partial) {
+    const std::int64_t i = blockIdx.x * std::int64_t(plain_threads) + threadIdx.x;
+    const std::int64_t chunk = i / (s.cols + 1), column = i % (s.cols + 1);
+    if (chunk >= clusters.first_chunks[clusters.k])
+        return;
+    const std::int64_t c = lower_bound(clusters.first_chunks, clusters.k + 1, chunk + 1) - 1;
+    const std::int64_t first = clusters.begins[c] + (chunk - clusters.first_chunks[c]) * kmeans_chunk_rows;
+    const std::int64_t last = min(first + kmeans_chunk_rows, clusters.begins[c + 1]);
+    double sum = 0;
+    for (std::int64_t at = first; at < last; ++at) {
+        const std::int64_t n = clusters.order[at];
+        sum = fma(s.weights[n], column < s.cols ? s.x[column * s.rows + n] : 1.0, sum);
+    }
+    partial[i] = sum;
+}
+
+__global__ void __launch_bounds__(plain_threads)
+    add_chunks(const double* partial, cluster_view clusters, std::int64_t columns, double* sums) {
+    const std::int64_t i = blockIdx.x * std::int64_t(plain_threads) + threadIdx.x;
+    if (i >= clusters.k * columns)
+        return;
+    const std::int64_t c = i / columns;
+    double sum = 0;
+    for (std::int64_t chunk = clusters.first_chunks[c]; chunk < clusters.first_chunks[c + 1]; ++chunk)
+        sum += partial[chunk * columns + i % columns];
+    sums[i] = sum;
+}
+
+class cuda_kmeans final : public kmeans_engine {
+public:
+    explicit cuda_kmeans(state_pointer state)
+        : state_(std::move(state)), candidates_(state_, "k-means candidates", kmeans_candidate_limit),
+          changed_(state_, "k-means counter", 1) {}
+
+    void load(const double* x, const double* weights, std::int64_t rows, std::int64_t cols) override {
+        state_->activate();
+        rows_ = rows, cols_ = cols, blocks_ = kmeans_blocks(rows);
+        clusters_ = 0;
+        x_ = {}; // first give back, then ask
+        x_ = device_buffer<double>(state_, "rows of a start", rows * cols);
+        weights_ = device_buffer<double>(state_, "weights of a start", rows);
+        nearest_ = device_buffer<double>(state_, "distances of a start", rows);
+        labels_ = device_buffer<std::int32_t>(state_, "labels of a start", rows);
+        mass_ = device_buffer<double>(state_, "masses of a start", 2 * blocks_);
+        partial_ = device_buffer<double>(state_, "potentials of a start", blocks_ * kmeans_candidate_limit);
+        const device_buffer<double> by_row(state_, "rows of a start", rows * cols);
+        copy(by_row.data(), x, rows * cols);
+        copy(weights_.data(), weights, rows);
+        launch_each("transpose", rows * cols, transpose, by_row.data(), view(), x_.data());
+        launch(*state_, "sum_weights", {blocks_, warp_threads}, sum_weights, view(), mass_.data() + blocks_);
+        restart();
+    }
+
+    void restart() override {
+        state_->activate();
+        centres_ = 0;
+        launch_each("forget_centres", rows_, forget_centres, view());
+    }
+
+    void draw(std::span<const double> uniforms, std::span<kmeans_candidate> out) override {
+        state_->activate();
+        draw_uniforms values{};
+        std::copy(uniforms.begin(), uniforms.end(), values.u);
+        const auto count = static_cast<int>(uniforms.size());
+        launch(*state_, "draw_rows", {count, warp_threads, (blocks_ + warp_threads) * 8}, draw_rows, view(), values,
+               mass_.data(), mass_.data() + blocks_, blocks_, centres_ > 0, candidates_.data());
+        if (centres_ > 0 && count > 1) {
+            launch(*state_, "sum_potentials", {blocks_, block_threads, 0, blocks_for(count, tile_centres)},
+                   sum_potentials, view(), candidates_.data(), count, partial_.data());
+            launch(*state_, "finish_potentials", {1, kmeans_candidate_limit}, finish_potentials, partial_.data(),
+                   blocks_, count, candidates_.data());
+        }
+        copy(out.data(), candidates_.data(), count);
+        wait(); // the host chooses among them
+    }
+
+    void add_centre(std::int64_t row) override {
+        state_->activate();
+        launch(*state_, "add_centre", {blocks_, block_threads}, cuda::add_centre, view(), row, centres_, mass_.data());
+        ++centres_;
+    }
+
+    std::int64_t assign(std::span<const double> centres) override {
+        state_->activate();
+        const auto size = static_cast<std::int64_t>(centres.size());
+        if (centres_buffer_.size() < size)
+            centres_buffer_ = device_buffer<double>(state_, "centres of a start", size);
+        copy(centres_buffer_.data(), centres.data(), size);
+        check(cudaMemsetAsync(changed_.data(), 0, sizeof(unsigned long long), state_->stream), "cudaMemsetAsync");
+        launch(*state_, "assign_rows", {blocks_for(rows_, assign_threads * rows_each), assign_threads}, assign_rows,
+               view(), centres_buffer_.data(), static_cast<std::int32_t>(size / cols_), changed_.data());
+        unsigned long long changed = 0;
+        copy(&changed, changed_.data(), 1);
+        wait(); // the host reads the count
+        return static_cast<std::int64_t>(changed);
+    }
+
+    void cluster_sums(std::span<double> sums, std::span<double> counts) override {
+        state_->activate();
+        const auto k = static_cast<std::int64_t>(counts.size()), columns = cols_ + 1;
+        reserve_clusters(k);
+        const cluster_view clusters = order_by_label(k);
+        launch_each("sum_chunks", largest_chunks(k) * columns, sum_chunks, view(), clusters, chunk_sums_.data());
+        launch_each("add_chunks", k * columns, add_chunks, chunk_sums_.data(), clusters, columns, cluster_sums_.data());
+        std::vector<double> host(static_cast<std::size_t>(k * columns));
+        copy(host.data(), cluster_sums_.data(), k * columns);
+        wait(); // the host divides them
+        for (std::int64_t c = 0; c < k; ++c) {
+            std::copy_n(&host[c * columns], cols_, &sums[c * cols_]);
+            counts[c] = host[c * columns + cols_];
+        }
+    }
+
+    void labels(std::span<std::int32_t> out) override {
+        state_->activate();
+        copy(out.data(), labels_.data(), rows_);
+        wait(); // the caller reads them
+    }
+
+private:
+    sample_view view() const { return {x_.data(), weights_.data(), nearest_.data(), labels_.data(), rows_, cols_}; }
+    void wait() const { check(cudaStreamSynchronize(state_->stream), "k-means"); }
+    template <class T>
+    void copy(T* to, const T* from, std::int64_t count) const {
+        check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(count) * sizeof(T), cudaMemcpyDefault, state_->stream),
+              "cudaMemcpyAsync");
+    }
+    /// A kernel with one thread for each of `count` items.
+    template <class... P, class... A>
+    void launch_each(const char* name, std::int64_t count, void (*kernel)(P...), A&&... args) const {
+        launch(*state_, name, {blocks_for(count, plain_threads), plain_threads}, kernel, std::forward<A>(args)...);
+    }
+
+    std::int64_t largest_chunks(std::int64_t k) const { return rows_ / kmeans_chunk_rows + k; }
+
+    /// Memory for the sums over k clusters.
+    void reserve_clusters(std::int64_t k) {
+        if (clusters_ >= k)
+            return;
+        row_numbers_ = device_buffer<std::int64_t>(state_, "row numbers of a start", 2 * rows_);
+        sorted_labels_ = device_buffer<std::int32_t>(state_, "sorted labels of a start", rows_);
+        bounds_ = device_buffer<std::int64_t>(state_, "clusters of a start", 3 * (k + 1));
+        chunk_sums_ = device_buffer<double>(state_, "partial sums of a start", largest_chunks(k) * (cols_ + 1));
+        cluster_sums_ = device_buffer<double>(state_, "sums of a start", k * (cols_ + 1));
+        launch_each("count_up", rows_, count_up, row_numbers_.data(), rows_);
+        clusters_ = k;
+    }
+
+    cluster_view order_by_label(std::int64_t k) {
+        std::int64_t *begins = bounds_.data(), *chunks = begins + k + 1, *first_chunks = chunks + k + 1;
+        std::int64_t* order = row_numbers_.data() + rows_;
+        const int bits = std::bit_width(static_cast<std::uint64_t>(k));
+        with_scratch([&](void* scratch, std::size_t& bytes) { // stable: rows of a cluster stay in ascending order
+            return cub::DeviceRadixSort::SortPairs(scratch, bytes, labels_.data(), sorted_labels_.data(),
+                                                   row_numbers_.data(), order, rows_, 0, bits, state_->stream);
+        });
+        launch_each("find_clusters", k + 1, find_clusters, sorted_labels_.data(), rows_, static_cast<std::int32_t>(k),
+                    begins, chunks);
+        with_scratch([&](void* scratch, std::size_t& bytes) {
+            return cub::DeviceScan::ExclusiveSum(scratch, bytes, chunks, first_chunks, k + 1, state_->stream);
+        });
+        return {order, begins, first_chunks, k};
+    }
+
+    /// Runs an algorithm of CUB, which first says how much scratch memory it wants.
+    template <class Algorithm>
+    void with_scratch(const Algorithm& algorithm) {
+        std::size_t bytes = 0;
+        check(algorithm(nullptr, bytes), "a CUB algorithm");
+        if (static_cast<std::size_t>(scratch_.size()) < bytes)
+            scratch_ =
+                device_buffer<unsigned char>(state_, "scratch memory of a start", static_cast<std::int64_t>(bytes));
+        check(algorithm(scratch_.data(), bytes), "a CUB algorithm");
+    }
+
+    state_pointer state_;
+    std::int64_t rows_ = 0, cols_ = 0, blocks_ = 0;
+    std::int64_t clusters_ = 0; ///< for which there is memory
+    std::int32_t centres_ = 0;
+    device_buffer<double> x_, weights_, nearest_;
+    device_buffer<std::int32_t> labels_;
+    device_buffer<double> mass_;    ///< [2][blocks] Σ w nearest; Σ w
+    device_buffer<double> partial_; ///< [blocks x candidates]
+    device_buffer<kmeans_candidate> candidates_;
+    device_buffer<unsigned long long> changed_;
+    device_buffer<double> centres_buffer_, chunk_sums_, cluster_sums_;
+    device_buffer<std::int64_t> row_numbers_; ///< [2][rows] 0, 1, 2 ...; the same by label
+    device_buffer<std::int32_t> sorted_labels_;
+    device_buffer<std::int64_t> bounds_; ///< [3][k + 1] begins, chunks and first chunks of the clusters
+    device_buffer<unsigned char> scratch_;
+};
+
+} // namespace
+
+} // namespace elbo::kernels::cuda
+
+namespace elbo::kernels {
+
+std::unique_ptr<kmeans_engine> make_cuda_kmeans(const context& ctx) {
+    const auto& state = ctx.state().cuda;
+    if (!state)
+        throw invalid_argument("the context is not a CUDA context: expected context::cuda()");
+    return std::make_unique<cuda::cuda_kmeans>(state);
+}
+
+} // namespace elbo::kernels
