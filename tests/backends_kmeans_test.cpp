@@ -285,7 +285,7 @@ clustering cluster(const context& ctx, const sample& s, std::int64_t k, bool gre
 
 TEST(KMeans, SameBitsOnEveryBackEndAndAnyThreadCount) {
     // Beyond the size from which the work goes to several threads, and that a single block of the device sorts.
-    const sample s = make_sample(20011, 3, true);
+    const sample s = make_sample(30011, 9, true);
     for (const bool greedy : {false, true}) {
         const clustering want = cluster(context::reference(), s, 9, greedy, 4);
         for (const context& ctx : test::contexts_under_test())
