@@ -21,6 +21,10 @@ template <class T>
 void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
                       const device_rows<T>& rows, const device_sums& sums, std::int64_t blocks);
 
+/// Register engine, float32 alone.
+void accumulate_registers(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
+                          const device_rows<float>& rows, const device_sums& sums, std::int64_t blocks);
+
 /// Slab engine: log-densities of some units, row rule, statistics, then the next units.
 template <class T>
 void accumulate_slab(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,

@@ -5,6 +5,7 @@
 #include "kernels/math/fixed_point.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace elbo::kernels::cuda {
 
@@ -59,7 +60,7 @@ cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
       slab_whitened_(state, "a slab of whitened rows", whitened_size(s, slab_rows())),
       log_density_(state, "log densities", slab_rows()), assignment_(state, "assignments", slab_rows()),
       staging_(state, s.dimensions), loop_(state, s) {
-    grid_ = std::int64_t(state->multiprocessors) * 2;
+    grid_ = std::int64_t(state->multiprocessors) * (choose_engine(s, sizeof(T)) == engine_kind::registers ? 8 : 2);
 }
 
 template <class T>
@@ -150,11 +151,19 @@ void cuda_engine<T>::clear_sums(double component_bound, double scalar_bound) {
 template <class T>
 void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
     const device_rows<T> view = rows_view(first, rows);
-    if (choose_engine(shape, sizeof(T)) == engine_kind::fused)
+    switch (choose_engine(shape, sizeof(T))) {
+    case engine_kind::registers:
+        if constexpr (std::is_same_v<T, float>)
+            accumulate_registers(*state_, shape, current_.view(), view, sums_, grid_);
+        break;
+    case engine_kind::fused:
         accumulate_fused(*state_, shape, current_.view(), view, sums_, grid_);
-    else
+        break;
+    case engine_kind::slab:
         accumulate_slab(*state_, shape, current_.view(), view,
                         slab_view<T>{slab_densities_.data(), slab_whitened_.data()}, sums_);
+        break;
+    }
 }
 
 template <class T>

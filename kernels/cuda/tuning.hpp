@@ -111,16 +111,34 @@ constexpr fused_shape shape_fused(const gmm_shape& s, std::int64_t element_bytes
     return f;
 }
 
-enum class engine_kind { fused, slab };
+/// Launch of the register engine: a thread a row, register_rows rows a thread and chunk.
+inline constexpr int register_threads = 128;
+inline constexpr int register_rows = 32;
+inline constexpr int register_chunk_rows = register_threads * register_rows;
+static_assert(unit_rows % register_chunk_rows == 0 && register_rows + 5 <= chain_rows);
+
+enum class engine_kind {
+    registers, ///< d <= 4, K <= 8, own covariances, float32
+    fused,     ///< statistics in shared memory
+    slab       ///< everything else
+};
 
 constexpr engine_kind choose_engine(const gmm_shape& s, std::int64_t element_bytes) {
+    if (element_bytes == 4 && s.dimensions <= 4 && s.components <= 8 && !gmm::is_tied(s.family))
+        return engine_kind::registers;
     return shape_fused(s, element_bytes).tile_rows > 0 ? engine_kind::fused : engine_kind::slab;
 }
 
 /// Rows of one partial sum: chunks divide units.
 constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes) {
-    const fused_shape f = shape_fused(s, element_bytes);
-    return f.tile_rows > 0 ? f.chunk_rows : unit_rows;
+    switch (choose_engine(s, element_bytes)) {
+    case engine_kind::registers:
+        return register_chunk_rows;
+    case engine_kind::fused:
+        return shape_fused(s, element_bytes).chunk_rows;
+    default:
+        return unit_rows;
+    }
 }
 
 /// Elements from one normalised row to the next: the slab engine reads rows four numbers at a time from device memory.
