@@ -30,7 +30,6 @@ emulator_used() { [ -n "$(find_nvcc)" ] && ! gpu_present; }
 build_packages="cmake make ninja-build ccache pkg-config python3 libopenblas-openmp-dev liblapacke-dev libfmt-dev
  nlohmann-json3-dev libcli11-dev libhdf5-dev zlib1g-dev libpng-dev"
 test_packages="libgtest-dev"
-bench_packages="libbenchmark-dev"
 emulator_packages="liblz4-dev libzstd-dev"
 tools_packages="clang libomp-dev clang-format clang-tidy" # sanitizers, fuzzing, formatting: what lacks them is skipped
 
@@ -59,7 +58,7 @@ apt_install() {
     fi
 }
 
-# install_packages <group>...: of build, test, bench, tools.
+# install_packages <group>...: of build, test, tools.
 install_packages() {
     local group required=""
     for group in "$@"; do
@@ -69,7 +68,6 @@ install_packages() {
             required+=" $test_packages"
             if emulator_used; then required+=" $emulator_packages"; fi
             ;;
-        bench) required+=" $bench_packages" ;;
         esac
     done
     if ! have apt-get; then

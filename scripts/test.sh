@@ -45,7 +45,7 @@ run_tests() {
 }
 
 main_tests() {
-    configure "$build_folder/release" -DCMAKE_BUILD_TYPE=Release -DELBO_TESTS=ON
+    configure "$build_folder/release" -DCMAKE_BUILD_TYPE=Release -DELBO_TESTS=ON -DELBO_BENCH=ON
     build "$build_folder/release" all all_verify_interface_header_sets
 }
 
