@@ -76,9 +76,9 @@ void row_feed::stream() {
 any_matrix_view row_feed::readable(const any_matrix_view& view, std::vector<char>& staging) const {
     if (view.data == nullptr || view.space != memory_space::device || ctx_.where() == backend::cuda)
         return view;
-    const std::int64_t numbers = (view.rows - 1) * view.stride + view.cols;
-    staging.resize(numbers * view.element_size());
-    io::copy_device_rows(staging.data(), view.data, numbers * view.element_size());
+    const std::int64_t bytes = ((view.rows - 1) * view.stride + view.cols) * view.element_size();
+    staging.resize(bytes);
+    io::copy_device_rows(staging.data(), view.data, 1, bytes, bytes);
     any_matrix_view host = view;
     host.data = staging.data();
     host.space = memory_space::host;
@@ -109,7 +109,7 @@ std::vector<double> row_feed::to_host(const any_matrix_view& view) const {
     if (view.space == memory_space::device) {
         const std::int64_t bytes = ((view.rows - 1) * view.stride + view.cols) * view.element_size();
         staging.resize(bytes);
-        io::copy_device_rows(staging.data(), view.data, bytes);
+        io::copy_device_rows(staging.data(), view.data, 1, bytes, bytes);
         host.data = staging.data();
     }
     std::vector<double> values(view.rows * view.cols);

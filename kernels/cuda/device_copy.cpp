@@ -55,7 +55,7 @@ void copy_device_rows(void* to, const void* from, std::int64_t rows, std::int64_
     const on_device_of device(from);
     const auto width = static_cast<std::size_t>(row_bytes);
     check(cudaMemcpy2DAsync(to, width, from, static_cast<std::size_t>(stride_bytes), width,
-                            static_cast<std::size_t>(rows), cudaMemcpyDeviceToDevice, nullptr),
+                            static_cast<std::size_t>(rows), cudaMemcpyDefault, nullptr),
           "cudaMemcpy2DAsync");
     // The batch may be used on any stream as soon as next() returns.
     check(cudaStreamSynchronize(nullptr), "cudaStreamSynchronize");
