@@ -2,7 +2,7 @@
 //
 //   mixture_bench [--operation=accumulate|update|infer|iteration] [--family=full] [--rows=N] [--dimensions=D]
 //                 [--components=K] [--backend=cpu|cuda] [--threads=T] [--precision=float32|float64]
-//                 [--spread=S] [--seconds=B] [--machine]
+//                 [--spread=S] [--seconds=B] [--machine] [--clock=wall|cpu]
 //
 // --spread is the distance of the means in standard deviations of a coordinate times √d: 0.5 overlaps so much that no
 // pair can be left out, 16 separates. With --machine the rates of this machine are measured too and times are compared
@@ -26,29 +26,31 @@
 
 namespace elbo::bench {
 
-machine_rates measure_machine(int threads) {
+machine_rates measure_machine(clock_kind clock, int threads) {
     machine_rates rates;
     omp_set_num_threads(threads);
     constexpr int n = 1024;
     const std::vector<float> a(n * n, 1.0f), b(n * n, 0.5f);
     std::vector<float> c(n * n);
-    const timing gemm = measure([] {},
-                                [&] {
-                                    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a.data(), n,
-                                                b.data(), n, 0, c.data(), n);
-                                },
-                                0.5);
+    const timing gemm = measure(
+        clock, [] {},
+        [&] {
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(),
+                        n);
+        },
+        0.5);
     rates.sgemm_gflops = 2e-9 * n * n * n / gemm.median();
     constexpr std::int64_t bytes = std::int64_t(256) << 20;
     std::vector<char> from(bytes, 1), to(bytes, 2);
-    const timing copy = measure([] {},
-                                [&] {
+    const timing copy = measure(
+        clock, [] {},
+        [&] {
 #pragma omp parallel for num_threads(threads)
-                                    for (int t = 0; t < threads; ++t)
-                                        std::memcpy(&to[bytes / threads * t], &from[bytes / threads * t],
-                                                    static_cast<std::size_t>(bytes / threads));
-                                },
-                                0.5);
+            for (int t = 0; t < threads; ++t)
+                std::memcpy(&to[bytes / threads * t], &from[bytes / threads * t],
+                            static_cast<std::size_t>(bytes / threads));
+        },
+        0.5);
     rates.copy_gbs = 2e-9 * static_cast<double>(bytes) / copy.median();
     return rates;
 }
@@ -67,6 +69,7 @@ struct settings {
     element_type precision = element_type::float32;
     double spread = 0.5, seconds = 1;
     bool machine = false;
+    clock_kind clock = clock_kind::wall;
 };
 
 settings parse(int argc, char** argv) {
@@ -83,6 +86,7 @@ settings parse(int argc, char** argv) {
          [&](const std::string& v) { s.precision = v == "float64" ? element_type::float64 : element_type::float32; }},
         {"spread", [&](const std::string& v) { s.spread = std::stod(v); }},
         {"seconds", [&](const std::string& v) { s.seconds = std::stod(v); }},
+        {"clock", [&](const std::string& v) { s.clock = v == "cpu" ? clock_kind::cpu : clock_kind::wall; }},
         {"machine", [&](const std::string&) { s.machine = true; }}};
     for (int i = 1; i < argc; ++i) {
         const std::string argument = argv[i];
@@ -220,17 +224,17 @@ nlohmann::json run(const settings& s) {
     const auto nothing = [] {};
     timing t;
     if (s.operation == "accumulate") {
-        t = measure(clear, accumulate, s.seconds);
+        t = measure(s.clock, clear, accumulate, s.seconds);
     } else if (s.operation == "iteration") {
         t = measure(
-            nothing, [&] { clear(), accumulate(), engine->update(rule); }, s.seconds);
+            s.clock, nothing, [&] { clear(), accumulate(), engine->update(rule); }, s.seconds);
     } else if (s.operation == "update") {
         clear(), accumulate();
         t = measure(
-            nothing, [&] { engine->update(rule); }, s.seconds);
+            s.clock, nothing, [&] { engine->update(rule); }, s.seconds);
     } else if (s.operation == "infer") {
         t = measure(
-            nothing, [&] { engine->infer(0, s.rows, density.data(), nullptr, nullptr); }, s.seconds);
+            s.clock, nothing, [&] { engine->infer(0, s.rows, density.data(), nullptr, nullptr); }, s.seconds);
     } else {
         throw std::invalid_argument("unknown operation " + s.operation);
     }
@@ -242,6 +246,7 @@ nlohmann::json run(const settings& s) {
                           {"backend", s.backend},
                           {"threads", s.threads},
                           {"precision", s.precision == element_type::float32 ? "float32" : "float64"},
+                          {"clock", s.clock == clock_kind::wall ? "wall" : "cpu"},
                           {"spread", s.spread},
                           {"error_share_of_bound", error},
                           {"runs", t.runs.size()},
@@ -254,7 +259,7 @@ nlohmann::json run(const settings& s) {
     record["gflops"] = 1e-9 * useful_flop(s) / t.median();
     record["gbs"] = 1e-9 * bytes / t.median();
     if (s.machine) {
-        const machine_rates rates = measure_machine(s.threads);
+        const machine_rates rates = measure_machine(s.clock, s.threads);
         const double floor = std::max(1e-9 * useful_flop(s) / rates.sgemm_gflops, 1e-9 * bytes / rates.copy_gbs);
         record["sgemm_gflops"] = rates.sgemm_gflops;
         record["copy_gbs"] = rates.copy_gbs;
