@@ -60,17 +60,21 @@ public:
         : ctx_(ctx), options_(options),
           feed_(ctx, data, options.weights), shape_{options.shape, data.cols(), options.components},
           engine_(make_engine(ctx, shape_, options.precision, data.type())) {
-        if (plan().streamed)
+        // Decided once: what is free on a device changes as soon as memory is taken.
+        streamed_ = engine_->bytes_needed(data.rows(), feed_.weighted()) > available_bytes(ctx, options.memory_limit);
+        if (streamed_)
             feed_.stream();
     }
 
     memory_plan plan() const {
         memory_plan p;
         const std::int64_t rows = feed_.data().rows();
-        p.streamed = engine_->bytes_needed(rows, feed_.weighted()) > available_bytes(ctx_, options_.memory_limit);
+        p.streamed = streamed_;
         const std::int64_t resident = p.streamed ? std::min(rows, feed_.batch_rows()) : rows;
         const std::int64_t number = feed_.data().type() == element_type::float32 ? 4 : 8;
-        p.normalized = resident * shape_.dimensions * number;
+        const bool doubles = options_.precision == compute_precision::float64 || ctx_.where() == backend::reference ||
+                             (options_.precision == compute_precision::automatic && number == 8);
+        p.normalized = resident * shape_.dimensions * (doubles ? 8 : 4);
         p.workspace = std::max<std::int64_t>(0, engine_->bytes_needed(resident, feed_.weighted()) - p.normalized);
         const bool on_device = feed_.data().space() == memory_space::device;
         p.data = ctx_.where() == backend::cuda && on_device ? rows * shape_.dimensions * number : 0;
@@ -112,7 +116,6 @@ private:
         loop_.component_bound = component_sum_bound(loop_.rule.total_weight, largest, shape_.dimensions);
         loop_.scalar_bound = scalar_sum_bound(loop_.rule.total_weight);
 
-        streamed_ = plan().streamed;
         engine_->reserve(streamed_ ? feed_.batch_rows() : feed_.data().rows(), feed_.weighted());
         fixed_sums scatter = empty_scatter(shape_, loop_.component_bound);
         if (!streamed_ || is_tied(options_.shape))
