@@ -165,7 +165,7 @@ __device__ void add_rows(const float* parameters, const register_row<D> (&row)[R
             spread -= e[r][k] * below;
         }
         const float log_sum = log2_of(sum);
-        const float inverse = __fdividef(1.0f, sum);
+        const float inverse = reciprocal(sum);
         float* scalars = sums.value + K * shape::statistics;
         const float w = row[r].weight;
         scalars[scalar_log_likelihood] += w * (largest + log_sum);

@@ -39,4 +39,11 @@ __device__ inline double log2_of(double x) {
     return ::log2(x);
 }
 
+/// 1/x to 1 ulp, for positive normal x.
+__device__ inline float reciprocal(float x) {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
 } // namespace elbo::kernels::cuda

@@ -11,6 +11,7 @@
 #include <cub/device/device_radix_sort.cuh>
 #include <cub/device/device_scan.cuh>
 
+#include <algorithm>
 #include <bit>
 #include <vector>
 
@@ -25,6 +26,7 @@ constexpr int block_threads = kmeans_block_rows / rows_each;
 constexpr int assign_threads = 256;
 constexpr int plain_threads = 256; ///< of kernels with one result a thread
 constexpr int tile_centres = 4;
+constexpr std::int64_t staged_numbers = 1 << 17; ///< of the rows on their way to the device: 1 MiB
 
 struct sample_view {
     const double* x;       ///< [cols x rows]
@@ -80,10 +82,12 @@ __device__ double warp_mass(const sample_view& s, std::int64_t begin, const Valu
     return sum;
 }
 
-__global__ void __launch_bounds__(plain_threads) transpose(const double* rows, sample_view s, double* x) {
+/// Rows first ... first + count − 1, given by row, into x.
+__global__ void __launch_bounds__(plain_threads)
+    transpose(const double* rows, std::int64_t first, std::int64_t count, sample_view s, double* x) {
     const std::int64_t i = blockIdx.x * std::int64_t(plain_threads) + threadIdx.x;
-    if (i < s.rows * s.cols)
-        x[i] = rows[i % s.rows * s.cols + i / s.rows];
+    if (i < count * s.cols)
+        x[i / count * s.rows + first + i % count] = rows[i % count * s.cols + i / count];
 }
 
 __global__ void __launch_bounds__(warp_threads) sum_weights(sample_view s, double* mass) {
@@ -324,10 +328,8 @@ public:
         labels_ = device_buffer<std::int32_t>(state_, "labels of a start", rows);
         mass_ = device_buffer<double>(state_, "masses of a start", 2 * blocks_);
         partial_ = device_buffer<double>(state_, "potentials of a start", blocks_ * kmeans_candidate_limit);
-        const device_buffer<double> by_row(state_, "rows of a start", rows * cols);
-        copy(by_row.data(), x, rows * cols);
+        load_rows(x);
         copy(weights_.data(), weights, rows);
-        launch_each("transpose", rows * cols, transpose, by_row.data(), view(), x_.data());
         launch(*state_, "sum_weights", {blocks_, warp_threads}, sum_weights, view(), mass_.data() + blocks_);
         restart();
     }
@@ -410,6 +412,17 @@ private:
     template <class... P, class... A>
     void launch_each(const char* name, std::int64_t count, void (*kernel)(P...), A&&... args) const {
         launch(*state_, name, {blocks_for(count, plain_threads), plain_threads}, kernel, std::forward<A>(args)...);
+    }
+
+    /// In pieces, so that the rows are not held twice.
+    void load_rows(const double* x) {
+        const std::int64_t piece = std::clamp<std::int64_t>(staged_numbers / cols_, 1, rows_);
+        const device_buffer<double> staged(state_, "staging memory of a start", piece * cols_);
+        for (std::int64_t first = 0; first < rows_; first += piece) {
+            const std::int64_t count = std::min(piece, rows_ - first);
+            copy(staged.data(), x + first * cols_, count * cols_);
+            launch_each("transpose", count * cols_, transpose, staged.data(), first, count, view(), x_.data());
+        }
     }
 
     std::int64_t largest_chunks(std::int64_t k) const { return rows_ / kmeans_chunk_rows + k; }

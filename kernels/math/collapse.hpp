@@ -34,13 +34,13 @@ ELBO_HD constexpr std::int64_t factor_size(gmm::family f, std::int64_t d) {
 /// the largest variance of each component's covariance (for tied families of the common one).
 struct collapse_view {
     gmm_shape shape;
-    component_state* state;          ///< [k] in: what the M-step found; out: healthy or dropped
-    double* counts;                  ///< [k] N_k, in and out
-    double* means;                   ///< [k x d]
-    double* factors;                 ///< [k x factor_size]
-    const std::int64_t* widest_axis; ///< [k]
-    const double* widest_variance;   ///< [k]
-    std::int32_t* reseeds;           ///< [k] how often each was re-seeded so far
+    component_state* state;    ///< [k] in: what the M-step found; out: healthy or dropped
+    double* counts;            ///< [k] N_k, in and out
+    double* means;             ///< [k x d]
+    double* factors;           ///< [k x factor_size]
+    std::int64_t* widest_axis; ///< [k] in; set for components that are re-seeded, which may be donors themselves
+    double* widest_variance;   ///< [k]
+    std::int32_t* reseeds;     ///< [k] how often each was re-seeded so far
 };
 
 /// What was done to component k: written for each flagged component.
@@ -83,6 +83,8 @@ ELBO_HD inline std::int64_t apply_collapse_policy(const collapse_view& v, gmm::c
             v.means[k * d + v.widest_axis[donor]] += ::sqrt(v.widest_variance[donor]);
             for (std::int64_t i = 0; i < size; ++i)
                 v.factors[k * size + i] = v.factors[donor * size + i];
+            v.widest_axis[k] = v.widest_axis[donor];
+            v.widest_variance[k] = v.widest_variance[donor];
             v.state[k] = component_state::healthy;
         } else {
             action.action = gmm::collapse_policy::drop;
