@@ -126,8 +126,8 @@ void add_centre(const kmeans_block& b, const double* centre, std::int32_t label,
             const int64_vector nearer = tile.sum[0][v] < before;
             const double_vector nearest = nearer ? tile.sum[0][v] : before;
             store(b.nearest + at, nearest);
-            for (int l = 0; l < lanes<double>; ++l)
-                b.labels[at + l] = nearer[l] ? label : b.labels[at + l];
+            for (unsigned bits = mask_bits(nearer); bits != 0; bits &= bits - 1) // few, after the first centres
+                b.labels[at + __builtin_ctz(bits)] = label;
             store(sums + lane, fused(load(b.weights + at), nearest, load(sums + lane)));
         }
     });
