@@ -5,7 +5,7 @@ set -m # so that jobs in the background do not ignore SIGINT
 
 # Overlapping components and no tolerance: this fit would go on for hours.
 endless=(mixture fit "$data/faithful.csv" --columns eruptions,waiting -k 5 --tolerance 0 --max-iterations 1000000000)
-"$tool" "${endless[@]}" -o model.json --json fit.json > stdout 2> stderr &
+"$tool" "${endless[@]}" -o model.json --json fit.json --report fit.html > stdout 2> stderr &
 job=$!
 sleep 6 # beyond the five seconds between two lines of progress
 kill -INT $job
@@ -17,6 +17,7 @@ contains stdout 'interrupted after'
 contains stderr 'elbo: iteration'
 contains stderr 's/iteration'
 [ -s model.json ] || fail 'no model was written'
+contains fit.html 'interrupted after'
 run 0 mixture score model.json "$data/faithful.csv" --json score.json
 near score.json total_log_likelihood "$(value fit.json total_log_likelihood)" 1e-6
 [ -z "$(find . -name '*.tmp*')" ] || fail 'temporary files were left'

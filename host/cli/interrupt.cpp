@@ -31,6 +31,7 @@ interrupt_guard::interrupt_guard() {
 
 interrupt_guard::~interrupt_guard() {
     std::signal(SIGINT, SIG_DFL);
+    requested.store(false, std::memory_order_relaxed);
 }
 
 bool interrupt_requested() {

@@ -3,7 +3,7 @@
 
 namespace elbo::cli {
 
-/// While it lives, the first SIGINT sets a flag; the second ends the process at once.
+/// While it lives, the first SIGINT sets a flag; the second ends the process at once. The flag goes with it.
 class interrupt_guard {
 public:
     interrupt_guard();

@@ -87,42 +87,52 @@ void write_report(const fit_command& command, const gmm::fit_result& fit, const 
     write_text(command.output.report, report::render(page));
 }
 
+gmm::fit_result fit_with_progress(const fit_command& command, const context& ctx, const data_source& data,
+                                  gmm::fit_options options) {
+    const interrupt_guard guard;
+    progress_line progress(command.output.quiet);
+    options.callback = [&](const gmm::progress& now) {
+        progress.show(now);
+        return !interrupt_requested();
+    };
+    return gmm::fit(ctx, data, options);
+}
+
+void announce(const fit_command& command, const context& ctx, const data_source& data,
+              const gmm::fit_options& options) {
+    if (!command.output.quiet)
+        note(command.output, fmt::format("{}: {} rows, {} columns; {}; memory {}", data.description(), data.rows(),
+                                         data.cols(), ctx.name(), gmm::plan_memory(ctx, data, options).to_string()));
+}
+
+void write_results(const fit_command& command, const gmm::fit_result& fit, const context& ctx, const data_source& data,
+                   const std::string& command_line) {
+    const fit_setting setting{command_line, ctx.name(), data.description(), data.column_names()};
+    if (!command.model_path.empty())
+        writing([&] { gmm::save(fit.model, command.model_path, data.column_names()); });
+    write_json(command.output, fit_json(fit, setting));
+    if (!command.output.report.empty())
+        write_report(command, fit, ctx, data, setting);
+    print_results(command.output, fit_text(fit, setting));
+}
+
 exit_status run(const fit_command& command, const std::string& command_line) {
     check_model_path(command.model_path);
     check_writable({command.model_path, command.output.json, command.output.report});
     gmm::fit_options options = library_options(command);
     const context ctx = make_context(command.device);
-    const interrupt_guard guard;
     const auto opened = std::chrono::steady_clock::now();
     const weighted_data input = open_data(command.data);
     const double opening = std::chrono::duration<double>(std::chrono::steady_clock::now() - opened).count();
     if (options.start_model)
         check_dimensions(*options.start_model, command.start, input.data);
     options.weights = input.view();
-    if (!command.output.quiet)
-        note(command.output,
-             fmt::format("{}: {} rows, {} columns; {}; memory {}", input.data.description(), input.data.rows(),
-                         input.data.cols(), ctx.name(), gmm::plan_memory(ctx, input.data, options).to_string()));
-    gmm::fit_result fit = [&] {
-        progress_line progress(command.output.quiet);
-        options.callback = [&](const gmm::progress& now) {
-            progress.show(now);
-            return !interrupt_requested();
-        };
-        return gmm::fit(ctx, input.data, options);
-    }();
+    announce(command, ctx, input.data, options);
+    gmm::fit_result fit = fit_with_progress(command, ctx, input.data, options);
     fit.seconds.load += opening;
     fit.seconds.total += opening;
-
-    const fit_setting setting{command_line, ctx.name(), input.data.description(), input.data.column_names()};
-    if (!command.model_path.empty())
-        writing([&] { gmm::save(fit.model, command.model_path, input.data.column_names()); });
-    write_json(command.output, fit_json(fit, setting));
-    const bool was_interrupted = fit.stopped == gmm::stop_reason::interrupted;
-    if (!command.output.report.empty())
-        write_report(command, fit, ctx, input.data, setting);
-    print_results(command.output, fit_text(fit, setting));
-    return was_interrupted ? exit_status::interrupted : exit_status::success;
+    write_results(command, fit, ctx, input.data, command_line);
+    return fit.stopped == gmm::stop_reason::interrupted ? exit_status::interrupted : exit_status::success;
 }
 
 void add_model_options(CLI::App& app, fit_command& command) {
