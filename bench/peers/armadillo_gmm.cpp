@@ -2,8 +2,7 @@
 //
 //   armadillo_gmm FILE ROWS DIMENSIONS COMPONENTS ITERATIONS wall|cpu
 //
-// FILE holds float32 rows. Armadillo's full covariances run on one thread and its start cannot be given together with
-// fitting in float32, so the first COMPONENTS rows are the start means, as for every peer. Prints seconds an iteration.
+// FILE holds float32 rows; the first COMPONENTS of them are the start means. Prints seconds an iteration.
 #include <armadillo>
 #include <cstdlib>
 #include <ctime>

@@ -4,8 +4,10 @@
     compare.py --bench PATH/mixture_bench [--armadillo PATH/armadillo_gmm] [--threads 2] [--rounds 5] [--seconds 1]
                [--clock wall|cpu]
 
-Every peer gets float32 rows of the same distribution and size, and the same start; the peers run in turn, round after
-round, so that a machine that slows down does so for all. Reported are medians over the rounds and ratios to elbo. Peers
+Every peer gets float32 rows of the same distribution and size. The peers begin at the first rows as means and move on
+from iteration to iteration; their times do not depend on where they are. elbo's do (it leaves out what cannot count):
+it is timed at the mixture that the rows were drawn from. All run in turn, round after round, so that a machine that
+slows down does so for all. Reported are medians over the rounds and ratios to elbo. Peers
 that are not installed are left out. On a machine that others use too, --clock cpu --threads 1 counts processor time.
 Armadillo is compiled with
     g++ -O3 -march=native -fopenmp armadillo_gmm.cpp -o armadillo_gmm -larmadillo
