@@ -1,6 +1,6 @@
 // Times the operations of Gaussian mixtures on one back end, after it has checked them against the reference back end:
 //
-//   mixture_bench [--operation=accumulate|update|infer|iteration] [--family=full] [--rows=N] [--dimensions=D]
+//   mixture_bench [--operation=accumulate|update|infer|iteration|fit] [--family=full] [--rows=N] [--dimensions=D]
 //                 [--components=K] [--backend=cpu|cuda] [--threads=T] [--precision=float32|float64]
 //                 [--spread=S] [--seconds=B] [--machine] [--clock=wall|cpu]
 //
@@ -9,6 +9,7 @@
 // with them. Prints one JSON object. Exits with 1, without a time, if a result is wrong.
 #include "bench/harness.hpp"
 #include "elbo/context.hpp"
+#include "elbo/gmm/fit.hpp"
 #include "kernels/gmm_engine.hpp"
 #include "kernels/math/fixed_point.hpp"
 #include "kernels/math/philox.hpp"
@@ -20,8 +21,8 @@
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <numbers>
 #include <omp.h>
+#include <set>
 #include <string>
 
 namespace elbo::bench {
@@ -195,49 +196,77 @@ double useful_flop(const settings& s) {
     }
 }
 
+/// Largest magnitude of a partial sum.
+double sums_bound(const settings& s) {
+    return 1e4 * static_cast<double>(s.rows * s.dimensions);
+}
+
+/// Σ x̃ x̃ᵀ, which the M-step of the tied families takes.
+std::vector<double> scatter_of(gmm_engine& engine, const settings& s) {
+    const std::int64_t d = s.dimensions;
+    if (!gmm::is_tied(s.shape))
+        return {};
+    const std::int64_t count = s.shape == family::tied ? d * (d + 1) / 2 : s.shape == family::tied_diagonal ? d : 1;
+    kernels::fixed_sums sums;
+    sums.limbs.assign(kernels::limb_count * count, 0);
+    sums.component_exponent = kernels::fixed_exponent(sums_bound(s));
+    engine.accumulate_scatter(0, s.rows, sums);
+    std::vector<double> scatter;
+    for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t limbs[] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
+        scatter.push_back(kernels::join_fixed(limbs, sums.component_exponent));
+    }
+    return scatter;
+}
+
+timing time_engine(const settings& s, const problem& p) {
+    const auto engine = make_engine(s, s.backend);
+    load(*engine, s, p, s.rows);
+    kernels::update_rule rule;
+    rule.total_weight = static_cast<double>(s.rows);
+    rule.lambda.assign(s.dimensions, 1e-6);
+    rule.scatter = scatter_of(*engine, s);
+    std::vector<double> density(s.rows);
+    const auto nothing = [] {};
+    const auto clear = [&] { engine->clear_sums(sums_bound(s), sums_bound(s)); };
+    const auto accumulate = [&] { engine->accumulate(0, s.rows); };
+    const auto update = [&] { engine->update(rule); };
+    if (s.operation == "accumulate")
+        return measure(s.clock, clear, accumulate, s.seconds);
+    if (s.operation == "iteration")
+        return measure(
+            s.clock, nothing, [&] { clear(), accumulate(), update(); }, s.seconds);
+    if (s.operation == "infer")
+        return measure(
+            s.clock, nothing, [&] { engine->infer(0, s.rows, density.data(), nullptr, nullptr); }, s.seconds);
+    clear(), accumulate();
+    return measure(s.clock, nothing, update, s.seconds);
+}
+
+/// A whole fit of 20 iterations: summaries, normalisation, k-means++ start, EM.
+timing time_fit(const settings& s, const problem& p) {
+    gmm::fit_options options;
+    options.components = s.components;
+    options.shape = s.shape;
+    options.start = gmm::start_method::kmeans_plus_plus;
+    options.max_iterations = 20;
+    options.tolerance = 0;
+    options.precision =
+        s.precision == element_type::float32 ? gmm::compute_precision::float32 : gmm::compute_precision::float64;
+    const context ctx = s.backend == "cpu" ? context::cpu(s.threads) : context::cuda();
+    const matrix_view<const float> x(p.x.data(), s.rows, s.dimensions);
+    return measure(
+        s.clock, [] {}, [&] { gmm::fit(ctx, x, options); }, s.seconds);
+}
+
 nlohmann::json run(const settings& s) {
+    if (!std::set<std::string>{"accumulate", "update", "infer", "iteration", "fit"}.contains(s.operation))
+        throw std::invalid_argument("unknown operation " + s.operation);
     const problem p = make_problem(s);
     const double error = check(s, p);
     if (!(error <= 1))
         throw std::runtime_error(fmt::format("results are off by {:.3g} times their bound: not timed", error));
-    const auto engine = make_engine(s, s.backend);
-    load(*engine, s, p, s.rows);
-    const double sums_bound = 1e4 * static_cast<double>(s.rows * s.dimensions);
-    kernels::update_rule rule;
-    rule.total_weight = static_cast<double>(s.rows);
-    rule.lambda.assign(s.dimensions, 1e-6);
-    if (gmm::is_tied(s.shape)) {
-        const std::int64_t d = s.dimensions;
-        kernels::fixed_sums scatter;
-        const std::int64_t count = s.shape == family::tied ? d * (d + 1) / 2 : s.shape == family::tied_diagonal ? d : 1;
-        scatter.limbs.assign(kernels::limb_count * count, 0);
-        scatter.component_exponent = kernels::fixed_exponent(sums_bound);
-        engine->accumulate_scatter(0, s.rows, scatter);
-        for (std::int64_t i = 0; i < count; ++i) {
-            const std::int64_t limbs[] = {scatter.limbs[i], scatter.limbs[count + i], scatter.limbs[2 * count + i]};
-            rule.scatter.push_back(kernels::join_fixed(limbs, scatter.component_exponent));
-        }
-    }
-    std::vector<double> density(s.rows);
-    const auto clear = [&] { engine->clear_sums(sums_bound, sums_bound); };
-    const auto accumulate = [&] { engine->accumulate(0, s.rows); };
-    const auto nothing = [] {};
-    timing t;
-    if (s.operation == "accumulate") {
-        t = measure(s.clock, clear, accumulate, s.seconds);
-    } else if (s.operation == "iteration") {
-        t = measure(
-            s.clock, nothing, [&] { clear(), accumulate(), engine->update(rule); }, s.seconds);
-    } else if (s.operation == "update") {
-        clear(), accumulate();
-        t = measure(
-            s.clock, nothing, [&] { engine->update(rule); }, s.seconds);
-    } else if (s.operation == "infer") {
-        t = measure(
-            s.clock, nothing, [&] { engine->infer(0, s.rows, density.data(), nullptr, nullptr); }, s.seconds);
-    } else {
-        throw std::invalid_argument("unknown operation " + s.operation);
-    }
+    const timing t = s.operation == "fit" ? time_fit(s, p) : time_engine(s, p);
     nlohmann::json record{{"operation", s.operation},
                           {"family", gmm::to_string(s.shape)},
                           {"rows", s.rows},
@@ -253,20 +282,20 @@ nlohmann::json run(const settings& s) {
                           {"seconds", t.median()},
                           {"seconds_fastest", t.fastest()},
                           {"relative_spread", t.spread()}};
-    if (s.operation == "update")
+    if (s.operation == "update" || s.operation == "fit")
         return record;
     const double bytes = static_cast<double>(s.rows * s.dimensions) * (s.precision == element_type::float32 ? 4 : 8);
     record["gflops"] = 1e-9 * useful_flop(s) / t.median();
     record["gbs"] = 1e-9 * bytes / t.median();
-    if (s.machine) {
-        const machine_rates rates = measure_machine(s.clock, s.threads);
-        const double floor = std::max(1e-9 * useful_flop(s) / rates.sgemm_gflops, 1e-9 * bytes / rates.copy_gbs);
-        record["sgemm_gflops"] = rates.sgemm_gflops;
-        record["copy_gbs"] = rates.copy_gbs;
-        record["share_of_sgemm"] = record["gflops"].get<double>() / rates.sgemm_gflops;
-        record["share_of_copy"] = record["gbs"].get<double>() / rates.copy_gbs;
-        record["share_of_floor"] = floor / t.median();
-    }
+    if (!s.machine)
+        return record;
+    const machine_rates rates = measure_machine(s.clock, s.threads);
+    const double floor = std::max(1e-9 * useful_flop(s) / rates.sgemm_gflops, 1e-9 * bytes / rates.copy_gbs);
+    record["sgemm_gflops"] = rates.sgemm_gflops;
+    record["copy_gbs"] = rates.copy_gbs;
+    record["share_of_sgemm"] = record["gflops"].get<double>() / rates.sgemm_gflops;
+    record["share_of_copy"] = record["gbs"].get<double>() / rates.copy_gbs;
+    record["share_of_floor"] = floor / t.median();
     return record;
 }
 
