@@ -19,15 +19,17 @@ struct register_shape {
     static constexpr int factors = F == family::full ? D * (D + 1) / 2 : F == family::diagonal ? D : 1;
     static constexpr int parameters = (D + factors + 1 + 3) / 4 * 4; ///< of a component, in quads
     static constexpr int statistics = static_cast<int>(statistics_size(F, D));
-    static constexpr int values = K * statistics + scalar_count;
+    static constexpr int values = K * statistics;
     /// Rows that a thread works on at a time: two where registers allow, so that each parameter read serves both.
     static constexpr int rows_at_once = values <= 60 ? 2 : 1;
 };
 
-/// What a thread sums over its rows of a chunk: chains of at most register_rows numbers.
+/// What a thread sums over its rows of a chunk: statistics in chains of at most register_rows numbers; the scalars in
+/// float64, since a chain of log-densities in float32 would cost 1e-6 nats a sample.
 template <family F, int D, int K>
 struct register_sums {
     float value[register_shape<F, D, K>::values] = {};
+    double scalars[scalar_count] = {};
 };
 
 template <int D>
@@ -83,33 +85,31 @@ struct component {
         return value[D + shape::factors];
     }
 
-    /// lp of x in units of ln 2; the factors carry √(½ log2 e).
+    /// lp of x in units of ln 2. The factors stay as they are: rounding √(½ log2 e)·U would be a bias of 2^-24 q in
+    /// every row, which c_k, computed from U, would not share.
     __device__ float log_density(const float (&x)[D]) const {
-        float lp = offset();
-        if constexpr (F == family::full) {
+        float q = 0;
+        if constexpr (F == family::spherical) {
+#pragma unroll
+            for (int j = 0; j < D; ++j)
+                q += (x[j] - mean(j)) * (x[j] - mean(j));
+            q = q * factor(0) * factor(0); // not q (u u): the rounding of u u would be a bias as well
+        } else {
             int at = 0;
 #pragma unroll
             for (int j = 0; j < D; ++j) {
                 float y = 0;
+                if constexpr (F == family::full) {
 #pragma unroll
-                for (int t = 0; t <= j; ++t)
-                    y += factor(at++) * (x[t] - mean(t));
-                lp -= y * y;
+                    for (int t = 0; t <= j; ++t)
+                        y += factor(at++) * (x[t] - mean(t));
+                } else {
+                    y = factor(j) * (x[j] - mean(j));
+                }
+                q += y * y;
             }
-        } else if constexpr (F == family::diagonal) {
-#pragma unroll
-            for (int j = 0; j < D; ++j) {
-                const float y = factor(j) * (x[j] - mean(j));
-                lp -= y * y;
-            }
-        } else {
-            float squares = 0;
-#pragma unroll
-            for (int j = 0; j < D; ++j)
-                squares += (x[j] - mean(j)) * (x[j] - mean(j));
-            lp -= factor(0) * squares;
         }
-        return lp;
+        return offset() - static_cast<float>(0.5 * log2_e) * q;
     }
 
     /// Adds g · [1, z, second moments of z], z = x − μ_k.
@@ -166,11 +166,10 @@ __device__ void add_rows(const float* parameters, const register_row<D> (&row)[R
         }
         const float log_sum = log2_of(sum);
         const float inverse = reciprocal(sum);
-        float* scalars = sums.value + K * shape::statistics;
         const float w = row[r].weight;
-        scalars[scalar_log_likelihood] += w * (largest + log_sum);
-        scalars[scalar_entropy] += w * (log_sum + spread * inverse);
-        scalars[scalar_weight] += w;
+        sums.scalars[scalar_log_likelihood] += static_cast<double>(w * (largest + log_sum));
+        sums.scalars[scalar_entropy] += static_cast<double>(w * (log_sum + spread * inverse));
+        sums.scalars[scalar_weight] += static_cast<double>(w);
         scale[r] = w * inverse;
     }
 #pragma unroll
@@ -221,7 +220,6 @@ template <family F, int D, int K>
 __device__ void stage_parameters(const device_model<float>& model, int components, float* out) {
     using shape = register_shape<F, D, K>;
     constexpr int p = 4; // padded(D)
-    const float root = ::sqrtf(static_cast<float>(0.5 * log2_e));
     for (int k = static_cast<int>(threadIdx.x); k < K; k += register_threads) {
         float* c = out + k * shape::parameters;
         for (int i = 0; i < shape::parameters; ++i)
@@ -235,12 +233,12 @@ __device__ void stage_parameters(const device_model<float>& model, int component
         if constexpr (F == family::full) {
             for (int j = 0; j < D; ++j)
                 for (int t = 0; t <= j; ++t)
-                    c[at++] = root * model.factors[(k * p + t) * p + j];
+                    c[at++] = model.factors[(k * p + t) * p + j];
         } else if constexpr (F == family::diagonal) {
             for (int j = 0; j < D; ++j)
-                c[at++] = root * model.factors[k * p + j];
+                c[at++] = model.factors[k * p + j];
         } else {
-            c[at] = static_cast<float>(0.5 * log2_e) * model.factors[k * p] * model.factors[k * p];
+            c[at] = model.factors[k * p];
         }
         c[D + shape::factors] = fmaxf(model.offsets[k], -1e30f);
     }
@@ -258,6 +256,7 @@ __global__ void __launch_bounds__(register_threads)
     constexpr int together = shape::rows_at_once;
     __shared__ __align__(16) float parameters[K * shape::parameters];
     __shared__ float partial[warps][shape::values];
+    __shared__ double scratch[32];
     stage_parameters<F, D, K>(model, components, parameters);
     __syncthreads();
     for (std::int64_t begin = blockIdx.x * std::int64_t(register_chunk_rows); begin < rows.rows;
@@ -289,15 +288,14 @@ __global__ void __launch_bounds__(register_threads)
         };
         for (int v = static_cast<int>(threadIdx.x); v < components * shape::statistics; v += register_threads)
             add_fixed(sums.limbs, sums.count, v, over_warps(v), sums.component_exponent);
-        if (threadIdx.x < scalar_count) {
-            constexpr int scalars = K * shape::statistics;
-            double sum = over_warps(scalars + static_cast<int>(threadIdx.x));
-            if (threadIdx.x != scalar_weight)
-                sum *= ln_2;
-            if (threadIdx.x == scalar_log_likelihood)
-                sum += *model.reference * over_warps(scalars + scalar_weight);
-            add_fixed(sums.limbs, sums.count, sums.count - scalar_count + threadIdx.x, sum, sums.scalar_exponent);
-        }
+        // lse is in units of ln 2 and less the reference: Σ w lse = ln 2 · sum + reference · Σ w.
+        const double weight = block_sum(total.scalars[scalar_weight], scratch);
+        const double scalars[scalar_count] = {block_sum(total.scalars[scalar_log_likelihood], scratch) * ln_2 +
+                                                  *model.reference * weight,
+                                              block_sum(total.scalars[scalar_entropy], scratch) * ln_2, weight};
+        if (threadIdx.x == 0)
+            for (int i = 0; i < scalar_count; ++i)
+                add_fixed(sums.limbs, sums.count, sums.count - scalar_count + i, scalars[i], sums.scalar_exponent);
         __syncthreads(); // the partial sums have been read
     }
 }

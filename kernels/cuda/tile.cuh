@@ -117,8 +117,11 @@ __device__ void log_densities(const T* rows, std::int64_t stride, int tile_rows,
         else
             scaled_distances<T, Form>(row0, row1, model.whitened + k * p, nullptr, p, q0, q1);
         const bool dropped = ::isinf(offset);
-        out(row, static_cast<int>(k), dropped ? offset : offset - T(0.5 * log2_e) * q0);
-        out(row + 32, static_cast<int>(k), dropped ? offset : offset - T(0.5 * log2_e) * q1);
+        // ½ log2 e in two parts: its rounding to T alone would be the same relative error of q in every row.
+        constexpr T half = T(0.5 * log2_e);
+        constexpr T rest = T(0.5 * log2_e - static_cast<double>(half));
+        out(row, static_cast<int>(k), dropped ? offset : offset - rest * q0 - half * q0);
+        out(row + 32, static_cast<int>(k), dropped ? offset : offset - rest * q1 - half * q1);
     }
 }
 
