@@ -107,34 +107,66 @@ TEST(CudaEngine, HostPinnedAndDeviceRowsGiveTheSameBits) {
     EXPECT_EQ(means[2], means[0]);
 }
 
-TEST(CudaEngine, SlabEngineMatchesReference) {
-    struct sizes {
-        family f;
-        std::int64_t rows, d, K;
-    };
-    // Statistics that do not fit on chip, ends of row tiles and units, rows too long for shared memory (d = 900).
-    for (const sizes& s :
-         {sizes{family::full, 65, 33, 60}, sizes{family::diagonal, 4097, 1, 800}, sizes{family::diagonal, 33, 129, 200},
-          sizes{family::spherical, 63, 900, 40}, sizes{family::tied, 31, 64, 900}, sizes{family::full, 9, 900, 1}}) {
-        const gmm_shape shape{s.f, s.d, s.K};
-        for (element_type type : {element_type::float32, element_type::float64}) {
-            SCOPED_TRACE(std::string(gmm::to_string(s.f)) + " d=" + std::to_string(s.d));
-            ASSERT_EQ(cuda::choose_engine(shape, type == element_type::float32 ? 4 : 8), cuda::engine_kind::slab);
-            const rows_of data(s.rows, s.d);
-            const auto engine = make_cuda_engine(context::cuda(), shape, type);
-            engine->reserve(s.rows, true);
-            engine->load(data.input(), identity_frame(s.d), 0);
-            engine->set_parameters(test::random_parameters(shape, 1.0, 21));
-            engine->clear_sums(0x1p40, 0x1p60);
-            engine->accumulate(0, s.rows);
-            const auto want =
-                test::reference_sums(shape, engine->parameters(), std::vector<double>(data.x.begin(), data.x.end()),
-                                     data.weights, type == element_type::float32 ? 0x1p-24 : 0x1p-53);
-            const std::vector<double> got = test::values_of(engine->sums());
-            for (std::size_t i = 0; i < got.size(); ++i)
-                ASSERT_LE(std::abs(got[i] - want.values[i]), want.bounds[i] + 1e-15) << "sum " << i;
-        }
+struct reference_case {
+    cuda::engine_kind engine; ///< that runs it in float32
+    family f;
+    std::int64_t rows, d, K;
+};
+
+void check_sums(const reference_case& c, element_type type) {
+    SCOPED_TRACE(std::string(gmm::to_string(c.f)) + " N=" + std::to_string(c.rows) + " d=" + std::to_string(c.d) +
+                 " K=" + std::to_string(c.K) + (type == element_type::float32 ? " float32" : " float64"));
+    const gmm_shape shape{c.f, c.d, c.K};
+    if (type == element_type::float32) {
+        ASSERT_EQ(cuda::choose_engine(shape, 4), c.engine);
     }
+    const rows_of data(c.rows, c.d);
+    const auto engine = make_cuda_engine(context::cuda(), shape, type);
+    engine->reserve(c.rows, true);
+    engine->load(data.input(), identity_frame(c.d), 0);
+    engine->set_parameters(test::random_parameters(shape, 1.0, 21));
+    engine->clear_sums(0x1p40, 0x1p60);
+    engine->accumulate(0, c.rows);
+    const auto want =
+        test::reference_sums(shape, engine->parameters(), std::vector<double>(data.x.begin(), data.x.end()),
+                             data.weights, type == element_type::float32 ? 0x1p-24 : 0x1p-53);
+    const std::vector<double> got = test::values_of(engine->sums());
+    for (std::size_t i = 0; i < got.size(); ++i)
+        ASSERT_LE(std::abs(got[i] - want.values[i]), want.bounds[i] + 1e-15) << "sum " << i;
+}
+
+// At and beside the ends of chains (64), tiles (64 to 256), chunks (1024, 4096) and units (4096) of rows, of quads of
+// dimensions and of the component counts that kernels are compiled for.
+TEST(CudaEngine, SumsMatchReferenceAtTheEdges) {
+    using enum cuda::engine_kind;
+    const reference_case cases[] = {
+        {registers, family::full, 4095, 2, 8},
+        {registers, family::full, 4096, 1, 1},
+        {registers, family::full, 4097, 3, 7},
+        {registers, family::full, 8200, 4, 5},
+        {registers, family::diagonal, 257, 4, 8},
+        {registers, family::spherical, 4097, 3, 2},
+        {fused, family::tied, 4097, 5, 2},
+        {fused, family::full, 1025, 5, 3},
+        {fused, family::full, 63, 16, 33},
+        {fused, family::full, 257, 17, 7},
+        {fused, family::diagonal, 4097, 2, 33},
+        {fused, family::spherical, 1023, 33, 7},
+        {fused, family::tied_diagonal, 255, 64, 9},
+        {fused, family::full, 129, 64, 2},
+        {fused, family::tied_spherical, 4095, 1, 9},
+        {fused, family::full, 65, 129, 1},
+        {slab, family::full, 65, 33, 60},
+        {slab, family::diagonal, 4097, 1, 800},
+        {slab, family::diagonal, 33, 129, 200},
+        {slab, family::spherical, 63, 900, 40}, // rows too long for shared memory
+        {slab, family::tied, 31, 64, 900},
+        {slab, family::full, 9, 513, 2},
+        {slab, family::full, 1, 900, 1},
+    };
+    for (const reference_case& c : cases)
+        for (element_type type : {element_type::float32, element_type::float64})
+            check_sums(c, type);
 }
 
 TEST(CudaEngine, ParametersComeBackRounded) {
@@ -227,7 +259,7 @@ TEST(CudaEngine, CollapseMatchesReference) {
             expect_same_update(f, healthy, p, d, 0, policy);
             expect_same_update(f, flat, p, d, 0, policy);    // full, diagonal, tied: nothing healthy is left
             expect_same_update(f, flat, p, d, 1e-3, policy); // λ keeps them healthy
-            gmm_parameters on_point = p; // variances of exactly zero, not of rounding noise
+            gmm_parameters on_point = p;                     // variances of exactly zero, not of rounding noise
             on_point.means.assign(on_point.means.size(), one_point[0]);
             if (!gmm::is_tied(f)) // whose variance is a difference of sums of rounded counts
                 expect_same_update(f, one_point, on_point, d, 0, policy);
