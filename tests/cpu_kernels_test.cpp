@@ -311,6 +311,18 @@ TEST(cpu_engine, strides_and_element_types_of_the_input_change_no_bit) {
     EXPECT_EQ(plain->sums().limbs, other->sums().limbs);
 }
 
+TEST(cpu_engine, rows_behind_the_last_one_asked_for_do_not_count) {
+    for (const bool weighted : {false, true}) {
+        problem p = make_problem(family::full, 3, 4, 500);
+        const auto part = loaded(make_cpu_engine(context::cpu(1), p.shape, element_type::float32), p, weighted);
+        part->accumulate(0, 401);
+        p.rows = 401;
+        const auto all = loaded(make_cpu_engine(context::cpu(1), p.shape, element_type::float32), p, weighted);
+        all->accumulate(0, 401);
+        EXPECT_EQ(part->sums().limbs, all->sums().limbs);
+    }
+}
+
 TEST(cpu_engine, dropped_components_and_rows_without_weight_count_nothing) {
     problem p = make_problem(family::diagonal, 5, 4, 700);
     p.parameters.log_weights[2] = -std::numeric_limits<double>::infinity();

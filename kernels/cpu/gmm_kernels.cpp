@@ -25,10 +25,11 @@ void for_blocks(std::int64_t rows, std::int64_t block_rows, const F& f) {
 /// Weights of a block: those of the unit, or ones, with zeros behind the last row.
 template <class T>
 const T* block_weights(const unit_view<T>& unit, const block_range& b, T* buffer) {
-    if (unit.weights)
+    const bool whole = b.rows == b.strips * strip_rows;
+    if (unit.weights && whole)
         return unit.weights + b.first;
     for (std::int64_t i = 0; i < b.rows; ++i)
-        buffer[i] = 1;
+        buffer[i] = unit.weights ? unit.weights[b.first + i] : T(1);
     for (std::int64_t i = b.rows; i < b.strips * strip_rows; ++i)
         buffer[i] = 0;
     return buffer;

@@ -107,9 +107,11 @@ template <class T>
 static std::int64_t list_active(const T* column, std::int64_t slab, std::int64_t strips, std::int32_t* rows) {
     std::int64_t count = 0;
     for (std::int64_t s = 0; s < strips; ++s)
-        for (int v = 0; v < strip_rows; v += lanes<T>)
-            for (unsigned bits = mask_bits(load(column + s * slab + v) != T(0)); bits != 0; bits &= bits - 1)
+        for (int v = 0; v < strip_rows; v += lanes<T>) {
+            const vec_mask<T> active = load(column + s * slab + v) != T(0);
+            for (unsigned bits = mask_bits(active); bits != 0; bits &= bits - 1)
                 rows[count++] = static_cast<std::int32_t>(s * strip_rows + v + __builtin_ctz(bits));
+        }
     return count;
 }
 
