@@ -158,7 +158,7 @@ __device__ void flush_statistics(const fused_arguments<T>& a, const fused_memory
 //   about N K (d(d+1)/2 + d) multiply-adds for the densities, as many for the statistics of rows with r > 0
 //   integer atomics only: equal input, equal bits, for any grid
 template <class T, density_form Form, moment_form Moments>
-__global__ void __launch_bounds__(accumulate_threads) accumulate_chunks(const fused_arguments<T> a) {
+__global__ void __launch_bounds__(accumulate_threads, 1) accumulate_chunks(const fused_arguments<T> a) {
     extern __shared__ __align__(16) unsigned char memory[];
     __shared__ double scratch[32];
     const fused_memory<T> m = partition<T, Form>(a, memory);

@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(accumulate_threads)
 // Log-densities of 64 rows under up to 64 components a block.
 //   rows [rows x width], row i at i * stride, staged in shared memory where they fit; out [rows x K]
 template <class T, density_form Form>
-__global__ void __launch_bounds__(accumulate_threads)
+__global__ void __launch_bounds__(accumulate_threads, 1)
     density_slab(const gmm_shape shape, const device_model<T> model, const device_rows<T> rows, bool staged, T* out) {
     extern __shared__ __align__(16) unsigned char memory[];
     T* tile = reinterpret_cast<T*>(memory);
