@@ -34,7 +34,7 @@ def main(build, folders):
     counts = line_counts(build, os.getcwd())
     for folder in folders:
         covered = total = 0
-        for path in sorted(p for p in counts if p.startswith(folder + os.sep)):
+        for path in sorted(p for p in counts if p.startswith(folder + os.sep) and counts[p]):
             lines = counts[path]
             ran = sum(1 for n in lines.values() if n)
             print(f"{100 * ran / len(lines):6.1f}%  {ran:5d} of {len(lines):5d}  {path}")

@@ -83,7 +83,7 @@ coverage_tests() {
     find "$build_folder/coverage" -name '*.gcda' -delete
     local status=0
     run_tests "$build_folder/coverage" -L cpu || status=$?
-    python3 scripts/coverage.py "$build_folder/coverage" host kernels/cpu
+    python3 scripts/coverage.py "$build_folder/coverage" host kernels/cpu || status=$?
     return $status
 }
 
