@@ -31,6 +31,8 @@ SHAPES = [  # family, rows, dimensions, components, spread of the means
     ("diagonal", 200000, 64, 64, 0.5),
     ("full", 200000, 64, 64, 0.5),
     ("full", 200000, 64, 64, 16.0),
+    ("full", 100000, 128, 32, 0.5),
+    ("diagonal", 100000, 784, 10, 0.5),
 ]
 
 
