@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/device_model.cuh"
-#include "kernels/cuda/factor.cuh"
+#include "kernels/cuda/factor_blocked.cuh"
 #include "kernels/cuda/sums.cuh"
 #include "kernels/cuda/update.hpp"
 
@@ -25,7 +25,7 @@ struct larger {
 struct matrix_memory {
     double* matrix;
     std::int64_t ld;
-    double* column; ///< [d]
+    double* column; ///< [d]; for a matrix in device memory the whole of the block's shared memory
 };
 
 __device__ inline bool has_matrix(const gmm_shape& s) {
@@ -61,13 +61,22 @@ __device__ inline double trace_of(const double* variances, int count, double* sc
     return block_sum(part, scratch);
 }
 
+/// L and U = L^-T in place; false (in all threads) at a pivot that is at most `smallest_pivot` or NaN.
+__device__ inline bool factor_and_invert(const matrix_memory& m, int d, double smallest_pivot) {
+    if (d > factor_in_shared)
+        return factor_blocked(m.matrix, m.ld, d, smallest_pivot, m.column);
+    if (!cholesky(m.matrix, m.ld, d, smallest_pivot, m.column))
+        return false;
+    invert_transposed(m.matrix, m.ld, d, m.column);
+    return true;
+}
+
 /// Factor of the matrix in m: false if singular. On success log det and quadratic term (tr(Λ (C − λ)) = d − Σ λ_i
 /// U_ij²) and U, with zeros below the diagonal, in `out` [d x d].
 __device__ inline bool finish_matrix(const matrix_memory& m, int d, double trace, const double* lambda, double* out,
                                      double* log_determinant, double* quadratic, double* scratch) {
-    if (!cholesky(m.matrix, m.ld, d, singular_share * trace / d, m.column))
+    if (!factor_and_invert(m, d, singular_share * trace / d))
         return false;
-    invert_transposed(m.matrix, m.ld, d, m.column);
     double log_sum = 0, share = 0;
     for (int i = static_cast<int>(threadIdx.x); i < d; i += static_cast<int>(blockDim.x))
         log_sum += ::log(m.matrix[i * m.ld + i]);
@@ -143,12 +152,13 @@ __device__ double own_covariance(const update_arguments<T>& a, std::int64_t k, d
     if (full) {
         for (std::int64_t e = threadIdx.x; e < std::int64_t(d) * d; e += blockDim.x) {
             const int i = static_cast<int>(e / d), j = static_cast<int>(e % d);
-            if (j > i)
+            if (j < i)
                 continue;
-            m.matrix[i * m.ld + j] =
+            // In the order of the packed statistics, into the lower triangle.
+            m.matrix[j * m.ld + i] =
                 i == j          ? variances[i]
                 : diagonal_only ? 0.0
-                                : statistic(a, k, 1 + d + packed_upper(j, i, d)) / n - m.column[i] * m.column[j];
+                                : statistic(a, k, 1 + d + packed_upper(i, j, d)) / n - m.column[i] * m.column[j];
         }
         __syncthreads();
     }

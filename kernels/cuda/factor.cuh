@@ -1,9 +1,9 @@
-// Cholesky factor of a covariance and its inverse, float64, one matrix a block.
+// Cholesky factor of a covariance and its inverse, float64, one matrix a block, in shared memory: matrices up to
+// factor_in_shared, and the blocks on the diagonal of larger ones (factor_blocked.cuh).
 //
-// The matrix [d x d], row i at i * ld, lies in shared memory for d <= 128 and in device memory above. Work in place:
-// the lower triangle holds the covariance, then L; the strict upper triangle takes U = L^-T; the diagonal becomes U_ii
-// = 1 / L_ii. Both halves are rank-1 updates of what remains: d steps with two barriers each, d³/3 multiply-adds in
-// all.
+// The matrix [d x d], row i at i * ld. Work in place: the lower triangle holds the covariance, then L; the strict upper
+// triangle takes U = L^-T; the diagonal becomes U_ii = 1 / L_ii. Both halves are rank-1 updates of what remains: d
+// steps with two barriers each, d³/3 multiply-adds in all.
 #pragma once
 
 #include <cstdint>

@@ -170,8 +170,13 @@ inline constexpr std::int64_t factor_in_shared = 128;
 constexpr std::int64_t factor_stride(std::int64_t d) {
     return d <= factor_in_shared ? d | 1 : d;
 }
+/// In device memory it is factored in panels of columns, by tiles of rows (factor_blocked.cuh).
+inline constexpr int factor_panel = 32;
+inline constexpr int factor_panel_stride = factor_panel + 1;
+inline constexpr int factor_tile_rows = 128;
 constexpr std::int64_t factor_shared_bytes(std::int64_t d) {
-    return 8 * (d <= factor_in_shared ? d * factor_stride(d) + d : d);
+    constexpr std::int64_t blocked = (factor_tile_rows + 2 * factor_panel) * factor_panel_stride + factor_panel;
+    return 8 * (d <= factor_in_shared ? d * factor_stride(d) + d : std::max(d, blocked));
 }
 
 constexpr std::int64_t blocks_for(std::int64_t items, std::int64_t per_block) {
