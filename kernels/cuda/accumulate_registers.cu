@@ -22,6 +22,8 @@ struct register_shape {
     static constexpr int values = K * statistics;
     /// Rows that a thread works on at a time: two where registers allow, so that each parameter read serves both.
     static constexpr int rows_at_once = values <= 60 ? 2 : 1;
+    /// Blocks of a multiprocessor: 128 or 255 registers a thread.
+    static constexpr int blocks = values <= 60 && D < 3 ? 4 : 2;
 };
 
 /// What a thread sums over its rows of a chunk: statistics in chains of at most register_rows numbers; the scalars in
@@ -62,8 +64,14 @@ __device__ register_row<D> load_row(const device_rows<float>& rows, std::int64_t
     return r;
 }
 
-/// Parameters of a component from shared memory, four at a time: means, factors by columns, offset.
-template <family F, int D, int K>
+/// What responsibilities are computed from and moments are taken about.
+enum class moment_centre {
+    common, ///< the origin for all components: Uᵀx + b, and features of a row that serve every component
+    own     ///< the mean of each component: digits are kept however far it lies from the origin
+};
+
+/// Parameters of a component from shared memory, four at a time: b or the mean, factors by columns, offset.
+template <family F, int D, int K, moment_centre Centre>
 struct component {
     using shape = register_shape<F, D, K>;
     float value[shape::parameters];
@@ -78,6 +86,9 @@ struct component {
     __device__ float mean(int j) const {
         return value[j];
     }
+    __device__ float shift(int j) const {
+        return value[j];
+    }
     __device__ float factor(int i) const {
         return value[D + i];
     }
@@ -85,35 +96,30 @@ struct component {
         return value[D + shape::factors];
     }
 
-    /// lp of x in units of ln 2. The factors stay as they are: rounding √(½ log2 e)·U would be a bias of 2^-24 q in
-    /// every row, which c_k, computed from U, would not share.
-    __device__ float log_density(const float (&x)[D]) const {
-        float q = 0;
-        if constexpr (F == family::spherical) {
+    /// −lp of x in units of ln 2.
+    __device__ float energy(const float (&x)[D]) const {
+        float sum = offset();
+        int at = 0;
 #pragma unroll
-            for (int j = 0; j < D; ++j)
-                q += (x[j] - mean(j)) * (x[j] - mean(j));
-            q = q * factor(0) * factor(0); // not q (u u): the rounding of u u would be a bias as well
-        } else {
-            int at = 0;
+        for (int j = 0; j < D; ++j) {
+            float y = 0;
+            if constexpr (Centre == moment_centre::common)
+                y = shift(j);
+            if constexpr (F == family::full) {
 #pragma unroll
-            for (int j = 0; j < D; ++j) {
-                float y = 0;
-                if constexpr (F == family::full) {
-#pragma unroll
-                    for (int t = 0; t <= j; ++t)
-                        y += factor(at++) * (x[t] - mean(t));
-                } else {
-                    y = factor(j) * (x[j] - mean(j));
-                }
-                q += y * y;
+                for (int t = 0; t <= j; ++t)
+                    y += factor(at++) * centred(x, t);
+            } else {
+                y += factor(F == family::diagonal ? j : 0) * centred(x, j);
             }
+            sum += y * y;
         }
-        return offset() - static_cast<float>(0.5 * log2_e) * q;
+        return sum;
     }
 
     /// Adds g · [1, z, second moments of z], z = x − μ_k.
     __device__ void add(float g, const float (&x)[D], float* sums) const {
+        static_assert(Centre == moment_centre::own);
         sums[0] += g;
         int at = 1 + D;
         float squares = 0;
@@ -135,49 +141,125 @@ struct component {
         if constexpr (F == family::spherical)
             sums[1 + D] += g * squares;
     }
+
+private:
+    __device__ float centred(const float (&x)[D], int j) const {
+        return Centre == moment_centre::common ? x[j] : x[j] - mean(j);
+    }
 };
 
+/// scale · [1, x, second moments of x]: what a row adds to each component, but for the factor exp(lp − m).
+template <family F, int D>
+struct row_features {
+    static constexpr int count = static_cast<int>(statistics_size(F, D));
+    float value[count];
+    __device__ row_features(float scale, const float (&x)[D]) {
+        value[0] = scale;
+        int at = 1 + D;
+        float squares = 0;
+#pragma unroll
+        for (int i = 0; i < D; ++i) {
+            const float scaled = scale * x[i];
+            value[1 + i] = scaled;
+            if constexpr (F == family::full) {
+#pragma unroll
+                for (int j = i; j < D; ++j)
+                    value[at++] = scaled * x[j];
+            } else if constexpr (F == family::diagonal) {
+                value[at++] = scaled * x[i];
+            } else {
+                squares += scaled * x[i];
+            }
+        }
+        if constexpr (F == family::spherical)
+            value[at] = squares;
+    }
+    __device__ void add(float e, float* sums) const {
+#pragma unroll
+        for (int v = 0; v < count; ++v)
+            sums[v] += e * value[v];
+    }
+};
+
+/// Number s of a component's statistics about its mean, from raw(s) about the origin.
+template <family F, int D, class Raw>
+__device__ double about_mean(int s, const float* mean, const Raw& raw) {
+    if (s == 0)
+        return raw(0);
+    const auto shifted = [&](int second, int i, int j) {
+        const double a = static_cast<double>(mean[i]), b = static_cast<double>(mean[j]);
+        return raw(second) - raw(1 + i) * b - a * raw(1 + j) + raw(0) * a * b;
+    };
+    if (s <= D)
+        return raw(s) - raw(0) * static_cast<double>(mean[s - 1]);
+    if constexpr (F == family::diagonal) {
+        return shifted(s, s - 1 - D, s - 1 - D);
+    } else if constexpr (F == family::full) {
+        int i = 0, j = s - 1 - D;
+        for (; j >= D - i; ++i)
+            j -= D - i;
+        return shifted(s, i, i + j);
+    } else {
+        double sum = raw(s);
+        for (int j = 0; j < D; ++j) {
+            const double m = static_cast<double>(mean[j]);
+            sum += m * (raw(0) * m - 2 * raw(1 + j));
+        }
+        return sum;
+    }
+}
+
 /// E-step, row rule and statistics of some rows of one thread. ex2: one a component; lg2 and rcp: one a row.
-template <family F, int D, int K, int Rows>
+template <family F, int D, int K, moment_centre Centre, int Rows>
 __device__ void add_rows(const float* parameters, const register_row<D> (&row)[Rows], register_sums<F, D, K>& sums) {
     using shape = register_shape<F, D, K>;
     float e[Rows][K];
 #pragma unroll
     for (int k = 0; k < K; ++k) {
-        const component<F, D, K> c(parameters + k * shape::parameters);
+        const component<F, D, K, Centre> c(parameters + k * shape::parameters);
 #pragma unroll
         for (int r = 0; r < Rows; ++r)
-            e[r][k] = c.log_density(row[r].x);
+            e[r][k] = c.energy(row[r].x);
     }
     float scale[Rows];
 #pragma unroll
     for (int r = 0; r < Rows; ++r) {
-        float largest = e[r][0];
+        float smallest = e[r][0];
 #pragma unroll
         for (int k = 1; k < K; ++k)
-            largest = fmaxf(largest, e[r][k]);
+            smallest = fminf(smallest, e[r][k]);
         float sum = 0, spread = 0;
 #pragma unroll
         for (int k = 0; k < K; ++k) {
-            const float below = e[r][k] - largest;
+            const float below = smallest - e[r][k];
             e[r][k] = exp2_of(below);
             sum += e[r][k];
-            spread -= e[r][k] * below;
+            spread += e[r][k] * below;
         }
         const float log_sum = log2_of(sum);
         const float inverse = reciprocal(sum);
-        const float w = row[r].weight;
-        sums.scalars[scalar_log_likelihood] += static_cast<double>(w * (largest + log_sum));
-        sums.scalars[scalar_entropy] += static_cast<double>(w * (log_sum + spread * inverse));
-        sums.scalars[scalar_weight] += static_cast<double>(w);
-        scale[r] = w * inverse;
+        const double w = static_cast<double>(row[r].weight);
+        sums.scalars[scalar_log_likelihood] += w * static_cast<double>(log_sum - smallest);
+        sums.scalars[scalar_entropy] += w * static_cast<double>(log_sum - spread * inverse);
+        sums.scalars[scalar_weight] += w;
+        scale[r] = row[r].weight * inverse;
     }
+    if constexpr (Centre == moment_centre::common) {
 #pragma unroll
-    for (int k = 0; k < K; ++k) {
-        const component<F, D, K> c(parameters + k * shape::parameters);
+        for (int r = 0; r < Rows; ++r) {
+            const row_features<F, D> features(scale[r], row[r].x);
 #pragma unroll
-        for (int r = 0; r < Rows; ++r)
-            c.add(e[r][k] * scale[r], row[r].x, sums.value + k * shape::statistics);
+            for (int k = 0; k < K; ++k)
+                features.add(e[r][k], sums.value + k * shape::statistics);
+        }
+    } else {
+#pragma unroll
+        for (int k = 0; k < K; ++k) {
+            const component<F, D, K, Centre> c(parameters + k * shape::parameters);
+#pragma unroll
+            for (int r = 0; r < Rows; ++r)
+                c.add(e[r][k] * scale[r], row[r].x, sums.value + k * shape::statistics);
+        }
     }
 }
 
@@ -214,33 +296,94 @@ __device__ void warp_transpose_sum(float (&value)[V], float* out) {
             out[first + i] = value[i];
 }
 
-/// Parameters of all components into shared memory; those that are dropped or only fill up to K get an offset so low
-/// that their responsibility is zero, but finite, so that 0 · (lp − m) is zero.
-template <family F, int D, int K>
-__device__ void stage_parameters(const device_model<float>& model, int components, float* out) {
-    using shape = register_shape<F, D, K>;
+/// Position of factor (t, j) of component k in the model, t ≤ j; a spherical factor is repeated there.
+template <family F>
+__device__ std::int64_t factor_at(int k, int t, int j) {
     constexpr int p = 4; // padded(D)
-    for (int k = static_cast<int>(threadIdx.x); k < K; k += register_threads) {
-        float* c = out + k * shape::parameters;
-        for (int i = 0; i < shape::parameters; ++i)
-            c[i] = 0;
-        c[D + shape::factors] = -1e30f;
-        if (k >= components)
-            continue;
-        for (int j = 0; j < D; ++j)
-            c[j] = model.means[k * p + j];
-        int at = D;
-        if constexpr (F == family::full) {
-            for (int j = 0; j < D; ++j)
-                for (int t = 0; t <= j; ++t)
-                    c[at++] = model.factors[(k * p + t) * p + j];
-        } else if constexpr (F == family::diagonal) {
-            for (int j = 0; j < D; ++j)
-                c[at++] = model.factors[k * p + j];
-        } else {
-            c[at] = model.factors[k * p];
+    return F == family::full ? (k * p + t) * p + j : k * p + j;
+}
+
+/// Uᵀμ of a component, number j.
+template <family F>
+__device__ double whitened_mean(const device_model<float>& model, int k, int j) {
+    double y = 0;
+    for (int t = F == family::full ? 0 : j; t <= j; ++t)
+        y += static_cast<double>(model.factors[factor_at<F>(k, t, j)]) * static_cast<double>(model.means[k * 4 + t]);
+    return y;
+}
+
+/// Greatest ‖Uᵀμ‖ of components whose moments may be taken about the origin. Such moments have an error of about
+/// 2^-24 (1 + ‖Uᵀμ‖²) of the covariance in a chain, and ‖Uᵀμ‖ bounds |μ_j| / σ_j for every j.
+inline constexpr double common_centre_limit = 3;
+
+/// Which centre serves these parameters: the same in every block, whatever the data.
+template <family F, int D>
+__device__ moment_centre choose_centre(const device_model<float>& model, int components) {
+    const int k = static_cast<int>(threadIdx.x);
+    double squares = 0;
+    for (int j = 0; j < D && k < components && !::isinf(model.offsets[k]); ++j) {
+        const double y = whitened_mean<F>(model, k, j);
+        squares += y * y;
+    }
+    return __syncthreads_and(squares <= common_centre_limit * common_centre_limit) ? moment_centre::common
+                                                                                   : moment_centre::own;
+}
+
+/// Parameters of all components into shared memory. Factors are multiplied by √(½ log2 e), so that ½‖Uᵀz‖² comes in
+/// units of ln 2; they are rounded after that and the offset takes the rounding up: the density stays normalised.
+/// Components that are dropped or only fill up to K get an energy so high that their responsibility is zero, but
+/// finite, so that 0 · (lp − m) is zero.
+template <family F, int D, int K>
+__device__ void stage_parameters(const device_model<float>& model, int components, moment_centre centre, float* out) {
+    using shape = register_shape<F, D, K>;
+    constexpr double unit = 0.84932180028801904272; // √(½ log2 e)
+    constexpr double nowhere = 1e30;
+    const int k = static_cast<int>(threadIdx.x);
+    if (k >= K)
+        return;
+    float* c = out + k * shape::parameters;
+    for (int i = 0; i < shape::parameters; ++i)
+        c[i] = 0;
+    c[D + shape::factors] = static_cast<float>(nowhere);
+    if (k >= components || ::isinf(model.offsets[k]))
+        return;
+    double growth = 0; // of log det U by rounding
+    for (int j = 0, at = D; j < D; ++j) {
+        for (int t = F == family::full ? 0 : j; t <= j; ++t) {
+            const double exact = unit * static_cast<double>(model.factors[factor_at<F>(k, t, j)]);
+            const float rounded = static_cast<float>(exact);
+            c[F == family::spherical ? D : at++] = rounded;
+            if (t == j)
+                growth += static_cast<double>(rounded) / exact - 1;
         }
-        c[D + shape::factors] = fmaxf(model.offsets[k], -1e30f);
+    }
+    for (int j = 0; j < D; ++j)
+        c[j] = centre == moment_centre::own ? model.means[k * 4 + j]
+                                            : static_cast<float>(-unit * whitened_mean<F>(model, k, j));
+    const double offset = (model.constants[k] - *model.reference + growth) * log2_e;
+    c[D + shape::factors] = static_cast<float>(::fmin(-offset, nowhere));
+}
+
+/// Sums over this thread's rows of the chunk that begins at `begin`.
+template <family F, int D, int K, moment_centre Centre>
+__device__ void add_chunk(const float* parameters, const device_rows<float>& rows, std::int64_t begin,
+                          register_sums<F, D, K>& total) {
+    constexpr int together = register_shape<F, D, K>::rows_at_once;
+    const std::int64_t first = begin + threadIdx.x;
+    register_row<D> row[together], next[together];
+#pragma unroll
+    for (int r = 0; r < together; ++r)
+        next[r] = load_row<D>(rows, first + r * register_threads, rows.rows);
+#pragma unroll 1
+    for (int i = 0; i < register_rows; i += together) {
+#pragma unroll
+        for (int r = 0; r < together; ++r) {
+            row[r] = next[r];
+            const bool more = i + together < register_rows;
+            if (more)
+                next[r] = load_row<D>(rows, first + (i + together + r) * std::int64_t(register_threads), rows.rows);
+        }
+        add_rows<F, D, K, Centre, together>(parameters, row, total);
     }
 }
 
@@ -248,46 +391,39 @@ __device__ void stage_parameters(const device_model<float>& model, int component
 //   reads 4 N (D + [1]) bytes once, coalesced; adds 24 K·S bytes a chunk; no other traffic
 //   integer atomics only: equal input, equal bits, for any grid
 template <family F, int D, int K>
-__global__ void __launch_bounds__(register_threads)
+__global__ void __launch_bounds__(register_threads, register_shape<F, D, K>::blocks)
     accumulate_registers_kernel(const int components, const device_model<float> model, const device_rows<float> rows,
                                 const device_sums sums) {
     using shape = register_shape<F, D, K>;
     constexpr int warps = register_threads / 32;
-    constexpr int together = shape::rows_at_once;
     __shared__ __align__(16) float parameters[K * shape::parameters];
     __shared__ float partial[warps][shape::values];
     __shared__ double scratch[32];
-    stage_parameters<F, D, K>(model, components, parameters);
+    const moment_centre centre = choose_centre<F, D>(model, components);
+    stage_parameters<F, D, K>(model, components, centre, parameters);
     __syncthreads();
     for (std::int64_t begin = blockIdx.x * std::int64_t(register_chunk_rows); begin < rows.rows;
          begin += gridDim.x * std::int64_t(register_chunk_rows)) {
         register_sums<F, D, K> total;
-        const std::int64_t first = begin + threadIdx.x;
-        register_row<D> row[together], next[together];
-#pragma unroll
-        for (int r = 0; r < together; ++r)
-            next[r] = load_row<D>(rows, first + r * register_threads, rows.rows);
-#pragma unroll 1
-        for (int i = 0; i < register_rows; i += together) {
-#pragma unroll
-            for (int r = 0; r < together; ++r) {
-                row[r] = next[r];
-                const bool more = i + together < register_rows;
-                if (more)
-                    next[r] = load_row<D>(rows, first + (i + together + r) * std::int64_t(register_threads), rows.rows);
-            }
-            add_rows<F, D, K, together>(parameters, row, total);
-        }
+        if (centre == moment_centre::common)
+            add_chunk<F, D, K, moment_centre::common>(parameters, rows, begin, total);
+        else
+            add_chunk<F, D, K, moment_centre::own>(parameters, rows, begin, total);
         warp_transpose_sum(total.value, partial[threadIdx.x / 32]);
         __syncthreads();
-        const auto over_warps = [&](int v) {
-            double sum = 0;
-            for (int w = 0; w < warps; ++w)
-                sum += static_cast<double>(partial[w][v]);
-            return sum;
-        };
-        for (int v = static_cast<int>(threadIdx.x); v < components * shape::statistics; v += register_threads)
-            add_fixed(sums.limbs, sums.count, v, over_warps(v), sums.component_exponent);
+        for (int v = static_cast<int>(threadIdx.x); v < components * shape::statistics; v += register_threads) {
+            const int k = v / shape::statistics, s = v - k * shape::statistics;
+            const auto over_warps = [&](int i) {
+                double sum = 0;
+                for (int w = 0; w < warps; ++w)
+                    sum += static_cast<double>(partial[w][k * shape::statistics + i]);
+                return sum;
+            };
+            add_fixed(sums.limbs, sums.count, v,
+                      centre == moment_centre::common ? about_mean<F, D>(s, model.means + k * 4, over_warps)
+                                                      : over_warps(s),
+                      sums.component_exponent);
+        }
         // lse is in units of ln 2 and less the reference: Σ w lse = ln 2 · sum + reference · Σ w.
         const double weight = block_sum(total.scalars[scalar_weight], scratch);
         const double scalars[scalar_count] = {block_sum(total.scalars[scalar_log_likelihood], scratch) * ln_2 +
