@@ -8,17 +8,24 @@ Every peer gets float32 rows of the same distribution and size. The peers begin 
 from iteration to iteration; their times do not depend on where they are. elbo's do (it leaves out what cannot count):
 it is timed at the mixture that the rows were drawn from. All run in turn, round after round, so that a machine that
 slows down does so for all. Reported are medians over the rounds and ratios to elbo. Peers
-that are not installed are left out. On a machine that others use too, --clock cpu --threads 1 counts processor time.
+that are not installed are left out. Memory that a peer frees is kept for its next iteration (glibc settings below), since
+returning large arrays to the system and taking them anew makes PyTorch up to three times slower. On a machine that others use too, --clock cpu --threads 1 counts processor time.
 Armadillo is compiled with
     g++ -O3 -march=native -fopenmp armadillo_gmm.cpp -o armadillo_gmm -larmadillo
 """
 import argparse
 import json
 import math
+import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
+
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(10**11), "MALLOC_TOP_PAD_": str(10**9)}
+if any(os.environ.get(name) != value for name, value in KEEP_MEMORY.items()):  # glibc reads them when a process starts
+    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | KEEP_MEMORY)
 
 import numpy as np
 
