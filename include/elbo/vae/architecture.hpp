@@ -1,0 +1,90 @@
+// What a variational autoencoder is made of: layers, likelihood, latent space.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace elbo::vae {
+
+/// f in y = f(x W + b).
+enum class activation {
+    identity,
+    tanh,
+    relu,
+    gelu, ///< x Φ(x), with the error function (Hendrycks and Gimpel, arXiv 1606.08415)
+    silu, ///< x / (1 + e^-x)
+    softplus
+};
+std::string_view to_string(activation f);
+activation activation_from_string(std::string_view name); ///< throws invalid_argument
+
+/// p(x | z, θ).
+enum class likelihood_family {
+    bernoulli,  ///< x in [0, 1], the decoder gives logits; grey values count as means
+    gaussian,   ///< x real, the decoder gives means
+    categorical ///< blocks of one-hot variables, the decoder gives logits
+};
+std::string_view to_string(likelihood_family l);
+likelihood_family likelihood_from_string(std::string_view name); ///< throws invalid_argument
+
+/// Where σ of a gaussian likelihood comes from.
+enum class gaussian_scale {
+    fixed,                 ///< given
+    learned,               ///< one σ, by gradient ascent on ln σ²
+    learned_per_dimension, ///< one σ a dimension, the same way
+    optimal                ///< σ² = mean squared error, the closed form (Rybkin et al., arXiv 2006.13202)
+};
+std::string_view to_string(gaussian_scale s);
+gaussian_scale gaussian_scale_from_string(std::string_view name); ///< throws invalid_argument
+
+struct likelihood {
+    likelihood_family family = likelihood_family::bernoulli;
+    gaussian_scale scale = gaussian_scale::fixed;
+    double sigma = 1;                      ///< gaussian: σ, or where a learned one begins
+    std::vector<std::int64_t> blocks = {}; ///< categorical: sizes of the one-hot blocks, adding up to the dimensions
+};
+
+/// How z becomes the parameters of the likelihood.
+enum class decoder_kind {
+    network, ///< multi-layer perceptron
+    sphere   ///< g(z) = r z/‖z‖ + m, r and m learned (models.md section 2); needs latent = dimensions and gaussian
+};
+std::string_view to_string(decoder_kind k);
+decoder_kind decoder_kind_from_string(std::string_view name); ///< throws invalid_argument
+
+/// ln σ² of q(z|x) is latent_log_variance_limit · tanh(a / latent_log_variance_limit) of what the encoder puts out, so
+/// that neither σ² nor 1/σ² overflows.
+inline constexpr double latent_log_variance_limit = 15;
+
+/// A network as a value. Encoder: dimensions → encoder... → (μ, ln σ²) of `latent` units each. Decoder: latent →
+/// decoder... → dimensions. Empty lists of widths make linear maps.
+struct architecture {
+    std::int64_t dimensions = 0;
+    std::int64_t latent = 2;
+    std::vector<std::int64_t> encoder = {400}; ///< widths of the hidden layers
+    std::vector<std::int64_t> decoder = {400};
+    activation hidden = activation::tanh; ///< of all hidden layers
+    vae::likelihood likelihood = {};
+    decoder_kind decoder_form = decoder_kind::network;
+
+    /// Numbers that training changes, those of the likelihood included.
+    std::int64_t parameters() const;
+    /// Floating-point operations of one training sample: forward pass, backward pass, no gradient of the input.
+    double training_flops_per_sample(std::int64_t samples = 1) const;
+    /// Bytes of parameters, optimiser state and activations of a training step in float32.
+    std::int64_t training_bytes(std::int64_t batch, std::int64_t samples = 1) const;
+    /// A table for people: layers with sizes, parameters, FLOPs a sample, memory of a step.
+    std::string summary(std::int64_t batch = 128) const;
+    /// Throws invalid_argument that names the field, its value and what was expected.
+    void check() const;
+
+    bool operator==(const architecture&) const = default;
+};
+
+inline bool operator==(const likelihood& a, const likelihood& b) {
+    return a.family == b.family && a.scale == b.scale && a.sigma == b.sigma && a.blocks == b.blocks;
+}
+
+} // namespace elbo::vae

@@ -1,0 +1,85 @@
+// Using a variational autoencoder: bounds on log p(x), latents, reconstructions, samples.
+#pragma once
+
+#include "elbo/buffer.hpp"
+#include "elbo/context.hpp"
+#include "elbo/data_source.hpp"
+#include "elbo/vae/model.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+namespace elbo::vae {
+
+struct evaluate_options {
+    std::int64_t samples = 1;            ///< draws of z a row for the ELBO
+    std::int64_t importance_samples = 0; ///< S of the importance bound; 0: none
+    bool binarize = false;               ///< bernoulli: draw x once from the grey values
+    std::uint64_t seed = 0;
+    /// rows done, rows in all; return false to stop, which throws elbo::interrupted.
+    std::function<bool(std::int64_t done, std::int64_t rows)> callback = {};
+};
+
+/// Means over the rows, in nats. J = reconstruction − KL ≤ L_S ≤ log p(x).
+struct evaluation {
+    std::int64_t rows = 0;
+    double elbo = 0, reconstruction = 0, kl = 0;
+    double elbo_standard_error = 0;    ///< of the mean over rows
+    std::vector<double> kl_per_unit;   ///< [latent]
+    std::vector<double> unit_activity; ///< [latent] Var_x(E_q[z]); a unit is active above 0.01 (arXiv 1509.00519)
+    std::int64_t active_units = 0;
+    std::int64_t importance_samples = 0;
+    std::optional<double> log_likelihood_bound = {};          ///< L_S
+    std::optional<double> log_likelihood_standard_error = {}; ///< of the mean over rows
+    std::optional<double> effective_sample_size = {};         ///< mean over rows of (Σ w)² / Σ w²
+    double seconds = 0;
+};
+/// Throws invalid_argument (other width, values that the likelihood does not allow, samples < 1 ...), file_error.
+evaluation evaluate(const context& ctx, const model& m, const data_source& data, const evaluate_options& options = {});
+
+/// Per row: [n] J and, with importance_samples > 0, [n] L_S.
+struct row_bounds {
+    std::vector<double> elbo, log_likelihood_bound;
+};
+row_bounds evaluate_rows(const context& ctx, const model& m, const data_source& data,
+                         const evaluate_options& options = {});
+
+/// Where streamed results go: rows first ... of the result, row-major [rows x cols], host memory.
+using row_sink = std::function<void(std::int64_t first, matrix_view<const float> rows)>;
+
+struct latents {
+    std::vector<float> mean, log_variance; ///< [n x latent]
+};
+latents encode(const context& ctx, const model& m, const data_source& data);
+/// The same, streamed: rows of 2·latent numbers, means then log-variances.
+void encode(const context& ctx, const model& m, const data_source& data, const row_sink& sink);
+
+/// Means of p(x|z): probabilities for bernoulli and categorical. z [n x latent] → [n x d].
+std::vector<float> decode(const context& ctx, const model& m, const data_source& z);
+void decode(const context& ctx, const model& m, const data_source& z, const row_sink& sink);
+
+/// decode(E_q[z | x]) [n x d].
+std::vector<float> reconstruct(const context& ctx, const model& m, const data_source& data);
+void reconstruct(const context& ctx, const model& m, const data_source& data, const row_sink& sink);
+
+struct sample_options {
+    std::uint64_t seed = 0;
+    bool means = false; ///< means of p(x|z) instead of draws of x
+};
+/// Draws z ~ N(0, I), then x ~ p(x|z) [n x d].
+std::vector<float> sample(const context& ctx, const model& m, std::int64_t n, const sample_options& options = {});
+void sample(const context& ctx, const model& m, std::int64_t n, const sample_options& options, const row_sink& sink);
+
+/// Decoded straight line between the encodings of two rows, ends included: [steps x d]. from, to: [d].
+std::vector<float> interpolate(const context& ctx, const model& m, const std::vector<float>& from,
+                               const std::vector<float>& to, std::int64_t steps);
+
+// On device memory, without a copy through the host (host memory for the other back ends). Enqueued on the context's
+// stream; `out` has [rows x latent] or [rows x d].
+void encode(const context& ctx, const model& m, any_matrix_view x, matrix_view<float> mean,
+            matrix_view<float> log_variance);
+void decode(const context& ctx, const model& m, any_matrix_view z, matrix_view<float> out);
+
+} // namespace elbo::vae

@@ -1,0 +1,30 @@
+// Where the parameters of a network lie in its flat vector, and what its layers are.
+#pragma once
+
+#include "elbo/vae/architecture.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace elbo::kernels {
+
+/// y = f(x W + b): W [inputs x outputs] row-major at `weights`, b [outputs] at `bias` of the flat vector.
+struct dense_layer {
+    std::int64_t inputs = 0, outputs = 0;
+    std::int64_t weights = 0, bias = 0;
+    vae::activation form = vae::activation::identity;
+};
+
+/// The order of model::parameters(): encoder, decoder (or sphere), likelihood. Of a sphere decoder r is stored at
+/// `sphere_radius` [1] and m at `sphere_centre` [d]; ln σ² of the likelihood at `log_variance` [log_variances].
+struct vae_layout {
+    vae::architecture architecture;
+    std::vector<dense_layer> encoder; ///< the last: identity, 2·latent outputs, means then a (see bounded_log_variance)
+    std::vector<dense_layer> decoder; ///< the last: identity, d outputs; empty for a sphere decoder
+    std::int64_t sphere_radius = -1, sphere_centre = -1;
+    std::int64_t log_variance = -1, log_variances = 0;
+    std::int64_t parameters = 0;
+};
+vae_layout make_layout(const vae::architecture& a);
+
+} // namespace elbo::kernels
