@@ -44,6 +44,8 @@ struct likelihood {
     gaussian_scale scale = gaussian_scale::fixed;
     double sigma = 1;                      ///< gaussian: σ, or where a learned one begins
     std::vector<std::int64_t> blocks = {}; ///< categorical: sizes of the one-hot blocks, adding up to the dimensions
+
+    bool operator==(const likelihood&) const = default;
 };
 
 /// How z becomes the parameters of the likelihood.
@@ -82,9 +84,5 @@ struct architecture {
 
     bool operator==(const architecture&) const = default;
 };
-
-inline bool operator==(const likelihood& a, const likelihood& b) {
-    return a.family == b.family && a.scale == b.scale && a.sigma == b.sigma && a.blocks == b.blocks;
-}
 
 } // namespace elbo::vae
