@@ -14,7 +14,8 @@ ELBO_HD constexpr bool slope_needs_input(vae::activation f) {
     return f == vae::activation::gelu || f == vae::activation::silu;
 }
 
-/// 1 / (1 + e^-a); e^-a is infinite far below 0, where the result is 0 as it should be.
+/// 1 / (1 + e^-a), also the mean of a bernoulli variable of logit a; e^-a is infinite far below 0, where the result is
+/// 0 as it should be.
 template <class Real>
 ELBO_HD inline Real logistic(Real a) {
     return Real(1) / (Real(1) + std::exp(-a));

@@ -26,13 +26,6 @@ ELBO_HD inline likelihood_term<Real> bernoulli_term(Real x, Real logit) {
     return {linear - std::log1p(e), x - probability};
 }
 
-/// The probability of 1, of a logit.
-template <class Real>
-ELBO_HD inline Real bernoulli_mean(Real logit) {
-    const Real e = std::exp(-std::abs(logit));
-    return (logit > 0 ? Real(1) : e) / (Real(1) + e);
-}
-
 /// −½ (ln 2π + ln σ² + (x − mean)²/σ²) and (x − mean)/σ².
 template <class Real>
 ELBO_HD inline likelihood_term<Real> gaussian_term(Real x, Real mean, Real log_variance, Real inverse_variance) {
