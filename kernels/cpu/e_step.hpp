@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/kernel_table.hpp"
 #include "kernels/cpu/simd.hpp"
+#include "kernels/cpu/tiling.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
 
@@ -95,16 +96,6 @@ static const T* stored_outputs(const T* z, const T* u, std::int64_t first, T* ou
         for (int v = 0; v < V; ++v)
             store(out + (first + i) * strip_rows + v * lanes<T>, y[i][v]);
     return u;
-}
-
-/// Calls f.template operator()<N>() for the N = 1 ... Most that equals n.
-template <int Most, class F>
-static inline void with_count(std::int64_t n, const F& f) {
-    if constexpr (Most > 1) {
-        if (n < Most)
-            return with_count<Most - 1>(n, f);
-    }
-    f.template operator()<Most>();
 }
 
 /// ‖Uᵀ z‖² for V vectors of rows.

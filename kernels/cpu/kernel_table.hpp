@@ -48,21 +48,27 @@ struct screen_state {
     int pause = 0; ///< how many were skipped after the last try that did not pay
 };
 
+/// Rows of a block over which a component is summed (moments.hpp).
+enum class moment_choice : unsigned char { none, all_rows, active_rows };
+
 /// Memory of one thread. Sizes: workspace_sizes.
 template <class T>
 struct workspace_view {
-    T* log_densities;      ///< slab [strip][slab_rows(k)][64]: log-densities, then what the M-step multiplies with
-    T* distances;          ///< slab of ‖x̃ − μ̃_k‖², spherical
-    T* panel;              ///< [strip][panel_rows(d)][64]
-    T* strip;              ///< [d][64] centred or whitened rows
-    T* row_weights;        ///< [block_rows]
-    T* row_limits;         ///< [block_rows] m_n − Θ or less
-    std::int32_t* nearest; ///< [block_rows] component with the largest upper bound
-    std::int32_t* listed;  ///< [block_rows] rows of the block, for one component
-    std::int32_t* starts;  ///< [k + 1] where the rows of each component begin in a list of all
-    std::int32_t* active;  ///< [k] active rows of the block
-    double* partial;       ///< [sum_count] sums of the unit
-    bool* touched;         ///< [k] whether the unit added to component k
+    T* log_densities;       ///< slab [strip][slab_rows(k)][64]: log-densities, then what the M-step multiplies with
+    T* distances;           ///< slab of ‖x̃ − μ̃_k‖², spherical
+    T* panel;               ///< [strip][panel_rows(d)][64]
+    T* strip;               ///< [d][64] centred or whitened rows
+    T* row_weights;         ///< [block_rows]
+    T* row_limits;          ///< [block_rows] m_n − Θ or less
+    std::int32_t* nearest;  ///< [block_rows] component with the largest upper bound
+    std::int32_t* listed;   ///< [block_rows] rows of the block, for one component
+    std::int32_t* starts;   ///< [k + 1] where the rows of each component begin in a list of all
+    std::int32_t* active;   ///< [k] active rows of the block
+    moment_choice* choices; ///< [k]
+    T* rows;                ///< up to row_chunk columns of the block row after row; not for full
+    T* listed_weights;      ///< [block_rows] w r of the listed rows
+    double* partial;        ///< [sum_count] sums of the unit
+    bool* touched;          ///< [k] whether the unit added to component k
     screen_state* screen;
 };
 
@@ -79,6 +85,9 @@ constexpr std::int64_t panel_rows(std::int64_t d) {
 constexpr std::int64_t panel_stride(std::int64_t block_rows) {
     return block_rows + strip_rows;
 }
+
+/// Columns of a block that are laid out row after row at a time.
+inline constexpr std::int64_t row_chunk = 64;
 
 /// Rows at a time of the scatter matrix of the tied families, in a panel of float64.
 inline constexpr std::int64_t scatter_rows = 256;

@@ -1,31 +1,14 @@
-// Sums of a block of rows: kernels in the namespace of one instruction set. Lanes are rows; float32 accumulators take
-// at most 64 products, then their lanes are added in float64 in a fixed order.
+// Sums of a block of rows, full covariances: kernels in the namespace of one instruction set. Lanes are rows; float32
+// accumulators take at most 64 products, then their lanes are added in float64 in a fixed order.
 #pragma once
 
 #include "kernels/cpu/e_step.hpp"
 #include "kernels/cpu/kernel_table.hpp"
+#include "kernels/cpu/moments.hpp"
 #include "kernels/cpu/screen.hpp"
 #include "kernels/cpu/simd.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
-
-/// Strips between two flushes of the accumulators: 64 products a lane.
-template <class T>
-inline constexpr std::int64_t flush_strips = lanes<T>;
-
-/// Splits n into ceil(n / most) parts that differ by at most one and calls part.template operator()<N>(first) on each.
-template <int Most, class F>
-static inline void in_even_parts(std::int64_t n, const F& part) {
-    const std::int64_t parts = (n + Most - 1) / Most;
-    std::int64_t first = 0;
-    for (std::int64_t p = 0; p < parts; ++p) {
-        const std::int64_t size = n / parts + (p < n % parts ? 1 : 0);
-        with_count<Most>(size, [&]<int N>() { part.template operator()<N>(first); });
-        first += size;
-    }
-}
-
-// --- full: panel and symmetric rank update ------------------------------------------------------------------------
 
 inline constexpr int tile_columns = vector_registers == 32 ? 6 : 4;
 inline constexpr int tile_rows = vector_registers == 32 ? 4 : 3;
@@ -102,19 +85,6 @@ static void rank_update(const T* panel, std::int64_t count, std::int64_t stride,
     }
 }
 
-/// Lists the rows of a block in which a component takes part, in ascending order. `column` is its column of the slab.
-template <class T>
-static std::int64_t list_active(const T* column, std::int64_t slab, std::int64_t strips, std::int32_t* rows) {
-    std::int64_t count = 0;
-    for (std::int64_t s = 0; s < strips; ++s)
-        for (int v = 0; v < strip_rows; v += lanes<T>) {
-            const vec_mask<T> active = load(column + s * slab + v) != T(0);
-            for (unsigned bits = mask_bits(active); bits != 0; bits &= bits - 1)
-                rows[count++] = static_cast<std::int32_t>(s * strip_rows + v + __builtin_ctz(bits));
-        }
-    return count;
-}
-
 /// Whether to gather `active` rows of a block and sum over those alone, when a row costs `work` vector operations a
 /// lane once it is in place. Decided by the data of the block, so that the order of every sum is.
 template <class T>
@@ -151,7 +121,7 @@ static void full_sums(const model_view<T>& m, const T* x, std::int64_t strips, c
         const T *roots = ws.log_densities + k * strip_rows, *mean = m.means + k * d;
         std::int64_t columns = strips * strip_rows;
         if (gathering_pays<T>(ws.active[k], columns, d, static_cast<double>(triangle_size(d + 1)))) {
-            const std::int64_t count = list_active(roots, slab, strips, ws.listed);
+            const std::int64_t count = list_active(m, k, strips, ws);
             columns = gathered_panel(x, mean, d, roots, height, ws.listed, count, ws.panel, stride);
         } else {
             for (std::int64_t s = 0; s < strips; ++s)
@@ -202,121 +172,15 @@ static void small_full_sums(const model_view<T>& m, const T* x, std::int64_t str
     }
 }
 
-// --- the other families ---------------------------------------------------------------------------------------------
-
-/// Coordinates and components of a tile of first (and second) moments.
-inline constexpr int moment_columns = vector_registers == 32 ? 4 : 2;
-inline constexpr int moment_components = vector_registers == 32 ? 3 : 2;
-
-/// For N components from k on and B coordinates: Σ r t and, with Second, Σ r t², t = x − μ. `columns` holds the
-/// coordinates, a panel.
-template <class T, int N, int B, bool Second>
-static void moment_tile(const model_view<T>& m, const T* columns, const T* slab_first, std::int64_t strips,
-                        std::int64_t k, std::int64_t j, double* partial, std::int64_t size) {
-    const std::int64_t d = m.dimensions, slab = slab_rows(m.components) * strip_rows;
-    const std::int64_t stride = panel_stride(m.block_rows);
-    for (std::int64_t begin = 0; begin < strips; begin += flush_strips<T>) {
-        const std::int64_t end = begin + flush_strips<T> < strips ? begin + flush_strips<T> : strips;
-        vec<T> first[N * B] = {}, second[N * B] = {};
-        for (std::int64_t s = begin; s < end; ++s)
-            for (int v = 0; v < strip_rows; v += lanes<T>) {
-                vec<T> r[N];
-#pragma GCC unroll 8
-                for (int i = 0; i < N; ++i)
-                    r[i] = load(slab_first + s * slab + (k + i) * strip_rows + v);
-#pragma GCC unroll 8
-                for (int b = 0; b < B; ++b) {
-                    const vec<T> x = load(columns + b * stride + s * strip_rows + v);
-#pragma GCC unroll 8
-                    for (int i = 0; i < N; ++i) {
-                        const vec<T> t = x - m.means[(k + i) * d + j + b];
-                        const vec<T> weighted = r[i] * t;
-                        first[i * B + b] += weighted;
-                        if constexpr (Second)
-                            second[i * B + b] += weighted * t;
-                    }
-                }
-            }
-        double sums[N * B], squares[N * B];
-        lane_sums<T>(first, sums);
-        if constexpr (Second)
-            lane_sums<T>(second, squares);
-        for (int i = 0; i < N; ++i)
-            for (int b = 0; b < B; ++b) {
-                double* stats = partial + (k + i) * size;
-                stats[1 + j + b] += sums[i * B + b];
-                if constexpr (Second)
-                    stats[1 + d + j + b] += squares[i * B + b];
-            }
-    }
-}
-
-/// Σ r and, where `distances` is given, Σ r ‖x − μ‖² of every component.
-template <class T>
-static void component_totals(const model_view<T>& m, std::int64_t strips, const workspace_view<T>& ws,
-                             const T* distances, std::int64_t size) {
-    const std::int64_t slab = slab_rows(m.components) * strip_rows;
-    for (std::int64_t k = 0; k < m.components; ++k) {
-        if (ws.active[k] == 0)
-            continue;
-        double* stats = ws.partial + k * size;
-        for (std::int64_t begin = 0; begin < strips; begin += flush_strips<T>) {
-            const std::int64_t end = begin + flush_strips<T> < strips ? begin + flush_strips<T> : strips;
-            vec<T> total{}, spread{};
-            for (std::int64_t s = begin; s < end; ++s)
-                for (int v = 0; v < strip_rows; v += lanes<T>) {
-                    const std::int64_t at = s * slab + k * strip_rows + v;
-                    const vec<T> r = load(ws.log_densities + at);
-                    total += r;
-                    if (distances)
-                        spread += r * load(distances + at);
-                }
-            stats[0] += sum_lanes(to_double_lanes(total));
-            if (distances)
-                stats[1 + m.dimensions] += sum_lanes(to_double_lanes(spread));
-        }
-    }
-}
-
-/// First moments, and with Second the squares, of all components.
-template <class T, bool Second>
-static void moment_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws,
-                        std::int64_t size) {
-    const std::int64_t d = m.dimensions, stride = panel_stride(m.block_rows);
-    in_even_parts<moment_columns>(d, [&]<int B>(std::int64_t j) {
-        // B columns in one piece: read again for every group of components.
-        for (std::int64_t s = 0; s < strips; ++s)
-            for (int b = 0; b < B; ++b)
-                for (int v = 0; v < strip_rows; v += lanes<T>)
-                    store(ws.panel + b * stride + s * strip_rows + v, load(x + (s * d + j + b) * strip_rows + v));
-        in_even_parts<moment_components>(m.components, [&]<int N>(std::int64_t k) {
-            bool any = false;
-            for (int i = 0; i < N; ++i)
-                any = any || ws.active[k + i] != 0;
-            if (any)
-                moment_tile<T, N, B, Second>(m, ws.panel, ws.log_densities, strips, k, j, ws.partial, size);
-        });
-    });
-}
-
 /// Adds the sums of a block to ws.partial.
 template <class T>
 static void block_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
-    const std::int64_t d = m.dimensions;
-    if (m.family == gmm::family::full) {
-        if (d <= small_dimensions)
-            with_count<small_dimensions>(d, [&]<int D>() { small_full_sums<T, D>(m, x, strips, ws); });
-        else
-            full_sums(m, x, strips, ws);
-        return;
-    }
-    const bool second = m.family == gmm::family::diagonal, spherical = m.family == gmm::family::spherical;
-    const std::int64_t size = 1 + d + (second ? d : spherical ? 1 : 0);
-    component_totals(m, strips, ws, spherical ? ws.distances : nullptr, size);
-    if (second)
-        moment_sums<T, true>(m, x, strips, ws, size);
+    if (m.family != gmm::family::full)
+        return moment_sums(m, x, strips, ws);
+    if (m.dimensions <= small_dimensions)
+        with_count<small_dimensions>(m.dimensions, [&]<int D>() { small_full_sums<T, D>(m, x, strips, ws); });
     else
-        moment_sums<T, false>(m, x, strips, ws, size);
+        full_sums(m, x, strips, ws);
 }
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

@@ -14,15 +14,6 @@ struct row_sums {
 /// Terms of a float32 sum over components that are added before the partial sum is put aside.
 inline constexpr std::int64_t component_chain = 64;
 
-static inline double_vector widen_low(float_vector v) {
-    const half_float_vector* halves = reinterpret_cast<const half_float_vector*>(&v);
-    return __builtin_convertvector(halves[0], double_vector);
-}
-static inline double_vector widen_high(float_vector v) {
-    const half_float_vector* halves = reinterpret_cast<const half_float_vector*>(&v);
-    return __builtin_convertvector(halves[1], double_vector);
-}
-
 /// Σ w (high + low) in float64: the two parts of a log-density are added there.
 static inline void add_weighted(double_vector& sum, float_vector w, float_vector high, float_vector low) {
     sum += widen_low(w) * (widen_low(high) + widen_low(low));

@@ -24,11 +24,6 @@ static inline std::int64_t screened_outputs(const model_view<T>& m) {
 /// Vector operations that fetching one coordinate of one row out of its strip costs.
 inline constexpr double gather_cost = 2.5;
 
-/// Where row `row` of a block begins among strips of `height` rows of 64 numbers.
-static inline std::int64_t strip_position(std::int64_t row, std::int64_t height) {
-    return row / strip_rows * height * strip_rows + row % strip_rows;
-}
-
 /// The nearest component of every row by upper bound, the lowest at a tie.
 template <class T>
 static void find_nearest(const model_view<T>& m, std::int64_t strips, const workspace_view<T>& ws) {

@@ -231,6 +231,25 @@ static inline vec<T> logarithm(vec<T> x) {
     return k * s::ln2_high - ((half_square - tail) - f);
 }
 
+/// The lower and the upper half of a vector in float64.
+static inline double_vector widen_low(float_vector v) {
+    const half_float_vector* halves = reinterpret_cast<const half_float_vector*>(&v);
+    return __builtin_convertvector(halves[0], double_vector);
+}
+static inline double_vector widen_high(float_vector v) {
+    const half_float_vector* halves = reinterpret_cast<const half_float_vector*>(&v);
+    return __builtin_convertvector(halves[1], double_vector);
+}
+
+/// to[i] += v[i] for every lane.
+static inline void add_lanes(double* to, float_vector v) {
+    store(to, load(to) + widen_low(v));
+    store(to + lanes<double>, load(to + lanes<double>) + widen_high(v));
+}
+static inline void add_lanes(double* to, double_vector v) {
+    store(to, load(to) + v);
+}
+
 /// Lanes of a sum in float64. One float addition and conversion first: with accumulators of at most 64 products the
 /// chain of float additions stays within 64.
 static inline double_vector to_double_lanes(float_vector v) {

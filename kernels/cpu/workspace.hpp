@@ -58,8 +58,8 @@ class workspace {
 public:
     workspace() = default;
     workspace(const gmm_shape& s, std::int64_t block_rows)
-        : numbers_(number_count(s, block_rows)), integers_(integer_count(s, block_rows)), touched_(s.components),
-          partial_(sum_count(s)), screen_(std::make_unique<screen_state>()) {
+        : numbers_(number_count(s, block_rows)), integers_(integer_count(s, block_rows)), choices_(s.components),
+          touched_(s.components), partial_(sum_count(s)), screen_(std::make_unique<screen_state>()) {
         const std::int64_t slab = block_rows * slab_rows(s.components);
         view.log_densities = numbers_.data();
         view.distances = view.log_densities + slab;
@@ -67,10 +67,13 @@ public:
         view.strip = view.panel + panel_stride(block_rows) * panel_rows(s.dimensions);
         view.row_weights = view.strip + strip_rows * s.dimensions;
         view.row_limits = view.row_weights + block_rows;
+        view.rows = view.row_limits + block_rows;
+        view.listed_weights = view.rows + row_numbers(s, block_rows);
         view.nearest = integers_.data();
         view.listed = view.nearest + block_rows;
         view.active = view.listed + block_rows;
         view.starts = view.active + s.components;
+        view.choices = choices_.data();
         view.touched = touched_.data();
         view.partial = partial_.data();
         view.screen = screen_.get();
@@ -78,16 +81,19 @@ public:
 
     static std::int64_t bytes(const gmm_shape& s, std::int64_t block_rows) {
         return aligned_array<T>::bytes(number_count(s, block_rows)) + 4 * integer_count(s, block_rows) +
-               8 * sum_count(s) + s.components;
+               8 * sum_count(s) + 2 * s.components;
     }
 
     workspace_view<T> view{};
 
 private:
+    static std::int64_t row_numbers(const gmm_shape& s, std::int64_t block_rows) {
+        return s.family == gmm::family::full ? 0 : block_rows * row_chunk;
+    }
     static std::int64_t number_count(const gmm_shape& s, std::int64_t block_rows) {
         const std::int64_t slabs = s.family == gmm::family::spherical ? 2 : 1;
         return slabs * block_rows * slab_rows(s.components) + panel_stride(block_rows) * panel_rows(s.dimensions) +
-               strip_rows * s.dimensions + 2 * block_rows;
+               strip_rows * s.dimensions + 3 * block_rows + row_numbers(s, block_rows);
     }
     static std::int64_t integer_count(const gmm_shape& s, std::int64_t block_rows) {
         return 2 * block_rows + 2 * s.components + 1;
@@ -95,6 +101,7 @@ private:
 
     aligned_array<T> numbers_;
     aligned_array<std::int32_t> integers_;
+    aligned_array<moment_choice> choices_;
     aligned_array<bool> touched_;
     aligned_array<double> partial_;
     std::unique_ptr<screen_state> screen_;
