@@ -82,7 +82,7 @@ data_source data_source::file(const std::string& path, const file_options& optio
             fmt::format("dataset = '{}': {} is neither .h5 nor .npz, and only these hold several", file.dataset, path));
     file_options located = options;
     located.dataset = file.dataset;
-    return data_source(open(file, kind, located));
+    return data_source(io::scale_values(open(file, kind, located), options.scale));
 }
 
 std::int64_t data_source::rows() const {

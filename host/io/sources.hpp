@@ -26,6 +26,10 @@ source_pointer open_hdf5(const std::string& path, const file_options& options);
 /// Throws invalid_argument (not a number, out of range, listed twice).
 source_pointer select_columns(source_pointer source, const std::vector<std::string>& columns);
 
+/// Every value of a source in host memory times `scale`; `source` itself where that is 1. Throws invalid_argument
+/// (zero, not finite).
+source_pointer scale_values(source_pointer source, double scale);
+
 /// Position of each of `columns` among `available` names (which may be empty) and numbers 0 ... count − 1. A name goes
 /// before a number. Throws invalid_argument (unknown, ambiguous, listed twice).
 std::vector<std::int64_t> find_columns(const std::vector<std::string>& columns,

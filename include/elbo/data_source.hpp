@@ -27,6 +27,7 @@ struct file_options {
     std::int64_t dimensions = 0;           ///< columns of a raw .f32/.f64 file
     std::vector<std::string> columns = {}; ///< names (with a header) or numbers from 0; empty takes all numeric columns
     std::optional<element_type> type = {}; ///< convert to this type; by default CSV float64, idx and integers float32
+    double scale = 1;                      ///< every value times this: 1/255 makes grey values 0 ... 255 probabilities
 };
 
 /// Something that yields row batches: a view, a list of chunks, a file, a generator. A value; copies share the
@@ -43,7 +44,8 @@ public:
     static data_source chunks(std::vector<any_matrix_view> parts);
     /// Any supported file, by its ending: .csv .tsv .data .tra .tes .txt (text), .npy, .npz, .f32, .f64, idx, idx.gz
     /// (…-ubyte[.gz]), .h5/.hdf5, and .gz of text. Memory for streaming does not grow with the file.
-    /// Throws file_error (missing, truncated, malformed: line or byte offset) and invalid_argument (unknown column).
+    /// Throws file_error (missing, truncated, malformed: line or byte offset) and invalid_argument (unknown column,
+    /// scale 0).
     static data_source file(const std::string& path, const file_options& options = {});
     /// `fill(first_row, rows, out)` writes rows first_row ... of a matrix of `rows` x `cols` floats, row-major.
     static data_source generator(std::int64_t rows, std::int64_t cols,
