@@ -1,19 +1,12 @@
 // Names of the enumerations, and their inverses.
-#include "elbo/error.hpp"
 #include "elbo/gmm/fit.hpp"
+#include "host/name_table.hpp"
 
 #include <array>
-#include <fmt/format.h>
-#include <span>
-#include <string>
-#include <utility>
 
 namespace elbo::gmm {
 
 namespace {
-
-template <class E>
-using name_table = std::span<const std::pair<E, std::string_view>>;
 
 constexpr std::array<std::pair<family, std::string_view>, 6> families{{{family::full, "full"},
                                                                        {family::diagonal, "diagonal"},
@@ -27,25 +20,6 @@ constexpr std::array<std::pair<start_method, std::string_view>, 4> starts{{{star
                                                                            {start_method::samples, "samples"}}};
 constexpr std::array<std::pair<collapse_policy, std::string_view>, 3> policies{
     {{collapse_policy::reseed, "reseed"}, {collapse_policy::drop, "drop"}, {collapse_policy::fail, "fail"}}};
-
-template <class E>
-std::string_view name_of(name_table<E> table, E value) {
-    for (const auto& [e, name] : table)
-        if (e == value)
-            return name;
-    return "?";
-}
-
-template <class E>
-E value_of(name_table<E> table, std::string_view name, std::string_view what) {
-    std::string known;
-    for (const auto& [e, candidate] : table) {
-        if (candidate == name)
-            return e;
-        known += (known.empty() ? "" : ", ") + std::string(candidate);
-    }
-    throw invalid_argument(fmt::format("{} = \"{}\": expected one of {}", what, name, known));
-}
 
 } // namespace
 

@@ -9,8 +9,10 @@
 #include "host/io/memory.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <fmt/format.h>
+#include <limits>
 #include <span>
 
 namespace elbo::io {
@@ -48,6 +50,29 @@ std::optional<std::int64_t> bytes_of(tensor_type type, const std::vector<std::in
     for (const std::int64_t extent : shape)
         bytes = bytes && extent >= 0 ? checked_product(*bytes, extent) : std::nullopt;
     return bytes;
+}
+
+const tensor& find(const tensor_file& file, const std::string& name, const std::string& path) {
+    const auto found = file.tensors.find(name);
+    if (found == file.tensors.end())
+        fail(path, fmt::format("expected a tensor {}", in_quotes(name)));
+    return found->second;
+}
+
+void check_tensor(const std::string& name, const tensor& t, bool right_type, const char* types,
+                  const std::vector<std::int64_t>& shape, const std::string& path) {
+    const auto fits = [](std::int64_t extent, std::int64_t expected) { return expected == -1 || extent == expected; };
+    if (!right_type || !std::equal(t.shape.begin(), t.shape.end(), shape.begin(), shape.end(), fits))
+        fail(path, fmt::format("tensor {}: {} of shape ({}), expected {} of shape ({})", in_quotes(name),
+                               name_of(t.type), fmt::join(t.shape, ", "), types, fmt::join(shape, ", ")));
+}
+
+template <class T>
+std::vector<T> values_of(const tensor& t) {
+    std::vector<T> values(static_cast<std::size_t>(t.size()));
+    if (!values.empty())
+        std::memcpy(values.data(), t.bytes.data(), t.bytes.size());
+    return values;
 }
 
 std::string make_header(const tensor_file& contents) {
@@ -232,20 +257,31 @@ tensor tensor::of(std::vector<std::int64_t> shape, const std::vector<std::int64_
     return make_tensor(tensor_type::int64, std::move(shape), values);
 }
 
+tensor tensor::compact(std::vector<std::int64_t> shape, const std::vector<double>& values) {
+    // Beyond the range of float32 the conversion is undefined, so that is looked at first.
+    const auto exact = [](double v) {
+        return std::abs(v) <= std::numeric_limits<float>::max() && static_cast<double>(static_cast<float>(v)) == v;
+    };
+    if (std::all_of(values.begin(), values.end(), exact))
+        return of(std::move(shape), std::vector<float>(values.begin(), values.end()));
+    return of(std::move(shape), values);
+}
+
 std::vector<double> tensor_file::doubles(const std::string& name, const std::vector<std::int64_t>& shape,
                                          const std::string& path) const {
-    const auto found = tensors.find(name);
-    if (found == tensors.end())
-        fail(path, fmt::format("expected a tensor {}", in_quotes(name)));
-    const tensor& t = found->second;
-    const auto fits = [](std::int64_t extent, std::int64_t expected) { return expected == -1 || extent == expected; };
-    if (t.type != tensor_type::float64 || !std::equal(t.shape.begin(), t.shape.end(), shape.begin(), shape.end(), fits))
-        fail(path, fmt::format("tensor {}: {} of shape ({}), expected F64 of shape ({})", in_quotes(name),
-                               name_of(t.type), fmt::join(t.shape, ", "), fmt::join(shape, ", ")));
-    std::vector<double> values(static_cast<std::size_t>(t.size()));
-    if (!values.empty())
-        std::memcpy(values.data(), t.bytes.data(), t.bytes.size());
-    return values;
+    const tensor& t = find(*this, name, path);
+    check_tensor(name, t, t.type == tensor_type::float64, "F64", shape, path);
+    return values_of<double>(t);
+}
+
+std::vector<double> tensor_file::reals(const std::string& name, const std::vector<std::int64_t>& shape,
+                                       const std::string& path) const {
+    const tensor& t = find(*this, name, path);
+    check_tensor(name, t, t.type != tensor_type::int64, "F32 or F64", shape, path);
+    if (t.type == tensor_type::float64)
+        return values_of<double>(t);
+    const std::vector<float> values = values_of<float>(t);
+    return {values.begin(), values.end()};
 }
 
 void write_safetensors(const std::string& path, const tensor_file& contents) {

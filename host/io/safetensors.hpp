@@ -26,6 +26,8 @@ struct tensor {
     static tensor of(std::vector<std::int64_t> shape, const std::vector<float>& values);
     static tensor of(std::vector<std::int64_t> shape, const std::vector<double>& values);
     static tensor of(std::vector<std::int64_t> shape, const std::vector<std::int64_t>& values);
+    /// float32 where every value is one exactly, else float64.
+    static tensor compact(std::vector<std::int64_t> shape, const std::vector<double>& values);
     /// Elements; the product of the shape.
     std::int64_t size() const { return static_cast<std::int64_t>(bytes.size()) / size_of(type); }
 };
@@ -38,6 +40,9 @@ struct tensor_file {
     /// The float64 tensor `name` of this shape; -1 stands for any extent. Throws file_error naming `path`.
     std::vector<double> doubles(const std::string& name, const std::vector<std::int64_t>& shape,
                                 const std::string& path) const;
+    /// The same for a tensor that may also be float32.
+    std::vector<double> reals(const std::string& name, const std::vector<std::int64_t>& shape,
+                              const std::string& path) const;
 };
 
 /// Writes to a temporary file that is renamed. Throws file_error, and invalid_argument where a shape and the number of

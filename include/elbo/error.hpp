@@ -1,6 +1,6 @@
-// The exceptions of the library. Three kinds, never mixed: the caller's mistake (invalid_argument, file_error), the
-// machine (not_available, out_of_memory, cuda_error), and nothing else: what the mathematics does (a collapsing
-// component) is part of a result, not an exception.
+// The exceptions of the library, never mixed: the caller's mistake (invalid_argument, file_error), the machine
+// (not_available, out_of_memory, cuda_error), the caller's wish (interrupted). What the mathematics does (a collapsing
+// component) is part of a result; only where there is no result left, as when a bound is not finite, an error is thrown.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +40,12 @@ public:
         : error(message), wanted(wanted_bytes), free(free_bytes) {}
     std::uint64_t wanted; ///< bytes asked for
     std::uint64_t free;   ///< bytes that were free
+};
+
+/// A callback asked to stop an operation whose partial result is of no use.
+class interrupted : public error {
+public:
+    using error::error;
 };
 
 /// A call of the CUDA runtime or one of its libraries failed. The message holds the call, the file and the line.
