@@ -1,12 +1,44 @@
-// Timing by repetition, what this machine can do at best, and records as JSON.
+// What the benchmark programs share, on top of Google Benchmark: the command line, clocks, what the machine can do at
+// best, and a check before any timing. A program looks like this:
+//
+//   int main(int argc, char** argv) {
+//       elbo::bench::settings s;
+//       std::int64_t batch = 100;
+//       return elbo::bench::run_program(argc, argv, s, {{"batch", [&](const std::string& v) { batch = std::stoll(v);
+//       }}},
+//                                       [&] {
+//           elbo::bench::add(s, fmt::format("step/{}", batch), [&s, batch] {
+//               // Called once. Makes the data and the engine, and checks a result against the reference back end.
+//               elbo::bench::operation o;
+//               o.run = [engine = ...] { engine->step(); }; // must have finished when it returns: context::wait()
+//               o.error_share = error / bound;              // above 1: not timed, and the program exits with 1
+//               o.flop = ...;                               // of one run
+//               return o;
+//           });
+//       });
+//   }
+//
+// Common options, each as --name=value: backend, threads, precision, clock, quick (tests: a tiny size and one short
+// repetition). All options of Google Benchmark work too. Unless given otherwise, repetitions are interleaved at random
+// over all benchmarks of the program, and the console shows medians and the like; JSON comes with
+// --benchmark_format=json or --benchmark_out=FILE. Google Benchmark appends "/manual_time" to every name: a filter for
+// one is --benchmark_filter='^step/100/manual_time$'. Counters in the JSON:
+//
+//   seconds                  of one run, by the clock chosen
+//   error_share_of_bound     what was found by the check
+//   gflops, share_of_sgemm   operation::flop a second; relative to the sgemm of this machine
+//   gbs, share_of_copy       operation::bytes a second; relative to a copy
+//   share_of_floor           (the time that sgemm or copy would need, whichever is longer) / seconds
+//   and operation::counters.
 #pragma once
 
-#include <algorithm>
+#include "elbo/context.hpp"
+#include "elbo/matrix_view.hpp"
+
 #include <cstdint>
-#include <cstring>
-#include <ctime>
 #include <functional>
-#include <vector>
+#include <map>
+#include <string>
 
 namespace elbo::bench {
 
@@ -14,45 +46,36 @@ namespace elbo::bench {
 /// change (for one thread; waiting threads count too).
 enum class clock_kind { wall, cpu };
 
-inline double seconds_now(clock_kind clock) {
-    timespec t{};
-    clock_gettime(clock == clock_kind::wall ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-/// Seconds of repeated runs, sorted.
-struct timing {
-    std::vector<double> runs;
-    double median() const { return runs[runs.size() / 2]; }
-    double fastest() const { return runs.front(); }
-    /// Half the distance between the quartiles, relative to the median.
-    double spread() const { return (runs[runs.size() * 3 / 4] - runs[runs.size() / 4]) / (2 * median()); }
+/// The common options.
+struct settings {
+    std::string backend = "cpu"; ///< cpu or cuda
+    int threads = 0;             ///< of the cpu back end; all that there are by default
+    element_type precision = element_type::float32;
+    clock_kind clock = clock_kind::wall;
+    bool quick = false;
 };
 
-/// One warm-up, then at least 5 runs of `work`, at least 20 where one takes less than a tenth of a second, until
-/// `budget` seconds are spent. `prepare` runs before each and is not timed.
-inline timing measure(clock_kind clock, const std::function<void()>& prepare, const std::function<void()>& work,
-                      double budget) {
-    prepare();
-    work();
-    timing t;
-    double spent = 0;
-    do {
-        prepare();
-        const double begin = seconds_now(clock);
-        work();
-        t.runs.push_back(seconds_now(clock) - begin);
-        spent += t.runs.back();
-    } while (t.runs.size() < (t.runs.front() < 0.1 ? 20u : 5u) || (spent < budget && t.runs.size() < 10000));
-    std::ranges::sort(t.runs);
-    return t;
-}
+/// The context of settings::backend.
+context make_context(const settings& s);
 
-/// The best rates of this machine with the threads given, to which times are compared.
-struct machine_rates {
-    double sgemm_gflops = 0; ///< of the BLAS, 1024 x 1024 x 1024
-    double copy_gbs = 0;     ///< of a copy far beyond the caches, bytes read and written
+/// One thing to be timed.
+struct operation {
+    std::function<void()> run;
+    std::function<void()> prepare = [] {}; ///< before each run, not timed
+    double error_share = 0;                ///< largest error found by the check, as a share of its bound
+    double flop = 0;                       ///< operations that a run cannot do without, 0 if that is not of interest
+    double bytes = 0;                      ///< bytes that a run has to move, likewise
+    std::map<std::string, double> counters;
 };
-machine_rates measure_machine(clock_kind clock, int threads);
+
+/// Registers a benchmark; `make` is called when it runs first. An exception of `make` or an error_share above 1 (or
+/// NaN) fails this benchmark and the program.
+void add(const settings& s, const std::string& name, std::function<operation()> make);
+
+using option = std::function<void(const std::string& value)>;
+
+/// Parses the common options and `own`, calls `add_all`, runs what was added, and returns the status to exit with.
+int run_program(int argc, char** argv, settings& s, std::map<std::string, option> own,
+                const std::function<void()>& add_all);
 
 } // namespace elbo::bench

@@ -1,12 +1,16 @@
 // Times the operations of Gaussian mixtures on one back end, after it has checked them against the reference back end:
 //
-//   mixture_bench [--operation=accumulate|update|infer|iteration|fit] [--family=full] [--rows=N] [--dimensions=D]
-//                 [--components=K] [--backend=cpu|cuda] [--threads=T] [--precision=float32|float64]
-//                 [--spread=S] [--seconds=B] [--machine] [--clock=wall|cpu]
+//   mixture_bench [--operation=accumulate|update|infer|iteration|fit,...] [--family=full,...] [--spread=S,...]
+//                 [--rows=N] [--dimensions=D] [--components=K] [--export=FOLDER]
+//                 [--backend=cpu|cuda] [--threads=T] [--precision=float32|float64] [--clock=wall|cpu] [--quick]
+//                 [options of Google Benchmark]
 //
-// --spread is the distance of the means in standard deviations of a coordinate times √d: 0.5 overlaps so much that no
-// pair can be left out, 16 separates. With --machine the rates of this machine are measured too and times are compared
-// with them. Prints one JSON object. Exits with 1, without a time, if a result is wrong.
+// Lists are separated by commas; every combination is one benchmark, OPERATION/FAMILY/NxDxK/spread:S, and all run in
+// random order. --spread is the distance of the means in standard deviations of a coordinate times √d: 0.5 overlaps so
+// much that no pair can be left out, 16 separates. --export writes the problem of the first spread, for other programs:
+// rows.f32 (float32, N x D) and means.f64 (float64, K x D), row-major; the weights are 1/K and the covariances the
+// identity. For the counters see harness.hpp; mean_log_likelihood is that of the rows under the parameters at the
+// start.
 #include "bench/harness.hpp"
 #include "elbo/context.hpp"
 #include "elbo/gmm/fit.hpp"
@@ -14,90 +18,76 @@
 #include "kernels/math/fixed_point.hpp"
 #include "kernels/math/philox.hpp"
 
-#include <cblas.h>
+#include <algorithm>
 #include <cmath>
-#include <cstdlib>
+#include <filesystem>
 #include <fmt/format.h>
-#include <iostream>
-#include <map>
-#include <nlohmann/json.hpp>
-#include <omp.h>
+#include <fstream>
+#include <memory>
+#include <numeric>
 #include <set>
+#include <sstream>
 #include <string>
+#include <vector>
 
 namespace elbo::bench {
-
-machine_rates measure_machine(clock_kind clock, int threads) {
-    machine_rates rates;
-    omp_set_num_threads(threads);
-    constexpr int n = 1024;
-    const std::vector<float> a(n * n, 1.0f), b(n * n, 0.5f);
-    std::vector<float> c(n * n);
-    const timing gemm = measure(
-        clock, [] {},
-        [&] {
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(),
-                        n);
-        },
-        0.5);
-    rates.sgemm_gflops = 2e-9 * n * n * n / gemm.median();
-    constexpr std::int64_t bytes = std::int64_t(256) << 20;
-    std::vector<char> from(bytes, 1), to(bytes, 2);
-    const timing copy = measure(
-        clock, [] {},
-        [&] {
-#pragma omp parallel for num_threads(threads)
-            for (int t = 0; t < threads; ++t)
-                std::memcpy(&to[bytes / threads * t], &from[bytes / threads * t],
-                            static_cast<std::size_t>(bytes / threads));
-        },
-        0.5);
-    rates.copy_gbs = 2e-9 * static_cast<double>(bytes) / copy.median();
-    return rates;
-}
 
 namespace {
 
 using gmm::family;
 using kernels::gmm_engine;
 
-struct settings {
-    std::string operation = "iteration";
-    family shape = family::full;
+/// What the command line asks for.
+struct request {
+    settings common;
+    std::vector<std::string> operations{"iteration"};
+    std::vector<family> families{family::full};
+    std::vector<double> spreads{0.5};
     std::int64_t rows = 100000, dimensions = 16, components = 64;
-    std::string backend = "cpu";
-    int threads = omp_get_max_threads();
-    element_type precision = element_type::float32;
-    double spread = 0.5, seconds = 1;
-    bool machine = false;
-    clock_kind clock = clock_kind::wall;
+    std::string export_folder;
 };
 
-settings parse(int argc, char** argv) {
-    settings s;
-    std::map<std::string, std::function<void(const std::string&)>> options{
-        {"operation", [&](const std::string& v) { s.operation = v; }},
-        {"family", [&](const std::string& v) { s.shape = gmm::family_from_string(v); }},
-        {"rows", [&](const std::string& v) { s.rows = std::stoll(v); }},
-        {"dimensions", [&](const std::string& v) { s.dimensions = std::stoll(v); }},
-        {"components", [&](const std::string& v) { s.components = std::stoll(v); }},
-        {"backend", [&](const std::string& v) { s.backend = v; }},
-        {"threads", [&](const std::string& v) { s.threads = std::stoi(v); }},
-        {"precision",
-         [&](const std::string& v) { s.precision = v == "float64" ? element_type::float64 : element_type::float32; }},
-        {"spread", [&](const std::string& v) { s.spread = std::stod(v); }},
-        {"seconds", [&](const std::string& v) { s.seconds = std::stod(v); }},
-        {"clock", [&](const std::string& v) { s.clock = v == "cpu" ? clock_kind::cpu : clock_kind::wall; }},
-        {"machine", [&](const std::string&) { s.machine = true; }}};
-    for (int i = 1; i < argc; ++i) {
-        const std::string argument = argv[i];
-        const std::size_t equals = argument.find('=');
-        const auto option = argument.starts_with("--") ? options.find(argument.substr(2, equals - 2)) : options.end();
-        if (option == options.end())
-            throw std::invalid_argument("unknown option " + argument);
-        option->second(equals == std::string::npos ? "" : argument.substr(equals + 1));
-    }
-    return s;
+/// One benchmark of it.
+struct mixture_case {
+    settings common;
+    std::string operation;
+    family shape;
+    double spread;
+    std::int64_t rows, dimensions, components;
+};
+
+std::vector<std::string> split(const std::string& list) {
+    std::vector<std::string> items;
+    std::istringstream stream(list);
+    for (std::string item; std::getline(stream, item, ',');)
+        items.push_back(item);
+    return items;
+}
+
+std::map<std::string, option> own_options(request& r) {
+    return {{"operation",
+             [&r](const std::string& v) {
+                 r.operations = split(v);
+                 for (const std::string& o : r.operations)
+                     if (!std::set<std::string>{"accumulate", "update", "infer", "iteration", "fit"}.contains(o))
+                         throw std::invalid_argument("unknown operation " + o);
+             }},
+            {"family",
+             [&r](const std::string& v) {
+                 r.families.clear();
+                 for (const std::string& name : split(v))
+                     r.families.push_back(gmm::family_from_string(name));
+             }},
+            {"spread",
+             [&r](const std::string& v) {
+                 r.spreads.clear();
+                 for (const std::string& number : split(v))
+                     r.spreads.push_back(std::stod(number));
+             }},
+            {"rows", [&r](const std::string& v) { r.rows = std::stoll(v); }},
+            {"dimensions", [&r](const std::string& v) { r.dimensions = std::stoll(v); }},
+            {"components", [&r](const std::string& v) { r.components = std::stoll(v); }},
+            {"export", [&r](const std::string& v) { r.export_folder = v; }}};
 }
 
 double normal(std::uint64_t index, std::uint32_t item) {
@@ -112,7 +102,7 @@ struct problem {
     std::vector<float> x;
 };
 
-problem make_problem(const settings& s) {
+problem make_problem(const mixture_case& s) {
     problem p;
     const std::int64_t d = s.dimensions, k = s.components;
     p.parameters.log_weights.assign(k, -std::log(static_cast<double>(k)));
@@ -130,16 +120,19 @@ problem make_problem(const settings& s) {
     return p;
 }
 
-std::unique_ptr<gmm_engine> make_engine(const settings& s, const std::string& backend) {
+std::unique_ptr<gmm_engine> make_engine(const context& ctx, const mixture_case& s) {
     const kernels::gmm_shape shape{s.shape, s.dimensions, s.components};
-    if (backend == "reference")
-        return kernels::make_reference_engine(context::reference(), shape);
-    if (backend == "cpu")
-        return kernels::make_cpu_engine(context::cpu(s.threads), shape, s.precision);
-    return kernels::make_cuda_engine(context::cuda(), shape, s.precision);
+    switch (ctx.where()) {
+    case backend::reference:
+        return kernels::make_reference_engine(ctx, shape);
+    case backend::cpu:
+        return kernels::make_cpu_engine(ctx, shape, s.common.precision);
+    default:
+        return kernels::make_cuda_engine(ctx, shape, s.common.precision);
+    }
 }
 
-void load(gmm_engine& e, const settings& s, const problem& p, std::int64_t rows) {
+void load(gmm_engine& e, const mixture_case& s, const problem& p, std::int64_t rows) {
     const kernels::frame frame{std::vector<double>(s.dimensions, 0.0), std::vector<double>(s.dimensions, 1.0)};
     e.reserve(rows, false);
     e.load({matrix_view<const float>(p.x.data(), rows, s.dimensions), {}, 1}, frame, 0);
@@ -147,7 +140,7 @@ void load(gmm_engine& e, const settings& s, const problem& p, std::int64_t rows)
 }
 
 /// What log-densities and responsibilities may be off: kernels.md B5.7 with ‖U‖ = 1 and q up to 4 d + 16.
-double bound(const settings& s, const problem& p, std::int64_t rows) {
+double bound(const mixture_case& s, const problem& p, std::int64_t rows) {
     double largest = 0;
     for (std::int64_t n = 0; n < rows; ++n) {
         double norm = 0;
@@ -156,17 +149,17 @@ double bound(const settings& s, const problem& p, std::int64_t rows) {
         largest = std::max(largest, std::sqrt(norm));
     }
     const double d = static_cast<double>(s.dimensions), q = 4 * d + 16;
-    const double roundoff = s.precision == element_type::float32 ? 0x1p-24 : 0x1p-53;
+    const double roundoff = s.common.precision == element_type::float32 ? 0x1p-24 : 0x1p-53;
     // 2⁻²⁴: what may be left out of the active set.
     return 4 * roundoff * (std::sqrt(q) * (largest + s.spread * 2) + d + q) + 0x1p-24;
 }
 
-/// Largest error of log-densities and of Σ_n r_nk against the reference on a few rows, as a share of its bound.
-double check(const settings& s, const problem& p) {
+/// Largest error of log-densities and responsibilities against the reference on a few rows, as a share of its bound.
+double check(const mixture_case& s, const problem& p) {
     const std::int64_t rows = std::min<std::int64_t>(s.rows, 300), k = s.components;
     std::vector<double> density[2], r[2];
     for (int e = 0; e < 2; ++e) {
-        const auto engine = make_engine(s, e == 0 ? "reference" : s.backend);
+        const auto engine = make_engine(e == 0 ? context::reference() : make_context(s.common), s);
         load(*engine, s, p, rows);
         density[e].resize(rows), r[e].resize(rows * k);
         engine->infer(0, rows, density[e].data(), r[e].data(), nullptr);
@@ -180,7 +173,7 @@ double check(const settings& s, const problem& p) {
 }
 
 /// Floating point operations that one pass cannot do without (kernels.md A1), multiplication and addition counted each.
-double useful_flop(const settings& s) {
+double useful_flop(const mixture_case& s) {
     const double pairs = static_cast<double>(s.rows) * static_cast<double>(s.components);
     const double d = static_cast<double>(s.dimensions), triangle = d * (d + 1) / 2;
     const bool sums = s.operation == "accumulate" || s.operation == "iteration";
@@ -197,12 +190,12 @@ double useful_flop(const settings& s) {
 }
 
 /// Largest magnitude of a partial sum.
-double sums_bound(const settings& s) {
+double sums_bound(const mixture_case& s) {
     return 1e4 * static_cast<double>(s.rows * s.dimensions);
 }
 
 /// Σ x̃ x̃ᵀ, which the M-step of the tied families takes.
-std::vector<double> scatter_of(gmm_engine& engine, const settings& s) {
+std::vector<double> scatter_of(gmm_engine& engine, const mixture_case& s) {
     const std::int64_t d = s.dimensions;
     if (!gmm::is_tied(s.shape))
         return {};
@@ -219,32 +212,41 @@ std::vector<double> scatter_of(gmm_engine& engine, const settings& s) {
     return scatter;
 }
 
-timing time_engine(const settings& s, const problem& p) {
-    const auto engine = make_engine(s, s.backend);
+/// One step of EM at the parameters that the rows were drawn from, or a part of it.
+operation engine_operation(const mixture_case& s, const problem& p) {
+    const context ctx = make_context(s.common);
+    const std::shared_ptr<gmm_engine> engine = make_engine(ctx, s);
     load(*engine, s, p, s.rows);
     kernels::update_rule rule;
     rule.total_weight = static_cast<double>(s.rows);
     rule.lambda.assign(s.dimensions, 1e-6);
     rule.scatter = scatter_of(*engine, s);
-    std::vector<double> density(s.rows);
-    const auto nothing = [] {};
-    const auto clear = [&] { engine->clear_sums(sums_bound(s), sums_bound(s)); };
-    const auto accumulate = [&] { engine->accumulate(0, s.rows); };
-    const auto update = [&] { engine->update(rule); };
+    const auto density = std::make_shared<std::vector<double>>(s.rows);
+    const auto infer = [=] { engine->infer(0, s.rows, density->data(), nullptr, nullptr); };
+    const auto clear = [=] { engine->clear_sums(sums_bound(s), sums_bound(s)); };
+    const auto accumulate = [=] { engine->accumulate(0, s.rows), ctx.wait(); };
+    const auto update = [=] { engine->update(rule), ctx.wait(); };
+    infer();
+    operation o;
+    o.counters["mean_log_likelihood"] =
+        std::accumulate(density->begin(), density->end(), 0.0) / static_cast<double>(s.rows);
     if (s.operation == "accumulate")
-        return measure(s.clock, clear, accumulate, s.seconds);
-    if (s.operation == "iteration")
-        return measure(
-            s.clock, nothing, [&] { clear(), accumulate(), update(); }, s.seconds);
-    if (s.operation == "infer")
-        return measure(
-            s.clock, nothing, [&] { engine->infer(0, s.rows, density.data(), nullptr, nullptr); }, s.seconds);
-    clear(), accumulate();
-    return measure(s.clock, nothing, update, s.seconds);
+        o.prepare = [=] { clear(), ctx.wait(); }, o.run = accumulate;
+    else if (s.operation == "iteration")
+        o.run = [=] { clear(), accumulate(), update(); };
+    else if (s.operation == "infer")
+        o.run = infer;
+    else
+        clear(), accumulate(), o.run = update;
+    if (s.operation != "update") {
+        o.flop = useful_flop(s);
+        o.bytes = static_cast<double>(s.rows * s.dimensions) * (s.common.precision == element_type::float32 ? 4 : 8);
+    }
+    return o;
 }
 
 /// A whole fit of 20 iterations: summaries, normalisation, k-means++ start, EM.
-timing time_fit(const settings& s, const problem& p) {
+operation fit_operation(const mixture_case& s, problem p) {
     gmm::fit_options options;
     options.components = s.components;
     options.shape = s.shape;
@@ -252,51 +254,51 @@ timing time_fit(const settings& s, const problem& p) {
     options.max_iterations = 20;
     options.tolerance = 0;
     options.precision =
-        s.precision == element_type::float32 ? gmm::compute_precision::float32 : gmm::compute_precision::float64;
-    const context ctx = s.backend == "cpu" ? context::cpu(s.threads) : context::cuda();
-    const matrix_view<const float> x(p.x.data(), s.rows, s.dimensions);
-    return measure(
-        s.clock, [] {}, [&] { gmm::fit(ctx, x, options); }, s.seconds);
+        s.common.precision == element_type::float32 ? gmm::compute_precision::float32 : gmm::compute_precision::float64;
+    operation o;
+    o.run = [=, ctx = make_context(s.common), x = std::make_shared<std::vector<float>>(std::move(p.x))] {
+        gmm::fit(ctx, matrix_view<const float>(x->data(), s.rows, s.dimensions), options);
+    };
+    return o;
 }
 
-nlohmann::json run(const settings& s) {
-    if (!std::set<std::string>{"accumulate", "update", "infer", "iteration", "fit"}.contains(s.operation))
-        throw std::invalid_argument("unknown operation " + s.operation);
-    const problem p = make_problem(s);
+operation make_operation(const mixture_case& s) {
+    problem p = make_problem(s);
     const double error = check(s, p);
-    if (!(error <= 1))
-        throw std::runtime_error(fmt::format("results are off by {:.3g} times their bound: not timed", error));
-    const timing t = s.operation == "fit" ? time_fit(s, p) : time_engine(s, p);
-    nlohmann::json record{{"operation", s.operation},
-                          {"family", gmm::to_string(s.shape)},
-                          {"rows", s.rows},
-                          {"dimensions", s.dimensions},
-                          {"components", s.components},
-                          {"backend", s.backend},
-                          {"threads", s.threads},
-                          {"precision", s.precision == element_type::float32 ? "float32" : "float64"},
-                          {"clock", s.clock == clock_kind::wall ? "wall" : "cpu"},
-                          {"spread", s.spread},
-                          {"error_share_of_bound", error},
-                          {"runs", t.runs.size()},
-                          {"seconds", t.median()},
-                          {"seconds_fastest", t.fastest()},
-                          {"relative_spread", t.spread()}};
-    if (s.operation == "update" || s.operation == "fit")
-        return record;
-    const double bytes = static_cast<double>(s.rows * s.dimensions) * (s.precision == element_type::float32 ? 4 : 8);
-    record["gflops"] = 1e-9 * useful_flop(s) / t.median();
-    record["gbs"] = 1e-9 * bytes / t.median();
-    if (!s.machine)
-        return record;
-    const machine_rates rates = measure_machine(s.clock, s.threads);
-    const double floor = std::max(1e-9 * useful_flop(s) / rates.sgemm_gflops, 1e-9 * bytes / rates.copy_gbs);
-    record["sgemm_gflops"] = rates.sgemm_gflops;
-    record["copy_gbs"] = rates.copy_gbs;
-    record["share_of_sgemm"] = record["gflops"].get<double>() / rates.sgemm_gflops;
-    record["share_of_copy"] = record["gbs"].get<double>() / rates.copy_gbs;
-    record["share_of_floor"] = floor / t.median();
-    return record;
+    operation o = s.operation == "fit" ? fit_operation(s, std::move(p)) : engine_operation(s, p);
+    o.error_share = error;
+    return o;
+}
+
+template <class T>
+void write_file(const std::filesystem::path& path, const std::vector<T>& numbers) {
+    std::ofstream file(path, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(numbers.data()), static_cast<std::streamsize>(numbers.size() * sizeof(T)));
+    if (!file.flush())
+        throw std::runtime_error("cannot write " + path.string());
+}
+
+void export_problem(const mixture_case& s, const std::filesystem::path& folder) {
+    const problem p = make_problem(s);
+    write_file(folder / "rows.f32", p.x);
+    write_file(folder / "means.f64", p.parameters.means);
+}
+
+void add_all(request& r) {
+    if (r.common.quick)
+        r.rows = 1000, r.dimensions = 3, r.components = 4;
+    std::vector<mixture_case> cases;
+    for (const double spread : r.spreads)
+        for (const family shape : r.families)
+            for (const std::string& operation : r.operations)
+                cases.push_back({r.common, operation, shape, spread, r.rows, r.dimensions, r.components});
+    for (const mixture_case& s : cases)
+        add(r.common,
+            fmt::format("{}/{}/{}x{}x{}/spread:{:g}", s.operation, gmm::to_string(s.shape), s.rows, s.dimensions,
+                        s.components, s.spread),
+            [s] { return make_operation(s); });
+    if (!r.export_folder.empty() && !cases.empty())
+        export_problem(cases.front(), r.export_folder);
 }
 
 } // namespace
@@ -304,10 +306,6 @@ nlohmann::json run(const settings& s) {
 } // namespace elbo::bench
 
 int main(int argc, char** argv) {
-    try {
-        std::cout << elbo::bench::run(elbo::bench::parse(argc, argv)).dump(2) << '\n';
-    } catch (const std::exception& e) {
-        std::cerr << "mixture_bench: " << e.what() << '\n';
-        return 1;
-    }
+    elbo::bench::request r;
+    return elbo::bench::run_program(argc, argv, r.common, own_options(r), [&] { add_all(r); });
 }

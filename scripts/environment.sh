@@ -29,6 +29,7 @@ emulator_used() { [ -n "$(find_nvcc)" ] && ! gpu_present; }
 
 build_packages="cmake make ninja-build ccache pkg-config python3 libopenblas-openmp-dev liblapacke-dev libfmt-dev
  nlohmann-json3-dev libcli11-dev libhdf5-dev zlib1g-dev libpng-dev"
+bench_packages="libbenchmark-dev"
 test_packages="libgtest-dev"
 emulator_packages="liblz4-dev libzstd-dev"
 tools_packages="clang libomp-dev clang-format clang-tidy" # sanitizers, fuzzing, formatting: what lacks them is skipped
@@ -58,12 +59,13 @@ apt_install() {
     fi
 }
 
-# install_packages <group>...: of build, test, tools.
+# install_packages <group>...: of build, bench, test, tools.
 install_packages() {
     local group required=""
     for group in "$@"; do
         case $group in
         build) required+=" $build_packages $(compiler_package)" ;;
+        bench) required+=" $bench_packages" ;;
         test)
             required+=" $test_packages"
             if emulator_used; then required+=" $emulator_packages"; fi

@@ -87,7 +87,7 @@ coverage_tests() {
     return $status
 }
 
-install_packages build test tools
+install_packages build bench test tools
 describe_machine
 if [ -n "${ELBO_DATA_DIR:-}" ]; then say "larger data sets: $ELBO_DATA_DIR"; else
     skip "the tests that read larger data sets (ELBO_DATA_DIR is not set)"
