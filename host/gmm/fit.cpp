@@ -6,6 +6,7 @@
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/row_feed.hpp"
 #include "host/gmm/start.hpp"
+#include "host/row_access.hpp"
 #include "kernels/host_loop.hpp"
 #include "kernels/math/fixed_point.hpp"
 

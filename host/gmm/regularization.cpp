@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <unistd.h>
 
 namespace elbo::gmm {
 
@@ -46,18 +45,6 @@ std::vector<double> scatter_values(const fixed_sums& scatter) {
         values[i] = join_fixed(limbs, scatter.component_exponent);
     }
     return values;
-}
-
-std::int64_t available_bytes(const context& ctx, std::int64_t limit) {
-    if (limit > 0)
-        return limit;
-    if (ctx.where() == backend::cuda) {
-        for (const device_info& device : devices().devices)
-            if (device.where == backend::cuda && device.ordinal == ctx.device())
-                return device.free_bytes / 10 * 9;
-    }
-    // Of the host's memory at most half, since the data lies there too.
-    return static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE) / 2;
 }
 
 } // namespace elbo::gmm

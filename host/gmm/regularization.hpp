@@ -23,7 +23,4 @@ double scalar_sum_bound(double total_weight);
 kernels::fixed_sums empty_scatter(const kernels::gmm_shape& s, double component_bound);
 std::vector<double> scatter_values(const kernels::fixed_sums& scatter);
 
-/// Bytes that a fit may take on this context: `limit` where it is positive, else what is free.
-std::int64_t available_bytes(const context& ctx, std::int64_t limit);
-
 } // namespace elbo::gmm

@@ -2,6 +2,7 @@
 
 #include "host/check.hpp"
 #include "host/io/device_copy.hpp"
+#include "host/row_access.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -26,12 +27,6 @@ std::int64_t streamed_batch_rows(const data_source& data) {
 
 double value_at(const any_matrix_view& v, std::int64_t i, std::int64_t j) {
     return v.type == element_type::float32 ? static_cast<double>(v.as<float>()(i, j)) : v.as<double>()(i, j);
-}
-
-std::string column_label(const data_source& data, std::int64_t column) {
-    const auto& names = data.column_names();
-    return column < static_cast<std::int64_t>(names.size()) ? fmt::format("{} (\"{}\")", column, names[column])
-                                                            : fmt::format("{}", column);
 }
 
 /// Adds the moments of the next unit (Chan, Golub and LeVeque 1983, weighted).
@@ -73,18 +68,6 @@ void row_feed::stream() {
     batch_rows_ = std::min(batch_rows_, streamed_batch_rows(data_));
 }
 
-any_matrix_view row_feed::readable(const any_matrix_view& view, std::vector<char>& staging) const {
-    if (view.data == nullptr || view.space != memory_space::device || ctx_.where() == backend::cuda)
-        return view;
-    const std::int64_t bytes = ((view.rows - 1) * view.stride + view.cols) * view.element_size();
-    staging.resize(bytes);
-    io::copy_device_rows(staging.data(), view.data, 1, bytes, bytes);
-    any_matrix_view host = view;
-    host.data = staging.data();
-    host.space = memory_space::host;
-    return host;
-}
-
 void row_feed::for_each(const std::function<void(const input_rows&, std::int64_t)>& visit) const {
     std::vector<char> x_staging, weight_staging;
     std::int64_t first = 0;
@@ -94,9 +77,9 @@ void row_feed::for_each(const std::function<void(const input_rows&, std::int64_t
         if (batch.rows == 0)
             return;
         input_rows rows;
-        rows.x = readable(batch, x_staging);
+        rows.x = readable(ctx_, batch, x_staging);
         if (weighted())
-            rows.weights = readable(weights_.values.slice(first, batch.rows), weight_staging);
+            rows.weights = readable(ctx_, weights_.values.slice(first, batch.rows), weight_staging);
         rows.weight_scale = weight_scale_;
         visit(rows, first);
         first += batch.rows;

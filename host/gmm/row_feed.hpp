@@ -48,7 +48,6 @@ public:
 private:
     void check_weights(const kernels::unit_summary& unit, const kernels::input_rows& batch,
                        std::int64_t first_row) const;
-    any_matrix_view readable(const any_matrix_view& view, std::vector<char>& staging) const;
 
     const context& ctx_;
     const data_source& data_;

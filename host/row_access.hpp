@@ -1,0 +1,23 @@
+// The way from a data_source to an engine: what mixtures and networks share.
+#pragma once
+
+#include "elbo/context.hpp"
+#include "elbo/data_source.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace elbo {
+
+/// The view itself where the back end of the context can read it, else a copy in `staging`: the host cannot read device
+/// memory.
+any_matrix_view readable(const context& ctx, const any_matrix_view& view, std::vector<char>& staging);
+
+/// A column for messages: its number, and its name where it has one.
+std::string column_label(const data_source& data, std::int64_t column);
+
+/// Bytes of data that may be kept on this context: `limit` where it is positive, else what is free.
+std::int64_t available_bytes(const context& ctx, std::int64_t limit);
+
+} // namespace elbo
