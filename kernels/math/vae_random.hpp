@@ -19,7 +19,8 @@ enum class noise_purpose : std::uint32_t {
     evaluation_latent = 106,
     importance_latent = 107,
     sample_latent = 108,
-    sample_observation = 109
+    sample_observation = 109,
+    validation_rows = 110 ///< which rows of a data set are for validation
 };
 
 /// Key of one stream of blocks.
