@@ -3,6 +3,7 @@
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/gmm_bounds.hpp"
+#include "tests/support/gmm_cases.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,13 +12,6 @@ namespace {
 
 using namespace kernels;
 using gmm::family;
-
-constexpr family all_families[] = {family::full, family::diagonal,      family::spherical,
-                                   family::tied, family::tied_diagonal, family::tied_spherical};
-
-frame identity_frame(std::int64_t d) {
-    return {std::vector<double>(d, 0), std::vector<double>(d, 1)};
-}
 
 struct engine_case {
     gmm_shape shape;
@@ -53,9 +47,8 @@ case_data make_data(const engine_case& c) {
     case_data data;
     data.x32 = test::as<float>(test::clustered(c.rows, c.shape.dimensions, 3, 1.0, 11));
     data.x64.assign(data.x32.begin(), data.x32.end());
-    // Weights with zeros; quarters, so that they are exact in float32.
-    for (std::int64_t n = 0; c.weighted && n < c.rows; ++n)
-        data.weights.push_back(n % 5 == 2 ? 0 : std::ceil(8 * test::uniform(5, n)) / 4);
+    if (c.weighted)
+        data.weights = test::quarter_weights(c.rows);
     return data;
 }
 
@@ -70,7 +63,7 @@ void check_case(const context& ctx, const engine_case& c) {
     const double u = c.type == element_type::float32 ? 0x1p-24 : 0x1p-53;
     const auto engine = gmm::make_engine(ctx, c.shape, gmm::compute_precision::automatic, c.type);
     engine->reserve(c.rows, c.weighted);
-    engine->load(data.input(c), identity_frame(c.shape.dimensions), 0);
+    engine->load(data.input(c), test::identity_frame(c.shape.dimensions), 0);
     engine->set_parameters(test::random_parameters(c.shape, 1.0, 21));
     const auto want = test::reference_sums(c.shape, engine->parameters(), data.x64, data.weights, u);
 
@@ -116,7 +109,7 @@ TEST(GmmEngine, MatchesReferenceOverShapes) {
                                {257, 17, 9},
                                {127, 33, 3},
                                {100, 64, 5}})
-            for (family f : all_families)
+            for (family f : test::all_families)
                 for (bool weighted : {false, true}) {
                     check_case(ctx, {{f, s.d, s.K}, s.rows, weighted, element_type::float32});
                     check_case(ctx, {{f, s.d, s.K}, s.rows, weighted, element_type::float64});
@@ -126,8 +119,6 @@ TEST(GmmEngine, MatchesReferenceOverShapes) {
 }
 
 TEST(GmmEngine, MatchesReferenceOverLargeShapes) {
-    if (test::slow_device())
-        GTEST_SKIP() << "interpreted kernels: the sizes of tiles are covered by the CUDA tests";
     for (const context& ctx : test::contexts_under_test())
         for (const sizes& s : {sizes{1023, 2, 8},
                                {1025, 3, 33},
@@ -139,7 +130,7 @@ TEST(GmmEngine, MatchesReferenceOverLargeShapes) {
                                {20, 513, 2},
                                {100, 8, 1000},
                                {2100, 20, 17}})
-            for (family f : all_families) {
+            for (family f : test::all_families) {
                 check_case(ctx, {{f, s.d, s.K}, s.rows, true, element_type::float32});
                 if (HasFailure())
                     return;
@@ -161,7 +152,7 @@ std::vector<std::int64_t> carried(fixed_sums sums) {
 TEST(GmmEngine, BatchesChangeNoBit) {
     const std::int64_t rows = test::slow_device() ? 2 * unit_rows + 300 : 5 * unit_rows + 777;
     for (const context& ctx : test::contexts())
-        for (family f : all_families)
+        for (family f : test::all_families)
             for (element_type type : {element_type::float32, element_type::float64}) {
                 const engine_case c{{f, 3, 4}, rows, true, type};
                 SCOPED_TRACE(ctx.name() + ": " + describe(c));
@@ -169,7 +160,7 @@ TEST(GmmEngine, BatchesChangeNoBit) {
                 const auto engine = gmm::make_engine(ctx, c.shape, gmm::compute_precision::automatic, c.type);
                 engine->reserve(rows, true);
                 engine->set_parameters(test::random_parameters(c.shape, 1.0, 3));
-                engine->load(data.input(c), identity_frame(3), 0);
+                engine->load(data.input(c), test::identity_frame(3), 0);
                 engine->clear_sums(0x1p40, 0x1p60);
                 engine->accumulate(0, rows);
                 const auto whole = carried(engine->sums());
@@ -179,7 +170,7 @@ TEST(GmmEngine, BatchesChangeNoBit) {
                     input_rows in = data.input(c);
                     in.x = in.x.slice(first, count);
                     in.weights = in.weights.slice(first, count);
-                    engine->load(in, identity_frame(3), 0);
+                    engine->load(in, test::identity_frame(3), 0);
                     engine->accumulate(0, count);
                 }
                 EXPECT_EQ(carried(engine->sums()), whole);
@@ -188,7 +179,7 @@ TEST(GmmEngine, BatchesChangeNoBit) {
 
 TEST(GmmEngine, UpdateMatchesReference) {
     for (const context& ctx : test::contexts_under_test())
-        for (family f : all_families)
+        for (family f : test::all_families)
             for (std::int64_t d : {1, 2, 5, 33, 70})
                 for (element_type type : {element_type::float32, element_type::float64}) {
                     const engine_case c{{f, d, 3}, 600, true, type};
@@ -207,7 +198,7 @@ TEST(GmmEngine, UpdateMatchesReference) {
                                        fixed_exponent(0x1p40), 0};
                     for (gmm_engine* e : {engine.get(), reference.get()}) {
                         e->reserve(c.rows, true);
-                        e->load(data.input(c), identity_frame(d), 0);
+                        e->load(data.input(c), test::identity_frame(d), 0);
                         e->clear_sums(0x1p40, 0x1p60);
                     }
                     engine->set_parameters(test::random_parameters(c.shape, 1.0, 8));
@@ -265,7 +256,7 @@ TEST(GmmEngine, CollapsedComponentsFollowThePolicy) {
                 const auto engine =
                     gmm::make_engine(ctx, shape, gmm::compute_precision::float64, element_type::float64);
                 engine->reserve(80, false);
-                engine->load({matrix_view<const double>(x.data(), 80, d), {}, 1}, identity_frame(d), 0);
+                engine->load({matrix_view<const double>(x.data(), 80, d), {}, 1}, test::identity_frame(d), 0);
                 gmm_parameters p{{std::log(0.5), std::log(0.25), std::log(0.25)}, {0, 0, -500, 0, 30, 30}, {}};
                 for (int k = 0; k < 3; ++k) {
                     if (f == family::full)

@@ -6,6 +6,7 @@
 #include "elbo/gmm/statistics.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
+#include "tests/support/gmm_cases.hpp"
 
 #include <gtest/gtest.h>
 
@@ -13,9 +14,6 @@
 
 namespace elbo::gmm {
 namespace {
-
-constexpr family all_families[] = {family::full, family::diagonal,      family::spherical,
-                                   family::tied, family::tied_diagonal, family::tied_spherical};
 
 data_source faithful() {
     return data_source::file(ELBO_TEST_DATA "/faithful.csv");
@@ -143,7 +141,7 @@ TEST(GmmFit, IntegerWeightsAreRepeatedRowsAndWeightZeroIsAnAbsentRow) {
             repeated.insert(repeated.end(), {x[2 * n], x[2 * n + 1]});
     }
     for (const context& ctx : test::contexts())
-        for (family f : all_families) {
+        for (family f : test::all_families) {
             SCOPED_TRACE(ctx.name() + std::string(to_string(f)));
             fit_options options;
             options.components = 3;
@@ -206,7 +204,7 @@ TEST(GmmFit, RowOrderAndRotationDoNotMatter) {
 TEST(GmmFit, Float32AgreesWithTheReferenceFromTheSameStart) {
     const std::int64_t rows = test::slow_device() ? 700 : 6000;
     const std::vector<float> x = test::as<float>(test::clustered(rows, 4, 3, 3, 51));
-    for (family f : all_families) {
+    for (family f : test::all_families) {
         fit_options options;
         options.components = 3;
         options.shape = f;
@@ -305,7 +303,7 @@ TEST(GmmFit, TroublesomeDataGiveFiniteModels) {
     cases.push_back({"exactly collinear", 2, 2, line});
     for (const context& ctx : test::contexts())
         for (const trouble& t : cases)
-            for (family f : all_families)
+            for (family f : test::all_families)
                 for (double relative : {1e-6, 0.0}) {
                     SCOPED_TRACE(ctx.name() + " " + t.name + " " + std::string(to_string(f)) + " " +
                                  std::to_string(relative));
@@ -419,7 +417,7 @@ TEST(GmmStatistics, PartsMergeToTheWholeBitForBitAndMaximizeIsTheMStep) {
     const std::vector<float> x = test::as<float>(test::clustered(rows, 2, 2, 3, 101));
     const std::int64_t unit = statistics::unit_rows();
     for (const context& ctx : test::contexts())
-        for (family f : all_families) {
+        for (family f : test::all_families) {
             SCOPED_TRACE(ctx.name() + std::string(to_string(f)));
             fit_options options;
             options.components = 2;

@@ -1,18 +1,22 @@
 // What the kernels cost, counted by the emulator: memory traffic, special functions and instructions against the
 // formulas of kernels.md D. The counters are written when a process ends, so each case runs in a process of its own:
 // this program again, with the name of the case in the environment.
+#include "host/gmm/kmeans.hpp"
 #include "kernels/cuda/tuning.hpp"
 #include "kernels/gmm_engine.hpp"
+#include "kernels/kmeans_engine.hpp"
 #include "kernels/math/fixed_point.hpp"
+#include "kernels/math/kmeans.hpp"
 #include "tests/support/data.hpp"
+#include "tests/support/emulator_counters.hpp"
+#include "tests/support/gmm_cases.hpp"
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <unistd.h>
+#include <limits>
 
 namespace elbo {
 namespace {
@@ -55,7 +59,7 @@ void run(const counted_case& c) {
     if (c.weighted)
         in.weights = matrix_view<const float>(weights.data(), c.rows, 1);
     engine->reserve(c.rows, c.weighted);
-    engine->load(in, {std::vector<double>(d, 0), std::vector<double>(d, 1)}, 0);
+    engine->load(in, test::identity_frame(d), 0);
     engine->set_parameters(test::random_parameters(c.shape, c.spread, 3));
     loop_options options;
     options.max_iterations = 1;
@@ -65,42 +69,11 @@ void run(const counted_case& c) {
     engine->run(c.rows, options);
 }
 
-bool emulated() {
-    return context::cuda().name().find("emulator") != std::string::npos;
-}
+constexpr const char* one_case = "CudaCounters.DISABLED_OneCase";
+constexpr const char* case_variable = "ELBO_COUNTED_CASE";
 
-/// Runs a case in a process with an environment of its own; its exit status.
-int run_elsewhere(const std::string& name, const std::string& environment) {
-    const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
-    return std::system(("ELBO_COUNTED_CASE='" + name + "' " + environment + " '" + program +
-                        "' --gtest_also_run_disabled_tests --gtest_filter=CudaCounters.DISABLED_OneCase > /dev/null")
-                           .c_str());
-}
-
-/// Counters of the kernels whose names contain `kernel`, added up.
-struct counters {
-    double read = 0, written = 0, special = 0, instructions = 0, conflicts = 0, wavefronts = 0, blocks = 0;
-};
-
-counters count(const std::string& name, const std::string& kernel) {
-    const auto file = std::filesystem::temp_directory_path() / ("elbo_counters_" + std::to_string(getpid()) + ".json");
-    EXPECT_EQ(run_elsewhere(name, "CUDA_EMULATOR_STATS='" + file.string() + "'"), 0);
-    std::ifstream stream(file);
-    const nlohmann::json all = nlohmann::json::parse(stream);
-    std::filesystem::remove(file);
-    counters c;
-    for (const auto& k : all["kernels"])
-        if (k["name"].get<std::string>().find(kernel) != std::string::npos) {
-            c.read += k["distinct_read_bytes"].get<double>();
-            c.written += k["distinct_write_bytes"].get<double>();
-            c.special += k["flops"]["special"].get<double>();
-            c.instructions += k["lane_instructions"].get<double>();
-            c.conflicts += k["shared_bank_conflict_replays"].get<double>();
-            c.wavefronts += k["shared_wavefronts"].get<double>();
-            c.blocks += k["blocks"].get<double>();
-        }
-    EXPECT_GT(c.blocks, 0) << "no kernel " << kernel << " ran in case " << name;
-    return c;
+test::counter_sums count(const std::string& name, const std::string& kernel) {
+    return test::sum_counters(test::count_elsewhere(one_case, case_variable, name), kernel);
 }
 
 double sums_bytes(const counted_case& c) {
@@ -108,17 +81,17 @@ double sums_bytes(const counted_case& c) {
 }
 
 TEST(CudaCounters, DISABLED_OneCase) {
-    run(named(std::getenv("ELBO_COUNTED_CASE")));
+    run(named(std::getenv(case_variable)));
 }
 
 TEST(CudaCounters, RegisterEngine) {
-    if (!emulated())
+    if (!test::emulated())
         GTEST_SKIP() << "counters come from the emulator";
     for (const char* name : {"registers", "registers weighted", "registers near", "registers diagonal"}) {
         SCOPED_TRACE(name);
         const counted_case& c = named(name);
         ASSERT_EQ(cuda::choose_engine(c.shape, 4), cuda::engine_kind::registers);
-        const counters got = count(name, "accumulate_registers");
+        const test::counter_sums got = count(name, "accumulate_registers");
         const double n = static_cast<double>(c.rows), d = static_cast<double>(c.shape.dimensions);
         const double k = static_cast<double>(c.shape.components);
         const double chunks = n / cuda::register_chunk_rows;
@@ -142,13 +115,13 @@ TEST(CudaCounters, RegisterEngine) {
 }
 
 TEST(CudaCounters, FusedEngineReadsRowsOnce) {
-    if (!emulated())
+    if (!test::emulated())
         GTEST_SKIP() << "counters come from the emulator";
     for (const char* name : {"fused", "fused diagonal"}) {
         SCOPED_TRACE(name);
         const counted_case& c = named(name);
         ASSERT_EQ(cuda::choose_engine(c.shape, 4), cuda::engine_kind::fused);
-        const counters got = count(name, "accumulate_chunks");
+        const test::counter_sums got = count(name, "accumulate_chunks");
         const double n = static_cast<double>(c.rows), d = static_cast<double>(c.shape.dimensions);
         const double k = static_cast<double>(c.shape.components);
         const double chunks = n / static_cast<double>(cuda::chunk_rows(c.shape, 4));
@@ -162,11 +135,131 @@ TEST(CudaCounters, FusedEngineReadsRowsOnce) {
     }
 }
 
+/// k-means on the device: greedy k-means++ or not, and Lloyd's iterations.
+struct kmeans_case {
+    const char* name;
+    std::int64_t rows, cols, centres;
+    bool greedy;
+};
+
+constexpr kmeans_case kmeans_cases[] = {{"k-means", 5000, 3, 8, false}, {"k-means greedy", 4096, 17, 12, true}};
+constexpr const char* one_kmeans_case = "CudaCounters.DISABLED_OneKmeansCase";
+constexpr std::uint64_t kmeans_seed = 5;
+constexpr int lloyd_iterations = 5;
+
+struct kmeans_rows {
+    std::vector<double> x, weights;
+    explicit kmeans_rows(const kmeans_case& c) : x(test::clustered(c.rows, c.cols, 3, 1.0, 7)), weights(c.rows, 1) {}
+};
+
+TEST(CudaCounters, DISABLED_OneKmeansCase) {
+    for (const kmeans_case& c : kmeans_cases) {
+        if (std::string(c.name) != std::getenv(case_variable))
+            continue;
+        const kmeans_rows data(c);
+        const auto engine = make_cuda_kmeans(context::cuda());
+        engine->load(data.x.data(), data.weights.data(), c.rows, c.cols);
+        std::vector<double> centres;
+        for (std::int64_t n : gmm::kmeans_plus_plus(*engine, c.centres, c.greedy, kmeans_seed))
+            centres.insert(centres.end(), data.x.begin() + n * c.cols, data.x.begin() + (n + 1) * c.cols);
+        gmm::lloyd(*engine, centres, c.cols, lloyd_iterations);
+    }
+}
+
+/// How often a row moved to a new centre in k-means++, over all steps.
+std::int64_t rows_moved(const kmeans_case& c) {
+    const kmeans_rows data(c);
+    const auto engine = make_reference_kmeans();
+    engine->load(data.x.data(), data.weights.data(), c.rows, c.cols);
+    std::int64_t moved = 0;
+    std::vector<double> nearest(c.rows, std::numeric_limits<double>::infinity());
+    for (std::int64_t centre : gmm::kmeans_plus_plus(*engine, c.centres, c.greedy, kmeans_seed))
+        for (std::int64_t n = 0; n < c.rows; ++n) {
+            const double distance = squared_distance(&data.x[n * c.cols], &data.x[centre * c.cols], c.cols);
+            moved += distance < nearest[n];
+            nearest[n] = std::min(nearest[n], distance);
+        }
+    return moved;
+}
+
+// kernels.md D allows a step of k-means++ 8 N bytes for the distances so far, and the coordinates (4 d) of the rows
+// that the triangle inequality does not settle. This engine works on a sample of at most 65536 rows in float64, in the
+// order that all back ends share, and tests nothing: it reads distance, weight and all coordinates, 8 N (d + 2) bytes,
+// and stores distance and label (12 bytes) of the rows that move, and a mass for each block.
+TEST(CudaCounters, KmeansPlusPlus) {
+    if (!test::emulated())
+        GTEST_SKIP() << "counters come from the emulator";
+    for (const kmeans_case& c : kmeans_cases) {
+        SCOPED_TRACE(c.name);
+        const auto all = test::count_elsewhere(one_kmeans_case, case_variable, c.name);
+        const double n = static_cast<double>(c.rows), d = static_cast<double>(c.cols);
+        const double k = static_cast<double>(c.centres), blocks = static_cast<double>(kmeans_blocks(c.rows));
+        const double pass = 8 * n * (d + 2), centre_row = 32 * d; // a number of a row is a sector of its own
+
+        const test::counter_sums add = test::sum_counters(all, "::add_centre");
+        EXPECT_EQ(add.launches, k);
+        EXPECT_GE(add.read, k * pass);
+        EXPECT_LE(add.read, k * (pass + centre_row));
+        EXPECT_EQ(add.stored, 12 * static_cast<double>(rows_moved(c)) + k * 8 * blocks);
+
+        // A draw: the masses of the blocks, and the rows of one block for each candidate.
+        const test::counter_sums draw = test::sum_counters(all, "::draw_rows");
+        EXPECT_EQ(draw.launches, k);
+        EXPECT_LE(draw.read, draw.blocks * 16 * static_cast<double>(kmeans_block_rows) + k * (8 * blocks + 32));
+        if (!c.greedy)
+            continue;
+        // One pass for the potentials of all candidates, but for the first centre.
+        const test::counter_sums potentials = test::sum_counters(all, "::sum_potentials");
+        EXPECT_EQ(potentials.launches, k - 1);
+        EXPECT_LE(potentials.read, (k - 1) * (pass + 4 * centre_row + 32 * kmeans_candidate_limit));
+        const double candidates = (draw.blocks - 1) / (k - 1);
+        EXPECT_EQ(potentials.stored, (k - 1) * 8 * blocks * candidates);
+    }
+}
+
+// An iteration of Lloyd reads the rows twice: to label them, and to add them up in the order of their labels. A pair of
+// a row and a centre costs a subtraction and a fused multiply-add for each dimension; rows are padded to those of a
+// block of threads (512) and centres to a tile (4, which divides their number here).
+TEST(CudaCounters, Lloyd) {
+    if (!test::emulated())
+        GTEST_SKIP() << "counters come from the emulator";
+    for (const kmeans_case& c : kmeans_cases) {
+        SCOPED_TRACE(c.name);
+        const auto all = test::count_elsewhere(one_kmeans_case, case_variable, c.name);
+        const double n = static_cast<double>(c.rows), d = static_cast<double>(c.cols);
+        const double k = static_cast<double>(c.centres);
+
+        const test::counter_sums assign = test::sum_counters(all, "::assign_rows");
+        EXPECT_GT(assign.launches, 1);
+        EXPECT_LE(assign.read, assign.launches * (n * (8 * d + 4) + 8 * k * d + 64));
+        EXPECT_LE(assign.stored, assign.launches * (4 * n + 8) + 8 * assign.blocks);
+        EXPECT_EQ(assign.fp64, assign.launches * 512 * std::ceil(n / 512) * k * d * 3);
+
+        // Coordinates, weight and row number; begins of clusters and chunks. A partial sum for each chunk and column.
+        const test::counter_sums sums = test::sum_counters(all, "::sum_chunks");
+        const double chunks = n / static_cast<double>(kmeans_chunk_rows) + k;
+        EXPECT_EQ(sums.launches, assign.launches);
+        EXPECT_LE(sums.read, sums.launches * (8 * n * (d + 2) + 16 * (k + 1) + 64));
+        EXPECT_LE(sums.stored, sums.launches * 8 * chunks * (d + 1));
+
+        // The order: labels for the histogram, then labels and row numbers in and out, in one pass of the sort.
+        const test::counter_sums histogram = test::sum_counters(all, "RadixSortHistogram");
+        const test::counter_sums order = test::sum_counters(all, "RadixSortOnesweep");
+        EXPECT_EQ(order.launches, sums.launches);
+        EXPECT_LE(histogram.read, histogram.launches * (4 * n + 64));
+        EXPECT_LE(order.read, order.launches * (12 * n + 4096));
+        EXPECT_LE(order.written, order.launches * (12 * n + 4096));
+    }
+}
+
 TEST(CudaCounters, NoRacesOnGlobalMemory) {
-    if (!emulated())
+    if (!test::emulated())
         GTEST_SKIP() << "the race check is that of the emulator";
+    constexpr const char* check = "CUDA_EMULATOR_STRICT=1 CUDA_EMULATOR_GLOBAL_RACECHECK=1";
     for (const char* name : {"registers diagonal", "fused diagonal", "slab"})
-        EXPECT_EQ(run_elsewhere(name, "CUDA_EMULATOR_STRICT=1 CUDA_EMULATOR_GLOBAL_RACECHECK=1"), 0) << name;
+        EXPECT_EQ(test::run_elsewhere(one_case, case_variable, name, check), 0) << name;
+    for (const kmeans_case& c : kmeans_cases)
+        EXPECT_EQ(test::run_elsewhere(one_kmeans_case, case_variable, c.name, check), 0) << c.name;
 }
 
 } // namespace

@@ -5,6 +5,7 @@
 #include "kernels/cuda/engine.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/gmm_bounds.hpp"
+#include "tests/support/gmm_cases.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,23 +15,14 @@ namespace {
 using namespace kernels;
 using gmm::family;
 
-constexpr family all_families[] = {family::full, family::diagonal,      family::spherical,
-                                   family::tied, family::tied_diagonal, family::tied_spherical};
-
-frame identity_frame(std::int64_t d) {
-    return {std::vector<double>(d, 0), std::vector<double>(d, 1)};
-}
-
-/// float32 rows with weights in quarters, a fifth of them zero.
+/// float32 rows with weights.
 struct rows_of {
     std::vector<float> x;
     std::vector<double> weights;
     std::int64_t rows, d;
     rows_of(std::int64_t n, std::int64_t dimensions)
-        : x(test::as<float>(test::clustered(n, dimensions, 3, 1.0, 11))), rows(n), d(dimensions) {
-        for (std::int64_t i = 0; i < n; ++i)
-            weights.push_back(i % 5 == 2 ? 0 : std::ceil(8 * test::uniform(5, i)) / 4);
-    }
+        : x(test::as<float>(test::clustered(n, dimensions, 3, 1.0, 11))), weights(test::quarter_weights(n)), rows(n),
+          d(dimensions) {}
     input_rows input() const {
         return {matrix_view<const float>(x.data(), rows, d),
                 any_matrix_view(matrix_view<const double>(weights.data(), rows, 1)), 1};
@@ -43,7 +35,7 @@ std::vector<std::int64_t> sums_with_grid(const gmm_shape& shape, element_type ty
     if (blocks > 0)
         dynamic_cast<cuda::cuda_engine_base&>(*engine).set_grid(blocks);
     engine->reserve(data.rows, true);
-    engine->load(data.input(), identity_frame(data.d), 0);
+    engine->load(data.input(), test::identity_frame(data.d), 0);
     engine->set_parameters(test::random_parameters(shape, 1.0, 21));
     engine->clear_sums(0x1p40, 0x1p60);
     engine->accumulate(0, data.rows);
@@ -52,7 +44,7 @@ std::vector<std::int64_t> sums_with_grid(const gmm_shape& shape, element_type ty
 
 TEST(CudaEngine, GridChangesNoBit) {
     const rows_of data(8200, 2); // nine chunks of 1024 rows: 1, 7 and 132 blocks share them differently
-    for (family f : all_families)
+    for (family f : test::all_families)
         for (element_type type : {element_type::float32, element_type::float64}) {
             const gmm_shape shape{f, 2, 3};
             const auto one = sums_with_grid(shape, type, data, 1);
@@ -123,7 +115,7 @@ void check_sums(const reference_case& c, element_type type) {
     const rows_of data(c.rows, c.d);
     const auto engine = make_cuda_engine(context::cuda(), shape, type);
     engine->reserve(c.rows, true);
-    engine->load(data.input(), identity_frame(c.d), 0);
+    engine->load(data.input(), test::identity_frame(c.d), 0);
     engine->set_parameters(test::random_parameters(shape, 1.0, 21));
     engine->clear_sums(0x1p40, 0x1p60);
     engine->accumulate(0, c.rows);
@@ -170,7 +162,7 @@ TEST(CudaEngine, SumsMatchReferenceAtTheEdges) {
 }
 
 TEST(CudaEngine, ParametersComeBackRounded) {
-    for (family f : all_families) {
+    for (family f : test::all_families) {
         const gmm_shape shape{f, 5, 3};
         const gmm_parameters p = test::random_parameters(shape, 1.0, 2);
         const auto exact = make_cuda_engine(context::cuda(), shape, element_type::float64);
@@ -201,7 +193,7 @@ void expect_same_update(family f, const std::vector<double>& x, gmm_parameters p
     rule.on_collapse = policy;
     for (gmm_engine* e : {device.get(), reference.get()}) {
         e->reserve(rows, false);
-        e->load({matrix_view<const double>(x.data(), rows, d), {}, 1}, identity_frame(d), 0);
+        e->load({matrix_view<const double>(x.data(), rows, d), {}, 1}, test::identity_frame(d), 0);
         e->set_parameters(p);
         e->clear_sums(0x1p40, 0x1p60);
     }
@@ -254,7 +246,7 @@ TEST(CudaEngine, CollapseMatchesReference) {
         flat[i] = 0.5;
     const std::vector<double> one_point(40 * d, 1.25);
     for (auto policy : {gmm::collapse_policy::reseed, gmm::collapse_policy::drop, gmm::collapse_policy::fail})
-        for (family f : all_families) {
+        for (family f : test::all_families) {
             gmm_parameters p = test::random_parameters({f, d, 3}, 1.0, 4);
             expect_same_update(f, healthy, p, d, 0, policy);
             expect_same_update(f, flat, p, d, 0, policy);    // full, diagonal, tied: nothing healthy is left

@@ -5,6 +5,7 @@
 #include "kernels/host_loop.hpp"
 #include "kernels/math/fixed_point.hpp"
 #include "tests/support/data.hpp"
+#include "tests/support/gmm_cases.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,9 +16,6 @@ namespace {
 
 using namespace kernels;
 using gmm::family;
-
-constexpr family all_families[] = {family::full, family::diagonal,      family::spherical,
-                                   family::tied, family::tied_diagonal, family::tied_spherical};
 
 /// An engine with rows, and the options of a fit of them.
 struct problem {
@@ -32,8 +30,7 @@ problem make_problem(const gmm_shape& shape, std::int64_t rows, element_type typ
     const std::int64_t d = shape.dimensions;
     const std::vector<double> x = test::clustered(rows, d, shape.components, 2.0, 6);
     p.engine->reserve(rows, false);
-    p.engine->load({matrix_view<const double>(x.data(), rows, d), {}, 1},
-                   {std::vector<double>(d, 0), std::vector<double>(d, 1)}, 0);
+    p.engine->load({matrix_view<const double>(x.data(), rows, d), {}, 1}, test::identity_frame(d), 0);
     p.options.max_iterations = 40; // more than a slice
     p.options.tolerance = 0;
     p.options.component_bound = p.options.scalar_bound = 0x1p40;
@@ -92,7 +89,7 @@ history on_host(problem& p) {
 }
 
 TEST(CudaLoop, GraphEqualsHostLoopBitForBit) {
-    for (family f : all_families)
+    for (family f : test::all_families)
         for (element_type type : {element_type::float32, element_type::float64}) {
             SCOPED_TRACE(gmm::to_string(f));
             problem p = make_problem({f, 3, 2}, 300, type);

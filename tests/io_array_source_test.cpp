@@ -12,15 +12,6 @@ namespace {
 using namespace std::string_literals;
 using numbers = std::vector<double>;
 
-// x[i, j] = 10 i + j, as data/interop/make.py makes them.
-numbers table(int rows, int cols) {
-    numbers x;
-    for (int i = 0; i < rows; ++i)
-        for (int j = 0; j < cols; ++j)
-            x.push_back(10 * i + j);
-    return x;
-}
-
 std::string interop(const std::string& name) {
     return test_data("interop/" + name);
 }

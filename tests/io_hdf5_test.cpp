@@ -10,14 +10,6 @@ namespace {
 
 using numbers = std::vector<double>;
 
-numbers table(int rows, int cols) {
-    numbers x;
-    for (int i = 0; i < rows; ++i)
-        for (int j = 0; j < cols; ++j)
-            x.push_back(10 * i + j);
-    return x;
-}
-
 #ifndef ELBO_WITH_HDF5
 
 TEST(io_hdf5, a_build_without_hdf5_says_so) {

@@ -29,6 +29,34 @@ inline int run_elsewhere(const std::string& filter, const std::string& variable,
                            .c_str());
 }
 
+/// Counters of some kernels, added up over their launches.
+struct counter_sums {
+    double read = 0, written = 0; ///< bytes of the sectors of 32 bytes that a launch touches, each once
+    double stored = 0;            ///< bytes of all stores but atomics
+    double special = 0, fp64 = 0, instructions = 0, conflicts = 0, wavefronts = 0, blocks = 0, launches = 0;
+};
+
+/// Of the kernels whose names contain `kernel`, of which at least one must have run.
+inline counter_sums sum_counters(const nlohmann::json& kernels, const std::string& kernel) {
+    counter_sums c;
+    for (const auto& k : kernels)
+        if (k["name"].get<std::string>().find(kernel) != std::string::npos) {
+            c.read += k["distinct_read_bytes"].get<double>();
+            c.written += k["distinct_write_bytes"].get<double>();
+            c.stored += k["global_store_bytes"].get<double>();
+            c.special += k["flops"]["special"].get<double>();
+            c.fp64 += k["flops"]["fp64"].get<double>();
+            c.instructions += k["lane_instructions"].get<double>();
+            c.conflicts += k["shared_bank_conflict_replays"].get<double>();
+            c.wavefronts += k["shared_wavefronts"].get<double>();
+            c.blocks += k["blocks"].get<double>();
+            c.launches += k["launches"].get<double>();
+        }
+    if (c.launches == 0)
+        throw std::runtime_error("no kernel " + kernel + " ran");
+    return c;
+}
+
 /// The counters of all kernels of such a run. Throws std::runtime_error if it fails.
 inline nlohmann::json count_elsewhere(const std::string& filter, const std::string& variable,
                                       const std::string& value) {

@@ -56,6 +56,15 @@ inline std::string test_data(const std::string& name) {
     return std::string(ELBO_TEST_DATA) + "/" + name;
 }
 
+/// x[i, j] = 10 i + j, as data/interop/make.py makes them.
+inline std::vector<double> table(int rows, int cols) {
+    std::vector<double> x;
+    for (int i = 0; i < rows; ++i)
+        for (int j = 0; j < cols; ++j)
+            x.push_back(10 * i + j);
+    return x;
+}
+
 /// All numbers of a source, row by row, read in batches of `rows_per_batch`; checks the sizes of the batches.
 inline std::vector<double> all_numbers(const data_source& source, std::int64_t rows_per_batch = 3) {
     std::vector<double> numbers;
