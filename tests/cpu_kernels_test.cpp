@@ -1,6 +1,7 @@
 // The parts of the CPU back end: elementary functions against the standard library, sums and inference against the
 // reference engine, and that threads, batches, strides and screening change no bit.
 #define ELBO_SIMD baseline
+#include "kernels/cpu/fused.hpp"
 #include "kernels/cpu/simd.hpp"
 
 #include "elbo/error.hpp"
@@ -20,6 +21,12 @@ namespace {
 using namespace elbo;
 using namespace elbo::kernels;
 using gmm::family;
+
+double normal(std::uint64_t index, std::uint32_t item) {
+    double a, b;
+    normal_pair(random_block(3, random_purpose::sample_noise, index, item), a, b);
+    return a;
+}
 
 // --- elementary functions -------------------------------------------------------------------------------------------
 
@@ -66,6 +73,21 @@ TEST(cpu_simd, logarithm_is_within_two_ulps) {
     check_logarithm<double>();
 }
 
+TEST(cpu_simd, fused_multiply_add_rounds_once) {
+    using namespace cpu::baseline;
+    for (std::int64_t i = 0; i < 300000; ++i) {
+        double a = normal(i, 1), c = normal(i, 3);
+        const double b = normal(i, 2);
+        if (i % 3 == 0)
+            a = static_cast<float>(a); // shorter products, and with them ties
+        if (i % 5 == 0)
+            c = -a * b * (1 + static_cast<double>(i % 7) * 0x1p-52); // all leading bits cancel
+        c = std::ldexp(c, static_cast<int>(i % 121) - 60);
+        ASSERT_EQ(fused(broadcast(a), broadcast(b), broadcast(c))[0], std::fma(a, b, c)) << a << ' ' << b << ' ' << c;
+    }
+    EXPECT_EQ(fused(broadcast(1e200), broadcast(1e200), broadcast(1.0))[0], std::numeric_limits<double>::infinity());
+}
+
 // --- engines --------------------------------------------------------------------------------------------------------
 
 /// Rows, weights and parameters of a made-up problem in the normalised frame.
@@ -84,12 +106,6 @@ struct problem {
         return in;
     }
 };
-
-double normal(std::uint64_t index, std::uint32_t item) {
-    double a, b;
-    normal_pair(random_block(3, random_purpose::sample_noise, index, item), a, b);
-    return a;
-}
 
 /// `spread`: distance of the means in standard deviations of a coordinate.
 problem make_problem(family f, std::int64_t d, std::int64_t k, std::int64_t rows, double spread = 1) {

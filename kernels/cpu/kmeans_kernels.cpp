@@ -1,6 +1,7 @@
 // The passes of k-means over the rows; compiled once for each instruction set. Lanes are rows, and each distance is
 // summed in the order of the dimensions with fused multiply-adds, as in kernels/math/kmeans.hpp: the same bits. (No
 // function of that header is called here: the linker could take this file's copy of it for other machines.)
+#include "kernels/cpu/fused.hpp"
 #include "kernels/cpu/kmeans_table.hpp"
 #include "kernels/cpu/simd.hpp"
 
@@ -13,18 +14,6 @@ constexpr int tile_vectors = vector_registers == 32 ? 4 : 2;
 constexpr int tile_centres = 4;
 constexpr int tile_rows = tile_vectors * lanes<double>;
 static_assert(kmeans_lanes % tile_rows == 0);
-
-double_vector fused(double_vector a, double_vector b, double_vector c) {
-#if defined(__AVX512F__)
-    return _mm512_fmadd_pd(a, b, c);
-#elif defined(__FMA__)
-    return _mm256_fmadd_pd(a, b, c);
-#else
-    for (int i = 0; i < lanes<double>; ++i)
-        c[i] = __builtin_fma(a[i], b[i], c[i]);
-    return c;
-#endif
-}
 
 /// Squared distances of tile_rows rows to C centres `d` apart.
 template <int C>
@@ -141,7 +130,7 @@ void sum_rows(const double* x, const double* weights, std::int64_t cols, const s
         const double* row = x + rows[i] * cols;
         const double w = weights[rows[i]];
         for (std::int64_t j = 0; j < cols; ++j)
-            sums[j] = __builtin_fma(w, row[j], sums[j]);
+            sums[j] = fused(w, row[j], sums[j]);
     }
 }
 
