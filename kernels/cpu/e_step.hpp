@@ -200,67 +200,58 @@ static void small_full_strip(const model_view<T>& m, const T* x, T* lp) {
 /// Components worked on at once where a pair needs one accumulator.
 inline constexpr int component_group = vector_registers == 32 ? 4 : 2;
 
-/// N components from k on: ‖s ∘ (x − μ)‖².
-template <class T, int N>
-static void diagonal_group(const model_view<T>& m, const T* x, std::int64_t k, T* lp) {
-    const std::int64_t d = m.dimensions;
-    const T *mean = m.means + k * d, *factor = m.factors + k * d;
-    for (std::int64_t g = 0; g < strip_rows; g += group_rows<T>) {
-        vec<T> q[N][group_vectors] = {};
-        for (std::int64_t j = 0; j < d; ++j) {
-            vec<T> row[group_vectors];
+/// Adds the squares of the coordinates first ... end − 1 of x − μ, with Scaled of s ∘ (x − μ), to q for the N
+/// components component(0) ... component(N − 1) and V vectors of rows.
+template <class T, int N, int V, bool Scaled, class Component>
+static inline void add_squares(const model_view<T>& m, const T* x, std::int64_t first, std::int64_t end,
+                               const Component& component, vec<T> (&q)[N][V]) {
+    const T *centres[N], *scales[N];
 #pragma GCC unroll 8
-            for (int v = 0; v < group_vectors; ++v)
-                row[v] = load(x + j * strip_rows + g + v * lanes<T>);
+    for (int i = 0; i < N; ++i) {
+        centres[i] = m.centres + component(i) * m.dimensions;
+        scales[i] = m.factors + component(i) * m.dimensions;
+    }
+    for (std::int64_t j = first; j < end; ++j) {
+        vec<T> row[V];
 #pragma GCC unroll 8
-            for (int i = 0; i < N; ++i) {
-                const vec<T> centre = broadcast(mean[i * d + j]), scale = broadcast(factor[i * d + j]);
+        for (int v = 0; v < V; ++v)
+            row[v] = load(x + j * strip_rows + v * lanes<T>);
 #pragma GCC unroll 8
-                for (int v = 0; v < group_vectors; ++v) {
-                    const vec<T> t = (row[v] - centre) * scale;
-                    q[i][v] += t * t;
-                }
+        for (int i = 0; i < N; ++i) {
+            const vec<T> centre = broadcast(centres[i][j]), scale = broadcast(Scaled ? scales[i][j] : T(1));
+#pragma GCC unroll 8
+            for (int v = 0; v < V; ++v) {
+                const vec<T> difference = row[v] - centre, t = Scaled ? difference * scale : difference;
+                q[i][v] += t * t;
             }
         }
-#pragma GCC unroll 8
-        for (int i = 0; i < N; ++i)
-            store_log_density(lp + (k + i) * strip_rows + g, m.offsets[k + i], q[i]);
     }
 }
 
-/// N components from k on: u² ‖y − ν‖² with u = 1 where the rows are whitened; keeps ‖y − ν‖² if `distances` is given.
-template <class T, int N>
-static void distance_group(const model_view<T>& m, const T* y, std::int64_t k, T* lp, T* distances) {
-    const std::int64_t d = m.dimensions;
-    const T* centres = m.centres + k * d;
+/// c − ½ q; spherical: c − ½ u² q.
+template <class T>
+static inline vec<T> log_density_of(const model_view<T>& m, std::int64_t k, vec<T> q) {
+    if (m.family == gmm::family::spherical)
+        q *= m.factors[k];
+    return broadcast(m.offsets[k]) - T(0.5) * q;
+}
+
+/// Log-densities of N components from k on for one strip; keeps ‖x − μ‖² if `distances` is given (spherical).
+template <class T, int N, bool Scaled>
+static void distance_group(const model_view<T>& m, const T* x, std::int64_t k, T* lp, T* distances) {
     for (std::int64_t g = 0; g < strip_rows; g += group_rows<T>) {
         vec<T> q[N][group_vectors] = {};
-        for (std::int64_t j = 0; j < d; ++j) {
-            vec<T> row[group_vectors];
+        add_squares<T, N, group_vectors, Scaled>(
+            m, x + g, 0, m.dimensions, [k](int i) { return k + i; }, q);
 #pragma GCC unroll 8
-            for (int v = 0; v < group_vectors; ++v)
-                row[v] = load(y + j * strip_rows + g + v * lanes<T>);
+        for (int i = 0; i < N; ++i)
 #pragma GCC unroll 8
-            for (int i = 0; i < N; ++i) {
-                const vec<T> centre = broadcast(centres[i * d + j]);
-#pragma GCC unroll 8
-                for (int v = 0; v < group_vectors; ++v) {
-                    const vec<T> t = row[v] - centre;
-                    q[i][v] += t * t;
-                }
+            for (int v = 0; v < group_vectors; ++v) {
+                const std::int64_t at = (k + i) * strip_rows + g + v * lanes<T>;
+                if (distances)
+                    store(distances + at, q[i][v]);
+                store(lp + at, log_density_of(m, k + i, q[i][v]));
             }
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < N; ++i) {
-            if (distances) {
-#pragma GCC unroll 8
-                for (int v = 0; v < group_vectors; ++v) {
-                    store(distances + (k + i) * strip_rows + g + v * lanes<T>, q[i][v]);
-                    q[i][v] *= m.factors[k + i];
-                }
-            }
-            store_log_density(lp + (k + i) * strip_rows + g, m.offsets[k + i], q[i]);
-        }
     }
 }
 
@@ -283,6 +274,15 @@ static void whiten(const model_view<T>& m, const T* x, T* y) {
             store(y + j * strip_rows + v, load(x + j * strip_rows + v) * broadcast(m.whitener[j]));
 }
 
+/// The rows of a strip as the distances take them: whitened in ws.strip for the tied families.
+template <class T>
+static const T* distance_rows(const model_view<T>& m, const T* x, const workspace_view<T>& ws) {
+    if (!m.whitener)
+        return x;
+    whiten(m, x, ws.strip);
+    return ws.strip;
+}
+
 /// Log-densities, relative to reference_offset, of the strips of a block into the slab ws.log_densities.
 template <class T>
 static void log_densities(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
@@ -296,15 +296,13 @@ static void log_densities(const model_view<T>& m, const T* x, std::int64_t strip
             else
                 full_strip(m, rows, d, ws.strip, lp);
         } else if (m.family == gmm::family::diagonal) {
-            for_component_groups(m.components, [&]<int N>(std::int64_t k) { diagonal_group<T, N>(m, rows, k, lp); });
+            for_component_groups(m.components,
+                                 [&]<int N>(std::int64_t k) { distance_group<T, N, true>(m, rows, k, lp, nullptr); });
         } else {
             T* distances = m.whitener ? nullptr : ws.distances + s * slab;
-            if (m.whitener) {
-                whiten(m, rows, ws.strip);
-                rows = ws.strip;
-            }
-            for_component_groups(m.components,
-                                 [&]<int N>(std::int64_t k) { distance_group<T, N>(m, rows, k, lp, distances); });
+            rows = distance_rows(m, rows, ws);
+            for_component_groups(
+                m.components, [&]<int N>(std::int64_t k) { distance_group<T, N, false>(m, rows, k, lp, distances); });
         }
     }
 }
