@@ -342,6 +342,13 @@ std::int64_t start_row_limit(std::int64_t k, std::int64_t d) {
     return std::clamp<std::int64_t>(affordable, std::max<std::int64_t>(16 * k, 4096), 65536);
 }
 
+std::int64_t most_start_rows(std::int64_t rows, std::int64_t components, std::int64_t dimensions) {
+    // Each row is taken with a probability of its own: the deviation of their number is below the root of its mean, and
+    // one beyond six deviations comes about once in 10^9 samples.
+    const auto limit = static_cast<double>(start_row_limit(components, dimensions));
+    return std::min(rows, static_cast<std::int64_t>(limit + 6 * std::sqrt(limit)));
+}
+
 start_sample draw_start_sample(const row_feed& feed, const frame& f, const data_summary& summary,
                                std::int64_t row_limit, std::uint64_t seed) {
     const std::int64_t d = feed.data().cols();

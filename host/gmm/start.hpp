@@ -22,6 +22,9 @@ struct start_sample {
 /// Rows that a start looks at: enough for k components, and few enough that a start costs less than some iterations.
 std::int64_t start_row_limit(std::int64_t components, std::int64_t dimensions);
 
+/// Rows that a sample of `rows` rows has at most.
+std::int64_t most_start_rows(std::int64_t rows, std::int64_t components, std::int64_t dimensions);
+
 /// One pass over the data.
 start_sample draw_start_sample(const row_feed& feed, const kernels::frame& f, const data_summary& summary,
                                std::int64_t row_limit, std::uint64_t seed);

@@ -27,8 +27,7 @@ public:
     void load(const double* x, const double* weights, std::int64_t rows, std::int64_t cols) override {
         state_->activate();
         rows_ = rows, cols_ = cols, blocks_ = kmeans_blocks(rows);
-        clusters_ = 0;
-        x_ = {}; // first give back, then ask
+        release();
         x_ = device_buffer<double>(state_, "rows of a start", rows * cols);
         weights_ = device_buffer<double>(state_, "weights of a start", rows);
         nearest_ = device_buffer<double>(state_, "distances of a start", rows);
@@ -39,6 +38,19 @@ public:
         copy(weights_.data(), weights, rows);
         launch(*state_, "sum_weights", {blocks_, warp_threads}, sum_weights, view(), mass_.data() + blocks_);
         restart();
+    }
+
+    std::int64_t device_bytes(std::int64_t rows, std::int64_t cols, std::int64_t k) const override {
+        const std::int64_t blocks = kmeans_blocks(rows), clusters = 8 * (largest_chunks(rows, k) + k) * (cols + 1);
+        const std::int64_t each_row = 8 * (cols + 2) + 8 + 16; // row, weight, distance; label twice; number twice
+        const std::int64_t staged = 8 * std::max(std::min(staged_numbers, rows * cols), cols);
+        std::size_t sort = 0, scan = 0;
+        state_->activate();
+        check(sort_by_label(nullptr, sort, rows, k), "the scratch memory of a CUB algorithm");
+        check(scan_chunks(nullptr, scan, nullptr, nullptr, k), "the scratch memory of a CUB algorithm");
+        return rows * each_row + 8 * blocks * (2 + kmeans_candidate_limit) + staged + clusters + 24 * (k + 1) +
+               8 * k * cols + static_cast<std::int64_t>(sizeof(kmeans_candidate)) * kmeans_candidate_limit +
+               static_cast<std::int64_t>(sort + scan) + 8;
     }
 
     void restart() override {
@@ -90,7 +102,7 @@ public:
         const auto k = static_cast<std::int64_t>(counts.size()), columns = cols_ + 1;
         reserve_clusters(k);
         const cluster_view clusters = order_by_label(k);
-        launch_each("sum_chunks", largest_chunks(k) * columns, sum_chunks, view(), clusters, chunk_sums_.data());
+        launch_each("sum_chunks", largest_chunks(rows_, k) * columns, sum_chunks, view(), clusters, chunk_sums_.data());
         launch_each("add_chunks", k * columns, add_chunks, chunk_sums_.data(), clusters, columns, cluster_sums_.data());
         std::vector<double> host(static_cast<std::size_t>(k * columns));
         copy(host.data(), cluster_sums_.data(), k * columns);
@@ -132,7 +144,16 @@ private:
         }
     }
 
-    std::int64_t largest_chunks(std::int64_t k) const { return rows_ / kmeans_chunk_rows + k; }
+    static std::int64_t largest_chunks(std::int64_t rows, std::int64_t k) { return rows / kmeans_chunk_rows + k; }
+
+    /// Gives the memory of the last rows back, so that it does not stand beside that of the next.
+    void release() {
+        for (auto* buffer :
+             {&x_, &weights_, &nearest_, &mass_, &partial_, &centres_buffer_, &chunk_sums_, &cluster_sums_})
+            *buffer = {};
+        labels_ = {}, sorted_labels_ = {}, row_numbers_ = {}, bounds_ = {}, scratch_ = {};
+        clusters_ = 0;
+    }
 
     /// Memory for the sums over k clusters.
     void reserve_clusters(std::int64_t k) {
@@ -141,25 +162,32 @@ private:
         row_numbers_ = device_buffer<std::int64_t>(state_, "row numbers of a start", 2 * rows_);
         sorted_labels_ = device_buffer<std::int32_t>(state_, "sorted labels of a start", rows_);
         bounds_ = device_buffer<std::int64_t>(state_, "clusters of a start", 3 * (k + 1));
-        chunk_sums_ = device_buffer<double>(state_, "partial sums of a start", largest_chunks(k) * (cols_ + 1));
+        chunk_sums_ = device_buffer<double>(state_, "partial sums of a start", largest_chunks(rows_, k) * (cols_ + 1));
         cluster_sums_ = device_buffer<double>(state_, "sums of a start", k * (cols_ + 1));
         launch_each("count_up", rows_, count_up, row_numbers_.data(), rows_);
         clusters_ = k;
     }
 
+    /// Row numbers in the order of their labels; stable, so rows of a cluster stay in ascending order.
+    cudaError_t sort_by_label(void* scratch, std::size_t& bytes, std::int64_t rows, std::int64_t k) const {
+        const int bits = std::bit_width(static_cast<std::uint64_t>(k));
+        return cub::DeviceRadixSort::SortPairs(scratch, bytes, labels_.data(), sorted_labels_.data(),
+                                               row_numbers_.data(), row_numbers_.data() + rows, rows, 0, bits,
+                                               state_->stream);
+    }
+    cudaError_t scan_chunks(void* scratch, std::size_t& bytes, const std::int64_t* chunks, std::int64_t* first_chunks,
+                            std::int64_t k) const {
+        return cub::DeviceScan::ExclusiveSum(scratch, bytes, chunks, first_chunks, k + 1, state_->stream);
+    }
+
     cluster_view order_by_label(std::int64_t k) {
         std::int64_t *begins = bounds_.data(), *chunks = begins + k + 1, *first_chunks = chunks + k + 1;
         std::int64_t* order = row_numbers_.data() + rows_;
-        const int bits = std::bit_width(static_cast<std::uint64_t>(k));
-        with_scratch([&](void* scratch, std::size_t& bytes) { // stable: rows of a cluster stay in ascending order
-            return cub::DeviceRadixSort::SortPairs(scratch, bytes, labels_.data(), sorted_labels_.data(),
-                                                   row_numbers_.data(), order, rows_, 0, bits, state_->stream);
-        });
+        with_scratch([&](void* scratch, std::size_t& bytes) { return sort_by_label(scratch, bytes, rows_, k); });
         launch_each("find_clusters", k + 1, find_clusters, sorted_labels_.data(), rows_, static_cast<std::int32_t>(k),
                     begins, chunks);
-        with_scratch([&](void* scratch, std::size_t& bytes) {
-            return cub::DeviceScan::ExclusiveSum(scratch, bytes, chunks, first_chunks, k + 1, state_->stream);
-        });
+        with_scratch(
+            [&](void* scratch, std::size_t& bytes) { return scan_chunks(scratch, bytes, chunks, first_chunks, k); });
         return {order, begins, first_chunks, k};
     }
 

@@ -1,0 +1,74 @@
+#include "host/gmm/fit_setup.hpp"
+
+#include "host/check.hpp"
+#include "host/gmm/kmeans.hpp"
+#include "host/gmm/start.hpp"
+#include "host/row_access.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+
+namespace elbo::gmm {
+
+namespace {
+
+void check_options(const data_source& data, const fit_options& o) {
+    const auto not_negative = [](std::string_view name, double value) {
+        expects(value >= 0 && std::isfinite(value),
+                [&] { return fmt::format("{} = {}: expected a finite number, at least 0", name, value); });
+    };
+    expects(o.components >= 1, [&] { return fmt::format("components = {}: expected at least 1", o.components); });
+    expects(o.restarts >= 1, [&] { return fmt::format("restarts = {}: expected at least 1", o.restarts); });
+    expects(o.max_iterations >= 1,
+            [&] { return fmt::format("max_iterations = {}: expected at least 1", o.max_iterations); });
+    expects(o.memory_limit >= 0, [&] {
+        return fmt::format("memory_limit = {}: expected 0 (what fits) or a number of bytes", o.memory_limit);
+    });
+    not_negative("tolerance", o.tolerance);
+    not_negative("regularization", o.regularization);
+    not_negative("relative_regularization", o.relative_regularization);
+    if (!o.start_model)
+        return;
+    const model& m = *o.start_model;
+    expects(m.dimensions() == data.cols(), [&] {
+        return fmt::format("start_model has {} dimensions: expected {}, the columns of {}", m.dimensions(), data.cols(),
+                           data.description());
+    });
+    expects(m.components() == o.components && m.shape() == o.shape, [&] {
+        return fmt::format("start_model is {} with {} components: expected {} with {}", to_string(m.shape()),
+                           m.components(), to_string(o.shape), o.components);
+    });
+}
+
+const fit_options& checked(const data_source& data, const fit_options& o) {
+    check_options(data, o);
+    return o;
+}
+
+} // namespace
+
+fit_setup::fit_setup(const context& c, const data_source& data, const fit_options& o)
+    : ctx(c), options(checked(data, o)), feed(c, data, o.weights), shape{o.shape, data.cols(), o.components},
+      engine(make_engine(c, shape, o.precision, data.type())) {
+    // Decided once: what is free on a device changes as soon as memory is taken.
+    const std::int64_t beside = o.restarts > 1 ? start_bytes() : 0;
+    streamed = engine->bytes_needed(data.rows(), feed.weighted()) + beside > available_bytes(c, o.memory_limit);
+    if (streamed)
+        feed.stream();
+}
+
+std::int64_t fit_setup::resident_rows() const {
+    const std::int64_t rows = feed.data().rows();
+    return streamed ? std::min(rows, feed.batch_rows()) : rows;
+}
+
+std::int64_t fit_setup::start_bytes() const {
+    const bool by_kmeans = options.start == start_method::kmeans || options.start == start_method::kmeans_plus_plus;
+    if (options.start_model || !by_kmeans)
+        return 0;
+    const std::int64_t rows = most_start_rows(feed.data().rows(), shape.components, shape.dimensions);
+    return make_kmeans(ctx)->device_bytes(rows, shape.dimensions, shape.components);
+}
+
+} // namespace elbo::gmm

@@ -1,0 +1,31 @@
+// What a fit and its memory plan have in common.
+#pragma once
+
+#include "elbo/gmm/fit.hpp"
+#include "host/gmm/row_feed.hpp"
+#include "kernels/gmm_engine.hpp"
+
+#include <cstdint>
+#include <memory>
+
+namespace elbo::gmm {
+
+/// Checked options, the way to the data, and an engine without rows yet.
+struct fit_setup {
+    /// Throws invalid_argument.
+    fit_setup(const context& c, const data_source& data, const fit_options& o);
+
+    const context& ctx;
+    const fit_options& options;
+    row_feed feed;
+    kernels::gmm_shape shape;
+    std::unique_ptr<kernels::gmm_engine> engine;
+    bool streamed = false; ///< the rows do not stay in memory
+
+    /// Rows that are in memory at a time.
+    std::int64_t resident_rows() const;
+    /// Bytes of the device that a start takes at most, for as long as it lasts; 0 where it runs on the host.
+    std::int64_t start_bytes() const;
+};
+
+} // namespace elbo::gmm
