@@ -4,7 +4,7 @@
 #include "kernels/math/vae_latent.hpp"
 #include "kernels/reference/vae_likelihood.hpp"
 #include "kernels/reference/vae_objective.hpp"
-#include "tests/support/vae_data.hpp"
+#include "tests/support/vae_networks.hpp"
 
 #include <gtest/gtest.h>
 
