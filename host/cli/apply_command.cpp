@@ -40,7 +40,7 @@ applied open(const apply_options& options) {
     gmm::saved_model saved = gmm::load_saved(options.model_path);
     context ctx = make_context(options.device);
     weighted_data input = open_columns_of(saved, options.data);
-    check_dimensions(saved.model, options.model_path, input.data);
+    check_columns(options.model_path, saved.model.dimensions(), "dimensions", input.data);
     return {std::move(ctx), std::move(saved.model), std::move(input)};
 }
 

@@ -16,12 +16,6 @@ enum class exit_status {
     interrupted = 130    ///< Ctrl-C; the best result so far was written
 };
 
-/// Ctrl-C in a command that has nothing worth keeping.
-class interrupted : public error {
-public:
-    interrupted() : error("interrupted") {}
-};
-
 /// One run of the tool: the parser sets `run` for the command that was named.
 struct invocation {
     std::string command_line; ///< quoted for a shell
@@ -34,6 +28,14 @@ void add_mixture_score(CLI::App& mixture, invocation& call);
 void add_mixture_assign(CLI::App& mixture, invocation& call);
 void add_mixture_sample(CLI::App& mixture, invocation& call);
 void add_mixture_info(CLI::App& mixture, invocation& call);
+void add_vae_train(CLI::App& vae, invocation& call);
+void add_vae_evaluate(CLI::App& vae, invocation& call);
+void add_vae_encode(CLI::App& vae, invocation& call);
+void add_vae_decode(CLI::App& vae, invocation& call);
+void add_vae_reconstruct(CLI::App& vae, invocation& call);
+void add_vae_sample(CLI::App& vae, invocation& call);
+void add_vae_interpolate(CLI::App& vae, invocation& call);
+void add_vae_info(CLI::App& vae, invocation& call);
 void add_devices(CLI::App& app, invocation& call);
 void add_convert(CLI::App& app, invocation& call);
 

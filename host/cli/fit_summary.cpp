@@ -18,14 +18,6 @@ double seconds_per_iteration(const gmm::fit_result& fit) {
     return fit.trace.empty() ? 0 : fit.trace.back().seconds / static_cast<double>(fit.trace.size());
 }
 
-std::string duration(double seconds) {
-    if (seconds < 1e-3)
-        return fmt::format("{:.3g} µs", seconds * 1e6);
-    if (seconds < 1)
-        return fmt::format("{:.3g} ms", seconds * 1e3);
-    return fmt::format("{:.3g} s", seconds);
-}
-
 std::string stopping(const gmm::fit_result& fit) {
     switch (fit.stopped) {
     case gmm::stop_reason::converged:
@@ -72,9 +64,9 @@ fact_list fit_facts(const gmm::fit_result& fit) {
                     {"ICL", fmt::format("{:.4f}", fit.icl)},
                     {"entropy of q", fmt::format("{:.6f} nats per sample", fit.entropy)}};
     const gmm::fit_seconds& s = fit.seconds;
-    facts.emplace_back("time", fmt::format("{} (load {}, start {}, iterations {})", duration(s.total), duration(s.load),
-                                           duration(s.start), duration(s.iterations)));
-    facts.emplace_back("time per iteration", duration(seconds_per_iteration(fit)));
+    facts.emplace_back("time", fmt::format("{} (load {}, start {}, iterations {})", duration_text(s.total),
+                                           duration_text(s.load), duration_text(s.start), duration_text(s.iterations)));
+    facts.emplace_back("time per iteration", duration_text(seconds_per_iteration(fit)));
     if (!fit.events.empty())
         facts.emplace_back("events", fmt::format("{} (components that were empty or singular)", fit.events.size()));
     return facts;

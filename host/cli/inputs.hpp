@@ -20,14 +20,33 @@ struct weighted_data {
     gmm::sample_weights view() const { return weights.empty() ? gmm::sample_weights() : gmm::sample_weights(weights); }
 };
 
+/// A data file with its labels.
+struct labelled_data {
+    data_source data;
+    std::vector<double> labels; ///< [rows]; empty without --labels
+    double scale = 1;           ///< that the values were multiplied with
+};
+
 /// Opens the data. A weights column is taken out of the data unless --columns names it. Throws file_error and
 /// invalid_argument.
 weighted_data open_data(const data_options& options);
+/// The same with --labels and --scale.
+labelled_data open_scaled_data(const data_options& options);
+/// Another file with the same columns, kept in the same way and scaled as the first one.
+data_source open_alike(data_options options, const std::string& path);
+/// What the values are multiplied with: --scale, or 1/255 where the file holds grey values 0 ... 255 by its name
+/// (images of unsigned bytes, as those of MNIST), else 1.
+double scale_of(const data_options& options);
 
-/// Throws invalid_argument where the data has other columns than the model, naming both files.
-void check_dimensions(const gmm::model& model, const std::string& model_path, const data_source& data);
+/// Throws invalid_argument where the data has another number of columns than the model takes (`what`: "dimensions"),
+/// naming both files.
+void check_columns(const std::string& model_path, std::int64_t wanted, const char* what, const data_source& data);
 
 /// At most `limit` rows, evenly spaced, as float64 row-major: the same for every way the data is stored.
 std::vector<double> evenly_spaced_rows(const data_source& data, std::int64_t limit);
+/// Elements of `values` [n] at the rows that evenly_spaced_rows takes of n.
+std::vector<double> evenly_spaced(const std::vector<double>& values, std::int64_t limit);
+/// Row `number` of the data. Throws invalid_argument that names the option where there is no such row.
+std::vector<float> row_of(const data_source& data, std::int64_t number, const char* option);
 
 } // namespace elbo::cli

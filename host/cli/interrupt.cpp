@@ -1,6 +1,6 @@
 #include "host/cli/interrupt.hpp"
 
-#include "host/cli/command.hpp"
+#include "elbo/error.hpp"
 
 #include <atomic>
 #include <csignal>
@@ -40,7 +40,7 @@ bool interrupt_requested() {
 
 void throw_if_interrupted() {
     if (interrupt_requested())
-        throw interrupted();
+        throw interrupted("interrupted");
 }
 
 } // namespace elbo::cli

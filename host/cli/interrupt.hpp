@@ -14,7 +14,7 @@ public:
 
 /// Whether the signal has come.
 bool interrupt_requested();
-/// Throws `interrupted` if it has.
+/// Throws elbo::interrupted if it has: for a command that has nothing worth keeping.
 void throw_if_interrupted();
 
 } // namespace elbo::cli

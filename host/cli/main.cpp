@@ -59,6 +59,17 @@ void set_up(CLI::App& app, invocation& call) {
     add_mixture_assign(*mixture, call);
     add_mixture_sample(*mixture, call);
     add_mixture_info(*mixture, call);
+    CLI::App* vae = app.add_subcommand(
+        "vae", "Variational autoencoders: train, evaluate, encode, decode, reconstruct, sample, interpolate, info");
+    vae->require_subcommand(1);
+    add_vae_train(*vae, call);
+    add_vae_evaluate(*vae, call);
+    add_vae_encode(*vae, call);
+    add_vae_decode(*vae, call);
+    add_vae_reconstruct(*vae, call);
+    add_vae_sample(*vae, call);
+    add_vae_interpolate(*vae, call);
+    add_vae_info(*vae, call);
     add_devices(app, call);
     add_convert(app, call);
 }
@@ -73,9 +84,11 @@ exit_status run_command(const invocation& call, const std::string& help) {
     } catch (const not_available& e) {
         return fail(exit_status::machine_failure, e.what(), "'elbo devices' lists what can be used here");
     } catch (const out_of_memory& e) {
-        return fail(exit_status::machine_failure, e.what(), "try fewer columns or components, or another --device");
+        return fail(exit_status::machine_failure, e.what(),
+                    "try fewer columns or components, a smaller --batch, or another --device");
     } catch (const std::bad_alloc&) {
-        return fail(exit_status::machine_failure, "out of memory", "try fewer columns or components");
+        return fail(exit_status::machine_failure, "out of memory",
+                    "try fewer columns or components, or a smaller --batch");
     } catch (const cuda_error& e) {
         return fail(exit_status::machine_failure, e.what(), "'--device cpu' computes without the GPU");
     } catch (const file_error& e) {

@@ -125,7 +125,7 @@ exit_status run(const fit_command& command, const std::string& command_line) {
     const weighted_data input = open_data(command.data);
     const double opening = std::chrono::duration<double>(std::chrono::steady_clock::now() - opened).count();
     if (options.start_model)
-        check_dimensions(*options.start_model, command.start, input.data);
+        check_columns(command.start, options.start_model->dimensions(), "dimensions", input.data);
     options.weights = input.view();
     announce(command, ctx, input.data, options);
     gmm::fit_result fit = fit_with_progress(command, ctx, input.data, options);

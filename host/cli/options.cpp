@@ -87,6 +87,41 @@ void add_weights_option(CLI::App& command, data_options& options) {
         ->group("Data");
 }
 
+void add_labels_option(CLI::App& command, data_options& options) {
+    command
+        .add_option(
+            "--labels", options.labels,
+            "Numbers by which the picture of the latents is coloured: a column of DATA, or a file of one column")
+        ->type_name("FILE|COLUMN")
+        ->group("Data");
+}
+
+void add_scale_option(CLI::App& command, data_options& options) {
+    command
+        .add_option("--scale", options.scale,
+                    "Every value of DATA times this (default: 1/255 for images in -ubyte files, else 1)")
+        ->type_name("S")
+        ->group("Data");
+}
+
+void add_rows_option(CLI::App& command, std::string& path, const std::string& what) {
+    command.add_option("-o,--output", path, fmt::format("Write {} (.csv, .npy, .f32, .f64, .h5); - prints them", what))
+        ->type_name("FILE")
+        ->capture_default_str()
+        ->group("Output");
+}
+
+void add_type_option(CLI::App& command, std::string& type) {
+    command.add_option("--type", type, "Type of the numbers in FILE: float32 or float64")
+        ->type_name("TYPE")
+        ->capture_default_str()
+        ->group("Output");
+}
+
+void add_seed_option(CLI::App& command, std::uint64_t& seed) {
+    command.add_option("--seed", seed, "Seed of the random numbers")->type_name("S")->capture_default_str();
+}
+
 io::output_type output_type_from_string(const std::string& name) {
     if (name == "float32")
         return io::output_type::float32;

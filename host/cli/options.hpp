@@ -7,10 +7,18 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace elbo::cli {
+
+/// FILE of --output where rows are written, or printed.
+void add_rows_option(CLI::App& command, std::string& path, const std::string& what);
+/// --type of the numbers in FILE.
+void add_type_option(CLI::App& command, std::string& type);
+/// --seed.
+void add_seed_option(CLI::App& command, std::uint64_t& seed);
 
 /// --json, --quiet, and --report where the command makes pictures.
 struct output_options {
@@ -39,9 +47,13 @@ struct data_options {
     std::int64_t dimensions = 0;
     std::string dataset;
     std::string weights; ///< where the command takes them
+    std::string labels;  ///< the same
+    std::optional<double> scale;
 };
 void add_data_options(CLI::App& command, data_options& options);
 void add_weights_option(CLI::App& command, data_options& options);
+void add_labels_option(CLI::App& command, data_options& options);
+void add_scale_option(CLI::App& command, data_options& options);
 
 /// --type of written numbers: "float32" or "float64"; throws invalid_argument for anything else.
 io::output_type output_type_from_string(const std::string& name);

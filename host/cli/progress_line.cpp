@@ -1,16 +1,12 @@
 #include "host/cli/progress_line.hpp"
 
-#include <cstdio>
+#include "host/cli/text_table.hpp"
+
 #include <fmt/format.h>
-#include <unistd.h>
 
 namespace elbo::cli {
 
 namespace {
-
-using namespace std::chrono_literals;
-constexpr auto live_interval = 100ms;
-constexpr auto log_interval = 5s;
 
 std::string describe(const gmm::progress& now, std::optional<double> previous) {
     const gmm::iteration_record& record = now.record;
@@ -25,31 +21,29 @@ std::string describe(const gmm::progress& now, std::optional<double> previous) {
     return text;
 }
 
-} // namespace
-
-progress_line::progress_line(bool quiet)
-    : quiet_(quiet), live_(isatty(STDERR_FILENO) == 1), last_shown_(live_ ? clock::time_point() : clock::now()) {}
-
-progress_line::~progress_line() {
-    if (line_open_)
-        std::fputs("\r\033[K", stderr);
+std::string describe(const vae::train_progress& now, std::optional<double> validation) {
+    std::string text = fmt::format("epoch {} of {}  ELBO {:.4f}", now.epoch, now.epochs, now.elbo);
+    if (validation)
+        text += fmt::format("  validation {:.4f}", *validation);
+    return text + fmt::format("  {:.3g} samples/s  {} left", now.samples_per_second, duration_text(now.seconds_left));
 }
 
+} // namespace
+
 void progress_line::show(const gmm::progress& now) {
-    if (quiet_)
-        return;
     if (now.restart != restart_)
         previous_.reset();
     restart_ = now.restart;
-    const auto time = clock::now();
-    if (time - last_shown_ >= (live_ ? clock::duration(live_interval) : clock::duration(log_interval))) {
-        const std::string text = describe(now, previous_);
-        fmt::print(stderr, "{}{}{}", live_ ? "\r\033[K" : "elbo: ", text, live_ ? "" : "\n");
-        std::fflush(stderr);
-        line_open_ = live_;
-        last_shown_ = time;
-    }
+    if (line_.due())
+        line_.show(describe(now, previous_));
     previous_ = now.record.log_likelihood;
+}
+
+void training_line::show(const vae::train_progress& now) {
+    if (now.finished)
+        validation_ = now.finished->validation_elbo;
+    if (line_.due())
+        line_.show(describe(now, validation_));
 }
 
 } // namespace elbo::cli

@@ -1,30 +1,37 @@
-// Progress of a fit on standard error.
+// Progress of fits and trainings on standard error.
 #pragma once
 
-#include "elbo/gmm/fit.hpp"
+#include "host/cli/status_line.hpp"
 
-#include <chrono>
+#include "elbo/gmm/fit.hpp"
+#include "elbo/vae/train.hpp"
+
 #include <optional>
+#include <string>
 
 namespace elbo::cli {
 
-/// On a terminal one line that is rewritten; elsewhere a line every few seconds; nothing when quiet.
+/// Iterations of a fit.
 class progress_line {
 public:
-    explicit progress_line(bool quiet);
-    ~progress_line();
-    progress_line(const progress_line&) = delete;
-    progress_line& operator=(const progress_line&) = delete;
-
+    explicit progress_line(bool quiet) : line_(quiet) {}
     void show(const gmm::progress& now);
 
 private:
-    using clock = std::chrono::steady_clock;
-    const bool quiet_, live_;
-    bool line_open_ = false;
-    clock::time_point last_shown_;
+    status_line line_;
     std::int64_t restart_ = -1;
     std::optional<double> previous_; ///< log-likelihood one iteration before
+};
+
+/// Epochs of a training.
+class training_line {
+public:
+    explicit training_line(bool quiet) : line_(quiet) {}
+    void show(const vae::train_progress& now);
+
+private:
+    status_line line_;
+    std::optional<double> validation_; ///< ELBO after the last epoch
 };
 
 } // namespace elbo::cli

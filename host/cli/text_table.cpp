@@ -1,6 +1,8 @@
 #include "host/cli/text_table.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
 
 namespace elbo::cli {
 
@@ -37,6 +39,18 @@ std::string text_list(const std::vector<std::pair<std::string, std::string>>& en
     for (const auto& [name, value] : entries)
         out += "  " + name + std::string(widest - width(name) + 3, ' ') + value + '\n';
     return out;
+}
+
+std::string duration_text(double seconds) {
+    if (seconds > 0 && seconds < 1e-3)
+        return fmt::format("{:.3g} µs", seconds * 1e6);
+    if (seconds > 0 && seconds < 1)
+        return fmt::format("{:.3g} ms", seconds * 1e3);
+    if (seconds < 60)
+        return fmt::format("{:.3g} s", seconds);
+    const auto whole = static_cast<long long>(std::llround(seconds));
+    return whole < 3600 ? fmt::format("{} min {} s", whole / 60, whole % 60)
+                        : fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
 }
 
 } // namespace elbo::cli

@@ -14,14 +14,6 @@ constexpr std::int64_t largest_row_count = 60;
 constexpr std::int64_t largest_column_count = 6;
 constexpr std::int64_t largest_legend_count = 16;
 
-std::string badge(std::int64_t k) {
-    const component_style style = style_of(k);
-    const bool stroked = is_stroked(style.shape);
-    return fmt::format(
-        R"(<svg class="badge" viewBox="0 0 16 16"><path fill="{}" stroke="{}" stroke-width="{}" d="{}"/></svg>)",
-        stroked ? "none" : style.colour, style.colour, stroked ? 2.5 : 0, marker_path(style.shape, 8, 8, 5));
-}
-
 // Standard deviations of component k in the first `shown` columns.
 std::vector<double> deviations(const gmm::model& m, std::int64_t k, std::int64_t shown) {
     const std::int64_t d = m.dimensions();
@@ -47,7 +39,7 @@ std::string component_table(const gmm::model& m, const std::vector<std::string>&
     const std::int64_t rows = std::min(m.components(), largest_row_count);
     std::string out = "<table>" + table_head(column_names, shown, shown < d) + "<tbody>\n";
     for (std::int64_t k = 0; k < rows; ++k) {
-        out += fmt::format("<tr><td>{}</td><td>{}</td><td>{:.4f}</td>", badge(k), k, m.weights()[k]);
+        out += fmt::format("<tr><td>{}</td><td>{}</td><td>{:.4f}</td>", badge(style_of(k)), k, m.weights()[k]);
         const std::vector<double> deviation = deviations(m, k, shown);
         for (std::int64_t j = 0; j < shown; ++j)
             out += fmt::format("<td>{:.5g} <span class=\"deviation\">&#177; {:.3g}</span></td>", m.means()[k * d + j],
@@ -66,7 +58,7 @@ std::string component_legend(const gmm::model& m) {
     const std::int64_t shown = std::min(m.components(), largest_legend_count);
     std::string out = "<p class=\"legend-line\">";
     for (std::int64_t k = 0; k < shown; ++k)
-        out += fmt::format("<span>{} component {} ({:.1f} %)</span> ", badge(k), k, 100 * m.weights()[k]);
+        out += fmt::format("<span>{} component {} ({:.1f} %)</span> ", badge(style_of(k)), k, 100 * m.weights()[k]);
     if (shown < m.components())
         out += fmt::format("<span>and {} more</span>", m.components() - shown);
     return out + "</p>\n";

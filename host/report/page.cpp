@@ -1,7 +1,6 @@
 #include "host/report/charts.hpp"
+#include "host/report/html.hpp"
 #include "host/report/report.hpp"
-#include "host/report/style.hpp"
-#include "host/report/svg.hpp"
 
 #include "elbo/error.hpp"
 
@@ -20,15 +19,6 @@ void check(const page& p) {
         if (label < 0 || label >= p.model->components())
             throw invalid_argument(
                 fmt::format("report: label {} is not one of {} components", label, p.model->components()));
-}
-
-std::string facts(const page& p) {
-    if (p.facts.empty())
-        return {};
-    std::string out = "<dl class=\"facts\">\n";
-    for (const auto& [name, value] : p.facts)
-        out += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(name), escape(value));
-    return out + "</dl>\n";
 }
 
 std::string points_note(const page& p) {
@@ -53,12 +43,6 @@ std::string density_section(const page& p) {
                        "Ellipses: one (solid) and two (dashed) standard deviations of each component.{}</p>\n",
                        points_note(p));
     return out;
-}
-
-std::string figure(const std::string& picture, std::string_view caption) {
-    if (picture.empty())
-        return {};
-    return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n", picture, caption);
 }
 
 std::string trace_section(const gmm::fit_result& fit) {
@@ -89,11 +73,7 @@ std::string events_section(const gmm::fit_result& fit) {
 
 std::string render(const page& p) {
     check(p);
-    std::string out = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-                      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n";
-    out += fmt::format("<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n", escape(p.title), style_sheet);
-    out += fmt::format("<h1>{}</h1>\n<p class=\"made-by\">{}</p>\n", escape(p.title), escape(p.made_by));
-    out += facts(p) + density_section(p);
+    std::string out = page_begin(p.title, p.made_by) + facts_list(p.facts) + density_section(p);
     if (is_image(p.model->dimensions()))
         out += "<h2>Component means</h2>\n" + component_images(*p.model);
     if (p.fit)
@@ -101,10 +81,7 @@ std::string render(const page& p) {
     out += "<h2>Components</h2>\n<div class=\"scroll\">\n" + component_table(*p.model, p.column_names) + "</div>\n";
     if (p.fit)
         out += events_section(*p.fit);
-    if (!p.command.empty())
-        out += fmt::format("<h2>To make this page again</h2>\n<pre>{}</pre>\n", escape(p.command));
-    out += "</body>\n</html>\n";
-    return out;
+    return out + page_end(p.command);
 }
 
 } // namespace elbo::report

@@ -49,15 +49,18 @@ std::string base64(const std::string& bytes) {
 
 } // namespace
 
-std::string grey_image_address(const std::vector<std::uint8_t>& pixels, int width, int height) {
+std::string grey_png(const std::vector<std::uint8_t>& pixels, int width, int height) {
     std::string rows;
     for (int y = 0; y < height; ++y) {
         rows += '\0'; // filter type: none
         rows.append(reinterpret_cast<const char*>(pixels.data()) + static_cast<std::size_t>(y) * width, width);
     }
     const std::string header = big_endian(width) + big_endian(height) + std::string("\x08\0\0\0\0", 5); // 8-bit grey
-    return "data:image/png;base64," +
-           base64("\x89PNG\r\n\x1a\n" + chunk("IHDR", header) + chunk("IDAT", compressed(rows)) + chunk("IEND", ""));
+    return "\x89PNG\r\n\x1a\n" + chunk("IHDR", header) + chunk("IDAT", compressed(rows)) + chunk("IEND", "");
+}
+
+std::string grey_image_address(const std::vector<std::uint8_t>& pixels, int width, int height) {
+    return "data:image/png;base64," + base64(grey_png(pixels, width, height));
 }
 
 } // namespace elbo::report

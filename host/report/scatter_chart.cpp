@@ -1,6 +1,7 @@
 #include "host/report/charts.hpp"
 #include "host/report/contours.hpp"
 #include "host/report/plane.hpp"
+#include "host/report/point_cloud.hpp"
 #include "host/report/svg.hpp"
 
 #include <algorithm>
@@ -54,20 +55,6 @@ void draw_density(chart& c, const plane_view& view) {
     }
 }
 
-void draw_points(chart& c, const std::vector<std::array<double, 2>>& points, const point_set& set,
-                 std::int64_t components) {
-    const double radius = points.size() > 1500 ? 1.7 : 2.8;
-    std::vector<std::string> paths(components);
-    for (std::size_t i = 0; i < points.size(); ++i)
-        paths[set.labels[i]] +=
-            marker_path(style_of(set.labels[i]).shape, c.x_of(points[i][0]), c.y_of(points[i][1]), radius);
-    for (std::int64_t k = 0; k < components; ++k) {
-        const component_style style = style_of(k);
-        c.add(fmt::format(R"(<path class="points" {}="{}" d="{}"/>)",
-                          is_stroked(style.shape) ? R"(fill="none" stroke)" : "fill", style.colour, paths[k]));
-    }
-}
-
 void draw_components(chart& c, const plane_view& view) {
     const auto count = std::min<std::int64_t>(std::ssize(view.components), largest_ellipse_count);
     // Many ellipses are drawn thinner, so that what lies below them is seen.
@@ -84,10 +71,7 @@ void draw_components(chart& c, const plane_view& view) {
         const component_style style = style_of(k);
         const plane_gaussian& g = view.components[k];
         const std::string path = marker_path(style.shape, c.x_of(g.x), c.y_of(g.y), 6.5);
-        const std::string paint = is_stroked(style.shape)
-                                      ? fmt::format(R"(fill="none" stroke="{}" stroke-width="3.5")", style.colour)
-                                      : fmt::format(R"(fill="{}")", style.colour);
-        c.add(fmt::format(R"(<path class="mean-halo" d="{0}"/><path {1} d="{0}"/>)", path, paint));
+        c.add(fmt::format(R"(<path class="mean-halo" d="{0}"/><path {1} d="{0}"/>)", path, marker_paint(style, 3.5)));
     }
 }
 
@@ -104,7 +88,7 @@ std::string scatter_chart(const page& p) {
     chart c(x, y, chart::layout{.width = 860, .height = 580}.with_labels(y_ticks));
     c.axes(ticks_across(x, 8, c.frame_width()), y_ticks, view.titles[0], view.titles[1]);
     draw_density(c, view);
-    draw_points(c, points, p.points, p.model->components());
+    draw_points(c, points, p.points.labels, styles_of(p.model->components()));
     draw_components(c, view);
     return c.svg("density", "Density contours and component ellipses over the data points");
 }

@@ -46,6 +46,7 @@ figcaption { margin: 0.1rem 0 0; }
 .images { display: grid; grid-template-columns: repeat(auto-fill, minmax(4.8rem, 1fr)); gap: 0.7rem; }
 .images figure { text-align: center; }
 .images img { width: 100%; image-rendering: pixelated; border: 1px solid var(--line); display: block; }
+img.tiles { display: block; max-width: 100%; height: auto; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.92rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th, td { padding: 0.3rem 1.1rem 0.3rem 0; text-align: right; }

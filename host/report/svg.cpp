@@ -56,6 +56,24 @@ std::string marker_path(marker shape, double x, double y, double r) {
     return {};
 }
 
+std::string marker_paint(const component_style& style, double stroke_width) {
+    return is_stroked(style.shape)
+               ? fmt::format(R"(fill="none" stroke="{}" stroke-width="{}")", style.colour, stroke_width)
+               : fmt::format(R"(fill="{}")", style.colour);
+}
+
+std::string badge(const component_style& style) {
+    return fmt::format(R"(<svg class="badge" viewBox="0 0 16 16"><path {} d="{}"/></svg>)", marker_paint(style, 2.5),
+                       marker_path(style.shape, 8, 8, 5));
+}
+
+std::string legend_html(const std::vector<std::pair<component_style, std::string>>& entries) {
+    std::string out = "<p class=\"legend-line\">";
+    for (const auto& [style, text] : entries)
+        out += fmt::format("<span>{} {}</span> ", badge(style), escape(text));
+    return out + "</p>\n";
+}
+
 double label_width(const ticks& t) {
     constexpr double digit = 7.8; // of the 13 pixel font of .tick
     std::size_t longest = 0;

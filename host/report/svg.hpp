@@ -6,6 +6,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace elbo::report {
 
@@ -18,6 +20,13 @@ std::string marker_path(marker shape, double x, double y, double radius);
 constexpr bool is_stroked(marker shape) {
     return shape == marker::cross || shape == marker::plus;
 }
+
+/// Attributes that paint such a marker: filled, or an outline of this width.
+std::string marker_paint(const component_style& style, double stroke_width);
+/// A marker as a small picture in a line of text; HTML.
+std::string badge(const component_style& style);
+/// Line of HTML text with a badge before each text.
+std::string legend_html(const std::vector<std::pair<component_style, std::string>>& entries);
 
 /// Pixels that the longest label takes.
 double label_width(const ticks& t);
