@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <fmt/format.h>
+#include <limits>
 
 namespace elbo::vae {
 
@@ -15,11 +16,12 @@ void check_mean(const architecture& a, const std::vector<double>& mean) {
     expects(mean.empty() || static_cast<std::int64_t>(mean.size()) == a.dimensions, [&] {
         return fmt::format("data_mean has {} numbers: expected none or {}, the dimensions", mean.size(), a.dimensions);
     });
+    constexpr double largest = std::numeric_limits<float>::max();
     const bool probability = a.likelihood.family != likelihood_family::gaussian;
     for (std::size_t j = 0; j < mean.size(); ++j)
-        expects(std::isfinite(mean[j]) && (!probability || (mean[j] >= 0 && mean[j] <= 1)), [&] {
-            return fmt::format("data_mean[{}] = {}: expected a finite number{}", j, mean[j],
-                               probability ? " from 0 to 1" : "");
+        expects(probability ? mean[j] >= 0 && mean[j] <= 1 : std::abs(mean[j]) <= largest, [&] {
+            return fmt::format("data_mean[{}] = {}: expected a number {}", j, mean[j],
+                               probability ? "from 0 to 1" : "within the range of float32");
         });
 }
 

@@ -20,7 +20,6 @@ private:
 /// seldom enough that waiting for a device costs nothing. No result depends on it.
 class slice_pace {
 public:
-    explicit slice_pace(std::int64_t first) : steps_(first) {}
     std::int64_t steps() const { return steps_; }
     void took(std::int64_t steps, double seconds) {
         const double wanted = static_cast<double>(steps) * slice_seconds / std::max(seconds, 1e-6);
@@ -31,7 +30,7 @@ public:
 private:
     static constexpr double slice_seconds = 0.3;
     static constexpr std::int64_t most_steps = 1 << 16;
-    std::int64_t steps_;
+    std::int64_t steps_ = 1;
 };
 
 } // namespace elbo::vae

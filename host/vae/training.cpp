@@ -21,8 +21,7 @@ training_run::training_run(const context& ctx, const architecture& a, const data
     : ctx_(ctx), architecture_(a), options_(o), rows_(data.rows()),
       steps_per_epoch_((data.rows() + o.batch - 1) / o.batch),
       feed_(ctx, data, a.dimensions, "the dimensions of the architecture"),
-      engine_(make_vae_engine(ctx, make_layout(a))), plan_(o, steps_per_epoch_), draws_{1, o.binarize, o.seed},
-      pace_(ctx.where() == backend::cuda ? std::max<std::int64_t>(1, steps_per_epoch_) : 1) {
+      engine_(make_vae_engine(ctx, make_layout(a))), plan_(o, steps_per_epoch_), draws_{1, o.binarize, o.seed} {
     if (validation)
         validation_.emplace(ctx, *validation, a.dimensions, "the dimensions of the architecture");
     description_ = describe(o, {rows_, validation ? validation->rows() : 0});
@@ -252,9 +251,10 @@ bool training_run::out_of_patience() const {
 // In between --------------------------------------------------------------------------------------------------------
 
 void training_run::report(const epoch_record* finished) {
-    if (!options_.callback || (!finished && since_report_.seconds() < report_seconds))
+    const bool early = since_report_ && since_report_->seconds() < report_seconds;
+    if (!options_.callback || (!finished && early))
         return;
-    since_report_.restart();
+    since_report_.emplace();
     train_progress p;
     p.epochs = options_.epochs;
     p.epoch = finished ? finished->epoch : state_.epoch + 1;
@@ -288,7 +288,14 @@ void training_run::take_state() {
     state_.seconds = elapsed();
 }
 
+/// A step can leave the range of the numbers without a term that is not finite; what was written before then stays.
 void training_run::save() {
+    const bool finite =
+        std::all_of(state_.parameters.begin(), state_.parameters.end(), [](double p) { return std::isfinite(p); });
+    if (!finite)
+        throw error(fmt::format("parameters are not finite after step {} (epoch {}): a smaller learning rate or "
+                                "clip_norm may help; '{}' keeps the last good state that was written",
+                                done_steps(), state_.epoch + 1, options_.checkpoint.path));
     write_checkpoint(options_.checkpoint.path, architecture_, description_, state_);
     since_save_.restart();
 }

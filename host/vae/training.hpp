@@ -74,7 +74,8 @@ private:
     std::int64_t loaded_window_ = -1;
     std::unique_ptr<row_loader> loader_;
     slice_pace pace_;
-    stopwatch watch_, since_save_, since_report_;
+    stopwatch watch_, since_save_;
+    std::optional<stopwatch> since_report_; ///< none before the first report
     double seconds_before_ = 0;
     std::int64_t rows_trained_ = 0; ///< by this call
     double train_seconds_ = 0;

@@ -1,100 +1,72 @@
-// Seeded networks and rows for the tests of variational autoencoders.
+// Data and networks that the tests of variational autoencoders share.
 #pragma once
 
-#include "kernels/vae_engine.hpp"
+#include "elbo/data_source.hpp"
+#include "elbo/vae/train.hpp"
 #include "tests/support/data.hpp"
+
+#include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace elbo::test {
 
-inline vae::architecture make_architecture(std::int64_t d, std::int64_t latent, const std::vector<std::int64_t>& hidden,
-                                           vae::activation f, const vae::likelihood& form = {}) {
-    vae::architecture a;
-    a.dimensions = d;
-    a.latent = latent;
-    a.encoder = hidden;
-    a.decoder = {hidden.rbegin(), hidden.rend()};
-    a.hidden = f;
-    a.likelihood = form;
-    return a;
+inline data_source rows_of(const std::vector<float>& x, std::int64_t cols) {
+    return matrix_view<const float>(x.data(), static_cast<std::int64_t>(x.size()) / cols, cols);
 }
 
-/// One-hot blocks of 3, with what is left over in the last.
-inline vae::likelihood categorical(std::int64_t d) {
-    vae::likelihood form{.family = vae::likelihood_family::categorical};
-    for (std::int64_t left = d; left > 0; left -= form.blocks.back())
-        form.blocks.push_back(left < 6 ? left : 3);
-    return form;
-}
-
-/// A gaussian likelihood of each kind; σ = 0.7.
-inline vae::likelihood gaussian(vae::gaussian_scale scale) {
-    return {.family = vae::likelihood_family::gaussian, .scale = scale, .sigma = 0.7};
-}
-
-/// Parameters of order one: weights of spread 1/√inputs, so that activations are neither dead nor saturated. Rounded to
-/// float32, so that every back end takes the same numbers.
-inline std::vector<double> network_parameters(const kernels::vae_layout& layout, std::uint64_t seed) {
-    std::vector<double> p(layout.parameters);
-    for (std::int64_t i = 0; i < layout.parameters; ++i)
-        p[i] = static_cast<float>(0.3 * normal(seed, i));
-    for (const auto* layers : {&layout.encoder, &layout.decoder})
-        for (const kernels::dense_layer& layer : *layers)
-            for (std::int64_t i = layer.weights; i < layer.bias; ++i)
-                p[i] = static_cast<float>(normal(seed, i) / std::sqrt(static_cast<double>(layer.inputs)));
-    if (layout.sphere_radius >= 0)
-        p[layout.sphere_radius] = 1.5;
-    return p;
-}
-
-enum class values { bits, bytes, real };
-
-/// Rows that a likelihood allows: one-hot blocks, bits or grey values for bernoulli, normals for gaussian (or bits and
-/// grey values there, too).
-inline std::vector<float> network_rows(const vae::architecture& a, std::int64_t rows, values kind, std::uint64_t seed) {
-    const std::int64_t d = a.dimensions;
-    std::vector<float> x(rows * d, 0.0f);
-    if (a.likelihood.family == vae::likelihood_family::categorical) {
-        for (std::int64_t n = 0; n < rows; ++n) {
-            std::int64_t first = 0;
-            for (std::int64_t size : a.likelihood.blocks) {
-                const double u = uniform(seed, n * d + first);
-                x[n * d + first + static_cast<std::int64_t>(u * static_cast<double>(size))] = 1;
-                first += size;
-            }
+/// Bits of two prototypes with some noise, rows x cols.
+inline std::vector<float> noisy_bits(std::int64_t rows, std::int64_t cols, std::uint64_t seed) {
+    std::vector<float> x(rows * cols);
+    for (std::int64_t i = 0; i < rows; ++i)
+        for (std::int64_t j = 0; j < cols; ++j) {
+            const bool prototype = (j / 3 + i % 2) % 2 == 0;
+            x[i * cols + j] = prototype != (uniform(seed, i * cols + j) < 0.1) ? 1.0f : 0.0f;
         }
-        return x;
-    }
-    for (std::int64_t i = 0; i < rows * d; ++i) {
-        const double u = uniform(seed, i);
-        if (kind == values::bits)
-            x[i] = u < 0.4 ? 1.0f : 0.0f;
-        else if (kind == values::bytes)
-            x[i] = std::floor(static_cast<float>(u * 256)) / 255.0f;
-        else
-            x[i] = static_cast<float>(a.likelihood.family == vae::likelihood_family::bernoulli ? u : normal(seed, i));
-    }
     return x;
 }
 
-inline std::string describe(const vae::architecture& a) {
-    std::string text = "d=" + std::to_string(a.dimensions) + " latent=" + std::to_string(a.latent) + " hidden=";
-    for (std::int64_t width : a.encoder)
-        text += std::to_string(width) + ",";
-    text += " activation=" + std::to_string(static_cast<int>(a.hidden));
-    text += " likelihood=" + std::to_string(static_cast<int>(a.likelihood.family));
-    text += " scale=" + std::to_string(static_cast<int>(a.likelihood.scale));
-    return text + (a.decoder_form == vae::decoder_kind::sphere ? " sphere" : "");
+/// A small network for `cols` bits.
+inline vae::architecture small_network(std::int64_t cols) {
+    vae::architecture a;
+    a.dimensions = cols;
+    a.latent = 3;
+    a.encoder = {8};
+    a.decoder = {8};
+    return a;
 }
 
-inline std::string describe(const kernels::vae_settings& s) {
-    return std::string(s.objective == vae::objective::elbo ? "elbo" : "importance") +
-           " estimator=" + std::to_string(static_cast<int>(s.estimator)) + " S=" + std::to_string(s.samples) +
-           " free=" + std::to_string(s.free_bits) + (s.binarize ? " binarize" : "");
+/// Everything but times, which no two runs share.
+inline void expect_same_history(const std::vector<vae::epoch_record>& a, const std::vector<vae::epoch_record>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        SCOPED_TRACE("epoch " + std::to_string(i + 1));
+        EXPECT_EQ(a[i].epoch, b[i].epoch);
+        EXPECT_EQ(a[i].step, b[i].step);
+        EXPECT_EQ(a[i].train_elbo, b[i].train_elbo);
+        EXPECT_EQ(a[i].train_reconstruction, b[i].train_reconstruction);
+        EXPECT_EQ(a[i].train_kl, b[i].train_kl);
+        EXPECT_EQ(a[i].train_objective, b[i].train_objective);
+        EXPECT_EQ(a[i].validation_elbo, b[i].validation_elbo);
+        EXPECT_EQ(a[i].validation_reconstruction, b[i].validation_reconstruction);
+        EXPECT_EQ(a[i].validation_kl, b[i].validation_kl);
+        EXPECT_EQ(a[i].learning_rate, b[i].learning_rate);
+        EXPECT_EQ(a[i].gradient_norm, b[i].gradient_norm);
+    }
+}
+
+inline void expect_same_result(const vae::train_result& a, const vae::train_result& b) {
+    EXPECT_EQ(a.model.parameters(), b.model.parameters());
+    EXPECT_EQ(a.stopped, b.stopped);
+    EXPECT_EQ(a.elbo, b.elbo);
+    EXPECT_EQ(a.steps, b.steps);
+    EXPECT_EQ(a.epochs, b.epochs);
+    EXPECT_EQ(a.best_epoch, b.best_epoch);
+    expect_same_history(a.history, b.history);
 }
 
 } // namespace elbo::test
