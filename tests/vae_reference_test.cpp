@@ -168,8 +168,7 @@ TEST(VaeReference, SphereByHandAndAtTheOrigin) {
     EXPECT_EQ(gradient[layout.sphere_centre + 1], 5);
 }
 
-// --- gradients
-// --------------------------------------------------------------------------------------------------------
+// --- gradients -----------------------------------------------------------------------------------------------------
 
 /// The mean of the sampled objective with everything that the gradient takes as constant held: for the path estimators
 /// the weights of the draws and the density log q of the point where the gradient is taken, for the optimal σ² of the
@@ -429,8 +428,7 @@ TEST(VaeReferenceGradient, EstimatorsAgreeInExpectation) {
     }
 }
 
-// --- a model whose log p(x) is known
-// ----------------------------------------------------------------------------------
+// --- a model whose log p(x) is known -------------------------------------------------------------------------------
 
 /// x = z A + b + 0.7 ε in two dimensions with one latent unit, and the encoder that is its exact posterior:
 /// var = 1/(1 + A·A/σ²), mean = var A·(x − b)/σ².
@@ -558,8 +556,7 @@ TEST(VaeReferenceBound, SingleDrawIsTheLogWeight) {
     }
 }
 
-// --- steps
-// ------------------------------------------------------------------------------------------------------------
+// --- steps ---------------------------------------------------------------------------------------------------------
 
 TEST(VaeReferenceStep, MovesAlongTheGradient) {
     const auto a = test::make_architecture(4, 2, {3}, vae::activation::tanh);
