@@ -24,10 +24,11 @@ enum class objective {
 std::string_view to_string(objective o);
 objective objective_from_string(std::string_view name);
 
-/// Which unbiased estimate of the encoder's gradient is used.
+/// Which estimate of the encoder's gradient is used. All are unbiased but where it is said.
 enum class gradient_estimator {
     standard,
-    sticking_the_landing,  ///< no score term (Roeder, Wu and Duvenaud, arXiv 1703.09194)
+    /// No score term (Roeder, Wu and Duvenaud, arXiv 1703.09194). Biased for importance with more than one draw.
+    sticking_the_landing,
     doubly_reparameterized ///< squared importance weights (Tucker et al., arXiv 1810.04152); importance only
 };
 std::string_view to_string(gradient_estimator g);
