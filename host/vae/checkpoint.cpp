@@ -107,8 +107,13 @@ void put_flat(io::tensor_file& file, const std::string& name, const std::vector<
 
 std::vector<double> take_flat(const io::tensor_file& file, const std::string& name, std::size_t size,
                               const std::string& path) {
-    return file.tensors.contains(name) ? file.reals(name, {static_cast<std::int64_t>(size)}, path)
-                                       : std::vector<double>();
+    return file.reals(name, {static_cast<std::int64_t>(size)}, path);
+}
+
+/// The same where the file has such a tensor, else nothing.
+std::vector<double> take_optional(const io::tensor_file& file, const std::string& name, std::size_t size,
+                                  const std::string& path) {
+    return file.tensors.contains(name) ? take_flat(file, name, size, path) : std::vector<double>();
 }
 
 const json& object_in(const json& parent, const char* key, const std::string& path) {
@@ -219,13 +224,13 @@ training_state read_checkpoint(const std::string& path, const architecture& a, c
     s.optimizer.steps = io::whole_number(position, "optimizer_steps", path);
     s.optimizer.first_moment = take_flat(file, "optimizer.first_moment", size, path);
     s.optimizer.second_moment = take_flat(file, "optimizer.second_moment", size, path);
-    s.optimizer.average = take_flat(file, "optimizer.average", size, path);
+    s.optimizer.average = take_optional(file, "optimizer.average", size, path);
     s.epoch = io::whole_number(position, "epoch", path);
     s.step = io::whole_number(position, "step", path);
     s.sums = sums_from(object_in(training, "sums", path), path);
     s.history = history_from(file, path);
     s.best = {io::whole_number(best, "epoch", path), io::number(best, "elbo", path),
-              take_flat(file, "best.parameters", size, path)};
+              take_optional(file, "best.parameters", size, path)};
     s.window_rows = io::whole_number(position, "window_rows", path);
     s.seconds = io::number(position, "seconds", path);
     return s;
