@@ -204,6 +204,40 @@ TEST(VaeEngineBits, TypeAndStrideOfGivenRows) {
     }
 }
 
+TEST(VaeEngineBits, OutputsMayBeLeftOutOrHaveGaps) {
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        const session s(row_storage::float32);
+        const auto e = s.engine(ctx);
+        const vae_rows given = s.x.given(0);
+        std::vector<double> reconstruction(rows), alone(rows), kl(rows), kl_alone(rows);
+        std::vector<float> mean(rows * 5), log_variance(rows * 5);
+        e->evaluate(given, 2, false, 1, {reconstruction.data(), kl.data(), nullptr, mean.data(), log_variance.data()});
+        e->evaluate(given, 2, false, 1, {.reconstruction = alone.data()});
+        EXPECT_EQ(alone, reconstruction);
+        e->evaluate(given, 2, false, 1, {.kl = kl_alone.data()});
+        EXPECT_EQ(kl_alone, kl);
+        e->evaluate(given, 2, false, 1, {});
+        // Means and log-variances side by side in one matrix, as a table of both would have them.
+        std::vector<float> both(rows * 12, -7), decoded(rows * 40, -7), dense(rows * 33);
+        e->encode(given, {both.data(), rows, 5, 12, memory_space::host},
+                  {both.data() + 5, rows, 5, 12, memory_space::host});
+        const matrix_view<const float> z(both.data(), rows, 5, 12, memory_space::host);
+        e->decode(z, {decoded.data(), rows, 33, 40, memory_space::host});
+        e->decode(matrix_view<const float>(mean.data(), rows, 5), {dense.data(), rows, 33});
+        for (std::int64_t n = 0; n < rows; ++n) {
+            for (std::int64_t l = 0; l < 5; ++l) {
+                EXPECT_EQ(both[n * 12 + l], mean[n * 5 + l]);
+                EXPECT_EQ(both[n * 12 + 5 + l], log_variance[n * 5 + l]);
+            }
+            EXPECT_EQ(both[n * 12 + 10], -7);
+            for (std::int64_t j = 0; j < 33; ++j)
+                EXPECT_EQ(decoded[n * 40 + j], dense[n * 33 + j]);
+            EXPECT_EQ(decoded[n * 40 + 33], -7);
+        }
+    }
+}
+
 TEST(VaeEngineBits, TracesOfEarlierUseAreGone) {
     // A gradient does not depend on what the engine did before, nor on what was reserved.
     for (const context& ctx : test::contexts()) {

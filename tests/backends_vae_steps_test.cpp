@@ -86,8 +86,8 @@ TEST(VaeEngineSteps, StepsFollowTheirOwnGradient) {
 }
 
 TEST(VaeEngineSteps, SlicesMatchTheReference) {
-    // Three epochs of steps on resident rows; gradients carry over into parameters times the rates, so that bounds of
-    // steps add up: compared with the reference and its moved parameters as one computation.
+    // Three epochs of steps on resident rows, in windows of other sizes; gradients carry over into parameters times the
+    // rates, so that bounds of steps add up: compared with the reference and its moved parameters as one computation.
     for (const context& ctx : test::contexts_under_test())
         for (row_storage storage : {row_storage::bits, row_storage::bytes, row_storage::float32})
             for (bool binarize : {false, true}) {
@@ -110,15 +110,17 @@ TEST(VaeEngineSteps, SlicesMatchTheReference) {
                         e.load(0, 20, x.view().slice(20, 30));
                         std::vector<test::observation> result;
                         for (std::int64_t epoch : {0, 1, 2}) {
+                            const std::int64_t window_rows = 50 - 9 * epoch, steps = (window_rows + 7) / 8;
                             const auto records = e.train(s, {.epoch = epoch,
-                                                             .window_rows = 50,
-                                                             .first_row = 1000,
+                                                             .window = 2 * epoch,
+                                                             .window_rows = window_rows,
+                                                             .first_row = 1000 * epoch,
                                                              .batch = 8,
-                                                             .steps = std::vector<step_schedule>(7, {0.05, 0.5})});
-                            EXPECT_EQ(records.size(), 7u);
+                                                             .steps = std::vector<step_schedule>(steps, {0.05, 0.5})});
+                            EXPECT_EQ(records.size(), static_cast<std::size_t>(steps));
                             for (const step_record& r : records)
                                 result.push_back({"record", {r.reconstruction, r.kl, r.objective}, 9 * 8});
-                            EXPECT_EQ(records.back().rows, 2);
+                            EXPECT_EQ(records.back().rows, window_rows - 8 * (steps - 1));
                         }
                         result.push_back({"parameters", e.parameters(), 21 * 8});
                         return result;
