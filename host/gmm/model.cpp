@@ -2,6 +2,7 @@
 
 #include "elbo/error.hpp"
 #include "host/check.hpp"
+#include "host/gmm/check_array.hpp"
 
 #include <cblas.h>
 #include <cmath>
@@ -15,17 +16,6 @@ namespace {
 
 bool has_matrix(family f) {
     return f == family::full || f == family::tied;
-}
-
-void check_size(std::string_view name, std::size_t got, std::int64_t want, std::string_view shape) {
-    expects(static_cast<std::int64_t>(got) == want,
-            [&] { return fmt::format("{} has {} numbers: expected {} = {}", name, got, shape, want); });
-}
-
-void check_finite(std::string_view name, const std::vector<double>& values) {
-    for (std::size_t i = 0; i < values.size(); ++i)
-        expects(std::isfinite(values[i]),
-                [&] { return fmt::format("{}[{}] = {}: expected a finite number", name, i, values[i]); });
 }
 
 /// Weights that are not negative and sum to one, made to do so exactly where they nearly do.

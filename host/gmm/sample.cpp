@@ -1,6 +1,6 @@
 // Sampling from a mixture: Philox numbers as a pure function of (seed, row, dimension), so the same everywhere.
-#include "elbo/gmm/infer.hpp"
 #include "host/check.hpp"
+#include "host/gmm/sample_rows.hpp"
 #include "kernels/math/philox.hpp"
 
 #include <algorithm>
@@ -43,6 +43,10 @@ void colour(const model& m, std::int64_t k, double* x) {
 
 sample_result sample(const context&, const model& m, std::int64_t n, std::uint64_t seed) {
     expects(n >= 0, [&] { return fmt::format("n = {}: expected at least 0", n); });
+    return sample_rows(m, 0, n, seed);
+}
+
+sample_result sample_rows(const model& m, std::int64_t first_row, std::int64_t n, std::uint64_t seed) {
     const std::int64_t d = m.dimensions();
     std::vector<double> running(m.components());
     double sum = 0;
@@ -52,14 +56,15 @@ sample_result sample(const context&, const model& m, std::int64_t n, std::uint64
     sample_result result{std::vector<double>(n * d), std::vector<std::int32_t>(n)};
 #pragma omp parallel for schedule(static) if (n * d > 1 << 15)
     for (std::int64_t i = 0; i < n; ++i) {
-        const philox_block choice = random_block(seed, random_purpose::sample_component, i);
+        const std::uint64_t row = first_row + i;
+        const philox_block choice = random_block(seed, random_purpose::sample_component, row);
         const double u = uniform_double(choice.word[0], choice.word[1]) * sum;
         const auto k =
             std::min<std::int64_t>(std::ranges::upper_bound(running, u) - running.begin(), m.components() - 1);
         double* x = &result.x[i * d];
         for (std::int64_t j = 0; j < d; j += 2) {
             double first = 0, second = 0;
-            normal_pair(random_block(seed, random_purpose::sample_noise, i, static_cast<std::uint32_t>(j / 2)), first,
+            normal_pair(random_block(seed, random_purpose::sample_noise, row, static_cast<std::uint32_t>(j / 2)), first,
                         second);
             x[j] = first;
             if (j + 1 < d)

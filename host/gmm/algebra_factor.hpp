@@ -1,0 +1,45 @@
+// Triangular factors of the precisions of a mixture, component by component, and what keeps them triangular.
+#pragma once
+
+#include "elbo/gmm/model.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace elbo::gmm {
+
+/// What a family says of one covariance, whether shared or not.
+enum class structure { spherical, diagonal, full };
+structure structure_of(family f);
+/// The family with this structure, tied or not.
+family family_of(structure s, bool tied);
+/// Factors that a model holds: one, or one a component.
+std::int64_t factor_count(const model& m);
+
+/// U of component k as a matrix [d x d], whatever the family.
+std::vector<double> matrix_factor(const model& m, std::int64_t k);
+/// The diagonal of U of component k, [d].
+std::vector<double> factor_diagonal(const model& m, std::int64_t k);
+/// Σ_i log U_ii of a diagonal.
+double log_sum(const std::vector<double>& diagonal);
+/// The diagonal of the block [first, last) of a matrix [d x d].
+std::vector<double> diagonal_of(const std::vector<double>& matrix, std::int64_t d, std::int64_t first,
+                                std::int64_t last);
+/// The block rows [row, row + rows), columns [col, col + cols) of a matrix with d columns.
+std::vector<double> block(const std::vector<double>& matrix, std::int64_t d, std::int64_t row, std::int64_t rows,
+                          std::int64_t col, std::int64_t cols);
+
+/// The upper triangular R [d x d] with a positive diagonal for which R Rᵀ = A Aᵀ, A [d x n] of full rank, n >= d: of
+/// the decomposition A = (0 R) Q with orthogonal Q. Where `rhs` [n] is given, it becomes Q rhs, so that the t that
+/// minimises ‖Aᵀ t − rhs‖ solves Rᵀ t = the last d elements, and the others are the residual.
+std::vector<double> upper_factor(std::vector<double> a, std::int64_t d, std::int64_t n, double* rhs = nullptr);
+
+/// Components' weights from log-densities log c_k − ½ r_k² (c includes the old weight; r may be large): never NaN as
+/// long as one c_k is not 0. Differences are taken before squares are rounded, so a common large r costs no digits.
+struct reweighted {
+    std::vector<double> weights;
+    double log_sum = 0; ///< log Σ_k c_k exp(−½ r_k²)
+};
+reweighted reweight(const std::vector<double>& log_constants, const std::vector<double>& radii);
+
+} // namespace elbo::gmm
