@@ -12,9 +12,9 @@ using namespace kernels;
 
 namespace {
 
-/// Probabilities are kept this far from 0 and 1, as in the networks of arXiv 1509.00519: a logit must be finite, and a
-/// value that the training data never show must stay possible.
-constexpr double smallest_probability = 1e-3;
+/// Probabilities are kept this far from 0 and 1: a logit must be finite, and a value that the training data never show
+/// must stay possible.
+constexpr double smallest_probability = 1e-4;
 
 double uniform_limit(const dense_layer& layer) {
     const bool he = layer.form == activation::relu || layer.form == activation::gelu || layer.form == activation::silu;
