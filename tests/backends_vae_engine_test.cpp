@@ -11,35 +11,15 @@ namespace elbo {
 namespace {
 
 using namespace kernels;
+using test::all_activations;
+using test::all_estimates;
+using test::all_likelihoods;
 using test::describe;
+using test::estimate;
 using test::vae_case;
 using test::vae_matrix;
 using vae::activation;
 using vae::gaussian_scale;
-using vae::gradient_estimator;
-using vae::objective;
-
-constexpr activation all_activations[] = {activation::identity, activation::tanh, activation::relu,
-                                          activation::gelu,     activation::silu, activation::softplus};
-
-std::vector<vae::likelihood> all_likelihoods(std::int64_t d) {
-    return {{},
-            test::gaussian(gaussian_scale::fixed),
-            test::gaussian(gaussian_scale::learned),
-            test::gaussian(gaussian_scale::learned_per_dimension),
-            test::gaussian(gaussian_scale::optimal),
-            test::categorical(d)};
-}
-
-struct estimate {
-    vae::objective objective;
-    gradient_estimator estimator;
-};
-constexpr estimate all_estimates[] = {{objective::elbo, gradient_estimator::standard},
-                                      {objective::elbo, gradient_estimator::sticking_the_landing},
-                                      {objective::importance, gradient_estimator::standard},
-                                      {objective::importance, gradient_estimator::sticking_the_landing},
-                                      {objective::importance, gradient_estimator::doubly_reparameterized}};
 
 void check_evaluation(const context& ctx, const vae_case& c) {
     SCOPED_TRACE(ctx.name() + ": " + describe(c));

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,45 @@ inline vae::likelihood categorical(std::int64_t d) {
 /// A gaussian likelihood of each kind; σ = 0.7.
 inline vae::likelihood gaussian(vae::gaussian_scale scale) {
     return {.family = vae::likelihood_family::gaussian, .scale = scale, .sigma = 0.7};
+}
+
+constexpr vae::activation all_activations[] = {vae::activation::identity, vae::activation::tanh,
+                                               vae::activation::relu,     vae::activation::gelu,
+                                               vae::activation::silu,     vae::activation::softplus};
+
+inline std::vector<vae::likelihood> all_likelihoods(std::int64_t d) {
+    return {{},
+            gaussian(vae::gaussian_scale::fixed),
+            gaussian(vae::gaussian_scale::learned),
+            gaussian(vae::gaussian_scale::learned_per_dimension),
+            gaussian(vae::gaussian_scale::optimal),
+            categorical(d)};
+}
+
+/// An objective with an estimator that fits it.
+struct estimate {
+    vae::objective objective;
+    vae::gradient_estimator estimator;
+};
+constexpr estimate all_estimates[] = {{vae::objective::elbo, vae::gradient_estimator::standard},
+                                      {vae::objective::elbo, vae::gradient_estimator::sticking_the_landing},
+                                      {vae::objective::importance, vae::gradient_estimator::standard},
+                                      {vae::objective::importance, vae::gradient_estimator::sticking_the_landing},
+                                      {vae::objective::importance, vae::gradient_estimator::doubly_reparameterized}};
+
+/// The reference engine with parameters.
+inline std::unique_ptr<kernels::vae_engine> reference_engine(const vae::architecture& a,
+                                                             const std::vector<double>& parameters) {
+    auto engine = kernels::make_reference_vae_engine(context::reference(), kernels::make_layout(a));
+    engine->set_parameters(parameters);
+    return engine;
+}
+
+/// Rows of d numbers in host memory.
+template <class T>
+kernels::vae_rows given_rows(const std::vector<T>& x, std::int64_t d, std::int64_t first_row = 0) {
+    const auto rows = static_cast<std::int64_t>(x.size()) / d;
+    return {matrix_view<const T>(x.data(), rows, d), 0, 0, rows, first_row};
 }
 
 /// Parameters of order one: weights of spread 1/√inputs, so that activations are neither dead nor saturated. Rounded to
