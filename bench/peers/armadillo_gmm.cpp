@@ -1,52 +1,63 @@
-// Seconds of EM iterations of Armadillo's diagonal Gaussian mixtures, for bench/peers/compare.py:
+// EM iterations of Armadillo's Gaussian mixtures in float32 (protocol: native_peer.hpp):
 //
-//   armadillo_gmm FILE ROWS DIMENSIONS COMPONENTS ITERATIONS wall|cpu
-//
-// FILE holds float32 rows; the first COMPONENTS of them are the start means. Prints seconds an iteration.
+//   g++ -std=c++20 -O3 -march=native -fopenmp armadillo_gmm.cpp -o armadillo_gmm -larmadillo
+#include "native_peer.hpp"
+
 #include <armadillo>
-#include <cstdlib>
-#include <ctime>
-#include <fstream>
-#include <iostream>
-#include <string>
-#include <vector>
 
 namespace {
 
-double seconds_now(clockid_t clock) {
-    timespec t{};
-    clock_gettime(clock, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+using peer::problem;
+
+/// The rows as columns, without a copy.
+arma::fmat columns(const std::vector<float>& numbers, const problem& p) {
+    return {const_cast<float*>(numbers.data()), static_cast<arma::uword>(p.dimensions),
+            numbers.size() / static_cast<std::size_t>(p.dimensions), false, true};
 }
 
-double seconds_of(clockid_t clock, const arma::fmat& x, arma::uword components, arma::uword iterations) {
-    arma::fgmm_diag model;
-    model.reset(x.n_rows, components);
-    model.set_params(x.head_cols(components), arma::fmat(x.n_rows, components, arma::fill::ones),
-                     arma::frowvec(components, arma::fill::value(1.0f / static_cast<float>(components))));
-    const double begin = seconds_now(clock);
-    model.learn(x, components, arma::eucl_dist, arma::keep_existing, 0, iterations, 1e-6f, false);
-    return seconds_now(clock) - begin;
+arma::frowvec equal_weights(const problem& p) {
+    const auto k = static_cast<arma::uword>(p.components);
+    return arma::frowvec(k, arma::fill::value(1.0f / static_cast<float>(k)));
+}
+
+arma::fgmm_diag start(const problem& p, arma::fgmm_diag model) {
+    const arma::fmat means = columns(p.means, p);
+    model.reset(means.n_rows, means.n_cols);
+    model.set_params(means, arma::fmat(means.n_rows, means.n_cols, arma::fill::ones), equal_weights(p));
+    return model;
+}
+
+arma::fgmm_full start(const problem& p, arma::fgmm_full model) {
+    const arma::fmat means = columns(p.means, p);
+    arma::fcube identities(means.n_rows, means.n_rows, means.n_cols);
+    identities.each_slice() = arma::fmat(means.n_rows, means.n_rows, arma::fill::eye);
+    model.reset(means.n_rows, means.n_cols);
+    model.set_params(means, identities, equal_weights(p));
+    return model;
+}
+
+template <class Model>
+double log_likelihood(const problem& p) {
+    return start(p, Model()).avg_log_p(columns(p.x, p));
+}
+
+template <class Model>
+void fit(const problem& p, std::int64_t iterations) {
+    Model model = start(p, Model());
+    if (!model.learn(columns(p.x, p), static_cast<arma::uword>(p.components), arma::eucl_dist, arma::keep_existing, 0,
+                     static_cast<arma::uword>(iterations), 1e-6f, false))
+        throw std::runtime_error("Armadillo's fit failed");
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 7) {
-        std::cerr << "armadillo_gmm: expected FILE ROWS DIMENSIONS COMPONENTS ITERATIONS CLOCK\n";
-        return 1;
-    }
-    const arma::uword rows = std::stoull(argv[2]), dimensions = std::stoull(argv[3]);
-    const arma::uword components = std::stoull(argv[4]), iterations = std::stoull(argv[5]);
-    arma::fmat x(dimensions, rows);
-    std::ifstream file(argv[1], std::ios::binary);
-    file.read(reinterpret_cast<char*>(x.memptr()), static_cast<std::streamsize>(x.n_elem * sizeof(float)));
-    if (!file) {
-        std::cerr << "armadillo_gmm: " << argv[1] << " does not hold that many float32 numbers\n";
-        return 1;
-    }
-    // The difference of two fits leaves out what is done once.
-    const clockid_t clock = std::string(argv[6]) == "cpu" ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
-    const double one = seconds_of(clock, x, components, 1), many = seconds_of(clock, x, components, 1 + iterations);
-    std::cout << (many - one) / static_cast<double>(iterations) << '\n';
+    return peer::run(
+        argc, argv,
+        [](const problem& p) {
+            return p.full ? log_likelihood<arma::fgmm_full>(p) : log_likelihood<arma::fgmm_diag>(p);
+        },
+        [](const problem& p, std::int64_t iterations) {
+            return p.full ? fit<arma::fgmm_full>(p, iterations) : fit<arma::fgmm_diag>(p, iterations);
+        });
 }
