@@ -45,16 +45,30 @@ ELBO_HD inline philox_block noise_words(const noise_key& key, std::uint64_t row,
     return philox4x32(counter, key.word[0], key.word[1]);
 }
 
+/// cos 2πt and sin 2πt of a turn t in [0, 1]. Without the reduction of large angles, which needs local memory on
+/// devices.
+template <class Real>
+ELBO_HD inline void point_on_circle(Real turn, Real& x, Real& y) {
+#ifdef __CUDA_ARCH__
+    ::sincospi(2 * turn, &y, &x);
+#else
+    const Real angle = turn * Real(6.28318530717958647693);
+    x = ::cos(angle);
+    y = ::sin(angle);
+#endif
+}
+
 /// Four standard normals from four words (Box and Muller): (0, 1) from words 0 and 1, (2, 3) from words 2 and 3.
 /// u = (w + ½)·2⁻³² lies in (0, 1); in float32 it rounds to 1 for the 128 largest words, where the radius is 0.
 template <class Real>
 ELBO_HD inline void four_normals(const philox_block& words, Real out[4]) {
     for (int pair = 0; pair < 2; ++pair) {
         const Real u = (static_cast<Real>(words.word[2 * pair]) + Real(0.5)) * Real(0x1p-32);
-        const Real angle = (static_cast<Real>(words.word[2 * pair + 1]) + Real(0.5)) * Real(0x1.921fb54442d18p-30);
         const Real radius = ::sqrt(Real(-2) * ::log(u));
-        out[2 * pair] = radius * ::cos(angle);
-        out[2 * pair + 1] = radius * ::sin(angle);
+        Real x, y;
+        point_on_circle((static_cast<Real>(words.word[2 * pair + 1]) + Real(0.5)) * Real(0x1p-32), x, y);
+        out[2 * pair] = radius * x;
+        out[2 * pair + 1] = radius * y;
     }
 }
 
