@@ -2,20 +2,6 @@
 # Every bad input: the message names what and where, the exit status is 2 (or 1 for the machine), nothing is written.
 . "$(dirname "$0")/cli_common.sh"
 
-# refuses STATUS TEXT ARGUMENTS...: one line "elbo: error: ... TEXT ...", and no new file.
-refuses() {
-    local wanted=$1 text=$2 before after
-    shift 2
-    : > stdout && : > stderr
-    before=$(find . -type f | sort)
-    run "$wanted" "$@"
-    after=$(find . -type f | sort)
-    [ "$before" = "$after" ] || fail "elbo $*: left files: $after"
-    [ "$(grep -c '^elbo: error: ' stderr)" -eq 1 ] || fail "elbo $*: not one error line: $(cat stderr)"
-    grep '^elbo: error: ' stderr | grep -qF -e "$text" || fail "elbo $*: '$(cat stderr)' does not say '$text'"
-    [ "$(grep -c '' stderr)" -ge 2 ] || fail "elbo $*: no word on what to do next"
-    [ ! -s stdout ] || fail "elbo $*: printed results"
-}
 bad_fit() { refuses 2 "$1" mixture fit "${@:2}" -o out.json --json out-summary.json --report out.html; }
 
 faithful=$data/faithful.csv

@@ -60,3 +60,18 @@ keys() {
 }
 
 same() { cmp -s "$1" "$2" || fail "$1 and $2 differ"; }
+
+# refuses STATUS TEXT ARGUMENTS...: one line "elbo: error: ... TEXT ...", and no new file.
+refuses() {
+    local wanted=$1 text=$2 before after
+    shift 2
+    : > stdout && : > stderr
+    before=$(find . -type f | sort)
+    run "$wanted" "$@"
+    after=$(find . -type f | sort)
+    [ "$before" = "$after" ] || fail "elbo $*: left files: $after"
+    [ "$(grep -c '^elbo: error: ' stderr)" -eq 1 ] || fail "elbo $*: not one error line: $(cat stderr)"
+    grep '^elbo: error: ' stderr | grep -qF -e "$text" || fail "elbo $*: '$(cat stderr)' does not say '$text'"
+    [ "$(grep -c '' stderr)" -ge 2 ] || fail "elbo $*: no word on what to do next"
+    [ ! -s stdout ] || fail "elbo $*: printed results"
+}
