@@ -4,6 +4,7 @@
 #include "host/cli/options.hpp"
 #include "host/cli/outputs.hpp"
 #include "host/gmm/model_file.hpp"
+#include "host/vae/model_file.hpp"
 
 #include "elbo/version.hpp"
 #include "host/io/write_matrix.hpp"
@@ -28,9 +29,26 @@ bool is_model(const std::string& path) {
     return path.ends_with(".safetensors") || path.ends_with(".json");
 }
 
+// "elbo.gmm", "elbo.vae"; empty where the file does not say, which the loader then explains.
+std::string declared_format(const std::string& path) {
+    if (io::kind_to_load(path) == io::model_file_kind::json) {
+        const nlohmann::json object = io::read_json_object(path);
+        const auto found = object.find("format");
+        return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+    }
+    const io::tensor_file file = io::read_safetensors(path);
+    const auto found = file.metadata.find("format");
+    return found == file.metadata.end() ? "" : found->second;
+}
+
 json convert_model(const convert_command& command) {
-    const gmm::saved_model saved = gmm::load_saved(command.data.path);
     check_model_path(command.to);
+    if (declared_format(command.data.path) == vae::network_format.name) {
+        const vae::model model = vae::model::load(command.data.path);
+        writing([&] { model.save(command.to); });
+        return {{"parameters", model.architecture().parameters()}, {"dimensions", model.architecture().dimensions}};
+    }
+    const gmm::saved_model saved = gmm::load_saved(command.data.path);
     writing([&] { gmm::save(saved.model, command.to, saved.column_names); });
     return {{"components", saved.model.components()}, {"dimensions", saved.model.dimensions()}};
 }
@@ -56,8 +74,9 @@ exit_status run(const convert_command& command, const std::string& command_line)
     json summary{{"command", command_line}, {"version", version}, {"from", command.data.path}, {"to", command.to}};
     summary.update(sizes);
     write_json(command.output, summary);
-    print_results(command.output, fmt::format("{} -> {}: {} x {}\n", command.data.path, command.to,
-                                              sizes.front().dump(), sizes["dimensions"].dump()));
+    const auto first = sizes.items().begin();
+    print_results(command.output, fmt::format("{} -> {}: {} {}, {} dimensions\n", command.data.path, command.to,
+                                              first.value().dump(), first.key(), sizes["dimensions"].dump()));
     return exit_status::success;
 }
 

@@ -30,10 +30,7 @@ struct sample_command {
 
 // Names of the columns of the data that the model was fitted to, or x0, x1, ...
 std::vector<std::string> column_names(const gmm::saved_model& saved) {
-    std::vector<std::string> names = saved.column_names;
-    for (std::int64_t j = std::ssize(names); j < saved.model.dimensions(); ++j)
-        names.push_back(fmt::format("x{}", j));
-    return names;
+    return saved.column_names.empty() ? numbered("x", saved.model.dimensions()) : saved.column_names;
 }
 
 void write_labels(const sample_command& command, const gmm::sample_result& sample) {

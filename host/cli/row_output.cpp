@@ -63,7 +63,7 @@ void row_output::close() {
 std::vector<std::string> numbered(const std::string& name, std::int64_t count) {
     std::vector<std::string> names;
     for (std::int64_t i = 0; i < count; ++i)
-        names.push_back(fmt::format("{} {}", name, i));
+        names.push_back(fmt::format("{}{}", name, i));
     return names;
 }
 

@@ -36,7 +36,7 @@ private:
 extern template void row_output::append(const matrix_view<const float>&);
 extern template void row_output::append(const matrix_view<const double>&);
 
-/// "NAME 0", "NAME 1", ...
+/// "NAME0", "NAME1", ...
 std::vector<std::string> numbered(const std::string& name, std::int64_t count);
 
 } // namespace elbo::cli

@@ -84,10 +84,11 @@ void write_report(const train_command& command, const vae::train_result& result,
     page.title = fmt::format("Variational autoencoder of {}",
                              std::filesystem::path(data.all.data.description()).filename().string());
     page.facts = train_facts(result, setting);
-    page.facts.insert(page.facts.begin(), {{"samples", std::to_string(setting.samples)},
-                                           {"dimensions", std::to_string(data.all.data.cols())},
-                                           {"latent units", std::to_string(result.model.architecture().latent)},
-                                           {"likelihood", command.architecture.likelihood}});
+    page.facts.insert(page.facts.begin(),
+                      {{"samples", std::to_string(setting.samples)},
+                       {"dimensions", std::to_string(data.all.data.cols())},
+                       {"latent units", std::to_string(result.model.architecture().latent)},
+                       {"likelihood", std::string(to_string(result.model.architecture().likelihood.family))}});
     page.history = result.history;
     page.rows_name = data.shown_name();
     page.command = setting.command;

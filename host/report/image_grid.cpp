@@ -11,6 +11,8 @@ constexpr std::int64_t wanted_side = 56;
 constexpr std::int64_t smallest_side = 5;
 constexpr int gap = 4, wide_gap = 14;
 constexpr std::uint8_t white = 255;
+// Means of a Gaussian likelihood that was trained on values in [0, 1] lie a little outside it.
+constexpr double near_unit = 0.1;
 
 std::uint8_t shade(float value, interval shades) {
     const double share = (static_cast<double>(value) - shades.low) / shades.width();
@@ -37,10 +39,13 @@ std::optional<image_size> square_of(std::int64_t pixels) {
 interval shades_of(std::span<const float> values) {
     if (values.empty())
         return {0, 1};
-    const auto [low, high] = std::minmax_element(values.begin(), values.end());
-    if (*low >= 0 && *high <= 1)
+    std::vector<float> sorted(values.begin(), values.end());
+    std::sort(sorted.begin(), sorted.end());
+    const std::size_t tail = sorted.size() / 100;
+    const double low = sorted[tail], high = sorted[sorted.size() - 1 - tail];
+    if (low >= -near_unit && high <= 1 + near_unit)
         return {0, 1};
-    return *high > *low ? interval{*low, *high} : interval{*low, *low + 1.0};
+    return high > low ? interval{low, high} : interval{low, low + 1};
 }
 
 grey_image tile(std::span<const float> images, image_size size, int columns, interval shades, int group) {

@@ -25,7 +25,8 @@ struct grey_image {
     int width = 0, height = 0;
 };
 
-/// What is drawn as white (low) and as black (high): [0, 1] where all values lie in it, else their range.
+/// What is drawn as white (low) and as black (high): [0, 1] where nearly all values lie in it or close by, else the
+/// range of all but the smallest and the largest hundredth.
 interval shades_of(std::span<const float> values);
 
 /// Images [n x pixels] in rows of `columns`, each enlarged by a whole factor to about 56 pixels, with white gaps
