@@ -2,6 +2,8 @@
 #include "elbo/error.hpp"
 #include "elbo/vae/infer.hpp"
 #include "elbo/vae/train.hpp"
+#include "host/io/safetensors.hpp"
+#include "kernels/vae_engine.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/io_files.hpp"
 #include "tests/support/vae_data.hpp"
@@ -160,6 +162,75 @@ TEST_F(VaeTrain, MoreEpochsContinueARunThatHasEnded) {
         o.epochs = 3;
         o.resume = o.checkpoint.path;
         test::expect_same_result(straight, run(ctx, o));
+    }
+}
+
+TEST_F(VaeTrain, ValidationDataThatDoNotFitAreStreamed) {
+    x_[0] = 0.3f; // neither bits nor bytes
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        train_options o = options();
+        const train_result resident = run_validated(ctx, o);
+        // One byte less than what both data sets take.
+        const auto engine = kernels::make_vae_engine(ctx, kernels::make_layout(small_network(cols)));
+        const auto bytes = [&](std::vector<std::int64_t> slots) {
+            return engine->bytes_needed({o.batch, o.samples, std::move(slots), kernels::row_storage::float32});
+        };
+        o.memory_limit = bytes({rows, 20}) - bytes({}) - 1;
+        ASSERT_GE(o.memory_limit, bytes({rows}) - bytes({})) << "the training data still fit";
+        test::expect_same_result(resident, run_validated(ctx, o));
+    }
+}
+
+TEST_F(VaeTrain, TheCallbackSeesEveryEpoch) {
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        train_options o = options();
+        std::vector<epoch_record> seen;
+        double last_step = 0;
+        o.callback = [&](const train_progress& p) {
+            EXPECT_EQ(p.epochs, 3);
+            EXPECT_EQ(p.total_steps, 21);
+            EXPECT_GT(p.step, last_step);
+            EXPECT_LT(p.elbo, 0);
+            EXPECT_GE(p.seconds_left, 0);
+            last_step = static_cast<double>(p.step);
+            if (p.finished) {
+                EXPECT_EQ(p.epoch, p.finished->epoch);
+                EXPECT_EQ(p.step, p.finished->step);
+                seen.push_back(*p.finished);
+            }
+            return true;
+        };
+        const train_result r = run(ctx, o);
+        test::expect_same_history(seen, r.history);
+        for (std::size_t i = 1; i < seen.size(); ++i)
+            EXPECT_GE(seen[i].seconds, seen[i - 1].seconds);
+
+        o.callback = [&](const train_progress& p) { return !p.finished || p.finished->epoch < 2; };
+        const train_result stopped = run(ctx, o);
+        EXPECT_EQ(stopped.stopped, train_stop::interrupted);
+        EXPECT_EQ(stopped.epochs, 2);
+        EXPECT_EQ(stopped.elbo, r.history[1].train_elbo);
+    }
+}
+
+TEST_F(VaeTrain, CheckpointsAreWrittenByEpochs) {
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        train_options o = options();
+        o.epochs = 5;
+        o.checkpoint.path = folder_.path("epochs.safetensors");
+        o.checkpoint.every_seconds = 0;
+        o.checkpoint.every_epochs = 2;
+        std::vector<std::int64_t> there; // epochs in the file when an epoch has ended, before its own checkpoint
+        o.callback = [&](const train_progress& p) {
+            if (p.finished)
+                there.push_back(io::read_safetensors(o.checkpoint.path).tensors.at("history").shape[0]);
+            return true;
+        };
+        run(ctx, o);
+        EXPECT_EQ(there, (std::vector<std::int64_t>{0, 0, 2, 2, 4}));
     }
 }
 
@@ -338,6 +409,11 @@ TEST_F(VaeTrain, UsesAgreeWithEachOther) {
         e.samples = 4;
         e.importance_samples = 50;
         const evaluation all = evaluate(ctx, r.model, rows_of(x_, cols), e);
+        const std::vector<any_matrix_view> parts = {matrix_view<const float>(x_.data(), 7, cols),
+                                                    matrix_view<const float>(x_.data() + 7 * cols, rows - 7, cols)};
+        const evaluation in_chunks = evaluate(ctx, r.model, data_source::chunks(parts), e);
+        EXPECT_EQ(in_chunks.elbo, all.elbo);
+        EXPECT_EQ(in_chunks.log_likelihood_bound, all.log_likelihood_bound);
         const row_bounds each = evaluate_rows(ctx, r.model, rows_of(x_, cols), e);
         EXPECT_NEAR(std::accumulate(each.elbo.begin(), each.elbo.end(), 0.0) / rows, all.elbo, 1e-12 * rows);
         EXPECT_GT(*all.log_likelihood_bound, all.elbo);

@@ -297,8 +297,9 @@ TEST(VaeLaws, ACollapsedNetworkIsIndependentPixels) {
     a.encoder = a.decoder = {};
     train_options o;
     o.epochs = 2;
-    o.batch = 500;
-    o.beta = 100; // nothing is worth a hundred times its KL
+    o.batch = 250;
+    o.optimizer.learning_rate = 3e-3;
+    o.beta = 1000; // nothing is worth a thousand times its KL
     o.schedule.form = schedule::kind::cosine;
     const train_result r = train(context::cpu(2), a, data_source::file(*train_file), o);
     const evaluation e = evaluate(context::cpu(2), r.model, data_source::file(*test_file));
