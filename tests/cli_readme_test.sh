@@ -34,10 +34,10 @@ for document in "$root/README.md" "$root/docs/cpp.md"; do
     marked=$(grep -c '^<!-- examples/' "$document")
     [ "$marked" -eq "$(grep -c '^```cpp' "$document")" ] || fail "$name: C++ that is not from an example"
 done
-[ "$snippets" -ge 8 ] || fail "only $snippets snippets were compared"
+[ "$snippets" -ge 14 ] || fail "only $snippets snippets were compared"
 
 # The commands of the README, as they stand there.
-cp "$data/faithful.csv" .
+cp "$data/faithful.csv" "$data/optdigits.tes" .
 commands=0
 while read -r line; do
     block "$root/README.md" "$line" > commands
@@ -48,14 +48,15 @@ while read -r line; do
         commands=$((commands + 1))
     done < commands
 done < <(grep -n '^<!-- run -->' "$root/README.md" | cut -d: -f1)
-[ "$commands" -ge 4 ] || fail "only $commands commands of the README were run"
-[ -s fit.html ] && [ -s drawn.csv ] || fail 'the commands of the README did not write their files'
+[ "$commands" -ge 8 ] || fail "only $commands commands of the README were run"
+[ -s fit.html ] && [ -s drawn.csv ] && [ -s vae.html ] && [ -s digits.png ] && [ -s latents.csv ] || fail 'the commands of the README did not write their files'
 
 # Every option of every command is in docs/command-line.md.
-for command in 'mixture fit' 'mixture score' 'mixture assign' 'mixture sample' 'mixture info' devices convert; do
+for command in 'mixture fit' 'mixture score' 'mixture assign' 'mixture sample' 'mixture info' 'vae train' 'vae evaluate' 'vae encode' \
+    'vae decode' 'vae reconstruct' 'vae sample' 'vae interpolate' 'vae info' devices convert; do
     # shellcheck disable=SC2086
     run 0 $command --help
-    for option in $(grep -oE '^ +(-[a-z],)?--[a-z-]+' stdout | grep -oE -e '--[a-z-]+'); do
+    for option in $(grep -oE '^ +(-[a-z],)?--[a-z0-9-]+' stdout | grep -oE -e '--[a-z0-9-]+'); do
         grep -qF -e "$option" "$root/docs/command-line.md" || fail "docs/command-line.md does not describe $option of $command"
     done
 done
