@@ -166,6 +166,21 @@ TEST(CudaCounters, DISABLED_OneKmeansCase) {
     }
 }
 
+/// The counters of a case, and its sizes.
+struct counted_kmeans {
+    kmeans_case c;
+    nlohmann::json all;
+    double n, d, k;
+};
+
+std::vector<counted_kmeans> count_kmeans() {
+    std::vector<counted_kmeans> runs;
+    for (const kmeans_case& c : kmeans_cases)
+        runs.push_back({c, test::count_elsewhere(one_kmeans_case, case_variable, c.name), static_cast<double>(c.rows),
+                        static_cast<double>(c.cols), static_cast<double>(c.centres)});
+    return runs;
+}
+
 /// How often a row moved to a new centre in k-means++, over all steps.
 std::int64_t rows_moved(const kmeans_case& c) {
     const kmeans_rows data(c);
@@ -189,11 +204,10 @@ std::int64_t rows_moved(const kmeans_case& c) {
 TEST(CudaCounters, KmeansPlusPlus) {
     if (!test::emulated())
         GTEST_SKIP() << "counters come from the emulator";
-    for (const kmeans_case& c : kmeans_cases) {
-        SCOPED_TRACE(c.name);
-        const auto all = test::count_elsewhere(one_kmeans_case, case_variable, c.name);
-        const double n = static_cast<double>(c.rows), d = static_cast<double>(c.cols);
-        const double k = static_cast<double>(c.centres), blocks = static_cast<double>(kmeans_blocks(c.rows));
+    for (const counted_kmeans& run : count_kmeans()) {
+        SCOPED_TRACE(run.c.name);
+        const auto& [c, all, n, d, k] = run;
+        const double blocks = static_cast<double>(kmeans_blocks(c.rows));
         const double pass = 8 * n * (d + 2), centre_row = 32 * d; // a number of a row is a sector of its own
 
         const test::counter_sums add = test::sum_counters(all, "::add_centre");
@@ -223,11 +237,9 @@ TEST(CudaCounters, KmeansPlusPlus) {
 TEST(CudaCounters, Lloyd) {
     if (!test::emulated())
         GTEST_SKIP() << "counters come from the emulator";
-    for (const kmeans_case& c : kmeans_cases) {
-        SCOPED_TRACE(c.name);
-        const auto all = test::count_elsewhere(one_kmeans_case, case_variable, c.name);
-        const double n = static_cast<double>(c.rows), d = static_cast<double>(c.cols);
-        const double k = static_cast<double>(c.centres);
+    for (const counted_kmeans& run : count_kmeans()) {
+        SCOPED_TRACE(run.c.name);
+        const auto& [c, all, n, d, k] = run;
 
         const test::counter_sums assign = test::sum_counters(all, "::assign_rows");
         EXPECT_GT(assign.launches, 1);

@@ -3,6 +3,7 @@
 #include "elbo/gmm/model.hpp"
 #include "host/gmm/model_file.hpp"
 #include "host/io/safetensors.hpp"
+#include "support/gmm_cases.hpp"
 #include "support/io_files.hpp"
 
 #include <cmath>
@@ -14,9 +15,6 @@ namespace {
 using gmm::family;
 using gmm::model;
 using doubles = std::vector<double>;
-
-constexpr family families[] = {family::full, family::diagonal,      family::spherical,
-                               family::tied, family::tied_diagonal, family::tied_spherical};
 
 // A model whose numbers have all their digits, of magnitudes from 1e-150 to 1e150.
 model random_model(family f, std::int64_t k, std::int64_t d, unsigned seed) {
@@ -58,7 +56,7 @@ protected:
 };
 
 TEST_F(io_model_file, every_family_survives_to_the_bit) {
-    for (const family f : families)
+    for (const family f : all_families)
         for (const std::int64_t k : {1, 3})
             for (const std::int64_t d : {1, 2, 5}) {
                 const model m = random_model(f, k, d, 7);
