@@ -200,18 +200,18 @@ static void small_full_strip(const model_view<T>& m, const T* x, T* lp) {
 /// Components worked on at once where a pair needs one accumulator.
 inline constexpr int component_group = vector_registers == 32 ? 4 : 2;
 
-/// Adds the squares of the coordinates first ... end − 1 of x − μ, with Scaled of s ∘ (x − μ), to q for the N
-/// components component(0) ... component(N − 1) and V vectors of rows.
+/// Adds ‖x − μ‖², with Scaled ‖s ∘ (x − μ)‖², to q for the components component(0) ... component(N − 1) and V vectors
+/// of rows.
 template <class T, int N, int V, bool Scaled, class Component>
-static inline void add_squares(const model_view<T>& m, const T* x, std::int64_t first, std::int64_t end,
-                               const Component& component, vec<T> (&q)[N][V]) {
+static inline void add_squares(const model_view<T>& m, const T* x, const Component& component, vec<T> (&q)[N][V]) {
+    const std::int64_t d = m.dimensions;
     const T *centres[N], *scales[N];
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i) {
-        centres[i] = m.centres + component(i) * m.dimensions;
-        scales[i] = m.factors + component(i) * m.dimensions;
+        centres[i] = m.centres + component(i) * d;
+        scales[i] = m.factors + component(i) * d;
     }
-    for (std::int64_t j = first; j < end; ++j) {
+    for (std::int64_t j = 0; j < d; ++j) {
         vec<T> row[V];
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v)
@@ -242,7 +242,7 @@ static void distance_group(const model_view<T>& m, const T* x, std::int64_t k, T
     for (std::int64_t g = 0; g < strip_rows; g += group_rows<T>) {
         vec<T> q[N][group_vectors] = {};
         add_squares<T, N, group_vectors, Scaled>(
-            m, x + g, 0, m.dimensions, [k](int i) { return k + i; }, q);
+            m, x + g, [k](int i) { return k + i; }, q);
 #pragma GCC unroll 8
         for (int i = 0; i < N; ++i)
 #pragma GCC unroll 8

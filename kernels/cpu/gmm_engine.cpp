@@ -88,6 +88,7 @@ public:
 
     std::int64_t bytes_needed(std::int64_t rows, bool weighted) const override {
         return aligned_array<T>::bytes(padded(rows) * (shape.dimensions + (weighted ? 1 : 0))) +
+               (shape.family == gmm::family::full ? 0 : aligned_array<std::int32_t>::bytes(padded(rows))) +
                threads_ * workspace<T>::bytes(shape, block_rows_) + packed_model<T>::bytes(shape) +
                m_step::bytes(shape, threads_) + fixed_accumulator::bytes(shape, threads_);
     }
@@ -98,6 +99,10 @@ public:
         x_ = aligned_array<T>(padded(rows) * shape.dimensions);
         if (weighted)
             weights_ = aligned_array<T>(padded(rows));
+        if (shape.family != gmm::family::full) {
+            homes_ = aligned_array<std::int32_t>(padded(rows));
+            std::fill_n(homes_.data(), homes_.size(), -1);
+        }
         prepare_workspaces();
     }
 
@@ -195,11 +200,16 @@ private:
     /// The unit that begins at slot `first`, of the slots before `end`.
     unit_view<T> unit_at(std::int64_t first, std::int64_t end) const {
         return {x_.data() + first * shape.dimensions, weights_.size() > 0 ? weights_.data() + first : nullptr,
-                std::min(unit_rows, end - first)};
+                std::min(unit_rows, end - first), homes_.size() > 0 ? homes_.data() + first : nullptr};
     }
 
     void accumulate_part(std::int64_t first, std::int64_t rows) {
         const std::int64_t units = units_of(rows);
+        const auto may_screen = [&](const workspace<T>& w) {
+            return w.view.screen->homes_known && w.view.screen->skip * block_rows_ < rows;
+        };
+        if (std::ranges::any_of(workspaces_, may_screen))
+            model_.find_radii(threads_);
         accumulator_.begin(units);
         for_units(units, threads_, [&](std::int64_t u, int thread) {
             const workspace_view<T>& ws = workspaces_[thread].view;
@@ -226,6 +236,7 @@ private:
     const kernel_table<T>& kernels_;
     std::int64_t block_rows_;
     aligned_array<T> x_, weights_;
+    aligned_array<std::int32_t> homes_; // unit_view::homes
     std::vector<workspace<T>> workspaces_;
     gmm_parameters current_, next_;
     packed_model<T> model_;

@@ -2,8 +2,8 @@
 #include "kernels/cpu/dispatch.hpp"
 #include "kernels/cpu/e_step.hpp"
 #include "kernels/cpu/m_step.hpp"
+#include "kernels/cpu/near_screen.hpp"
 #include "kernels/cpu/row_rule.hpp"
-#include "kernels/cpu/screen.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
 
@@ -35,6 +35,12 @@ const T* block_weights(const unit_view<T>& unit, const block_range& b, T* buffer
     return buffer;
 }
 
+/// Homes of a block, or null.
+template <class T>
+std::int32_t* homes_of(const unit_view<T>& unit, const block_range& b) {
+    return unit.homes ? unit.homes + b.first : nullptr;
+}
+
 std::int64_t statistics_of(gmm::family f, std::int64_t d) {
     switch (f) {
     case gmm::family::full:
@@ -60,12 +66,13 @@ void accumulate_unit(const model_view<T>& m, const unit_view<T>& unit, const wor
     for_blocks(unit.rows, m.block_rows, [&](const block_range& b) {
         const T* x = unit.x + b.first * d;
         const T* weights = block_weights(unit, b, ws.row_weights);
-        block_log_densities(m, x, b.strips, ws);
+        std::int32_t* homes = homes_of(unit, b);
+        block_log_densities(m, x, b.strips, homes, ws);
         if (roots)
             row_rule<T, true>(m, weights, b.strips, ws.log_densities, ws.active, sums);
         else
             row_rule<T, false>(m, weights, b.strips, ws.log_densities, ws.active, sums);
-        block_sums(m, x, b.strips, ws);
+        block_sums(m, x, b.strips, homes, ws);
         for (std::int64_t k = 0; k < m.components; ++k)
             ws.touched[k] = ws.touched[k] || ws.active[k] != 0;
     });
@@ -153,7 +160,7 @@ void infer_unit(const model_view<T>& m, const unit_view<T>& unit, const workspac
                 const inference_view& out) {
     const std::int64_t slab = slab_rows(m.components) * strip_rows;
     for_blocks(unit.rows, m.block_rows, [&](const block_range& b) {
-        block_log_densities(m, unit.x + b.first * m.dimensions, b.strips, ws);
+        block_log_densities(m, unit.x + b.first * m.dimensions, b.strips, homes_of(unit, b), ws);
         for (std::int64_t row = 0; row < b.rows; row += lanes<T>) {
             T* lp = ws.log_densities + row / strip_rows * slab + row % strip_rows;
             const std::int64_t count = b.rows - row < lanes<T> ? b.rows - row : lanes<T>;

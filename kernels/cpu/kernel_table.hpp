@@ -27,7 +27,8 @@ struct model_view {
     const T* offsets;        ///< [k] c_k − reference_offset, −infinity for a dropped component
     double reference_offset; ///< largest c_k: log-densities are kept relative to it, where float32 is finest
     T threshold;             ///< Θ of the active set
-    std::int64_t triangle;   ///< numbers of one packed triangle
+    const T* radii; ///< [k x k] ‖x − μ_a‖² below which no row has both a and k in its active set; or null
+    std::int64_t triangle; ///< numbers of one packed triangle
 };
 
 constexpr std::int64_t triangle_size(std::int64_t d) {
@@ -40,12 +41,16 @@ struct unit_view {
     const T* x;
     const T* weights;
     std::int64_t rows;
+    std::int32_t*
+        homes; ///< component that a row was summed under lately, or −1: a guess that changes no result; not full
 };
 
 /// Whether screening pays, learnt from the blocks before. It changes the time, no result.
 struct screen_state {
-    int skip = 0;  ///< blocks to take densely before the next try
-    int pause = 0; ///< how many were skipped after the last try that did not pay
+    int skip = 0;             ///< blocks to take densely before the next try
+    int pause = 0;            ///< how many were skipped after the last try that did not pay
+    bool homes_known = false; ///< whether some rows have been given a home
+    bool laid_out = false;    ///< whether the rows of the block lie row after row already
 };
 
 /// Rows of a block over which a component is summed (moments.hpp).
@@ -60,12 +65,13 @@ struct workspace_view {
     T* strip;               ///< [d][64] centred or whitened rows
     T* row_weights;         ///< [block_rows]
     T* row_limits;          ///< [block_rows] m_n − Θ or less
+    std::int32_t* near;     ///< [k] components that rows of one home may need
     std::int32_t* nearest;  ///< [block_rows] component with the largest upper bound
     std::int32_t* listed;   ///< [block_rows] rows of the block, for one component
     std::int32_t* starts;   ///< [k + 1] where the rows of each component begin in a list of all
     std::int32_t* active;   ///< [k] active rows of the block
     moment_choice* choices; ///< [k]
-    T* rows;                ///< up to row_chunk columns of the block row after row; not for full
+    T* rows;                ///< the block row after row, each in whole cache lines; not for full
     T* listed_weights;      ///< [block_rows] w r of the listed rows
     double* partial;        ///< [sum_count] sums of the unit
     bool* touched;          ///< [k] whether the unit added to component k
@@ -86,8 +92,10 @@ constexpr std::int64_t panel_stride(std::int64_t block_rows) {
     return block_rows + strip_rows;
 }
 
-/// Columns of a block that are laid out row after row at a time.
-inline constexpr std::int64_t row_chunk = 64;
+/// Numbers from one row to the next where a block is laid out row after row: whole vectors of every instruction set.
+constexpr std::int64_t row_stride(std::int64_t d) {
+    return (d + 15) / 16 * 16;
+}
 
 /// Rows at a time of the scatter matrix of the tied families, in a panel of float64.
 inline constexpr std::int64_t scatter_rows = 256;

@@ -174,9 +174,10 @@ static void small_full_sums(const model_view<T>& m, const T* x, std::int64_t str
 
 /// Adds the sums of a block to ws.partial.
 template <class T>
-static void block_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
+static void block_sums(const model_view<T>& m, const T* x, std::int64_t strips, std::int32_t* homes,
+                       const workspace_view<T>& ws) {
     if (m.family != gmm::family::full)
-        return moment_sums(m, x, strips, ws);
+        return moment_sums(m, x, strips, homes, ws);
     if (m.dimensions <= small_dimensions)
         with_count<small_dimensions>(m.dimensions, [&]<int D>() { small_full_sums<T, D>(m, x, strips, ws); });
     else

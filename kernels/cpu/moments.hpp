@@ -21,8 +21,9 @@ struct moment_task {
     const workspace_view<T>& ws;
     const T* x;
     std::int64_t strips;
-    const T* distances; ///< slab of ‖t‖², or null
-    std::int64_t size;  ///< statistics of a component
+    const T* distances;  ///< slab of ‖t‖², or null
+    std::int32_t* homes; ///< of the rows of the block
+    std::int64_t size;   ///< statistics of a component
 
     std::int64_t slab() const { return slab_rows(m.components) * strip_rows; }
     double* statistics(std::int64_t k) const { return ws.partial + k * size; }
@@ -127,21 +128,21 @@ static void dense_moments(const moment_task<T>& task) {
 // --- over active rows
 // -------------------------------------------------------------------------------------------------
 
-/// Gathers the weights w r of the `count` listed rows of component k; adds up Σ r and Σ r ‖t‖² if `totals`.
+/// Gathers the weights w r of the `count` listed rows of component k, which becomes their home; adds up Σ r and
+/// Σ r ‖t‖².
 template <class T>
-static void listed_weights(const moment_task<T>& task, std::int64_t k, std::int64_t count, bool totals) {
+static void take_listed(const moment_task<T>& task, std::int64_t k, std::int64_t count) {
     const workspace_view<T>& ws = task.ws;
     double total = 0, spread = 0;
     for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t at = strip_position(ws.listed[i], slab_rows(task.m.components)) + k * strip_rows;
         const T r = ws.log_densities[at];
         ws.listed_weights[i] = r;
+        task.homes[ws.listed[i]] = static_cast<std::int32_t>(k);
         total += static_cast<double>(r);
         if (task.distances)
             spread += static_cast<double>(r) * static_cast<double>(task.distances[at]);
     }
-    if (!totals)
-        return;
     task.statistics(k)[0] += total;
     if (task.distances)
         task.statistics(k)[1 + task.m.dimensions] += spread;
@@ -181,26 +182,26 @@ static void listed_tile(const workspace_view<T>& ws, std::int64_t count, const T
 /// Vectors of columns that a tile has in registers.
 inline constexpr int listed_vectors = vector_registers == 32 ? 4 : 2;
 
-/// The moments of component k over the `count` listed rows, for the `columns` ≤ row_chunk coordinates from j on.
+/// The moments of component k over the `count` listed rows.
 template <class T, bool Second>
-static void listed_columns(const moment_task<T>& task, std::int64_t k, std::int64_t count, std::int64_t j,
-                           std::int64_t columns) {
-    const std::int64_t d = task.m.dimensions;
-    alignas(vector_bytes) T mean[row_chunk] = {};
-    alignas(vector_bytes) double first[row_chunk] = {}, second[row_chunk] = {};
-    for (std::int64_t c = 0; c < columns; ++c)
-        mean[c] = task.m.means[k * d + j + c];
-    const std::int64_t vectors = vectors_of<T>(columns);
-    in_even_parts<listed_vectors>(vectors, [&]<int V>(std::int64_t v) {
-        const std::int64_t at = v * lanes<T>;
-        listed_tile<T, V, Second>(task.ws, count, task.ws.rows + at, vectors * lanes<T>, mean + at, first + at,
-                                  second + at);
-    });
-    double* stats = task.statistics(k) + 1 + j;
-    for (std::int64_t c = 0; c < columns; ++c) {
-        stats[c] += first[c];
-        if constexpr (Second)
-            stats[d + c] += second[c];
+static void listed_moments(const moment_task<T>& task, std::int64_t k, std::int64_t count) {
+    constexpr std::int64_t at_once = listed_vectors * lanes<T>;
+    const std::int64_t d = task.m.dimensions, stride = row_stride(d);
+    double* stats = task.statistics(k) + 1;
+    for (std::int64_t j = 0; j < d; j += at_once) {
+        const std::int64_t columns = d - j < at_once ? d - j : at_once;
+        alignas(vector_bytes) T mean[at_once] = {};
+        alignas(vector_bytes) double first[at_once] = {}, second[at_once] = {};
+        for (std::int64_t c = 0; c < columns; ++c)
+            mean[c] = task.m.means[k * d + j + c];
+        with_count<listed_vectors>((columns + lanes<T> - 1) / lanes<T>, [&]<int V>() {
+            listed_tile<T, V, Second>(task.ws, count, task.ws.rows + j, stride, mean, first, second);
+        });
+        for (std::int64_t c = 0; c < columns; ++c) {
+            stats[j + c] += first[c];
+            if constexpr (Second)
+                stats[d + j + c] += second[c];
+        }
     }
 }
 
@@ -208,33 +209,32 @@ static void listed_columns(const moment_task<T>& task, std::int64_t k, std::int6
 template <class T, bool Second>
 static void sparse_moments(const moment_task<T>& task) {
     const std::int64_t d = task.m.dimensions;
-    for (std::int64_t j = 0; j < d; j += row_chunk) {
-        const std::int64_t columns = d - j < row_chunk ? d - j : row_chunk;
-        lay_out_rows(task.x, d, task.strips, j, columns, task.ws.rows);
-        for (std::int64_t k = 0; k < task.m.components; ++k) {
-            if (task.ws.choices[k] != moment_choice::active_rows)
-                continue;
-            const std::int64_t count = list_active(task.m, k, task.strips, task.ws);
-            listed_weights(task, k, count, j == 0);
-            listed_columns<T, Second>(task, k, count, j, columns);
-        }
+    for (std::int64_t s = 0; s < task.strips && !task.ws.screen->laid_out; ++s)
+        lay_out_strip(task.x + s * d * strip_rows, d, task.ws.rows + s * strip_rows * row_stride(d));
+    for (std::int64_t k = 0; k < task.m.components; ++k) {
+        if (task.ws.choices[k] != moment_choice::active_rows)
+            continue;
+        const std::int64_t count = list_active(task.m, k, task.strips, task.ws);
+        take_listed(task, k, count);
+        listed_moments<T, Second>(task, k, count);
     }
+    task.ws.screen->homes_known = true;
 }
 
 // --- the choice
 // -------------------------------------------------------------------------------------------------------
 
 /// Vector operations that listing one row and laying out one vector of columns of a row cost.
-inline constexpr std::int64_t listing_cost = 6, layout_cost = 6;
+inline constexpr std::int64_t listing_cost = 6, row_cost = 6;
 
 /// Chooses for each group of components by what their sums cost, in vector operations. Returns whether some are summed
 /// over all rows, and whether some over their active rows.
 template <class T, bool Second>
 static std::pair<bool, bool> choose_moments(const moment_task<T>& task) {
-    const std::int64_t rows = task.strips * strip_rows, d = task.m.dimensions, vectors = vectors_of<T>(d);
+    const std::int64_t rows = task.strips * strip_rows, d = task.m.dimensions, vectors = row_stride(d) / lanes<T>;
     const std::int64_t all_rows = rows / lanes<T> * (d * (Second ? 3 : 2) + 2);
     const std::int64_t one_row = vectors * (Second ? 6 : 5) + listing_cost;
-    std::int64_t saved = -rows * vectors * layout_cost;
+    std::int64_t saved = -rows * vectors * row_cost;
     bool dense = false, sparse = false;
     const auto choose = [&](bool sparse_pays) {
         in_even_parts<moment_components>(task.m.components, [&]<int N>(std::int64_t k) {
@@ -271,10 +271,11 @@ static void chosen_moments(const moment_task<T>& task) {
 
 /// Adds the sums of a block to ws.partial.
 template <class T>
-static void moment_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
+static void moment_sums(const model_view<T>& m, const T* x, std::int64_t strips, std::int32_t* homes,
+                        const workspace_view<T>& ws) {
     const bool second = m.family == gmm::family::diagonal, spherical = m.family == gmm::family::spherical;
     const std::int64_t d = m.dimensions, size = 1 + d + (second ? d : spherical ? 1 : 0);
-    const moment_task<T> task{m, ws, x, strips, spherical ? ws.distances : nullptr, size};
+    const moment_task<T> task{m, ws, x, strips, spherical ? ws.distances : nullptr, homes, size};
     if (second)
         chosen_moments<T, true>(task);
     else

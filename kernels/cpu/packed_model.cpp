@@ -30,6 +30,12 @@ std::int64_t whitener_numbers(const gmm_shape& s) {
     return s.family == family::tied ? triangle_size(s.dimensions) : s.dimensions;
 }
 
+/// None for more components than would be worth the time and memory of all pairs.
+std::int64_t radius_numbers(const gmm_shape& s) {
+    constexpr std::int64_t most_components = 512;
+    return s.family == family::full || s.components > most_components ? 0 : s.components * s.components;
+}
+
 /// Σ_i log U_ii of the factor whose diagonal begins at `u` with the given step.
 double log_determinant(const double* u, std::int64_t step, std::int64_t d) {
     double sum = 0;
@@ -44,7 +50,7 @@ template <class T>
 packed_model<T>::packed_model(const gmm_shape& shape, const kernel_table<T>& kernels, std::int64_t block_rows)
     : shape_(shape), kernels_(&kernels), means_(shape.components * shape.dimensions), factors_(factor_numbers(shape)),
       centres_(gmm::is_tied(shape.family) ? shape.components * shape.dimensions : 0),
-      whitener_(whitener_numbers(shape)), offsets_(shape.components),
+      whitener_(whitener_numbers(shape)), offsets_(shape.components), radii_(radius_numbers(shape)),
       exact_offsets_(static_cast<std::size_t>(shape.components)) {
     const bool tied = gmm::is_tied(shape.family);
     view_.family = shape.family;
@@ -68,6 +74,7 @@ void packed_model<T>::pack(const gmm_parameters& p) {
     else
         pack_factors(p.precision_cholesky);
     pack_offsets(p);
+    view_.radii = nullptr;
 }
 
 template <class T>
@@ -144,10 +151,63 @@ void packed_model<T>::pack_offsets(const gmm_parameters& p) {
         offsets_[k] = static_cast<T>(exact_offsets_[k] - largest);
 }
 
+/// Radius about μ_a, in the distance of component a, inside which component k is in no active set with it.
+///
+/// With D = ‖U_k(μ_a − μ_k)‖ and ρ = ‖U_k U_a⁻¹‖, a row at r = ‖U_a(x − μ_a)‖ has ‖U_k(x − μ_k)‖ ≥ D − ρ r, and k is
+/// out where ½(D − ρ r)² > ½ r² + h with h = c_k − c_a + Θ, here at least zero. The left side falls and the right side
+/// grows up to r = D / ρ: out below the first root. What the kernels compute is off by relative errors of the squares,
+/// at most d + 2 roundings, and of c, Θ and the differences; `slack` is more than all of them.
+template <class T>
+double packed_model<T>::near_radius(std::int64_t a, std::int64_t k) const {
+    const std::int64_t d = shape_.dimensions;
+    const bool diagonal = shape_.family == family::diagonal, spherical = shape_.family == family::spherical;
+    const double slack = static_cast<double>(d + 16) * static_cast<double>(std::numeric_limits<T>::epsilon());
+    double squares = 0, stretch = diagonal ? 0 : 1;
+    for (std::int64_t j = 0; j < d; ++j) {
+        const double scale = diagonal ? static_cast<double>(factors_[k * d + j]) : 1;
+        const double step =
+            static_cast<double>(view_.centres[a * d + j]) - static_cast<double>(view_.centres[k * d + j]);
+        squares += scale * scale * step * step;
+        if (diagonal)
+            stretch = std::max(stretch, scale / static_cast<double>(factors_[a * d + j]));
+    }
+    if (spherical) {
+        squares *= static_cast<double>(factors_[k]);
+        stretch = std::sqrt(static_cast<double>(factors_[k]) / static_cast<double>(factors_[a]));
+    }
+    const double own = static_cast<double>(offsets_[a]), other = static_cast<double>(offsets_[k]);
+    const double theta = static_cast<double>(view_.threshold);
+    const double h = std::max(0.0, other - own + theta + slack * (std::abs(own) + std::abs(other) + theta));
+    const double apart = std::sqrt(squares) * (1 - slack), gap = apart * apart - 2 * h;
+    if (!(gap > 0))
+        return 0;
+    const double root = std::sqrt(apart * apart + 2 * h * (stretch * stretch - 1));
+    return gap / (apart * stretch + root) / (1 + slack);
+}
+
+template <class T>
+void packed_model<T>::find_radii(int threads) {
+    if (radii_.size() == 0 || view_.radii != nullptr)
+        return;
+    const std::int64_t components = shape_.components;
+    constexpr double largest = std::numeric_limits<T>::max();
+#pragma omp parallel for num_threads(threads) if (components > 32)
+    for (std::int64_t a = 0; a < components; ++a) {
+        // The kernels compare ‖x − μ‖² of spherical components before they scale it.
+        const double scale = shape_.family == family::spherical ? static_cast<double>(factors_[a]) : 1;
+        for (std::int64_t k = 0; k < components; ++k) {
+            const double radius = std::isinf(offsets_[a]) ? 0 : std::isinf(offsets_[k]) ? largest : near_radius(a, k);
+            radii_[a * components + k] = static_cast<T>(std::min(radius * radius / scale, largest));
+        }
+    }
+    view_.radii = radii_.data();
+}
+
 template <class T>
 std::int64_t packed_model<T>::bytes(const gmm_shape& s) {
     const std::int64_t vectors = gmm::is_tied(s.family) ? 2 : 1;
-    return aligned_array<T>::bytes(vectors * s.components * s.dimensions + factor_numbers(s) + whitener_numbers(s)) +
+    return aligned_array<T>::bytes(vectors * s.components * s.dimensions + factor_numbers(s) + whitener_numbers(s) +
+                                   radius_numbers(s)) +
            s.components * static_cast<std::int64_t>(sizeof(T) + 8);
 }
 

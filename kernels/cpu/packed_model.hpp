@@ -15,6 +15,9 @@ public:
 
     /// Takes parameters that T represents exactly (round_parameters).
     void pack(const gmm_parameters& p);
+    /// Finds model_view::radii for the parameters taken last, on several threads; they are null after pack(). Full
+    /// covariances and very many components have none.
+    void find_radii(int threads);
     const model_view<T>& view() const { return view_; }
     static std::int64_t bytes(const gmm_shape& shape);
 
@@ -22,10 +25,11 @@ private:
     void pack_factors(const std::vector<double>& u);
     void pack_common_factor(const gmm_parameters& p);
     void pack_offsets(const gmm_parameters& p);
+    double near_radius(std::int64_t a, std::int64_t k) const;
 
     gmm_shape shape_;
     const kernel_table<T>* kernels_ = nullptr;
-    aligned_array<T> means_, factors_, centres_, whitener_, offsets_;
+    aligned_array<T> means_, factors_, centres_, whitener_, offsets_, radii_;
     std::vector<double> exact_offsets_;
     model_view<T> view_{};
 };

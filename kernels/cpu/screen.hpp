@@ -13,6 +13,25 @@
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
 
+/// Whether to take a block densely because leaving pairs out did not pay in those before.
+static inline bool skips_screen(screen_state& state) {
+    if (state.skip == 0)
+        return false;
+    --state.skip;
+    return true;
+}
+
+/// Learns from the cost of a block whose pairs were screened, relative to that of the dense kernels.
+static inline void note_screen(screen_state& state, double cost) {
+    constexpr int longest_pause = 64;
+    if (cost < 0.9) {
+        state.pause = 0;
+        return;
+    }
+    state.pause = state.pause == 0 ? 8 : state.pause < longest_pause ? 2 * state.pause : longest_pause;
+    state.skip = state.pause;
+}
+
 /// Outputs of the partial sums, in whole groups; 0 where screening cannot pay.
 template <class T>
 static inline std::int64_t screened_outputs(const model_view<T>& m) {
@@ -157,21 +176,11 @@ static double screened_log_densities(const model_view<T>& m, const T* x, std::in
 /// Log-densities, relative to reference_offset, of a block of strips into the slab; −infinity is possible for pairs
 /// outside the active set.
 template <class T>
-static void block_log_densities(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
-    constexpr int longest_pause = 64;
+static void full_log_densities(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
     const std::int64_t outputs = screened_outputs(m);
-    screen_state& state = *ws.screen;
-    if (outputs == 0 || state.skip > 0) {
-        if (outputs != 0)
-            --state.skip;
+    if (outputs == 0 || skips_screen(*ws.screen))
         return log_densities(m, x, strips, ws);
-    }
-    if (screened_log_densities(m, x, strips, outputs, ws) < 0.9) {
-        state.pause = 0;
-        return;
-    }
-    state.pause = state.pause == 0 ? 8 : state.pause < longest_pause ? 2 * state.pause : longest_pause;
-    state.skip = state.pause;
+    note_screen(*ws.screen, screened_log_densities(m, x, strips, outputs, ws));
 }
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

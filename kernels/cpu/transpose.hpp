@@ -34,30 +34,21 @@ static inline void transpose(vec<T> (&square)[lanes<T>]) {
     }
 }
 
-/// Vectors that hold `columns` numbers.
+/// Lays out a strip of d columns row after row, row_stride(d) apart, with zeros at the end of each.
 template <class T>
-static inline std::int64_t vectors_of(std::int64_t columns) {
-    return (columns + lanes<T> - 1) / lanes<T>;
-}
-
-/// Lays out the `columns` ≤ row_chunk columns from `first` on of a block row after row, each in whole vectors with
-/// zeros at its end.
-template <class T>
-static void lay_out_rows(const T* x, std::int64_t d, std::int64_t strips, std::int64_t first, std::int64_t columns,
-                         T* rows) {
-    const std::int64_t stride = vectors_of<T>(columns) * lanes<T>;
-    for (std::int64_t s = 0; s < strips; ++s)
-        for (int v = 0; v < strip_rows; v += lanes<T>)
-            for (std::int64_t c = 0; c < columns; c += lanes<T>) {
-                vec<T> square[lanes<T>];
+static void lay_out_strip(const T* x, std::int64_t d, T* rows) {
+    const std::int64_t stride = row_stride(d);
+    for (int v = 0; v < strip_rows; v += lanes<T>)
+        for (std::int64_t c = 0; c < stride; c += lanes<T>) {
+            vec<T> square[lanes<T>];
 #pragma GCC unroll 16
-                for (int i = 0; i < lanes<T>; ++i)
-                    square[i] = c + i < columns ? load(x + (s * d + first + c + i) * strip_rows + v) : vec<T>{};
-                transpose<T>(square);
+            for (int i = 0; i < lanes<T>; ++i)
+                square[i] = c + i < d ? load(x + (c + i) * strip_rows + v) : vec<T>{};
+            transpose<T>(square);
 #pragma GCC unroll 16
-                for (int i = 0; i < lanes<T>; ++i)
-                    store(rows + (s * strip_rows + v + i) * stride + c, square[i]);
-            }
+            for (int i = 0; i < lanes<T>; ++i)
+                store(rows + (v + i) * stride + c, square[i]);
+        }
 }
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

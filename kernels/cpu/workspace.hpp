@@ -73,6 +73,7 @@ public:
         view.listed = view.nearest + block_rows;
         view.active = view.listed + block_rows;
         view.starts = view.active + s.components;
+        view.near = view.starts + s.components + 1;
         view.choices = choices_.data();
         view.touched = touched_.data();
         view.partial = partial_.data();
@@ -88,7 +89,7 @@ public:
 
 private:
     static std::int64_t row_numbers(const gmm_shape& s, std::int64_t block_rows) {
-        return s.family == gmm::family::full ? 0 : block_rows * row_chunk;
+        return s.family == gmm::family::full ? 0 : block_rows * row_stride(s.dimensions);
     }
     static std::int64_t number_count(const gmm_shape& s, std::int64_t block_rows) {
         const std::int64_t slabs = s.family == gmm::family::spherical ? 2 : 1;
@@ -96,7 +97,7 @@ private:
                strip_rows * s.dimensions + 3 * block_rows + row_numbers(s, block_rows);
     }
     static std::int64_t integer_count(const gmm_shape& s, std::int64_t block_rows) {
-        return 2 * block_rows + 2 * s.components + 1;
+        return 2 * block_rows + 3 * s.components + 1;
     }
 
     aligned_array<T> numbers_;
