@@ -220,7 +220,7 @@ TEST_F(VaeTrain, CheckpointsAreWrittenByEpochs) {
         SCOPED_TRACE(ctx.name());
         train_options o = options();
         o.epochs = 5;
-        o.checkpoint.path = folder_.path("epochs.safetensors");
+        o.checkpoint.path = folder_.path("epochs_" + std::string(to_string(ctx.where())) + ".safetensors");
         o.checkpoint.every_seconds = 0;
         o.checkpoint.every_epochs = 2;
         std::vector<std::int64_t> there; // epochs in the file when an epoch has ended, before its own checkpoint
@@ -379,7 +379,7 @@ TEST_F(VaeTrain, ParametersThatOverflowNeverReachACheckpoint) {
         train_options o = options();
         o.optimizer.kind = optimizer_kind::sgd;
         o.optimizer.learning_rate = 1e308; // the first step already leaves the range of the numbers
-        o.checkpoint.path = folder_.path("overflow.safetensors");
+        o.checkpoint.path = folder_.path("overflow_" + std::string(to_string(ctx.where())) + ".safetensors");
         EXPECT_THROW(train(ctx, a, rows_of(x_, cols), o), error);
         EXPECT_EQ(model::load(o.checkpoint.path).architecture(), a) << "the state before the first step";
     }

@@ -300,6 +300,11 @@ TEST_F(VaeBadInput, CheckpointPathsAreTriedBeforeTheFirstStep) {
     expect_error<file_error>([&] { train(context::reference(), small_network(cols), rows_of(x_, cols), o); },
                              {"missing/run.safetensors", "No such file"});
     EXPECT_EQ(steps, 0);
+    o.checkpoint.path = folder_.path("of_another_run.safetensors");
+    model(small_network(3)).save(o.checkpoint.path);
+    o.callback = [&](const train_progress&) -> bool { throw error("stop"); };
+    EXPECT_THROW(train(context::reference(), small_network(cols), rows_of(x_, cols), o), error);
+    EXPECT_EQ(model::load(o.checkpoint.path).architecture(), small_network(3)) << "stays until there is news";
     o = options();
     o.checkpoint.every_seconds = -1;
     expect_refused(o, {"checkpoint.every_seconds = -1"});

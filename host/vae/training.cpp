@@ -1,9 +1,11 @@
 #include "host/vae/training.hpp"
 
+#include "host/io/atomic_file.hpp"
 #include "host/io/errors.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fmt/format.h>
 
 namespace elbo::vae {
@@ -62,10 +64,21 @@ void training_run::begin(const row_survey& survey) {
     }
     const model start = options_.start ? *options_.start : model(architecture_, options_.seed, survey.mean);
     engine_->set_parameters(start.parameters());
-    if (!options_.checkpoint.path.empty()) {
-        take_state();
-        save(); // a path that cannot be written shows now, not after an hour
+    begin_checkpoint();
+}
+
+/// A path that cannot be written shows now, not after an hour. A file that is there stays until there is news: it may
+/// be the work of another run.
+void training_run::begin_checkpoint() {
+    const std::string& path = options_.checkpoint.path;
+    if (path.empty())
+        return;
+    if (std::filesystem::exists(path)) {
+        const io::atomic_file probe(path);
+        return;
     }
+    take_state();
+    save();
 }
 
 train_result training_run::run() {

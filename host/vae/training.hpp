@@ -23,6 +23,7 @@ public:
 private:
     // Before the first step
     void begin(const row_survey& survey);
+    void begin_checkpoint();
     void resume();
 
     // Steps

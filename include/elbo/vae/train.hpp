@@ -124,7 +124,9 @@ struct train_options {
     training_precision precision = training_precision::float32;
     std::optional<model> start = {}; ///< begin with these parameters
     checkpoint_options checkpoint = {};
-    std::string resume = {};       ///< checkpoint to go on from; the other options must be those it was written under
+    /// Checkpoint to go on from. Data and options must be those it was written under, but for epochs (unless the
+    /// schedule is a cosine of them), checkpoint, callback and memory_limit; `start` plays no part.
+    std::string resume = {};
     std::int64_t memory_limit = 0; ///< largest bytes of data kept on the device; more is taken in windows. 0: what fits
     std::function<bool(const train_progress&)> callback = {}; ///< return false to stop
 };
