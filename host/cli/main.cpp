@@ -52,13 +52,17 @@ void set_up(CLI::App& app, invocation& call) {
     app.name("elbo");
     app.set_version_flag("--version", fmt::format("elbo {}", version));
     app.require_subcommand(1);
-    CLI::App* mixture = app.add_subcommand("mixture", "Gaussian mixtures: fit, score, assign, sample, info");
+    CLI::App* mixture = app.add_subcommand(
+        "mixture", "Gaussian mixtures: fit, score, assign, sample, info, marginal, condition, divergence");
     mixture->require_subcommand(1);
     add_mixture_fit(*mixture, call);
     add_mixture_score(*mixture, call);
     add_mixture_assign(*mixture, call);
     add_mixture_sample(*mixture, call);
     add_mixture_info(*mixture, call);
+    add_mixture_marginal(*mixture, call);
+    add_mixture_condition(*mixture, call);
+    add_mixture_divergence(*mixture, call);
     CLI::App* vae = app.add_subcommand(
         "vae", "Variational autoencoders: train, evaluate, encode, decode, reconstruct, sample, interpolate, info");
     vae->require_subcommand(1);
