@@ -65,7 +65,7 @@ TEST(VaeLaws, ALinearNetworkReachesTheMaximumLikelihoodOfPpca) {
     const dense x = matrix_of(data);
     const test::ppca best = test::fit_ppca(x, 2);
     train_options o;
-    o.epochs = 250;
+    o.epochs = 500;
     o.batch = 100;
     o.estimator = gradient_estimator::sticking_the_landing; // no noise in the encoder's gradient at the optimum
     o.optimizer.learning_rate = 0.02;
