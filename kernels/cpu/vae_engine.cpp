@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <new>
 #include <string_view>
 
 namespace elbo::kernels {
@@ -51,13 +52,20 @@ public:
 
     std::int64_t bytes_needed(const vae_capacity& c) const override {
         return resident_rows::bytes(layout.architecture.dimensions, c) + parameters_.bytes() +
+               vae_inference::bytes(layout, parameters_, threads_) +
                (c.batch > 0 ? training_step::bytes(layout, parameters_, c.batch, c.samples) : 0);
     }
 
     void reserve(const vae_capacity& c) override {
-        resident_.reserve(layout.architecture.dimensions, c);
-        if (c.batch > 0)
-            step_.reserve(c.batch, c.samples);
+        try {
+            resident_.reserve(layout.architecture.dimensions, c);
+            if (c.batch > 0)
+                step_.reserve(c.batch, c.samples);
+        } catch (const std::bad_alloc&) {
+            const std::int64_t wanted = bytes_needed(c);
+            throw out_of_memory(fmt::format("{} bytes of host memory could not be had", wanted),
+                                static_cast<std::uint64_t>(wanted), 0);
+        }
     }
 
     void load(std::int64_t dataset, std::int64_t slot, const any_matrix_view& x) override {

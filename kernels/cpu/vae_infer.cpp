@@ -1,6 +1,7 @@
 #include "kernels/cpu/vae_infer.hpp"
 
 #include <algorithm>
+#include <omp.h>
 
 namespace elbo::kernels::cpu {
 
@@ -17,12 +18,31 @@ aligned_array<float> allocate(Pass& pass, const vae_layout& layout, const vae_pa
     return memory;
 }
 
+/// A block of decoder rows for each thread, made before there are threads: what is thrown has to be caught.
+struct workers {
+    std::vector<decoder_pass> passes;
+    std::vector<aligned_array<float>> memory;
+
+    workers(int threads, const vae_layout& layout, const vae_parameters& p, std::int64_t rows) : passes(threads) {
+        for (decoder_pass& pass : passes)
+            memory.push_back(allocate(pass, layout, p, rows));
+    }
+};
+
 void copy_row(const panel_matrix& from, std::int64_t first_panel, std::int64_t row, std::int64_t columns, float* to) {
     for (std::int64_t j = 0; j < columns; j += panel_width)
         std::copy_n(from.at(first_panel + j / panel_width, row), std::min(panel_width, columns - j), to + j);
 }
 
 } // namespace
+
+std::int64_t vae_inference::bytes(const vae_layout& layout, const vae_parameters& p, int threads) {
+    panel_arena chunk, block;
+    encoder_pass().place(chunk, layout, p, chunk_rows, false);
+    decoder_pass().place(block, layout, p, block_rows, false);
+    return aligned_array<float>::bytes(chunk.used + threads * block.used) +
+           kept_draws * static_cast<std::int64_t>(sizeof(scored_draw));
+}
 
 void vae_inference::encode_chunk(const row_source& source, std::int64_t first, const inference_noise& noise) {
     const std::int64_t capacity = std::min(chunk_rows, source.rows());
@@ -58,21 +78,18 @@ void vae_inference::decode(const any_matrix_view& z, matrix_view<float> out) {
     const row_source source(none, {z, 0, 0, z.rows, 0});
     const std::int64_t blocks = (z.rows + block_rows - 1) / block_rows;
     const std::int64_t panels = panels_of(layout.architecture.dimensions);
-#pragma omp parallel num_threads(threads_)
-    {
-        decoder_pass pass;
-        const aligned_array<float> memory = allocate(pass, layout, p_, std::min(block_rows, z.rows));
-#pragma omp for schedule(dynamic)
-        for (std::int64_t b = 0; b < blocks; ++b) {
-            const std::int64_t first = b * block_rows;
-            pass.rows = std::min(block_rows, z.rows - first);
-            for (std::int64_t r = 0; r < pass.rows; ++r)
-                network_.kernels.expand(source.row(first + r), z.cols, nullptr, 0, pass.z.at(0, r), pass.z.stride);
-            network_.decode(false, p_, pass);
-            network_.kernels.means(form.view, pass.output, {0, pass.rows, 0, panels});
-            for (std::int64_t r = 0; r < pass.rows; ++r)
-                copy_row(pass.output, 0, r, layout.architecture.dimensions, out.row(first + r));
-        }
+    workers all(threads_, layout, p_, std::min(block_rows, z.rows));
+#pragma omp parallel for num_threads(threads_) schedule(dynamic)
+    for (std::int64_t b = 0; b < blocks; ++b) {
+        decoder_pass& pass = all.passes[omp_get_thread_num()];
+        const std::int64_t first = b * block_rows;
+        pass.rows = std::min(block_rows, z.rows - first);
+        for (std::int64_t r = 0; r < pass.rows; ++r)
+            network_.kernels.expand(source.row(first + r), z.cols, nullptr, 0, pass.z.at(0, r), pass.z.stride);
+        network_.decode(false, p_, pass);
+        network_.kernels.means(form.view, pass.output, {0, pass.rows, 0, panels});
+        for (std::int64_t r = 0; r < pass.rows; ++r)
+            copy_row(pass.output, 0, r, layout.architecture.dimensions, out.row(first + r));
     }
 }
 
@@ -99,11 +116,10 @@ void vae_inference::for_draws(std::int64_t samples, const inference_noise& noise
     const likelihood_form form(network_.layout, log_variances(network_.layout, p_));
     const std::int64_t most = std::max<std::int64_t>(1, kept_draws / encoder_.rows);
     scored_.resize(std::min(samples, most) * encoder_.rows);
+    workers all(threads_, network_.layout, p_, std::min<std::int64_t>(block_rows, scored_.size()));
 #pragma omp parallel num_threads(threads_)
     {
-        decoder_pass pass;
-        const aligned_array<float> memory =
-            allocate(pass, network_.layout, p_, std::min<std::int64_t>(block_rows, scored_.size()));
+        decoder_pass& pass = all.passes[omp_get_thread_num()];
         for (std::int64_t first_draw = 0; first_draw < samples; first_draw += most) {
             const std::int64_t draws = std::min(most, samples - first_draw), count = draws * encoder_.rows;
             // No more rows in a block than every thread can have.

@@ -6,7 +6,6 @@
 #include "kernels/math/vae_importance.hpp"
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 namespace elbo::kernels::cpu {
@@ -27,6 +26,9 @@ class vae_inference {
 public:
     vae_inference(const vae_network& network, const vae_parameters& parameters, int threads)
         : network_(network), p_(parameters), threads_(threads) {}
+
+    /// Bytes that any of the operations takes at most.
+    static std::int64_t bytes(const vae_layout& layout, const vae_parameters& p, int threads);
 
     void encode(const row_source& source, matrix_view<float> mean, matrix_view<float> log_variance);
     void decode(const any_matrix_view& z, matrix_view<float> out);

@@ -97,24 +97,57 @@ static inline float_vector unit_uniform(int32_vector word) {
     return high * 0x1p-16f + (low + 0.5f) * 0x1p-32f;
 }
 
+/// Low and high words of the products of unsigned words with a constant.
+struct wide_products {
+    int32_vector low, high;
+};
+#if defined(__AVX512F__)
+static inline wide_products multiply_words(int32_vector words, std::uint32_t factor) {
+    const __m512i a = reinterpret_cast<__m512i>(words), f = _mm512_set1_epi64(factor);
+    const __m512i even = _mm512_maskz_mul_epu32(0xff, a, f),
+                  odd = _mm512_maskz_mul_epu32(0xff, _mm512_maskz_srli_epi64(0xff, a, 32), f);
+    return {
+        reinterpret_cast<int32_vector>(_mm512_mask_mov_epi32(even, 0xaaaa, _mm512_maskz_slli_epi64(0xff, odd, 32))),
+        reinterpret_cast<int32_vector>(_mm512_mask_mov_epi32(_mm512_maskz_srli_epi64(0xff, even, 32), 0xaaaa, odd))};
+}
+#elif defined(__AVX2__)
+static inline wide_products multiply_words(int32_vector words, std::uint32_t factor) {
+    const __m256i a = reinterpret_cast<__m256i>(words), f = _mm256_set1_epi64x(factor);
+    const __m256i even = _mm256_mul_epu32(a, f), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), f);
+    return {reinterpret_cast<int32_vector>(_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa)),
+            reinterpret_cast<int32_vector>(_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa))};
+}
+#else
+static inline wide_products multiply_words(int32_vector words, std::uint32_t factor) {
+    wide_products result;
+    for (int i = 0; i < lanes<float>; ++i) {
+        const std::uint64_t product = std::uint64_t(factor) * static_cast<std::uint32_t>(words[i]);
+        result.low[i] = static_cast<std::int32_t>(product);
+        result.high[i] = static_cast<std::int32_t>(product >> 32);
+    }
+    return result;
+}
+#endif
+
 /// Blocks of Philox, one a lane, that share a key (kernels/math/philox.hpp has it one at a time).
 struct philox_lanes {
     alignas(vector_bytes) std::uint32_t word[4][lanes<float>];
-    int32_vector lane(int i) const { return *reinterpret_cast<const int32_vector*>(word[i]); }
+    int32_vector& lane(int i) { return *reinterpret_cast<int32_vector*>(word[i]); }
 };
 static inline void draw_words(philox_lanes& block, std::uint32_t key0, std::uint32_t key1) {
+    int32_vector word[4] = {block.lane(0), block.lane(1), block.lane(2), block.lane(3)};
+#pragma GCC unroll 10
     for (int round = 0; round < 10; ++round) {
-        for (int i = 0; i < lanes<float>; ++i) {
-            const std::uint64_t product0 = std::uint64_t(0xD2511F53u) * block.word[0][i];
-            const std::uint64_t product1 = std::uint64_t(0xCD9E8D57u) * block.word[2][i];
-            block.word[0][i] = static_cast<std::uint32_t>(product1 >> 32) ^ block.word[1][i] ^ key0;
-            block.word[1][i] = static_cast<std::uint32_t>(product1);
-            block.word[2][i] = static_cast<std::uint32_t>(product0 >> 32) ^ block.word[3][i] ^ key1;
-            block.word[3][i] = static_cast<std::uint32_t>(product0);
-        }
+        const wide_products first = multiply_words(word[0], 0xD2511F53u), second = multiply_words(word[2], 0xCD9E8D57u);
+        word[0] = second.high ^ word[1] ^ static_cast<std::int32_t>(key0);
+        word[1] = second.low;
+        word[2] = first.high ^ word[3] ^ static_cast<std::int32_t>(key1);
+        word[3] = first.low;
         key0 += 0x9E3779B9u;
         key1 += 0xBB67AE85u;
     }
+    for (int i = 0; i < 4; ++i)
+        block.lane(i) = word[i];
 }
 
 /// Σ of the lanes of a float vector in float64, in a fixed tree.
