@@ -47,9 +47,9 @@ bad 'boundaries' --schedule steps --boundaries 2,1 --factors 0.5,0.1
 bad 'average_decay = 1' --average-decay 1
 bad 'patience' --patience 3
 bad 'binarize' --likelihood gaussian --binarize
-bad '--validation-fraction 1' --validation-fraction 1
-bad '--validation-fraction -0.1' --validation-fraction -0.1
-bad '--validation-fraction 1e-06' --validation-fraction 1e-6
+bad 'validation_fraction = 1:' --validation-fraction 1
+bad 'validation_fraction = -0.1' --validation-fraction -0.1
+bad 'validation_fraction = 1e-06' --validation-fraction 1e-6
 bad 'expected one of them' --validation "$data/optdigits.tes" --validation-fraction 0.1
 bad '--image 8by8' --image 8by8
 bad '--image 8x9' --image 8x9

@@ -1,5 +1,4 @@
 #include "host/cli/command.hpp"
-#include "host/cli/data_split.hpp"
 #include "host/cli/inputs.hpp"
 #include "host/cli/interrupt.hpp"
 #include "host/cli/progress_line.hpp"
@@ -8,6 +7,7 @@
 #include "host/cli/vae_options.hpp"
 #include "host/cli/vae_pictures.hpp"
 #include "host/cli/vae_summary.hpp"
+#include "host/io/split.hpp"
 
 #include <chrono>
 #include <filesystem>
@@ -51,7 +51,7 @@ train_data open_train_data(const train_command& command) {
     if (!command.validation_path.empty()) {
         data.validation = open_alike(command.data, command.validation_path);
     } else if (command.validation_fraction != 0) {
-        data_parts parts = split(all.data, command.validation_fraction, command.training.library.seed);
+        io::data_parts parts = io::split(all.data, command.validation_fraction, command.training.library.seed);
         data.training = std::move(parts.training);
         data.validation = std::move(parts.validation);
     }

@@ -1,4 +1,4 @@
-#include "host/cli/data_split.hpp"
+#include "host/io/split.hpp"
 
 #include "elbo/error.hpp"
 #include "kernels/math/vae_random.hpp"
@@ -6,9 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <memory>
 #include <vector>
 
-namespace elbo::cli {
+namespace elbo::io {
 
 namespace {
 
@@ -108,10 +109,10 @@ private:
 
 data_parts split(const data_source& data, double fraction, std::uint64_t seed) {
     if (!(fraction > 0 && fraction < 1))
-        throw invalid_argument(fmt::format("--validation-fraction {}: expected a number between 0 and 1", fraction));
+        throw invalid_argument(fmt::format("validation_fraction = {}: expected a number between 0 and 1", fraction));
     const auto count = static_cast<std::int64_t>(std::llround(fraction * static_cast<double>(data.rows())));
     if (count < 1 || count >= data.rows())
-        throw invalid_argument(fmt::format("--validation-fraction {}: {} of the {} rows of {} are for validation, "
+        throw invalid_argument(fmt::format("validation_fraction = {}: {} of the {} rows of {} are for validation, "
                                            "expected some, and some for training",
                                            fraction, count, data.rows(), data.description()));
     const drawn_rows drawn{data.rows(), count,
@@ -120,4 +121,4 @@ data_parts split(const data_source& data, double fraction, std::uint64_t seed) {
             data_source(std::make_shared<part_source>(data, drawn, true))};
 }
 
-} // namespace elbo::cli
+} // namespace elbo::io

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace elbo::cli {
+namespace elbo::io {
 
 struct data_parts {
     data_source training, validation;
@@ -16,4 +16,4 @@ struct data_parts {
 /// the same seed gives the same rows however the data is stored. Throws invalid_argument unless each part has a row.
 data_parts split(const data_source& data, double fraction, std::uint64_t seed);
 
-} // namespace elbo::cli
+} // namespace elbo::io
