@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# elbo mixture marginal, condition, divergence.
+. "$(dirname "$0")/cli_common.sh"
+
+run 0 mixture fit "$data/faithful.csv" --columns eruptions,waiting -k 2 -o model.safetensors -q
+run 0 mixture fit "$data/faithful.csv" --columns waiting -k 1 -o waiting.json -q
+run 0 mixture fit "$data/faithful.csv" --columns eruptions,waiting -k 1 -o one.json -q
+
+# marginal: by name or number, in any order; the mean of a fit's marginal is that of the column.
+run 0 mixture marginal model.safetensors --columns waiting -o marginal.safetensors --json marginal.json
+keys marginal.json command version model columns dimensions components family column_names weights means covariances
+is marginal.json columns '[1]'
+is marginal.json column_names '[waiting]'
+contains stdout 'waiting'
+run 0 mixture marginal model.safetensors --columns 1 --json numbered.json -q
+is numbered.json means "$(value marginal.json means)"
+run 0 mixture info marginal.safetensors --json info.json
+is info.json covariances "$(value marginal.json covariances)"
+run 0 mixture marginal model.safetensors --columns waiting,eruptions --json both.json
+is both.json column_names '[waiting,eruptions]'
+
+# condition: a single Gaussian by hand (regression line of its covariance), and the result as a model.
+run 0 mixture condition one.json --given eruptions=3 --json given.json -o given.safetensors
+keys given.json command version model given_columns given_values columns mean dimensions components family \
+    column_names weights means covariances
+run 0 mixture info one.json --json whole.json
+numbers() { value whole.json "$1" | tr -d '[]' | tr ',' ' '; }
+read -r m0 m1 <<< "$(numbers means)"
+read -r c00 c01 _ c11 <<< "$(numbers covariances)"
+mean=$(awk "BEGIN { printf \"%.12f\", $m1 + $c01 / $c00 * (3 - $m0) }")
+variance=$(awk "BEGIN { printf \"%.12f\", $c11 - $c01 * $c01 / $c00 }")
+value given.json mean | tr -d '[]' | awk -v want="$mean" '{ d = $1 - want; exit !(d < 1e-9 && d > -1e-9) }' ||
+    fail "conditional mean $(value given.json mean), expected $mean"
+value given.json covariances | tr -d '[]' |
+    awk -v want="$variance" '{ d = $1 - want; exit !(d < 1e-9 && d > -1e-9) }' ||
+    fail "conditional variance $(value given.json covariances), expected $variance"
+run 0 mixture sample given.safetensors -n 3
+[ "$(head -1 stdout)" = waiting ] || fail 'the conditional lost the name of its column'
+run 0 mixture condition model.safetensors --given waiting=1e300 --json far.json
+lacks far.json 'null|nan'
+
+# divergence: zero from itself, the closed form for one component each, the same for the same seed.
+run 0 mixture divergence model.safetensors model.safetensors --json zero.json -n 1000
+keys zero.json command version device from to samples seed divergence standard_error variational_approximation \
+    variational_upper_bound
+near zero.json divergence 0 0
+near zero.json variational_approximation 0 0
+run 0 mixture marginal one.json --columns waiting -o one_waiting.json
+run 0 mixture divergence one_waiting.json marginal.safetensors --json d.json --seed 4 -n 20000
+run 0 mixture divergence one_waiting.json marginal.safetensors --json again.json --seed 4 -n 20000
+is again.json divergence "$(value d.json divergence)"
+awk -v d="$(value d.json divergence)" -v e="$(value d.json standard_error)" \
+    -v bound="$(value d.json variational_upper_bound)" 'BEGIN { exit !(d > 0 && bound >= d - 5 * e) }' ||
+    fail "divergence $(value d.json divergence) above its bound $(value d.json variational_upper_bound)"
+# A fit of one component to one column is the marginal of the fit to both.
+run 0 mixture divergence waiting.json one_waiting.json --json same.json -n 1000
+near same.json variational_upper_bound 0 1e-9
+
+# Bad input: exit status 2, nothing written.
+refuses() {
+    local text=$1
+    shift
+    run 2 mixture "$@" -q --json never.json
+    contains stderr "$text"
+    [ ! -e never.json ] || fail "elbo mixture $*: wrote a summary"
+}
+refuses '--columns' marginal model.safetensors
+refuses 'nonsense' marginal model.safetensors --columns nonsense
+refuses 'listed twice' marginal model.safetensors --columns waiting,1
+refuses 'never.csv' marginal model.safetensors --columns waiting -o never.csv
+refuses 'COLUMN=VALUE' condition model.safetensors --given waiting
+refuses 'expected a number' condition model.safetensors --given waiting=high
+refuses 'values[0] = nan' condition model.safetensors --given waiting=nan
+refuses 'all 2 dimensions' condition model.safetensors --given waiting=70,eruptions=3
+refuses 'missing.json' divergence model.safetensors missing.json
+refuses '1 dimensions' divergence model.safetensors marginal.safetensors
+refuses 'samples = 1' divergence model.safetensors model.safetensors -n 1
+
+finish
