@@ -16,7 +16,7 @@ region() {
 block() { tail -n +"$(($2 + 1))" "$1" | awk '/^```/ { if (++fences == 2) exit; next } fences == 1'; }
 
 snippets=0
-for document in "$root/README.md" "$root/docs/cpp.md"; do
+for document in "$root/README.md" "$root/docs/cpp.md" "$root/docs/algebra.md"; do
     name=${document#"$root"/}
     while IFS=: read -r line marker; do
         read -r _ example regions <<< "${marker% -->}"
@@ -52,7 +52,8 @@ done < <(grep -n '^<!-- run -->' "$root/README.md" | cut -d: -f1)
 [ -s fit.html ] && [ -s drawn.csv ] && [ -s vae.html ] && [ -s digits.png ] && [ -s latents.csv ] || fail 'the commands of the README did not write their files'
 
 # Every option of every command is in docs/command-line.md.
-for command in 'mixture fit' 'mixture score' 'mixture assign' 'mixture sample' 'mixture info' 'vae train' 'vae evaluate' 'vae encode' \
+for command in 'mixture fit' 'mixture score' 'mixture assign' 'mixture sample' 'mixture info' 'mixture marginal' \
+    'mixture condition' 'mixture divergence' 'vae train' 'vae evaluate' 'vae encode' \
     'vae decode' 'vae reconstruct' 'vae sample' 'vae interpolate' 'vae info' devices convert; do
     # shellcheck disable=SC2086
     run 0 $command --help
