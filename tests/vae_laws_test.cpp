@@ -18,9 +18,9 @@ namespace {
 
 using test::dense;
 
-/// A file among the larger data sets, which are not in the repository: the folder is in ELBO_TEST_LARGE_DATA.
+/// A file among the larger data sets, which are not in the repository: the folder is in ELBO_DATA_DIR.
 std::optional<std::string> large_data(const std::string& name) {
-    const char* folder = std::getenv("ELBO_TEST_LARGE_DATA");
+    const char* folder = std::getenv("ELBO_DATA_DIR");
     const std::string path = std::string(folder ? folder : "") + "/" + name;
     return folder && std::filesystem::exists(path) ? std::optional(path) : std::nullopt;
 }
@@ -45,7 +45,7 @@ data_source source_of(const dense& x) {
 TEST(VaeLaws, PpcaOfTheseTestsIsThePublishedOne) {
     const auto path = large_data("optdigits/optdigits.tra");
     if (!path)
-        GTEST_SKIP() << "set ELBO_TEST_LARGE_DATA to a folder that holds optdigits/optdigits.tra";
+        GTEST_SKIP() << "set ELBO_DATA_DIR to a folder that holds optdigits/optdigits.tra";
     const dense train_rows = matrix_of(digits(*path)), test_rows = matrix_of(digits(test::test_data("optdigits.tes")));
     struct published {
         std::int64_t latent;
@@ -290,7 +290,7 @@ TEST(VaeLaws, ACollapsedNetworkIsIndependentPixels) {
     const auto train_file = large_data("binarized-mnist/binarized-mnist-train-images-idx3-ubyte.gz");
     const auto test_file = large_data("binarized-mnist/binarized-mnist-test-images-idx3-ubyte.gz");
     if (!train_file || !test_file)
-        GTEST_SKIP() << "set ELBO_TEST_LARGE_DATA to a folder that holds binarized-mnist";
+        GTEST_SKIP() << "set ELBO_DATA_DIR to a folder that holds binarized-mnist";
     architecture a;
     a.dimensions = 784;
     a.latent = 1;
