@@ -2,6 +2,7 @@
 
 #include "elbo/error.hpp"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/while_graph.hpp"
 #include "kernels/host_loop.hpp"
 
 #include <algorithm>
@@ -61,21 +62,6 @@ __global__ void __launch_bounds__(adopt_threads)
         to[i] = from[i];
 }
 
-cudaGraph_t add_while_node(cudaGraph_t graph, cudaGraphConditionalHandle condition) {
-    cudaGraphNodeParams parameters = {};
-    parameters.type = cudaGraphNodeTypeConditional;
-    parameters.conditional.handle = condition;
-    parameters.conditional.type = cudaGraphCondTypeWhile;
-    parameters.conditional.size = 1;
-    cudaGraphNode_t node = nullptr;
-#if CUDART_VERSION >= 13000
-    check(cudaGraphAddNode(&node, graph, nullptr, nullptr, 0, &parameters), "cudaGraphAddNode");
-#else
-    check(cudaGraphAddNode(&node, graph, nullptr, 0, &parameters), "cudaGraphAddNode");
-#endif
-    return parameters.conditional.phGraph_out[0];
-}
-
 gmm::stop_reason reason_of(loop_end end) {
     switch (end) {
     case loop_end::converged:
@@ -100,9 +86,7 @@ update_outcome to_outcome(const update_record& record, const collapse_action* ac
 }
 
 bool graph_loop::supported() {
-    int driver = 0;
-    check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
-    return driver >= 12040;
+    return while_graph_supported();
 }
 
 graph_loop::graph_loop(const state_pointer& state, const gmm_shape& shape)
@@ -116,18 +100,7 @@ loop_view graph_loop::view() const {
 
 unique_graph_exec graph_loop::build(const loop_options& options, const update_arrays& arrays, const adoption& copy,
                                     const std::function<void()>& iteration) const {
-    cudaGraph_t created = nullptr;
-    check(cudaGraphCreate(&created, 0), "cudaGraphCreate");
-    const unique_graph graph(created);
-    cudaGraphConditionalHandle condition{};
-    // Each launch begins with the condition true.
-    check(cudaGraphConditionalHandleCreate(&condition, graph.get(), 1, cudaGraphCondAssignDefault),
-          "cudaGraphConditionalHandleCreate");
-    cudaGraph_t body = add_while_node(graph.get(), condition);
-
-    check(cudaStreamBeginCaptureToGraph(state_->stream, body, nullptr, nullptr, 0, cudaStreamCaptureModeRelaxed),
-          "cudaStreamBeginCaptureToGraph");
-    try {
+    return make_while_graph(*state_, [&](cudaGraphConditionalHandle condition) {
         iteration();
         const decide_arguments a{view(),
                                  arrays,
@@ -141,15 +114,7 @@ unique_graph_exec graph_loop::build(const loop_options& options, const update_ar
         const std::int64_t blocks =
             std::min<std::int64_t>(blocks_for(copy.bytes / 16, adopt_threads), state_->multiprocessors);
         launch(*state_, "adopt_unless_ended", {blocks, adopt_threads}, adopt_unless_ended, loop_.data(), copy);
-    } catch (...) {
-        cudaStreamEndCapture(state_->stream, &body); // the stream must not stay in capture mode
-        cudaGetLastError();
-        throw;
-    }
-    check(cudaStreamEndCapture(state_->stream, &body), "cudaStreamEndCapture");
-    cudaGraphExec_t exec = nullptr;
-    check(cudaGraphInstantiate(&exec, graph.get(), 0), "cudaGraphInstantiate");
-    return unique_graph_exec(exec);
+    });
 }
 
 update_outcome graph_loop::outcome_of(std::int64_t iteration) const {
