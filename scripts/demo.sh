@@ -83,7 +83,7 @@ fit digits tests/data/optdigits.tes --columns "$(seq -s, 0 63)" -k 10 --regulari
 
 heading 'Handwritten digits: a variational autoencoder'
 train digits-vae tests/data/optdigits.tes --labels 64 --scale 0.0625 --validation-fraction 0.1 --seed 1 \
-    --latent 8 --encoder 128 --activation relu --epochs 200 --batch 64
+    --latent 16 --encoder 256 --activation relu --epochs 1500 --batch 64 --schedule cosine
 "$tool" vae sample "$folder/digits-vae.safetensors" -n 120 --means --seed 2 --png "$folder/digits-samples.png" -o "$folder/digits-samples.npy"
 "$tool" vae interpolate "$folder/digits-vae.safetensors" tests/data/optdigits.tes --columns "$(seq -s, 0 63)" --scale 0.0625 \
     --from 0 --to 1 --png "$folder/digits-line.png"
