@@ -223,7 +223,7 @@ void training_step::list_gradient_tasks() {
     const auto add = [&](const std::vector<stored_layer>& layers, const network_memory& memory,
                          const panel_matrix& first_input, std::int64_t rows) {
         for (std::size_t l = 0; l < layers.size(); ++l)
-            for (std::int64_t panel = -1; panel < layers[l].input_panels; ++panel)
+            for (std::int64_t panel = 0; panel < layers[l].output_panels; ++panel)
                 tasks_.push_back({&layers[l], panel, l == 0 ? first_input : memory.out[l - 1], memory.delta[l], rows});
     };
     add(p_.decoder, decoder_.network, decoder_.z, decoder_.rows);
@@ -235,15 +235,12 @@ void training_step::list_gradient_tasks() {
 double training_step::take_gradient(const gradient_task& task) {
     const stored_layer& layer = *task.layer;
     const float scale = 1.0f / static_cast<float>(record_.rows);
-    double squares = 0;
-    for (std::int64_t j = 0; j < layer.output_panels; ++j)
-        if (task.input_panel < 0)
-            squares += network_.kernels.bias_gradient(task.delta.at(j, 0), task.rows, scale,
-                                                      p_.gradient.data() + layer.bias + j * panel_width);
-        else
-            squares +=
-                network_.kernels.weight_gradient(task.input.at(task.input_panel, 0), task.delta.at(j, 0), task.rows,
-                                                 scale, p_.gradient.data() + layer.block(task.input_panel, j));
+    const float* const delta = task.delta.at(task.output_panel, 0);
+    double squares = network_.kernels.bias_gradient(delta, task.rows, scale,
+                                                    p_.gradient.data() + layer.bias + task.output_panel * panel_width);
+    for (std::int64_t i = 0; i < layer.input_panels; ++i)
+        squares += network_.kernels.weight_gradient(task.input.at(i, 0), delta, task.rows, scale,
+                                                    p_.gradient.data() + layer.block(i, task.output_panel));
     return squares;
 }
 
@@ -316,12 +313,10 @@ void training_step::move_numbers(std::int64_t first, std::int64_t count, bool is
 
 void training_step::move(const gradient_task& task) {
     const stored_layer& layer = *task.layer;
-    if (task.input_panel < 0)
-        return move_numbers(layer.bias, layer.output_panels * panel_width, false);
-    for (std::int64_t j = 0; j < layer.output_panels; ++j) {
-        move_numbers(layer.block(task.input_panel, j), panel_width * panel_width, true);
-        p_.transpose_block(layer, task.input_panel, j);
-    }
+    move_numbers(layer.bias + task.output_panel * panel_width, panel_width, false);
+    move_numbers(layer.block(0, task.output_panel), layer.input_panels * panel_width * panel_width, true);
+    for (std::int64_t i = 0; i < layer.input_panels; ++i)
+        p_.transpose_block(layer, i, task.output_panel);
 }
 
 } // namespace elbo::kernels::cpu

@@ -35,10 +35,10 @@ public:
     std::int64_t steps = 0; ///< done
 
 private:
-    /// A piece of the gradient: the weights of one input panel of a layer, or its biases (input_panel: -1).
+    /// A piece of the gradient: weights and biases of one output panel of a layer, whose weights lie side by side.
     struct gradient_task {
         const stored_layer* layer;
-        std::int64_t input_panel;
+        std::int64_t output_panel;
         panel_matrix input, delta;
         std::int64_t rows;
     };
