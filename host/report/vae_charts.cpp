@@ -16,12 +16,18 @@ const component_style training_style{style_of(0).colour, marker::circle};
 const component_style validation_style{style_of(1).colour, marker::diamond};
 constexpr double active_variance = 0.01; // arXiv 1509.00519
 
+// The first of many epochs differ from the others by so much that nothing else would be seen.
+constexpr std::size_t left_out_share = 50;
+
 using record = vae::epoch_record;
 
 std::string history_chart(const std::vector<record>& history, double record::*training,
                           std::optional<double> record::*validation, const line_axes& axes) {
+    const std::size_t first = history.size() / left_out_share;
     std::vector<curve> curves{{"training", training_style, {}}, {"validation", validation_style, {}}};
     for (const std::size_t i : shown_records(history.size())) {
+        if (i < first)
+            continue;
         const auto epoch = static_cast<double>(history[i].epoch);
         curves[0].points.push_back({epoch, history[i].*training});
         if (const auto& value = history[i].*validation)

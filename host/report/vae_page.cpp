@@ -72,8 +72,9 @@ std::string unit_figure(const vae_page& p) {
 
 std::string history_section(const vae_page& p) {
     const std::string pictures =
-        figure(elbo_chart(p.history), "The evidence lower bound, reconstruction &#8722; KL. Training values are means "
-                                      "over an epoch while the parameters moved.") +
+        figure(elbo_chart(p.history),
+               "The evidence lower bound, reconstruction &#8722; KL. Training values are means "
+               "over an epoch while the parameters moved; of long runs the first fiftieth is left out.") +
         figure(reconstruction_chart(p.history), "Reconstruction: E<sub>q</sub>[log p(x|z)].") +
         figure(kl_chart(p.history), "KL divergence of q(z|x) from the prior N(0, I).") + unit_figure(p);
     return pictures.empty() ? "" : "<h2>Terms of the bound</h2>\n<div class=\"charts\">\n" + pictures + "</div>\n";
