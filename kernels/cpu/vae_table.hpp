@@ -115,7 +115,6 @@ struct stored_row {
 };
 
 struct vae_table {
-
     /// Rows of activations: sums before the activation go to `sums` where its data are not null.
     void (*forward)(const layer_view&, const panel_matrix& in, const panel_matrix& sums, const panel_matrix& out,
                     const panel_range&);
