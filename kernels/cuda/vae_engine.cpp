@@ -201,10 +201,10 @@ optimizer_state cuda_vae_engine::optimizer() {
 // Training ----------------------------------------------------------------------------------------------------------
 
 void cuda_vae_engine::prepare_training(const vae_settings& s) {
-    if (s.precision == vae::training_precision::bfloat16 && rounded_is_stale_) {
+    const bool rounds = s.precision == vae::training_precision::bfloat16;
+    if (rounds && rounded_is_stale_)
         network_.want_rounded();
-        rounded_is_stale_ = false;
-    }
+    rounded_is_stale_ = !rounds; // the steps that follow round what they move
     if (s.average_decay > 0 && !has_average_) {
         network_.want_average();
         copy_async(*state_, network_.vectors().average, network_.vectors().parameters, network_.size());

@@ -18,12 +18,13 @@ __global__ void __launch_bounds__(tile_threads) forward(const forward_arguments 
     if (first >= rows)
         return;
     weight_columns b(weights_of<Math>(a.layer), a.layer.inputs, a.layer.outputs, first_column);
+    const tile_extent wanted{rows - first, a.layer.outputs - first_column};
     if (a.input.data) {
         matrix_rows left(a.input, first, rows);
-        multiply<Math>(memory, left, b, a.layer.inputs);
+        multiply<Math>(memory, left, b, a.layer.inputs, wanted);
     } else {
         data_rows left(a.step, first, a.data_copy, a.row_numbers, blockIdx.y == 0);
-        multiply<Math>(memory, left, b, a.layer.inputs);
+        multiply<Math>(memory, left, b, a.layer.inputs, wanted);
     }
     for_each_product(memory, [&](int i, int j, float value) {
         const std::int64_t row = first + i, column = first_column + j;
@@ -46,7 +47,8 @@ __global__ void __launch_bounds__(tile_threads) output(const output_arguments a)
         return;
     matrix_rows left(a.input, first, rows);
     weight_columns b(weights_of<Math>(a.layer), a.layer.inputs, a.layer.outputs, first_column);
-    multiply<Math>(memory, left, b, a.layer.inputs);
+    const tile_extent wanted{rows - first, a.layer.outputs - first_column};
+    multiply<Math>(memory, left, b, a.layer.inputs, wanted);
     const bool is_elbo = a.objective == vae::objective::elbo;
     const float scale = is_elbo ? static_cast<float>(draw_scale(a.objective, batch, a.draws.all)) : 1.0f;
     const int lane = static_cast<int>(threadIdx.x) % 32;

@@ -24,6 +24,11 @@ union tile_memory {
     alignas(16) float c[tile_m][tile_c_stride];
 };
 
+/// The part of a tile that is wanted.
+struct tile_extent {
+    std::int64_t rows, columns;
+};
+
 /// 4 x 4 numbers of C a thread.
 struct float32_math {
     using weight = float;
@@ -32,7 +37,7 @@ struct float32_math {
     __device__ static int row() { return static_cast<int>(threadIdx.x) / 16 * 4; }
     __device__ static int column() { return static_cast<int>(threadIdx.x) % 16 * 4; }
 
-    __device__ void add(const float (*a)[tile_a_stride], const float (*b)[tile_b_stride]) {
+    __device__ void add(const float (*a)[tile_a_stride], const float (*b)[tile_b_stride], const tile_extent&) {
 #pragma unroll
         for (int k = 0; k < tile_depth; ++k) {
             const float4 u = *reinterpret_cast<const float4*>(&a[k][row()]);
@@ -52,7 +57,7 @@ struct float32_math {
     }
 };
 
-/// mma.sync: four warps of 16 x 32 each, as four fragments of 16 x 8.
+/// mma.sync: four warps of 16 x 32 each, as four fragments of 16 x 8, of which those outside the matrix are left out.
 struct tensor_math {
     float sum[4][4] = {};
 
@@ -80,13 +85,15 @@ struct tf32_math : tensor_math {
         asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(v));
         return bits;
     }
-    __device__ void add(const float (*a)[tile_a_stride], const float (*b)[tile_b_stride]) {
+    __device__ void add(const float (*a)[tile_a_stride], const float (*b)[tile_b_stride], const tile_extent& wanted) {
+        if (first_row() >= wanted.rows)
+            return;
 #pragma unroll
         for (int k = lane(); k < tile_depth; k += 8) {
             const std::uint32_t a0 = round(a[k][row(0)]), a1 = round(a[k][row(1)]);
             const std::uint32_t a2 = round(a[k + 4][row(0)]), a3 = round(a[k + 4][row(1)]);
 #pragma unroll
-            for (int f = 0; f < 4; ++f) {
+            for (int f = 0; f < 4 && first_column() + 8 * f < wanted.columns; ++f) {
                 const int column = first_column() + 8 * f + group();
                 const std::uint32_t b0 = round(b[k][column]), b1 = round(b[k + 4][column]);
                 float* c = sum[f];
@@ -109,14 +116,16 @@ struct bfloat16_math : tensor_math {
         asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
         return bits;
     }
-    __device__ void add(const float (*a)[tile_a_stride], const float (*b)[tile_b_stride]) {
+    __device__ void add(const float (*a)[tile_a_stride], const float (*b)[tile_b_stride], const tile_extent& wanted) {
+        if (first_row() >= wanted.rows)
+            return;
         static_assert(tile_depth == 16);
         const int k = 2 * lane();
         const std::uint32_t a0 = pack(a[k][row(0)], a[k + 1][row(0)]), a1 = pack(a[k][row(1)], a[k + 1][row(1)]);
         const std::uint32_t a2 = pack(a[k + 8][row(0)], a[k + 9][row(0)]);
         const std::uint32_t a3 = pack(a[k + 8][row(1)], a[k + 9][row(1)]);
 #pragma unroll
-        for (int f = 0; f < 4; ++f) {
+        for (int f = 0; f < 4 && first_column() + 8 * f < wanted.columns; ++f) {
             const int column = first_column() + 8 * f + group();
             const std::uint32_t b0 = pack(b[k][column], b[k + 1][column]);
             const std::uint32_t b1 = pack(b[k + 8][column], b[k + 9][column]);
@@ -279,7 +288,7 @@ private:
 
 /// The product over `depth`, to memory.c. Loads of the next piece run while this one is multiplied.
 template <class Math, class A, class B>
-__device__ void multiply(tile_memory& memory, A& a, B& b, std::int64_t depth) {
+__device__ void multiply(tile_memory& memory, A& a, B& b, std::int64_t depth, const tile_extent& wanted) {
     Math math;
     a.load(0);
     b.load(0);
@@ -293,7 +302,7 @@ __device__ void multiply(tile_memory& memory, A& a, B& b, std::int64_t depth) {
             a.load(k + tile_depth);
             b.load(k + tile_depth);
         }
-        math.add(memory.a[stage], memory.b[stage]);
+        math.add(memory.a[stage], memory.b[stage], wanted);
         if (more) {
             a.store(memory.a[stage ^ 1]);
             b.store(memory.b[stage ^ 1]);

@@ -36,7 +36,8 @@ __device__ void weight_block(const gradient_arguments& a, tile_memory& memory) {
     const std::int64_t first = rows * blockIdx.y / a.shards, last = rows * (blockIdx.y + 1) / a.shards;
     transposed_rows_and_ones left(task.input, first_input, first, last);
     matrix_columns b(task.gradient, first_output, first, last);
-    multiply<Math>(memory, left, b, last - first);
+    multiply<Math>(memory, left, b, last - first,
+                   {task.input.columns + 1 - first_input, task.gradient.columns - first_output});
     float* out = a.gradient + blockIdx.y * a.size + task.offset;
     double squares = 0;
     for_each_product(memory, [&](int i, int j, float value) {
