@@ -9,6 +9,9 @@
 
 namespace elbo::kernels::cuda {
 
+/// Rows and pairs of (row, draw) that evaluation has in memory at a time.
+inline constexpr std::int64_t evaluation_rows = 1024, evaluation_pairs = 4096;
+
 class cuda_vae_engine final : public vae_engine {
 public:
     cuda_vae_engine(const vae_layout& l, const state_pointer& state);

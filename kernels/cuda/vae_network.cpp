@@ -1,5 +1,7 @@
 #include "kernels/cuda/vae_network.hpp"
 
+#include "kernels/cuda/vae_copy.hpp"
+
 #include <cmath>
 
 namespace elbo::kernels::cuda {

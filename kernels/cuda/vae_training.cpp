@@ -1,5 +1,7 @@
 #include "kernels/cuda/vae_training.hpp"
 
+#include "kernels/cuda/vae_copy.hpp"
+
 #include <algorithm>
 
 namespace elbo::kernels::cuda {
@@ -53,12 +55,6 @@ task_list count_tasks(const vae_layout& l) {
     return make_tasks(l, carve_pass(l, 1, 1, true, count));
 }
 
-template <class T>
-void copy_up(const internal::cuda_state& state, T* to, const std::vector<T>& from) {
-    check(cudaMemcpyAsync(to, from.data(), from.size() * sizeof(T), cudaMemcpyHostToDevice, state.stream),
-          "cudaMemcpyAsync");
-}
-
 } // namespace
 
 vae_training::vae_training(const state_pointer& state, const vae_layout& layout, std::int64_t rows,
@@ -72,8 +68,8 @@ vae_training::vae_training(const state_pointer& state, const vae_layout& layout,
     weight_tasks_ =
         device_buffer<weight_task>(state, "gradients to compute", static_cast<std::int64_t>(list.weights.size()));
     column_tasks_ = device_buffer<column_task>(state, "columns to add", static_cast<std::int64_t>(list.columns.size()));
-    copy_up(*state, weight_tasks_.data(), list.weights);
-    copy_up(*state, column_tasks_.data(), list.columns);
+    copy_async(*state, weight_tasks_.data(), list.weights.data(), weight_tasks_.size());
+    copy_async(*state, column_tasks_.data(), list.columns.data(), column_tasks_.size());
     // Padding, and what no task computes (an optimal ln σ², columns in shards but the first), stays 0.
     check(
         cudaMemsetAsync(gradient_.data(), 0, static_cast<std::size_t>(gradient_.size()) * sizeof(float), state->stream),
