@@ -120,6 +120,17 @@ TEST(VaeArchitecture, WrongFieldsAreNamed) {
         a.likelihood.sigma = sigma;
         expect(a, {"likelihood.sigma = ", "positive"});
     }
+    for (const likelihood_family f : {likelihood_family::bernoulli, likelihood_family::categorical}) {
+        a = published();
+        a.likelihood.family = f;
+        if (f == likelihood_family::categorical)
+            a.likelihood.blocks = {784};
+        a.likelihood.scale = gaussian_scale::learned;
+        expect(a, {"likelihood.scale = learned", "fixed", "no sigma"});
+        a.likelihood.scale = gaussian_scale::fixed;
+        a.likelihood.sigma = 0.5;
+        expect(a, {"likelihood.sigma = 0.5", "expected 1", "no sigma"});
+    }
     a = sphere();
     a.latent = 2;
     expect(a, {"latent = 2", "expected 3", "sphere"});

@@ -54,6 +54,19 @@ void check_gaussian(const likelihood& l) {
     });
 }
 
+/// A σ that would play no part is a mistake in the choice of the likelihood.
+void check_scale(const likelihood& l) {
+    const bool is_gaussian = l.family == likelihood_family::gaussian;
+    expects(is_gaussian || l.scale == gaussian_scale::fixed, [&] {
+        return fmt::format("likelihood.scale = {}: expected fixed for the {} likelihood, which has no sigma",
+                           to_string(l.scale), to_string(l.family));
+    });
+    expects(is_gaussian || l.sigma == 1, [&] {
+        return fmt::format("likelihood.sigma = {}: expected 1 for the {} likelihood, which has no sigma", l.sigma,
+                           to_string(l.family));
+    });
+}
+
 void check_blocks(const likelihood& l, std::int64_t dimensions) {
     expects(!l.blocks.empty(),
             [] { return std::string("likelihood.blocks is empty: expected the sizes of the one-hot blocks"); });
@@ -113,6 +126,7 @@ void architecture::check() const {
     check_widths("encoder", encoder);
     check_widths("decoder", decoder);
     check_size(*this);
+    check_scale(likelihood);
     switch (likelihood.family) {
     case likelihood_family::bernoulli:
         expects(likelihood.blocks.empty(), [&] {
