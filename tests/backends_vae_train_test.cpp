@@ -255,6 +255,36 @@ TEST_F(VaeTrain, StopsEarlyWithTheBestModel) {
     }
 }
 
+TEST_F(VaeTrain, AnInterruptedRunSaysTheBoundOfItsModelOnTheValidationData) {
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        train_options o = options();
+        o.callback = [](const train_progress&) { return false; };
+        const train_result r = run_validated(ctx, o);
+        ASSERT_EQ(r.stopped, train_stop::interrupted);
+        ASSERT_LT(r.steps, 7) << "inside the first epoch";
+        evaluate_options e;
+        e.seed = o.seed;
+        EXPECT_NEAR(evaluate(ctx, r.model, rows_of(held_out_, cols), e).elbo, r.elbo, 1e-12 * std::abs(r.elbo));
+    }
+}
+
+TEST_F(VaeTrain, AValidationBoundThatIsNotFiniteStopsTheRun) {
+    architecture a = small_network(cols);
+    a.likelihood.family = likelihood_family::gaussian;
+    a.encoder = {};
+    std::fill_n(held_out_.begin(), cols, 3e38f); // with weights near 1 its mean of z is beyond float32
+    for (const context& ctx : test::contexts()) {
+        if (ctx.where() == backend::reference) // float64
+            continue;
+        SCOPED_TRACE(ctx.name());
+        train_options o = options();
+        o.start = model(a, std::vector<double>(a.parameters(), 1.0));
+        test::expect_error<error>([&] { train(ctx, a, rows_of(x_, cols), o, rows_of(held_out_, cols)); },
+                                  {"validation data", "after epoch 1"});
+    }
+}
+
 TEST_F(VaeTrain, TheAverageIsTheResultAndWhatValidationSees) {
     for (const context& ctx : test::contexts()) {
         SCOPED_TRACE(ctx.name());

@@ -40,7 +40,8 @@ void training_run::resume() {
     state_ = read_checkpoint(options_.resume, architecture_, description_);
     const bool inside = state_.epoch >= 0 && state_.step >= 0 && state_.step < steps_per_epoch_;
     const bool windows_end_with_steps =
-        state_.window_rows >= rows_ || (state_.window_rows >= 1 && state_.window_rows % options_.batch == 0);
+        state_.window_rows == rows_ ||
+        (state_.window_rows >= 1 && state_.window_rows < rows_ && state_.window_rows % options_.batch == 0);
     if (!inside || !windows_end_with_steps)
         io::fail(options_.resume, fmt::format("position: epoch {}, step {}, window_rows {}: expected a step below {} "
                                               "and windows that are multiples of the batch",
@@ -60,10 +61,10 @@ void training_run::begin(const row_survey& survey) {
     if (!options_.resume.empty()) {
         engine_->set_parameters(state_.parameters);
         engine_->set_optimizer(state_.optimizer);
-        return;
+    } else {
+        const model start = options_.start ? *options_.start : model(architecture_, options_.seed, survey.mean);
+        engine_->set_parameters(start.parameters());
     }
-    const model start = options_.start ? *options_.start : model(architecture_, options_.seed, survey.mean);
-    engine_->set_parameters(start.parameters());
     begin_checkpoint();
 }
 
@@ -242,6 +243,10 @@ void training_run::judge(epoch_record& record) {
             engine_->set_parameters(parameters);
             engine_->set_optimizer(optimizer);
         }
+        if (!std::isfinite(terms.elbo()))
+            throw error(fmt::format("the ELBO of the validation data is {} after epoch {}: a smaller learning rate or "
+                                    "clip_norm may help; a checkpoint keeps the last state that was written to it",
+                                    terms.elbo(), record.epoch));
         record.validation_elbo = terms.elbo();
         record.validation_reconstruction = terms.reconstruction;
         record.validation_kl = terms.kl;
@@ -333,8 +338,8 @@ train_result training_run::make_result(train_stop why) {
     r.best_epoch = state_.best.epoch > 0 ? state_.best.epoch : state_.epoch;
     if (best)
         r.elbo = state_.best.elbo;
-    else if (state_.sums.rows > 0)
-        r.elbo = state_.sums.elbo();
+    else if (state_.sums.rows > 0) // stopped inside an epoch
+        r.elbo = validation_ ? terms_under(r.model.parameters(), *validation_).elbo() : state_.sums.elbo();
     else if (!state_.history.empty())
         r.elbo = state_.history.back().validation_elbo.value_or(state_.history.back().train_elbo);
     r.history = std::move(state_.history);
