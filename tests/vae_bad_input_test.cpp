@@ -71,6 +71,30 @@ TEST_F(VaeBadInput, Counts) {
     o = options();
     o.memory_limit = -1;
     expect_refused(o, {"memory_limit = -1"});
+    o = options();
+    constexpr std::int64_t largest = std::numeric_limits<std::int64_t>::max();
+    o.epochs = largest;
+    expect_refused(o, {"epochs = 9223372036854775807", "at most"});
+    o = options();
+    o.samples = largest;
+    expect_refused(o, {"samples = 9223372036854775807", "at most"});
+}
+
+TEST_F(VaeBadInput, PrecisionsThatTheDeviceDoesNotHave) {
+    train_options o = options();
+    for (const training_precision p : {training_precision::tf32, training_precision::bfloat16}) {
+        o.precision = p;
+        for (const context& ctx : test::contexts()) {
+            if (ctx.where() == backend::cuda)
+                continue;
+            const auto refused = [&](const std::function<void()>& call) {
+                expect_error<invalid_argument>(
+                    call, {"precision = ", to_string(p), "expected float32", to_string(ctx.where())});
+            };
+            refused([&] { train(ctx, small_network(cols), rows_of(x_, cols), o); });
+            refused([&] { trainer(ctx, model(small_network(cols)), o); });
+        }
+    }
 }
 
 TEST_F(VaeBadInput, OptimizerAndSchedule) {
@@ -283,6 +307,11 @@ TEST_F(VaeBadInput, CorruptCheckpointsAreRefusedAndKept) {
     training.replace(training.find("\"step\":0"), 8, "\"step\":9");
     io::write_safetensors(folder_.path("step.safetensors"), file);
     refused(test::read_bytes(folder_.path("step.safetensors")), {"step 9", "below 4"});
+    file = io::read_safetensors(o.checkpoint.path);
+    std::string& position = file.metadata["training"];
+    position.replace(position.find("\"window_rows\":20"), 16, "\"window_rows\":1000000000000000");
+    io::write_safetensors(folder_.path("window.safetensors"), file);
+    refused(test::read_bytes(folder_.path("window.safetensors")), {"window_rows 1000000000000000", "multiples"});
     o.resume = folder_.path("none.safetensors");
     expect_error<file_error>([&] { train(ctx, small_network(cols), rows_of(x_, cols), o); }, {"No such file"});
 }
@@ -305,6 +334,19 @@ TEST_F(VaeBadInput, CheckpointPathsAreTriedBeforeTheFirstStep) {
     o.callback = [&](const train_progress&) -> bool { throw error("stop"); };
     EXPECT_THROW(train(context::reference(), small_network(cols), rows_of(x_, cols), o), error);
     EXPECT_EQ(model::load(o.checkpoint.path).architecture(), small_network(3)) << "stays until there is news";
+    o = options();
+    o.checkpoint.path = folder_.path("first.safetensors");
+    train(context::reference(), small_network(cols), rows_of(x_, cols), o);
+    o.resume = o.checkpoint.path;
+    o.checkpoint.path = folder_.path("missing/run.safetensors");
+    o.epochs = 3;
+    o.callback = [&](const train_progress& p) {
+        steps = p.step;
+        return true;
+    };
+    expect_error<file_error>([&] { train(context::reference(), small_network(cols), rows_of(x_, cols), o); },
+                             {"missing/run.safetensors", "No such file"});
+    EXPECT_EQ(steps, 0) << "a run that is resumed, too";
     o = options();
     o.checkpoint.every_seconds = -1;
     expect_refused(o, {"checkpoint.every_seconds = -1"});

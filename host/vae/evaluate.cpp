@@ -109,8 +109,8 @@ private:
 };
 
 void check(const model& m, const evaluate_options& o) {
-    check_at_least("samples", o.samples, 1);
-    check_at_least("importance_samples", o.importance_samples, 0);
+    check_range("samples", o.samples, 1, most_draws);
+    check_range("importance_samples", o.importance_samples, 0, most_draws);
     const likelihood_family family = m.architecture().likelihood.family;
     expects(!o.binarize || family == likelihood_family::bernoulli, [&] {
         return fmt::format("binarize = true: expected the bernoulli likelihood, it is {}", to_string(family));

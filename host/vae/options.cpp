@@ -82,11 +82,24 @@ void check_at_least(std::string_view name, std::int64_t value, std::int64_t leas
     expects(value >= least, [&] { return fmt::format("{} = {}: expected at least {}", name, value, least); });
 }
 
+void check_range(std::string_view name, std::int64_t value, std::int64_t least, std::int64_t most) {
+    check_at_least(name, value, least);
+    expects(value <= most, [&] { return fmt::format("{} = {}: expected at most {}", name, value, most); });
+}
+
+void check_precision(const context& ctx, const train_options& o) {
+    expects(o.precision == training_precision::float32 || ctx.where() == backend::cuda, [&] {
+        return fmt::format("precision = {}: expected float32 for the {} back end, only CUDA devices have others",
+                           to_string(o.precision), to_string(ctx.where()));
+    });
+}
+
 void check_options(const architecture& a, const train_options& o) {
+    constexpr std::int64_t most_epochs = std::int64_t(1) << 30;
     a.check();
-    check_at_least("epochs", o.epochs, 1);
+    check_range("epochs", o.epochs, 1, most_epochs);
     check_at_least("batch", o.batch, 1);
-    check_at_least("samples", o.samples, 1);
+    check_range("samples", o.samples, 1, most_training_draws);
     check_not_negative("beta", o.beta);
     check_not_negative("kl_warm_up_epochs", o.kl_warm_up_epochs);
     check_not_negative("free_bits", o.free_bits);

@@ -1,6 +1,7 @@
 // Options of training: whether they are allowed, and what they mean to an engine.
 #pragma once
 
+#include "elbo/context.hpp"
 #include "elbo/data_source.hpp"
 #include "elbo/vae/train.hpp"
 #include "kernels/vae_engine.hpp"
@@ -16,8 +17,15 @@ void check_against_data(const train_options& o, const data_source& data, const s
 /// Throws invalid_argument unless `a` is the architecture of the model that options start from.
 void check_start(const architecture& a, const train_options& o);
 
+/// Throws invalid_argument for a precision that the device does not have.
+void check_precision(const context& ctx, const train_options& o);
+
 /// A number that must be at least `least`. Throws invalid_argument.
 void check_at_least(std::string_view name, std::int64_t value, std::int64_t least);
+/// The same with an upper end, which keeps products of such numbers in 64 bits and numbers of draws in 32.
+void check_range(std::string_view name, std::int64_t value, std::int64_t least, std::int64_t most);
+/// Draws of one row.
+inline constexpr std::int64_t most_training_draws = std::int64_t(1) << 20, most_draws = std::int64_t(1) << 31;
 
 kernels::vae_settings settings_of(const train_options& o);
 

@@ -52,6 +52,7 @@ struct trainer::state {
         vae_capacity capacity;
         capacity.batch = rows;
         capacity.samples = options.samples;
+        reserved = 0; // where there is no memory for the larger batch, that of the smaller ones is gone, too
         engine->reserve(capacity);
         reserved = rows;
     }
@@ -65,8 +66,9 @@ struct trainer::state {
 
 namespace {
 
-void check_online(const architecture& a, const train_options& o) {
+void check_online(const context& ctx, const architecture& a, const train_options& o) {
     check_options(a, o);
+    check_precision(ctx, o);
     expects(o.kl_warm_up_epochs == 0, [&] {
         return fmt::format("kl_warm_up_epochs = {}: expected 0 for a trainer, which knows no epochs",
                            o.kl_warm_up_epochs);
@@ -108,7 +110,7 @@ trainer& trainer::operator=(trainer&&) noexcept = default;
 trainer::~trainer() = default;
 
 trainer::trainer(const context& ctx, const vae::model& start, const train_options& options) {
-    check_online(start.architecture(), options);
+    check_online(ctx, start.architecture(), options);
     state_ = std::make_unique<state>(ctx, start.architecture(), options);
     state_->engine->set_parameters(start.parameters());
 }
@@ -154,7 +156,7 @@ void trainer::save(const std::string& path) const {
 
 trainer trainer::resume(const context& ctx, const std::string& path, const train_options& options) {
     const architecture a = checkpoint_architecture(path);
-    check_online(a, options);
+    check_online(ctx, a, options);
     const training_state saved = read_checkpoint(path, a, describe_online(options));
     auto s = std::make_unique<state>(ctx, a, options);
     s->engine->set_parameters(saved.parameters);

@@ -66,7 +66,8 @@ struct schedule {
 };
 std::string_view to_string(schedule::kind k);
 
-/// Arithmetic of the products in training. Master weights, optimiser, sums and every evaluation are float32 or wider.
+/// Arithmetic of the products in training; tf32 and bfloat16 on CUDA devices alone. Master weights, optimiser, sums and
+/// every evaluation are float32 or wider.
 enum class training_precision { float32, tf32, bfloat16 };
 std::string_view to_string(training_precision p);
 training_precision training_precision_from_string(std::string_view name);
@@ -143,7 +144,8 @@ struct train_result {
 };
 
 /// Trains a model on the rows of `data`. Equal data, options and device give equal bits, whatever the chunks, the
-/// threads or the memory the data comes from, and whether or not the run was stopped and resumed.
+/// threads or the memory the data comes from, and whether or not the run was stopped and resumed. Data that do not fit
+/// on the device are shuffled within windows, whose size is that of the free memory or of memory_limit.
 /// Throws invalid_argument (fields out of range, batch larger than the data, validation data of another width, values
 /// that the likelihood does not allow with row and column, a checkpoint of another architecture or options with what
 /// differs, ...), file_error, out_of_memory, cuda_error, and elbo::error where the bound is no longer finite: it names
@@ -154,7 +156,8 @@ train_result train(const context& ctx, const vae::architecture& a, const data_so
 /// Online training: a model and its optimiser state that take one batch after the other, as a simulation makes them.
 class trainer {
 public:
-    /// `options.epochs`, schedule forms other than constant, validation and checkpoints play no part here.
+    /// `options.epochs`, `batch`, `start`, `patience`, schedule forms other than constant and checkpoints play no part
+    /// here; there must be no KL warm-up. Throws invalid_argument.
     trainer(const context& ctx, const vae::model& start, const train_options& options = {});
     trainer(trainer&&) noexcept;
     trainer& operator=(trainer&&) noexcept;
