@@ -2,7 +2,11 @@
 // [headers]
 #include <elbo/gmm/statistics.hpp>
 // [headers end]
+// [gradient_headers]
+#include <elbo/gmm/gradient.hpp>
+// [gradient_headers end]
 
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <random>
@@ -32,6 +36,13 @@ int main() {
     }
     // [em end]
     std::cout << log_likelihood.back() << " nats per sample\n";
+    // [gradient]
+    elbo::gmm::log_likelihood_gradient slope = elbo::gmm::gradient(ctx, model, all);
+    std::cout << "largest slope of a mean: " << std::max(std::abs(slope.means[0]), std::abs(slope.means[1])) << '\n';
+    // [gradient end]
+    // After 50 iterations EM is close to where all slopes vanish; there they are of the order of N.
+    if (!(std::abs(slope.means[0]) < 1e-3 * rows))
+        return 1;
     for (std::size_t t = 1; t < log_likelihood.size(); ++t)
         if (log_likelihood[t] < log_likelihood[t - 1] - 1e-9)
             return 1; // it never falls
