@@ -136,6 +136,11 @@ is gaussian.json gaussian_scale optimal
 run 0 vae train "${digits[@]}" "${network[@]}" --epochs 2 --objective importance --samples 3 --estimator doubly_reparameterized \
     --optimizer adamw --weight-decay 0.01 --schedule steps --boundaries 1 --factors 0.5 --average-decay 0.9 --binarize -q
 run 0 vae train "${digits[@]}" "${network[@]}" --epochs 3 --kl-warm-up 2 --free-bits 0.1 --beta 0.5 --validation-fraction 0.2 --patience 2 -q
+# Terms and bound are those of one epoch, the best (each rounded to four digits).
+run 0 vae train "${digits[@]}" --encoder 16 --epochs 60 --learning-rate 0.1 --validation-fraction 0.2 --patience 1
+contains stdout 'stopped early'
+awk '/^  ELBO/ { j = $3 } /^  reconstruction/ { r = $2 } /^  KL/ { k = $2 } END { d = r - k - j; exit !(j && d < 2e-4 && d > -2e-4) }' \
+    stdout || fail "reconstruction - KL is not the ELBO: $(cat stdout)"
 run 0 vae train "${digits[@]}" "${network[@]}" --epochs 1 --schedule burda --start a.safetensors --estimator sticking_the_landing -q
 awk 'BEGIN { for (i = 0; i < 60; ++i) print (i % 3 == 0) "," (i % 3 == 1) "," (i % 3 == 2) "," (i % 2) "," 1 - i % 2 "," 0 }' > hot.csv
 run 0 vae train hot.csv --likelihood categorical --blocks 3 --latent 2 --encoder 8 --epochs 2 --batch 20 --json hot.json --report hot.html

@@ -68,6 +68,14 @@ std::string objective_text(const vae::train_options& o) {
     return text;
 }
 
+// The epoch whose bound is that of the returned model, the best or the last; none after a stop inside an epoch.
+const vae::epoch_record* record_of_result(const vae::train_result& result) {
+    const auto found = std::find_if(result.history.rbegin(), result.history.rend(), [&](const vae::epoch_record& r) {
+        return r.validation_elbo.value_or(r.train_elbo) == result.elbo;
+    });
+    return found == result.history.rend() ? nullptr : &*found;
+}
+
 // Rows of the record, shortened to about ten lines, always with the first and the last.
 std::string history_text(const std::vector<vae::epoch_record>& history) {
     if (history.empty())
@@ -99,10 +107,9 @@ fact_list train_facts(const vae::train_result& result, const train_setting& sett
     const bool validated = setting.validation_samples > 0;
     fact_list facts{{"training", stopping(result)},
                     {validated ? "ELBO (validation)" : "ELBO (training)", nats(result.elbo)}};
-    if (!result.history.empty()) {
-        const vae::epoch_record& last = result.history.back();
-        facts.emplace_back("reconstruction", nats(last.validation_reconstruction.value_or(last.train_reconstruction)));
-        facts.emplace_back("KL", nats(last.validation_kl.value_or(last.train_kl)));
+    if (const vae::epoch_record* r = record_of_result(result)) {
+        facts.emplace_back("reconstruction", nats(r->validation_reconstruction.value_or(r->train_reconstruction)));
+        facts.emplace_back("KL", nats(r->validation_kl.value_or(r->train_kl)));
     }
     facts.emplace_back("parameters", std::to_string(result.model.architecture().parameters()));
     facts.emplace_back("objective", objective_text(*setting.options) + bits_note(*setting.options));
