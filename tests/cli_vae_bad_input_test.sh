@@ -27,6 +27,8 @@ bad 'blocks' --likelihood bernoulli --blocks 8
 bad 'sigma = 0' --likelihood gaussian --sigma 0
 bad 'guess' --likelihood gaussian --gaussian-scale guess
 bad 'sphere' --decoder-form sphere
+bad '--decoder 8: expected none' --likelihood gaussian --latent 64 --decoder-form sphere --decoder 8
+bad 'likelihood.scale = learned' --gaussian-scale learned
 bad 'epochs = 0' --epochs 0
 bad 'batch = 0' --batch 0
 bad 'batch = 1798' --batch 1798

@@ -127,6 +127,12 @@ vae::architecture make_architecture(const architecture_options& options, std::in
     if (options.blocks.size() == 1 && options.blocks[0] > 0 && dimensions % options.blocks[0] == 0)
         a.likelihood.blocks.assign(static_cast<std::size_t>(dimensions / options.blocks[0]), options.blocks[0]);
     a.decoder_form = vae::decoder_kind_from_string(options.decoder_form);
+    if (a.decoder_form == vae::decoder_kind::sphere) {
+        if (!options.decoder.empty())
+            throw invalid_argument(fmt::format(
+                "--decoder {}: expected none with --decoder-form sphere, which has no layers", options.decoder));
+        a.decoder.clear();
+    }
     a.check();
     return a;
 }
@@ -139,7 +145,8 @@ void add_training_options(CLI::App& app, training_options& options) {
     add(app, "--patience", t.patience, "Stop after so many epochs without a better validation ELBO; 0: never", "E",
         group);
     add(app, "--seed", t.seed, "Seed of the random numbers", "S", group);
-    add(app, "--precision", options.precision, "Arithmetic of the products: float32, tf32 or bfloat16", "TYPE", group);
+    add(app, "--precision", options.precision,
+        "Arithmetic of the products: float32, or on CUDA devices tf32 or bfloat16", "TYPE", group);
     add(app, "--start", options.start, "Begin with the parameters of this model", "MODEL", group);
     add(app, "--memory-limit", t.memory_limit, "Largest bytes of data kept on the device; 0: what fits", "BYTES",
         group);
