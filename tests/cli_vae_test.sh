@@ -88,6 +88,9 @@ run 0 vae decode model.safetensors z.npy -o decoded.csv --json decode.json
 run 0 vae reconstruct model.safetensors "${digits[@]}" -o rows.csv --png reconstructed.png
 same decoded.csv rows.csv
 png reconstructed.png
+run 0 vae reconstruct model.safetensors "${digits[@]}" --png alone.png
+contains stdout 'alone.png: rows of'
+same reconstructed.png alone.png
 tail -n +2 rows.csv | tr ',' '\n' | awk '$1 < 0 || $1 > 1 { exit 1 }' || fail 'a probability outside [0, 1]'
 run 0 vae encode model.safetensors "${digits[@]}"
 [ "$(head -1 stdout)" = 'mean0,mean1,mean2' ] || fail "encode printed $(head -1 stdout)"

@@ -51,6 +51,9 @@ exit_status run(const reconstruct_command& command, const std::string& command_l
     if (!command.rows.pictures.png.empty())
         write_picture(command, work, *size);
     write_json(output, summary_head(command_line, command.apply, work));
+    if (destination.empty())
+        print_results(output, fmt::format("{}: rows of {} above their reconstructions\n", command.rows.written(),
+                                          describe(work.input)));
     return exit_status::success;
 }
 
