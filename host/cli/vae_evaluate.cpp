@@ -21,8 +21,7 @@ struct evaluate_command {
     std::string row_path;
 };
 
-void write_rows(const std::string& path, const vae_applied& work, const vae::evaluate_options& options) {
-    const vae::row_bounds bounds = vae::evaluate_rows(work.ctx, work.model, work.input.data, options);
+void write_rows(const std::string& path, const vae::row_bounds& bounds) {
     const bool importance = !bounds.log_likelihood_bound.empty();
     std::vector<std::string> names{"elbo"};
     if (importance)
@@ -58,6 +57,8 @@ exit_status run(const evaluate_command& command, const std::string& command_line
     const vae_applied work = open(command.apply);
     image_size_of(command.pictures, work.model.architecture().dimensions); // refused before the work
     vae::evaluate_options options = command.evaluate;
+    const bool each = !command.row_path.empty();
+    vae::row_bounds bounds;
     vae::evaluation e;
     {
         status_line progress(output.quiet);
@@ -66,10 +67,10 @@ exit_status run(const evaluate_command& command, const std::string& command_line
                 progress.show(fmt::format("{} of {} rows", done, rows));
             return !interrupt_requested();
         };
-        e = vae::evaluate(work.ctx, work.model, work.input.data, options);
-        if (!command.row_path.empty())
-            write_rows(command.row_path, work, options);
+        e = vae::evaluate(work.ctx, work.model, work.input.data, options, each ? &bounds : nullptr);
     }
+    if (each)
+        write_rows(command.row_path, bounds);
     json summary = summary_head(command_line, command.apply, work);
     add_evaluation(summary, e);
     summary["seconds"] = e.seconds;

@@ -162,11 +162,22 @@ void for_each_piece(const context& ctx, const model& m, const data_source& data,
 
 } // namespace
 
-evaluation evaluate(const context& ctx, const model& m, const data_source& data, const evaluate_options& options) {
+evaluation evaluate(const context& ctx, const model& m, const data_source& data, const evaluate_options& options,
+                    row_bounds* rows) {
     const stopwatch watch;
     evaluation_sums sums(m.architecture().latent, options.importance_samples > 0);
-    for_each_piece(ctx, m, data, options,
-                   [&](const row_results& r, std::int64_t, std::int64_t rows) { sums.add(r, rows); });
+    row_bounds all;
+    for_each_piece(ctx, m, data, options, [&](const row_results& r, std::int64_t, std::int64_t count) {
+        sums.add(r, count);
+        if (!rows)
+            return;
+        all.elbo.insert(all.elbo.end(), r.elbo.begin(), r.elbo.begin() + count);
+        if (options.importance_samples > 0)
+            all.log_likelihood_bound.insert(all.log_likelihood_bound.end(), r.log_bound.begin(),
+                                            r.log_bound.begin() + count);
+    });
+    if (rows)
+        *rows = std::move(all);
     evaluation e = sums.result(options.importance_samples);
     e.seconds = watch.seconds();
     return e;
@@ -174,12 +185,7 @@ evaluation evaluate(const context& ctx, const model& m, const data_source& data,
 
 row_bounds evaluate_rows(const context& ctx, const model& m, const data_source& data, const evaluate_options& options) {
     row_bounds all;
-    for_each_piece(ctx, m, data, options, [&](const row_results& r, std::int64_t, std::int64_t rows) {
-        all.elbo.insert(all.elbo.end(), r.elbo.begin(), r.elbo.begin() + rows);
-        if (options.importance_samples > 0)
-            all.log_likelihood_bound.insert(all.log_likelihood_bound.end(), r.log_bound.begin(),
-                                            r.log_bound.begin() + rows);
-    });
+    evaluate(ctx, m, data, options, &all);
     return all;
 }
 

@@ -26,6 +26,8 @@ typedef float float_vector __attribute__((vector_size(vector_bytes), may_alias))
 typedef double double_vector __attribute__((vector_size(vector_bytes), may_alias));
 typedef std::int32_t int32_vector __attribute__((vector_size(vector_bytes), may_alias));
 typedef std::int64_t int64_vector __attribute__((vector_size(vector_bytes), may_alias));
+typedef std::uint32_t uint32_vector __attribute__((vector_size(vector_bytes), may_alias));
+typedef std::uint64_t uint64_vector __attribute__((vector_size(vector_bytes), may_alias));
 typedef float half_float_vector __attribute__((vector_size(vector_bytes / 2)));
 
 template <class T>
@@ -34,6 +36,7 @@ template <>
 struct simd<float> {
     using vector = float_vector;
     using mask = int32_vector;
+    using bits = uint32_vector;                    ///< for arithmetic that may wrap
     static constexpr float to_integer = 0x1.8p23f; ///< adding it rounds to an integer, which the low bits then hold
     static constexpr int mantissa_bits = 23;
     static constexpr std::int32_t exponent_bias = 127;
@@ -48,6 +51,7 @@ template <>
 struct simd<double> {
     using vector = double_vector;
     using mask = int64_vector;
+    using bits = uint64_vector;
     static constexpr double to_integer = 0x1.8p52;
     static constexpr int mantissa_bits = 52;
     static constexpr std::int64_t exponent_bias = 1023;
@@ -197,8 +201,10 @@ static inline vec<T> exponential(vec<T> x) {
     const vec<T> shifted = x * s::log2_e + s::to_integer;
     const vec<T> n = shifted - s::to_integer;
     const vec<T> r = (x - n * s::ln2_high) - n * s::ln2_low;
-    const vec_mask<T> bits =
-        reinterpret_cast<vec_mask<T>>(exp_reduced(r)) + (reinterpret_cast<vec_mask<T>>(shifted) << s::mantissa_bits);
+    // Of an x out of range, or NaN, the sum may wrap.
+    using integer = typename s::bits;
+    const integer bits =
+        reinterpret_cast<integer>(exp_reduced(r)) + (reinterpret_cast<integer>(shifted) << s::mantissa_bits);
     return x < s::exp_smallest ? vec<T>{} : reinterpret_cast<vec<T>>(bits);
 }
 

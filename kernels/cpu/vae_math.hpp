@@ -70,9 +70,8 @@ static inline float_vector normal_cdf(float_vector a) {
 /// Sine and cosine of a turn/2³² · (word + ½).
 static inline void sine_cosine(int32_vector word, float_vector& sine, float_vector& cosine) {
     // The nearest quarter turn is taken off in integers, exactly.
-    typedef std::uint32_t unsigned_vector __attribute__((vector_size(vector_bytes)));
-    const unsigned_vector w = reinterpret_cast<unsigned_vector>(word);
-    const unsigned_vector quarter = (w + 0x20000000u) >> 30;
+    const uint32_vector w = reinterpret_cast<uint32_vector>(word);
+    const uint32_vector quarter = (w + 0x20000000u) >> 30;
     const int32_vector rest = reinterpret_cast<int32_vector>(w - (quarter << 30));
     const float_vector x = (__builtin_convertvector(rest, float_vector) + 0.5f) * 0x1.921fb6p-30f;
     const float_vector square = x * x;

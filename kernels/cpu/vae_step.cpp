@@ -1,5 +1,6 @@
 #include "kernels/cpu/vae_step.hpp"
 
+#include "kernels/math/vae_finite.hpp"
 #include "kernels/math/vae_importance.hpp"
 
 #include <cmath>
@@ -11,16 +12,6 @@ namespace {
 bool is_optimal(const vae_layout& layout) {
     const vae::likelihood& form = layout.architecture.likelihood;
     return form.family == vae::likelihood_family::gaussian && form.scale == vae::gaussian_scale::optimal;
-}
-
-step_record::term first_not_finite(const step_record& record) {
-    if (!std::isfinite(record.reconstruction))
-        return step_record::term::reconstruction;
-    if (!std::isfinite(record.kl))
-        return step_record::term::kl;
-    if (!std::isfinite(record.objective))
-        return step_record::term::objective;
-    return std::isfinite(record.gradient_norm) ? step_record::term::none : step_record::term::gradient;
 }
 
 /// Lays out the memory of a step.
@@ -288,7 +279,7 @@ void training_step::finish_gradient(const step_task& task) {
     for (double part : squares_)
         squares += part;
     record_.gradient_norm = std::sqrt(squares);
-    record_.not_finite = first_not_finite(record_);
+    record_.not_finite = first_not_finite(record_, record_.gradient_norm);
     const vae::optimizer& o = task.settings.optimizer;
     optimizer_ =
         make_optimizer_step<float>(o, task.learning_rate, steps, clip_factor(record_.gradient_norm, o.clip_norm));

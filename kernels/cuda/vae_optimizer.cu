@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/sums.cuh"
+#include "kernels/math/vae_finite.hpp"
 
 #include <cuda_device_runtime_api.h>
 
@@ -10,16 +11,6 @@ namespace elbo::kernels::cuda {
 namespace {
 
 inline constexpr int flat_threads = 256;
-
-__device__ step_record::term first_not_finite(const step_record& record, double norm) {
-    if (!isfinite(record.reconstruction))
-        return step_record::term::reconstruction;
-    if (!isfinite(record.kl))
-        return step_record::term::kl;
-    if (!isfinite(record.objective))
-        return step_record::term::objective;
-    return isfinite(norm) ? step_record::term::none : step_record::term::gradient;
-}
 
 /// Whether parameter i belongs to a weight matrix.
 __device__ bool is_weight(const finish_arguments& a, std::int64_t i) {

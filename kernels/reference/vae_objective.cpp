@@ -1,5 +1,6 @@
 #include "kernels/reference/vae_objective.hpp"
 
+#include "kernels/math/vae_finite.hpp"
 #include "kernels/math/vae_importance.hpp"
 #include "kernels/math/vae_latent.hpp"
 #include "kernels/reference/vae_likelihood.hpp"
@@ -160,16 +161,6 @@ void backward_row(const vae_layout& layout, const std::vector<double>& parameter
     backward(layout.encoder, parameters, row.encoder, encoder_gradient, gradient);
 }
 
-step_record::term first_not_finite(const step_record& record) {
-    if (!std::isfinite(record.reconstruction))
-        return step_record::term::reconstruction;
-    if (!std::isfinite(record.kl))
-        return step_record::term::kl;
-    if (!std::isfinite(record.objective))
-        return step_record::term::objective;
-    return std::isfinite(record.gradient_norm) ? step_record::term::none : step_record::term::gradient;
-}
-
 } // namespace
 
 draw_pass draw(const vae_layout& layout, const std::vector<double>& parameters, const posterior& q,
@@ -213,7 +204,7 @@ step_record batch_objective(const vae_layout& layout, const std::vector<double>&
     for (double g : gradient)
         squares += g * g;
     record.gradient_norm = std::sqrt(squares);
-    record.not_finite = first_not_finite(record);
+    record.not_finite = first_not_finite(record, record.gradient_norm);
     return record;
 }
 

@@ -36,13 +36,15 @@ struct evaluation {
     std::optional<double> effective_sample_size = {};         ///< mean over rows of (Σ w)² / Σ w²
     double seconds = 0;
 };
-/// Throws invalid_argument (other width, values that the likelihood does not allow, samples < 1 ...), file_error.
-evaluation evaluate(const context& ctx, const model& m, const data_source& data, const evaluate_options& options = {});
-
 /// Per row: [n] J and, with importance_samples > 0, [n] L_S.
 struct row_bounds {
     std::vector<double> elbo, log_likelihood_bound;
 };
+/// With `rows`, the bounds of every row too, from the same pass. Throws invalid_argument (other width, values that the
+/// likelihood does not allow, samples < 1 ...), file_error; `rows` is then as before.
+evaluation evaluate(const context& ctx, const model& m, const data_source& data, const evaluate_options& options = {},
+                    row_bounds* rows = nullptr);
+/// The bounds of the rows alone.
 row_bounds evaluate_rows(const context& ctx, const model& m, const data_source& data,
                          const evaluate_options& options = {});
 
