@@ -1,7 +1,6 @@
-// The exceptions of the library, never mixed: the mistake of the caller (invalid_argument, file_error), the machine
-// (not_available, out_of_memory, cuda_error), the wish of the caller (interrupted). What the mathematics does (a
-// collapsing component) is part of a result. Only where there is no result left, as when a bound is not finite, an
-// error is thrown.
+// The exceptions of the library, never mixed: the caller's mistake (invalid_argument, file_error), the machine
+// (not_available, out_of_memory, cuda_error), the caller's wish (interrupted). What the mathematics does (a collapsing
+// component) is part of a result; an error only where there is no result left, as when a bound is not finite.
 #pragma once
 
 #include <cstdint>
