@@ -1,12 +1,15 @@
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): random words as a pure
-// function of (key, counter). The same words as cuRAND's curand_Philox4x32_10, so host and device draw the same
-// numbers.
+// function of (key, counter). On devices the words are cuRAND's, elsewhere those of the same rounds written out, so
+// host and device draw the same numbers.
 #pragma once
 
 #include "kernels/math/macros.hpp"
 
 #include <cmath>
 #include <cstdint>
+#ifdef __CUDACC__
+#include <curand_kernel.h>
+#endif
 
 namespace elbo::kernels {
 
@@ -24,6 +27,11 @@ struct philox_block {
 };
 
 ELBO_HD inline philox_block philox4x32(philox_block counter, std::uint32_t key0, std::uint32_t key1) {
+#ifdef __CUDA_ARCH__
+    const uint4 words = curand_Philox4x32_10(
+        make_uint4(counter.word[0], counter.word[1], counter.word[2], counter.word[3]), make_uint2(key0, key1));
+    return {{words.x, words.y, words.z, words.w}};
+#else
     for (int round = 0; round < 10; ++round) {
         const std::uint64_t product0 = std::uint64_t(0xD2511F53u) * counter.word[0];
         const std::uint64_t product1 = std::uint64_t(0xCD9E8D57u) * counter.word[2];
@@ -35,6 +43,7 @@ ELBO_HD inline philox_block philox4x32(philox_block counter, std::uint32_t key0,
         key1 += 0xBB67AE85u;
     }
     return counter;
+#endif
 }
 
 /// Four words for (seed, purpose, index, item): index counts rows or draws, item what is drawn for one of them.
