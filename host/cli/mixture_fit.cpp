@@ -195,9 +195,7 @@ void add_mixture_fit(CLI::App& mixture, invocation& call) {
     add_model_options(*app, *command);
     add_fit_options(*app, *command);
     add_device_options(*app, command->device);
-    app->add_option("-o,--output", command->model_path, "Write the model: .safetensors or .json")
-        ->type_name("MODEL")
-        ->group("Output");
+    add_model_output_option(*app, command->model_path);
     add_output_options(*app, command->output);
     add_report_option(*app, command->output);
     app->footer("Example: elbo mixture fit faithful.csv --columns eruptions,waiting -k 2 -o model.safetensors");

@@ -37,6 +37,12 @@ void add_report_option(CLI::App& command, output_options& options) {
         ->group("Output");
 }
 
+void add_model_output_option(CLI::App& command, std::string& path) {
+    command.add_option("-o,--output", path, "Write the model: .safetensors or .json")
+        ->type_name("MODEL")
+        ->group("Output");
+}
+
 void add_device_options(CLI::App& command, device_options& options) {
     command.add_option("--device", options.device, "Where to compute: auto, cpu, cuda, cuda:N or reference")
         ->type_name("DEVICE")

@@ -30,6 +30,8 @@ struct output_options {
 };
 void add_output_options(CLI::App& command, output_options& options);
 void add_report_option(CLI::App& command, output_options& options);
+/// -o of the commands that make a model.
+void add_model_output_option(CLI::App& command, std::string& path);
 
 /// --device and --threads.
 struct device_options {

@@ -157,9 +157,7 @@ void add_vae_train(CLI::App& vae, invocation& call) {
     add_architecture_options(*app, command->architecture);
     add_training_options(*app, command->training);
     add_device_options(*app, command->device);
-    app->add_option("-o,--output", command->model_path, "Write the model: .safetensors or .json")
-        ->type_name("MODEL")
-        ->group("Output");
+    add_model_output_option(*app, command->model_path);
     add_output_options(*app, command->output);
     add_report_option(*app, command->output);
     add_png_option(*app, command->pictures, "samples of the model");
