@@ -21,6 +21,9 @@ constexpr std::array<std::pair<start_method, std::string_view>, 4> starts{{{star
 constexpr std::array<std::pair<collapse_policy, std::string_view>, 3> policies{
     {{collapse_policy::reseed, "reseed"}, {collapse_policy::drop, "drop"}, {collapse_policy::fail, "fail"}}};
 
+constexpr std::array<std::pair<m_step_method, std::string_view>, 2> m_steps{
+    {{m_step_method::closed_form, "closed_form"}, {m_step_method::gradient, "gradient"}}};
+
 } // namespace
 
 std::string_view to_string(family f) {
@@ -40,6 +43,12 @@ std::string_view to_string(collapse_policy p) {
 }
 collapse_policy collapse_policy_from_string(std::string_view name) {
     return value_of<collapse_policy>(policies, name, "collapse policy");
+}
+std::string_view to_string(m_step_method m) {
+    return name_of<m_step_method>(m_steps, m);
+}
+m_step_method m_step_method_from_string(std::string_view name) {
+    return value_of<m_step_method>(m_steps, name, "M-step");
 }
 std::string_view to_string(event::kind k) {
     return k == event::kind::empty ? "empty" : "singular";

@@ -3,7 +3,9 @@
 
 #include "elbo/context.hpp"
 #include "elbo/data_source.hpp"
+#include "elbo/gmm/labels.hpp"
 #include "elbo/gmm/model.hpp"
+#include "elbo/gmm/prior.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -45,6 +47,7 @@ std::string_view to_string(event::kind k);
 
 /// One iteration. The chain log p(θ_t) = J(q_{t+1}, θ_t) ≤ J(q_{t+1}, θ_{t+1}) ≤ log p(θ_{t+1}) is
 /// log_likelihood ≤ elbo_after_m_step ≤ the next record's log_likelihood. All are weighted means per sample, in nats.
+/// With a prior the chain holds for log_likelihood + log_prior ≤ elbo_after_m_step + log_prior_after ≤ the next sum.
 struct iteration_record {
     std::int64_t iteration = 0;
     double log_likelihood = 0;    ///< log p(x | θ_t) = the ELBO after the E-step
@@ -52,6 +55,8 @@ struct iteration_record {
     double entropy = 0;           ///< H(q_{t+1})
     double parameter_change = 0;  ///< largest |Δμ| in units of the data's standard deviation
     double seconds = 0;           ///< since the iterations began
+    double log_prior = 0;         ///< log p(θ_t) / W; zero without a prior
+    double log_prior_after = 0;   ///< log p(θ_{t+1}) / W
 };
 
 enum class stop_reason { converged, max_iterations, interrupted };
@@ -79,6 +84,23 @@ struct sample_weights {
 /// Precision of the E- and M-step. Parameters, factorisations and sums are float64 in any case.
 enum class compute_precision { automatic, float32, float64 };
 
+/// How the M-step raises the expected complete-data log-likelihood Q(θ) = E_q[log p(x, z | θ)].
+enum class m_step_method {
+    closed_form, ///< its maximum
+    gradient     ///< generalised EM: ascent steps in the unconstrained parameters of gmm::gradient
+};
+std::string_view to_string(m_step_method m);
+m_step_method m_step_method_from_string(std::string_view name);
+
+/// The M'-step of generalised EM: θ ← θ + η ∇(Q / W), `steps` times with q fixed.
+struct gradient_steps {
+    std::int64_t steps = 1;
+    double rate = 1; ///< η; with backtracking the first one tried
+    /// Halves η until Q does not fall, so that the bound never decreases; the next iteration begins with twice the
+    /// last η.
+    bool backtracking = true;
+};
+
 struct fit_options {
     std::int64_t components = 1;
     family shape = family::full;
@@ -102,6 +124,10 @@ struct fit_options {
     std::function<bool(const progress&)> callback = {};
     /// Largest number of bytes of normalised data to keep in memory; more is streamed. 0: what fits.
     std::int64_t memory_limit = 0;
+    sample_labels labels = {};                 ///< what is known of each sample's component
+    std::optional<parameter_prior> prior = {}; ///< maximum a posteriori instead of maximum likelihood
+    m_step_method m_step = m_step_method::closed_form;
+    gradient_steps gradient = {}; ///< of m_step_method::gradient
 };
 
 /// Seconds spent in each part of a fit.
