@@ -1,4 +1,5 @@
 #include "host/cli/command.hpp"
+#include "host/cli/fit_options.hpp"
 #include "host/cli/fit_summary.hpp"
 #include "host/cli/inputs.hpp"
 #include "host/cli/interrupt.hpp"
@@ -23,24 +24,12 @@ struct fit_command {
     data_options data;
     device_options device;
     output_options output;
-    gmm::fit_options fit;
+    fit_arguments fit;
     std::optional<std::int64_t> components;
     std::string family;
     std::string start = "kmeans";
-    std::string on_collapse = "reseed";
-    std::string precision = "automatic";
     std::string model_path;
 };
-
-gmm::compute_precision precision_from_string(const std::string& name) {
-    if (name == "automatic")
-        return gmm::compute_precision::automatic;
-    if (name == "float32")
-        return gmm::compute_precision::float32;
-    if (name == "float64")
-        return gmm::compute_precision::float64;
-    throw invalid_argument(fmt::format("--precision {}: expected automatic, float32 or float64", name));
-}
 
 bool is_model_file(const std::string& start) {
     return start.ends_with(".safetensors") || start.ends_with(".json") || std::filesystem::exists(start);
@@ -62,7 +51,7 @@ void set_start(const fit_command& command, gmm::fit_options& options) {
 }
 
 gmm::fit_options library_options(const fit_command& command) {
-    gmm::fit_options options = command.fit;
+    gmm::fit_options options = command.fit.parsed();
     set_start(command, options);
     if (command.components)
         options.components = *command.components;
@@ -70,8 +59,6 @@ gmm::fit_options library_options(const fit_command& command) {
         throw invalid_argument("the number of components is missing: give -k K, or --start with a model file");
     if (!command.family.empty())
         options.shape = gmm::family_from_string(command.family);
-    options.on_collapse = gmm::collapse_policy_from_string(command.on_collapse);
-    options.precision = precision_from_string(command.precision);
     return options;
 }
 
@@ -141,16 +128,7 @@ void add_model_options(CLI::App& app, fit_command& command) {
                    "Covariances: full, tied, diagonal, spherical, tied_diagonal or tied_spherical (default: full)")
         ->type_name("FAMILY")
         ->group("Model");
-    app.add_option("--regularization", command.fit.regularization,
-                   "Added to the diagonal of each covariance, in squared units of the data")
-        ->type_name("L")
-        ->capture_default_str()
-        ->group("Model");
-    app.add_option("--relative-regularization", command.fit.relative_regularization,
-                   "The same as a share of the variance of each column")
-        ->type_name("L")
-        ->capture_default_str()
-        ->group("Model");
+    add_regularization_options(app, command.fit.fit);
 }
 
 void add_fit_options(CLI::App& app, fit_command& command) {
@@ -158,31 +136,7 @@ void add_fit_options(CLI::App& app, fit_command& command) {
         ->type_name("METHOD|FILE")
         ->capture_default_str()
         ->group("Fit");
-    app.add_option("--restarts", command.fit.restarts, "Starts, of which the best is kept")
-        ->type_name("R")
-        ->capture_default_str()
-        ->group("Fit");
-    app.add_option("--max-iterations", command.fit.max_iterations, "Limit of the iterations of one start")
-        ->type_name("N")
-        ->capture_default_str()
-        ->group("Fit");
-    app.add_option("--tolerance", command.fit.tolerance, "Stop below this gain, in nats per sample")
-        ->type_name("T")
-        ->capture_default_str()
-        ->group("Fit");
-    app.add_option("--seed", command.fit.seed, "Seed of the random numbers")
-        ->type_name("S")
-        ->capture_default_str()
-        ->group("Fit");
-    app.add_option("--precision", command.precision, "Arithmetic: automatic (that of the data), float32 or float64")
-        ->type_name("TYPE")
-        ->capture_default_str()
-        ->group("Fit");
-    app.add_option("--on-collapse", command.on_collapse,
-                   "What to do with an empty or singular component: reseed, drop or fail")
-        ->type_name("POLICY")
-        ->capture_default_str()
-        ->group("Fit");
+    add_iteration_options(app, command.fit);
 }
 
 } // namespace

@@ -1,0 +1,75 @@
+#include "host/cli/fit_options.hpp"
+
+#include "elbo/error.hpp"
+
+#include <fmt/format.h>
+
+namespace elbo::cli {
+
+namespace {
+
+gmm::compute_precision precision_from_string(const std::string& name) {
+    if (name == "automatic")
+        return gmm::compute_precision::automatic;
+    if (name == "float32")
+        return gmm::compute_precision::float32;
+    if (name == "float64")
+        return gmm::compute_precision::float64;
+    throw invalid_argument(fmt::format("--precision {}: expected automatic, float32 or float64", name));
+}
+
+} // namespace
+
+gmm::fit_options fit_arguments::parsed() const {
+    gmm::fit_options options = fit;
+    options.on_collapse = gmm::collapse_policy_from_string(on_collapse);
+    options.precision = precision_from_string(precision);
+    return options;
+}
+
+void add_regularization_options(CLI::App& command, gmm::fit_options& options) {
+    command
+        .add_option("--regularization", options.regularization,
+                    "Added to the diagonal of each covariance, in squared units of the data")
+        ->type_name("L")
+        ->capture_default_str()
+        ->group("Model");
+    command
+        .add_option("--relative-regularization", options.relative_regularization,
+                    "The same as a share of the variance of each column")
+        ->type_name("L")
+        ->capture_default_str()
+        ->group("Model");
+}
+
+void add_iteration_options(CLI::App& command, fit_arguments& arguments) {
+    command.add_option("--restarts", arguments.fit.restarts, "Starts, of which the best is kept")
+        ->type_name("R")
+        ->capture_default_str()
+        ->group("Fit");
+    command.add_option("--max-iterations", arguments.fit.max_iterations, "Limit of the iterations of one start")
+        ->type_name("N")
+        ->capture_default_str()
+        ->group("Fit");
+    command.add_option("--tolerance", arguments.fit.tolerance, "Stop below this gain, in nats per sample")
+        ->type_name("T")
+        ->capture_default_str()
+        ->group("Fit");
+    command.add_option("--seed", arguments.fit.seed, "Seed of the random numbers")
+        ->type_name("S")
+        ->capture_default_str()
+        ->group("Fit");
+    command
+        .add_option("--precision", arguments.precision, "Arithmetic: automatic (that of the data), float32 or float64")
+        ->type_name("TYPE")
+        ->capture_default_str()
+        ->group("Fit");
+    command
+        .add_option("--on-collapse", arguments.on_collapse,
+                    "What to do with an empty or singular component: reseed, drop or fail")
+        ->type_name("POLICY")
+        ->capture_default_str()
+        ->group("Fit");
+}
+
+} // namespace elbo::cli
