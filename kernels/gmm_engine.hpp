@@ -10,10 +10,16 @@
 //
 // Active set (A2): m_n = max_k lp_nk; A_n = {k : lp_nk ≥ m_n − Θ}, Θ = 24 ln 2 + ln K; lse_n and r_nk are sums over A_n
 // in ascending k, r = 0 outside. An engine may also sum over all k: the difference is below 2⁻²⁴.
+//
+// Labels (models.md section 1, partially observed z): lp_nk = log α_k + log π_nk + log N(x̃_n; k), and m_n, A_n, lse_n
+// and r_nk follow from it. A label l is π = 1 for k = l and 0 for all others; an unknown one is π = 1 for all k. A row
+// whose components with π_nk > 0 have all been dropped is taken as one without a label, for as long as that is so: it
+// follows from π and α alone, so it is the same in every engine.
 #pragma once
 
 #include "elbo/context.hpp"
 #include "elbo/gmm/fit.hpp"
+#include "elbo/gmm/labels.hpp"
 #include "elbo/gmm/model.hpp"
 #include "elbo/matrix_view.hpp"
 #include "kernels/gmm_layout.hpp"
@@ -30,11 +36,23 @@ struct frame {
     std::vector<double> centre, scale;
 };
 
-/// Rows of the user's data with their weights (host, pinned or device memory), before normalisation.
+using gmm::sample_labels;
+
+/// Numbers of one row of labels.
+constexpr std::int64_t label_columns(sample_labels::kind kind, std::int64_t components) {
+    return kind == sample_labels::kind::none ? 0 : kind == sample_labels::kind::labels ? 1 : components;
+}
+
+/// Rows of the user's data with their weights and labels (host, pinned or device memory), before normalisation.
 struct input_rows {
     any_matrix_view x;
     any_matrix_view weights; ///< [rows x 1], data == nullptr for all 1
     double weight_scale = 1; ///< power of two by which weights are multiplied on load
+    /// [rows x 1] whole numbers −1 (unknown), 0 ... k − 1, or [rows x k] factors π ≥ 0, not all zero in a row;
+    /// data == nullptr for none. The host has checked them.
+    any_matrix_view labels = {};
+    sample_labels::kind label_kind =
+        sample_labels::kind::none; ///< that of reserve(); with none the rows are without labels
 };
 
 /// Moments of the columns over the rows of one unit, about nothing but themselves, float64. Rows of weight zero do not
@@ -106,11 +124,13 @@ public:
     // --- data ---------------------------------------------------------------------------------------------------
     /// One summary for each unit of the rows; returns the index row * cols + col of the first NaN or infinity, else −1.
     virtual std::int64_t summarize(const input_rows& in, std::vector<unit_summary>& out) = 0;
-    /// Bytes that reserve(rows, weighted) will take, everything of this engine included.
-    virtual std::int64_t bytes_needed(std::int64_t rows, bool weighted) const = 0;
-    /// Memory for `rows` normalised rows (slots 0 ... rows − 1). Throws out_of_memory.
-    virtual void reserve(std::int64_t rows, bool weighted) = 0;
-    /// Normalises rows into the slots from `slot` on, a multiple of unit_rows.
+    /// Bytes that reserve(rows, weighted, labels) will take, everything of this engine included.
+    virtual std::int64_t bytes_needed(std::int64_t rows, bool weighted,
+                                      sample_labels::kind labels = sample_labels::kind::none) const = 0;
+    /// Memory for `rows` normalised rows (slots 0 ... rows − 1) with what is known of them. Throws out_of_memory.
+    virtual void reserve(std::int64_t rows, bool weighted, sample_labels::kind labels = sample_labels::kind::none) = 0;
+    /// Normalises rows into the slots from `slot` on, a multiple of unit_rows. Weights and labels for which no memory
+    /// was reserved are left out.
     virtual void load(const input_rows& in, const frame& f, std::int64_t slot) = 0;
 
     // --- sums ---------------------------------------------------------------------------------------------------
@@ -139,10 +159,11 @@ public:
     virtual loop_result run(std::int64_t rows, const loop_options& options) = 0;
 
     // --- inference ----------------------------------------------------------------------------------------------
-    /// For the slots first ... first + rows − 1, to host memory: log p(x̃) [rows], responsibilities [rows x k] and
-    /// argmax [rows]; null pointers are skipped.
+    /// For the slots first ... first + rows − 1, to host memory: lse [rows] (without labels log p(x̃)), responsibilities
+    /// [rows x k], argmax [rows] and lp [rows x k] = log α_k + log π_nk + log N(x̃_n; k), −infinity for a component that
+    /// labels exclude or that has been dropped; null pointers are skipped.
     virtual void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
-                       std::int32_t* assignment) = 0;
+                       std::int32_t* assignment, double* log_joint = nullptr) = 0;
 };
 
 std::unique_ptr<gmm_engine> make_reference_engine(const context& ctx, const gmm_shape& shape);

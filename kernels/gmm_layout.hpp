@@ -39,8 +39,14 @@ ELBO_HD constexpr std::int64_t statistics_size(gmm::family f, std::int64_t d) {
     return 1 + d + second_moments(f, d);
 }
 
-/// Scalars behind the statistics of all components.
-enum sum_scalar : std::int64_t { scalar_log_likelihood, scalar_entropy, scalar_weight, scalar_count };
+/// Scalars behind the statistics of all components: Σ w lse, Σ w H(q), Σ w, Σ w r log π (zero without factors).
+enum sum_scalar : std::int64_t {
+    scalar_log_likelihood,
+    scalar_entropy,
+    scalar_weight,
+    scalar_log_factors,
+    scalar_count
+};
 
 /// Numbers in the sums of a shape: components x statistics_size, then the scalars.
 ELBO_HD constexpr std::int64_t sum_count(const gmm_shape& s) {

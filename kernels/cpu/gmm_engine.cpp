@@ -51,14 +51,14 @@ public:
         return -1;
     }
 
-    std::int64_t bytes_needed(std::int64_t rows, bool weighted) const override {
+    std::int64_t bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind) const override {
         return aligned_array<T>::bytes(padded(rows) * (shape.dimensions + (weighted ? 1 : 0))) +
                (shape.family == gmm::family::full ? 0 : aligned_array<std::int32_t>::bytes(padded(rows))) +
                threads_ * workspace<T>::bytes(shape, block_rows_) + packed_model<T>::bytes(shape) +
                m_step::bytes(shape, threads_) + fixed_accumulator::bytes(shape, threads_);
     }
 
-    void reserve(std::int64_t rows, bool weighted) override {
+    void reserve(std::int64_t rows, bool weighted, sample_labels::kind) override {
         x_ = aligned_array<T>(); // before, so that both are never held
         weights_ = aligned_array<T>();
         x_ = aligned_array<T>(padded(rows) * shape.dimensions);
@@ -143,13 +143,14 @@ public:
     }
 
     void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
-               std::int32_t* assignment) override {
+               std::int32_t* assignment, double* log_joint) override {
         prepare_workspaces();
         for_units(units_of(rows), threads_, [&](std::int64_t u, int thread) {
             const std::int64_t at = u * unit_rows;
             const inference_view out{log_density ? log_density + at : nullptr,
                                      responsibilities ? responsibilities + at * shape.components : nullptr,
-                                     assignment ? assignment + at : nullptr};
+                                     assignment ? assignment + at : nullptr,
+                                     log_joint ? log_joint + at * shape.components : nullptr};
             kernels_.infer_unit(model_.view(), unit_at(first + at, first + rows), workspaces_[thread].view, out);
         });
     }

@@ -80,6 +80,7 @@ void accumulate_unit(const model_view<T>& m, const unit_view<T>& unit, const wor
     ws.partial[count] = sum_lanes(sums.log_likelihood) + weight * m.reference_offset;
     ws.partial[count + 1] = sum_lanes(sums.entropy);
     ws.partial[count + 2] = weight;
+    ws.partial[count + 3] = 0;
 }
 
 /// Σ w x̃ x̃ᵀ, Σ w x̃² by column or in all, by family.
@@ -155,17 +156,31 @@ void write_assignment(const T* lp, std::int64_t components, std::int64_t count, 
         out[i] = static_cast<std::int32_t>(best[i]);
 }
 
+/// Log-densities of one vector of rows.
+template <class T>
+void write_log_joint(const model_view<T>& m, const T* lp, std::int64_t count, double* out) {
+    for (std::int64_t i = 0; i < count; ++i)
+        for (std::int64_t k = 0; k < m.components; ++k)
+            out[i * m.components + k] = static_cast<double>(lp[k * strip_rows + i]) + m.reference_offset;
+}
+
 template <class T>
 void infer_unit(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws,
                 const inference_view& out) {
     const std::int64_t slab = slab_rows(m.components) * strip_rows;
     for_blocks(unit.rows, m.block_rows, [&](const block_range& b) {
-        block_log_densities(m, unit.x + b.first * m.dimensions, b.strips, homes_of(unit, b), ws);
+        const T* x = unit.x + b.first * m.dimensions;
+        if (out.log_joint)
+            log_densities(m, x, b.strips, ws);
+        else
+            block_log_densities(m, x, b.strips, homes_of(unit, b), ws);
         for (std::int64_t row = 0; row < b.rows; row += lanes<T>) {
             T* lp = ws.log_densities + row / strip_rows * slab + row % strip_rows;
             const std::int64_t count = b.rows - row < lanes<T> ? b.rows - row : lanes<T>;
             if (out.assignment)
                 write_assignment(lp, m.components, count, out.assignment + b.first + row);
+            if (out.log_joint)
+                write_log_joint(m, lp, count, out.log_joint + (b.first + row) * m.components);
             const row_result<T> result =
                 exponentiate_column<T, false>(lp, m.components, m.threshold, vec_mask<T>{} == 0, ws.active);
             write_inference(m, result, lp, b.first + row, count, out);

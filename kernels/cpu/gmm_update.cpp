@@ -85,8 +85,9 @@ update_outcome m_step::run(const gmm_parameters& current, std::span<const double
         total += n;
     for (std::int64_t k = 0; k < K_; ++k)
         next.log_weights[k] = std::log(counts_[k] / total); // log 0: dropped
-    outcome.elbo_after =
-        outcome.events.empty() ? expected_log_likelihood(next) + outcome.entropy : outcome.log_likelihood;
+    outcome.elbo_after = outcome.events.empty()
+                             ? expected_log_likelihood(next) + sums[K_ * size_ + scalar_log_factors] + outcome.entropy
+                             : outcome.log_likelihood;
     return outcome;
 }
 

@@ -105,6 +105,7 @@ struct inference_view {
     double* log_density;
     double* responsibilities; ///< [rows x k]
     std::int32_t* assignment;
+    double* log_joint; ///< [rows x k]
 };
 
 /// The moments of one unit of input rows (kernels::unit_summary without its vectors).

@@ -5,6 +5,7 @@
 #include "kernels/math/fixed_point.hpp"
 
 #include <algorithm>
+#include <numbers>
 #include <type_traits>
 
 namespace elbo::kernels::cuda {
@@ -67,7 +68,7 @@ template <class T>
 cuda_engine<T>::~cuda_engine() = default;
 
 template <class T>
-std::int64_t cuda_engine<T>::bytes_needed(std::int64_t rows, bool weighted) const {
+std::int64_t cuda_engine<T>::bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind) const {
     const std::int64_t d = shape.dimensions, element = sizeof(T);
     const std::int64_t fixed =
         2 * parameter_set<T>::bytes(shape) + update_memory::bytes(shape) +
@@ -111,7 +112,7 @@ std::int64_t cuda_engine<T>::summarize(const input_rows& in, std::vector<unit_su
 }
 
 template <class T>
-void cuda_engine<T>::reserve(std::int64_t rows, bool weighted) {
+void cuda_engine<T>::reserve(std::int64_t rows, bool weighted, sample_labels::kind) {
     rows_ = {}; // first give back, then ask
     weights_ = {};
     rows_ = device_buffer<T>(state_, "normalised rows", rows * row_stride(shape, sizeof(T)));
@@ -313,25 +314,35 @@ loop_result cuda_engine<T>::run(std::int64_t rows, const loop_options& options) 
 
 template <class T>
 void cuda_engine<T>::infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
-                           std::int32_t* assignment) {
+                           std::int32_t* assignment, double* log_joint) {
     state_->activate();
     const slab_view<T> slab{slab_densities_.data(), slab_whitened_.data()};
-    std::vector<T> r;
+    double reference = 0;
+    copy_async(&reference, current_.view().reference, 1);
+    std::vector<T> joint, r;
+    const auto fetch_slab = [&](std::vector<T>& to, std::int64_t count) {
+        to.resize(static_cast<std::size_t>(count * shape.components));
+        copy_async(to.data(), slab_densities_.data(), count * shape.components);
+    };
     for (std::int64_t begin = 0; begin < rows; begin += slab_rows()) {
         const std::int64_t count = std::min(slab_rows(), rows - begin);
         slab_densities(*state_, shape, current_.view(), rows_view(first + begin, count), slab);
+        if (log_joint)
+            fetch_slab(joint, count);
         slab_posteriors(*state_, shape, current_.view(), count, slab, log_density_.data(), assignment_.data());
         if (log_density)
             copy_async(log_density + begin, log_density_.data(), count);
         if (assignment)
             copy_async(assignment + begin, assignment_.data(), count);
-        if (responsibilities) {
-            r.resize(static_cast<std::size_t>(count * shape.components));
-            copy_async(r.data(), slab_densities_.data(), count * shape.components);
-        }
-        wait(); // the host takes the results of this slab
         if (responsibilities)
-            std::copy(r.begin(), r.end(), responsibilities + begin * shape.components);
+            fetch_slab(r, count);
+        wait(); // the host takes the results of this slab
+        if (log_joint)
+            std::ranges::transform(joint, log_joint + begin * shape.components, [&](T lp) {
+                return static_cast<double>(lp) * std::numbers::ln2 + reference; // units of ln 2 in the slab
+            });
+        if (responsibilities)
+            std::ranges::copy(r, responsibilities + begin * shape.components);
     }
 }
 

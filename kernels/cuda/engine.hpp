@@ -31,8 +31,8 @@ public:
     ~cuda_engine() override;
 
     std::int64_t summarize(const input_rows& in, std::vector<unit_summary>& out) override;
-    std::int64_t bytes_needed(std::int64_t rows, bool weighted) const override;
-    void reserve(std::int64_t rows, bool weighted) override;
+    std::int64_t bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind labels) const override;
+    void reserve(std::int64_t rows, bool weighted, sample_labels::kind labels) override;
     void load(const input_rows& in, const frame& f, std::int64_t slot) override;
 
     void clear_sums(double component_bound, double scalar_bound) override;
@@ -49,7 +49,7 @@ public:
     loop_result run(std::int64_t rows, const loop_options& options) override;
 
     void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
-               std::int32_t* assignment) override;
+               std::int32_t* assignment, double* log_joint) override;
 
 private:
     std::int64_t slab_rows() const { return slab_units(shape, sizeof(T)) * unit_rows; }

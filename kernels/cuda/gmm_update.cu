@@ -254,7 +254,8 @@ __global__ void __launch_bounds__(256) update_decide(const update_arguments<T> a
         const std::int64_t scalars = a.sums.count - scalar_count;
         r.log_likelihood = read_fixed(a.sums, scalars + scalar_log_likelihood, a.sums.scalar_exponent);
         r.entropy = read_fixed(a.sums, scalars + scalar_entropy, a.sums.scalar_exponent);
-        r.elbo_after = actions > 0 ? r.log_likelihood : bound + r.entropy;
+        const double log_factors = read_fixed(a.sums, scalars + scalar_log_factors, a.sums.scalar_exponent);
+        r.elbo_after = actions > 0 ? r.log_likelihood : bound + log_factors + r.entropy;
         r.parameter_change = change;
         r.actions = actions;
     }

@@ -106,11 +106,29 @@ double mahalanobis_squared(const gmm_shape& s, const gmm_parameters& p, std::int
     return sum;
 }
 
-double row_posterior(const gmm_shape& s, const parameters& p, const double* x, double* lp, double* r) {
+const double* log_factors_of(const row_labels& labels, const parameters& p, std::int64_t n, double* buffer) {
+    const std::int64_t K = static_cast<std::int64_t>(p.offsets.size());
+    if (labels.labels == nullptr && labels.log_factors == nullptr)
+        return nullptr;
+    bool some = false;
+    for (std::int64_t k = 0; k < K; ++k) {
+        if (labels.log_factors)
+            buffer[k] = labels.log_factors[n * K + k];
+        else
+            buffer[k] = labels.labels[n] < 0 || labels.labels[n] == k ? 0 : -std::numeric_limits<double>::infinity();
+        some = some || !(std::isinf(buffer[k]) || std::isinf(p.values.log_weights[k]));
+    }
+    return some ? buffer : nullptr;
+}
+
+double row_posterior(const gmm_shape& s, const parameters& p, const double* x, double* lp, double* r,
+                     const double* log_factors) {
     double largest = -std::numeric_limits<double>::infinity();
     for (std::int64_t k = 0; k < s.components; ++k) {
         const bool dropped = std::isinf(p.values.log_weights[k]);
         lp[k] = dropped ? p.values.log_weights[k] : p.offsets[k] - 0.5 * mahalanobis_squared(s, p.values, k, x);
+        if (log_factors)
+            lp[k] += log_factors[k];
         largest = std::max(largest, lp[k]);
     }
     // lse = m + log Σ exp(lp_k − m): terms lie in [0, 1] and the largest is 1, so nothing overflows.
@@ -123,22 +141,24 @@ double row_posterior(const gmm_shape& s, const parameters& p, const double* x, d
 }
 
 void accumulate_rows(const gmm_shape& s, const parameters& p, const double* x, const double* weights, std::int64_t rows,
-                     double* sums) {
+                     double* sums, const row_labels& labels) {
     const std::int64_t d = s.dimensions;
     const std::int64_t size = statistics_size(s.family, d);
     double* scalars = sums + s.components * size;
-    std::vector<double> lp(s.components), r(s.components), difference(d);
+    std::vector<double> lp(s.components), r(s.components), factors(s.components), difference(d);
     for (std::int64_t n = 0; n < rows; ++n) {
         const double w = weights ? weights[n] : 1;
         if (w == 0)
             continue;
         const double* row = x + n * d;
-        const double lse = row_posterior(s, p, row, lp.data(), r.data());
-        double expected = 0; // Σ r lp, so that H = lse − Σ r lp
+        const double* log_factors = log_factors_of(labels, p, n, factors.data());
+        const double lse = row_posterior(s, p, row, lp.data(), r.data(), log_factors);
+        double expected = 0, expected_factor = 0; // Σ r lp, so that H = lse − Σ r lp; Σ r log π
         for (std::int64_t k = 0; k < s.components; ++k) {
             if (r[k] == 0)
                 continue;
             expected += r[k] * lp[k];
+            expected_factor += log_factors ? r[k] * log_factors[k] : 0;
             double* stats = sums + k * size;
             for (std::int64_t j = 0; j < d; ++j)
                 difference[j] = row[j] - p.values.means[k * d + j];
@@ -150,6 +170,7 @@ void accumulate_rows(const gmm_shape& s, const parameters& p, const double* x, c
         scalars[scalar_log_likelihood] += w * lse;
         scalars[scalar_entropy] += w * (lse - expected);
         scalars[scalar_weight] += w;
+        scalars[scalar_log_factors] += w * expected_factor;
     }
 }
 

@@ -54,17 +54,20 @@ public:
         return -1;
     }
 
-    std::int64_t bytes_needed(std::int64_t rows, bool) const override {
-        return 8 * (rows * (d_ + 1) + 4 * sum_count(shape) + 3 * K_ * (d_ + 1) + 3 * K_ * factor_numbers());
+    std::int64_t bytes_needed(std::int64_t rows, bool, sample_labels::kind labels) const override {
+        return 8 * (rows * (d_ + 1) + 4 * sum_count(shape) + 3 * K_ * (d_ + 1) + 3 * K_ * factor_numbers()) +
+               rows * label_columns(labels, K_) * (labels == sample_labels::kind::factors ? 8 : 4);
     }
 
-    void reserve(std::int64_t rows, bool) override {
+    void reserve(std::int64_t rows, bool, sample_labels::kind labels) override {
         try {
             x_.assign(rows * d_, 0);
             weights_.assign(rows, 1);
+            labels_.assign(labels == sample_labels::kind::labels ? rows : 0, -1);
+            log_factors_.assign(labels == sample_labels::kind::factors ? rows * K_ : 0, 0);
         } catch (const std::bad_alloc&) {
             throw out_of_memory(fmt::format("{} rows of {} numbers do not fit in memory", rows, d_),
-                                bytes_needed(rows, true), 0);
+                                bytes_needed(rows, true, labels), 0);
         }
     }
 
@@ -74,6 +77,7 @@ public:
                 x_[(slot + i) * d_ + j] = (element(in.x, i, j) - f.centre[j]) / f.scale[j];
             weights_[slot + i] = weight_of(in, i);
         }
+        load_labels(in, slot);
     }
 
     void clear_sums(double component_bound, double scalar_bound) override {
@@ -87,7 +91,7 @@ public:
         for (std::int64_t begin = first; begin < first + rows; begin += unit_rows) {
             std::ranges::fill(partial, 0.0);
             accumulate_rows(shape, current_, &x_[begin * d_], &weights_[begin],
-                            std::min(unit_rows, first + rows - begin), partial.data());
+                            std::min(unit_rows, first + rows - begin), partial.data(), labels_from(begin));
             add_partials(sums_, partial, sum_count(shape) - scalar_count);
         }
     }
@@ -127,20 +131,36 @@ public:
     loop_result run(std::int64_t rows, const loop_options& options) override { return host_loop(*this, rows, options); }
 
     void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
-               std::int32_t* assignment) override {
-        std::vector<double> lp(K_), r(K_);
+               std::int32_t* assignment, double* log_joint) override {
+        std::vector<double> lp(K_), r(K_), factors(K_);
         for (std::int64_t i = 0; i < rows; ++i) {
-            const double lse = row_posterior(shape, current_, &x_[(first + i) * d_], lp.data(), r.data());
+            const double* log_factors = log_factors_of(labels_from(first), current_, i, factors.data());
+            const double lse = row_posterior(shape, current_, &x_[(first + i) * d_], lp.data(), r.data(), log_factors);
             if (log_density)
                 log_density[i] = lse;
             if (responsibilities)
                 std::ranges::copy(r, responsibilities + i * K_);
             if (assignment)
                 assignment[i] = static_cast<std::int32_t>(std::ranges::max_element(lp) - lp.begin());
+            if (log_joint)
+                std::ranges::copy(lp, log_joint + i * K_);
         }
     }
 
 private:
+    void load_labels(const input_rows& in, std::int64_t slot) {
+        const bool known = in.label_kind != sample_labels::kind::none;
+        for (std::int64_t i = 0; i < in.x.rows; ++i) {
+            if (!labels_.empty())
+                labels_[slot + i] = known ? static_cast<std::int32_t>(element(in.labels, i, 0)) : -1;
+            for (std::int64_t k = 0; k < K_ && !log_factors_.empty(); ++k)
+                log_factors_[(slot + i) * K_ + k] = known ? std::log(element(in.labels, i, k)) : 0;
+        }
+    }
+    row_labels labels_from(std::int64_t slot) const {
+        return {labels_.empty() ? nullptr : &labels_[slot], log_factors_.empty() ? nullptr : &log_factors_[slot * K_]};
+    }
+
     std::int64_t factor_numbers() const { return gmm::covariance_size(shape.family, K_, d_); }
 
     std::int64_t summarize_unit(const input_rows& in, std::int64_t first, std::int64_t rows,
@@ -192,6 +212,8 @@ private:
 
     std::int64_t d_, K_;
     std::vector<double> x_, weights_;
+    std::vector<std::int32_t> labels_; // empty where none were reserved
+    std::vector<double> log_factors_;  // the same
     reference::parameters current_;
     gmm_parameters next_;
     std::vector<std::int32_t> reseeds_;

@@ -325,8 +325,9 @@ update_outcome m_step(const gmm_shape& s, const gmm_parameters& current, std::sp
         total += n;
     for (std::int64_t k = 0; k < K; ++k)
         next.log_weights[k] = std::log(w.counts[k] / total); // log 0 = −inf: dropped
-    outcome.elbo_after =
-        outcome.events.empty() ? expected_complete_log_likelihood(w) + outcome.entropy : outcome.log_likelihood;
+    outcome.elbo_after = outcome.events.empty() ? expected_complete_log_likelihood(w) +
+                                                      sums[K * size + scalar_log_factors] + outcome.entropy
+                                                : outcome.log_likelihood;
     return outcome;
 }
 
