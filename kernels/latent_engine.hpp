@@ -50,7 +50,7 @@ public:
     /// Memory for `rows` normalised rows (slots 0 ... rows − 1). Throws out_of_memory.
     virtual void reserve(std::int64_t rows, bool weighted) = 0;
     /// Normalises rows, whose values have been checked, into the slots from `slot` on, a multiple of unit_rows. Rows
-    /// without weights get the weight in.weight_scale.
+    /// without weights get the weight 1.
     virtual void load(const input_rows& in, const frame& f, std::int64_t slot) = 0;
 
     // --- parameters ---------------------------------------------------------------------------------------------
@@ -78,6 +78,8 @@ public:
 /// The values of such sums, [latent_sum_count(shape)].
 std::vector<double> latent_sum_values(const fixed_sums& sums, const latent_shape& shape);
 
+/// For the host's engines: x̃ of some rows and their weights, which may be null, in float64 without gaps.
+void load_latent_rows(const input_rows& in, const frame& f, double* x, double* weights);
 /// Sums of the host's engines: zero with these scales, and one unit's partials [latent_sum_count] added.
 fixed_sums empty_latent_sums(const latent_shape& shape, double component_bound, double scalar_bound);
 void add_latent_partials(fixed_sums& sums, const latent_shape& shape, const double* partials);

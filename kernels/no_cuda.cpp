@@ -4,6 +4,7 @@
 #include "host/io/device_copy.hpp"
 #include "kernels/gmm_engine.hpp"
 #include "kernels/kmeans_engine.hpp"
+#include "kernels/latent_engine.hpp"
 #include "kernels/vae_engine.hpp"
 
 namespace elbo {
@@ -49,6 +50,9 @@ std::unique_ptr<gmm_engine> make_cuda_engine(const context&, const gmm_shape&, e
     throw not_available(reason);
 }
 std::unique_ptr<kmeans_engine> make_cuda_kmeans(const context&) {
+    throw not_available(reason);
+}
+std::unique_ptr<latent_engine> make_cuda_latent_engine(const context&, std::int64_t) {
     throw not_available(reason);
 }
 std::unique_ptr<vae_engine> make_cuda_vae_engine(const context&, const vae_layout&) {
