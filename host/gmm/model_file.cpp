@@ -19,58 +19,6 @@ using nlohmann::json;
 
 constexpr io::model_format mixture_format{"elbo.gmm", 1, "a mixture"};
 
-// Extents of the array of factors or covariances.
-std::vector<std::int64_t> covariance_shape(family f, std::int64_t k, std::int64_t d) {
-    switch (f) {
-    case family::full:
-        return {k, d, d};
-    case family::tied:
-        return {d, d};
-    case family::diagonal:
-        return {k, d};
-    case family::spherical:
-        return {k};
-    case family::tied_diagonal:
-        return {d};
-    case family::tied_spherical:
-        return {1};
-    }
-    return {};
-}
-
-// What a file says about itself before its numbers.
-struct description {
-    family shape = family::full;
-    std::int64_t components = 0;
-    std::int64_t dimensions = 0;
-    std::vector<std::string> column_names;
-};
-
-void check_description(const description& d, const std::string& path) {
-    if (d.components < 1 || d.dimensions < 1)
-        io::fail(path,
-                 fmt::format("components = {}, dimensions = {}: expected at least 1", d.components, d.dimensions));
-    const auto factor = io::checked_product(d.dimensions, d.dimensions);
-    if (!factor || !io::checked_product(*factor, d.components) || !io::checked_product(*factor * d.components, 8))
-        io::fail(path, fmt::format("components = {}, dimensions = {}: more numbers than an address can reach",
-                                   d.components, d.dimensions));
-    if (!d.column_names.empty() && static_cast<std::int64_t>(d.column_names.size()) != d.dimensions)
-        io::fail(path, fmt::format("{} column_names, expected one for each of the {} dimensions", d.column_names.size(),
-                                   d.dimensions));
-}
-
-std::vector<std::string> read_names(const json& list, const std::string& path) {
-    std::vector<std::string> names;
-    if (!list.is_array())
-        io::fail(path, "column_names: expected a list of strings");
-    for (const json& name : list) {
-        if (!name.is_string())
-            io::fail(path, "column_names: expected a list of strings");
-        names.push_back(name);
-    }
-    return names;
-}
-
 // .safetensors -----------------------------------------------------------------------------------------------------
 
 void save_safetensors(const model& m, const std::string& path, const std::vector<std::string>& column_names) {
@@ -92,7 +40,7 @@ void save_safetensors(const model& m, const std::string& path, const std::vector
 saved_model load_safetensors(const std::string& path) {
     const io::tensor_file file = io::read_safetensors(path);
     check_format(mixture_format, file, path);
-    description about;
+    mixture_description about;
     about.shape = io::from_file(path, [&] { return family_from_string(io::metadata_text(file, "family", path)); });
     about.components = io::metadata_number(file, "components", path);
     about.dimensions = io::metadata_number(file, "dimensions", path);
@@ -126,7 +74,7 @@ void save_json(const model& m, const std::string& path, const std::vector<std::s
 saved_model load_json(const std::string& path) {
     const json file = io::read_json_object(path);
     check_format(mixture_format, file, path);
-    description about;
+    mixture_description about;
     about.shape = io::from_file(path, [&] { return family_from_string(io::text(file, "family", path)); });
     about.components = io::whole_number(file, "components", path);
     about.dimensions = io::whole_number(file, "dimensions", path);
@@ -149,10 +97,57 @@ saved_model load_json(const std::string& path) {
 
 } // namespace
 
-void save(const model& m, const std::string& path, const std::vector<std::string>& column_names) {
-    if (!column_names.empty() && static_cast<std::int64_t>(column_names.size()) != m.dimensions())
+std::vector<std::int64_t> covariance_shape(family f, std::int64_t k, std::int64_t d) {
+    switch (f) {
+    case family::full:
+        return {k, d, d};
+    case family::tied:
+        return {d, d};
+    case family::diagonal:
+        return {k, d};
+    case family::spherical:
+        return {k};
+    case family::tied_diagonal:
+        return {d};
+    case family::tied_spherical:
+        return {1};
+    }
+    return {};
+}
+
+void check_description(const mixture_description& d, const std::string& path) {
+    if (d.components < 1 || d.dimensions < 1)
+        io::fail(path,
+                 fmt::format("components = {}, dimensions = {}: expected at least 1", d.components, d.dimensions));
+    const auto factor = io::checked_product(d.dimensions, d.dimensions);
+    if (!factor || !io::checked_product(*factor, d.components) || !io::checked_product(*factor * d.components, 8))
+        io::fail(path, fmt::format("components = {}, dimensions = {}: more numbers than an address can reach",
+                                   d.components, d.dimensions));
+    if (!d.column_names.empty() && static_cast<std::int64_t>(d.column_names.size()) != d.dimensions)
+        io::fail(path, fmt::format("{} column_names, expected one for each of the {} dimensions", d.column_names.size(),
+                                   d.dimensions));
+}
+
+std::vector<std::string> read_names(const json& list, const std::string& path) {
+    std::vector<std::string> names;
+    if (!list.is_array())
+        io::fail(path, "column_names: expected a list of strings");
+    for (const json& name : list) {
+        if (!name.is_string())
+            io::fail(path, "column_names: expected a list of strings");
+        names.push_back(name);
+    }
+    return names;
+}
+
+void check_names(const std::vector<std::string>& column_names, std::int64_t dimensions) {
+    if (!column_names.empty() && static_cast<std::int64_t>(column_names.size()) != dimensions)
         throw invalid_argument(fmt::format("column_names: {} names, expected none or one for each of the {} dimensions",
-                                           column_names.size(), m.dimensions()));
+                                           column_names.size(), dimensions));
+}
+
+void save(const model& m, const std::string& path, const std::vector<std::string>& column_names) {
+    check_names(column_names, m.dimensions());
     if (io::kind_to_save(path) == io::model_file_kind::safetensors)
         save_safetensors(m, path, column_names);
     else

@@ -3,6 +3,8 @@
 
 #include "elbo/gmm/model.hpp"
 
+#include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -15,5 +17,21 @@ struct saved_model {
 
 /// What load reads, with the names of the columns. Throws as load does.
 saved_model load_saved(const std::string& path);
+
+/// What a file about a mixture says of itself before its numbers.
+struct mixture_description {
+    family shape = family::full;
+    std::int64_t components = 0;
+    std::int64_t dimensions = 0;
+    std::vector<std::string> column_names;
+};
+/// Throws file_error for sizes that are not possible and for names that do not match them.
+void check_description(const mixture_description& d, const std::string& path);
+/// Throws invalid_argument unless there are no names or one for each dimension.
+void check_names(const std::vector<std::string>& column_names, std::int64_t dimensions);
+/// A list of strings. Throws file_error.
+std::vector<std::string> read_names(const nlohmann::json& list, const std::string& path);
+/// Extents of the array of factors or covariances.
+std::vector<std::int64_t> covariance_shape(family f, std::int64_t k, std::int64_t d);
 
 } // namespace elbo::gmm
