@@ -4,6 +4,22 @@
 
 #include <fmt/format.h>
 
+namespace elbo::kernels::cuda {
+
+unique_stream make_stream() {
+    cudaStream_t stream = nullptr;
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    return unique_stream(stream);
+}
+
+unique_event make_event() {
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    return unique_event(event);
+}
+
+} // namespace elbo::kernels::cuda
+
 namespace elbo::internal {
 
 using kernels::cuda::check;
@@ -66,10 +82,8 @@ std::shared_ptr<cuda_state> describe(int ordinal) {
 
 std::shared_ptr<cuda_state> make_cuda_state(int ordinal) {
     auto state = describe(ordinal);
-    cudaStream_t stream = nullptr;
-    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
-    state->owned_stream = kernels::cuda::unique_stream(stream);
-    state->stream = stream;
+    state->owned_stream = kernels::cuda::make_stream();
+    state->stream = state->owned_stream.get();
     return state;
 }
 

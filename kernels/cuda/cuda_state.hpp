@@ -38,6 +38,10 @@ using unique_event = unique_handle<cudaEvent_t, cudaEventDestroy>;
 using unique_graph = unique_handle<cudaGraph_t, cudaGraphDestroy>;
 using unique_graph_exec = unique_handle<cudaGraphExec_t, cudaGraphExecDestroy>;
 
+/// A stream that does not wait for the default stream, and an event without a time, on the current device.
+unique_stream make_stream();
+unique_event make_event();
+
 } // namespace elbo::kernels::cuda
 
 namespace elbo::internal {

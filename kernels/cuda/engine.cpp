@@ -26,26 +26,8 @@ std::int64_t scatter_size(const gmm_shape& s) {
     }
 }
 
-std::int64_t piece_units(std::int64_t d) {
-    return staging::piece_rows(d) / unit_rows;
-}
-
 std::int64_t whitened_size(const gmm_shape& s, std::int64_t rows) {
     return form_of(s.family) == density_form::whitened ? rows * padded(s.dimensions) : 0;
-}
-
-unit_summary to_summary(const double* from, std::int64_t d) {
-    unit_summary u;
-    u.weight = from[summary_weight];
-    u.largest_weight = from[summary_largest];
-    u.smallest_weight = from[summary_smallest];
-    u.positive = static_cast<std::int64_t>(from[summary_positive]);
-    const double* column = from + summary_scalars;
-    u.mean.assign(column, column + d);
-    u.m2.assign(column + d, column + 2 * d);
-    u.min.assign(column + 2 * d, column + 3 * d);
-    u.max.assign(column + 3 * d, column + 4 * d);
-    return u;
 }
 
 } // namespace
@@ -55,8 +37,7 @@ cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
     : cuda_engine_base(s, state), current_(state, s), next_(state, s), arrays_(state, s),
       limbs_(state, "the sums", limb_count * sum_count(s)), sums_{limbs_.data(), sum_count(s), 0, 0},
       rule_(state, "the update rule", s.dimensions + scatter_size(s)), frame_(state, "the frame", 2 * s.dimensions),
-      summaries_(state, "summaries of units", piece_units(s.dimensions) * summary_size(s.dimensions)),
-      first_bad_(state, "the position of a NaN", 1),
+      survey_(state, s.dimensions),
       slab_densities_(state, "the log-densities of a slab of rows", slab_rows() * s.components),
       slab_whitened_(state, "a slab of whitened rows", whitened_size(s, slab_rows())),
       log_density_(state, "log densities", slab_rows()), assignment_(state, "assignments", slab_rows()),
@@ -70,11 +51,11 @@ cuda_engine<T>::~cuda_engine() = default;
 template <class T>
 std::int64_t cuda_engine<T>::bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind) const {
     const std::int64_t d = shape.dimensions, element = sizeof(T);
-    const std::int64_t fixed =
-        2 * parameter_set<T>::bytes(shape) + update_memory::bytes(shape) +
-        8 * (limb_count * sum_count(shape) + d + scatter_size(shape) + 2 * d + piece_units(d) * summary_size(d) + 1) +
-        element * (slab_rows() * shape.components + whitened_size(shape, slab_rows())) + 12 * slab_rows() +
-        staging::bytes(d);
+    const std::int64_t fixed = 2 * parameter_set<T>::bytes(shape) + update_memory::bytes(shape) +
+                               8 * (limb_count * sum_count(shape) + d + scatter_size(shape) + 2 * d) +
+                               survey_pipeline::bytes(d) +
+                               element * (slab_rows() * shape.components + whitened_size(shape, slab_rows())) +
+                               12 * slab_rows() + staging::bytes(d);
     return fixed + element * rows * (row_stride(shape, element) + (weighted ? 1 : 0));
 }
 
@@ -88,27 +69,9 @@ void cuda_engine<T>::copy_async(V* to, const V* from, std::int64_t count) {
 template <class T>
 std::int64_t cuda_engine<T>::summarize(const input_rows& in, std::vector<unit_summary>& out) {
     state_->activate();
-    const std::int64_t d = shape.dimensions, size = summary_size(d);
-    std::vector<double> host;
-    std::int64_t bad = -1;
-    out.clear();
-    staging_.for_each_piece(in, [&](const device_input& piece, std::int64_t first) {
-        if (bad >= 0)
-            return;
-        check(cudaMemsetAsync(first_bad_.data(), 0xff, sizeof(unsigned long long), state_->stream), "cudaMemsetAsync");
-        summarize_units(*state_, piece, summaries_.data(), first_bad_.data());
-        const std::int64_t units = blocks_for(piece.x.rows, unit_rows);
-        unsigned long long position = 0;
-        host.resize(static_cast<std::size_t>(units * size));
-        copy_async(host.data(), summaries_.data(), units * size);
-        copy_async(&position, first_bad_.data(), 1);
-        wait(); // the host takes the summaries of this piece before the next ones overwrite them
-        if (position != ~0ull)
-            bad = first * d + static_cast<std::int64_t>(position);
-        for (std::int64_t u = 0; u < units; ++u)
-            out.push_back(to_summary(&host[static_cast<std::size_t>(u * size)], d));
-    });
-    return bad;
+    survey_.begin(out);
+    staging_.for_each_piece(in, [&](const device_input& piece, std::int64_t first) { survey_.add(piece, first); });
+    return survey_.end();
 }
 
 template <class T>
@@ -124,13 +87,18 @@ template <class T>
 void cuda_engine<T>::load(const input_rows& in, const frame& f, std::int64_t slot) {
     state_->activate();
     const std::int64_t d = shape.dimensions, stride = row_stride(shape, sizeof(T));
-    copy_async(frame_.data(), f.centre.data(), d);
-    copy_async(frame_.data() + d, f.scale.data(), d);
+    if (f.centre != loaded_frame_.centre || f.scale != loaded_frame_.scale) {
+        copy_async(frame_.data(), f.centre.data(), d);
+        copy_async(frame_.data() + d, f.scale.data(), d);
+        wait(); // the caller may free the frame; once a fit, so that streamed rows wait for nothing
+        loaded_frame_ = f;
+    }
     staging_.for_each_piece(in, [&](const device_input& piece, std::int64_t first) {
         normalize_rows(*state_, piece, frame_.data(), frame_.data() + d, rows_.data() + (slot + first) * stride, stride,
                        weights_.data() ? weights_.data() + slot + first : nullptr);
     });
-    wait(); // the caller may change or free its rows from here on
+    if (in.x.space == memory_space::device || in.weights.space == memory_space::device)
+        wait(); // the caller may change or free its rows from here on
 }
 
 template <class T>

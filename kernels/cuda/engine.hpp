@@ -6,6 +6,7 @@
 #include "kernels/cuda/graph_loop.hpp"
 #include "kernels/cuda/parameter_set.hpp"
 #include "kernels/cuda/staging.hpp"
+#include "kernels/cuda/survey.hpp"
 #include "kernels/gmm_engine.hpp"
 
 #include <optional>
@@ -64,10 +65,10 @@ private:
     update_memory arrays_;
     device_buffer<std::int64_t> limbs_;
     device_sums sums_;
-    device_buffer<double> rule_;      ///< λ, then the scatter
-    device_buffer<double> frame_;     ///< centre, then scale
-    device_buffer<double> summaries_; ///< of the units of a piece
-    device_buffer<unsigned long long> first_bad_;
+    device_buffer<double> rule_;  ///< λ, then the scatter
+    device_buffer<double> frame_; ///< centre, then scale
+    frame loaded_frame_;          ///< what frame_ holds
+    survey_pipeline survey_;
     device_buffer<T> slab_densities_, slab_whitened_;
     device_buffer<double> log_density_;
     device_buffer<std::int32_t> assignment_;
