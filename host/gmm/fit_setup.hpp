@@ -26,6 +26,10 @@ struct fit_setup {
     std::int64_t resident_rows() const;
     /// Bytes of the device that a start takes at most, for as long as it lasts; 0 where it runs on the host.
     std::int64_t start_bytes() const;
+
+private:
+    /// Rows, in whole units, that the engine can hold in so many bytes.
+    std::int64_t rows_within(std::int64_t bytes) const;
 };
 
 } // namespace elbo::gmm

@@ -27,7 +27,7 @@ void infer(const context& ctx, const model& m, const data_source& data, bool wit
     engine->set_parameters(to_frame(m, f));
     std::vector<double> densities, responsibilities;
     std::vector<std::int32_t> labels;
-    feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
+    feed.for_each(reading::in_turn, [&](const input_rows& batch, std::int64_t first_row) {
         const std::int64_t rows = batch.x.rows;
         densities.resize(rows);
         labels.resize(rows);

@@ -2,6 +2,7 @@
 
 #include "host/check.hpp"
 #include "host/io/device_copy.hpp"
+#include "host/io/read_ahead.hpp"
 #include "host/row_access.hpp"
 
 #include <algorithm>
@@ -18,11 +19,12 @@ using kernels::unit_rows;
 
 namespace {
 
-/// Rows of a streamed batch: about 32 MB, whole units.
+/// Rows of a streamed batch: about 16 MB, whole units; so much is copied to a device while it works on the batch
+/// before.
 std::int64_t streamed_batch_rows(const data_source& data) {
     const std::int64_t row_bytes =
         std::max<std::int64_t>(1, data.cols()) * (data.type() == element_type::float32 ? 4 : 8);
-    return std::max<std::int64_t>(1, (std::int64_t(32) << 20) / (row_bytes * unit_rows)) * unit_rows;
+    return std::max<std::int64_t>(1, (std::int64_t(16) << 20) / (row_bytes * unit_rows)) * unit_rows;
 }
 
 double value_at(const any_matrix_view& v, std::int64_t i, std::int64_t j) {
@@ -64,14 +66,23 @@ row_feed::row_feed(const context& ctx, const data_source& data, const sample_wei
     batch_rows_ = one_piece ? all : std::min(all, streamed_batch_rows(data));
 }
 
-void row_feed::stream() {
-    batch_rows_ = std::min(batch_rows_, streamed_batch_rows(data_));
+void row_feed::stream(std::int64_t most_rows) {
+    const std::int64_t most_units = std::max<std::int64_t>(1, most_rows / unit_rows);
+    batch_rows_ = std::min({batch_rows_, streamed_batch_rows(data_), most_units * unit_rows});
 }
 
-void row_feed::for_each(const std::function<void(const input_rows&, std::int64_t)>& visit) const {
+std::unique_ptr<batch_reader> row_feed::open(reading when) const {
+    auto reader = data_.read(batch_rows_);
+    const bool one_matrix = data_.contiguous().has_value(); // there is nothing to be read
+    if (when == reading::in_turn || one_matrix || data_.space() == memory_space::device || batch_rows_ >= data_.rows())
+        return reader;
+    return io::read_ahead(std::move(reader));
+}
+
+void row_feed::for_each(reading when, const visitor& visit) const {
     std::vector<char> x_staging, weight_staging;
     std::int64_t first = 0;
-    const auto reader = data_.read(batch_rows_);
+    const auto reader = open(when);
     for (;;) {
         const any_matrix_view batch = reader->next();
         if (batch.rows == 0)

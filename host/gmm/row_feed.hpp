@@ -7,6 +7,8 @@
 #include "kernels/gmm_engine.hpp"
 
 #include <functional>
+#include <limits>
+#include <memory>
 
 namespace elbo::gmm {
 
@@ -19,6 +21,9 @@ struct data_summary {
     std::vector<double> min, max;       ///< [d] over rows of positive weight
 };
 
+/// When a batch is read: while the one before is worked on, or when it is asked for.
+enum class reading { ahead, in_turn };
+
 class row_feed {
 public:
     /// Checks that the weights match the rows. Throws invalid_argument.
@@ -28,13 +33,17 @@ public:
     bool weighted() const { return !weights_.empty(); }
     /// Rows of a batch: all of them where the data is one piece of memory, else a few units.
     std::int64_t batch_rows() const { return batch_rows_; }
-    /// From now on in batches of a few units, also where the data is one piece.
-    void stream();
+    /// From now on in batches of a few units, no more than `most_rows` but for one unit, also where the data is one
+    /// piece.
+    void stream(std::int64_t most_rows = std::numeric_limits<std::int64_t>::max());
     /// Power of two by which weights are multiplied on load: the largest becomes 1 to 2. Set by summarize.
     double weight_scale() const { return weight_scale_; }
 
-    /// Calls visit(rows, first_row) for each batch in order.
-    void for_each(const std::function<void(const kernels::input_rows&, std::int64_t first_row)>& visit) const;
+    using visitor = std::function<void(const kernels::input_rows&, std::int64_t first_row)>;
+    /// Calls visit(rows, first_row) for each batch in order. While it runs, a thread reads the next batch of a file or
+    /// generator; `in_turn` where the visit itself may use files or code of the user's.
+    void for_each(reading when, const visitor& visit) const;
+    void for_each(const visitor& visit) const { for_each(reading::ahead, visit); }
     /// One pass: checks every value and weight. Throws invalid_argument that names row and column.
     data_summary summarize(kernels::gmm_engine& engine);
     /// Throws invalid_argument unless at least `wanted` rows of positive weight are distinct; reads no further than
@@ -46,6 +55,7 @@ public:
     std::vector<double> gather_rows(const any_matrix_view& view, const std::vector<std::int64_t>& rows) const;
 
 private:
+    std::unique_ptr<batch_reader> open(reading when) const;
     void check_weights(const kernels::unit_summary& unit, const kernels::input_rows& batch,
                        std::int64_t first_row) const;
 

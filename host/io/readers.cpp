@@ -16,23 +16,6 @@ std::int64_t total_rows(const std::vector<any_matrix_view>& parts) {
     return rows;
 }
 
-// Copies the rows of `part`, which may have a stride, to densely packed memory of the same space.
-void copy_rows(const any_matrix_view& part, char* to) {
-    const std::int64_t row_bytes = part.cols * part.element_size();
-    const std::int64_t stride_bytes = part.stride * part.element_size();
-    const char* from = static_cast<const char*>(part.data);
-    if (part.rows * row_bytes == 0)
-        return;
-    if (part.space == memory_space::device)
-        return copy_device_rows(to, from, part.rows, row_bytes, stride_bytes);
-    if (row_bytes == stride_bytes) {
-        std::memcpy(to, from, static_cast<std::size_t>(part.rows * row_bytes));
-        return;
-    }
-    for (std::int64_t i = 0; i < part.rows; ++i)
-        std::memcpy(to + i * row_bytes, from + i * stride_bytes, static_cast<std::size_t>(row_bytes));
-}
-
 class view_reader final : public batch_reader {
 public:
     view_reader(std::vector<any_matrix_view> parts, std::int64_t rows_per_batch, std::shared_ptr<const void> owner)
@@ -106,6 +89,22 @@ private:
 void require_batch_rows(std::int64_t rows_per_batch) {
     if (rows_per_batch < 1)
         throw invalid_argument(fmt::format("rows_per_batch = {}: expected at least 1", rows_per_batch));
+}
+
+void copy_rows(const any_matrix_view& part, char* to) {
+    const std::int64_t row_bytes = part.cols * part.element_size();
+    const std::int64_t stride_bytes = part.stride * part.element_size();
+    const char* from = static_cast<const char*>(part.data);
+    if (part.rows * row_bytes == 0)
+        return;
+    if (part.space == memory_space::device)
+        return copy_device_rows(to, from, part.rows, row_bytes, stride_bytes);
+    if (row_bytes == stride_bytes) {
+        std::memcpy(to, from, static_cast<std::size_t>(part.rows * row_bytes));
+        return;
+    }
+    for (std::int64_t i = 0; i < part.rows; ++i)
+        std::memcpy(to + i * row_bytes, from + i * stride_bytes, static_cast<std::size_t>(row_bytes));
 }
 
 std::unique_ptr<batch_reader> read_views(std::vector<any_matrix_view> parts, std::int64_t rows_per_batch,

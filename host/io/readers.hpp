@@ -18,6 +18,9 @@ void require_batch_rows(std::int64_t rows_per_batch);
 std::unique_ptr<batch_reader> read_views(std::vector<any_matrix_view> parts, std::int64_t rows_per_batch,
                                          std::shared_ptr<const void> owner = nullptr);
 
+/// Copies the rows of `part`, which may have a stride, to densely packed memory of the same space.
+void copy_rows(const any_matrix_view& part, char* to);
+
 /// A reader that fills a buffer of its own, densely packed and in host memory.
 class filling_reader : public batch_reader {
 public:

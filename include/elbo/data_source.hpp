@@ -47,7 +47,8 @@ public:
     /// Throws file_error (missing, truncated, malformed: line or byte offset) and invalid_argument (unknown column,
     /// scale 0).
     static data_source file(const std::string& path, const file_options& options = {});
-    /// `fill(first_row, rows, out)` writes rows first_row ... of a matrix of `rows` x `cols` floats, row-major.
+    /// `fill(first_row, rows, out)` writes rows first_row ... of a matrix of `rows` x `cols` floats, row-major. It may
+    /// be called from another thread, which reads ahead, but never from two at a time.
     static data_source generator(std::int64_t rows, std::int64_t cols,
                                  std::function<void(std::int64_t first_row, std::int64_t rows, float* out)> fill);
 
