@@ -3,6 +3,7 @@
 
 #include "elbo/gmm/infer.hpp"
 #include "host/gmm/fit_setup.hpp"
+#include "host/gmm/gradient_m_step.hpp"
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/start.hpp"
 #include "kernels/host_loop.hpp"
@@ -94,7 +95,7 @@ private:
     gmm_parameters first_parameters() {
         if (options_.start_model)
             return to_frame(*options_.start_model, frame_);
-        const std::uint64_t seed = options_.seed + static_cast<std::uint64_t>(restart_) * 0x9E3779B97F4A7C15u;
+        const std::uint64_t seed = restart_seed(options_.seed, restart_);
         if (sample_.rows == 0)
             sample_ = draw_start_sample(feed_, frame_, summary_,
                                         start_row_limit(options_.components, shape_.dimensions), options_.seed);
@@ -108,14 +109,26 @@ private:
         loop_.on_iteration = [&](std::int64_t t, const update_outcome& o, double seconds) {
             return note_iteration(t, o, seconds, trace, events);
         };
-        const loop_result loop =
-            streamed_ ? em_loop(engine_, loop_, [&] { stream_pass(); }) : engine_.run(feed_.data().rows(), loop_);
+        const loop_result loop = run_loop();
         spent += seconds_since(begin);
         return make_result(loop, std::move(trace), std::move(events));
     }
 
-    void stream_pass() {
+    loop_result run_loop() {
+        if (options_.m_step == m_step_method::gradient) {
+            gradient_m_step step(engine_, loop_.rule, options_.gradient);
+            return em_loop(loop_, [&] { pass(); }, {[&] { return step.update(); }, [&] { step.adopt(); }});
+        }
+        return streamed_ ? em_loop(engine_, loop_, [&] { pass(); }) : engine_.run(feed_.data().rows(), loop_);
+    }
+
+    /// One E-step over all rows.
+    void pass() {
         engine_.clear_sums(loop_.component_bound, loop_.scalar_bound);
+        if (!streamed_) {
+            engine_.accumulate(0, feed_.data().rows());
+            return;
+        }
         feed_.for_each([&](const input_rows& batch, std::int64_t) {
             engine_.load(batch, frame_, 0);
             engine_.accumulate(0, batch.x.rows);

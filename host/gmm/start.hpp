@@ -8,6 +8,7 @@
 #include "host/gmm/row_feed.hpp"
 #include "kernels/gmm_engine.hpp"
 
+#include <cstdint>
 #include <vector>
 
 namespace elbo::gmm {
@@ -18,6 +19,11 @@ struct start_sample {
     std::vector<double> x;       ///< [rows x cols]
     std::vector<double> weights; ///< [rows], scaled to mean 1
 };
+
+/// Seed of one of the restarts of a fit; that of the fit for the first.
+constexpr std::uint64_t restart_seed(std::uint64_t seed, std::int64_t restart) {
+    return seed + static_cast<std::uint64_t>(restart) * 0x9E3779B97F4A7C15u;
+}
 
 /// Rows that a start looks at: enough for k components, and few enough that a start costs less than some iterations.
 std::int64_t start_row_limit(std::int64_t components, std::int64_t dimensions);

@@ -105,9 +105,7 @@ private:
     bool validation_;
 };
 
-} // namespace
-
-data_parts split(const data_source& data, double fraction, std::uint64_t seed) {
+drawn_rows draw(const data_source& data, double fraction, std::uint64_t seed) {
     if (!(fraction > 0 && fraction < 1))
         throw invalid_argument(fmt::format("validation_fraction = {}: expected a number between 0 and 1", fraction));
     const auto count = static_cast<std::int64_t>(std::llround(fraction * static_cast<double>(data.rows())));
@@ -115,10 +113,23 @@ data_parts split(const data_source& data, double fraction, std::uint64_t seed) {
         throw invalid_argument(fmt::format("validation_fraction = {}: {} of the {} rows of {} are for validation, "
                                            "expected some, and some for training",
                                            fraction, count, data.rows(), data.description()));
-    const drawn_rows drawn{data.rows(), count,
-                           kernels::make_noise_key(seed, kernels::noise_purpose::validation_rows, 0)};
+    return {data.rows(), count, kernels::make_noise_key(seed, kernels::noise_purpose::validation_rows, 0)};
+}
+
+} // namespace
+
+data_parts split(const data_source& data, double fraction, std::uint64_t seed) {
+    const drawn_rows drawn = draw(data, fraction, seed);
     return {data_source(std::make_shared<part_source>(data, drawn, false)),
             data_source(std::make_shared<part_source>(data, drawn, true))};
+}
+
+std::vector<std::int64_t> validation_rows(const data_source& data, double fraction, std::uint64_t seed) {
+    const drawn_rows drawn = draw(data, fraction, seed);
+    std::vector<std::int64_t> rows;
+    for (std::int64_t run = 0; run < drawn.count; ++run)
+        rows.push_back(drawn.row(run));
+    return rows;
 }
 
 } // namespace elbo::io
