@@ -15,14 +15,14 @@ void throw_collapsed(const gmm::event& e, std::int64_t iteration) {
                     e.component, gmm::to_string(e.what), iteration));
 }
 
-loop_result em_loop(gmm_engine& engine, const loop_options& options, const std::function<void()>& pass) {
+loop_result em_loop(const loop_options& options, const std::function<void()>& pass, const m_step_actions& step) {
     using clock = std::chrono::steady_clock;
     const auto begin = clock::now();
     stopping_state rule_state;
     loop_result result;
     for (std::int64_t t = 0;; ++t) {
-        pass();                                                     // q_{t+1}: J(q_{t+1}, θ_t) = log p(θ_t)
-        const update_outcome outcome = engine.update(options.rule); // θ_{t+1} from the sums, kept aside
+        pass();                                       // q_{t+1}: J(q_{t+1}, θ_t) = log p(θ_t)
+        const update_outcome outcome = step.update(); // θ_{t+1} from the sums, kept aside
         if (options.rule.on_collapse == gmm::collapse_policy::fail && !outcome.events.empty())
             throw_collapsed(outcome.events.front(), t);
         result.iterations = t + 1;
@@ -36,8 +36,12 @@ loop_result em_loop(gmm_engine& engine, const loop_options& options, const std::
         // The model returned is the one whose log-likelihood is known: that of this E-step.
         if (converged || !go_on || t + 1 >= options.max_iterations)
             return result;
-        engine.adopt();
+        step.adopt();
     }
+}
+
+loop_result em_loop(gmm_engine& engine, const loop_options& options, const std::function<void()>& pass) {
+    return em_loop(options, pass, {[&] { return engine.update(options.rule); }, [&] { engine.adopt(); }});
 }
 
 loop_result host_loop(gmm_engine& engine, std::int64_t rows, const loop_options& options) {

@@ -7,8 +7,17 @@
 
 namespace elbo::kernels {
 
+/// An M-step: `update` works out the next parameters from the sums, `adopt` makes them the engine's.
+struct m_step_actions {
+    std::function<update_outcome()> update;
+    std::function<void()> adopt;
+};
+
 /// EM with `pass` as the E-step over all rows: it calls clear_sums and accumulate (and load, where data is streamed).
 /// Throws elbo::error when the policy is `fail` and a component collapses.
+loop_result em_loop(const loop_options& options, const std::function<void()>& pass, const m_step_actions& step);
+
+/// The same with the M-step of the engine itself.
 loop_result em_loop(gmm_engine& engine, const loop_options& options, const std::function<void()>& pass);
 
 /// em_loop over the resident slots 0 ... rows − 1.

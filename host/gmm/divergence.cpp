@@ -3,6 +3,7 @@
 
 #include "host/check.hpp"
 #include "host/gmm/algebra_factor.hpp"
+#include "host/gmm/log_sum_exp.hpp"
 #include "host/gmm/sample_rows.hpp"
 
 #include <algorithm>
@@ -100,19 +101,6 @@ struct component_pairs {
     std::vector<double> log_alpha, log_beta, divergence;
 };
 
-/// log Σ exp of `count` numbers, `stride` apart; −infinity for none but −infinity.
-double log_sum_exp(const double* x, std::size_t count, std::size_t stride) {
-    double largest = -infinity;
-    for (std::size_t i = 0; i < count; ++i)
-        largest = std::max(largest, x[i * stride]);
-    if (largest == -infinity)
-        return largest;
-    double sum = 0;
-    for (std::size_t i = 0; i < count; ++i)
-        sum += std::exp(x[i * stride] - largest);
-    return largest + std::log(sum);
-}
-
 /// log Σ_b β_b exp(−D(p_a‖q_b)) for each a.
 std::vector<double> log_affinities(const component_pairs& pairs) {
     const std::size_t to = pairs.log_beta.size();
@@ -120,7 +108,7 @@ std::vector<double> log_affinities(const component_pairs& pairs) {
     for (std::size_t a = 0; a < pairs.log_alpha.size(); ++a) {
         for (std::size_t b = 0; b < to; ++b)
             terms[b] = pairs.log_beta[b] - pairs.divergence[a * to + b];
-        result.push_back(log_sum_exp(terms.data(), to, 1));
+        result.push_back(log_sum_exp(terms.data(), to));
     }
     return result;
 }
@@ -159,7 +147,7 @@ private:
             double* row = &log_phi_[a * to_];
             for (std::size_t b = 0; b < to_; ++b)
                 row[b] = log_psi_[a * to_ + b] - pairs_.divergence[a * to_ + b];
-            const double norm = pairs_.log_alpha[a] - log_sum_exp(row, to_, 1);
+            const double norm = pairs_.log_alpha[a] - log_sum_exp(row, to_);
             for (std::size_t b = 0; b < to_; ++b)
                 row[b] += norm;
             value_ += std::exp(pairs_.log_alpha[a]) * norm;

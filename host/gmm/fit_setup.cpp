@@ -13,6 +13,15 @@ namespace elbo::gmm {
 
 namespace {
 
+void check_m_step(const fit_options& o) {
+    const gradient_steps& g = o.gradient;
+    expects(g.steps >= 1, [&] { return fmt::format("gradient.steps = {}: expected at least 1", g.steps); });
+    expects(g.rate > 0 && std::isfinite(g.rate),
+            [&] { return fmt::format("gradient.rate = {}: expected a finite number above 0", g.rate); });
+    expects(o.m_step == m_step_method::closed_form || !o.prior,
+            [] { return std::string("m_step = gradient with a prior: expected closed_form where there is a prior"); });
+}
+
 void check_options(const data_source& data, const fit_options& o) {
     const auto not_negative = [](std::string_view name, double value) {
         expects(value >= 0 && std::isfinite(value),
@@ -28,6 +37,7 @@ void check_options(const data_source& data, const fit_options& o) {
     not_negative("tolerance", o.tolerance);
     not_negative("regularization", o.regularization);
     not_negative("relative_regularization", o.relative_regularization);
+    check_m_step(o);
     if (!o.start_model)
         return;
     const model& m = *o.start_model;
