@@ -5,6 +5,7 @@
 #include "kernels/gmm_engine.hpp"
 #include "kernels/kmeans_engine.hpp"
 #include "kernels/latent_engine.hpp"
+#include "kernels/sphere_engine.hpp"
 #include "kernels/vae_engine.hpp"
 
 namespace elbo {
@@ -56,6 +57,9 @@ std::unique_ptr<latent_engine> make_cuda_latent_engine(const context&, std::int6
     throw not_available(reason);
 }
 std::unique_ptr<vae_engine> make_cuda_vae_engine(const context&, const vae_layout&) {
+    throw not_available(reason);
+}
+std::unique_ptr<sphere_engine> make_cuda_sphere_engine(const context&, std::int64_t) {
     throw not_available(reason);
 }
 } // namespace kernels

@@ -17,7 +17,7 @@ struct von_mises_fisher {
     double one_minus_length; ///< 1 − A_D(κ), relative error below 1e-12
 };
 
-namespace internal {
+namespace bessel {
 
 /// Below this value of √(ν² + κ²) the power series is summed, from it on Debye's expansion.
 inline constexpr double debye_from = 80;
@@ -83,7 +83,7 @@ ELBO_HD inline von_mises_fisher by_series(double nu, double kappa) {
     return {::log(sum) - kappa, numerator / sum, (sum - numerator) / sum};
 }
 
-} // namespace internal
+} // namespace bessel
 
 /// κ ≥ 0, dimensions ≥ 1. In one dimension the sphere is {−1, 1}: cosh and tanh.
 ELBO_HD inline von_mises_fisher make_von_mises_fisher(std::int64_t dimensions, double kappa) {
@@ -92,8 +92,8 @@ ELBO_HD inline von_mises_fisher make_von_mises_fisher(std::int64_t dimensions, d
         return {::log1p(e) - 0.69314718055994530942, -::expm1(-2 * kappa) / (1 + e), 2 * e / (1 + e)};
     }
     const double nu = 0.5 * static_cast<double>(dimensions) - 1;
-    return nu * nu + kappa * kappa < internal::debye_from * internal::debye_from ? internal::by_series(nu, kappa)
-                                                                                 : internal::by_debye(nu, kappa);
+    return nu * nu + kappa * kappa < bessel::debye_from * bessel::debye_from ? bessel::by_series(nu, kappa)
+                                                                             : bessel::by_debye(nu, kappa);
 }
 
 } // namespace elbo::kernels

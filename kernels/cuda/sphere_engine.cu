@@ -1,0 +1,143 @@
+// The CUDA back end of sphere_engine.hpp: rows stay on the device, an iteration is one kernel and one wait.
+#include "kernels/cuda/sphere_kernels.cuh"
+
+#include "elbo/error.hpp"
+#include "kernels/cuda/accumulate.hpp"
+#include "kernels/cuda/device_buffer.hpp"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/staging.hpp"
+#include "kernels/cuda/vae_copy.hpp"
+
+#include <algorithm>
+
+namespace elbo::kernels {
+
+namespace cuda {
+
+namespace {
+
+class cuda_sphere_engine final : public sphere_engine {
+public:
+    cuda_sphere_engine(std::int64_t d, const state_pointer& state)
+        : sphere_engine(d), state_(state), frame_(state, "the frame", 2 * d), centre_(state, "the centre", d),
+          limbs_(state, "the sums", limb_count * sphere_sum_count(d)), staging_(state, d) {}
+
+    std::int64_t bytes_needed(std::int64_t rows, bool weighted) const override {
+        return 8 * (rows * (dimensions + (weighted ? 1 : 0)) + 3 * dimensions +
+                    limb_count * sphere_sum_count(dimensions)) +
+               staging::bytes(dimensions);
+    }
+
+    void reserve(std::int64_t rows, bool weighted) override {
+        state_->activate();
+        rows_ = {}; // first give back, then ask
+        weights_ = {};
+        rows_ = device_buffer<double>(state_, "normalised rows", rows * dimensions);
+        if (weighted)
+            weights_ = device_buffer<double>(state_, "weights", rows);
+    }
+
+    void load(const input_rows& in, const frame& f, std::int64_t slot) override {
+        state_->activate();
+        copy_async(*state_, frame_.data(), f.centre.data(), dimensions);
+        copy_async(*state_, frame_.data() + dimensions, f.scale.data(), dimensions);
+        staging_.for_each_piece(in, [&](const device_input& piece, std::int64_t first) {
+            normalize_rows(*state_, piece, frame_.data(), frame_.data() + dimensions,
+                           rows_.data() + (slot + first) * dimensions, dimensions,
+                           weights_.data() ? weights_.data() + slot + first : nullptr);
+        });
+        wait(); // the caller may change or free its rows from here on
+    }
+
+    void set_parameters(const sphere_values& p) override {
+        state_->activate();
+        scales_ = make_sphere_scales(dimensions, p.radius, p.noise);
+        copy_async(*state_, centre_.data(), p.centre.data(), dimensions);
+        wait(); // the caller may free the parameters
+    }
+
+    void clear_sums(double bound) override {
+        state_->activate();
+        exponent_ = fixed_exponent(bound);
+        additions_ = 0;
+        check(cudaMemsetAsync(limbs_.data(), 0, static_cast<std::size_t>(limbs_.size()) * 8, state_->stream),
+              "cudaMemsetAsync");
+    }
+
+    void accumulate(std::int64_t first, std::int64_t rows) override {
+        state_->activate();
+        constexpr std::int64_t most = additions_between_carries * sphere_chunk;
+        for (std::int64_t begin = first; begin < first + rows; begin += most) {
+            const std::int64_t count = std::min(most, first + rows - begin), chunks = blocks_for(count, sphere_chunk);
+            if (additions_ + chunks > additions_between_carries) {
+                carry_sums(*state_, sums_view());
+                additions_ = 0;
+            }
+            launch(*state_, "sum_sphere_rows", {chunks, sphere_chunk}, sum_sphere_rows, view(begin, count), scales_,
+                   sphere_group(dimensions), limbs_.data(), exponent_);
+            additions_ += chunks;
+        }
+    }
+
+    std::vector<double> sums() override {
+        state_->activate();
+        sphere_sums host;
+        host.exponent = exponent_;
+        host.limbs.resize(static_cast<std::size_t>(limbs_.size()));
+        copy_async(*state_, host.limbs.data(), limbs_.data(), limbs_.size());
+        wait(); // the host reads the limbs
+        return host.values();
+    }
+
+    void infer(std::int64_t first, std::int64_t rows, double* log_density, double* means,
+               double* concentrations) override {
+        state_->activate();
+        const std::int64_t step = std::min(rows, staging::piece_rows(dimensions));
+        const device_buffer<double> scalars(state_, "the results of rows", 2 * step),
+            directions(state_, "the directions of rows", means ? step * dimensions : 1);
+        for (std::int64_t begin = 0; begin < rows; begin += step) {
+            const std::int64_t count = std::min(step, rows - begin);
+            launch(*state_, "infer_sphere_rows", {blocks_for(count, sphere_chunk), sphere_chunk}, infer_sphere_rows,
+                   view(first + begin, count), scales_, sphere_group(dimensions), scalars.data(), scalars.data() + step,
+                   means ? directions.data() : nullptr);
+            if (log_density)
+                copy_async(*state_, log_density + begin, scalars.data(), count);
+            if (concentrations)
+                copy_async(*state_, concentrations + begin, scalars.data() + step, count);
+            if (means)
+                copy_async(*state_, means + begin * dimensions, directions.data(), count * dimensions);
+        }
+        wait(); // the caller reads the results
+    }
+
+private:
+    void wait() const { internal::wait_for(*state_); }
+    sphere_rows view(std::int64_t first, std::int64_t rows) const {
+        return {rows_.data() + first * dimensions, weights_.data() ? weights_.data() + first : nullptr, centre_.data(),
+                rows, dimensions};
+    }
+    device_sums sums_view() const { return {limbs_.data(), sphere_sum_count(dimensions), exponent_, exponent_}; }
+
+    state_pointer state_;
+    device_buffer<double> frame_; ///< centre, then scale
+    device_buffer<double> centre_;
+    device_buffer<std::int64_t> limbs_;
+    staging staging_;
+    device_buffer<double> rows_, weights_;
+    sphere_scales scales_{};
+    int exponent_ = 0;
+    std::int64_t additions_ = 0; ///< partials added to the sums since the last carry
+};
+
+} // namespace
+
+} // namespace cuda
+
+std::unique_ptr<sphere_engine> make_cuda_sphere_engine(const context& ctx, std::int64_t dimensions) {
+    const auto& state = ctx.state().cuda;
+    if (!state)
+        throw invalid_argument("the context is not a CUDA context: expected context::cuda()");
+    return std::make_unique<cuda::cuda_sphere_engine>(dimensions, state);
+}
+
+} // namespace elbo::kernels
