@@ -18,22 +18,6 @@ bool has_matrix(family f) {
     return f == family::full || f == family::tied;
 }
 
-/// Weights that are not negative and sum to one, made to do so exactly where they nearly do.
-std::vector<double> checked_weights(std::vector<double> weights) {
-    expects(!weights.empty(), [] { return std::string("weights is empty: a mixture needs at least one component"); });
-    check_finite("weights", weights);
-    double sum = 0;
-    for (std::size_t k = 0; k < weights.size(); ++k) {
-        expects(weights[k] >= 0, [&] { return fmt::format("weights[{}] = {}: expected at least 0", k, weights[k]); });
-        sum += weights[k];
-    }
-    expects(std::abs(sum - 1) <= 1e-6, [&] { return fmt::format("weights sum to {}: expected 1", sum); });
-    if (std::abs(sum - 1) > 4e-16 * static_cast<double>(weights.size()))
-        for (double& w : weights)
-            w /= sum;
-    return weights;
-}
-
 std::string_view covariance_shape(family f) {
     switch (f) {
     case family::full:
