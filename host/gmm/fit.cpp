@@ -79,7 +79,7 @@ private:
 
     /// Memory for the rows, and the rows, where they stay; the sums that tied families take once.
     void load() {
-        engine_.reserve(setup_.resident_rows(), feed_.weighted());
+        engine_.reserve(setup_.resident_rows(), feed_.weighted(), feed_.known());
         fixed_sums scatter = empty_scatter(shape_, loop_.component_bound);
         if (!streamed_ || is_tied(options_.shape))
             feed_.for_each([&](const input_rows& batch, std::int64_t first_row) {

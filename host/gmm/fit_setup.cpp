@@ -59,19 +59,20 @@ const fit_options& checked(const data_source& data, const fit_options& o) {
 } // namespace
 
 fit_setup::fit_setup(const context& c, const data_source& data, const fit_options& o)
-    : ctx(c), options(checked(data, o)), feed(c, data, o.weights), shape{o.shape, data.cols(), o.components},
+    : ctx(c), options(checked(data, o)),
+      feed(c, data, o.weights, o.labels, o.components), shape{o.shape, data.cols(), o.components},
       engine(make_engine(c, shape, o.precision, data.type())) {
     // Decided once: what is free on a device changes as soon as memory is taken.
     const std::int64_t beside = o.restarts > 1 ? start_bytes() : 0;
     const std::int64_t available = available_bytes(c, o.memory_limit) - beside;
-    streamed = engine->bytes_needed(data.rows(), feed.weighted()) > available;
+    streamed = engine->bytes_needed(data.rows(), feed.weighted(), feed.known()) > available;
     if (streamed)
         feed.stream(rows_within(available));
 }
 
 std::int64_t fit_setup::rows_within(std::int64_t bytes) const {
-    const std::int64_t none = engine->bytes_needed(0, feed.weighted());
-    const std::int64_t unit = engine->bytes_needed(kernels::unit_rows, feed.weighted()) - none;
+    const std::int64_t none = engine->bytes_needed(0, feed.weighted(), feed.known());
+    const std::int64_t unit = engine->bytes_needed(kernels::unit_rows, feed.weighted(), feed.known()) - none;
     return std::max<std::int64_t>(0, bytes - none) / unit * kernels::unit_rows;
 }
 

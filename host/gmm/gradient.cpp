@@ -33,9 +33,9 @@ log_likelihood_gradient gradient(const statistics& statistics) {
 }
 
 log_likelihood_gradient gradient(const context& ctx, const model& m, const data_source& data,
-                                 const sample_weights& weights) {
+                                 const sample_weights& weights, const sample_labels& labels) {
     statistics s(m);
-    s.accumulate(ctx, data, weights);
+    s.accumulate(ctx, data, weights, labels);
     return gradient(s);
 }
 

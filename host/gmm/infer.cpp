@@ -11,19 +11,19 @@ namespace elbo::gmm {
 using namespace kernels;
 
 void infer(const context& ctx, const model& m, const data_source& data, bool with_responsibilities,
-           const std::function<void(const inference_batch&)>& sink) {
+           const std::function<void(const inference_batch&)>& sink, const sample_labels& known) {
     expects(data.cols() == m.dimensions(), [&] {
         return fmt::format("{} has {} columns: expected {}, the dimensions of the model", data.description(),
                            data.cols(), m.dimensions());
     });
-    row_feed feed(ctx, data, {});
+    row_feed feed(ctx, data, {}, known, m.components());
     feed.stream(); // the results of a batch are kept, so batches stay small
     const gmm_shape shape{m.shape(), m.dimensions(), m.components()};
     const auto engine = make_engine(ctx, shape, compute_precision::automatic, data.type());
     feed.summarize(*engine); // every value is checked before the first result is handed out
     const frame f = frame_of(m);
     const double shift = log_scale(f);
-    engine->reserve(feed.batch_rows(), false);
+    engine->reserve(feed.batch_rows(), false, feed.known());
     engine->set_parameters(to_frame(m, f));
     std::vector<double> densities, responsibilities;
     std::vector<std::int32_t> labels;
@@ -43,28 +43,34 @@ void infer(const context& ctx, const model& m, const data_source& data, bool wit
     });
 }
 
-std::vector<double> log_density(const context& ctx, const model& m, const data_source& data) {
+std::vector<double> log_density(const context& ctx, const model& m, const data_source& data,
+                                const sample_labels& labels) {
     std::vector<double> result(data.rows());
-    infer(ctx, m, data, false, [&](const inference_batch& b) {
+    const auto keep = [&](const inference_batch& b) {
         std::copy(b.log_density, b.log_density + b.rows, result.begin() + b.first_row);
-    });
+    };
+    infer(ctx, m, data, false, keep, labels);
     return result;
 }
 
-std::vector<double> responsibilities(const context& ctx, const model& m, const data_source& data) {
+std::vector<double> responsibilities(const context& ctx, const model& m, const data_source& data,
+                                     const sample_labels& labels) {
     std::vector<double> result(data.rows() * m.components());
-    infer(ctx, m, data, true, [&](const inference_batch& b) {
+    const auto keep = [&](const inference_batch& b) {
         std::copy(b.responsibilities, b.responsibilities + b.rows * m.components(),
                   result.begin() + b.first_row * m.components());
-    });
+    };
+    infer(ctx, m, data, true, keep, labels);
     return result;
 }
 
-std::vector<std::int32_t> assign(const context& ctx, const model& m, const data_source& data) {
+std::vector<std::int32_t> assign(const context& ctx, const model& m, const data_source& data,
+                                 const sample_labels& labels) {
     std::vector<std::int32_t> result(data.rows());
-    infer(ctx, m, data, false, [&](const inference_batch& b) {
+    const auto keep = [&](const inference_batch& b) {
         std::copy(b.assignment, b.assignment + b.rows, result.begin() + b.first_row);
-    });
+    };
+    infer(ctx, m, data, false, keep, labels);
     return result;
 }
 

@@ -9,6 +9,7 @@ namespace elbo::gmm {
 memory_plan plan_memory(const context& ctx, const data_source& data, const fit_options& options) {
     const fit_setup s(ctx, data, options);
     const bool weighted = s.feed.weighted();
+    const sample_labels::kind known = s.feed.known();
     const std::int64_t rows = data.rows(), resident = s.resident_rows();
     const std::int64_t number = data.type() == element_type::float32 ? 4 : 8;
     const bool doubles = options.precision == compute_precision::float64 || ctx.where() == backend::reference ||
@@ -20,8 +21,9 @@ memory_plan plan_memory(const context& ctx, const data_source& data, const fit_o
     p.normalized = resident * s.shape.dimensions * (doubles ? 8 : 4);
     // The first start runs before the rows are loaded, those of further restarts beside them.
     const std::int64_t start = s.start_bytes();
-    const std::int64_t first_start = s.engine->bytes_needed(0, weighted) + start;
-    const std::int64_t iterations = s.engine->bytes_needed(resident, weighted) + (options.restarts > 1 ? start : 0);
+    const std::int64_t first_start = s.engine->bytes_needed(0, weighted, known) + start;
+    const std::int64_t iterations =
+        s.engine->bytes_needed(resident, weighted, known) + (options.restarts > 1 ? start : 0);
     p.workspace = std::max<std::int64_t>(0, std::max(first_start, iterations) - p.normalized);
     p.peak = p.data + p.normalized + p.workspace;
     return p;

@@ -1,6 +1,7 @@
 #include "host/gmm/row_feed.hpp"
 
 #include "host/check.hpp"
+#include "host/gmm/label_rows.hpp"
 #include "host/io/device_copy.hpp"
 #include "host/io/read_ahead.hpp"
 #include "host/row_access.hpp"
@@ -51,8 +52,9 @@ void merge(data_summary& all, const kernels::unit_summary& unit) {
 
 } // namespace
 
-row_feed::row_feed(const context& ctx, const data_source& data, const sample_weights& weights)
-    : ctx_(ctx), data_(data), weights_(weights) {
+row_feed::row_feed(const context& ctx, const data_source& data, const sample_weights& weights,
+                   const sample_labels& labels, std::int64_t components)
+    : ctx_(ctx), data_(data), weights_(weights), labels_(labels), components_(components) {
     expects(data.rows() >= 1, [&] { return fmt::format("{} has no rows: expected at least one", data.description()); });
     expects(data.cols() >= 1,
             [&] { return fmt::format("{} has no columns: expected at least one", data.description()); });
@@ -61,6 +63,8 @@ row_feed::row_feed(const context& ctx, const data_source& data, const sample_wei
             return fmt::format("weights has {} x {} numbers: expected one for each of the {} rows of {}",
                                weights_.values.rows, weights_.values.cols, data.rows(), data.description());
         });
+    if (!labels_.empty())
+        check_label_shape(labels_, data, components);
     const std::int64_t all = (data.rows() + unit_rows - 1) / unit_rows * unit_rows;
     const bool one_piece = data.contiguous() && (ctx.where() == backend::cuda || data.space() != memory_space::device);
     batch_rows_ = one_piece ? all : std::min(all, streamed_batch_rows(data));
@@ -80,7 +84,7 @@ std::unique_ptr<batch_reader> row_feed::open(reading when) const {
 }
 
 void row_feed::for_each(reading when, const visitor& visit) const {
-    std::vector<char> x_staging, weight_staging;
+    std::vector<char> x_staging, weight_staging, label_staging;
     std::int64_t first = 0;
     const auto reader = open(when);
     for (;;) {
@@ -92,6 +96,9 @@ void row_feed::for_each(reading when, const visitor& visit) const {
         if (weighted())
             rows.weights = readable(ctx_, weights_.values.slice(first, batch.rows), weight_staging);
         rows.weight_scale = weight_scale_;
+        rows.label_kind = labels_.what();
+        if (!labels_.empty())
+            rows.labels = readable(ctx_, labels_.values().slice(first, batch.rows), label_staging);
         visit(rows, first);
         first += batch.rows;
     }
@@ -143,11 +150,24 @@ void row_feed::check_weights(const kernels::unit_summary& unit, const input_rows
         });
 }
 
+void row_feed::count_labels(const input_rows& batch, std::int64_t first_row,
+                            std::vector<std::int64_t>& labelled) const {
+    // In pieces: as float64 the factors of all rows may be more than the data.
+    for (std::int64_t begin = 0; begin < batch.x.rows; begin += unit_rows) {
+        const std::int64_t rows = std::min(unit_rows, batch.x.rows - begin);
+        for (const std::int32_t k :
+             known_components(labels_.what(), to_host(batch.labels.slice(begin, rows)), components_, first_row + begin))
+            if (k >= 0)
+                ++labelled[k];
+    }
+}
+
 data_summary row_feed::summarize(kernels::gmm_engine& engine) {
     constexpr double infinity = std::numeric_limits<double>::infinity();
     const std::int64_t d = data_.cols();
     data_summary all;
     all.mean.assign(d, 0), all.variance.assign(d, 0), all.min.assign(d, infinity), all.max.assign(d, -infinity);
+    all.labelled.assign(labels_.empty() ? 0 : components_, 0);
     weight_scale_ = 1;
     std::vector<kernels::unit_summary> units;
     for_each([&](const input_rows& batch, std::int64_t first_row) {
@@ -162,6 +182,8 @@ data_summary row_feed::summarize(kernels::gmm_engine& engine) {
             check_weights(unit, batch, first_row);
             merge(all, unit);
         }
+        if (!labels_.empty())
+            count_labels(batch, first_row, all.labelled);
         all.rows += batch.x.rows;
     });
     expects(all.weight > 0, [&] { return std::string("weights are all 0: expected at least one positive weight"); });

@@ -19,6 +19,7 @@ struct data_summary {
     double largest_weight = 0;
     std::vector<double> mean, variance; ///< [d] weighted
     std::vector<double> min, max;       ///< [d] over rows of positive weight
+    std::vector<std::int64_t> labelled; ///< [k] rows known to come from each component; empty without labels
 };
 
 /// When a batch is read: while the one before is worked on, or when it is asked for.
@@ -26,11 +27,14 @@ enum class reading { ahead, in_turn };
 
 class row_feed {
 public:
-    /// Checks that the weights match the rows. Throws invalid_argument.
-    row_feed(const context& ctx, const data_source& data, const sample_weights& weights);
+    /// Checks that weights and labels match the rows. Throws invalid_argument.
+    row_feed(const context& ctx, const data_source& data, const sample_weights& weights,
+             const sample_labels& labels = {}, std::int64_t components = 0);
 
     const data_source& data() const { return data_; }
     bool weighted() const { return !weights_.empty(); }
+    /// What kind of labels the rows have.
+    sample_labels::kind known() const { return labels_.what(); }
     /// Rows of a batch: all of them where the data is one piece of memory, else a few units.
     std::int64_t batch_rows() const { return batch_rows_; }
     /// From now on in batches of a few units, no more than `most_rows` but for one unit, also where the data is one
@@ -44,7 +48,7 @@ public:
     /// generator; `in_turn` where the visit itself may use files or code of the user's.
     void for_each(reading when, const visitor& visit) const;
     void for_each(const visitor& visit) const { for_each(reading::ahead, visit); }
-    /// One pass: checks every value and weight. Throws invalid_argument that names row and column.
+    /// One pass: checks every value, weight and label. Throws invalid_argument that names row and column.
     data_summary summarize(kernels::gmm_engine& engine);
     /// Throws invalid_argument unless at least `wanted` rows of positive weight are distinct; reads no further than
     /// needed.
@@ -58,10 +62,14 @@ private:
     std::unique_ptr<batch_reader> open(reading when) const;
     void check_weights(const kernels::unit_summary& unit, const kernels::input_rows& batch,
                        std::int64_t first_row) const;
+    void count_labels(const kernels::input_rows& batch, std::int64_t first_row,
+                      std::vector<std::int64_t>& labelled) const;
 
     const context& ctx_;
     const data_source& data_;
     sample_weights weights_;
+    sample_labels labels_;
+    std::int64_t components_ = 0; ///< that the labels are about
     std::int64_t batch_rows_ = 0;
     double weight_scale_ = 1;
 };

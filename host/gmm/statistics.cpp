@@ -2,11 +2,11 @@
 
 #include "elbo/gmm/infer.hpp"
 #include "host/check.hpp"
+#include "host/gmm/expected_log_joint.hpp"
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/statistics_state.hpp"
 #include "kernels/host_loop.hpp"
 #include "kernels/math/fixed_point.hpp"
-#include "kernels/math/normalize_statistics.hpp"
 #include "kernels/reference/gmm_engine.hpp"
 
 #include <algorithm>
@@ -101,13 +101,14 @@ statistics& statistics::operator=(const statistics& other) {
 statistics& statistics::operator=(statistics&&) noexcept = default;
 statistics::~statistics() = default;
 
-void statistics::accumulate(const context& ctx, const data_source& data, const sample_weights& weights) {
+void statistics::accumulate(const context& ctx, const data_source& data, const sample_weights& weights,
+                            const sample_labels& labels) {
     const internal::statistics_state& s = *state_;
     expects(data.cols() == s.shape.dimensions, [&] {
         return fmt::format("{} has {} columns: expected {}, the dimensions of the model", data.description(),
                            data.cols(), s.shape.dimensions);
     });
-    row_feed feed(ctx, data, weights);
+    row_feed feed(ctx, data, weights, labels, s.shape.components);
     const auto engine = make_engine(ctx, s.shape, compute_precision::automatic, data.type());
     const data_summary summary = feed.summarize(*engine);
     const double bound = component_sum_bound(summary.weight, largest_normalized(summary, s.frame), s.shape.dimensions);
@@ -120,7 +121,7 @@ void statistics::accumulate(const context& ctx, const data_source& data, const s
     fixed_sums scatter = empty_scatter(s.shape, component_bound);
     engine->reserve(
         std::min(feed.batch_rows(), (data.rows() + kernels::unit_rows - 1) / kernels::unit_rows * kernels::unit_rows),
-        feed.weighted());
+        feed.weighted(), feed.known());
     engine->set_parameters(to_frame(s.under, s.frame));
     engine->clear_sums(component_bound, scalar_bound);
     feed.for_each([&](input_rows batch, std::int64_t) {
@@ -177,10 +178,7 @@ model maximize(const statistics& statistics, const fit_options& options) {
     rule.lambda = normalized_lambda(options, column_variances(s), s.frame);
     rule.scatter = scatter_values(s.scatter);
     rule.on_collapse = options.on_collapse;
-    std::vector<double> sums(sum_count(s.shape));
-    for (std::size_t i = 0; i < sums.size(); ++i)
-        sums[i] = s.value(static_cast<std::int64_t>(i));
-    normalize_statistics(sums.data(), s.shape);
+    const std::vector<double> sums = normalized_sums(s.sums, s.shape);
     std::vector<std::int32_t> reseeds(s.shape.components, 0);
     gmm_parameters next;
     const update_outcome outcome = reference::m_step(s.shape, to_frame(s.under, s.frame), sums, rule, reseeds, next);
@@ -189,9 +187,10 @@ model maximize(const statistics& statistics, const fit_options& options) {
     return from_frame(s.shape.family, next, s.frame);
 }
 
-score_result score(const context& ctx, const model& m, const data_source& data, const sample_weights& weights) {
+score_result score(const context& ctx, const model& m, const data_source& data, const sample_weights& weights,
+                   const sample_labels& labels) {
     statistics s(m);
-    s.accumulate(ctx, data, weights);
+    s.accumulate(ctx, data, weights, labels);
     score_result r;
     r.total_weight = s.total_weight();
     r.total_log_likelihood = s.total_log_likelihood();

@@ -27,6 +27,6 @@ struct log_likelihood_gradient {
 log_likelihood_gradient gradient(const statistics& s);
 /// The same in one call: one E-step over the rows of `data`, streamed as a fit does. Throws as statistics::accumulate.
 log_likelihood_gradient gradient(const context& ctx, const model& m, const data_source& data,
-                                 const sample_weights& weights = {});
+                                 const sample_weights& weights = {}, const sample_labels& labels = {});
 
 } // namespace elbo::gmm

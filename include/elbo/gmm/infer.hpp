@@ -12,12 +12,18 @@
 
 namespace elbo::gmm {
 
-/// log p(x_n) for every row, in nats, [n]. Throws invalid_argument (other dimensions, NaN or infinity: row, column).
-std::vector<double> log_density(const context& ctx, const model& m, const data_source& data);
-/// r_nk = p(z = k | x_n), row-major [n x k], rows sum to one. Entries below 2⁻²⁴/k of the largest may be zero.
-std::vector<double> responsibilities(const context& ctx, const model& m, const data_source& data);
-/// argmax_k r_nk, the lower index at a tie, [n].
-std::vector<std::int32_t> assign(const context& ctx, const model& m, const data_source& data);
+/// log p(x_n) for every row, in nats, [n]; with labels log Σ_k α_k π_nk N(x_n; k), of a row of known component
+/// log p(x_n, z_n). Throws invalid_argument (other dimensions, NaN or infinity: row, column; labels of another shape, a
+/// label or factor that is none: row).
+std::vector<double> log_density(const context& ctx, const model& m, const data_source& data,
+                                const sample_labels& labels = {});
+/// r_nk = p(z = k | x_n), with labels given what they say, row-major [n x k], rows sum to one. Entries below 2⁻²⁴/k of
+/// the largest may be zero. Throws as log_density().
+std::vector<double> responsibilities(const context& ctx, const model& m, const data_source& data,
+                                     const sample_labels& labels = {});
+/// argmax_k r_nk, the lower index at a tie, [n]. Throws as log_density().
+std::vector<std::int32_t> assign(const context& ctx, const model& m, const data_source& data,
+                                 const sample_labels& labels = {});
 
 /// The same without an array of all rows: the results of one batch of rows, in order.
 struct inference_batch {
@@ -28,7 +34,7 @@ struct inference_batch {
     const std::int32_t* assignment = nullptr; ///< [rows]
 };
 void infer(const context& ctx, const model& m, const data_source& data, bool with_responsibilities,
-           const std::function<void(const inference_batch&)>& sink);
+           const std::function<void(const inference_batch&)>& sink, const sample_labels& labels = {});
 
 /// Log-likelihood and criteria of a model on data.
 struct score_result {
@@ -41,7 +47,8 @@ struct score_result {
     double aic = 0; ///< −2 LL + 2 p
     double icl = 0; ///< BIC + 2 Σ w_n H(r_n)
 };
-score_result score(const context& ctx, const model& m, const data_source& data, const sample_weights& weights = {});
+score_result score(const context& ctx, const model& m, const data_source& data, const sample_weights& weights = {},
+                   const sample_labels& labels = {});
 
 /// n samples (x, z) of the model, the same on every back end.
 struct sample_result {

@@ -7,6 +7,8 @@
 #include "elbo/gmm/model.hpp"
 
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace elbo::gmm {
 
@@ -28,7 +30,8 @@ public:
     ~statistics();
 
     /// E-step and sums over the rows of `data`. Throws as score() does; then nothing was added.
-    void accumulate(const context& ctx, const data_source& data, const sample_weights& weights = {});
+    void accumulate(const context& ctx, const data_source& data, const sample_weights& weights = {},
+                    const sample_labels& labels = {});
     /// Adds the sums of another object made for the same model. Throws invalid_argument if the models differ.
     void merge(const statistics& other);
 
@@ -49,5 +52,13 @@ private:
 /// M-step: the model that maximises the expected complete-data log-likelihood of these statistics. Components that are
 /// empty or singular follow `on_collapse`. Options used: regularization, relative_regularization, on_collapse.
 model maximize(const statistics& s, const fit_options& options);
+
+/// Writes statistics with their model (.safetensors, sums as whole numbers), so that parts of the data that other
+/// processes or machines went over can be merged: what load_statistics reads has the same bits. Written to a temporary
+/// file that is renamed. `column_names` may be empty. Throws file_error (unwritable, disk full) and invalid_argument
+/// (another ending).
+void save(const statistics& s, const std::string& path, const std::vector<std::string>& column_names = {});
+/// Reads what save wrote. Throws file_error: missing, truncated or malformed (byte offset), of an unknown version.
+statistics load_statistics(const std::string& path);
 
 } // namespace elbo::gmm
