@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The documentation is right: its C++ is that of examples/, its commands run, and every option is described.
+# The documentation is right: its C++ is that of examples/ and docs/guide/, its commands run, and every option is described.
 root=$(realpath "$(dirname "$0")/..")
 . "$(dirname "$0")/cli_common.sh"
 
@@ -16,7 +16,7 @@ region() {
 block() { tail -n +"$(($2 + 1))" "$1" | awk '/^```/ { if (++fences == 2) exit; next } fences == 1'; }
 
 snippets=0
-for document in "$root/README.md" "$root/docs/cpp.md" "$root/docs/algebra.md"; do
+for document in "$root/README.md" "$root"/docs/*.md; do
     name=${document#"$root"/}
     while IFS=: read -r line marker; do
         read -r _ example regions <<< "${marker% -->}"
@@ -30,9 +30,9 @@ for document in "$root/README.md" "$root/docs/cpp.md" "$root/docs/algebra.md"; d
         block "$document" "$line" > shown
         same shown expected || diff shown expected >&2
         snippets=$((snippets + 1))
-    done < <(grep -n '^<!-- examples/' "$document")
-    marked=$(grep -c '^<!-- examples/' "$document")
-    [ "$marked" -eq "$(grep -c '^```cpp' "$document")" ] || fail "$name: C++ that is not from an example"
+    done < <(grep -nE '^<!-- (examples|docs)/' "$document")
+    marked=$(grep -cE '^<!-- (examples|docs)/' "$document" || true)
+    [ "$marked" -eq "$(grep -c '^```cpp' "$document" || true)" ] || fail "$name: C++ that is not from an example"
 done
 [ "$snippets" -ge 14 ] || fail "only $snippets snippets were compared"
 
