@@ -8,7 +8,6 @@
 #include "elbo/error.hpp"
 #include "host/io/atomic_file.hpp"
 #include "host/io/memory.hpp"
-#include "host/io/model_file.hpp"
 
 #include <fmt/format.h>
 
@@ -16,45 +15,6 @@ namespace elbo::gmm {
 namespace {
 
 using nlohmann::json;
-
-constexpr io::model_format mixture_format{"elbo.gmm", 1, "a mixture"};
-
-// .safetensors -----------------------------------------------------------------------------------------------------
-
-void save_safetensors(const model& m, const std::string& path, const std::vector<std::string>& column_names) {
-    const std::int64_t k = m.components(), d = m.dimensions();
-    io::tensor_file file;
-    file.metadata = {{"format", mixture_format.name},
-                     {"version", std::to_string(mixture_format.version)},
-                     {"family", std::string(to_string(m.shape()))},
-                     {"components", std::to_string(k)},
-                     {"dimensions", std::to_string(d)},
-                     {"column_names", io::json_text(json(column_names))}};
-    file.tensors.emplace("weights", io::tensor::of({k}, m.weights()));
-    file.tensors.emplace("means", io::tensor::of({k, d}, m.means()));
-    file.tensors.emplace("precision_cholesky",
-                         io::tensor::of(covariance_shape(m.shape(), k, d), m.precision_cholesky()));
-    io::write_safetensors(path, file);
-}
-
-saved_model load_safetensors(const std::string& path) {
-    const io::tensor_file file = io::read_safetensors(path);
-    check_format(mixture_format, file, path);
-    mixture_description about;
-    about.shape = io::from_file(path, [&] { return family_from_string(io::metadata_text(file, "family", path)); });
-    about.components = io::metadata_number(file, "components", path);
-    about.dimensions = io::metadata_number(file, "dimensions", path);
-    about.column_names = read_names(io::parse_json(io::metadata_text(file, "column_names", path), path), path);
-    check_description(about, path);
-    const std::int64_t k = about.components, d = about.dimensions;
-    const std::vector<std::int64_t> shape = covariance_shape(about.shape, k, d);
-    std::vector<double> weights = file.doubles("weights", {k}, path), means = file.doubles("means", {k, d}, path),
-                        factors = file.doubles("precision_cholesky", shape, path);
-    model m = io::from_file(path, [&]() {
-        return model::from_precision_cholesky(about.shape, d, std::move(weights), std::move(means), std::move(factors));
-    });
-    return {std::move(m), about.column_names};
-}
 
 // .json ------------------------------------------------------------------------------------------------------------
 
@@ -96,6 +56,45 @@ saved_model load_json(const std::string& path) {
 }
 
 } // namespace
+
+// .safetensors -----------------------------------------------------------------------------------------------------
+
+io::tensor_file to_tensors(const model& m, const std::vector<std::string>& column_names,
+                           const io::model_format& format) {
+    const std::int64_t k = m.components(), d = m.dimensions();
+    io::tensor_file file;
+    file.metadata = {{"format", format.name},
+                     {"version", std::to_string(format.version)},
+                     {"family", std::string(to_string(m.shape()))},
+                     {"components", std::to_string(k)},
+                     {"dimensions", std::to_string(d)},
+                     {"column_names", io::json_text(json(column_names))}};
+    file.tensors.emplace("weights", io::tensor::of({k}, m.weights()));
+    file.tensors.emplace("means", io::tensor::of({k, d}, m.means()));
+    file.tensors.emplace("precision_cholesky",
+                         io::tensor::of(covariance_shape(m.shape(), k, d), m.precision_cholesky()));
+    return file;
+}
+
+saved_model model_from(const io::tensor_file& file, const io::model_format& format, const std::string& path) {
+    check_format(format, file, path);
+    mixture_description about;
+    about.shape = io::from_file(path, [&] { return family_from_string(io::metadata_text(file, "family", path)); });
+    about.components = io::metadata_number(file, "components", path);
+    about.dimensions = io::metadata_number(file, "dimensions", path);
+    about.column_names = read_names(io::parse_json(io::metadata_text(file, "column_names", path), path), path);
+    check_description(about, path);
+    const std::int64_t k = about.components, d = about.dimensions;
+    const std::vector<std::int64_t> shape = covariance_shape(about.shape, k, d);
+    std::vector<double> weights = file.doubles("weights", {k}, path), means = file.doubles("means", {k, d}, path),
+                        factors = file.doubles("precision_cholesky", shape, path);
+    model m = io::from_file(path, [&]() {
+        return model::from_precision_cholesky(about.shape, d, std::move(weights), std::move(means), std::move(factors));
+    });
+    return {std::move(m), about.column_names};
+}
+
+// Both --------------------------------------------------------------------------------------------------------------
 
 std::vector<std::int64_t> covariance_shape(family f, std::int64_t k, std::int64_t d) {
     switch (f) {
@@ -149,13 +148,15 @@ void check_names(const std::vector<std::string>& column_names, std::int64_t dime
 void save(const model& m, const std::string& path, const std::vector<std::string>& column_names) {
     check_names(column_names, m.dimensions());
     if (io::kind_to_save(path) == io::model_file_kind::safetensors)
-        save_safetensors(m, path, column_names);
+        io::write_safetensors(path, to_tensors(m, column_names, mixture_format));
     else
         save_json(m, path, column_names);
 }
 
 saved_model load_saved(const std::string& path) {
-    return io::kind_to_load(path) == io::model_file_kind::safetensors ? load_safetensors(path) : load_json(path);
+    return io::kind_to_load(path) == io::model_file_kind::safetensors
+               ? model_from(io::read_safetensors(path), mixture_format, path)
+               : load_json(path);
 }
 
 model load(const std::string& path) {

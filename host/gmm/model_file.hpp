@@ -2,6 +2,7 @@
 #pragma once
 
 #include "elbo/gmm/model.hpp"
+#include "host/io/model_file.hpp"
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,14 @@ struct saved_model {
     gmm::model model;
     std::vector<std::string> column_names; ///< of the data it was fitted to; empty where they were not known
 };
+
+/// Format of the files of models.
+inline constexpr io::model_format mixture_format{"elbo.gmm", 1, "a mixture"};
+/// The tensors and metadata of a model, to which other files add theirs.
+io::tensor_file to_tensors(const model& m, const std::vector<std::string>& column_names,
+                           const io::model_format& format);
+/// The model in such a file, which must be of this format. Throws file_error.
+saved_model model_from(const io::tensor_file& file, const io::model_format& format, const std::string& path);
 
 /// What load reads, with the names of the columns. Throws as load does.
 saved_model load_saved(const std::string& path);

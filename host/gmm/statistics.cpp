@@ -5,9 +5,7 @@
 #include "host/gmm/expected_log_joint.hpp"
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/statistics_state.hpp"
-#include "kernels/host_loop.hpp"
 #include "kernels/math/fixed_point.hpp"
-#include "kernels/reference/gmm_engine.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -33,39 +31,6 @@ void add(fixed_sums& to, const fixed_sums& from) {
         for (int l = 0; l < limb_count; ++l)
             to.limbs[l * count + i] = limbs[l];
     }
-}
-
-/// Σ w x̃_j² / W − mean²: variances of the data that the statistics saw, in the frame.
-std::vector<double> column_variances(const internal::statistics_state& s) {
-    const std::int64_t d = s.shape.dimensions, size = statistics_size(s.shape.family, d);
-    const gmm_parameters p = to_frame(s.under, s.frame);
-    std::vector<double> mean(d, 0), square(d, 0);
-    const double total = s.scalar(scalar_weight);
-    const std::vector<double> scatter = scatter_values(s.scatter);
-    for (std::int64_t k = 0; k < s.shape.components; ++k) {
-        const double n = s.value(k * size);
-        for (std::int64_t j = 0; j < d; ++j) {
-            const double m = p.means[k * d + j], first = s.value(k * size + 1 + j);
-            mean[j] += (n * m + first) / total;
-            if (is_tied(s.shape.family))
-                continue;
-            const double second = s.shape.family == family::full ? s.value(k * size + 1 + d + packed_upper(j, j, d))
-                                  : s.shape.family == family::diagonal
-                                      ? s.value(k * size + 1 + d + j)
-                                      : s.value(k * size + 1 + d) / static_cast<double>(d);
-            square[j] += (second + 2 * m * first + n * m * m) / total;
-        }
-    }
-    for (std::int64_t j = 0; j < d; ++j) {
-        if (s.shape.family == family::tied)
-            square[j] = scatter[packed_upper(j, j, d)] / total;
-        if (s.shape.family == family::tied_diagonal)
-            square[j] = scatter[j] / total;
-        if (s.shape.family == family::tied_spherical)
-            square[j] = scatter[0] / total / static_cast<double>(d);
-        square[j] = std::max(0.0, square[j] - mean[j] * mean[j]) * s.frame.scale[j] * s.frame.scale[j];
-    }
-    return square;
 }
 
 } // namespace
@@ -137,7 +102,8 @@ void statistics::accumulate(const context& ctx, const data_source& data, const s
 }
 
 void statistics::merge(const statistics& other) {
-    expects(state_->under == other.state_->under,
+    const frame &here = state_->frame, &there = other.state_->frame;
+    expects(state_->under == other.state_->under && here.centre == there.centre && here.scale == there.scale,
             [] { return std::string("statistics to merge were made under another model: expected the same model"); });
     add(state_->sums, other.state_->sums);
     add(state_->scatter, other.state_->scatter);
@@ -168,23 +134,6 @@ std::vector<double> statistics::component_weights() const {
 }
 std::int64_t statistics::unit_rows() {
     return kernels::unit_rows;
-}
-
-model maximize(const statistics& statistics, const fit_options& options) {
-    const internal::statistics_state& s = statistics.state();
-    expects(s.samples > 0, [] { return std::string("statistics are empty: accumulate data before maximize"); });
-    update_rule rule;
-    rule.total_weight = statistics.total_weight();
-    rule.lambda = normalized_lambda(options, column_variances(s), s.frame);
-    rule.scatter = scatter_values(s.scatter);
-    rule.on_collapse = options.on_collapse;
-    const std::vector<double> sums = normalized_sums(s.sums, s.shape);
-    std::vector<std::int32_t> reseeds(s.shape.components, 0);
-    gmm_parameters next;
-    const update_outcome outcome = reference::m_step(s.shape, to_frame(s.under, s.frame), sums, rule, reseeds, next);
-    if (options.on_collapse == collapse_policy::fail && !outcome.events.empty())
-        throw_collapsed(outcome.events.front(), 0);
-    return from_frame(s.shape.family, next, s.frame);
 }
 
 score_result score(const context& ctx, const model& m, const data_source& data, const sample_weights& weights,

@@ -274,6 +274,13 @@ std::vector<double> tensor_file::doubles(const std::string& name, const std::vec
     return values_of<double>(t);
 }
 
+std::vector<std::int64_t> tensor_file::integers(const std::string& name, const std::vector<std::int64_t>& shape,
+                                                const std::string& path) const {
+    const tensor& t = find(*this, name, path);
+    check_tensor(name, t, t.type == tensor_type::int64, "I64", shape, path);
+    return values_of<std::int64_t>(t);
+}
+
 std::vector<double> tensor_file::reals(const std::string& name, const std::vector<std::int64_t>& shape,
                                        const std::string& path) const {
     const tensor& t = find(*this, name, path);

@@ -40,7 +40,10 @@ struct tensor_file {
     /// The float64 tensor `name` of this shape; -1 stands for any extent. Throws file_error naming `path`.
     std::vector<double> doubles(const std::string& name, const std::vector<std::int64_t>& shape,
                                 const std::string& path) const;
-    /// The same for a tensor that may also be float32.
+    /// The same for int64.
+    std::vector<std::int64_t> integers(const std::string& name, const std::vector<std::int64_t>& shape,
+                                       const std::string& path) const;
+    /// As doubles, for a tensor that may also be float32.
     std::vector<double> reals(const std::string& name, const std::vector<std::int64_t>& shape,
                               const std::string& path) const;
 };
