@@ -1,0 +1,123 @@
+#include "host/latent/latent_common.hpp"
+
+#include "elbo/error.hpp"
+#include "host/row_access.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace elbo::latent {
+
+using namespace kernels;
+
+namespace {
+
+double largest_magnitude(const std::vector<double>& v) {
+    double largest = 0;
+    for (double x : v)
+        largest = std::max(largest, std::abs(x));
+    return largest;
+}
+
+/// max_l Σ_j |W_jl| over all components: ‖c‖_∞ is at most this times max |δ|.
+double largest_column_sum(const latent_parameters& p) {
+    const std::int64_t d = p.shape.dimensions, L = p.shape.latent;
+    double largest = 0;
+    for (std::int64_t k = 0; k < p.shape.components; ++k)
+        for (std::int64_t l = 0; l < L; ++l) {
+            double sum = 0;
+            for (std::int64_t j = 0; j < d; ++j)
+                sum += std::abs(p.projections[(k * d + j) * L + l]);
+            largest = std::max(largest, sum);
+        }
+    return largest;
+}
+
+/// Bounds of the sums over all rows: of w r times 1, δ, δ² and δ c, and of w times log p(x̃) and H(r).
+struct sum_bounds {
+    double component = 0, scalar = 0;
+};
+sum_bounds bounds_of(const latent_parameters& p, double largest, double total_weight) {
+    const double delta = largest + largest_magnitude(p.means), c = delta * largest_column_sum(p);
+    const double squares = delta * delta * largest_magnitude(p.precisions) * static_cast<double>(p.shape.dimensions) +
+                           c * c * static_cast<double>(p.shape.latent);
+    const double log_components = std::log(static_cast<double>(p.shape.components));
+    double offset = 0; // of a component of weight 0 it is −infinity, but no sum sees that
+    for (double o : p.offsets)
+        offset = std::isfinite(o) ? std::max(offset, std::abs(o)) : offset;
+    return {2 * total_weight * std::max({1.0, delta, delta * delta, delta * c}),
+            2 * total_weight * (1 + offset + squares + log_components)};
+}
+
+} // namespace
+
+std::unique_ptr<latent_engine> make_latent_engine(const context& ctx, std::int64_t dimensions) {
+    switch (ctx.where()) {
+    case backend::reference:
+        return make_reference_latent_engine(ctx, dimensions);
+    case backend::cpu:
+        return make_cpu_latent_engine(ctx, dimensions);
+    case backend::cuda:
+        return make_cuda_latent_engine(ctx, dimensions);
+    }
+    throw invalid_argument("unknown back end");
+}
+
+gmm::data_summary summarize(const context& ctx, gmm::row_feed& feed) {
+    const data_source& data = feed.data();
+    // The moments of columns are the same work for every model: those of mixtures do it.
+    const auto engine =
+        gmm::make_engine(ctx, {gmm::family::diagonal, data.cols(), 1}, gmm::compute_precision::automatic, data.type());
+    return feed.summarize(*engine);
+}
+
+latent_rows::latent_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights)
+    : ctx_(ctx), feed_(ctx, data, weights), summary_(summarize(ctx, feed_)),
+      engine_(make_latent_engine(ctx, data.cols())) {}
+
+void latent_rows::load(const kernels::frame& f, const latent_shape& largest, std::int64_t memory_limit) {
+    frame_ = f;
+    largest_ = gmm::largest_normalized(summary_, f);
+    streamed_ = engine_->bytes_needed(largest, summary_.rows, feed_.weighted()) > available_bytes(ctx_, memory_limit);
+    if (streamed_)
+        feed_.stream();
+    engine_->reserve(streamed_ ? std::min(summary_.rows, feed_.batch_rows()) : summary_.rows, feed_.weighted());
+    if (!streamed_)
+        feed_.for_each([&](const input_rows& batch, std::int64_t first) { engine_->load(batch, frame_, first); });
+}
+
+std::vector<double> latent_rows::sums(const latent_parameters& p) {
+    const sum_bounds bounds = bounds_of(p, largest_, total_weight());
+    engine_->set_parameters(p);
+    engine_->clear_sums(bounds.component, bounds.scalar);
+    if (streamed_)
+        feed_.for_each([&](const input_rows& batch, std::int64_t) {
+            engine_->load(batch, frame_, 0);
+            engine_->accumulate(0, batch.x.rows);
+        });
+    else
+        engine_->accumulate(0, summary_.rows);
+    return latent_sum_values(engine_->sums(), p.shape);
+}
+
+void infer_rows(const context& ctx, const data_source& data, const frame& f, const latent_parameters& p,
+                const std::function<void(const latent_batch&)>& sink) {
+    gmm::row_feed feed(ctx, data, {});
+    feed.stream(); // the results of a batch are kept, so batches stay small
+    summarize(ctx, feed);
+    const auto engine = make_latent_engine(ctx, data.cols());
+    engine->reserve(std::min(data.rows(), feed.batch_rows()), false);
+    engine->set_parameters(p);
+    std::vector<double> densities, responsibilities, projected;
+    feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
+        const std::int64_t rows = batch.x.rows;
+        densities.resize(rows);
+        responsibilities.resize(rows * p.shape.components);
+        projected.resize(rows * p.shape.components * p.shape.latent);
+        engine->load(batch, f, 0);
+        engine->infer(0, rows, densities.data(), responsibilities.data(), projected.data());
+        sink({first_row, rows, densities.data(), responsibilities.data(), projected.data()});
+    });
+}
+
+} // namespace elbo::latent

@@ -1,0 +1,61 @@
+// Rows on their way through a latent engine.
+#pragma once
+
+#include "elbo/context.hpp"
+#include "elbo/data_source.hpp"
+#include "elbo/gmm/fit.hpp"
+#include "host/gmm/row_feed.hpp"
+#include "kernels/latent_engine.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace elbo::latent {
+
+/// The engine of a context.
+std::unique_ptr<kernels::latent_engine> make_latent_engine(const context& ctx, std::int64_t dimensions);
+
+/// One pass that checks every value and weight. Throws invalid_argument that names row and column.
+gmm::data_summary summarize(const context& ctx, gmm::row_feed& feed);
+
+/// Data with weights, an engine, and the frame that maps one to the other. The rows are loaded once where they fit in
+/// memory, and read anew in each pass where they do not: with the same results to the bit.
+class latent_rows {
+public:
+    /// Checks the data and weights. Throws invalid_argument.
+    latent_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights);
+
+    const gmm::data_summary& summary() const { return summary_; }
+    gmm::row_feed& feed() { return feed_; }
+    const kernels::frame& frame() const { return frame_; }
+    /// W in the units of the sums.
+    double total_weight() const { return summary_.weight * feed_.weight_scale(); }
+
+    /// Memory for the rows in this frame and passes of up to this shape, and the rows. memory_limit as in the options
+    /// of fits.
+    void load(const kernels::frame& f, const kernels::latent_shape& largest, std::int64_t memory_limit);
+    /// The sums of one pass, [latent_sum_count(p.shape)], in the frame. Counts are in units of total_weight().
+    std::vector<double> sums(const kernels::latent_parameters& p);
+
+private:
+    const context& ctx_;
+    gmm::row_feed feed_;
+    gmm::data_summary summary_;
+    std::unique_ptr<kernels::latent_engine> engine_;
+    kernels::frame frame_;
+    double largest_ = 1; ///< max |x̃|
+    bool streamed_ = false;
+};
+
+/// Results of inference for a batch of rows, in the frame: log p(x̃), p(k | x̃), c.
+struct latent_batch {
+    std::int64_t first_row = 0, rows = 0;
+    const double *log_density = nullptr, *responsibilities = nullptr, *projected = nullptr;
+};
+/// Inference over all rows of a source in batches. Every value is checked before the first result is handed out.
+void infer_rows(const context& ctx, const data_source& data, const kernels::frame& f,
+                const kernels::latent_parameters& p, const std::function<void(const latent_batch&)>& sink);
+
+} // namespace elbo::latent
