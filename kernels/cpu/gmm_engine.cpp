@@ -3,6 +3,7 @@
 #include "kernels/cpu/dispatch.hpp"
 #include "kernels/cpu/fixed_accumulator.hpp"
 #include "kernels/cpu/gmm_update.hpp"
+#include "kernels/cpu/label_store.hpp"
 #include "kernels/cpu/packed_model.hpp"
 #include "kernels/cpu/units.hpp"
 #include "kernels/cpu/workspace.hpp"
@@ -51,19 +52,22 @@ public:
         return -1;
     }
 
-    std::int64_t bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind) const override {
+    std::int64_t bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind labels) const override {
         return aligned_array<T>::bytes(padded(rows) * (shape.dimensions + (weighted ? 1 : 0))) +
                (shape.family == gmm::family::full ? 0 : aligned_array<std::int32_t>::bytes(padded(rows))) +
+               label_store<T>::bytes(labels, padded(rows), shape.components) +
                threads_ * workspace<T>::bytes(shape, block_rows_) + packed_model<T>::bytes(shape) +
                m_step::bytes(shape, threads_) + fixed_accumulator::bytes(shape, threads_);
     }
 
-    void reserve(std::int64_t rows, bool weighted, sample_labels::kind) override {
+    void reserve(std::int64_t rows, bool weighted, sample_labels::kind labels) override {
         x_ = aligned_array<T>(); // before, so that both are never held
         weights_ = aligned_array<T>();
+        labels_ = label_store<T>();
         x_ = aligned_array<T>(padded(rows) * shape.dimensions);
         if (weighted)
             weights_ = aligned_array<T>(padded(rows));
+        labels_ = label_store<T>(labels, padded(rows), shape.components);
         if (shape.family != gmm::family::full) {
             homes_ = aligned_array<std::int32_t>(padded(rows));
             std::fill_n(homes_.data(), homes_.size(), -1);
@@ -74,6 +78,7 @@ public:
     void load(const input_rows& in, const frame& f, std::int64_t slot) override {
         require_host_memory(in.x, "x");
         require_host_memory(in.weights, "weights");
+        require_host_memory(in.labels, "labels");
         std::vector<double> inverse(f.scale.size());
         std::ranges::transform(f.scale, inverse.begin(), [](double s) { return 1 / s; }); // exact: powers of two
         for_units(units_of(in.x.rows), threads_, [&](std::int64_t u, int) {
@@ -81,6 +86,7 @@ public:
             T* weights = weights_.size() > 0 ? weights_.data() + first : nullptr;
             kernels_.normalize_unit(unit_of(in, u), f.centre.data(), inverse.data(),
                                     x_.data() + first * shape.dimensions, weights);
+            labels_.load_unit(in, u, first);
         });
     }
 
@@ -165,8 +171,12 @@ private:
 
     /// The unit that begins at slot `first`, of the slots before `end`.
     unit_view<T> unit_at(std::int64_t first, std::int64_t end) const {
-        return {x_.data() + first * shape.dimensions, weights_.size() > 0 ? weights_.data() + first : nullptr,
-                std::min(unit_rows, end - first), homes_.size() > 0 ? homes_.data() + first : nullptr};
+        return {x_.data() + first * shape.dimensions,
+                weights_.size() > 0 ? weights_.data() + first : nullptr,
+                std::min(unit_rows, end - first),
+                homes_.size() > 0 ? homes_.data() + first : nullptr,
+                labels_.labels(first),
+                labels_.log_factors(first)};
     }
 
     void accumulate_part(std::int64_t first, std::int64_t rows) {
@@ -174,7 +184,7 @@ private:
         const auto may_screen = [&](const workspace<T>& w) {
             return w.view.screen->homes_known && w.view.screen->skip * block_rows_ < rows;
         };
-        if (std::ranges::any_of(workspaces_, may_screen))
+        if (!labels_.has_factors() && std::ranges::any_of(workspaces_, may_screen))
             model_.find_radii(threads_);
         accumulator_.begin(units);
         for_units(units, threads_, [&](std::int64_t u, int thread) {
@@ -202,6 +212,7 @@ private:
     const kernel_table<T>& kernels_;
     std::int64_t block_rows_;
     aligned_array<T> x_, weights_;
+    label_store<T> labels_;
     aligned_array<std::int32_t> homes_; // unit_view::homes
     std::vector<workspace<T>> workspaces_;
     gmm_parameters current_, next_;

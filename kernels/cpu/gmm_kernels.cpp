@@ -1,6 +1,7 @@
 // The kernels of one unit of rows, compiled once for each instruction set.
 #include "kernels/cpu/dispatch.hpp"
 #include "kernels/cpu/e_step.hpp"
+#include "kernels/cpu/label_rule.hpp"
 #include "kernels/cpu/m_step.hpp"
 #include "kernels/cpu/near_screen.hpp"
 #include "kernels/cpu/row_rule.hpp"
@@ -41,6 +42,31 @@ std::int32_t* homes_of(const unit_view<T>& unit, const block_range& b) {
     return unit.homes ? unit.homes + b.first : nullptr;
 }
 
+/// What is known of the rows of a block.
+template <class T>
+block_labels<T> labels_of(const unit_view<T>& unit, const block_range& b, std::int64_t components) {
+    return {unit.labels ? unit.labels + b.first : nullptr,
+            unit.log_factors ? unit.log_factors + b.first * components : nullptr};
+}
+
+/// Log-densities of a block into the slab, with what is known of its rows; those of all pairs if `all_pairs`.
+template <class T>
+void known_log_densities(const model_view<T>& m, const unit_view<T>& unit, const block_range& b, bool all_pairs,
+                         const workspace_view<T>& ws) {
+    const T* x = unit.x + b.first * m.dimensions;
+    const block_labels<T> known = labels_of(unit, b, m.components);
+    const bool some = knows_some(known, b.rows);
+    // Screening looks for the largest log-densities without labels.
+    if (all_pairs || some) {
+        ws.screen->laid_out = false;
+        log_densities(m, x, b.strips, ws);
+    } else {
+        block_log_densities(m, x, b.strips, homes_of(unit, b), ws);
+    }
+    if (some)
+        apply_known(m, known, b.strips, ws.log_densities);
+}
+
 std::int64_t statistics_of(gmm::family f, std::int64_t d) {
     switch (f) {
     case gmm::family::full:
@@ -66,13 +92,18 @@ void accumulate_unit(const model_view<T>& m, const unit_view<T>& unit, const wor
     for_blocks(unit.rows, m.block_rows, [&](const block_range& b) {
         const T* x = unit.x + b.first * d;
         const T* weights = block_weights(unit, b, ws.row_weights);
-        std::int32_t* homes = homes_of(unit, b);
-        block_log_densities(m, x, b.strips, homes, ws);
+        known_log_densities(m, unit, b, false, ws);
         if (roots)
             row_rule<T, true>(m, weights, b.strips, ws.log_densities, ws.active, sums);
         else
             row_rule<T, false>(m, weights, b.strips, ws.log_densities, ws.active, sums);
-        block_sums(m, x, b.strips, homes, ws);
+        if (const T* log_factors = labels_of(unit, b, m.components).log_factors) {
+            if (roots)
+                add_log_factors<T, true>(m, log_factors, b.strips, ws.log_densities, sums);
+            else
+                add_log_factors<T, false>(m, log_factors, b.strips, ws.log_densities, sums);
+        }
+        block_sums(m, x, b.strips, homes_of(unit, b), ws);
         for (std::int64_t k = 0; k < m.components; ++k)
             ws.touched[k] = ws.touched[k] || ws.active[k] != 0;
     });
@@ -80,7 +111,7 @@ void accumulate_unit(const model_view<T>& m, const unit_view<T>& unit, const wor
     ws.partial[count] = sum_lanes(sums.log_likelihood) + weight * m.reference_offset;
     ws.partial[count + 1] = sum_lanes(sums.entropy);
     ws.partial[count + 2] = weight;
-    ws.partial[count + 3] = 0;
+    ws.partial[count + 3] = sum_lanes(sums.log_factors);
 }
 
 /// Σ w x̃ x̃ᵀ, Σ w x̃² by column or in all, by family.
@@ -169,11 +200,7 @@ void infer_unit(const model_view<T>& m, const unit_view<T>& unit, const workspac
                 const inference_view& out) {
     const std::int64_t slab = slab_rows(m.components) * strip_rows;
     for_blocks(unit.rows, m.block_rows, [&](const block_range& b) {
-        const T* x = unit.x + b.first * m.dimensions;
-        if (out.log_joint)
-            log_densities(m, x, b.strips, ws);
-        else
-            block_log_densities(m, x, b.strips, homes_of(unit, b), ws);
+        known_log_densities(m, unit, b, out.log_joint != nullptr, ws);
         for (std::int64_t row = 0; row < b.rows; row += lanes<T>) {
             T* lp = ws.log_densities + row / strip_rows * slab + row % strip_rows;
             const std::int64_t count = b.rows - row < lanes<T> ? b.rows - row : lanes<T>;

@@ -43,6 +43,8 @@ struct unit_view {
     std::int64_t rows;
     std::int32_t*
         homes; ///< component that a row was summed under lately, or −1: a guess that changes no result; not full
+    const std::int32_t* labels = nullptr; ///< component that a row comes from, −1 where unknown; or null
+    const T* log_factors = nullptr;       ///< [strip][k][64] log π, or null
 };
 
 /// Whether screening pays, learnt from the blocks before. It changes the time, no result.

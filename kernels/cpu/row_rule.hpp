@@ -8,7 +8,7 @@ namespace elbo::kernels::cpu::ELBO_SIMD {
 
 /// Sums over the rows of a block, in float64 lanes.
 struct row_sums {
-    double_vector log_likelihood{}, entropy{}, weight{};
+    double_vector log_likelihood{}, entropy{}, weight{}, log_factors{};
 };
 
 /// Terms of a float32 sum over components that are added before the partial sum is put aside.

@@ -51,23 +51,29 @@ inline double factor_norm(const kernels::gmm_shape& s, const kernels::gmm_parame
     return 0;
 }
 
-/// Sums over rows x̃ [rows x d] under p, with bounds for an engine whose unit roundoff is u.
+/// Sums over rows x̃ [rows x d] under p, with bounds for an engine whose unit roundoff is u. log π is rounded once, as
+/// c_k is.
 inline bounded_sums reference_sums(const kernels::gmm_shape& s, const kernels::gmm_parameters& parameters,
-                                   const std::vector<double>& x, const std::vector<double>& weights, double u) {
+                                   const std::vector<double>& x, const std::vector<double>& weights, double u,
+                                   const kernels::reference::row_labels& labels = {}) {
     using namespace kernels;
     const std::int64_t d = s.dimensions, K = s.components, size = statistics_size(s.family, d);
     const std::int64_t rows = static_cast<std::int64_t>(x.size()) / d;
     const auto p = reference::with_offsets(s, parameters);
     bounded_sums result{std::vector<double>(sum_count(s), 0), std::vector<double>(sum_count(s), 0), {}, {}, {}, {}};
-    std::vector<double> lp(K), r(K);
+    std::vector<double> lp(K), r(K), buffer(K);
     // What lies below 2^-24 of a row's largest term may be left out (active set).
     const double left_out = 0x1p-24;
     for (std::int64_t n = 0; n < rows; ++n) {
         const double w = weights.empty() ? 1 : weights[n];
         const double* row = &x[n * d];
-        const double lse = reference::row_posterior(s, p, row, lp.data(), r.data());
+        const double* log_factors = reference::log_factors_of(labels, p, n, buffer.data());
+        const auto log_factor = [&](std::int64_t k) {
+            return log_factors && std::isfinite(log_factors[k]) ? log_factors[k] : 0;
+        };
+        const double lse = reference::row_posterior(s, p, row, lp.data(), r.data(), log_factors);
         // Differences of log densities matter for r: the largest error among the components that count.
-        double error = 0, expected = 0;
+        double error = 0, expected = 0, factors = 0, largest_factor = 0;
         for (std::int64_t k = 0; k < K; ++k) {
             if (!(r[k] > 1e-12))
                 continue;
@@ -75,9 +81,12 @@ inline bounded_sums reference_sums(const kernels::gmm_shape& s, const kernels::g
             const double reach = norm(row, d) + norm(&parameters.means[k * d], d);
             error = std::max(error, 4 * u *
                                         (std::sqrt(q) * factor_norm(s, parameters, k) * reach + static_cast<double>(d) +
-                                         q + std::abs(p.offsets[k]) + std::abs(lp[k])));
+                                         q + std::abs(p.offsets[k]) + std::abs(log_factor(k)) + std::abs(lp[k])));
             expected += r[k] * std::abs(lp[k] - lse);
+            factors += r[k] * std::abs(log_factor(k));
         }
+        for (std::int64_t k = 0; k < K; ++k)
+            largest_factor = std::max(largest_factor, std::abs(log_factor(k)));
         error += 8 * u;
         result.log_density.push_back(lse);
         result.log_density_bound.push_back(error + left_out);
@@ -119,8 +128,11 @@ inline bounded_sums reference_sums(const kernels::gmm_shape& s, const kernels::g
         result.bounds[K * size + scalar_entropy] +=
             w * (2 * error + 4 * error * expected + 40 * left_out + 70 * u * (std::abs(lse) + 1));
         result.bounds[K * size + scalar_weight] += w * 70 * u;
+        result.bounds[K * size + scalar_log_factors] +=
+            w * ((4 * error + 70 * u) * factors + left_out * largest_factor);
     }
-    reference::accumulate_rows(s, p, x.data(), weights.empty() ? nullptr : weights.data(), rows, result.values.data());
+    reference::accumulate_rows(s, p, x.data(), weights.empty() ? nullptr : weights.data(), rows, result.values.data(),
+                               labels);
     return result;
 }
 
