@@ -7,10 +7,16 @@
 
 namespace elbo::report {
 
+/// Throws invalid_argument if the points have another dimension than the model or their labels are not its components.
+void check(const page& p);
+
 /// Two and more dimensions: density contours with 1- and 2-sigma ellipses over the points coloured by component.
 std::string scatter_chart(const page& p);
 /// One dimension: histogram of the points, the density and the components.
 std::string histogram_chart(const page& p);
+
+/// Either of them with its legend and what it shows, under a heading; HTML.
+std::string density_section(const page& p);
 
 /// The chain log p(θ_t) ≤ J(q_{t+1}, θ_{t+1}) ≤ log p(θ_{t+1}) against iteration.
 std::string chain_chart(const gmm::fit_result& fit);

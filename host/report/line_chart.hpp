@@ -5,6 +5,7 @@
 #include "host/report/svg.hpp"
 
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,17 +39,19 @@ struct curve {
     std::string name; ///< for the legend
     component_style style;
     std::vector<point> points;
+    std::vector<double> errors = {}; ///< half the lengths of error bars; none where it is empty
 };
 
 struct line_axes {
     std::string_view id; ///< unique in the page
     std::string_view x_title, y_title;
     std::string_view description;
-    bool decades = false; ///< y is in log10
+    bool decades = false;             ///< y is in log10
+    bool legend = true;               ///< where there are several curves
+    std::optional<point> ringed = {}; ///< a point that stands out
 };
 
-/// Curves over whole numbers, with a marker at each point where there is room. A legend where there are several.
-/// Nothing where there are no points.
+/// Curves over whole numbers, with a marker at each point where there is room. Nothing where there are no points.
 std::string line_chart(const std::vector<curve>& curves, const line_axes& axes);
 
 } // namespace elbo::report

@@ -10,17 +10,6 @@ namespace elbo::report {
 
 namespace {
 
-void check(const page& p) {
-    const auto expected = static_cast<std::size_t>(p.points.count() * p.model->dimensions());
-    if (p.points.rows.size() != expected)
-        throw invalid_argument(fmt::format("report: {} points hold {} numbers, expected {} ({} dimensions)",
-                                           p.points.count(), p.points.rows.size(), expected, p.model->dimensions()));
-    for (const std::int32_t label : p.points.labels)
-        if (label < 0 || label >= p.model->components())
-            throw invalid_argument(
-                fmt::format("report: label {} is not one of {} components", label, p.model->components()));
-}
-
 std::string points_note(const page& p) {
     if (p.points.count() == 0)
         return {};
@@ -28,21 +17,6 @@ std::string points_note(const page& p) {
         return fmt::format(" All {} samples are shown, each in the colour of its most probable component.", p.samples);
     return fmt::format(" {} of {} samples are shown, evenly spaced, each in the colour of its most probable component.",
                        p.points.count(), p.samples);
-}
-
-std::string density_section(const page& p) {
-    std::string out = "<h2>Density</h2>\n";
-    if (p.model->dimensions() == 1) {
-        out += histogram_chart(p) + component_legend(*p.model);
-        out += "<p class=\"note\">Bars: histogram of the samples. Black: density of the mixture. Coloured: its "
-               "components.</p>\n";
-        return out;
-    }
-    out += scatter_chart(p) + component_legend(*p.model);
-    out += fmt::format("<p class=\"note\">Shaded contours hold 25, 50, 75 and 95 % of the mixture's probability. "
-                       "Ellipses: one (solid) and two (dashed) standard deviations of each component.{}</p>\n",
-                       points_note(p));
-    return out;
 }
 
 std::string trace_section(const gmm::fit_result& fit) {
@@ -70,6 +44,32 @@ std::string events_section(const gmm::fit_result& fit) {
 }
 
 } // namespace
+
+void check(const page& p) {
+    const auto expected = static_cast<std::size_t>(p.points.count() * p.model->dimensions());
+    if (p.points.rows.size() != expected)
+        throw invalid_argument(fmt::format("report: {} points hold {} numbers, expected {} ({} dimensions)",
+                                           p.points.count(), p.points.rows.size(), expected, p.model->dimensions()));
+    for (const std::int32_t label : p.points.labels)
+        if (label < 0 || label >= p.model->components())
+            throw invalid_argument(
+                fmt::format("report: label {} is not one of {} components", label, p.model->components()));
+}
+
+std::string density_section(const page& p) {
+    std::string out = "<h2>Density</h2>\n";
+    if (p.model->dimensions() == 1) {
+        out += histogram_chart(p) + component_legend(*p.model);
+        out += "<p class=\"note\">Bars: histogram of the samples. Black: density of the mixture. Coloured: its "
+               "components.</p>\n";
+        return out;
+    }
+    out += scatter_chart(p) + component_legend(*p.model);
+    out += fmt::format("<p class=\"note\">Shaded contours hold 25, 50, 75 and 95 % of the mixture's probability. "
+                       "Ellipses: one (solid) and two (dashed) standard deviations of each component.{}</p>\n",
+                       points_note(p));
+    return out;
+}
 
 std::string render(const page& p) {
     check(p);

@@ -36,6 +36,8 @@ svg .halo.thin { stroke-width: 2.8; }
 svg .mean-halo { fill: none; stroke: #fff; stroke-width: 7; stroke-linejoin: round; }
 svg .bin { fill: #d5dce3; stroke: #fff; stroke-width: 0.7; }
 svg .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
+svg .error-bar { fill: none; stroke-width: 1.2; stroke-opacity: 0.6; }
+svg .ring { fill: none; stroke: var(--ink); stroke-width: 2; }
 svg .total { fill: none; stroke: var(--ink); stroke-width: 2.4; }
 svg.badge { display: inline-block; width: 1em; height: 1em; vertical-align: -0.12em; }
 .legend-line { margin: 0.3rem 0 0; font-size: 0.92rem; }
@@ -52,6 +54,8 @@ table { border-collapse: collapse; font-size: 0.92rem; font-variant-numeric: tab
 th, td { padding: 0.3rem 1.1rem 0.3rem 0; text-align: right; }
 th { font-weight: 600; border-bottom: 1px solid #9aa2ac; }
 td { border-bottom: 1px solid #eceff2; }
+tr.chosen td { background: #eaf3f9; font-weight: 650; }
+td.reason { text-align: left; white-space: normal; color: var(--soft); }
 .deviation { color: var(--soft); }
 pre { background: #f5f7f9; border: 1px solid var(--line); border-radius: 6px; padding: 0.8rem 1rem; overflow-x: auto;
       font: 0.88rem/1.5 "JetBrains Mono", "DejaVu Sans Mono", Consolas, monospace; white-space: pre-wrap; }
