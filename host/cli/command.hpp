@@ -24,6 +24,7 @@ struct invocation {
 
 // Each adds one command and lives in a file of that name.
 void add_mixture_fit(CLI::App& mixture, invocation& call);
+void add_mixture_select(CLI::App& mixture, invocation& call);
 void add_mixture_score(CLI::App& mixture, invocation& call);
 void add_mixture_assign(CLI::App& mixture, invocation& call);
 void add_mixture_sample(CLI::App& mixture, invocation& call);

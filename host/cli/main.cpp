@@ -53,9 +53,10 @@ void set_up(CLI::App& app, invocation& call) {
     app.set_version_flag("--version", fmt::format("elbo {}", version));
     app.require_subcommand(1);
     CLI::App* mixture = app.add_subcommand(
-        "mixture", "Gaussian mixtures: fit, score, assign, sample, info, marginal, condition, divergence");
+        "mixture", "Gaussian mixtures: fit, select, score, assign, sample, info, marginal, condition, divergence");
     mixture->require_subcommand(1);
     add_mixture_fit(*mixture, call);
+    add_mixture_select(*mixture, call);
     add_mixture_score(*mixture, call);
     add_mixture_assign(*mixture, call);
     add_mixture_sample(*mixture, call);

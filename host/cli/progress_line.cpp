@@ -21,6 +21,14 @@ std::string describe(const gmm::progress& now, std::optional<double> previous) {
     return text;
 }
 
+std::string describe(const gmm::select_progress& now) {
+    std::string text =
+        fmt::format("{} of {} fits done, {} K = {}", now.finished, now.fits, to_string(now.shape), now.components);
+    if (now.fold >= 0)
+        text += fmt::format(" without set {}", now.fold);
+    return text + ", " + describe(now.fit, {});
+}
+
 std::string describe(const vae::train_progress& now, std::optional<double> validation) {
     std::string text = fmt::format("epoch {} of {}  ELBO {:.4f}", now.epoch, now.epochs, now.elbo);
     if (validation)
@@ -37,6 +45,11 @@ void progress_line::show(const gmm::progress& now) {
     if (line_.due())
         line_.show(describe(now, previous_));
     previous_ = now.record.log_likelihood;
+}
+
+void sweep_line::show(const gmm::select_progress& now) {
+    if (line_.due())
+        line_.show(describe(now));
 }
 
 void training_line::show(const vae::train_progress& now) {

@@ -4,6 +4,7 @@
 #include "host/cli/status_line.hpp"
 
 #include "elbo/gmm/fit.hpp"
+#include "elbo/gmm/select.hpp"
 #include "elbo/vae/train.hpp"
 
 #include <optional>
@@ -21,6 +22,16 @@ private:
     status_line line_;
     std::int64_t restart_ = -1;
     std::optional<double> previous_; ///< log-likelihood one iteration before
+};
+
+/// Fits of a sweep over models.
+class sweep_line {
+public:
+    explicit sweep_line(bool quiet) : line_(quiet) {}
+    void show(const gmm::select_progress& now);
+
+private:
+    status_line line_;
 };
 
 /// Epochs of a training.
