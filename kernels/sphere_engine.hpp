@@ -45,6 +45,21 @@ inline void add_scalars(const sphere_row& row, double w, double* scalars) {
     scalars[sphere_negative_kl] += w * row.negative_kl;
 }
 
+/// What no partial may exceed: of the sums of lengths and squares, and of the two last, of logarithms.
+struct sphere_bounds {
+    double lengths = 0, logs = 0;
+};
+
+/// Exponents of the fixed-point sums.
+struct sphere_exponents {
+    int lengths = 0, logs = 0;
+};
+ELBO_HD constexpr int exponent_of(const sphere_exponents& e, std::int64_t scalar) {
+    return scalar < sphere_log_density ? e.lengths : e.logs;
+}
+
+sphere_exponents exponents_of(const sphere_bounds& bounds);
+
 class sphere_engine {
 public:
     explicit sphere_engine(std::int64_t dimensions) : dimensions(dimensions) {}
@@ -63,8 +78,8 @@ public:
     virtual void load(const input_rows& in, const frame& f, std::int64_t slot) = 0;
 
     virtual void set_parameters(const sphere_values& p) = 0;
-    /// Sets the sums to zero and their scale: no partial of a sum may exceed `bound`.
-    virtual void clear_sums(double bound) = 0;
+    /// Sets the sums to zero and their scales.
+    virtual void clear_sums(const sphere_bounds& bounds) = 0;
     /// Sums over the slots first ... first + rows − 1; `first` is a multiple of unit_rows.
     virtual void accumulate(std::int64_t first, std::int64_t rows) = 0;
     /// The sums, [sphere_sum_count(d)].
@@ -79,11 +94,11 @@ public:
 /// Fixed-point sums, limbs [3][count]: the ones of the host's engines, and what devices hand back.
 struct sphere_sums {
     std::vector<std::int64_t> limbs;
-    int exponent = 0;
+    sphere_exponents exponents;
 
     sphere_sums() = default;
-    /// Zero, for partials of at most `bound`.
-    sphere_sums(std::int64_t dimensions, double bound);
+    /// Zero, with the scales of these bounds.
+    sphere_sums(std::int64_t dimensions, const sphere_bounds& bounds);
     /// Adds the partials of a unit, [count].
     void add(const double* partials);
     /// [count]

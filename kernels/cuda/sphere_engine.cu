@@ -56,9 +56,9 @@ public:
         wait(); // the caller may free the parameters
     }
 
-    void clear_sums(double bound) override {
+    void clear_sums(const sphere_bounds& bounds) override {
         state_->activate();
-        exponent_ = fixed_exponent(bound);
+        exponents_ = exponents_of(bounds);
         additions_ = 0;
         check(cudaMemsetAsync(limbs_.data(), 0, static_cast<std::size_t>(limbs_.size()) * 8, state_->stream),
               "cudaMemsetAsync");
@@ -74,7 +74,7 @@ public:
                 additions_ = 0;
             }
             launch(*state_, "sum_sphere_rows", {chunks, sphere_chunk}, sum_sphere_rows, view(begin, count), scales_,
-                   sphere_group(dimensions), limbs_.data(), exponent_);
+                   sphere_group(dimensions), limbs_.data(), exponents_);
             additions_ += chunks;
         }
     }
@@ -82,7 +82,7 @@ public:
     std::vector<double> sums() override {
         state_->activate();
         sphere_sums host;
-        host.exponent = exponent_;
+        host.exponents = exponents_;
         host.limbs.resize(static_cast<std::size_t>(limbs_.size()));
         copy_async(*state_, host.limbs.data(), limbs_.data(), limbs_.size());
         wait(); // the host reads the limbs
@@ -116,7 +116,9 @@ private:
         return {rows_.data() + first * dimensions, weights_.data() ? weights_.data() + first : nullptr, centre_.data(),
                 rows, dimensions};
     }
-    device_sums sums_view() const { return {limbs_.data(), sphere_sum_count(dimensions), exponent_, exponent_}; }
+    device_sums sums_view() const {
+        return {limbs_.data(), sphere_sum_count(dimensions), exponents_.lengths, exponents_.logs};
+    }
 
     state_pointer state_;
     device_buffer<double> frame_; ///< centre, then scale
@@ -125,7 +127,7 @@ private:
     staging staging_;
     device_buffer<double> rows_, weights_;
     sphere_scales scales_{};
-    int exponent_ = 0;
+    sphere_exponents exponents_;
     std::int64_t additions_ = 0; ///< partials added to the sums since the last carry
 };
 

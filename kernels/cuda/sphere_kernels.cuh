@@ -79,7 +79,8 @@ __device__ inline void add_columns(const sphere_rows& s, std::int64_t begin, con
 }
 
 __global__ void __launch_bounds__(sphere_chunk)
-    sum_sphere_rows(const sphere_rows s, const sphere_scales scales, int group, std::int64_t* limbs, int exponent) {
+    sum_sphere_rows(const sphere_rows s, const sphere_scales scales, int group, std::int64_t* limbs,
+                    const sphere_exponents exponents) {
     __shared__ double distances[sphere_chunk], direction[sphere_chunk], residual[sphere_chunk];
     __shared__ double scratch[2 * sphere_chunk];
     const std::int64_t begin = blockIdx.x * std::int64_t(sphere_chunk), n = begin + threadIdx.x;
@@ -100,9 +101,9 @@ __global__ void __launch_bounds__(sphere_chunk)
     for (int i = 0; i < sphere_scalars; ++i) {
         const double sum = block_sum(scalars[i], scratch);
         if (threadIdx.x == 0)
-            add_fixed(limbs, sphere_sum_count(s.d), 2 * s.d + i, sum, exponent);
+            add_fixed(limbs, sphere_sum_count(s.d), 2 * s.d + i, sum, exponent_of(exponents, i));
     }
-    add_columns(s, begin, direction, residual, scratch, limbs, exponent);
+    add_columns(s, begin, direction, residual, scratch, limbs, exponents.lengths);
 }
 
 /// log p, κ and, unless null, ū of each row.

@@ -40,7 +40,7 @@ public:
         scales_ = make_sphere_scales(dimensions, p.radius, p.noise);
     }
 
-    void clear_sums(double bound) override { sums_ = {dimensions, bound}; }
+    void clear_sums(const sphere_bounds& bounds) override { sums_ = {dimensions, bounds}; }
 
     void accumulate(std::int64_t first, std::int64_t rows) override {
         std::vector<double> partial(sphere_sum_count(dimensions));
