@@ -19,7 +19,8 @@ enum class random_purpose : std::uint32_t {
     centre_choice = 2,    ///< k-means++ draws
     responsibilities = 3, ///< random start
     sample_component = 4,
-    sample_noise = 5
+    sample_noise = 5,
+    sample_gamma = 6
 };
 
 struct philox_block {

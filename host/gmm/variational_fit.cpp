@@ -1,0 +1,229 @@
+// Coordinate ascent on the bound: E-steps in an engine, q(θ) on the host.
+#include "host/gmm/fit_setup.hpp"
+#include "host/gmm/regularization.hpp"
+#include "host/gmm/start.hpp"
+#include "host/gmm/variational_distribution.hpp"
+#include "host/gmm/variational_prior.hpp"
+#include "kernels/math/stopping.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+namespace elbo::gmm {
+
+using namespace kernels;
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+double seconds_since(clock::time_point t) {
+    return std::chrono::duration<double>(clock::now() - t).count();
+}
+
+/// What the ways to the data and to a start read.
+fit_options shared_options(const variational_options& o) {
+    fit_options f;
+    f.components = o.components;
+    f.shape = o.shape;
+    f.start = o.start;
+    f.start_model = o.start_model;
+    f.greedy = o.greedy;
+    f.restarts = o.restarts;
+    f.max_iterations = o.max_iterations;
+    f.tolerance = o.tolerance;
+    f.weights = o.weights;
+    f.seed = o.seed;
+    f.precision = o.precision;
+    f.memory_limit = o.memory_limit;
+    return f;
+}
+
+/// One fit under way. Posteriors and priors are in the frame until the result is made.
+class variational_fitter {
+public:
+    variational_fitter(const context& ctx, const data_source& data, const variational_options& options)
+        : options_(options), shared_(shared_options(options)), setup_(ctx, data, shared_) {
+        variational::check_prior(options.prior, options.shape, data.cols(), "prior");
+    }
+
+    variational_result run() {
+        const auto begin = clock::now();
+        timed(spent_.load, [&] { summarize(); });
+        std::optional<variational_result> best;
+        for (restart_ = 0; restart_ < options_.restarts && !interrupted_; ++restart_) {
+            variational::moments first;
+            timed(spent_.start, [&] { first = first_moments(); });
+            variational_result one = iterate(first);
+            if (!best || one.bound > best->bound)
+                best = std::move(one);
+        }
+        if (interrupted_)
+            best->stopped = stop_reason::interrupted;
+        best->seconds = spent_;
+        best->seconds.total = seconds_since(begin);
+        return std::move(*best);
+    }
+
+private:
+    using parameters = variational::parameters;
+
+    template <class Action>
+    static void timed(double& seconds, const Action& action) {
+        const auto begin = clock::now();
+        action();
+        seconds += seconds_since(begin);
+    }
+
+    void summarize() {
+        summary_ = feed_.summarize(engine_);
+        feed_.require_distinct_rows(options_.components);
+        frame_ = make_frame(options_.shape, summary_.mean, summary_.variance);
+        log_scale_ = log_scale(frame_);
+        lambda_ = normalized_lambda(shared_, summary_.variance, frame_);
+        const double total = summary_.weight * feed_.weight_scale();
+        component_bound_ = component_sum_bound(total, largest_normalized(summary_, frame_), shape_.dimensions);
+        scalar_bound_ = scalar_sum_bound(total);
+    }
+
+    /// Memory for the rows, and the rows, where they stay; the sums that tied families take once.
+    void load() {
+        engine_.reserve(setup_.resident_rows(), feed_.weighted());
+        fixed_sums scatter = empty_scatter(shape_, component_bound_);
+        if (!setup_.streamed || is_tied(options_.shape))
+            feed_.for_each([&](const input_rows& batch, std::int64_t first_row) {
+                const std::int64_t slot = setup_.streamed ? 0 : first_row;
+                engine_.load(batch, frame_, slot);
+                if (is_tied(options_.shape))
+                    engine_.accumulate_scatter(slot, batch.x.rows, scatter);
+            });
+        scatter_ = scatter_values(scatter);
+    }
+
+    /// Of the E-step of a mixture, which is where a fit begins; of the first one also what the prior takes from the
+    /// data.
+    variational::moments first_moments() {
+        const gmm_parameters start = first_parameters();
+        // After the first start, so that the sample that it takes to the device and the rows are not there at once.
+        if (restart_ == 0)
+            timed(spent_.load, [&] { load(); });
+        const variational::moments m = e_step(start);
+        if (restart_ == 0)
+            prior_ = variational::complete_prior(variational::to_frame(options_.prior, options_.shape, frame_), shape_,
+                                                 variational::mean_square(shape_, m), lambda_);
+        return m;
+    }
+
+    gmm_parameters first_parameters() {
+        if (options_.start_model)
+            return to_frame(*options_.start_model, frame_);
+        const std::uint64_t seed = options_.seed + static_cast<std::uint64_t>(restart_) * 0x9E3779B97F4A7C15u;
+        if (sample_.rows == 0)
+            sample_ = draw_start_sample(feed_, frame_, summary_,
+                                        start_row_limit(options_.components, shape_.dimensions), options_.seed);
+        return start_parameters(setup_.ctx, sample_, shape_, shared_, lambda_, seed);
+    }
+
+    variational::moments e_step(const gmm_parameters& p) {
+        engine_.set_parameters(p);
+        engine_.clear_sums(component_bound_, scalar_bound_);
+        if (!setup_.streamed)
+            engine_.accumulate(0, feed_.data().rows());
+        else
+            feed_.for_each([&](const input_rows& batch, std::int64_t) {
+                engine_.load(batch, frame_, 0);
+                engine_.accumulate(0, batch.x.rows);
+            });
+        return variational::read_moments(shape_, engine_.sums(), scatter_, engine_.parameters().means,
+                                         feed_.weight_scale());
+    }
+
+    variational_result iterate(const variational::moments& first) {
+        const auto begin = clock::now();
+        parameters q = m_step(first);
+        std::vector<variational_record> trace;
+        stopping_state rule;
+        stop_reason stopped = stop_reason::max_iterations;
+        for (std::int64_t t = 0;; ++t) {
+            const variational::moments m = e_step(variational::e_step_parameters(q));
+            parameters next = m_step(m);
+            trace.push_back(record_of(t, q, m, next, seconds_since(begin)));
+            if (options_.callback && !options_.callback({restart_, options_.restarts, trace.back()}))
+                interrupted_ = true;
+            const bool converged = should_stop(rule, trace.back().bound, options_.tolerance, false);
+            if (converged)
+                stopped = stop_reason::converged;
+            // The posterior returned is the one whose bound is known: that of this E-step.
+            if (converged || interrupted_ || t + 1 >= options_.max_iterations)
+                break;
+            q = std::move(next);
+        }
+        spent_.iterations += seconds_since(begin);
+        return make_result(std::move(q), std::move(trace), stopped);
+    }
+
+    parameters m_step(const variational::moments& m) const {
+        return variational::update(shape_, options_.weights_prior, prior_, m);
+    }
+
+    variational_record record_of(std::int64_t t, const parameters& q, const variational::moments& m,
+                                 const parameters& next, double seconds) const {
+        const double w = m.weight, d = static_cast<double>(shape_.dimensions);
+        const variational::divergences kl = variational::divergences_from_prior(q);
+        variational_record r;
+        r.iteration = t;
+        r.expected_log_likelihood = m.expected_log_likelihood / w - log_scale_;
+        r.weights_divergence = kl.weights / w;
+        r.components_divergence = kl.components / w;
+        r.bound = r.expected_log_likelihood - r.weights_divergence - r.components_divergence;
+        r.bound_after_m_step = (m.entropy + variational::log_normalizer_gain(next)) / w -
+                               0.5 * d * std::log(2 * std::numbers::pi) - log_scale_;
+        r.entropy = m.entropy / w;
+        for (std::size_t i = 0; i < q.means.size(); ++i)
+            r.parameter_change = std::max(r.parameter_change, std::abs(next.means[i] - q.means[i]));
+        r.seconds = seconds;
+        return r;
+    }
+
+    variational_result make_result(parameters q, std::vector<variational_record> trace, stop_reason stopped) const {
+        variational_posterior posterior(variational::from_frame(std::move(q), frame_, options_.prior));
+        gmm::model plug_in = posterior.model();
+        variational_result r{std::move(posterior), std::move(plug_in)};
+        const variational_record& last = trace.back();
+        r.stopped = stopped;
+        r.iterations = last.iteration + 1;
+        r.bound = last.bound;
+        r.total_bound = last.bound * summary_.weight;
+        r.entropy = last.entropy;
+        r.total_weight = summary_.weight;
+        r.samples = summary_.rows;
+        r.best_restart = restart_;
+        r.trace = std::move(trace);
+        return r;
+    }
+
+    const variational_options& options_;
+    const fit_options shared_;
+    fit_setup setup_;
+    row_feed& feed_ = setup_.feed;
+    const gmm_shape& shape_ = setup_.shape;
+    gmm_engine& engine_ = *setup_.engine;
+    data_summary summary_;
+    frame frame_;
+    double log_scale_ = 0, component_bound_ = 0, scalar_bound_ = 0;
+    std::vector<double> lambda_, scatter_;
+    start_sample sample_;
+    variational_prior prior_;
+    fit_seconds spent_;
+    std::int64_t restart_ = 0;
+    bool interrupted_ = false;
+};
+
+} // namespace
+
+variational_result fit_variational(const context& ctx, const data_source& data, const variational_options& options) {
+    return variational_fitter(ctx, data, options).run();
+}
+
+} // namespace elbo::gmm

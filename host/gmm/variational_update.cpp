@@ -1,0 +1,171 @@
+// Sums of an E-step, and the q(θ) that they lead to.
+#include "host/gmm/algebra_factor.hpp"
+#include "host/gmm/variational_distribution.hpp"
+#include "host/gmm/variational_weights.hpp"
+#include "kernels/math/fixed_point.hpp"
+#include "kernels/math/normalize_statistics.hpp"
+
+#include <span>
+
+namespace elbo::gmm::variational {
+
+using namespace kernels;
+
+namespace {
+
+/// Numbers of a symmetric matrix by structure: d², d or 1.
+std::int64_t matrix_size(structure s, std::int64_t d) {
+    return covariance_size(family_of(s, true), 1, d);
+}
+
+/// out += scale·½(a bᵀ + b aᵀ), its diagonal, or its trace.
+void add_outer(structure s, double scale, const double* a, const double* b, std::int64_t d, double* out) {
+    for (std::int64_t i = 0; i < d; ++i)
+        if (s == structure::full)
+            for (std::int64_t j = 0; j < d; ++j)
+                out[i * d + j] += 0.5 * scale * (a[i] * b[j] + a[j] * b[i]);
+        else
+            out[s == structure::diagonal ? i : 0] += scale * a[i] * b[i];
+}
+
+/// Second moments as the engines keep them to the layout of `moments`, appended.
+void append_matrix(structure s, std::int64_t d, const double* packed, std::vector<double>& to) {
+    if (s != structure::full) {
+        to.insert(to.end(), packed, packed + matrix_size(s, d));
+        return;
+    }
+    for (std::int64_t i = 0; i < d; ++i)
+        for (std::int64_t j = 0; j < d; ++j)
+            to.push_back(packed[packed_upper(std::min(i, j), std::max(i, j), d)]);
+}
+
+std::vector<double> sum_values(const gmm_shape& shape, const fixed_sums& sums) {
+    const std::int64_t count = sum_count(shape);
+    std::vector<double> values(count);
+    for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t limbs[limb_count] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
+        values[i] = join_fixed(limbs, i < count - scalar_count ? sums.component_exponent : sums.scalar_exponent);
+    }
+    return values;
+}
+
+/// The posterior's mean of component k, and how far it is from another point.
+std::vector<double> difference(const double* a, const double* b, std::int64_t d) {
+    std::vector<double> result(d);
+    for (std::int64_t j = 0; j < d; ++j)
+        result[j] = a[j] - b[j];
+    return result;
+}
+
+/// Adds Σ w r (x − m_k)(x − m_k)ᵀ of one component, of tied families less Σ w r x xᵀ, which all components share.
+void add_scatter_about(const gmm_shape& shape, const moments& m, std::int64_t k, const double* mean, double* out) {
+    const std::int64_t d = shape.dimensions;
+    const structure s = structure_of(shape.family);
+    const double *first = &m.first[k * d], *centre = &m.centres[k * d];
+    if (is_tied(shape.family)) { // Σ w r x = f + N c
+        add_outer(s, -2, first, mean, d, out);
+        add_outer(s, -2 * m.counts[k], centre, mean, d, out);
+        add_outer(s, m.counts[k], mean, mean, d, out);
+        return;
+    }
+    // From c to m, which lie close together where the fit has settled.
+    const std::vector<double> step = difference(mean, centre, d);
+    const std::int64_t size = matrix_size(s, d);
+    for (std::int64_t i = 0; i < size; ++i)
+        out[i] += m.second[k * size + i];
+    add_outer(s, -2, first, step.data(), d, out);
+    add_outer(s, m.counts[k], step.data(), step.data(), d, out);
+}
+
+/// E[Λ]⁻¹ = W⁻¹ / ν for every factor, with W⁻¹ = scale + Σ w r (x − m)(x − m)ᵀ + β₀ (m − m₀)(m − m₀)ᵀ.
+std::vector<double> expected_covariances(const gmm_shape& shape, const moments& m, const parameters& q) {
+    const std::int64_t d = shape.dimensions;
+    const structure s = structure_of(shape.family);
+    const bool tied = is_tied(shape.family);
+    const std::int64_t size = matrix_size(s, d), factors = tied ? 1 : shape.components;
+    std::vector<double> result;
+    for (std::int64_t at = 0; at < factors; ++at)
+        result.insert(result.end(), q.prior.scale->begin(), q.prior.scale->end());
+    for (std::int64_t i = 0; tied && i < size; ++i)
+        result[i] += m.second[i];
+    for (std::int64_t k = 0; k < shape.components; ++k) {
+        double* out = &result[tied ? 0 : k * size];
+        const double* mean = &q.means[k * d];
+        add_scatter_about(shape, m, k, mean, out);
+        const std::vector<double> off = difference(mean, q.prior.mean->data(), d);
+        add_outer(s, q.prior.mean_precision, off.data(), off.data(), d, out);
+    }
+    for (std::int64_t i = 0; i < factors * size; ++i)
+        result[i] /= q.degrees_of_freedom[i / size];
+    return result;
+}
+
+} // namespace
+
+moments read_moments(const gmm_shape& shape, const fixed_sums& sums, std::vector<double> scatter,
+                     std::vector<double> centres, double weight_scale) {
+    const std::int64_t d = shape.dimensions, size = statistics_size(shape.family, d);
+    std::vector<double> values = sum_values(shape, sums);
+    normalize_statistics(values.data(), shape);
+    for (double& v : values)
+        v /= weight_scale;
+    for (double& v : scatter)
+        v /= weight_scale;
+    const structure s = structure_of(shape.family);
+    const double* scalars = &values[shape.components * size];
+    moments m{scalars[scalar_weight],
+              scalars[scalar_log_likelihood],
+              scalars[scalar_entropy],
+              {},
+              std::move(centres),
+              {},
+              {}};
+    for (std::int64_t k = 0; k < shape.components; ++k) {
+        const double* from = &values[k * size];
+        m.counts.push_back(from[0]);
+        m.first.insert(m.first.end(), from + 1, from + 1 + d);
+        if (!is_tied(shape.family))
+            append_matrix(s, d, from + 1 + d, m.second);
+    }
+    if (is_tied(shape.family))
+        append_matrix(s, d, scatter.data(), m.second);
+    return m;
+}
+
+std::vector<double> mean_square(const gmm_shape& shape, const moments& m) {
+    const std::int64_t d = shape.dimensions;
+    const structure s = structure_of(shape.family);
+    const std::vector<double> origin(d, 0);
+    std::vector<double> sum(matrix_size(s, d), 0);
+    if (is_tied(shape.family))
+        sum = m.second;
+    for (std::int64_t k = 0; k < shape.components; ++k)
+        add_scatter_about(shape, m, k, origin.data(), sum.data());
+    for (double& v : sum)
+        v /= s == structure::spherical ? m.weight * static_cast<double>(d) : m.weight;
+    return sum;
+}
+
+parameters update(const gmm_shape& shape, weights_model weights, const variational_prior& prior, const moments& m) {
+    const std::int64_t d = shape.dimensions, k = shape.components;
+    const auto copies = static_cast<double>(form_of(shape.family, d).copies);
+    parameters q{shape.family, d,  weights, prior, weights_update(weights, *prior.concentration, m.counts),
+                 {},           {}, {},      {}};
+    for (std::int64_t c = 0; c < k; ++c) {
+        const double beta = prior.mean_precision + m.counts[c];
+        q.mean_precisions.push_back(beta);
+        for (std::int64_t at = c * d; at < (c + 1) * d; ++at)
+            q.means.push_back(
+                (prior.mean_precision * (*prior.mean)[at % d] + m.counts[c] * m.centres[at] + m.first[at]) / beta);
+        if (!is_tied(shape.family))
+            q.degrees_of_freedom.push_back(*prior.degrees_of_freedom + copies * m.counts[c]);
+    }
+    if (is_tied(shape.family))
+        q.degrees_of_freedom.push_back(*prior.degrees_of_freedom + copies * m.weight);
+    q.precision_cholesky = model::from_covariances(shape.family, d, std::vector<double>(k, 1 / static_cast<double>(k)),
+                                                   q.means, expected_covariances(shape, m, q))
+                               .precision_cholesky();
+    return q;
+}
+
+} // namespace elbo::gmm::variational
