@@ -137,18 +137,6 @@ TEST(GmmEngine, MatchesReferenceOverLargeShapes) {
             }
 }
 
-/// Limbs after the carries, so that equal sums compare equal.
-std::vector<std::int64_t> carried(fixed_sums sums) {
-    const std::size_t count = sums.limbs.size() / limb_count;
-    for (std::size_t i = 0; i < count; ++i) {
-        std::int64_t limbs[] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
-        carry_fixed(limbs);
-        for (int l = 0; l < limb_count; ++l)
-            sums.limbs[l * count + i] = limbs[l];
-    }
-    return sums.limbs;
-}
-
 TEST(GmmEngine, BatchesChangeNoBit) {
     const std::int64_t rows = test::slow_device() ? 2 * unit_rows + 300 : 5 * unit_rows + 777;
     for (const context& ctx : test::contexts())
@@ -163,7 +151,7 @@ TEST(GmmEngine, BatchesChangeNoBit) {
                 engine->load(data.input(c), test::identity_frame(3), 0);
                 engine->clear_sums(0x1p40, 0x1p60);
                 engine->accumulate(0, rows);
-                const auto whole = carried(engine->sums());
+                const auto whole = test::carried(engine->sums());
                 engine->clear_sums(0x1p40, 0x1p60);
                 for (std::int64_t first = 0; first < rows; first += unit_rows) {
                     const std::int64_t count = std::min(unit_rows, rows - first);
@@ -173,7 +161,7 @@ TEST(GmmEngine, BatchesChangeNoBit) {
                     engine->load(in, test::identity_frame(3), 0);
                     engine->accumulate(0, count);
                 }
-                EXPECT_EQ(carried(engine->sums()), whole);
+                EXPECT_EQ(test::carried(engine->sums()), whole);
             }
 }
 

@@ -21,7 +21,7 @@ template <class T>
 void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
                       const device_rows<T>& rows, const device_sums& sums, std::int64_t blocks);
 
-/// Register engine, float32 alone.
+/// Register engine, float32 alone; rows without labels.
 void accumulate_registers(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
                           const device_rows<float>& rows, const device_sums& sums, std::int64_t blocks);
 
@@ -30,7 +30,7 @@ template <class T>
 void accumulate_slab(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
                      const device_rows<T>& rows, const slab_view<T>& slab, const device_sums& sums);
 
-/// Log-densities of at most slab_units units into the slab.
+/// Log-densities of at most slab_units units, with what is known of the rows, into the slab.
 template <class T>
 void slab_densities(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
                     const device_rows<T>& rows, const slab_view<T>& slab);

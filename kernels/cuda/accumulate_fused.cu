@@ -1,5 +1,6 @@
 // The fused engine: rows are read once, log-densities, responsibilities and statistics stay on chip.
 #include "kernels/cuda/accumulate.hpp"
+#include "kernels/cuda/known_rows.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/sums.cuh"
 #include "kernels/cuda/tile.cuh"
@@ -41,16 +42,21 @@ __device__ fused_memory<T> partition(const fused_arguments<T>& a, unsigned char*
     return m;
 }
 
-/// Row rule of a tile, four lanes a row. Rows of weight zero and those behind the end get g = 0. Adds to the thread's
-/// scalars; which rows a thread has depends on the position in the chunk alone.
+/// Row rule of a tile, four lanes a row, the first one being row `first`. Rows of weight zero and those behind the end
+/// get g = 0. Adds to the thread's scalars; which rows a thread has depends on the position in the chunk alone.
 template <class T>
-__device__ void tile_row_rule(const fused_arguments<T>& a, const fused_memory<T>& m, double reference,
-                              double scalars[scalar_count]) {
+__device__ void tile_row_rule(const fused_arguments<T>& a, const fused_memory<T>& m, std::int64_t first,
+                              double reference, double scalars[scalar_count]) {
     const int components = static_cast<int>(a.shape.components);
     const int lane = static_cast<int>(threadIdx.x) % 4;
     for (int row = static_cast<int>(threadIdx.x) / 4; row < a.tuning.tile_rows; row += accumulate_threads / 4) {
         const T weight = m.weights[row];
-        const row_result r = row_rule<T, 4>(m.densities + row * (components + 1), components, weight, lane);
+        T* lp = m.densities + row * (components + 1);
+        if (a.rows.labelled())
+            apply_known<T, 4>(a.rows, first + row, a.model.offsets, components, lane, lp);
+        const row_result r = row_rule<T, 4>(lp, components, weight, lane);
+        if (a.rows.log_factors && weight != T(0))
+            scalars[scalar_log_factors] += ln_2 * log_factor_sum<T, 4>(a.rows, first + row, components, lane, lp);
         if (lane == 0 && weight != T(0)) {
             const double w = static_cast<double>(weight);
             scalars[scalar_log_likelihood] += w * (r.lse * ln_2 + reference);
@@ -190,7 +196,7 @@ __global__ void __launch_bounds__(accumulate_threads, 1) accumulate_chunks(const
             log_densities<T, Form>(m.whitened, stride, tile_rows, tile_rows, a.model, p, 0, components,
                                    [&](int row, int k, T lp) { m.densities[row * (components + 1) + k] = lp; });
             __syncthreads();
-            tile_row_rule(a, m, reference, scalars);
+            tile_row_rule(a, m, first, reference, scalars);
             __syncthreads();
             tile_statistics<T, Moments>(a, m);
         }

@@ -1,6 +1,7 @@
 // The slab engine: for shapes whose statistics do not fit on chip. The log-densities of a few units lie in device
 // memory (mostly in L2) between three kernels; the memory is bounded, whatever the number of rows.
 #include "kernels/cuda/accumulate.hpp"
+#include "kernels/cuda/known_rows.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/sums.cuh"
 #include "kernels/cuda/tile.cuh"
@@ -55,6 +56,16 @@ __global__ void __launch_bounds__(accumulate_threads, 1)
                            });
 }
 
+// What is known of the rows into the log-densities of the slab, a warp a row.
+template <class T>
+__global__ void __launch_bounds__(accumulate_threads)
+    know_slab(int components, const device_model<T> model, const device_rows<T> rows, T* densities) {
+    const std::int64_t row = blockIdx.x * std::int64_t(accumulate_threads / 32) + threadIdx.x / 32;
+    if (row < rows.rows) // the same for the whole warp
+        apply_known<T, 32>(rows, row, model.offsets, components, static_cast<int>(threadIdx.x) % 32,
+                           densities + row * components);
+}
+
 // Row rule, a warp a row, a block a unit: lp becomes w r; the scalars of the unit go to the sums.
 template <class T>
 __global__ void __launch_bounds__(accumulate_threads)
@@ -68,8 +79,11 @@ __global__ void __launch_bounds__(accumulate_threads)
     double scalars[scalar_count] = {};
     for (std::int64_t row = begin + threadIdx.x / 32; row < end; row += accumulate_threads / 32) {
         const T weight = rows.weights ? rows.weights[row] : T(1);
-        const row_result r =
-            row_rule<T, 32>(densities + row * shape.components, static_cast<int>(shape.components), weight, lane);
+        const int components = static_cast<int>(shape.components);
+        T* lp = densities + row * components;
+        const row_result r = row_rule<T, 32>(lp, components, weight, lane);
+        if (rows.log_factors && weight != T(0))
+            scalars[scalar_log_factors] += ln_2 * log_factor_sum<T, 32>(rows, row, components, lane, lp);
         if (lane == 0 && weight != T(0)) {
             const double w = static_cast<double>(weight);
             scalars[scalar_log_likelihood] += w * (r.lse * ln_2 + reference);
@@ -225,16 +239,22 @@ void slab_densities(const internal::cuda_state& state, const gmm_shape& shape, c
                     const device_rows<T>& rows, const slab_view<T>& slab) {
     switch (form_of(shape.family)) {
     case density_form::full:
-        return start_densities<T, density_form::full>(state, shape, model, rows, slab.densities);
+        start_densities<T, density_form::full>(state, shape, model, rows, slab.densities);
+        break;
     case density_form::diagonal:
-        return start_densities<T, density_form::diagonal>(state, shape, model, rows, slab.densities);
+        start_densities<T, density_form::diagonal>(state, shape, model, rows, slab.densities);
+        break;
     case density_form::whitened: {
         const launch_shape grid{blocks_for(rows.rows, 64), accumulate_threads};
         launch(state, "whiten_rows", grid, whiten_rows<T>, shape, model, rows, slab.whitened);
         const device_rows<T> white{slab.whitened, rows.weights, padded(shape.dimensions), rows.rows};
-        return start_densities<T, density_form::whitened>(state, shape, model, white, slab.densities);
+        start_densities<T, density_form::whitened>(state, shape, model, white, slab.densities);
+        break;
     }
     }
+    if (rows.labelled())
+        launch(state, "know_slab", {blocks_for(rows.rows, accumulate_threads / 32), accumulate_threads}, know_slab<T>,
+               static_cast<int>(shape.components), model, rows, slab.densities);
 }
 
 template <class T>
@@ -242,8 +262,12 @@ void accumulate_slab(const internal::cuda_state& state, const gmm_shape& shape, 
                      const device_rows<T>& rows, const slab_view<T>& slab, const device_sums& sums) {
     const std::int64_t step = slab_units(shape, sizeof(T)) * unit_rows;
     for (std::int64_t first = 0; first < rows.rows; first += step) {
-        const device_rows<T> part{rows.x + first * rows.stride, rows.weights ? rows.weights + first : nullptr,
-                                  rows.stride, std::min(step, rows.rows - first)};
+        const device_rows<T> part{rows.x + first * rows.stride,
+                                  rows.weights ? rows.weights + first : nullptr,
+                                  rows.stride,
+                                  std::min(step, rows.rows - first),
+                                  rows.labels ? rows.labels + first : nullptr,
+                                  rows.log_factors ? rows.log_factors + first * shape.components : nullptr};
         slab_densities(state, shape, model, part, slab);
         launch(state, "posterior_slab", {blocks_for(part.rows, unit_rows), accumulate_threads}, posterior_slab<T>,
                shape, model, part, slab.densities, sums);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/tuning.hpp"
+#include "kernels/math/macros.hpp"
 
 #include <cstdint>
 
@@ -14,6 +15,10 @@ struct device_rows {
     const T* weights; ///< [rows], null for all 1
     std::int64_t stride;
     std::int64_t rows;
+    const std::int32_t* labels = nullptr; ///< [rows] component, −1 where unknown; or null
+    const T* log_factors = nullptr;       ///< [rows x K] log2 π, or null
+
+    ELBO_HD constexpr bool labelled() const { return labels || log_factors; }
 };
 
 /// Views of one set of parameters in device memory; p = padded(d), padding is zero.

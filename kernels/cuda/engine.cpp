@@ -49,14 +49,15 @@ template <class T>
 cuda_engine<T>::~cuda_engine() = default;
 
 template <class T>
-std::int64_t cuda_engine<T>::bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind) const {
+std::int64_t cuda_engine<T>::bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind labels) const {
     const std::int64_t d = shape.dimensions, element = sizeof(T);
     const std::int64_t fixed = 2 * parameter_set<T>::bytes(shape) + update_memory::bytes(shape) +
                                8 * (limb_count * sum_count(shape) + d + scatter_size(shape) + 2 * d) +
                                survey_pipeline::bytes(d) +
                                element * (slab_rows() * shape.components + whitened_size(shape, slab_rows())) +
                                12 * slab_rows() + staging::bytes(d);
-    return fixed + element * rows * (row_stride(shape, element) + (weighted ? 1 : 0));
+    return fixed + element * rows * (row_stride(shape, element) + (weighted ? 1 : 0)) +
+           known_rows<T>::bytes(labels, rows, shape.components);
 }
 
 template <class T>
@@ -75,12 +76,14 @@ std::int64_t cuda_engine<T>::summarize(const input_rows& in, std::vector<unit_su
 }
 
 template <class T>
-void cuda_engine<T>::reserve(std::int64_t rows, bool weighted, sample_labels::kind) {
+void cuda_engine<T>::reserve(std::int64_t rows, bool weighted, sample_labels::kind labels) {
     rows_ = {}; // first give back, then ask
     weights_ = {};
+    known_ = {};
     rows_ = device_buffer<T>(state_, "normalised rows", rows * row_stride(shape, sizeof(T)));
     if (weighted)
         weights_ = device_buffer<T>(state_, "weights", rows);
+    known_ = known_rows<T>(state_, labels, rows, shape.components);
 }
 
 template <class T>
@@ -97,6 +100,7 @@ void cuda_engine<T>::load(const input_rows& in, const frame& f, std::int64_t slo
         normalize_rows(*state_, piece, frame_.data(), frame_.data() + d, rows_.data() + (slot + first) * stride, stride,
                        weights_.data() ? weights_.data() + slot + first : nullptr);
     });
+    known_.load(in, slot);
     if (in.x.space == memory_space::device || in.weights.space == memory_space::device)
         wait(); // the caller may change or free its rows from here on
 }
@@ -104,7 +108,10 @@ void cuda_engine<T>::load(const input_rows& in, const frame& f, std::int64_t slo
 template <class T>
 device_rows<T> cuda_engine<T>::rows_view(std::int64_t first, std::int64_t rows) const {
     const std::int64_t stride = row_stride(shape, sizeof(T));
-    return {rows_.data() + first * stride, weights_.data() ? weights_.data() + first : nullptr, stride, rows};
+    device_rows<T> view{rows_.data() + first * stride, weights_.data() ? weights_.data() + first : nullptr, stride,
+                        rows};
+    known_.show(first, view);
+    return view;
 }
 
 template <class T>
@@ -120,7 +127,7 @@ void cuda_engine<T>::clear_sums(double component_bound, double scalar_bound) {
 template <class T>
 void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
     const device_rows<T> view = rows_view(first, rows);
-    switch (choose_engine(shape, sizeof(T))) {
+    switch (choose_engine(shape, sizeof(T), view.labelled())) {
     case engine_kind::registers:
         if constexpr (std::is_same_v<T, float>)
             accumulate_registers(*state_, shape, current_.view(), view, sums_, grid_);
@@ -138,7 +145,7 @@ void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
 template <class T>
 void cuda_engine<T>::accumulate(std::int64_t first, std::int64_t rows) {
     state_->activate();
-    const std::int64_t chunk = chunk_rows(shape, sizeof(T));
+    const std::int64_t chunk = chunk_rows(shape, sizeof(T), !known_.empty());
     // The slab engine adds the squares of a spherical component one dimension at a time.
     const std::int64_t each = shape.family == gmm::family::spherical ? shape.dimensions : 1;
     const std::int64_t step =

@@ -4,6 +4,7 @@
 #include "kernels/cuda/accumulate.hpp"
 #include "kernels/cuda/device_buffer.hpp"
 #include "kernels/cuda/graph_loop.hpp"
+#include "kernels/cuda/known_rows.hpp"
 #include "kernels/cuda/parameter_set.hpp"
 #include "kernels/cuda/staging.hpp"
 #include "kernels/cuda/survey.hpp"
@@ -75,6 +76,7 @@ private:
     staging staging_;
     graph_loop loop_;
     device_buffer<T> rows_, weights_;
+    known_rows<T> known_;
     std::int64_t additions_ = 0; ///< partials added to the sums since the last carry
 };
 

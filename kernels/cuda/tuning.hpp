@@ -118,20 +118,20 @@ inline constexpr int register_chunk_rows = register_threads * register_rows;
 static_assert(unit_rows % register_chunk_rows == 0 && register_rows + 5 <= chain_rows);
 
 enum class engine_kind {
-    registers, ///< d <= 4, K <= 8, own covariances, float32
+    registers, ///< d <= 4, K <= 8, own covariances, float32, no labels
     fused,     ///< statistics in shared memory
     slab       ///< everything else
 };
 
-constexpr engine_kind choose_engine(const gmm_shape& s, std::int64_t element_bytes) {
-    if (element_bytes == 4 && s.dimensions <= 4 && s.components <= 8 && !gmm::is_tied(s.family))
+constexpr engine_kind choose_engine(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false) {
+    if (!labelled && element_bytes == 4 && s.dimensions <= 4 && s.components <= 8 && !gmm::is_tied(s.family))
         return engine_kind::registers;
     return shape_fused(s, element_bytes).tile_rows > 0 ? engine_kind::fused : engine_kind::slab;
 }
 
 /// Rows of one partial sum: chunks divide units.
-constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes) {
-    switch (choose_engine(s, element_bytes)) {
+constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false) {
+    switch (choose_engine(s, element_bytes, labelled)) {
     case engine_kind::registers:
         return register_chunk_rows;
     case engine_kind::fused:

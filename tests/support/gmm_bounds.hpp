@@ -148,4 +148,16 @@ inline std::vector<double> values_of(const kernels::fixed_sums& sums) {
     return values;
 }
 
+/// Limbs after the carries, so that equal sums compare equal.
+inline std::vector<std::int64_t> carried(kernels::fixed_sums sums) {
+    const std::size_t count = sums.limbs.size() / kernels::limb_count;
+    for (std::size_t i = 0; i < count; ++i) {
+        std::int64_t limbs[] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
+        kernels::carry_fixed(limbs);
+        for (int l = 0; l < kernels::limb_count; ++l)
+            sums.limbs[l * count + i] = limbs[l];
+    }
+    return sums.limbs;
+}
+
 } // namespace elbo::test
