@@ -38,7 +38,7 @@ std::string_view title_of(criterion which) {
         return "ICL";
     case criterion::validation:
     case criterion::cross_validation:
-        return "held-out log-likelihood (nats per sample)";
+        return "held out (nats per sample)";
     }
     return "";
 }
@@ -79,11 +79,12 @@ std::string table_row(const select_cell& cell, bool chosen, bool held_out) {
     const int numbers = held_out ? 9 : 8;
     if (!cell.fitted)
         return out + fmt::format("<td class=\"reason\" colspan=\"{}\">{}</td></tr>\n", numbers, escape(cell.error));
-    out += fmt::format("<td>{}</td><td>{}</td><td>{:.4f}</td><td>{:.2f}</td><td>{:.2f}</td><td>{:.2f}</td>",
-                       cell.components_left, cell.parameters, cell.total_log_likelihood, cell.bic, cell.aic, cell.icl);
     if (held_out)
         out += fmt::format("<td>{}</td>", held_out_text(cell));
-    out += fmt::format("<td>{}</td><td>{}</td></tr>\n", cell.iterations, to_string(cell.stopped));
+    out += fmt::format("<td>{:.2f}</td><td>{:.2f}</td><td>{:.2f}</td><td>{:.4f}</td><td>{}</td>", cell.bic, cell.aic,
+                       cell.icl, cell.total_log_likelihood, cell.parameters);
+    out += fmt::format("<td>{}</td><td>{}</td><td>{}</td></tr>\n", cell.components_left, cell.iterations,
+                       to_string(cell.stopped));
     if (!cell.error.empty())
         out += fmt::format("<tr><td></td><td></td><td class=\"reason\" colspan=\"{}\">{}</td></tr>\n", numbers,
                            escape(cell.error));
@@ -118,11 +119,11 @@ std::string family_legend(const gmm::select_result& r) {
 
 std::string selection_table(const gmm::select_result& r) {
     const bool held_out = is_held_out(r.by);
-    std::string out = "<table><thead><tr><th>family</th><th>components</th><th>left</th><th>parameters</th>"
-                      "<th>log-likelihood</th><th>BIC</th><th>AIC</th><th>ICL</th>";
+    std::string out = "<table><thead><tr><th>family</th><th>components</th>";
     if (held_out)
         out += "<th>held out</th>";
-    out += "<th>iterations</th><th>stopped</th></tr></thead><tbody>\n";
+    out += "<th>BIC</th><th>AIC</th><th>ICL</th><th>log-likelihood</th><th>parameters</th><th>left</th>"
+           "<th>iterations</th><th>stopped</th></tr></thead><tbody>\n";
     for (std::int64_t i = 0; i < std::ssize(r.table); ++i)
         out += table_row(r.table[static_cast<std::size_t>(i)], i == r.chosen, held_out);
     return out + "</tbody></table>\n";
