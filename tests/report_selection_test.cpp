@@ -71,6 +71,13 @@ TEST(SelectionChart, HeldOutValuesHaveErrorBars) {
     EXPECT_EQ(report::criterion_chart(r, criterion::validation), "");
 }
 
+TEST(SelectionChart, ModelsFarFromTheBestDoNotSetTheScale) {
+    gmm::select_result r = result_of(criterion::bic);
+    EXPECT_TRUE(contains(report::criterion_chart(r, criterion::bic), ">400<")); // a label at the worst model's BIC
+    r.table[3].bic = 1e6;
+    EXPECT_FALSE(contains(report::criterion_chart(r, criterion::bic), "00000<"));
+}
+
 TEST(SelectionChart, TheLegendNamesTheFamilies) {
     gmm::select_result r = result_of(criterion::bic);
     EXPECT_TRUE(contains(report::family_legend(r), "tied"));

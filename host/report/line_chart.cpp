@@ -103,7 +103,9 @@ std::string line_chart(const std::vector<curve>& curves, const line_axes& axes) 
     if (all.empty())
         return {};
     const interval x = padded(range_of(all, 0), 0.03);
-    const interval y = axes.decades ? padded(range_of(all, 1), 0.06) : range_of_nats(all);
+    const interval y = axes.y         ? padded(*axes.y, 0.06)
+                       : axes.decades ? padded(range_of(all, 1), 0.06)
+                                      : range_of_nats(all);
     const ticks y_ticks = axes.decades ? decade_ticks(y, 6) : linear_ticks(y, 5);
     chart::layout size = half_page.with_labels(y_ticks);
     const bool legend = axes.legend && curves.size() > 1;

@@ -49,6 +49,7 @@ struct line_axes {
     bool decades = false;             ///< y is in log10
     bool legend = true;               ///< where there are several curves
     std::optional<point> ringed = {}; ///< a point that stands out
+    std::optional<interval> y = {};   ///< range of y instead of that of the points: what lies outside is cut off
 };
 
 /// Curves over whole numbers, with a marker at each point where there is room. Nothing where there are no points.

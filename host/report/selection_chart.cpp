@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <optional>
 
 namespace elbo::report {
 
@@ -67,6 +68,23 @@ curve curve_of(const gmm::select_result& r, gmm::family shape, criterion which) 
     return line;
 }
 
+/// Where some models are so bad that the others could not be told apart, the range of the better half.
+std::optional<interval> range_in_view(const std::vector<curve>& curves, criterion which) {
+    constexpr double far = 3;
+    const double sign = is_held_out(which) ? -1 : 1; // small is good
+    std::vector<double> losses;
+    for (const curve& one : curves)
+        for (const point& at : one.points)
+            losses.push_back(sign * at[1]);
+    if (losses.empty())
+        return std::nullopt;
+    std::sort(losses.begin(), losses.end());
+    const double best = losses.front(), middle = losses[losses.size() / 2], worst = losses.back();
+    if (!(middle > best && worst - best > far * (middle - best)))
+        return std::nullopt;
+    return interval{std::min(sign * best, sign * middle), std::max(sign * best, sign * middle)};
+}
+
 std::string held_out_text(const select_cell& cell) {
     if (!std::isfinite(cell.held_out))
         return "";
@@ -103,6 +121,7 @@ std::string criterion_chart(const gmm::select_result& r, criterion which) {
     const std::string name(to_string(which));
     line_axes axes{.id = name, .x_title = "components", .y_title = title_of(which), .description = name};
     axes.legend = false;
+    axes.y = range_in_view(curves, which);
     const select_cell& chosen = r.table[static_cast<std::size_t>(r.chosen)];
     if (which == r.by && std::isfinite(value_of(chosen, which)))
         axes.ringed = point{static_cast<double>(chosen.components), value_of(chosen, which)};

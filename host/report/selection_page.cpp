@@ -32,7 +32,11 @@ std::string criteria_section(const gmm::select_result& r) {
                   "ICL = BIC + 2 &#215; the entropy of the responsibilities: prefers clusters that do not overlap.") +
            figure(criterion_chart(r, criterion::aic),
                   "AIC = &#8722;2 log L + 2 p: aims at prediction, and takes more components than BIC.") +
-           "</div>\n" + fmt::format("<p class=\"note\">The ring marks what was chosen: {}.</p>\n", escape(r.reason));
+           "</div>\n" +
+           fmt::format(
+               "<p class=\"note\">The ring marks what was chosen: {}. Models far worse than most may lie outside the "
+               "frame.</p>\n",
+               escape(r.reason));
 }
 
 } // namespace
