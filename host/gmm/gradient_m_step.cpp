@@ -2,12 +2,12 @@
 
 #include "elbo/error.hpp"
 #include "host/gmm/log_sum_exp.hpp"
-#include "kernels/math/collapse.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 #include <lapacke.h>
+#include <numeric>
 
 namespace elbo::gmm {
 
@@ -67,7 +67,9 @@ update_outcome gradient_m_step::update() {
         throw error(fmt::format("a gradient step with the rate {} led to parameters of which the log-likelihood is not "
                                 "finite: use a smaller rate, or backtracking",
                                 rate_));
-    follow_policy(q, current, outcome.events);
+    std::vector<component_state> state = states(q);
+    keep_factors(current, state, outcome.events);
+    follow_policy(state, outcome.events);
     if (!outcome.events.empty())
         outcome.elbo_after = outcome.log_likelihood;
     for (std::size_t i = 0; i < next_.means.size(); ++i)
@@ -145,60 +147,72 @@ bool gradient_m_step::is_singular(std::int64_t k) const {
     return !(smallest > smallest_pivot && smallest > singular_share * sum / pivots);
 }
 
-/// What has become of each component, and what the policy makes of it. Weights never reach zero by softmax, but a
-/// component may lose its samples. Where no component is healthy, or the common covariance of a tied family is
-/// singular, the factors stay as they were.
-void gradient_m_step::follow_policy(const expected_log_joint& q, const gmm_parameters& current,
-                                    std::vector<event>& events) {
-    const gmm_shape& s = engine_.shape;
-    const std::int64_t components = s.components;
-    const bool tied = is_tied(s.family);
-    std::vector<component_state> state(components, component_state::healthy);
-    for (std::int64_t k = 0; k < components; ++k)
+/// What has become of each component. Weights never reach zero by softmax, but a component may lose its samples.
+std::vector<component_state> gradient_m_step::states(const expected_log_joint& q) const {
+    std::vector<component_state> state(next_.log_weights.size(), component_state::healthy);
+    for (std::int64_t k = 0; k < std::ssize(state); ++k)
         if (std::isinf(next_.log_weights[k]))
             state[k] = component_state::dropped;
         else if (q.count(k) < empty_share * rule_.total_weight)
             state[k] = component_state::empty;
-        else if (!tied && is_singular(k))
+        else if (!is_tied(engine_.shape.family) && is_singular(k))
             state[k] = component_state::singular;
-    const bool none_healthy = std::ranges::find(state, component_state::healthy) == state.end();
-    const collapse_policy kept =
-        rule_.on_collapse == collapse_policy::fail ? collapse_policy::fail : collapse_policy::reseed;
-    if (tied ? is_singular(0) : none_healthy) {
-        next_.precision_cholesky = current.precision_cholesky;
-        for (std::int64_t k = 0; k < components; ++k)
-            if (tied ? k == 0 : state[k] == component_state::singular) {
-                events.push_back({0, k, event::kind::singular, kept});
-                state[k] = tied ? state[k] : component_state::healthy;
-            }
-    }
-    if (std::ranges::none_of(
-            state, [](component_state c) { return c == component_state::empty || c == component_state::singular; }))
-        return;
+    return state;
+}
 
+/// Where the common covariance of a tied family is singular, or no component is healthy, there is nothing to start anew
+/// from: factors stay as they were.
+void gradient_m_step::keep_factors(const gmm_parameters& current, std::vector<component_state>& state,
+                                   std::vector<event>& events) {
+    const collapse_policy action =
+        rule_.on_collapse == collapse_policy::fail ? collapse_policy::fail : collapse_policy::reseed;
+    if (is_tied(engine_.shape.family)) {
+        if (is_singular(0)) {
+            next_.precision_cholesky = current.precision_cholesky;
+            events.push_back({0, 0, event::kind::singular, action});
+        }
+        return;
+    }
+    if (std::ranges::find(state, component_state::healthy) != state.end())
+        return;
+    next_.precision_cholesky = current.precision_cholesky;
+    for (std::int64_t k = 0; k < std::ssize(state); ++k)
+        if (state[k] == component_state::singular) {
+            events.push_back({0, k, event::kind::singular, action});
+            state[k] = component_state::healthy;
+        }
+}
+
+/// The policy for those that are empty or singular.
+void gradient_m_step::follow_policy(std::vector<component_state>& state, std::vector<event>& events) {
+    const auto collapsed = [](component_state s) {
+        return s == component_state::empty || s == component_state::singular;
+    };
+    if (std::ranges::none_of(state, collapsed))
+        return;
+    const std::size_t components = state.size();
     std::vector<double> shares(components), widest_variance(components);
     std::vector<std::int64_t> widest_axis(components);
-    for (std::int64_t k = 0; k < components; ++k) {
+    for (std::size_t k = 0; k < components; ++k) {
         shares[k] = std::exp(next_.log_weights[k]);
         if (state[k] != component_state::healthy)
             continue;
-        const std::vector<double> variances = variances_of(s, next_.precision_cholesky, k);
+        const std::vector<double> variances =
+            variances_of(engine_.shape, next_.precision_cholesky, static_cast<std::int64_t>(k));
         const auto widest = std::ranges::max_element(variances);
         widest_axis[k] = widest - variances.begin();
         widest_variance[k] = *widest;
     }
     std::vector<collapse_action> actions(components);
-    actions.resize(
-        apply_collapse_policy({s, state.data(), shares.data(), next_.means.data(), next_.precision_cholesky.data(),
-                               widest_axis.data(), widest_variance.data(), reseeds_.data()},
-                              rule_.on_collapse, rule_.reseeds_each, actions.data()));
+    actions.resize(apply_collapse_policy({engine_.shape, state.data(), shares.data(), next_.means.data(),
+                                          next_.precision_cholesky.data(), widest_axis.data(), widest_variance.data(),
+                                          reseeds_.data()},
+                                         rule_.on_collapse, rule_.reseeds_each, actions.data()));
     for (const collapse_action& a : actions)
         events.push_back(
             {0, a.component, a.found == component_state::empty ? event::kind::empty : event::kind::singular, a.action});
-    double total = 0;
-    for (const double share : shares)
-        total += share;
-    for (std::int64_t k = 0; k < components; ++k)
+    const double total = std::accumulate(shares.begin(), shares.end(), 0.0);
+    for (std::size_t k = 0; k < components; ++k)
         next_.log_weights[k] = std::log(shares[k] / total); // log 0 = −inf: dropped
 }
 

@@ -4,6 +4,7 @@
 #include "elbo/gmm/fit.hpp"
 #include "host/gmm/expected_log_joint.hpp"
 #include "kernels/gmm_engine.hpp"
+#include "kernels/math/collapse.hpp"
 
 #include <cstdint>
 #include <vector>
@@ -27,7 +28,10 @@ private:
     bool step_back_until_it_rises(const expected_log_joint& q, double objective, const parameter_gradient& gradient);
     kernels::gmm_parameters moved(const parameter_gradient& gradient, double rate) const;
     bool is_singular(std::int64_t k) const;
-    void follow_policy(const expected_log_joint& q, const kernels::gmm_parameters& current, std::vector<event>& events);
+    std::vector<kernels::component_state> states(const expected_log_joint& q) const;
+    void keep_factors(const kernels::gmm_parameters& current, std::vector<kernels::component_state>& state,
+                      std::vector<event>& events);
+    void follow_policy(std::vector<kernels::component_state>& state, std::vector<event>& events);
 
     kernels::gmm_engine& engine_;
     const kernels::update_rule& rule_;

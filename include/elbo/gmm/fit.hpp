@@ -92,12 +92,15 @@ enum class m_step_method {
 std::string_view to_string(m_step_method m);
 m_step_method m_step_method_from_string(std::string_view name);
 
-/// The M'-step of generalised EM: θ ← θ + η ∇(Q / W), `steps` times with q fixed.
+/// The M'-step of generalised EM: θ ← θ + η ∇(Q / W), `steps` times with q fixed. Means and factors are those of the
+/// data divided, column by column, by its standard deviation rounded to a power of two (one for all columns in the
+/// spherical families): so the steps do not depend on the units. Computed in float64 on the host. Not with a prior.
 struct gradient_steps {
     std::int64_t steps = 1;
     double rate = 1; ///< η; with backtracking the first one tried
-    /// Halves η until Q does not fall, so that the bound never decreases; the next iteration begins with twice the
-    /// last η.
+    /// Halves η until Q / W rises by at least a quarter of η ‖∇(Q / W)‖² (Armijo's condition), so that the bound never
+    /// decreases; the next iteration begins with twice the last η. Without it a step may lower the bound, and one that
+    /// leaves the finite numbers throws elbo::error.
     bool backtracking = true;
 };
 
