@@ -82,7 +82,9 @@ std::optional<interval> range_in_view(const std::vector<curve>& curves, criterio
     const double best = losses.front(), middle = losses[losses.size() / 2], worst = losses.back();
     if (!(middle > best && worst - best > far * (middle - best)))
         return std::nullopt;
-    return interval{std::min(sign * best, sign * middle), std::max(sign * best, sign * middle)};
+    const double half = middle - best; // with some room beyond it, and before the best
+    const double good = sign * (best - 0.15 * half), bad = sign * (middle + 0.5 * half);
+    return interval{std::min(good, bad), std::max(good, bad)};
 }
 
 std::string held_out_text(const select_cell& cell) {
