@@ -2,6 +2,7 @@
 
 #include "host/check.hpp"
 #include "host/gmm/kmeans.hpp"
+#include "host/gmm/regularization.hpp"
 #include "host/gmm/start.hpp"
 #include "host/row_access.hpp"
 
@@ -35,8 +36,7 @@ void check_options(const data_source& data, const fit_options& o) {
         return fmt::format("memory_limit = {}: expected 0 (what fits) or a number of bytes", o.memory_limit);
     });
     not_negative("tolerance", o.tolerance);
-    not_negative("regularization", o.regularization);
-    not_negative("relative_regularization", o.relative_regularization);
+    check_regularization(o.regularization, o.relative_regularization);
     check_m_step(o);
     if (!o.start_model)
         return;

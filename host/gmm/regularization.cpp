@@ -1,13 +1,26 @@
 #include "host/gmm/regularization.hpp"
 
+#include "host/check.hpp"
 #include "kernels/math/fixed_point.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
 #include <numeric>
+#include <string_view>
 
 namespace elbo::gmm {
 
 using namespace kernels;
+
+void check_regularization(double regularization, double relative_regularization) {
+    const auto not_negative = [](std::string_view name, double value) {
+        expects(value >= 0 && std::isfinite(value),
+                [&] { return fmt::format("{} = {}: expected a finite number, at least 0", name, value); });
+    };
+    not_negative("regularization", regularization);
+    not_negative("relative_regularization", relative_regularization);
+}
 
 std::vector<double> normalized_lambda(const fit_options& o, const std::vector<double>& variance, const frame& f) {
     std::vector<double> lambda(variance.size());

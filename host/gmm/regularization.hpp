@@ -8,6 +8,9 @@
 
 namespace elbo::gmm {
 
+/// Throws invalid_argument unless both are finite and at least 0.
+void check_regularization(double regularization, double relative_regularization);
+
 /// λ of each dimension in the normalised frame: (regularization + relative_regularization · variance_j) / scale_j². A
 /// column without variance counts as one of unit variance in the frame, so that it stays finite too.
 std::vector<double> normalized_lambda(const fit_options& o, const std::vector<double>& variance,

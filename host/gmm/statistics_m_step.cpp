@@ -82,6 +82,7 @@ m_step_result m_step(const plain_sums& s, const fit_options& options, std::vecto
 
 model maximize(const statistics& s, const fit_options& options) {
     expects(s.samples() > 0, [] { return std::string("statistics are empty: accumulate data before maximize"); });
+    check_regularization(options.regularization, options.relative_regularization);
     const plain_sums sums = plain(s);
     std::vector<std::int32_t> reseeds(sums.shape.components, 0);
     return from_frame(sums.shape.family, m_step(sums, options, reseeds, 0).next, sums.frame);
