@@ -49,13 +49,14 @@ __device__ void tile_row_rule(const fused_arguments<T>& a, const fused_memory<T>
                               double reference, double scalars[scalar_count]) {
     const int components = static_cast<int>(a.shape.components);
     const int lane = static_cast<int>(threadIdx.x) % 4;
+    const bool labelled = a.rows.labelled();
     for (int row = static_cast<int>(threadIdx.x) / 4; row < a.tuning.tile_rows; row += accumulate_threads / 4) {
         const T weight = m.weights[row];
         T* lp = m.densities + row * (components + 1);
-        if (a.rows.labelled())
+        if (labelled)
             apply_known<T, 4>(a.rows, first + row, a.model.offsets, components, lane, lp);
         const row_result r = row_rule<T, 4>(lp, components, weight, lane);
-        if (a.rows.log_factors && weight != T(0))
+        if (labelled && a.rows.log_factors && weight != T(0))
             scalars[scalar_log_factors] += ln_2 * log_factor_sum<T, 4>(a.rows, first + row, components, lane, lp);
         if (lane == 0 && weight != T(0)) {
             const double w = static_cast<double>(weight);
@@ -203,6 +204,8 @@ __global__ void __launch_bounds__(accumulate_threads, 1) accumulate_chunks(const
         __syncthreads();
         flush_statistics(a, m);
         for (int i = 0; i < scalar_count; ++i) {
+            if (i == scalar_log_factors && !a.rows.log_factors)
+                continue;
             const double sum = block_sum(scalars[i], scratch);
             if (threadIdx.x == 0)
                 add_fixed(a.sums.limbs, a.sums.count, a.sums.count - scalar_count + i, sum, a.sums.scalar_exponent);

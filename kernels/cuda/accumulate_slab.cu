@@ -76,14 +76,11 @@ __global__ void __launch_bounds__(accumulate_threads)
     const std::int64_t begin = blockIdx.x * unit_rows;
     const std::int64_t end = min(begin + unit_rows, rows.rows);
     const double reference = *model.reference;
-    double scalars[scalar_count] = {};
+    double scalars[scalar_log_factors] = {}; // all but that one
     for (std::int64_t row = begin + threadIdx.x / 32; row < end; row += accumulate_threads / 32) {
         const T weight = rows.weights ? rows.weights[row] : T(1);
-        const int components = static_cast<int>(shape.components);
-        T* lp = densities + row * components;
-        const row_result r = row_rule<T, 32>(lp, components, weight, lane);
-        if (rows.log_factors && weight != T(0))
-            scalars[scalar_log_factors] += ln_2 * log_factor_sum<T, 32>(rows, row, components, lane, lp);
+        const row_result r =
+            row_rule<T, 32>(densities + row * shape.components, static_cast<int>(shape.components), weight, lane);
         if (lane == 0 && weight != T(0)) {
             const double w = static_cast<double>(weight);
             scalars[scalar_log_likelihood] += w * (r.lse * ln_2 + reference);
@@ -91,11 +88,27 @@ __global__ void __launch_bounds__(accumulate_threads)
             scalars[scalar_weight] += w;
         }
     }
-    for (int i = 0; i < scalar_count; ++i) {
+    for (int i = 0; i < scalar_log_factors; ++i) {
         const double sum = block_sum(scalars[i], scratch);
         if (threadIdx.x == 0)
             add_fixed(sums.limbs, sums.count, sums.count - scalar_count + i, sum, sums.scalar_exponent);
     }
+}
+
+// Σ w r log π of the factors, after the row rule; a warp a row, a block a unit.
+template <class T>
+__global__ void __launch_bounds__(accumulate_threads)
+    log_factor_slab(int components, const device_rows<T> rows, const T* responsibilities, const device_sums sums) {
+    __shared__ double scratch[32];
+    const std::int64_t begin = blockIdx.x * unit_rows;
+    const std::int64_t end = min(begin + unit_rows, rows.rows);
+    double total = 0;
+    for (std::int64_t row = begin + threadIdx.x / 32; row < end; row += accumulate_threads / 32)
+        total += log_factor_sum<T, 32>(rows, row, components, static_cast<int>(threadIdx.x) % 32,
+                                       responsibilities + row * components);
+    total = block_sum(ln_2 * total, scratch);
+    if (threadIdx.x == 0)
+        add_fixed(sums.limbs, sums.count, sums.count - scalar_count + scalar_log_factors, total, sums.scalar_exponent);
 }
 
 // Row rule for inference, a warp a row.
@@ -271,6 +284,9 @@ void accumulate_slab(const internal::cuda_state& state, const gmm_shape& shape, 
         slab_densities(state, shape, model, part, slab);
         launch(state, "posterior_slab", {blocks_for(part.rows, unit_rows), accumulate_threads}, posterior_slab<T>,
                shape, model, part, slab.densities, sums);
+        if (part.log_factors)
+            launch(state, "log_factor_slab", {blocks_for(part.rows, unit_rows), accumulate_threads}, log_factor_slab<T>,
+                   static_cast<int>(shape.components), part, slab.densities, sums);
         switch (moments_of(shape.family)) {
         case moment_form::full:
             start_statistics<T, moment_form::full>(state, shape, model, part, slab.densities, sums);
