@@ -1,6 +1,6 @@
 // Sphere models as .safetensors (tensors, description in the metadata) and as .json (for reading by eye).
 //
-// JSON: {"format": "elbo.latent.sphere", "version": 1, "dimensions": d, "column_names": [...], "centre": [d],
+// JSON: {"format": "elbo.sphere", "version": 1, "dimensions": d, "column_names": [...], "centre": [d],
 //        "radius": r, "noise": σ²}
 #include "host/latent/sphere_file.hpp"
 

@@ -9,7 +9,7 @@
 
 namespace elbo::latent {
 
-inline constexpr io::model_format sphere_format{"elbo.latent.sphere", 1, "a sphere model"};
+inline constexpr io::model_format sphere_format{"elbo.sphere", 1, "a sphere model"};
 
 struct saved_sphere {
     sphere_model model;
