@@ -15,13 +15,18 @@ std::unique_ptr<kmeans_engine> make_kmeans(const context& ctx) {
     return ctx.where() == backend::cpu ? make_cpu_kmeans(ctx) : make_cuda_kmeans(ctx);
 }
 
-std::vector<std::int64_t> kmeans_plus_plus(kmeans_engine& engine, std::int64_t k, bool greedy, std::uint64_t seed) {
+std::vector<std::int64_t> kmeans_plus_plus(kmeans_engine& engine, std::int64_t k, bool greedy, std::uint64_t seed,
+                                           std::int64_t given) {
     const std::int64_t wanted = greedy ? 2 + static_cast<std::int64_t>(std::log(static_cast<double>(k))) : 1;
     double uniforms[kmeans_candidate_limit];
     kmeans_candidate candidates[kmeans_candidate_limit];
     std::vector<std::int64_t> chosen;
     engine.restart();
-    for (std::int64_t centre = 0; centre < k; ++centre) {
+    for (std::int64_t centre = 0; centre < given; ++centre) {
+        chosen.push_back(centre);
+        engine.add_centre(centre);
+    }
+    for (std::int64_t centre = given; centre < k; ++centre) {
         // The first centre is drawn by weight alone: nothing to be greedy about.
         const std::int64_t tries = centre == 0 ? 1 : std::min(wanted, kmeans_candidate_limit);
         for (std::int64_t c = 0; c < tries; ++c) {

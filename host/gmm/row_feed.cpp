@@ -150,16 +150,16 @@ void row_feed::check_weights(const kernels::unit_summary& unit, const input_rows
         });
 }
 
-void row_feed::count_labels(const input_rows& batch, std::int64_t first_row,
-                            std::vector<std::int64_t>& labelled) const {
+std::vector<std::int32_t> row_feed::known_components(const input_rows& batch, std::int64_t first_row) const {
+    std::vector<std::int32_t> all;
     // In pieces: as float64 the factors of all rows may be more than the data.
     for (std::int64_t begin = 0; begin < batch.x.rows; begin += unit_rows) {
         const std::int64_t rows = std::min(unit_rows, batch.x.rows - begin);
-        for (const std::int32_t k :
-             known_components(labels_.what(), to_host(batch.labels.slice(begin, rows)), components_, first_row + begin))
-            if (k >= 0)
-                ++labelled[k];
+        const auto piece = gmm::known_components(labels_.what(), to_host(batch.labels.slice(begin, rows)), components_,
+                                                 first_row + begin);
+        all.insert(all.end(), piece.begin(), piece.end());
     }
+    return all;
 }
 
 data_summary row_feed::summarize(kernels::gmm_engine& engine) {
@@ -183,7 +183,9 @@ data_summary row_feed::summarize(kernels::gmm_engine& engine) {
             merge(all, unit);
         }
         if (!labels_.empty())
-            count_labels(batch, first_row, all.labelled);
+            for (const std::int32_t k : known_components(batch, first_row))
+                if (k >= 0)
+                    ++all.labelled[k];
         all.rows += batch.x.rows;
     });
     expects(all.weight > 0, [&] { return std::string("weights are all 0: expected at least one positive weight"); });

@@ -53,6 +53,9 @@ public:
     /// Throws invalid_argument unless at least `wanted` rows of positive weight are distinct; reads no further than
     /// needed.
     void require_distinct_rows(std::int64_t wanted) const;
+    /// For each row of a batch the one component that it may come from, by its label; −1 where there are several.
+    /// Throws as summarize().
+    std::vector<std::int32_t> known_components(const kernels::input_rows& batch, std::int64_t first_row) const;
     /// A batch as float64 on the host, row-major without gaps.
     std::vector<double> to_host(const any_matrix_view& view) const;
     /// Some rows of a batch, indices ascending, the same way.
@@ -62,9 +65,6 @@ private:
     std::unique_ptr<batch_reader> open(reading when) const;
     void check_weights(const kernels::unit_summary& unit, const kernels::input_rows& batch,
                        std::int64_t first_row) const;
-    void count_labels(const kernels::input_rows& batch, std::int64_t first_row,
-                      std::vector<std::int64_t>& labelled) const;
-
     const context& ctx_;
     const data_source& data_;
     sample_weights weights_;

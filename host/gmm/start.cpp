@@ -2,6 +2,7 @@
 
 #include "host/gmm/kmeans.hpp"
 #include "host/gmm/regularization.hpp"
+#include "host/gmm/start_labels.hpp"
 #include "kernels/math/philox.hpp"
 #include "kernels/reference/gmm_engine.hpp"
 
@@ -11,6 +12,7 @@
 #include <lapacke.h>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 namespace elbo::gmm {
 
@@ -74,6 +76,14 @@ moments weighted_moments(const start_sample& s, const std::vector<double>& r, bo
     return m;
 }
 
+/// Moments of the rows that are known to come from component k; of weight 0 where there are none.
+moments labelled_moments(const start_sample& s, std::int64_t k) {
+    std::vector<double> known(s.rows, 0);
+    for (std::size_t n = 0; n < s.labels.size(); ++n)
+        known[n] = s.labels[n] == k ? 1 : 0;
+    return weighted_moments(s, known, false);
+}
+
 double diagonal_of(const moments& m, std::int64_t j) {
     const auto d = static_cast<std::int64_t>(m.mean.size());
     return static_cast<std::int64_t>(m.covariance.size()) == d ? m.covariance[j] : m.covariance[j * d + j];
@@ -127,26 +137,47 @@ std::vector<std::vector<double>> distance_coordinates(const start_sample& s, fam
     return {whitened(s, total), scaled(s, total)};
 }
 
-/// Responsibilities of component k for the rows of the sample, from labels or from random numbers.
+/// Responsibilities of component k for the rows of the sample, from clusters or from random numbers, as far as what is
+/// known of the rows allows: a row of known component is there, other factors apply.
 class first_responsibilities {
 public:
     first_responsibilities(const start_sample& s, std::int64_t components) : s_(s), components_(components) {}
-    void use_labels(std::vector<std::int32_t> labels) { labels_ = std::move(labels); }
+    void use_clusters(std::vector<std::int32_t> clusters) {
+        clusters_ = std::move(clusters);
+        add_row_sums();
+    }
     void use_random(std::uint64_t seed) {
         seed_ = seed;
-        row_sum_.assign(s_.rows, 0);
-        for (std::int64_t k = 0; k < components_; ++k)
-            for (std::int64_t n = 0; n < s_.rows; ++n)
-                row_sum_[n] += draw(n, k);
+        add_row_sums();
     }
     std::vector<double> of(std::int64_t k) const {
         std::vector<double> r(s_.rows);
         for (std::int64_t n = 0; n < s_.rows; ++n)
-            r[n] = labels_.empty() ? draw(n, k) / row_sum_[n] : (labels_[n] == k ? 1 : 0);
+            r[n] = share(n, k) / row_sum_[n];
         return r;
     }
 
 private:
+    void add_row_sums() {
+        row_sum_.assign(s_.rows, 0);
+        for (std::int64_t k = 0; k < components_; ++k)
+            for (std::int64_t n = 0; n < s_.rows; ++n)
+                row_sum_[n] += share(n, k);
+    }
+    double factor(std::int64_t n, std::int64_t k) const {
+        return s_.factors.empty() ? 1 : s_.factors[n * components_ + k];
+    }
+    /// r_nk but for its norm. A row whose cluster is of a component that it cannot come from goes by its factors alone.
+    double share(std::int64_t n, std::int64_t k) const {
+        const std::int32_t known = s_.labels.empty() ? -1 : s_.labels[n];
+        if (known >= 0)
+            return known == k ? 1 : 0;
+        if (clusters_.empty())
+            return draw(n, k) * factor(n, k);
+        if (factor(n, clusters_[n]) > 0)
+            return clusters_[n] == k ? 1 : 0;
+        return factor(n, k);
+    }
     double draw(std::int64_t n, std::int64_t k) const {
         const philox_block words =
             random_block(seed_, random_purpose::responsibilities, n, static_cast<std::uint32_t>(k));
@@ -154,7 +185,7 @@ private:
     }
     const start_sample& s_;
     std::int64_t components_;
-    std::vector<std::int32_t> labels_;
+    std::vector<std::int32_t> clusters_;
     std::uint64_t seed_ = 0;
     std::vector<double> row_sum_;
 };
@@ -229,12 +260,16 @@ gmm_parameters parameters_from(const start_sample& s, const gmm_shape& shape, co
     return p;
 }
 
-/// Random rows as means, the covariance of the data for all.
+/// Random rows as means, the covariance of the data for all. The mean of the rows that are known to come from a
+/// component, where there are some.
 gmm_parameters parameters_from_rows(const start_sample& s, const gmm_shape& shape, const std::vector<double>& lambda,
                                     const moments& total, std::uint64_t seed) {
     // The k rows with the smallest Philox keys: k different rows.
     std::vector<std::pair<double, std::int64_t>> keys;
+    const bool some_unknown = std::ranges::find(s.labels, -1) != s.labels.end();
     for (std::int64_t n = 0; n < s.rows; ++n) {
+        if (some_unknown && s.labels[n] >= 0)
+            continue;
         const philox_block words = random_block(seed, random_purpose::centre_choice, n);
         keys.emplace_back(uniform_double(words.word[0], words.word[1]), n);
     }
@@ -242,9 +277,11 @@ gmm_parameters parameters_from_rows(const start_sample& s, const gmm_shape& shap
     const factor_builder builder(shape.family, s.cols, lambda);
     gmm_parameters p;
     for (std::int64_t k = 0; k < shape.components; ++k) {
-        const double* row = &s.x[keys[k % s.rows].second * s.cols];
+        const moments labelled = labelled_moments(s, k);
+        const double* row = &s.x[keys[k % std::ssize(keys)].second * s.cols];
+        const double* mean = labelled.weight > 0 ? labelled.mean.data() : row;
         p.log_weights.push_back(-std::log(static_cast<double>(shape.components)));
-        p.means.insert(p.means.end(), row, row + s.cols);
+        p.means.insert(p.means.end(), mean, mean + s.cols);
         if (!is_tied(shape.family) || k == 0)
             builder.append(total.covariance, p.precision_cholesky);
     }
@@ -256,10 +293,15 @@ double sample_log_likelihood(const start_sample& s, const gmm_shape& shape, cons
     const std::int64_t cost = shape.components * s.cols * (needs_matrix(shape.family) ? s.cols : 1);
     const std::int64_t rows = std::min(s.rows, std::clamp<std::int64_t>((std::int64_t(1) << 25) / cost, 128, 4096));
     const reference::parameters full = reference::with_offsets(shape, p);
-    std::vector<double> lp(shape.components), r(shape.components);
+    std::vector<double> lp(shape.components), r(shape.components), known(shape.components), log_factors;
+    for (std::int64_t i = 0; !s.factors.empty() && i < rows * shape.components; ++i)
+        log_factors.push_back(std::log(s.factors[i]));
+    const reference::row_labels labels{log_factors.empty() ? s.labels.data() : nullptr,
+                                       log_factors.empty() ? nullptr : log_factors.data()};
     double sum = 0;
     for (std::int64_t n = 0; n < rows; ++n)
-        sum += s.weights[n] * reference::row_posterior(shape, full, &s.x[n * s.cols], lp.data(), r.data());
+        sum += s.weights[n] * reference::row_posterior(shape, full, &s.x[n * s.cols], lp.data(), r.data(),
+                                                       reference::log_factors_of(labels, full, n, known.data()));
     return sum;
 }
 
@@ -267,10 +309,14 @@ double sample_log_likelihood(const start_sample& s, const gmm_shape& shape, cons
 gmm_parameters after_some_steps(const start_sample& s, const gmm_shape& shape, const gmm_parameters& first,
                                 const std::vector<double>& lambda) {
     const auto engine = make_reference_engine(context::reference(), shape);
-    engine->reserve(s.rows, true);
+    engine->reserve(s.rows, true, s.known);
     engine->set_parameters(first);
     const matrix_view<const double> x(s.x.data(), s.rows, s.cols), weights(s.weights.data(), s.rows, 1);
-    engine->load({x, weights, 1}, {std::vector<double>(s.cols, 0), std::vector<double>(s.cols, 1)}, 0);
+    const std::vector<double> labels(s.labels.begin(), s.labels.end());
+    const std::vector<double>& known = s.known == sample_labels::kind::factors ? s.factors : labels;
+    const matrix_view<const double> known_view(known.data(), s.rows, label_columns(s.known, shape.components));
+    engine->load({x, weights, 1, known_view, s.known}, {std::vector<double>(s.cols, 0), std::vector<double>(s.cols, 1)},
+                 0);
     double largest = 1;
     for (double v : s.x)
         largest = std::max(largest, std::abs(v));
@@ -314,15 +360,23 @@ gmm_parameters kmeans_parameters(const context& ctx, const start_sample& s, cons
     const bool tiny = size * s.cols <= tiny_start;
     const std::uint64_t tries = shape.components == 1 ? 1 : tiny ? 4 : size <= small_start ? 3 : 1;
     const auto engine = make_kmeans(ctx);
+    std::optional<labelled_kmeans> labelled;
+    if (!s.labels.empty())
+        labelled.emplace(s, shape.components);
     gmm_parameters best;
     double best_likelihood = -std::numeric_limits<double>::infinity();
     for (const std::vector<double>& y : coordinates) {
-        engine->load(y.data(), s.weights.data(), s.rows, s.cols);
+        if (labelled)
+            labelled->load(*engine, y);
+        else
+            engine->load(y.data(), s.weights.data(), s.rows, s.cols);
         for (std::uint64_t attempt = 0; attempt < tries; ++attempt) {
             const bool full_kmeans = options.start == start_method::kmeans && !(tiny && attempt % 2 == 1);
             first_responsibilities r(s, shape.components);
-            r.use_labels(kmeans_labels(*engine, y, s, shape.components, options.greedy,
-                                       full_kmeans ? lloyd_iterations : 1, seed + (attempt << 32)));
+            const std::uint64_t own_seed = seed + (attempt << 32);
+            r.use_clusters(labelled ? labelled->cluster(*engine, options.greedy, own_seed)
+                                    : kmeans_labels(*engine, y, s, shape.components, options.greedy,
+                                                    full_kmeans ? lloyd_iterations : 1, own_seed));
             gmm_parameters p = parameters_from(s, shape, r, lambda);
             if (tiny && coordinates.size() * tries > 1)
                 p = after_some_steps(s, shape, p, lambda);
@@ -335,55 +389,6 @@ gmm_parameters kmeans_parameters(const context& ctx, const start_sample& s, cons
 }
 
 } // namespace
-
-std::int64_t start_row_limit(std::int64_t k, std::int64_t d) {
-    // k-means++ and Lloyd cost rows·k·d operations a step: bounded to about 2^31 a step, at least 16 rows a component.
-    const std::int64_t affordable = (std::int64_t(1) << 31) / (k * d * 8);
-    return std::clamp<std::int64_t>(affordable, std::max<std::int64_t>(16 * k, 4096), 65536);
-}
-
-std::int64_t most_start_rows(std::int64_t rows, std::int64_t components, std::int64_t dimensions) {
-    // Each row is taken with a probability of its own: the deviation of their number is below the root of its mean, and
-    // one beyond six deviations comes about once in 10^9 samples.
-    const auto limit = static_cast<double>(start_row_limit(components, dimensions));
-    return std::min(rows, static_cast<std::int64_t>(limit + 6 * std::sqrt(limit)));
-}
-
-start_sample draw_start_sample(const row_feed& feed, const frame& f, const data_summary& summary,
-                               std::int64_t row_limit, std::uint64_t seed) {
-    const std::int64_t d = feed.data().cols();
-    start_sample s;
-    s.cols = d;
-    const double share = static_cast<double>(row_limit) / static_cast<double>(summary.positive_rows);
-    feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
-        std::vector<double> weights;
-        if (feed.weighted())
-            weights = feed.to_host(batch.weights);
-        std::vector<std::int64_t> chosen;
-        for (std::int64_t i = 0; i < batch.x.rows; ++i) {
-            if (feed.weighted() && !(weights[i] > 0))
-                continue;
-            if (share < 1) {
-                const philox_block words = random_block(seed, random_purpose::row_choice, first_row + i);
-                if (uniform_double(words.word[0], words.word[1]) >= share)
-                    continue;
-            }
-            chosen.push_back(i);
-            s.weights.push_back(feed.weighted() ? weights[i] : 1);
-        }
-        for (double v : feed.gather_rows(batch.x, chosen)) {
-            const std::int64_t j = static_cast<std::int64_t>(s.x.size()) % d;
-            s.x.push_back((v - f.centre[j]) / f.scale[j]);
-        }
-    });
-    s.rows = static_cast<std::int64_t>(s.weights.size());
-    double sum = 0;
-    for (double w : s.weights)
-        sum += w;
-    for (double& w : s.weights)
-        w *= static_cast<double>(s.rows) / sum;
-    return s;
-}
 
 gmm_parameters start_parameters(const context& ctx, const start_sample& s, const gmm_shape& shape,
                                 const fit_options& options, const std::vector<double>& lambda, std::uint64_t seed) {

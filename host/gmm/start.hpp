@@ -18,6 +18,9 @@ struct start_sample {
     std::int64_t rows = 0, cols = 0;
     std::vector<double> x;       ///< [rows x cols]
     std::vector<double> weights; ///< [rows], scaled to mean 1
+    sample_labels::kind known = sample_labels::kind::none;
+    std::vector<std::int32_t> labels; ///< [rows] the only component a row may come from, else −1; empty without labels
+    std::vector<double> factors;      ///< [rows x k] where these are what is known
 };
 
 /// Seed of one of the restarts of a fit; that of the fit for the first.
@@ -25,17 +28,19 @@ constexpr std::uint64_t restart_seed(std::uint64_t seed, std::int64_t restart) {
     return seed + static_cast<std::uint64_t>(restart) * 0x9E3779B97F4A7C15u;
 }
 
-/// Rows that a start looks at: enough for k components, and few enough that a start costs less than some iterations.
+/// Rows that a start looks at, about: enough for k components, and few enough that a start costs less than some
+/// iterations.
 std::int64_t start_row_limit(std::int64_t components, std::int64_t dimensions);
 
 /// Rows that a sample of `rows` rows has at most.
 std::int64_t most_start_rows(std::int64_t rows, std::int64_t components, std::int64_t dimensions);
 
-/// One pass over the data.
+/// One pass over the data. Where there are labels, rows that have one are preferred (and weigh the less).
 start_sample draw_start_sample(const row_feed& feed, const kernels::frame& f, const data_summary& summary,
                                std::int64_t row_limit, std::uint64_t seed);
 
-/// The parameters that a fit begins with, in the normalised frame; k-means runs on the context's back end. `lambda` [d]
+/// The parameters that a fit begins with, in the normalised frame. Rows with a known component are held there: it
+/// begins at their mean. k-means runs on the context's back end. `lambda` [d]
 /// as in update_rule.
 kernels::gmm_parameters start_parameters(const context& ctx, const start_sample& sample,
                                          const kernels::gmm_shape& shape, const fit_options& options,
