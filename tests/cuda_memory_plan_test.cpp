@@ -1,29 +1,12 @@
 // The memory that a fit is said to need before it starts, against what it takes on the device at most.
 #include "elbo/gmm/fit.hpp"
-#include "kernels/cuda/check.hpp"
 #include "tests/support/data.hpp"
+#include "tests/support/device_memory.hpp"
 
 #include <gtest/gtest.h>
 
-#include <cuda_runtime.h>
-
 namespace elbo::gmm {
 namespace {
-
-/// Bytes of the default pool in use at most while `action` runs, less those in use before.
-template <class Action>
-std::int64_t peak_of(const context& ctx, const Action& action) {
-    using kernels::cuda::check;
-    cudaMemPool_t pool{};
-    std::uint64_t before = 0, zero = 0, highest = 0;
-    ctx.wait();
-    check(cudaDeviceGetDefaultMemPool(&pool, ctx.device()), "cudaDeviceGetDefaultMemPool");
-    check(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &before), "cudaMemPoolGetAttribute");
-    check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrUsedMemHigh, &zero), "cudaMemPoolSetAttribute");
-    action();
-    check(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemHigh, &highest), "cudaMemPoolGetAttribute");
-    return static_cast<std::int64_t>(highest - before);
-}
 
 struct planned_fit {
     const char* name;
@@ -60,10 +43,10 @@ TEST(CudaMemoryPlan, CoversThePeak) {
         const memory_plan plan = plan_memory(ctx, data, options);
         EXPECT_EQ(plan.streamed, c.streamed);
         EXPECT_EQ(plan.peak, plan.data + plan.normalized + plan.workspace);
-        const std::int64_t peak = peak_of(ctx, [&] { fit(ctx, data, options); });
-        // The pool of a device may round each of some fifty allocations up. What is planned and not taken: room for
-        // more rows than the sample of a start happened to draw, labels that no component needs.
-        EXPECT_LE(peak, plan.peak + 50 * 512);
+        const std::int64_t peak = test::peak_of(ctx, [&] { fit(ctx, data, options); });
+        // What is planned and not taken: room for more rows than the sample of a start happened to draw, labels that
+        // no component needs.
+        EXPECT_LE(peak, plan.peak + test::pool_rounding);
         EXPECT_GE(peak, 0.8 * static_cast<double>(plan.peak));
         std::printf("%s: planned %lld bytes, %lld taken at most\n", c.name, static_cast<long long>(plan.peak),
                     static_cast<long long>(peak));
