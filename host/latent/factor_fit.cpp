@@ -2,6 +2,7 @@
 #include "elbo/latent/factors.hpp"
 
 #include "host/check.hpp"
+#include "host/latent/factor_accelerate.hpp"
 #include "host/latent/factor_criteria.hpp"
 #include "host/latent/factor_eigen.hpp"
 #include "host/latent/factor_start.hpp"
@@ -140,22 +141,59 @@ private:
         std::vector<gmm::iteration_record> trace;
         std::vector<factor_event> events;
         stopping_state state;
+        const std::vector<double> floor = noise_floors(options_.kind, rule_);
+        noise_accelerator accelerator;
+        accelerator.restart(values.noise);
+        std::optional<std::vector<double>> proposal;
         for (std::int64_t t = 0;; ++t) {
-            const factor_operators under = operators_of(values);
+            pass_result pass = proposal ? try_noise(values, *proposal, accelerator) : pass_under(values);
             const factor_values last = values;
-            const factor_outcome o = update(rows_.sums(under.pass), under, rule_, history, values);
+            const factor_outcome o = update(pass.sums, pass.under, rule_, history, values);
+            bound_ = o.elbo_after;
             note(t, o, seconds_since(begin), trace, events);
             const bool converged =
                 should_stop(state, o.log_likelihood / rule_.total_weight, options_.tolerance, o.collapsed);
-            if (!converged && !interrupted_ && t + 1 < options_.max_iterations)
-                continue;
-            spent_.iterations += seconds_since(begin);
-            return result_of(last, o.log_likelihood,
-                             converged      ? gmm::stop_reason::converged
-                             : interrupted_ ? gmm::stop_reason::interrupted
-                                            : gmm::stop_reason::max_iterations,
-                             std::move(trace), std::move(events), t + 1);
+            if (converged || interrupted_ || t + 1 >= options_.max_iterations) {
+                spent_.iterations += seconds_since(begin);
+                return result_of(last, o.log_likelihood,
+                                 converged      ? gmm::stop_reason::converged
+                                 : interrupted_ ? gmm::stop_reason::interrupted
+                                                : gmm::stop_reason::max_iterations,
+                                 std::move(trace), std::move(events), t + 1);
+            }
+            proposal.reset();
+            if (o.collapsed)
+                accelerator.restart(values.noise);
+            else if (options_.accelerate)
+                proposal = accelerator.propose(values.noise, floor);
         }
+    }
+
+    /// Sums and the operators they were taken with.
+    struct pass_result {
+        factor_operators under;
+        std::vector<double> sums;
+    };
+
+    pass_result pass_under(const factor_values& values) {
+        pass_result pass{operators_of(values), {}};
+        pass.sums = rows_.sums(pass.under.pass);
+        return pass;
+    }
+
+    /// A pass with these noise variances where log p does not fall below the bound after the last step, else without.
+    pass_result try_noise(factor_values& values, const std::vector<double>& noise, noise_accelerator& accelerator) {
+        std::vector<double> plain = values.noise;
+        values.noise = noise;
+        pass_result pass = pass_under(values);
+        const bool taken = pass.sums[pass.sums.size() - scalar_count + scalar_log_likelihood] >= bound_;
+        accelerator.judge(taken);
+        if (!taken) {
+            values.noise = std::move(plain);
+            pass = pass_under(values);
+        }
+        accelerator.restart(values.noise);
+        return pass;
     }
 
     void note(std::int64_t t, const factor_outcome& o, double seconds, std::vector<gmm::iteration_record>& trace,
@@ -218,6 +256,7 @@ private:
     factor_rule rule_;
     eigen_way way_ = eigen_way::matrix;
     double log_scale_ = 0;
+    double bound_ = 0; ///< J after the last step, a total in the frame
     gmm::start_sample sample_;
     gmm::fit_seconds spent_;
     std::int64_t restart_ = 0;

@@ -82,18 +82,10 @@ std::vector<double> noise_of(const factor_values& v, const std::vector<regressio
     return noise;
 }
 
-/// The floors [d] as this kind of model has them.
-std::vector<double> floors_of(const factor_values& v, const factor_rule& rule) {
-    std::vector<double> floor = rule.noise_floor;
-    if (v.kind == factor_kind::ppca)
-        std::ranges::fill(floor, std::accumulate(floor.begin(), floor.end(), 0.0) / static_cast<double>(floor.size()));
-    return floor;
-}
-
 /// Raises ψ to the floors and reports each that is new.
 void apply_floors(const factor_rule& rule, factor_history& history, factor_values& v, factor_outcome& outcome) {
     const std::int64_t d = v.shape.dimensions;
-    const std::vector<double> floor = floors_of(v, rule);
+    const std::vector<double> floor = noise_floors(v.kind, rule);
     const std::int64_t reported = v.kind == factor_kind::ppca ? 1 : v.own_noise ? v.shape.components * d : d;
     for (std::int64_t i = 0; i < static_cast<std::int64_t>(v.noise.size()); ++i) {
         if (v.noise[i] > floor[i % d])
@@ -184,6 +176,13 @@ void handle_empty(const std::vector<std::int64_t>& empty, const factor_rule& rul
 }
 
 } // namespace
+
+std::vector<double> noise_floors(factor_kind kind, const factor_rule& rule) {
+    std::vector<double> floor = rule.noise_floor;
+    if (kind == factor_kind::ppca)
+        std::ranges::fill(floor, std::accumulate(floor.begin(), floor.end(), 0.0) / static_cast<double>(floor.size()));
+    return floor;
+}
 
 factor_outcome update(const std::vector<double>& sums, const factor_operators& under, const factor_rule& rule,
                       factor_history& history, factor_values& values) {

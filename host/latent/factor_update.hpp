@@ -44,6 +44,9 @@ struct factor_outcome {
     std::vector<factor_event> events; ///< iteration is filled in by the caller
 };
 
+/// The floors of the noise variances [d] as this kind of model has them: one for all columns of ppca.
+std::vector<double> noise_floors(factor_kind kind, const factor_rule& rule);
+
 /// Replaces `values` with the next parameters. Under the policy fail and with a collapsed component nothing is changed
 /// but the outcome.
 factor_outcome update(const std::vector<double>& sums, const factor_operators& under, const factor_rule& rule,

@@ -135,8 +135,12 @@ struct factor_options {
     /// Stop when the gain in mean log-likelihood, and the total gain still expected from its geometric decay, are below
     /// this (nats per sample). Zero runs to max_iterations. With eigen, of the subspace iteration.
     double tolerance = 1e-8;
+    /// Extrapolates the noise variances after every second EM step (SQUAREM). A step counts only where log p is at
+    /// least the bound after the EM step in its place, so that the chain of the trace holds; otherwise the EM step is
+    /// taken.
+    bool accelerate = true;
     /// Smallest noise variance relative to the variance of its column (for ppca to the mean of these variances; a
-    /// column without variance counts as one of variance 1). A likelihood without it may have no maximum.
+    /// column without variance counts as one of variance 1), 1e-12 to 1. A likelihood without it may have no maximum.
     double noise_floor = 1e-6;
     gmm::sample_weights weights = {};
     gmm::collapse_policy on_collapse = gmm::collapse_policy::reseed;
