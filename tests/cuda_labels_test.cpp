@@ -1,5 +1,5 @@
 // Labels in the CUDA engine: grids, memory spaces, memory accounts, and the shapes of the slab engine. Small shapes are
-// checked with those of the other back ends (backends_gmm_labels_test.cpp).
+// checked with those of the other back ends (backends_gmm_engine_labels_test.cpp).
 #include "kernels/cuda/device_buffer.hpp"
 #include "kernels/cuda/engine.hpp"
 #include "tests/support/gmm_bounds.hpp"

@@ -56,12 +56,17 @@ void known_log_densities(const model_view<T>& m, const unit_view<T>& unit, const
     const T* x = unit.x + b.first * m.dimensions;
     const block_labels<T> known = labels_of(unit, b, m.components);
     const bool some = knows_some(known, b.rows);
-    // Screening looks for the largest log-densities without labels.
-    if (all_pairs || some) {
+    // Screening looks for the largest log-densities without factors.
+    if (all_pairs || known.log_factors) {
         ws.screen->laid_out = false;
         log_densities(m, x, b.strips, ws);
     } else {
-        block_log_densities(m, x, b.strips, homes_of(unit, b), ws);
+        std::int32_t* homes = homes_of(unit, b);
+        if (some && homes)
+            settle_at_labels(m, known.labels, b.rows, homes);
+        block_log_densities(m, x, b.strips, homes, ws);
+        if (some && screened_outputs(m) > 0)
+            refine_labels(m, x, known.labels, b.rows, ws);
     }
     if (some)
         apply_known(m, known, b.strips, ws.log_densities);

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/kernel_table.hpp"
 #include "kernels/cpu/row_rule.hpp"
+#include "kernels/cpu/screen.hpp"
 #include "kernels/cpu/simd.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
@@ -32,6 +33,33 @@ static inline bool is_there(const model_view<T>& m, std::int64_t k) {
     return m.offsets[k] >= simd<T>::lowest;
 }
 
+/// Whether a row's label counts: it is known, and its component is there.
+template <class T>
+static inline bool counts(const model_view<T>& m, std::int32_t label) {
+    return label >= 0 && is_there(m, label);
+}
+
+/// Makes the components of labels the homes of their rows, which screening computes in any case.
+template <class T>
+static void settle_at_labels(const model_view<T>& m, const std::int32_t* labels, std::int64_t rows,
+                             std::int32_t* homes) {
+    for (std::int64_t i = 0; i < rows; ++i)
+        if (counts(m, labels[i]))
+            homes[i] = labels[i];
+}
+
+/// Log-densities of full covariances under the components of labels, where screening has left them out.
+template <class T>
+static void refine_labels(const model_view<T>& m, const T* x, const std::int32_t* labels, std::int64_t rows,
+                          const workspace_view<T>& ws) {
+    for (std::int32_t i = 0; i < rows; ++i) {
+        const std::int32_t k = labels[i];
+        if (counts(m, k) &&
+            ws.log_densities[strip_position(i, slab_rows(m.components)) + k * strip_rows] < simd<T>::lowest)
+            refine_chunk(m, x, k, &i, 1, ws);
+    }
+}
+
 template <class T>
 static inline vec<T> minus_infinity() {
     return broadcast(-static_cast<T>(__builtin_inf()));
@@ -47,7 +75,7 @@ static void apply_labels(const model_view<T>& m, const std::int32_t* labels, std
             vec_mask<T> label{};
             for (int i = 0; i < lanes<T>; ++i) {
                 const std::int32_t given = labels[s * strip_rows + v + i];
-                label[i] = given >= 0 && is_there(m, given) ? given : -1;
+                label[i] = counts(m, given) ? given : -1;
             }
             for (std::int64_t k = 0; k < m.components; ++k) {
                 const vec_mask<T> in = (label < 0) | (label == static_cast<decltype(label[0] + 0)>(k));
