@@ -27,6 +27,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace elbo::kernels {
@@ -78,6 +79,18 @@ struct fixed_sums {
     int scalar_exponent = 0;    ///< of the scalars behind them
 };
 
+/// Conjugate prior of the parameters in the normalised frame, as the samples that it stands for (docs/priors.md). All
+/// counts and the scale are times weight_scale, as the samples are.
+struct conjugate_prior {
+    double weight_count = 0; ///< a − 1, samples of each component in its weight
+    double mean_count = 0;   ///< κ₀ > 0, samples of each component at `mean`
+    /// Samples in each covariance beside the N_k: log p(θ) holds ½ covariance_count · log |Λ|, tied families once.
+    double covariance_count = 0;
+    std::vector<double> mean;  ///< [d] m₀
+    std::vector<double> scale; ///< Ψ₀, the scatter of those samples: [d x d], [d], or [1] summed over the dimensions
+    double log_constant = 0;   ///< what log p(θ) in units of the data holds beside the parameters in the frame
+};
+
 /// What the M-step needs beside the sums.
 struct update_rule {
     double total_weight = 0;    ///< W = Σ w_n (after weight_scale)
@@ -86,6 +99,8 @@ struct update_rule {
         scatter; ///< tied families: Σ w x̃ x̃ᵀ: tied packed upper [d(d+1)/2], tied_diagonal [d], tied_spherical [1]
     gmm::collapse_policy on_collapse = gmm::collapse_policy::reseed;
     int reseeds_each = 3; ///< times that one component is re-seeded before it is dropped
+    /// Maximum a posteriori. No component counts as empty, none is dropped: one without samples follows the prior.
+    std::optional<conjugate_prior> prior = {};
 };
 
 /// What one E-step and M-step came to. Totals over the samples (Σ w_n ...), in the normalised frame.
@@ -95,11 +110,13 @@ struct update_outcome {
     double elbo_after = 0;          ///< J(q_{t+1}, θ_{t+1}); equals log_likelihood in an iteration with events
     double parameter_change = 0;    ///< max |Δμ̃|
     std::vector<gmm::event> events; ///< iteration is filled in by the loop
+    double log_prior = 0;           ///< log p(θ_t) in units of the data, times weight_scale; 0 without a prior
+    double log_prior_after = 0;     ///< log p(θ_{t+1}); equals log_prior in an iteration with events
 };
 
 struct loop_options {
     std::int64_t max_iterations = 0;
-    double tolerance = 0;       ///< on the mean log-likelihood per sample
+    double tolerance = 0;       ///< on the mean of log-likelihood + log prior per sample
     double component_bound = 0; ///< scales of the sums, as for clear_sums
     double scalar_bound = 0;
     update_rule rule;

@@ -28,8 +28,8 @@ loop_result em_loop(const loop_options& options, const std::function<void()>& pa
         result.iterations = t + 1;
         const double seconds = std::chrono::duration<double>(clock::now() - begin).count();
         const bool go_on = !options.on_iteration || options.on_iteration(t, outcome, seconds);
-        const bool converged = should_stop(rule_state, outcome.log_likelihood / options.rule.total_weight,
-                                           options.tolerance, !outcome.events.empty());
+        const double objective = (outcome.log_likelihood + outcome.log_prior) / options.rule.total_weight;
+        const bool converged = should_stop(rule_state, objective, options.tolerance, !outcome.events.empty());
         result.stopped = converged ? gmm::stop_reason::converged
                          : !go_on  ? gmm::stop_reason::interrupted
                                    : gmm::stop_reason::max_iterations;

@@ -1,8 +1,5 @@
 #include "host/gmm/expected_log_joint.hpp"
 
-#include "kernels/math/fixed_point.hpp"
-#include "kernels/math/normalize_statistics.hpp"
-
 #include <algorithm>
 #include <cblas.h>
 #include <cmath>
@@ -66,17 +63,6 @@ void precision_times(family kind, std::int64_t d, const double* u, const std::ve
 }
 
 } // namespace
-
-std::vector<double> normalized_sums(const fixed_sums& sums, const gmm_shape& shape) {
-    const std::int64_t count = sum_count(shape);
-    std::vector<double> values(count);
-    for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t limbs[limb_count] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
-        values[i] = join_fixed(limbs, i < count - scalar_count ? sums.component_exponent : sums.scalar_exponent);
-    }
-    normalize_statistics(values.data(), shape);
-    return values;
-}
 
 double parameter_gradient::squared_norm() const {
     double sum = 0;

@@ -1,14 +1,11 @@
 // Q(θ) = E_q[log p(x, z | θ)], what an M-step raises, as a function of θ: from the sums of one E-step, without data.
 #pragma once
 
-#include "kernels/gmm_engine.hpp"
+#include "kernels/host_sums.hpp"
 
 #include <vector>
 
 namespace elbo::gmm {
-
-/// Sums as float64 numbers [sum_count], scaled as kernels/math/normalize_statistics.hpp says.
-std::vector<double> normalized_sums(const kernels::fixed_sums& sums, const kernels::gmm_shape& shape);
 
 /// Derivatives with respect to unconstrained parameters: logits a [k] where α = softmax(a); means [k x d]; factors in
 /// the layout of gmm_parameters, of the logarithms of the diagonal and of the entries above it, zero below. Zero for a
@@ -20,8 +17,8 @@ struct parameter_gradient {
 
 class expected_log_joint {
 public:
-    /// `sums` under the parameters `current` as normalized_sums gives them; `scatter` and `lambda` as in update_rule.
-    /// Without lambda there is no penalty.
+    /// `sums` under the parameters `current` as kernels::normalized_sums gives them; `scatter` and `lambda` as in
+    /// update_rule. Without lambda there is no penalty.
     expected_log_joint(const kernels::gmm_shape& shape, const kernels::gmm_parameters& current,
                        std::vector<double> sums, std::vector<double> scatter, std::vector<double> lambda = {});
 

@@ -4,6 +4,7 @@
 #include "elbo/gmm/infer.hpp"
 #include "host/gmm/fit_setup.hpp"
 #include "host/gmm/gradient_m_step.hpp"
+#include "host/gmm/prior.hpp"
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/start.hpp"
 #include "kernels/host_loop.hpp"
@@ -42,7 +43,7 @@ public:
                 timed(spent.load, [&] { load(); });
             engine_.set_parameters(first);
             fit_result one = iterate(spent.iterations);
-            if (!best || one.log_likelihood > best->log_likelihood)
+            if (!best || objective(one) > objective(*best))
                 best = std::move(one);
         }
         if (interrupted_)
@@ -60,6 +61,9 @@ private:
         seconds += seconds_since(begin);
     }
 
+    /// What a restart is judged by: the log-likelihood, and with a prior log p(θ) beside it, per sample.
+    static double objective(const fit_result& r) { return r.log_likelihood + r.trace.back().log_prior; }
+
     /// What the data is like, and the options of the loop that follow from it.
     void summarize() {
         summary_ = feed_.summarize(engine_);
@@ -75,6 +79,15 @@ private:
         loop_.rule.on_collapse = options_.on_collapse;
         loop_.component_bound = component_sum_bound(loop_.rule.total_weight, largest, shape_.dimensions);
         loop_.scalar_bound = scalar_sum_bound(loop_.rule.total_weight);
+        if (options_.prior)
+            loop_.rule.prior = prior();
+    }
+
+    conjugate_prior prior() {
+        prior_moments data{summary_.weight, summary_.mean, summary_.variance};
+        if (takes_covariance(*options_.prior, options_.shape))
+            data.covariance = data_covariance(setup_.ctx, feed_, summary_, options_.precision, setup_.resident_rows());
+        return to_frame(complete_prior(*options_.prior, shape_, data), shape_, frame_, feed_.weight_scale());
     }
 
     /// Memory for the rows, and the rows, where they stay; the sums that tied families take once.
@@ -139,7 +152,7 @@ private:
                         std::vector<event>& events) {
         const double w = loop_.rule.total_weight;
         trace.push_back({t, o.log_likelihood / w - log_scale_, o.elbo_after / w - log_scale_, o.entropy / w,
-                         o.parameter_change, seconds});
+                         o.parameter_change, seconds, o.log_prior / w, o.log_prior_after / w});
         for (event e : o.events) {
             e.iteration = t;
             events.push_back(e);

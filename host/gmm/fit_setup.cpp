@@ -2,6 +2,7 @@
 
 #include "host/check.hpp"
 #include "host/gmm/kmeans.hpp"
+#include "host/gmm/prior.hpp"
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/start.hpp"
 #include "host/row_access.hpp"
@@ -38,6 +39,8 @@ void check_options(const data_source& data, const fit_options& o) {
     not_negative("tolerance", o.tolerance);
     check_regularization(o.regularization, o.relative_regularization);
     check_m_step(o);
+    if (o.prior)
+        check_prior(*o.prior, o.shape, data.cols());
     if (!o.start_model)
         return;
     const model& m = *o.start_model;

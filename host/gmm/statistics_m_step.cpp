@@ -1,10 +1,11 @@
 #include "host/gmm/statistics_m_step.hpp"
 
 #include "host/check.hpp"
+#include "host/gmm/prior.hpp"
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/statistics_state.hpp"
 #include "kernels/host_loop.hpp"
-#include "kernels/math/normalize_statistics.hpp"
+#include "kernels/host_sums.hpp"
 #include "kernels/reference/gmm_engine.hpp"
 
 #include <algorithm>
@@ -15,38 +16,52 @@ using namespace kernels;
 
 namespace {
 
-/// Σ w r (x̃_j − μ̃_j)² of component k; for the spherical family its mean over the dimensions.
-double second_moment(const plain_sums& s, std::int64_t k, std::int64_t j) {
-    const std::int64_t d = s.shape.dimensions;
-    const double* second = &s.values[k * statistics_size(s.shape.family, d) + 1 + d];
-    return s.shape.family == family::full       ? second[packed_upper(j, j, d)]
-           : s.shape.family == family::diagonal ? second[j]
-                                                : second[0] / static_cast<double>(d);
-}
-
-/// Σ w x̃_j² of a tied family.
-double scatter_of(const plain_sums& s, std::int64_t j) {
-    return s.shape.family == family::tied            ? s.scatter[packed_upper(j, j, s.shape.dimensions)]
-           : s.shape.family == family::tied_diagonal ? s.scatter[j]
-                                                     : s.scatter[0] / static_cast<double>(s.shape.dimensions);
-}
-
-/// Σ w x_j² / W − mean²: variances of the data that the sums saw, in their units.
-std::vector<double> column_variances(const plain_sums& s) {
-    const std::int64_t d = s.shape.dimensions, size = statistics_size(s.shape.family, d);
-    const bool tied = is_tied(s.shape.family);
-    std::vector<double> variances(d);
-    for (std::int64_t j = 0; j < d; ++j) {
-        double sum = 0, squares = tied ? scatter_of(s, j) : 0;
-        for (std::int64_t k = 0; k < s.shape.components; ++k) {
-            const double n = s.values[k * size], m = s.under.means[k * d + j], first = s.values[k * size + 1 + j];
-            sum += n * m + first;
-            if (!tied)
-                squares += second_moment(s, k, j) + 2 * m * first + n * m * m;
-        }
-        const double mean = sum / s.weight();
-        variances[j] = std::max(0.0, squares / s.weight() - mean * mean) * s.frame.scale[j] * s.frame.scale[j];
+/// Σ w x̃_i x̃_j, as far as the family knows it: where it has only the sum over the dimensions each gets an equal share.
+double second_moment(const plain_sums& s, std::int64_t i, std::int64_t j) {
+    const family f = s.shape.family;
+    const std::int64_t d = s.shape.dimensions, size = statistics_size(f, d);
+    const bool one = f == family::spherical || f == family::tied_spherical;
+    const std::int64_t at = f == family::full || f == family::tied ? packed_upper(i, j, d) : one ? 0 : j;
+    const double share = one ? 1 / static_cast<double>(d) : 1;
+    if (is_tied(f))
+        return share * s.scatter[at];
+    double sum = 0;
+    for (std::int64_t k = 0; k < s.shape.components; ++k) {
+        const double *values = &s.values[k * size], *first = values + 1, *mean = &s.under.means[k * d];
+        sum += share * first[d + at] + mean[i] * first[j] + mean[j] * first[i] + values[0] * mean[i] * mean[j];
     }
+    return sum;
+}
+
+/// Moments of the data that the sums saw, in its units: with the covariance as a matrix for full and tied families.
+prior_moments moments_of(const plain_sums& s) {
+    const std::int64_t d = s.shape.dimensions, size = statistics_size(s.shape.family, d);
+    const double total = s.weight();
+    const std::vector<double>& scale = s.frame.scale;
+    std::vector<double> mean(d, 0);
+    for (std::int64_t k = 0; k < s.shape.components; ++k)
+        for (std::int64_t j = 0; j < d; ++j)
+            mean[j] += (s.values[k * size] * s.under.means[k * d + j] + s.values[k * size + 1 + j]) / total;
+    const auto covariance = [&](std::int64_t i, std::int64_t j) {
+        return (second_moment(s, i, j) / total - mean[i] * mean[j]) * scale[i] * scale[j];
+    };
+    const bool matrix = s.shape.family == family::full || s.shape.family == family::tied;
+    prior_moments m{total, std::vector<double>(d), std::vector<double>(matrix ? d * d : d)};
+    for (std::int64_t i = 0; i < d; ++i) {
+        m.mean[i] = s.frame.centre[i] + scale[i] * mean[i];
+        for (std::int64_t j = i + 1; matrix && j < d; ++j)
+            m.covariance[i * d + j] = m.covariance[j * d + i] = covariance(i, j);
+        m.covariance[matrix ? i * d + i : i] = std::max(0.0, covariance(i, i));
+    }
+    return m;
+}
+
+/// The variances [d] of moments.
+std::vector<double> variances_of(const prior_moments& m) {
+    const std::size_t d = m.mean.size(), step = m.covariance.size() > d ? d + 1 : 1;
+    std::vector<double> variances(d);
+    for (std::size_t j = 0; j < d; ++j)
+        variances[j] = m.covariance[j * step];
     return variances;
 }
 
@@ -58,21 +73,19 @@ double plain_sums::weight() const {
 
 plain_sums plain(const statistics& statistics) {
     const internal::statistics_state& s = statistics.state();
-    plain_sums sums{s.shape, s.frame, to_frame(s.under, s.frame), std::vector<double>(sum_count(s.shape)),
-                    scatter_values(s.scatter)};
-    for (std::size_t i = 0; i < sums.values.size(); ++i)
-        sums.values[i] = s.value(static_cast<std::int64_t>(i));
-    normalize_statistics(sums.values.data(), s.shape);
-    return sums;
+    return {s.shape, s.frame, to_frame(s.under, s.frame), normalized_sums(s.sums, s.shape), scatter_values(s.scatter)};
 }
 
 m_step_result m_step(const plain_sums& s, const fit_options& options, std::vector<std::int32_t>& reseeds,
                      std::int64_t iteration) {
+    const prior_moments moments = moments_of(s);
     update_rule rule;
     rule.total_weight = s.weight();
-    rule.lambda = normalized_lambda(options, column_variances(s), s.frame);
+    rule.lambda = normalized_lambda(options, variances_of(moments), s.frame);
     rule.scatter = s.scatter;
     rule.on_collapse = options.on_collapse;
+    if (options.prior)
+        rule.prior = to_frame(complete_prior(*options.prior, s.shape, moments), s.shape, s.frame, 1);
     m_step_result result;
     result.outcome = reference::m_step(s.shape, s.under, s.values, rule, reseeds, result.next);
     if (options.on_collapse == collapse_policy::fail && !result.outcome.events.empty())
@@ -84,6 +97,8 @@ model maximize(const statistics& s, const fit_options& options) {
     expects(s.samples() > 0, [] { return std::string("statistics are empty: accumulate data before maximize"); });
     check_regularization(options.regularization, options.relative_regularization);
     const plain_sums sums = plain(s);
+    if (options.prior)
+        check_prior(*options.prior, sums.shape.family, sums.shape.dimensions);
     std::vector<std::int32_t> reseeds(sums.shape.components, 0);
     return from_frame(sums.shape.family, m_step(sums, options, reseeds, 0).next, sums.frame);
 }

@@ -27,7 +27,7 @@ struct m_step_result {
     kernels::gmm_parameters next;
     kernels::update_outcome outcome;
 };
-/// Uses the options regularization, relative_regularization and on_collapse. `reseeds` [k] counts how often each
+/// Uses the options regularization, relative_regularization, on_collapse and prior. `reseeds` [k] counts how often each
 /// component was re-seeded. Throws elbo::error where the policy is `fail` and a component collapses, naming the
 /// `iteration`.
 m_step_result m_step(const plain_sums& s, const fit_options& options, std::vector<std::int32_t>& reseeds,

@@ -53,10 +53,27 @@ void m_step::reset_reseeds() {
     std::ranges::fill(reseeds_, 0);
 }
 
+/// The sums that the step works on: those of the samples, and with a prior its own beside them.
+void m_step::take_sums(const gmm_parameters& current, std::span<const double> sums) {
+    sums_ = sums;
+    scatter_ = rule_->scatter;
+    weight_count_ = mean_count_ = covariance_count_ = 0;
+    if (!rule_->prior)
+        return;
+    weight_count_ = rule_->prior->weight_count;
+    mean_count_ = rule_->prior->mean_count;
+    covariance_count_ = rule_->prior->covariance_count;
+    sums_with_prior_.assign(sums.begin(), sums.end());
+    scatter_with_prior_ = rule_->scatter;
+    add_prior_samples(shape_, *rule_->prior, current, sums_with_prior_, scatter_with_prior_);
+    sums_ = sums_with_prior_;
+    scatter_ = scatter_with_prior_;
+}
+
 update_outcome m_step::run(const gmm_parameters& current, std::span<const double> sums, const update_rule& rule,
                            gmm_parameters& next) {
-    sums_ = sums;
     rule_ = &rule;
+    take_sums(current, sums);
     next = current;
     mean_lambda_ = 0;
     for (double lambda : rule.lambda)
@@ -77,18 +94,30 @@ update_outcome m_step::run(const gmm_parameters& current, std::span<const double
     }
     if (gmm::is_tied(shape_.family))
         update_common(next, outcome);
-    else if (std::ranges::find(state_, component_state::healthy) == state_.end())
+    else if (rule.prior || std::ranges::find(state_, component_state::healthy) == state_.end())
         rescue_singular(next, outcome);
     apply_policy(next, outcome);
     double total = 0;
     for (double n : counts_)
-        total += n;
+        total += n + weight_count_;
     for (std::int64_t k = 0; k < K_; ++k)
-        next.log_weights[k] = std::log(counts_[k] / total); // log 0: dropped
-    outcome.elbo_after = outcome.events.empty()
-                             ? expected_log_likelihood(next) + sums[K_ * size_ + scalar_log_factors] + outcome.entropy
-                             : outcome.log_likelihood;
+        next.log_weights[k] = std::log((counts_[k] + weight_count_) / total); // log 0: dropped
+    finish(current, next, outcome);
     return outcome;
+}
+
+/// The bound and the prior's share of it; after an event, which is no ascent, those of the parameters before.
+void m_step::finish(const gmm_parameters& current, const gmm_parameters& next, update_outcome& outcome) const {
+    log_prior_value after;
+    if (rule_->prior) {
+        outcome.log_prior = log_prior(shape_, *rule_->prior, current).total;
+        after = log_prior(shape_, *rule_->prior, next);
+    }
+    const bool whole = outcome.events.empty();
+    outcome.elbo_after = whole ? expected_log_likelihood(next, after.quadratic) +
+                                     sums_[K_ * size_ + scalar_log_factors] + outcome.entropy
+                               : outcome.log_likelihood;
+    outcome.log_prior_after = whole ? after.total : outcome.log_prior;
 }
 
 /// Mean of component k and, unless it shares one, its covariance; c is scratch memory.
@@ -97,17 +126,17 @@ void m_step::update_component(std::int64_t k, const gmm_parameters& current, gmm
     results_[k] = {};
     state_[k] = component_state::healthy;
     counts_[k] = stats[0];
-    if (std::isinf(current.log_weights[k])) {
+    if (!rule_->prior && std::isinf(current.log_weights[k])) {
         state_[k] = component_state::dropped;
         counts_[k] = 0;
         return;
     }
-    if (!(counts_[k] >= empty_share * rule_->total_weight)) {
+    if (!rule_->prior && !(counts_[k] >= empty_share * rule_->total_weight)) {
         state_[k] = component_state::empty;
         return;
     }
     for (std::int64_t j = 0; j < d_; ++j) {
-        const double step = stats[1 + j] / counts_[k];
+        const double step = stats[1 + j] / (counts_[k] + mean_count_);
         next.means[k * d_ + j] += step;
         results_[k].change = std::max(results_[k].change, std::abs(step));
     }
@@ -117,7 +146,7 @@ void m_step::update_component(std::int64_t k, const gmm_parameters& current, gmm
     note_widest(k, c);
     double* u = next.precision_cholesky.data() + k * factor_size(shape_.family, d_);
     if (factor(c, u))
-        results_[k].quadratic = counts_[k] * quadratic_trace(c, u);
+        results_[k].quadratic = (counts_[k] + covariance_count_) * quadratic_trace(c, u);
     else
         state_[k] = component_state::singular;
 }
@@ -125,30 +154,32 @@ void m_step::update_component(std::int64_t k, const gmm_parameters& current, gmm
 /// Covariance of component k about its new mean, λ included: [d x d], [d] variances or [1].
 void m_step::covariance(std::int64_t k, double* c) const {
     const double *first = statistics(k) + 1, *second = first + d_;
-    const double inverse = 1 / counts_[k];
-    const auto delta = [&](std::int64_t j) { return first[j] * inverse; };
+    const double inverse = 1 / (counts_[k] + covariance_count_), mean_inverse = 1 / (counts_[k] + mean_count_);
+    const double share = (counts_[k] + mean_count_) * inverse; // 1 without a prior
+    const auto delta = [&](std::int64_t j) { return first[j] * mean_inverse; };
     if (shape_.family == family::spherical) {
         double norm = 0;
         for (std::int64_t j = 0; j < d_; ++j)
             norm += delta(j) * delta(j);
-        c[0] = (second[0] * inverse - norm) / static_cast<double>(d_) + mean_lambda_;
+        c[0] = (second[0] * inverse - share * norm) / static_cast<double>(d_) + mean_lambda_;
         return;
     }
     if (shape_.family == family::diagonal) {
         for (std::int64_t j = 0; j < d_; ++j)
-            c[j] = second[j] * inverse - delta(j) * delta(j) + rule_->lambda[j];
+            c[j] = second[j] * inverse - share * delta(j) * delta(j) + rule_->lambda[j];
         return;
     }
     for (std::int64_t i = 0; i < d_; ++i) {
         for (std::int64_t j = i; j < d_; ++j)
-            c[i * d_ + j] = c[j * d_ + i] = second[packed_upper(i, j, d_)] * inverse - delta(i) * delta(j);
+            c[i * d_ + j] = c[j * d_ + i] = second[packed_upper(i, j, d_)] * inverse - share * delta(i) * delta(j);
         c[i * d_ + i] += rule_->lambda[i];
     }
 }
 
-/// The one covariance of a tied family: (G − Σ N m mᵀ) / Σ N + λ over the healthy components.
+/// The one covariance of a tied family: (G − Σ (N + κ₀) m mᵀ) / (Σ N + samples of the prior) + λ over the healthy
+/// components.
 void m_step::common_covariance(const gmm_parameters& next, double* c) const {
-    double total = 0;
+    double total = covariance_count_;
     for (std::int64_t k = 0; k < K_; ++k)
         total += healthy(k) ? counts_[k] : 0;
     for (std::int64_t i = 0; i < numbers_; ++i)
@@ -158,7 +189,7 @@ void m_step::common_covariance(const gmm_parameters& next, double* c) const {
             continue;
         const double* mean = &next.means[k * d_];
         for (std::int64_t i = 0; i < d_; ++i) {
-            const double left = counts_[k] * mean[i];
+            const double left = (counts_[k] + mean_count_) * mean[i];
             if (!matrix_)
                 c[numbers_ == 1 ? 0 : i] += left * mean[i];
             else
@@ -169,12 +200,12 @@ void m_step::common_covariance(const gmm_parameters& next, double* c) const {
     if (!matrix_) {
         const double times = numbers_ == 1 ? static_cast<double>(d_) : 1;
         for (std::int64_t j = 0; j < numbers_; ++j)
-            c[j] = (rule_->scatter[j] - c[j]) / total / times + (numbers_ == 1 ? mean_lambda_ : rule_->lambda[j]);
+            c[j] = (scatter_[j] - c[j]) / total / times + (numbers_ == 1 ? mean_lambda_ : rule_->lambda[j]);
         return;
     }
     for (std::int64_t i = 0; i < d_; ++i) {
         for (std::int64_t j = i; j < d_; ++j)
-            c[i * d_ + j] = c[j * d_ + i] = (rule_->scatter[packed_upper(i, j, d_)] - c[i * d_ + j]) / total;
+            c[i * d_ + j] = c[j * d_ + i] = (scatter_[packed_upper(i, j, d_)] - c[i * d_ + j]) / total;
         c[i * d_ + i] += rule_->lambda[i];
     }
 }
@@ -247,7 +278,7 @@ double m_step::quadratic_trace(const double* c, const double* u) const {
 void m_step::update_common(gmm_parameters& next, update_outcome& outcome) {
     double *c = scratch(0), *u = next.precision_cholesky.data();
     common_covariance(next, c);
-    double total = 0;
+    double total = covariance_count_;
     for (std::int64_t k = 0; k < K_; ++k) {
         note_widest(k, c);
         total += healthy(k) ? counts_[k] : 0;
@@ -262,7 +293,7 @@ void m_step::update_common(gmm_parameters& next, update_outcome& outcome) {
     outcome.events.push_back({0, 0, gmm::event::kind::singular, rescue_action(*rule_)});
 }
 
-/// Where no component is healthy: those that are singular get a floor, so that the fit can go on.
+/// Where no component is healthy, and under a prior: those that are singular get a floor, so that the fit can go on.
 void m_step::rescue_singular(gmm_parameters& next, update_outcome& outcome) {
     std::vector<double> c(static_cast<std::size_t>(numbers_));
     for (std::int64_t k = 0; k < K_; ++k) {
@@ -301,12 +332,12 @@ double m_step::log_determinant(const double* u) const {
     return times * sum;
 }
 
-/// Σ_k N_k [log α_k + Σ_i log U_ii − d/2 log 2π] − ½ Σ_k N_k tr(Λ_k (C_k − λ)).
-double m_step::expected_log_likelihood(const gmm_parameters& next) const {
+/// Σ_k N_k [log α_k + Σ_i log U_ii − d/2 log 2π] − ½ (Σ_k N_k tr(Λ_k (C_k − λ)) less the part of log p(θ)).
+double m_step::expected_log_likelihood(const gmm_parameters& next, double prior_quadratic) const {
     const double constant = 0.5 * static_cast<double>(d_) * std::log(2 * std::numbers::pi);
     const double* u = next.precision_cholesky.data();
     const double common = gmm::is_tied(shape_.family) ? log_determinant(u) : 0;
-    double sum = -0.5 * quadratic_;
+    double sum = -0.5 * (quadratic_ - prior_quadratic);
     for (std::int64_t k = 0; k < K_; ++k) {
         if (!(counts_[k] > 0))
             continue;

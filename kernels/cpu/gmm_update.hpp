@@ -1,7 +1,9 @@
-// The M-step of the CPU back end: float64, parallel over components, no memory taken once it has run.
+// The M-step of the CPU back end: float64, parallel over components, no memory taken once it has run. With a prior it
+// is that of the samples and of those that the prior stands for.
 #pragma once
 
 #include "kernels/gmm_engine.hpp"
+#include "kernels/gmm_prior.hpp"
 #include "kernels/math/collapse.hpp"
 
 #include <span>
@@ -25,13 +27,14 @@ private:
     /// What one component contributes to the outcome.
     struct component_result {
         double change = 0;    ///< max |δ|
-        double quadratic = 0; ///< N tr(Λ (C − λ))
+        double quadratic = 0; ///< (N + samples of the prior) tr(Λ (C − λ))
     };
 
     const double* statistics(std::int64_t k) const { return sums_.data() + k * size_; }
     double* scratch(int thread) { return scratch_.data() + thread * numbers_; }
     bool healthy(std::int64_t k) const { return state_[k] == component_state::healthy; }
 
+    void take_sums(const gmm_parameters& current, std::span<const double> sums);
     void update_component(std::int64_t k, const gmm_parameters& current, gmm_parameters& next, double* c);
     void covariance(std::int64_t k, double* c) const;
     void common_covariance(const gmm_parameters& next, double* c) const;
@@ -43,15 +46,18 @@ private:
     void rescue_singular(gmm_parameters& next, update_outcome& outcome);
     void apply_policy(gmm_parameters& next, update_outcome& outcome);
     double log_determinant(const double* u) const;
-    double expected_log_likelihood(const gmm_parameters& next) const;
+    double expected_log_likelihood(const gmm_parameters& next, double prior_quadratic) const;
+    void finish(const gmm_parameters& current, const gmm_parameters& next, update_outcome& outcome) const;
 
     const gmm_shape shape_;
     const int threads_;
     const std::int64_t d_, K_, size_;
-    const bool matrix_;          ///< covariances are matrices
-    const std::int64_t numbers_; ///< of one covariance: d², d or 1
-    std::span<const double> sums_;
+    const bool matrix_;                      ///< covariances are matrices
+    const std::int64_t numbers_;             ///< of one covariance: d², d or 1
+    std::span<const double> sums_, scatter_; ///< those of the prior included
     const update_rule* rule_ = nullptr;
+    double weight_count_ = 0, mean_count_ = 0, covariance_count_ = 0; ///< of the prior; 0 without one
+    std::vector<double> sums_with_prior_, scatter_with_prior_;
     double mean_lambda_ = 0, quadratic_ = 0;
     std::vector<component_state> state_;
     std::vector<component_result> results_;

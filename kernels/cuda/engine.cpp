@@ -2,6 +2,7 @@
 
 #include "elbo/error.hpp"
 #include "kernels/host_loop.hpp"
+#include "kernels/host_sums.hpp"
 #include "kernels/math/fixed_point.hpp"
 
 #include <algorithm>
@@ -203,14 +204,20 @@ template <class T>
 void cuda_engine<T>::set_parameters(const gmm_parameters& p) {
     state_->activate();
     const update_arrays& a = arrays_.view();
-    copy_async(a.log_weights, p.log_weights.data(), shape.components);
-    copy_async(a.means, p.means.data(), shape.components * shape.dimensions);
-    copy_async(a.factors, p.precision_cholesky.data(), static_cast<std::int64_t>(p.precision_cholesky.size()));
+    upload_parameters(p);
     check(cudaMemsetAsync(a.reseeds, 0, static_cast<std::size_t>(shape.components) * sizeof(std::int32_t),
                           state_->stream),
           "cudaMemsetAsync");
     write_model(*state_, shape, a, current_.view());
     wait(); // the caller may free the parameters
+}
+
+template <class T>
+void cuda_engine<T>::upload_parameters(const gmm_parameters& p) {
+    const update_arrays& a = arrays_.view();
+    copy_async(a.log_weights, p.log_weights.data(), shape.components);
+    copy_async(a.means, p.means.data(), shape.components * shape.dimensions);
+    copy_async(a.factors, p.precision_cholesky.data(), static_cast<std::int64_t>(p.precision_cholesky.size()));
 }
 
 template <class T>
@@ -253,8 +260,23 @@ device_rule cuda_engine<T>::upload_rule(const update_rule& rule) {
     return {rule.total_weight, mean, rule_.data(), rule_.data() + d, rule.on_collapse, rule.reseeds_each};
 }
 
+/// The M-step on the host, in float64, from sums and to parameters on the device: with a prior.
+template <class T>
+update_outcome cuda_engine<T>::update_on_host(const update_rule& rule) {
+    if (!host_step_)
+        host_step_.emplace(shape, 1);
+    gmm_parameters next;
+    const update_outcome outcome = host_step_->run(parameters(), normalized_sums(sums(), shape), rule, next);
+    upload_parameters(next);
+    write_model(*state_, shape, arrays_.view(), next_.view());
+    wait(); // `next` ends here
+    return outcome;
+}
+
 template <class T>
 update_outcome cuda_engine<T>::update(const update_rule& rule) {
+    if (rule.prior)
+        return update_on_host(rule);
     state_->activate();
     update_parameters(*state_, shape, sums_, upload_rule(rule), arrays_.view(), current_.view(), next_.view());
     update_record record{};
@@ -276,7 +298,7 @@ void cuda_engine<T>::adopt() {
 
 template <class T>
 loop_result cuda_engine<T>::run(std::int64_t rows, const loop_options& options) {
-    if (!graph_loop::supported())
+    if (options.rule.prior || !graph_loop::supported()) // the graph has no M-step with a prior
         return host_loop(*this, rows, options);
     state_->activate();
     const device_rule rule = upload_rule(options.rule);

@@ -1,6 +1,7 @@
 // The CUDA back end of Gaussian mixtures.
 #pragma once
 
+#include "kernels/cpu/gmm_update.hpp"
 #include "kernels/cuda/accumulate.hpp"
 #include "kernels/cuda/device_buffer.hpp"
 #include "kernels/cuda/graph_loop.hpp"
@@ -26,6 +27,8 @@ protected:
     std::int64_t grid_ = 0;
 };
 
+/// With a prior the M-step runs on the host: update() takes the sums there and brings the parameters back, and run() is
+/// the host loop, as the graph has no such step.
 template <class T>
 class cuda_engine final : public cuda_engine_base {
 public:
@@ -58,6 +61,8 @@ private:
     device_rows<T> rows_view(std::int64_t first, std::int64_t rows) const;
     void enqueue_accumulate(std::int64_t first, std::int64_t rows);
     device_rule upload_rule(const update_rule& rule);
+    update_outcome update_on_host(const update_rule& rule);
+    void upload_parameters(const gmm_parameters& p);
     void wait() { internal::wait_for(*state_); }
     template <class V>
     void copy_async(V* to, const V* from, std::int64_t count);
@@ -75,6 +80,7 @@ private:
     device_buffer<std::int32_t> assignment_;
     staging staging_;
     graph_loop loop_;
+    std::optional<cpu::m_step> host_step_; ///< of updates with a prior
     device_buffer<T> rows_, weights_;
     known_rows<T> known_;
     std::int64_t additions_ = 0; ///< partials added to the sums since the last carry

@@ -9,7 +9,7 @@ namespace elbo::kernels {
 
 /// What the rule remembers from one iteration to the next.
 struct stopping_state {
-    double last = 0;      ///< mean log-likelihood of the iteration before
+    double last = 0;      ///< mean log-likelihood of the iteration before; with a prior, that and log p(θ) per sample
     double last_gain = 0; ///< its gain over the one before
     std::int64_t seen = 0;
     std::int32_t small = 0; ///< iterations in a row that met the rule

@@ -2,8 +2,8 @@
 
 #include "elbo/error.hpp"
 #include "kernels/host_loop.hpp"
+#include "kernels/host_sums.hpp"
 #include "kernels/math/fixed_point.hpp"
-#include "kernels/math/normalize_statistics.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -117,14 +117,7 @@ public:
     gmm_parameters parameters() override { return current_.values; }
 
     update_outcome update(const update_rule& rule) override {
-        const std::int64_t count = sum_count(shape);
-        std::vector<double> totals(count);
-        for (std::int64_t i = 0; i < count; ++i) {
-            const std::int64_t limbs[limb_count] = {sums_.limbs[i], sums_.limbs[count + i], sums_.limbs[2 * count + i]};
-            totals[i] = join_fixed(limbs, i < count - scalar_count ? sums_.component_exponent : sums_.scalar_exponent);
-        }
-        normalize_statistics(totals.data(), shape);
-        return m_step(shape, current_.values, totals, rule, reseeds_, next_);
+        return m_step(shape, current_.values, normalized_sums(sums_, shape), rule, reseeds_, next_);
     }
     void adopt() override { current_ = with_offsets(shape, next_); }
 

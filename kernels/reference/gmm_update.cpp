@@ -1,4 +1,6 @@
-// M-step of models.md section 1 with the component policy, float64, plain loops.
+// M-step of models.md section 1 with the component policy, float64, plain loops. With a prior it is that of the samples
+// and of those that the prior stands for.
+#include "kernels/gmm_prior.hpp"
 #include "kernels/math/collapse.hpp"
 #include "kernels/reference/gmm_engine.hpp"
 
@@ -65,15 +67,18 @@ bool inverse_deviations(const std::vector<double>& variances, double* u) {
 struct m_step_work {
     const gmm_shape& s;
     const gmm_parameters& current;
-    std::span<const double> sums;
+    std::span<const double> sums;       ///< those of the prior included
+    const std::vector<double>& scatter; ///< the same
     const update_rule& rule;
+    const conjugate_prior& prior; ///< without one its counts are 0
     gmm_parameters& next;
     std::int64_t d, K, size;
     double mean_lambda = 0;
     std::vector<component_state> state;
     std::vector<double> counts, widest_variance;
     std::vector<std::int64_t> widest_axis;
-    double quadratic = 0; ///< Σ_k N_k tr(Λ_k (C_k − λ)), the quadratic term of the bound
+    /// Σ_k (N_k + samples of the prior) tr(Λ_k (C_k − λ)): the quadratic terms of the bound and of log p(θ).
+    double quadratic = 0;
 
     const double* stats(std::int64_t k) const { return &sums[k * size]; }
 
@@ -88,41 +93,41 @@ struct m_step_work {
     /// Covariance (full) or variances of component k about its new mean, λ included.
     std::vector<double> covariance(std::int64_t k) const {
         const double* second = stats(k) + 1 + d;
-        const double n = counts[k];
+        const double n = counts[k] + prior.covariance_count, share = (counts[k] + prior.mean_count) / n;
         std::vector<double> delta(d);
         double norm = 0;
         for (std::int64_t j = 0; j < d; ++j)
-            delta[j] = stats(k)[1 + j] / n, norm += delta[j] * delta[j];
+            delta[j] = stats(k)[1 + j] / (counts[k] + prior.mean_count), norm += delta[j] * delta[j];
         if (s.family == family::spherical)
-            return {(second[0] / n - norm) / static_cast<double>(d) + mean_lambda};
+            return {(second[0] / n - share * norm) / static_cast<double>(d) + mean_lambda};
         if (s.family == family::diagonal) {
             std::vector<double> v(d);
             for (std::int64_t j = 0; j < d; ++j)
-                v[j] = second[j] / n - delta[j] * delta[j] + rule.lambda[j];
+                v[j] = second[j] / n - share * delta[j] * delta[j] + rule.lambda[j];
             return v;
         }
         std::vector<double> c(d * d);
         for (std::int64_t i = 0; i < d; ++i)
             for (std::int64_t j = i; j < d; ++j)
                 c[i * d + j] = c[j * d + i] =
-                    second[packed_upper(i, j, d)] / n - delta[i] * delta[j] + (i == j ? rule.lambda[i] : 0);
+                    second[packed_upper(i, j, d)] / n - share * delta[i] * delta[j] + (i == j ? rule.lambda[i] : 0);
         return c;
     }
 
-    /// The common covariance of a tied family: (G − Σ N m mᵀ) / Σ N + λ.
+    /// The common covariance of a tied family: (G − Σ (N + κ₀) m mᵀ) / (Σ N + samples of the prior) + λ.
     std::vector<double> common_covariance() const {
-        double total = 0;
+        double total = prior.covariance_count;
         for (std::int64_t k = 0; k < K; ++k)
             total += state[k] == component_state::healthy ? counts[k] : 0;
         const auto between = [&](std::int64_t i, std::int64_t j) {
             double sum = 0;
             for (std::int64_t k = 0; k < K; ++k)
                 if (state[k] == component_state::healthy)
-                    sum += counts[k] * next.means[k * d + i] * next.means[k * d + j];
+                    sum += (counts[k] + prior.mean_count) * next.means[k * d + i] * next.means[k * d + j];
             return sum;
         };
         if (s.family == family::tied_spherical) {
-            double sum = rule.scatter[0];
+            double sum = scatter[0];
             for (std::int64_t j = 0; j < d; ++j)
                 sum -= between(j, j);
             return {sum / total / static_cast<double>(d) + mean_lambda};
@@ -130,14 +135,14 @@ struct m_step_work {
         if (s.family == family::tied_diagonal) {
             std::vector<double> v(d);
             for (std::int64_t j = 0; j < d; ++j)
-                v[j] = (rule.scatter[j] - between(j, j)) / total + rule.lambda[j];
+                v[j] = (scatter[j] - between(j, j)) / total + rule.lambda[j];
             return v;
         }
         std::vector<double> c(d * d);
         for (std::int64_t i = 0; i < d; ++i)
             for (std::int64_t j = i; j < d; ++j)
                 c[i * d + j] = c[j * d + i] =
-                    (rule.scatter[packed_upper(i, j, d)] - between(i, j)) / total + (i == j ? rule.lambda[i] : 0);
+                    (scatter[packed_upper(i, j, d)] - between(i, j)) / total + (i == j ? rule.lambda[i] : 0);
         return c;
     }
 
@@ -190,14 +195,14 @@ struct m_step_work {
 
 void find_empty_and_move_means(m_step_work& w, update_outcome& outcome) {
     for (std::int64_t k = 0; k < w.K; ++k) {
-        if (std::isinf(w.current.log_weights[k])) {
+        if (!w.rule.prior && std::isinf(w.current.log_weights[k])) {
             w.state[k] = component_state::dropped;
             w.counts[k] = 0;
-        } else if (!(w.counts[k] >= empty_share * w.rule.total_weight)) {
+        } else if (!w.rule.prior && !(w.counts[k] >= empty_share * w.rule.total_weight)) {
             w.state[k] = component_state::empty;
         } else {
             for (std::int64_t j = 0; j < w.d; ++j) {
-                const double step = w.stats(k)[1 + j] / w.counts[k];
+                const double step = w.stats(k)[1 + j] / (w.counts[k] + w.prior.mean_count);
                 w.next.means[k * w.d + j] += step;
                 outcome.parameter_change = std::max(outcome.parameter_change, std::abs(step));
             }
@@ -218,7 +223,7 @@ void update_own_covariances(m_step_work& w) {
             continue;
         }
         w.note_widest(k, [&](std::int64_t j) { return w.variance_at(c, j); });
-        w.quadratic += w.counts[k] * w.quadratic_trace(c, u);
+        w.quadratic += (w.counts[k] + w.prior.covariance_count) * w.quadratic_trace(c, u);
     }
 }
 
@@ -229,7 +234,7 @@ bool update_common_covariance(m_step_work& w) {
     const bool floored = !w.factor(c, u);
     if (floored)
         w.factor_with_floor(c, u);
-    double total = 0;
+    double total = w.prior.covariance_count;
     for (std::int64_t k = 0; k < w.K; ++k) {
         w.note_widest(k, [&](std::int64_t j) { return std::max(w.variance_at(c, j), 0.0); });
         if (w.state[k] == component_state::healthy)
@@ -240,7 +245,7 @@ bool update_common_covariance(m_step_work& w) {
     return floored;
 }
 
-/// Where no component is healthy: those that are singular get a floor, so that the fit can go on.
+/// Where no component is healthy, and under a prior: those that are singular get a floor, so that the fit can go on.
 void rescue_singular(m_step_work& w, update_outcome& outcome) {
     const std::int64_t size = factor_size(w.s.family, w.d);
     for (std::int64_t k = 0; k < w.K; ++k) {
@@ -256,10 +261,10 @@ void rescue_singular(m_step_work& w, update_outcome& outcome) {
     }
 }
 
-/// Σ_k N_k [log α_k + Σ_i log U_ii − d/2 log 2π] − ½ quadratic, with the unrounded factors.
-double expected_complete_log_likelihood(const m_step_work& w) {
+/// Σ_k N_k [log α_k + Σ_i log U_ii − d/2 log 2π] − ½ (quadratic less that of log p(θ)), with the unrounded factors.
+double expected_complete_log_likelihood(const m_step_work& w, double prior_quadratic) {
     const parameters p = with_offsets(w.s, w.next);
-    double sum = -0.5 * w.quadratic;
+    double sum = -0.5 * (w.quadratic - prior_quadratic);
     for (std::int64_t k = 0; k < w.K; ++k)
         if (w.counts[k] > 0)
             sum += w.counts[k] * p.offsets[k];
@@ -275,10 +280,16 @@ update_outcome m_step(const gmm_shape& s, const gmm_parameters& current, std::sp
     update_outcome outcome;
     outcome.log_likelihood = sums[K * size + scalar_log_likelihood];
     outcome.entropy = sums[K * size + scalar_entropy];
+    const conjugate_prior prior = rule.prior.value_or(conjugate_prior{});
+    std::vector<double> all_sums(sums.begin(), sums.end()), scatter = rule.scatter;
+    if (rule.prior)
+        add_prior_samples(s, prior, current, all_sums, scatter);
     m_step_work w{s,
                   current,
-                  sums,
+                  all_sums,
+                  scatter,
                   rule,
+                  prior,
                   next,
                   d,
                   K,
@@ -301,7 +312,7 @@ update_outcome m_step(const gmm_shape& s, const gmm_parameters& current, std::sp
                                                                                      : gmm::collapse_policy::reseed});
     } else {
         update_own_covariances(w);
-        if (std::ranges::find(w.state, component_state::healthy) == w.state.end())
+        if (rule.prior || std::ranges::find(w.state, component_state::healthy) == w.state.end())
             rescue_singular(w, outcome);
     }
 
@@ -322,12 +333,19 @@ update_outcome m_step(const gmm_shape& s, const gmm_parameters& current, std::sp
 
     double total = 0;
     for (double n : w.counts)
-        total += n;
+        total += n + prior.weight_count;
     for (std::int64_t k = 0; k < K; ++k)
-        next.log_weights[k] = std::log(w.counts[k] / total); // log 0 = −inf: dropped
-    outcome.elbo_after = outcome.events.empty() ? expected_complete_log_likelihood(w) +
-                                                      sums[K * size + scalar_log_factors] + outcome.entropy
-                                                : outcome.log_likelihood;
+        next.log_weights[k] = std::log((w.counts[k] + prior.weight_count) / total); // log 0 = −inf: dropped
+    log_prior_value after;
+    if (rule.prior) {
+        outcome.log_prior = log_prior(s, prior, current).total;
+        after = log_prior(s, prior, next);
+    }
+    const bool whole = outcome.events.empty();
+    outcome.elbo_after = whole ? expected_complete_log_likelihood(w, after.quadratic) +
+                                     sums[K * size + scalar_log_factors] + outcome.entropy
+                               : outcome.log_likelihood;
+    outcome.log_prior_after = whole ? after.total : outcome.log_prior;
     return outcome;
 }
 

@@ -110,7 +110,7 @@ struct fit_options {
     start_method start = start_method::kmeans;
     std::optional<model> start_model = {}; ///< begin here; overrides `start`
     bool greedy = true;                    ///< k-means++ tries 2 + ln k candidates for each centre
-    std::int64_t restarts = 1;             ///< the best log-likelihood wins
+    std::int64_t restarts = 1;             ///< the best log-likelihood (with a prior: plus log prior) wins
     std::int64_t max_iterations = 10000;
     /// Stop when the gain in mean log-likelihood, and the total gain still expected from its geometric decay, are below
     /// this (nats per sample). Zero runs to max_iterations.
@@ -127,8 +127,13 @@ struct fit_options {
     std::function<bool(const progress&)> callback = {};
     /// Largest number of bytes of normalised data to keep in memory; more is streamed. 0: what fits.
     std::int64_t memory_limit = 0;
-    sample_labels labels = {};                 ///< what is known of each sample's component
-    std::optional<parameter_prior> prior = {}; ///< maximum a posteriori instead of maximum likelihood
+    sample_labels labels = {}; ///< what is known of each sample's component
+    /// Maximum a posteriori instead of maximum likelihood: log-likelihood + log p(θ) rises in each iteration, and it
+    /// is what `tolerance` and the choice among restarts look at. No component counts as empty, and a singular
+    /// covariance, which only rounding can make of a proper prior, gets a floor (event; policy `fail` throws); with
+    /// concentration 1 a component that no sample belongs to has the weight 0 and is not in the model. λ is added
+    /// beside the prior, which does not need it: set relative_regularization = 0 for the exact mode.
+    std::optional<parameter_prior> prior = {};
     m_step_method m_step = m_step_method::closed_form;
     gradient_steps gradient = {}; ///< of m_step_method::gradient
 };

@@ -1,0 +1,226 @@
+#include "host/gmm/prior.hpp"
+
+#include "host/check.hpp"
+#include "host/gmm/check_array.hpp"
+#include "host/gmm/regularization.hpp"
+#include "kernels/cpu/precision_factor.hpp"
+#include "kernels/gmm_prior.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <limits>
+#include <numbers>
+#include <numeric>
+
+namespace elbo::gmm {
+
+using namespace kernels;
+
+namespace {
+
+bool has_matrix(family f) {
+    return f == family::full || f == family::tied;
+}
+
+bool has_one_number(family f) {
+    return f == family::spherical || f == family::tied_spherical;
+}
+
+/// log |C| of a symmetric matrix with positive diagonal, by way of its correlations, so that the units of the columns
+/// do not matter; NaN where it is singular.
+double log_determinant(const std::vector<double>& c, std::int64_t d) {
+    std::vector<double> correlation(c.size()), u(c.size());
+    double sum = 0;
+    for (std::int64_t i = 0; i < d; ++i) {
+        sum += std::log(c[i * d + i]);
+        for (std::int64_t j = 0; j < d; ++j)
+            correlation[i * d + j] = c[i * d + j] / (std::sqrt(c[i * d + i]) * std::sqrt(c[j * d + j]));
+    }
+    if (!cpu::precision_factor(correlation.data(), d, u.data()))
+        return std::numeric_limits<double>::quiet_NaN();
+    for (std::int64_t i = 0; i < d; ++i)
+        sum -= 2 * std::log(u[i * d + i]);
+    return sum;
+}
+
+void check_scale(const std::vector<double>& scale, family f, std::int64_t d) {
+    const bool matrix = has_matrix(f);
+    check_size("prior.scale", scale.size(),
+               matrix              ? d * d
+               : has_one_number(f) ? 1
+                                   : d,
+               matrix              ? "dimensions x dimensions"
+               : has_one_number(f) ? "one number for a spherical family"
+                                   : "dimensions");
+    check_finite("prior.scale", scale);
+    const std::size_t step = matrix ? d + 1 : 1;
+    for (std::size_t i = 0; i < scale.size(); i += step)
+        expects(scale[i] > 0,
+                [&] { return fmt::format("prior.scale[{}] = {}: expected a positive number", i, scale[i]); });
+    if (!matrix)
+        return;
+    for (std::int64_t i = 0; i < d; ++i)
+        for (std::int64_t j = 0; j < i; ++j) {
+            const double a = scale[i * d + j], b = scale[j * d + i];
+            expects(std::abs(a - b) <= 1e-9 * std::sqrt(scale[i * d + i]) * std::sqrt(scale[j * d + j]), [&] {
+                return fmt::format("prior.scale is not symmetric: {} at ({}, {}) and {} at ({}, {})", a, i, j, b, j, i);
+            });
+        }
+    expects(!std::isnan(log_determinant(scale, d)),
+            [] { return std::string("prior.scale is not positive definite: expected a positive definite matrix"); });
+}
+
+/// Without the data's own: 1 for a column that does not vary.
+double variance_or_one(double variance) {
+    return variance > 0 ? variance : 1;
+}
+
+std::vector<double> default_scale(const gmm_shape& shape, const prior_moments& data) {
+    const std::int64_t d = shape.dimensions;
+    const double unbiased = data.weight / std::max(data.weight - 1, data.weight / 2),
+                 share = unbiased / std::pow(static_cast<double>(shape.components), 2 / static_cast<double>(d));
+    std::vector<double> scale = data.covariance;
+    if (has_one_number(shape.family)) {
+        const double trace = std::accumulate(scale.begin(), scale.end(), 0.0);
+        return {share * variance_or_one(trace / static_cast<double>(d))};
+    }
+    const std::int64_t step = has_matrix(shape.family) ? d + 1 : 1;
+    for (std::int64_t j = 0; j < d; ++j)
+        scale[j * step] = variance_or_one(scale[j * step]);
+    if (has_matrix(shape.family) && std::isnan(log_determinant(scale, d)))
+        for (std::int64_t i = 0; i < d * d; ++i)
+            scale[i] = i % step == 0 ? scale[i] : 0;
+    for (double& v : scale)
+        v *= share;
+    return scale;
+}
+
+/// log Γ_d(x), the multivariate gamma function.
+double log_multivariate_gamma(std::int64_t d, double x) {
+    const auto n = static_cast<double>(d);
+    double sum = n * (n - 1) / 4 * std::log(std::numbers::pi);
+    for (std::int64_t j = 0; j < d; ++j)
+        sum += std::lgamma(x - 0.5 * static_cast<double>(j));
+    return sum;
+}
+
+/// What the density of one covariance, or of its variances, holds beside Λ.
+double covariance_constant(const parameter_prior& p, const gmm_shape& shape) {
+    const auto d = static_cast<double>(shape.dimensions);
+    const double nu = *p.degrees_of_freedom;
+    if (has_matrix(shape.family))
+        return 0.5 * nu * (log_determinant(*p.scale, shape.dimensions) - d * std::log(2.0)) -
+               log_multivariate_gamma(shape.dimensions, 0.5 * nu);
+    double sum = 0;
+    for (double v : *p.scale)
+        sum += 0.5 * nu * std::log(0.5 * v) - std::lgamma(0.5 * nu);
+    return sum;
+}
+
+/// What log p(θ) holds beside the parameters, in units of the data.
+double log_constant(const parameter_prior& p, const gmm_shape& shape) {
+    const auto d = static_cast<double>(shape.dimensions), k = static_cast<double>(shape.components);
+    const double a = p.concentration, covariances = is_tied(shape.family) ? 1 : k;
+    return std::lgamma(k * a) - k * std::lgamma(a) + k * 0.5 * d * std::log(p.mean_precision / (2 * std::numbers::pi)) +
+           covariances * covariance_constant(p, shape);
+}
+
+/// Twice the factor of ½ log |Λ| in the log density of the covariances and of the means given them.
+double covariance_count(const parameter_prior& p, const gmm_shape& shape) {
+    const auto d = static_cast<double>(shape.dimensions);
+    const double nu = *p.degrees_of_freedom, own = has_matrix(shape.family)       ? nu + d + 1
+                                                   : has_one_number(shape.family) ? (nu + 2) / d
+                                                                                  : nu + 2;
+    return own + (is_tied(shape.family) ? static_cast<double>(shape.components) : 1);
+}
+
+} // namespace
+
+void check_prior(const parameter_prior& p, family f, std::int64_t dimensions) {
+    expects(p.concentration >= 1 && std::isfinite(p.concentration), [&] {
+        return fmt::format("prior.concentration = {}: expected a finite number, at least 1", p.concentration);
+    });
+    expects(p.mean_precision > 0 && std::isfinite(p.mean_precision), [&] {
+        return fmt::format("prior.mean_precision = {}: expected a finite number above 0", p.mean_precision);
+    });
+    if (p.degrees_of_freedom) {
+        const std::int64_t above = has_matrix(f) ? dimensions - 1 : 0;
+        expects(*p.degrees_of_freedom > static_cast<double>(above) && std::isfinite(*p.degrees_of_freedom), [&] {
+            return fmt::format("prior.degrees_of_freedom = {}: expected a finite number above {}{}",
+                               *p.degrees_of_freedom, above, has_matrix(f) ? " = dimensions - 1" : "");
+        });
+    }
+    if (p.mean) {
+        check_size("prior.mean", p.mean->size(), dimensions, "dimensions");
+        check_finite("prior.mean", *p.mean);
+    }
+    if (p.scale)
+        check_scale(*p.scale, f, dimensions);
+}
+
+bool takes_covariance(const parameter_prior& p, family f) {
+    return has_matrix(f) && !p.scale;
+}
+
+std::vector<double> data_covariance(const context& ctx, const row_feed& feed, const data_summary& summary,
+                                    compute_precision precision, std::int64_t rows) {
+    const auto d = static_cast<std::int64_t>(summary.mean.size());
+    const frame f = make_frame(family::tied, summary.mean, summary.variance);
+    const auto engine = make_engine(ctx, {family::tied, d, 1}, precision, feed.data().type());
+    engine->reserve(rows, feed.weighted());
+    const double total = summary.weight * feed.weight_scale();
+    fixed_sums sums = empty_scatter(engine->shape, component_sum_bound(total, largest_normalized(summary, f), d));
+    feed.for_each([&](const input_rows& batch, std::int64_t) {
+        engine->load(batch, f, 0);
+        engine->accumulate_scatter(0, batch.x.rows, sums);
+    });
+    const std::vector<double> scatter = scatter_values(sums); // about the mean, the centre of the frame
+    std::vector<double> covariance(static_cast<std::size_t>(d * d));
+    for (std::int64_t i = 0; i < d; ++i)
+        for (std::int64_t j = i; j < d; ++j)
+            covariance[i * d + j] = covariance[j * d + i] =
+                scatter[packed_upper(i, j, d)] / total * f.scale[i] * f.scale[j];
+    return covariance;
+}
+
+parameter_prior complete_prior(const parameter_prior& p, const gmm_shape& shape, const prior_moments& data) {
+    parameter_prior complete = p;
+    if (!p.mean)
+        complete.mean = data.mean;
+    if (!p.degrees_of_freedom)
+        complete.degrees_of_freedom = static_cast<double>(shape.dimensions + 2);
+    if (!p.scale)
+        complete.scale = default_scale(shape, data);
+    return complete;
+}
+
+conjugate_prior to_frame(const parameter_prior& complete, const gmm_shape& shape, const frame& f, double weight_scale) {
+    const std::int64_t d = shape.dimensions;
+    const double covariances = is_tied(shape.family) ? 1 : static_cast<double>(shape.components);
+    conjugate_prior p;
+    p.weight_count = weight_scale * (complete.concentration - 1);
+    p.mean_count = weight_scale * complete.mean_precision;
+    p.covariance_count = weight_scale * covariance_count(complete, shape);
+    for (std::int64_t j = 0; j < d; ++j)
+        p.mean.push_back(((*complete.mean)[j] - f.centre[j]) / f.scale[j]);
+    for (std::size_t i = 0; i < complete.scale->size(); ++i) {
+        const std::size_t row = has_matrix(shape.family) ? i / d : i, column = has_matrix(shape.family) ? i % d : i;
+        p.scale.push_back(weight_scale * (*complete.scale)[i] / (f.scale[row] * f.scale[column]));
+    }
+    // Σ_i log Ũ_ii in the frame is Σ_i log U_ii + log_scale.
+    p.log_constant = weight_scale * log_constant(complete, shape) - covariances * p.covariance_count * log_scale(f);
+    return p;
+}
+
+double log_prior(const model& m, const parameter_prior& prior) {
+    check_prior(prior, m.shape(), m.dimensions());
+    expects(prior.mean.has_value(),
+            [] { return std::string("prior.mean is not given: expected one number a column"); });
+    expects(prior.scale.has_value(), [] { return std::string("prior.scale is not given: expected a scale"); });
+    const gmm_shape shape{m.shape(), m.dimensions(), m.components()};
+    const frame f{std::vector<double>(m.dimensions(), 0), std::vector<double>(m.dimensions(), 1)};
+    return kernels::log_prior(shape, to_frame(complete_prior(prior, shape, {}), shape, f, 1), to_frame(m, f)).total;
+}
+
+} // namespace elbo::gmm
