@@ -38,7 +38,9 @@ ordered_json trace_json(const gmm::fit_result& fit) {
                          {"elbo_after_m_step", record.elbo_after_m_step},
                          {"entropy", record.entropy},
                          {"parameter_change", record.parameter_change},
-                         {"seconds", record.seconds}});
+                         {"seconds", record.seconds},
+                         {"log_prior", record.log_prior},
+                         {"log_prior_after", record.log_prior_after}});
     return trace;
 }
 
@@ -63,6 +65,8 @@ fact_list fit_facts(const gmm::fit_result& fit) {
                     {"AIC", fmt::format("{:.4f}", fit.aic)},
                     {"ICL", fmt::format("{:.4f}", fit.icl)},
                     {"entropy of q", fmt::format("{:.6f} nats per sample", fit.entropy)}};
+    if (!fit.trace.empty() && fit.trace.back().log_prior != 0)
+        facts.emplace_back("log prior", fmt::format("{:.6f} nats per sample", fit.trace.back().log_prior));
     const gmm::fit_seconds& s = fit.seconds;
     facts.emplace_back("time", fmt::format("{} (load {}, start {}, iterations {})", duration_text(s.total),
                                            duration_text(s.load), duration_text(s.start), duration_text(s.iterations)));

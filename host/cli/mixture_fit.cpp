@@ -5,6 +5,7 @@
 #include "host/cli/interrupt.hpp"
 #include "host/cli/options.hpp"
 #include "host/cli/outputs.hpp"
+#include "host/cli/prior_options.hpp"
 #include "host/cli/progress_line.hpp"
 #include "host/cli/report_page.hpp"
 
@@ -25,6 +26,7 @@ struct fit_command {
     device_options device;
     output_options output;
     fit_arguments fit;
+    prior_arguments prior;
     std::optional<std::int64_t> components;
     std::string family;
     std::string start = "kmeans";
@@ -52,6 +54,7 @@ void set_start(const fit_command& command, gmm::fit_options& options) {
 
 gmm::fit_options library_options(const fit_command& command) {
     gmm::fit_options options = command.fit.parsed();
+    options.prior = command.prior.parsed();
     set_start(command, options);
     if (command.components)
         options.components = *command.components;
@@ -148,6 +151,7 @@ void add_mixture_fit(CLI::App& mixture, invocation& call) {
     add_weights_option(*app, command->data);
     add_model_options(*app, *command);
     add_fit_options(*app, *command);
+    add_prior_options(*app, command->prior);
     add_device_options(*app, command->device);
     add_model_output_option(*app, command->model_path);
     add_output_options(*app, command->output);
