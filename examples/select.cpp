@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
     // [sweep]
     elbo::gmm::select_result r =
         elbo::gmm::select(ctx, data, {.components = {1, 2, 3, 4}, .families = {family::full, family::tied}});
-    std::cout << r.reason << '\n'; // bic 2314.3 for tied K = 3; next: full K = 2, 2322.2, 7.9 more
+    std::cout << r.reason << '\n'; // bic 2314.3 for tied K = 3; next: tied K = 4, 2320.1, 5.8 more
     for (const elbo::gmm::select_cell& cell : r.table)
         if (cell.error.empty())
             std::cout << to_string(cell.shape) << ' ' << cell.components << ' ' << cell.bic << '\n';
