@@ -42,6 +42,13 @@ void add_regularization_options(CLI::App& command, gmm::fit_options& options) {
         ->group("Model");
 }
 
+void add_collapse_option(CLI::App& command, std::string& policy) {
+    command.add_option("--on-collapse", policy, "What to do with an empty or singular component: reseed, drop or fail")
+        ->type_name("POLICY")
+        ->capture_default_str()
+        ->group("Fit");
+}
+
 void add_iteration_options(CLI::App& command, fit_arguments& arguments) {
     command.add_option("--restarts", arguments.fit.restarts, "Starts, of which the best is kept")
         ->type_name("R")
@@ -64,12 +71,7 @@ void add_iteration_options(CLI::App& command, fit_arguments& arguments) {
         ->type_name("TYPE")
         ->capture_default_str()
         ->group("Fit");
-    command
-        .add_option("--on-collapse", arguments.on_collapse,
-                    "What to do with an empty or singular component: reseed, drop or fail")
-        ->type_name("POLICY")
-        ->capture_default_str()
-        ->group("Fit");
+    add_collapse_option(command, arguments.on_collapse);
 }
 
 } // namespace elbo::cli

@@ -20,6 +20,8 @@ struct fit_arguments {
 
 /// --regularization and --relative-regularization.
 void add_regularization_options(CLI::App& command, gmm::fit_options& options);
+/// --on-collapse.
+void add_collapse_option(CLI::App& command, std::string& policy);
 /// --restarts, --max-iterations, --tolerance, --seed, --precision and --on-collapse.
 void add_iteration_options(CLI::App& command, fit_arguments& arguments);
 

@@ -140,6 +140,11 @@ void add_fit_options(CLI::App& app, fit_command& command) {
         ->capture_default_str()
         ->group("Fit");
     add_iteration_options(app, command.fit);
+    app.add_option("--memory-limit", command.fit.fit.memory_limit,
+                   "Largest bytes of data kept in memory; more is read anew in each iteration; 0: what fits")
+        ->type_name("BYTES")
+        ->capture_default_str()
+        ->group("Fit");
 }
 
 } // namespace
