@@ -53,7 +53,7 @@ done < <(grep -n '^<!-- run -->' "$root/README.md" | cut -d: -f1)
 
 # Every option of every command is in docs/command-line.md.
 for command in 'mixture fit' 'mixture select' 'mixture accumulate' 'mixture maximize' \
-    'mixture update' 'mixture score' 'mixture assign' 'mixture sample' 'mixture info' 'mixture marginal' \
+    'mixture update' 'mixture score' 'mixture evidence' 'mixture assign' 'mixture sample' 'mixture info' 'mixture marginal' \
     'mixture condition' 'mixture divergence' 'vae train' 'vae evaluate' 'vae encode' \
     'vae decode' 'vae reconstruct' 'vae sample' 'vae interpolate' 'vae info' devices convert; do
     # shellcheck disable=SC2086

@@ -28,6 +28,7 @@ void add_mixture_select(CLI::App& mixture, invocation& call);
 void add_mixture_accumulate(CLI::App& mixture, invocation& call);
 void add_mixture_maximize(CLI::App& mixture, invocation& call);
 void add_mixture_update(CLI::App& mixture, invocation& call);
+void add_mixture_evidence(CLI::App& mixture, invocation& call);
 void add_mixture_score(CLI::App& mixture, invocation& call);
 void add_mixture_assign(CLI::App& mixture, invocation& call);
 void add_mixture_sample(CLI::App& mixture, invocation& call);

@@ -77,8 +77,9 @@ fact_list fit_facts(const gmm::fit_result& fit) {
 }
 
 std::string fit_text(const gmm::fit_result& fit, const fit_setting& setting) {
-    return fmt::format("Gaussian mixture of {}: {}, {} samples, on {}\n\n", setting.data, describe(fit.model),
-                       fit.samples, setting.device) +
+    const std::string labelled = setting.labelled ? fmt::format(" ({} labelled)", *setting.labelled) : "";
+    return fmt::format("Gaussian mixture of {}: {}, {} samples{}, on {}\n\n", setting.data, describe(fit.model),
+                       fit.samples, labelled, setting.device) +
            text_list(fit_facts(fit)) + "\n" + component_text(fit.model, setting.column_names);
 }
 
@@ -106,6 +107,8 @@ ordered_json fit_json(const gmm::fit_result& fit, const fit_setting& setting) {
                          {"seconds_per_iteration", seconds_per_iteration(fit)},
                          {"trace", trace_json(fit)},
                          {"events", events_json(fit)}};
+    if (setting.labelled)
+        summary["labelled"] = *setting.labelled;
     add_parameters(summary, fit.model);
     return summary;
 }

@@ -4,6 +4,7 @@
 #include "elbo/gmm/fit.hpp"
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@ struct fit_setting {
     std::string device;
     std::string data; ///< description of the data
     std::vector<std::string> column_names;
+    std::optional<std::int64_t> labelled = {}; ///< samples of known component, where there are labels
 };
 
 /// Names and values of what matters: for standard output and for the page.

@@ -81,29 +81,40 @@ bool is_column(const std::string& name, const std::vector<std::string>& keys) {
     return found && !(is_number(name) && std::filesystem::exists(name));
 }
 
-struct data_with_column {
+struct data_with_columns {
     data_source data;
-    std::vector<double> column;
+    std::vector<std::vector<double>> columns; ///< of each option, empty where it was not given
 };
 
-data_with_column open_with(const data_options& options, const side_column& side, double scale) {
-    if (side.where.empty())
-        return {open_columns(options, options.columns, scale), {}};
-    const data_source whole = data_source::file(options.path, reading(options, {}));
-    std::vector<std::string> keys = column_keys(whole);
-    if (is_column(side.where, keys)) {
-        const data_source column = data_source::file(options.path, reading(options, {side.where}));
-        std::erase(keys, side.where);
-        if (keys.empty())
-            throw invalid_argument(fmt::format("{} {}: {} has no other column", side.option, side.where, options.path));
-        const auto& wanted = options.columns.empty() ? keys : options.columns;
-        return {open_columns(options, wanted, scale), read_column(column, side)};
-    }
+std::vector<double> read_side(const data_options& options, const side_column& side,
+                              const std::vector<std::string>& keys) {
+    if (is_column(side.where, keys))
+        return read_column(data_source::file(options.path, reading(options, {side.where})), side);
     const std::string file = side.where.substr(0, side.where.find(":/"));
     if (!std::filesystem::exists(file))
         throw invalid_argument(fmt::format("{} {}: neither a column of {} ({}) nor a file", side.option, side.where,
                                            options.path, fmt::join(keys, ", ")));
-    return {open_columns(options, options.columns, scale), read_column(data_source::file(side.where), side)};
+    return read_column(data_source::file(side.where), side);
+}
+
+data_with_columns open_with(const data_options& options, const std::vector<side_column>& sides, double scale) {
+    std::vector<std::vector<double>> columns;
+    std::vector<std::string> keys, rest;
+    for (const side_column& side : sides) {
+        if (side.where.empty()) {
+            columns.emplace_back();
+            continue;
+        }
+        if (keys.empty())
+            rest = keys = column_keys(data_source::file(options.path, reading(options, {})));
+        columns.push_back(read_side(options, side, keys));
+        if (is_column(side.where, keys))
+            std::erase(rest, side.where);
+        if (rest.empty())
+            throw invalid_argument(fmt::format("{} {}: {} has no other column", side.option, side.where, options.path));
+    }
+    const bool without = options.columns.empty() && rest.size() < keys.size();
+    return {open_columns(options, without ? rest : options.columns, scale), std::move(columns)};
 }
 
 // Row i of `count` evenly spaced ones of n, split so that the product stays below 2^63 for any n.
@@ -113,23 +124,35 @@ std::int64_t evenly_spaced_row(std::int64_t i, std::int64_t n, std::int64_t coun
 
 } // namespace
 
+gmm::sample_labels weighted_data::known() const {
+    if (labels.empty())
+        return {};
+    return gmm::sample_labels::from_column(
+        matrix_view<const double>(labels.data(), static_cast<std::int64_t>(labels.size()), 1));
+}
+
+std::int64_t weighted_data::labelled() const {
+    return std::ranges::count_if(labels, [](double label) { return label != -1; });
+}
+
 weighted_data open_data(const data_options& options) {
-    data_with_column opened = open_with(options, {"--weights", options.weights}, 1);
-    return {std::move(opened.data), std::move(opened.column)};
+    data_with_columns opened = open_with(options, {{"--weights", options.weights}, {"--labels", options.labels}}, 1);
+    return {std::move(opened.data), std::move(opened.columns[0]), std::move(opened.columns[1])};
 }
 
 labelled_data open_scaled_data(const data_options& options) {
-    data_with_column opened = open_with(options, {"--labels", options.labels}, scale_of(options));
-    if (!options.labels.empty() && std::ssize(opened.column) != opened.data.rows())
+    data_with_columns opened = open_with(options, {{"--labels", options.labels}}, scale_of(options));
+    const std::vector<double>& labels = opened.columns[0];
+    if (!options.labels.empty() && std::ssize(labels) != opened.data.rows())
         throw invalid_argument(fmt::format("--labels {}: has {} rows, expected {}, the rows of {}", options.labels,
-                                           opened.column.size(), opened.data.rows(), options.path));
-    return {std::move(opened.data), std::move(opened.column), scale_of(options)};
+                                           labels.size(), opened.data.rows(), options.path));
+    return {std::move(opened.data), std::move(opened.columns[0]), scale_of(options)};
 }
 
 data_source open_alike(data_options options, const std::string& path) {
     options.scale = scale_of(options);
     options.path = path;
-    return open_with(options, {"--labels", options.labels}, *options.scale).data;
+    return open_with(options, {{"--labels", options.labels}}, *options.scale).data;
 }
 
 double scale_of(const data_options& options) {

@@ -13,11 +13,16 @@
 
 namespace elbo::cli {
 
-/// A data file with its weights.
+/// A data file with its weights and labels.
 struct weighted_data {
     data_source data;
     std::vector<double> weights; ///< empty without --weights
+    std::vector<double> labels;  ///< empty without --labels
     gmm::sample_weights view() const { return weights.empty() ? gmm::sample_weights() : gmm::sample_weights(weights); }
+    /// The labels as components that samples are known to come from.
+    gmm::sample_labels known() const;
+    /// Samples with a label other than −1.
+    std::int64_t labelled() const;
 };
 
 /// A data file with its labels.
@@ -27,8 +32,8 @@ struct labelled_data {
     double scale = 1;           ///< that the values were multiplied with
 };
 
-/// Opens the data. A weights column is taken out of the data unless --columns names it. Throws file_error and
-/// invalid_argument.
+/// Opens the data. Columns of weights and labels are taken out of the data unless --columns names them. Throws
+/// file_error and invalid_argument.
 weighted_data open_data(const data_options& options);
 /// The same with --labels and --scale.
 labelled_data open_scaled_data(const data_options& options);

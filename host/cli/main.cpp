@@ -60,6 +60,7 @@ void set_up(CLI::App& app, invocation& call) {
     add_mixture_accumulate(*mixture, call);
     add_mixture_maximize(*mixture, call);
     add_mixture_update(*mixture, call);
+    add_mixture_evidence(*mixture, call);
     add_mixture_score(*mixture, call);
     add_mixture_assign(*mixture, call);
     add_mixture_sample(*mixture, call);

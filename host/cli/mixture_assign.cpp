@@ -83,11 +83,11 @@ exit_status run(const assign_command& command, const std::string& command_line) 
     const interrupt_guard guard;
     const applied work = open(options);
     assignment_output output(command, work);
-    gmm::infer(work.ctx, work.model, work.input.data, !command.responsibility_path.empty(),
-               [&](const gmm::inference_batch& batch) {
-                   throw_if_interrupted();
-                   writing([&] { output.take(batch); });
-               });
+    const auto take = [&](const gmm::inference_batch& batch) {
+        throw_if_interrupted();
+        writing([&] { output.take(batch); });
+    };
+    gmm::infer(work.ctx, work.model, work.input.data, !command.responsibility_path.empty(), take, work.input.known());
     writing([&] { output.close(); });
     json summary = summary_head(command_line, options, work);
     summary["counts"] = output.counts();
@@ -104,6 +104,7 @@ void add_mixture_assign(CLI::App& mixture, invocation& call) {
     CLI::App* app = mixture.add_subcommand("assign", "The most probable component of every row");
     const auto command = std::make_shared<assign_command>();
     add_apply_options(*app, command->apply);
+    add_known_labels_option(*app, command->apply.data);
     app->add_option("-o,--output", command->label_path, "Write the labels (.csv, .npy, .f32, .f64, .h5); - prints them")
         ->type_name("FILE")
         ->capture_default_str()

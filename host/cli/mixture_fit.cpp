@@ -30,6 +30,8 @@ struct fit_command {
     std::optional<std::int64_t> components;
     std::string family;
     std::string start = "kmeans";
+    std::string m_step = "closed_form";
+    bool no_backtracking = false;
     std::string model_path;
 };
 
@@ -62,6 +64,8 @@ gmm::fit_options library_options(const fit_command& command) {
         throw invalid_argument("the number of components is missing: give -k K, or --start with a model file");
     if (!command.family.empty())
         options.shape = gmm::family_from_string(command.family);
+    options.m_step = gmm::m_step_method_from_string(command.m_step);
+    options.gradient.backtracking = !command.no_backtracking;
     return options;
 }
 
@@ -95,9 +99,12 @@ void announce(const fit_command& command, const context& ctx, const data_source&
                                          data.cols(), ctx.name(), gmm::plan_memory(ctx, data, options).to_string()));
 }
 
-void write_results(const fit_command& command, const gmm::fit_result& fit, const context& ctx, const data_source& data,
-                   const std::string& command_line) {
-    const fit_setting setting{command_line, ctx.name(), data.description(), data.column_names()};
+void write_results(const fit_command& command, const gmm::fit_result& fit, const context& ctx,
+                   const weighted_data& input, const std::string& command_line) {
+    const data_source& data = input.data;
+    fit_setting setting{command_line, ctx.name(), data.description(), data.column_names()};
+    if (!input.labels.empty())
+        setting.labelled = input.labelled();
     if (!command.model_path.empty())
         writing([&] { gmm::save(fit.model, command.model_path, data.column_names()); });
     write_json(command.output, fit_json(fit, setting));
@@ -117,11 +124,12 @@ exit_status run(const fit_command& command, const std::string& command_line) {
     if (options.start_model)
         check_columns(command.start, options.start_model->dimensions(), "dimensions", input.data);
     options.weights = input.view();
+    options.labels = input.known();
     announce(command, ctx, input.data, options);
     gmm::fit_result fit = fit_with_progress(command, ctx, input.data, options);
     fit.seconds.load += opening;
     fit.seconds.total += opening;
-    write_results(command, fit, ctx, input.data, command_line);
+    write_results(command, fit, ctx, input, command_line);
     return fit.stopped == gmm::stop_reason::interrupted ? exit_status::interrupted : exit_status::success;
 }
 
@@ -147,6 +155,24 @@ void add_fit_options(CLI::App& app, fit_command& command) {
         ->group("Fit");
 }
 
+void add_m_step_options(CLI::App& app, fit_command& command) {
+    app.add_option("--m-step", command.m_step, "M-step: closed_form, or gradient for ascent steps instead")
+        ->type_name("METHOD")
+        ->capture_default_str()
+        ->group("Fit");
+    app.add_option("--rate", command.fit.fit.gradient.rate, "Rate of ascent steps; the first one tried")
+        ->type_name("R")
+        ->capture_default_str()
+        ->group("Fit");
+    app.add_option("--steps", command.fit.fit.gradient.steps, "Ascent steps of one M-step")
+        ->type_name("N")
+        ->capture_default_str()
+        ->group("Fit");
+    app.add_flag("--no-backtracking", command.no_backtracking,
+                 "Take ascent steps of this rate, even if the bound falls")
+        ->group("Fit");
+}
+
 } // namespace
 
 void add_mixture_fit(CLI::App& mixture, invocation& call) {
@@ -154,8 +180,10 @@ void add_mixture_fit(CLI::App& mixture, invocation& call) {
     const auto command = std::make_shared<fit_command>();
     add_data_options(*app, command->data);
     add_weights_option(*app, command->data);
+    add_known_labels_option(*app, command->data);
     add_model_options(*app, *command);
     add_fit_options(*app, *command);
+    add_m_step_options(*app, *command);
     add_prior_options(*app, command->prior);
     add_device_options(*app, command->device);
     add_model_output_option(*app, command->model_path);

@@ -32,10 +32,11 @@ std::vector<std::pair<std::string, std::string>> facts(const gmm::score_result& 
 
 void write_densities(const std::string& path, const applied& work) {
     auto writer = io::matrix_writer::open(path, work.input.data.rows(), 1, io::output_type::float64, {"log_density"});
-    gmm::infer(work.ctx, work.model, work.input.data, false, [&](const gmm::inference_batch& batch) {
+    const auto append = [&](const gmm::inference_batch& batch) {
         throw_if_interrupted();
         writing([&] { writer.append(matrix_view<const double>(batch.log_density, batch.rows, 1)); });
-    });
+    };
+    gmm::infer(work.ctx, work.model, work.input.data, false, append, work.input.known());
     writing([&] { writer.close(); });
 }
 
@@ -45,7 +46,8 @@ exit_status run(const score_command& command, const std::string& command_line) {
     const interrupt_guard guard;
     const auto began = std::chrono::steady_clock::now();
     const applied work = open(options);
-    const gmm::score_result score = gmm::score(work.ctx, work.model, work.input.data, work.input.view());
+    const gmm::score_result score =
+        gmm::score(work.ctx, work.model, work.input.data, work.input.view(), work.input.known());
     throw_if_interrupted();
     if (!command.density_path.empty())
         write_densities(command.density_path, work);
@@ -73,6 +75,7 @@ void add_mixture_score(CLI::App& mixture, invocation& call) {
     const auto command = std::make_shared<score_command>();
     add_apply_options(*app, command->apply);
     add_weights_option(*app, command->apply.data);
+    add_known_labels_option(*app, command->apply.data);
     app->add_option("-o,--output", command->density_path, "Write log p(x) of every row (.csv, .npy, .f32, .f64, .h5)")
         ->type_name("FILE")
         ->group("Output");

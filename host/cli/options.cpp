@@ -102,6 +102,15 @@ void add_labels_option(CLI::App& command, data_options& options) {
         ->group("Data");
 }
 
+void add_known_labels_option(CLI::App& command, data_options& options) {
+    command
+        .add_option("--labels", options.labels,
+                    "Components that samples are known to come from, -1 where unknown: a column of DATA, or a file of "
+                    "one column")
+        ->type_name("FILE|COLUMN")
+        ->group("Data");
+}
+
 void add_scale_option(CLI::App& command, data_options& options) {
     command
         .add_option("--scale", options.scale,

@@ -55,6 +55,8 @@ struct data_options {
 void add_data_options(CLI::App& command, data_options& options);
 void add_weights_option(CLI::App& command, data_options& options);
 void add_labels_option(CLI::App& command, data_options& options);
+/// --labels as what is known of the components of a mixture.
+void add_known_labels_option(CLI::App& command, data_options& options);
 void add_scale_option(CLI::App& command, data_options& options);
 
 /// --type of written numbers: "float32" or "float64"; throws invalid_argument for anything else.
