@@ -97,16 +97,22 @@ TEST(GmmSelect, CellsAreSingleFitsBitForBit) {
     std::vector<double> weights(200);
     for (std::size_t i = 0; i < weights.size(); ++i)
         weights[i] = static_cast<double>(i % 4);
+    std::vector<std::int32_t> labels(200, -1);
+    labels[3] = 1, labels[7] = 0;
     for (const context& ctx : test::contexts())
-        for (const bool weighted : {false, true}) {
-            SCOPED_TRACE(ctx.name() + (weighted ? ", weighted" : ""));
+        for (const std::string with : {"nothing else", "weights", "a prior", "labels"}) {
+            SCOPED_TRACE(ctx.name() + " with " + with);
             select_options o{.components = {2, 3}, .families = {family::full, family::tied_diagonal}};
             o.keep_fits = true;
             o.fit.restarts = 3;
             o.fit.seed = 11;
             o.fit.tolerance = test::slow_device() ? 1e-4 : 1e-8;
-            if (weighted)
+            if (with == "weights")
                 o.fit.weights = weights;
+            if (with == "a prior")
+                o.fit.prior = parameter_prior{};
+            if (with == "labels")
+                o.fit.labels = labels;
             const select_result r = select(ctx, view(x, 2), o);
             for (const select_cell& c : r.table) {
                 fit_options one = o.fit;

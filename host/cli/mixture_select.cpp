@@ -4,6 +4,7 @@
 #include "host/cli/interrupt.hpp"
 #include "host/cli/options.hpp"
 #include "host/cli/outputs.hpp"
+#include "host/cli/prior_options.hpp"
 #include "host/cli/progress_line.hpp"
 #include "host/cli/report_page.hpp"
 #include "host/cli/select_summary.hpp"
@@ -27,6 +28,7 @@ struct select_command {
     device_options device;
     output_options output;
     fit_arguments fit;
+    prior_arguments prior;
     gmm::select_options library;
     std::vector<std::string> components{"1:9"};
     std::vector<std::string> families{"full"};
@@ -63,6 +65,7 @@ void append_range(std::vector<std::int64_t>& numbers, const std::string& text) {
 gmm::select_options library_options(const select_command& command) {
     gmm::select_options options = command.library;
     options.fit = command.fit.parsed();
+    options.fit.prior = command.prior.parsed();
     options.fit.start = gmm::start_method_from_string(command.start);
     options.components.clear();
     for (const std::string& text : command.components)
@@ -171,6 +174,7 @@ void add_mixture_select(CLI::App& mixture, invocation& call) {
         ->capture_default_str()
         ->group("Fit");
     add_iteration_options(*app, command->fit);
+    add_prior_options(*app, command->prior);
     add_device_options(*app, command->device);
     app->add_option("--jobs", command->library.jobs, "Fits side by side; 0 chooses by their size")
         ->type_name("N")

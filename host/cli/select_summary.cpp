@@ -99,6 +99,10 @@ fact_list select_facts(const gmm::select_result& result) {
                     {"parameters", std::to_string(best.model.parameters())},
                     {"BIC", fmt::format("{:.4f}", best.bic)},
                     {"time", duration_text(result.seconds)}};
+    const select_cell& chosen = result.table[static_cast<std::size_t>(result.chosen)];
+    if (!std::isnan(chosen.held_out))
+        facts.emplace_back("held out",
+                           fmt::format("{:.4f} ± {:.4f} nats per sample", chosen.held_out, chosen.held_out_error));
     if (result.interrupted)
         facts.emplace_back("sweep", "interrupted");
     return facts;

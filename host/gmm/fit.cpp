@@ -6,6 +6,7 @@
 #include "host/gmm/gradient_m_step.hpp"
 #include "host/gmm/prior.hpp"
 #include "host/gmm/regularization.hpp"
+#include "host/gmm/restarts.hpp"
 #include "host/gmm/start.hpp"
 #include "kernels/host_loop.hpp"
 #include "kernels/math/fixed_point.hpp"
@@ -43,7 +44,7 @@ public:
                 timed(spent.load, [&] { load(); });
             engine_.set_parameters(first);
             fit_result one = iterate(spent.iterations);
-            if (!best || objective(one) > objective(*best))
+            if (!best || restart_objective(one) > restart_objective(*best))
                 best = std::move(one);
         }
         if (interrupted_)
@@ -60,9 +61,6 @@ private:
         action();
         seconds += seconds_since(begin);
     }
-
-    /// What a restart is judged by: the log-likelihood, and with a prior log p(θ) beside it, per sample.
-    static double objective(const fit_result& r) { return r.log_likelihood + r.trace.back().log_prior; }
 
     /// What the data is like, and the options of the loop that follow from it.
     void summarize() {

@@ -1,7 +1,7 @@
 #include "host/gmm/select_sweep.hpp"
 
 #include "elbo/error.hpp"
-#include "host/gmm/start.hpp"
+#include "host/gmm/restarts.hpp"
 #include "host/row_access.hpp"
 
 #include <algorithm>
@@ -27,7 +27,7 @@ std::optional<fit_result> best_of(std::vector<std::optional<fit_result>>& runs) 
         spent.total += runs[r]->seconds.total;
         if (runs.size() > 1)
             runs[r]->best_restart = static_cast<std::int64_t>(r);
-        if (!best || runs[r]->log_likelihood > best->log_likelihood)
+        if (!best || restart_objective(*runs[r]) > restart_objective(*best))
             best = std::move(runs[r]);
     }
     if (!best)

@@ -23,11 +23,6 @@ struct start_sample {
     std::vector<double> factors;      ///< [rows x k] where these are what is known
 };
 
-/// Seed of one of the restarts of a fit; that of the fit for the first.
-constexpr std::uint64_t restart_seed(std::uint64_t seed, std::int64_t restart) {
-    return seed + static_cast<std::uint64_t>(restart) * 0x9E3779B97F4A7C15u;
-}
-
 /// Rows that a start looks at, about: enough for k components, and few enough that a start costs less than some
 /// iterations.
 std::int64_t start_row_limit(std::int64_t components, std::int64_t dimensions);
