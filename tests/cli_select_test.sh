@@ -56,6 +56,13 @@ run 0 mixture select "${faithful[@]}" -k 1:2 --criterion validation --validation
 is share.json validation_fraction 0.3
 is share.json one_standard_error true
 
+# What fits take, sweeps take: the same numbers with a prior and with labels.
+printf 'label\n0\n' > labels.csv && yes -- -1 | head -271 >> labels.csv
+run 0 mixture fit "${faithful[@]}" -k 2 --prior mclust --labels labels.csv --json prior.json -q
+run 0 mixture select "${faithful[@]}" -k 2 --prior mclust --labels labels.csv --json swept.json -q
+is swept.json bic "$(value prior.json bic)"
+is swept.json means "$(value prior.json means)"
+
 # A model that fails is in the table, with the reason; if all fail, so does the command.
 printf 'x\n1\n2\n1\n2\n1\n' > two.csv
 run 0 mixture select two.csv -k 1:3 --families spherical --json two.json --report two.html

@@ -113,6 +113,7 @@ exit_status run(const select_command& command, const std::string& command_line) 
     const context ctx = make_context(command.device);
     const weighted_data input = open_data(command.data);
     options.fit.weights = input.view();
+    options.fit.labels = input.known();
     announce(command, ctx, input.data, options);
     const gmm::select_result result = select_with_progress(command, ctx, input.data, options);
     const fit_setting setting{command_line, ctx.name(), input.data.description(), input.data.column_names()};
@@ -167,6 +168,7 @@ void add_mixture_select(CLI::App& mixture, invocation& call) {
     const auto command = std::make_shared<select_command>();
     add_data_options(*app, command->data);
     add_weights_option(*app, command->data);
+    add_known_labels_option(*app, command->data);
     add_model_options(*app, *command);
     add_choice_options(*app, *command);
     app->add_option("--start", command->start, "Start: kmeans, kmeans++, random or samples")
