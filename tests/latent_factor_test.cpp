@@ -97,6 +97,25 @@ TEST(LatentFactors, ReachesThePublishedPpcaOfOptdigits) {
         }
 }
 
+TEST(LatentFactors, ReachesThePublishedPpcaOfMnist) {
+    const char* folder = std::getenv("ELBO_DATA_DIR");
+    const std::string data = folder ? std::string(folder) + "/mnist/" : "";
+    if (!folder || !std::filesystem::exists(data + "train-images-idx3-ubyte.gz"))
+        GTEST_SKIP() << "set ELBO_DATA_DIR to a folder that holds mnist/train-images-idx3-ubyte.gz";
+    file_options grey;
+    grey.scale = 1.0 / 255;
+    const context ctx = context::cpu();
+    factor_options options;
+    options.latent = 10;
+    options.tolerance = 1e-7;
+    const factor_result r = fit(ctx, data_source::file(data + "train-images-idx3-ubyte.gz", grey), options);
+    EXPECT_NEAR(r.model.noise()[0], 0.03486734, 1e-7); // about the root of the tolerance, relative
+    EXPECT_NEAR(r.log_likelihood, 182.1547, 6e-5);     // half of the last printed digit
+    const data_source test = data_source::file(data + "t10k-images-idx3-ubyte.gz", grey);
+    EXPECT_NEAR(score(ctx, r.model, test).log_likelihood, 186.0241,
+                1e-4); // not at its maximum: first order in the root
+}
+
 TEST(LatentFactors, FactorAnalysisReachesTheOptimumOfScikitLearn) {
     // sklearn.decomposition.FactorAnalysis of scikit-learn 1.9.1, svd_method="lapack", tol=1e-10 on the total.
     struct computed {
@@ -240,6 +259,16 @@ TEST(LatentFactors, ReconstructionsAreTheRowsWithoutTheirNoise) {
                 EXPECT_NEAR(got[i * 6 + j], want, 1e-12);
             }
     }
+}
+
+TEST(LatentFactors, ResultsLargerThanTheirRowsComeInParts) {
+    // 2051 numbers for each of more than 4096 rows are more than are held at a time.
+    const factor_model m = test::random_model(factor_kind::factor_mixture, 40, 40, 50, false, 73);
+    const std::vector<double> x = test::rows_of(m, 4200, 3), tail(x.begin() + 4096 * 40, x.end());
+    const context ctx = context::cpu(2);
+    const factor_posterior all = posterior(ctx, m, test::view(x, 40)), last = posterior(ctx, m, test::view(tail, 40));
+    EXPECT_TRUE(std::equal(last.log_density.begin(), last.log_density.end(), all.log_density.begin() + 4096));
+    EXPECT_TRUE(std::equal(last.means.begin(), last.means.end(), all.means.begin() + 4096 * 2000));
 }
 
 TEST(LatentFactors, SamplesHaveTheMomentsOfTheModelAndComeInParts) {

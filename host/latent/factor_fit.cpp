@@ -2,6 +2,7 @@
 #include "elbo/latent/factors.hpp"
 
 #include "host/check.hpp"
+#include "host/gmm/restarts.hpp"
 #include "host/latent/factor_accelerate.hpp"
 #include "host/latent/factor_criteria.hpp"
 #include "host/latent/factor_eigen.hpp"
@@ -121,7 +122,7 @@ private:
             return v;
         }
         const auto begin = clock::now();
-        const std::uint64_t seed = options_.seed + static_cast<std::uint64_t>(restart_) * 0x9E3779B97F4A7C15u;
+        const std::uint64_t seed = gmm::restart_seed(options_.seed, restart_);
         if (sample_.rows == 0)
             sample_ = gmm::draw_start_sample(rows_.feed(), rows_.frame(), rows_.summary(),
                                              factor_start_rows(options_.components, rows_.feed().data().cols()),

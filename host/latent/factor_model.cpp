@@ -83,8 +83,10 @@ void check_factor_sizes(factor_kind kind, std::int64_t d, std::int64_t L, std::i
 }
 
 factor_model::factor_model(factor_parameters p) : p_(std::move(p)) {
-    const std::int64_t d = p_.dimensions, K = components();
+    if (p_.weights.empty())
+        p_.weights = {1.0};
     p_.weights = gmm::checked_weights(std::move(p_.weights));
+    const std::int64_t d = p_.dimensions, K = components();
     check_factor_sizes(p_.kind, d, p_.latent, K);
     gmm::check_size("means", p_.means.size(), K * d, "k x d");
     gmm::check_size("loadings", p_.loadings.size(), K * d * p_.latent, "k x d x L");

@@ -12,6 +12,9 @@ using namespace kernels;
 
 namespace {
 
+/// Numbers of results of inference that are held at a time, about.
+constexpr std::int64_t most_results = std::int64_t(1) << 23;
+
 double largest_magnitude(const std::vector<double>& v) {
     double largest = 0;
     for (double x : v)
@@ -108,15 +111,20 @@ void infer_rows(const context& ctx, const data_source& data, const frame& f, con
     const auto engine = make_latent_engine(ctx, data.cols());
     engine->reserve(std::min(data.rows(), feed.batch_rows()), false);
     engine->set_parameters(p);
+    // Results of many components and latent variables are larger than their rows: they come in parts of whole units.
+    const std::int64_t each = 1 + p.shape.components * (1 + p.shape.latent);
+    const std::int64_t most = std::max<std::int64_t>(1, most_results / (each * unit_rows)) * unit_rows;
     std::vector<double> densities, responsibilities, projected;
     feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
-        const std::int64_t rows = batch.x.rows;
-        densities.resize(rows);
-        responsibilities.resize(rows * p.shape.components);
-        projected.resize(rows * p.shape.components * p.shape.latent);
         engine->load(batch, f, 0);
-        engine->infer(0, rows, densities.data(), responsibilities.data(), projected.data());
-        sink({first_row, rows, densities.data(), responsibilities.data(), projected.data()});
+        for (std::int64_t at = 0; at < batch.x.rows; at += most) {
+            const std::int64_t rows = std::min(most, batch.x.rows - at);
+            densities.resize(rows);
+            responsibilities.resize(rows * p.shape.components);
+            projected.resize(rows * p.shape.components * p.shape.latent);
+            engine->infer(at, rows, densities.data(), responsibilities.data(), projected.data());
+            sink({first_row + at, rows, densities.data(), responsibilities.data(), projected.data()});
+        }
     });
 }
 

@@ -38,7 +38,7 @@ struct factor_parameters {
     factor_kind kind = factor_kind::ppca;
     std::int64_t dimensions = 1;   ///< d ≥ 1; ≥ 2 for ppca
     std::int64_t latent = 1;       ///< L, 1 ... d; 1 ... d − 1 for ppca
-    std::vector<double> weights{}; ///< [K] α on the simplex; one number, 1, for one component
+    std::vector<double> weights{}; ///< [K] α on the simplex; empty stands for one component
     std::vector<double> means{};   ///< [K x d] μ
     /// [K x d x L] A. Only A Aᵀ is determined by data: fit returns the A whose columns are orthogonal in the metric of
     /// the noise (Aᵀ Ψ⁻¹ A diagonal), longest first, with the largest element of each column positive.
