@@ -25,21 +25,21 @@ bool has_all(const std::vector<std::string>& names, const std::vector<std::strin
     });
 }
 
-weighted_data open_columns_of(const gmm::saved_model& saved, data_options options) {
+} // namespace
+
+weighted_data open_columns_of(const std::vector<std::string>& column_names, data_options options) {
     weighted_data input = open_data(options);
-    if (!options.columns.empty() || input.data.column_names() == saved.column_names ||
-        !has_all(input.data.column_names(), saved.column_names))
+    if (!options.columns.empty() || input.data.column_names() == column_names ||
+        !has_all(input.data.column_names(), column_names))
         return input;
-    options.columns = saved.column_names;
+    options.columns = column_names;
     return open_data(options);
 }
-
-} // namespace
 
 applied open(const apply_options& options) {
     gmm::saved_model saved = gmm::load_saved(options.model_path);
     context ctx = make_context(options.device);
-    weighted_data input = open_columns_of(saved, options.data);
+    weighted_data input = open_columns_of(saved.column_names, options.data);
     check_columns(options.model_path, saved.model.dimensions(), "dimensions", input.data);
     return {std::move(ctx), std::move(saved.model), std::move(input)};
 }

@@ -24,6 +24,10 @@ struct apply_options {
 };
 void add_apply_options(CLI::App& command, apply_options& options);
 
+/// The data. Where it names its columns and has all those of a model, these are taken without --columns, in any order
+/// and among others.
+weighted_data open_columns_of(const std::vector<std::string>& column_names, data_options options);
+
 /// Model and data, which fit each other. Where the data names its columns and the model knows the names of its own, the
 /// right columns are found without --columns, in any order and among others.
 struct applied {

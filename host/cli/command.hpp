@@ -44,6 +44,12 @@ void add_vae_reconstruct(CLI::App& vae, invocation& call);
 void add_vae_sample(CLI::App& vae, invocation& call);
 void add_vae_interpolate(CLI::App& vae, invocation& call);
 void add_vae_info(CLI::App& vae, invocation& call);
+void add_latent_fit(CLI::App& latent, invocation& call);
+void add_latent_score(CLI::App& latent, invocation& call);
+void add_latent_posterior(CLI::App& latent, invocation& call);
+void add_latent_reconstruct(CLI::App& latent, invocation& call);
+void add_latent_sample(CLI::App& latent, invocation& call);
+void add_latent_info(CLI::App& latent, invocation& call);
 void add_devices(CLI::App& app, invocation& call);
 void add_convert(CLI::App& app, invocation& call);
 

@@ -50,22 +50,7 @@ void add_collapse_option(CLI::App& command, std::string& policy) {
 }
 
 void add_iteration_options(CLI::App& command, fit_arguments& arguments) {
-    command.add_option("--restarts", arguments.fit.restarts, "Starts, of which the best is kept")
-        ->type_name("R")
-        ->capture_default_str()
-        ->group("Fit");
-    command.add_option("--max-iterations", arguments.fit.max_iterations, "Limit of the iterations of one start")
-        ->type_name("N")
-        ->capture_default_str()
-        ->group("Fit");
-    command.add_option("--tolerance", arguments.fit.tolerance, "Stop below this gain, in nats per sample")
-        ->type_name("T")
-        ->capture_default_str()
-        ->group("Fit");
-    command.add_option("--seed", arguments.fit.seed, "Seed of the random numbers")
-        ->type_name("S")
-        ->capture_default_str()
-        ->group("Fit");
+    add_loop_options(command, arguments.fit);
     command
         .add_option("--precision", arguments.precision, "Arithmetic: automatic (that of the data), float32 or float64")
         ->type_name("TYPE")

@@ -22,7 +22,27 @@ struct fit_arguments {
 void add_regularization_options(CLI::App& command, gmm::fit_options& options);
 /// --on-collapse.
 void add_collapse_option(CLI::App& command, std::string& policy);
-/// --restarts, --max-iterations, --tolerance, --seed, --precision and --on-collapse.
+/// --restarts, --max-iterations, --tolerance and --seed, into the members of these names.
+template <class Options>
+void add_loop_options(CLI::App& command, Options& options) {
+    command.add_option("--restarts", options.restarts, "Starts, of which the best is kept")
+        ->type_name("R")
+        ->capture_default_str()
+        ->group("Fit");
+    command.add_option("--max-iterations", options.max_iterations, "Limit of the iterations of one start")
+        ->type_name("N")
+        ->capture_default_str()
+        ->group("Fit");
+    command.add_option("--tolerance", options.tolerance, "Stop below this gain, in nats per sample")
+        ->type_name("T")
+        ->capture_default_str()
+        ->group("Fit");
+    command.add_option("--seed", options.seed, "Seed of the random numbers")
+        ->type_name("S")
+        ->capture_default_str()
+        ->group("Fit");
+}
+/// All of them, --precision and --on-collapse.
 void add_iteration_options(CLI::App& command, fit_arguments& arguments);
 
 } // namespace elbo::cli

@@ -18,32 +18,6 @@ double seconds_per_iteration(const gmm::fit_result& fit) {
     return fit.trace.empty() ? 0 : fit.trace.back().seconds / static_cast<double>(fit.trace.size());
 }
 
-std::string stopping(const gmm::fit_result& fit) {
-    switch (fit.stopped) {
-    case gmm::stop_reason::converged:
-        return fmt::format("converged after {} iterations", fit.iterations);
-    case gmm::stop_reason::max_iterations:
-        return fmt::format("stopped at the limit of {} iterations", fit.iterations);
-    case gmm::stop_reason::interrupted:
-        return fmt::format("interrupted after {} iterations", fit.iterations);
-    }
-    return {};
-}
-
-ordered_json trace_json(const gmm::fit_result& fit) {
-    ordered_json trace = ordered_json::array();
-    for (const gmm::iteration_record& record : fit.trace)
-        trace.push_back({{"iteration", record.iteration},
-                         {"log_likelihood", record.log_likelihood},
-                         {"elbo_after_m_step", record.elbo_after_m_step},
-                         {"entropy", record.entropy},
-                         {"parameter_change", record.parameter_change},
-                         {"seconds", record.seconds},
-                         {"log_prior", record.log_prior},
-                         {"log_prior_after", record.log_prior_after}});
-    return trace;
-}
-
 ordered_json events_json(const gmm::fit_result& fit) {
     ordered_json events = ordered_json::array();
     for (const gmm::event& e : fit.events)
@@ -56,8 +30,38 @@ ordered_json events_json(const gmm::fit_result& fit) {
 
 } // namespace
 
+std::string stopping_text(gmm::stop_reason stopped, std::int64_t iterations) {
+    switch (stopped) {
+    case gmm::stop_reason::converged:
+        return fmt::format("converged after {} iterations", iterations);
+    case gmm::stop_reason::max_iterations:
+        return fmt::format("stopped at the limit of {} iterations", iterations);
+    case gmm::stop_reason::interrupted:
+        return fmt::format("interrupted after {} iterations", iterations);
+    }
+    return {};
+}
+
+ordered_json trace_json(const std::vector<gmm::iteration_record>& records) {
+    ordered_json trace = ordered_json::array();
+    for (const gmm::iteration_record& record : records)
+        trace.push_back({{"iteration", record.iteration},
+                         {"log_likelihood", record.log_likelihood},
+                         {"elbo_after_m_step", record.elbo_after_m_step},
+                         {"entropy", record.entropy},
+                         {"parameter_change", record.parameter_change},
+                         {"seconds", record.seconds},
+                         {"log_prior", record.log_prior},
+                         {"log_prior_after", record.log_prior_after}});
+    return trace;
+}
+
+ordered_json seconds_json(const gmm::fit_seconds& s) {
+    return {{"load", s.load}, {"start", s.start}, {"iterations", s.iterations}, {"total", s.total}};
+}
+
 fact_list fit_facts(const gmm::fit_result& fit) {
-    fact_list facts{{"fit", stopping(fit)},
+    fact_list facts{{"fit", stopping_text(fit.stopped, fit.iterations)},
                     {"log-likelihood", fmt::format("{:.6f} nats per sample", fit.log_likelihood)},
                     {"total log-likelihood", fmt::format("{:.6f}", fit.total_log_likelihood)},
                     {"parameters", std::to_string(fit.model.parameters())},
@@ -99,13 +103,9 @@ ordered_json fit_json(const gmm::fit_result& fit, const fit_setting& setting) {
                          {"bic", fit.bic},
                          {"aic", fit.aic},
                          {"icl", fit.icl},
-                         {"seconds",
-                          {{"load", fit.seconds.load},
-                           {"start", fit.seconds.start},
-                           {"iterations", fit.seconds.iterations},
-                           {"total", fit.seconds.total}}},
+                         {"seconds", seconds_json(fit.seconds)},
                          {"seconds_per_iteration", seconds_per_iteration(fit)},
-                         {"trace", trace_json(fit)},
+                         {"trace", trace_json(fit.trace)},
                          {"events", events_json(fit)}};
     if (setting.labelled)
         summary["labelled"] = *setting.labelled;

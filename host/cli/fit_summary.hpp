@@ -22,6 +22,11 @@ struct fit_setting {
     std::optional<std::int64_t> labelled = {}; ///< samples of known component, where there are labels
 };
 
+/// Parts of the summaries of all fits.
+std::string stopping_text(gmm::stop_reason stopped, std::int64_t iterations);
+nlohmann::ordered_json trace_json(const std::vector<gmm::iteration_record>& records);
+nlohmann::ordered_json seconds_json(const gmm::fit_seconds& s);
+
 /// Names and values of what matters: for standard output and for the page.
 fact_list fit_facts(const gmm::fit_result& fit);
 /// The text for standard output.

@@ -79,6 +79,16 @@ void set_up(CLI::App& app, invocation& call) {
     add_vae_sample(*vae, call);
     add_vae_interpolate(*vae, call);
     add_vae_info(*vae, call);
+    CLI::App* latent =
+        app.add_subcommand("latent", "Factor analysis, probabilistic PCA and points near a sphere: fit, score, "
+                                     "posterior, reconstruct, sample, info");
+    latent->require_subcommand(1);
+    add_latent_fit(*latent, call);
+    add_latent_score(*latent, call);
+    add_latent_posterior(*latent, call);
+    add_latent_reconstruct(*latent, call);
+    add_latent_sample(*latent, call);
+    add_latent_info(*latent, call);
     add_devices(app, call);
     add_convert(app, call);
 }

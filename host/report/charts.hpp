@@ -4,6 +4,7 @@
 #include "host/report/report.hpp"
 
 #include <string>
+#include <vector>
 
 namespace elbo::report {
 
@@ -19,9 +20,9 @@ std::string histogram_chart(const page& p);
 std::string density_section(const page& p);
 
 /// The chain log p(θ_t) ≤ J(q_{t+1}, θ_{t+1}) ≤ log p(θ_{t+1}) against iteration.
-std::string chain_chart(const gmm::fit_result& fit);
+std::string chain_chart(const std::vector<gmm::iteration_record>& trace);
 /// What is still missing to the final log-likelihood, logarithmically.
-std::string convergence_chart(const gmm::fit_result& fit);
+std::string convergence_chart(const std::vector<gmm::iteration_record>& trace);
 /// The entropy of q against iteration.
 std::string entropy_chart(const gmm::fit_result& fit);
 

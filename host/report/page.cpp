@@ -23,10 +23,12 @@ std::string trace_section(const gmm::fit_result& fit) {
     if (fit.trace.empty())
         return {};
     return "<h2>Convergence</h2>\n<div class=\"charts\">\n" +
-           figure(chain_chart(fit), "The chain log p(&#952;<sub>t</sub>) &#8804; J(q<sub>t+1</sub>, "
-                                    "&#952;<sub>t+1</sub>) &#8804; log p(&#952;<sub>t+1</sub>): it never falls.") +
-           figure(convergence_chart(fit), "What is missing to the final log-likelihood: a straight line is the linear "
-                                          "convergence of EM.") +
+           figure(chain_chart(fit.trace),
+                  "The chain log p(&#952;<sub>t</sub>) &#8804; J(q<sub>t+1</sub>, "
+                  "&#952;<sub>t+1</sub>) &#8804; log p(&#952;<sub>t+1</sub>): it never falls.") +
+           figure(convergence_chart(fit.trace),
+                  "What is missing to the final log-likelihood: a straight line is the linear "
+                  "convergence of EM.") +
            figure(entropy_chart(fit), "Entropy of the responsibilities: zero when every sample belongs to one "
                                       "component alone.") +
            "</div>\n";

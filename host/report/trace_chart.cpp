@@ -6,15 +6,15 @@
 
 namespace elbo::report {
 
-std::string chain_chart(const gmm::fit_result& fit) {
+std::string chain_chart(const std::vector<gmm::iteration_record>& trace) {
     // The chain as one line: log p(θ_t) at t, then the bound after the M-step half an iteration later.
     std::vector<point> chain, likelihood, bound;
-    for (const std::size_t i : shown_records(fit.trace.size())) {
-        const gmm::iteration_record& record = fit.trace[i];
+    for (const std::size_t i : shown_records(trace.size())) {
+        const gmm::iteration_record& record = trace[i];
         const auto t = static_cast<double>(record.iteration);
         likelihood.push_back({t, record.log_likelihood});
         chain.push_back(likelihood.back());
-        if (i + 1 < fit.trace.size()) {
+        if (i + 1 < trace.size()) {
             bound.push_back({t + 0.5, record.elbo_after_m_step});
             chain.push_back(bound.back());
         }
@@ -41,12 +41,12 @@ std::string chain_chart(const gmm::fit_result& fit) {
     return c.svg("chain", "Log-likelihood and evidence lower bound against iteration");
 }
 
-std::string convergence_chart(const gmm::fit_result& fit) {
+std::string convergence_chart(const std::vector<gmm::iteration_record>& trace) {
     std::vector<point> points;
-    for (const std::size_t i : shown_records(fit.trace.size())) {
-        const double missing = fit.log_likelihood - fit.trace[i].log_likelihood;
+    for (const std::size_t i : shown_records(trace.size())) {
+        const double missing = trace.back().log_likelihood - trace[i].log_likelihood;
         if (missing > 0)
-            points.push_back({static_cast<double>(fit.trace[i].iteration), std::log10(missing)});
+            points.push_back({static_cast<double>(trace[i].iteration), std::log10(missing)});
     }
     if (points.size() < 2)
         return {};

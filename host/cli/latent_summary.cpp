@@ -1,0 +1,90 @@
+#include "host/cli/latent_summary.hpp"
+
+#include "host/cli/text_table.hpp"
+
+#include "elbo/version.hpp"
+
+#include <fmt/format.h>
+
+namespace elbo::cli {
+
+namespace {
+
+template <class Result>
+latent_fit_summary common_part(const Result& fit) {
+    return {fit.model,
+            fit.trace,
+            fit.stopped,
+            json::array(),
+            fit.seconds,
+            fit.iterations,
+            fit.samples,
+            fit.log_likelihood,
+            fit.total_log_likelihood,
+            fit.bic,
+            fit.aic};
+}
+
+} // namespace
+
+latent_fit_summary summarize(const latent::factor_result& fit) {
+    latent_fit_summary summary = common_part(fit);
+    for (const latent::factor_event& e : fit.events) {
+        json entry{{"iteration", e.iteration}, {"component", e.component}, {"event", to_string(e.what)}};
+        if (e.what == latent::factor_event::kind::empty)
+            entry["action"] = to_string(e.action);
+        else
+            entry["column"] = e.column;
+        summary.events.push_back(std::move(entry));
+    }
+    return summary;
+}
+
+latent_fit_summary summarize(const latent::sphere_result& fit) {
+    latent_fit_summary summary = common_part(fit);
+    for (const latent::sphere_event& e : fit.events)
+        summary.events.push_back({{"iteration", e.iteration}, {"event", to_string(e.what)}});
+    return summary;
+}
+
+fact_list latent_fit_facts(const latent_fit_summary& fit) {
+    const gmm::fit_seconds& s = fit.seconds;
+    fact_list facts{{"fit", stopping_text(fit.stopped, fit.iterations)},
+                    {"log-likelihood", fmt::format("{:.6f} nats per sample", fit.log_likelihood)},
+                    {"total log-likelihood", fmt::format("{:.6f}", fit.total_log_likelihood)},
+                    {"parameters", std::to_string(parameters_of(fit.model))},
+                    {"BIC", fmt::format("{:.4f}", fit.bic)},
+                    {"AIC", fmt::format("{:.4f}", fit.aic)},
+                    {"time", fmt::format("{} (load {}, start {}, iterations {})", duration_text(s.total),
+                                         duration_text(s.load), duration_text(s.start), duration_text(s.iterations))}};
+    for (const json& e : fit.events)
+        facts.emplace_back("event", fmt::format("{} in iteration {}", e["event"].get<std::string>(),
+                                                e["iteration"].get<std::int64_t>()));
+    return facts;
+}
+
+std::string latent_fit_text(const latent_fit_summary& fit, const fit_setting& setting) {
+    return fmt::format("{}: {}, {} samples, on {}\n\n", setting.data, describe(fit.model), fit.samples,
+                       setting.device) +
+           text_list(latent_fit_facts(fit)) + "\n" + parameter_text(fit.model, setting.column_names);
+}
+
+json latent_fit_json(const latent_fit_summary& fit, const fit_setting& setting) {
+    json summary{
+        {"command", setting.command}, {"version", version}, {"device", setting.device}, {"samples", fit.samples}};
+    add_shape(summary, fit.model);
+    summary["iterations"] = fit.iterations;
+    summary["stopped"] = to_string(fit.stopped);
+    summary["log_likelihood"] = fit.log_likelihood;
+    summary["total_log_likelihood"] = fit.total_log_likelihood;
+    summary["parameters"] = parameters_of(fit.model);
+    summary["bic"] = fit.bic;
+    summary["aic"] = fit.aic;
+    summary["seconds"] = seconds_json(fit.seconds);
+    summary["trace"] = trace_json(fit.trace);
+    summary["events"] = fit.events;
+    add_parameters(summary, fit.model);
+    return summary;
+}
+
+} // namespace elbo::cli

@@ -1,0 +1,32 @@
+// The result of a fit with continuous latent variables for people and for programs.
+#pragma once
+
+#include "host/cli/fit_summary.hpp"
+#include "host/cli/latent_model.hpp"
+
+#include <string>
+#include <vector>
+
+namespace elbo::cli {
+
+/// What fits of all kinds report.
+struct latent_fit_summary {
+    latent_model model;
+    std::vector<gmm::iteration_record> trace;
+    gmm::stop_reason stopped;
+    json events;
+    gmm::fit_seconds seconds;
+    std::int64_t iterations, samples;
+    double log_likelihood, total_log_likelihood, bic, aic;
+};
+latent_fit_summary summarize(const latent::factor_result& fit);
+latent_fit_summary summarize(const latent::sphere_result& fit);
+
+/// Names and values of what matters: for standard output and for the page.
+fact_list latent_fit_facts(const latent_fit_summary& fit);
+/// The text for standard output.
+std::string latent_fit_text(const latent_fit_summary& fit, const fit_setting& setting);
+/// The JSON summary (docs/command-line.md).
+json latent_fit_json(const latent_fit_summary& fit, const fit_setting& setting);
+
+} // namespace elbo::cli

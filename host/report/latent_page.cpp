@@ -1,0 +1,26 @@
+#include "host/report/charts.hpp"
+#include "host/report/html.hpp"
+#include "host/report/latent_report.hpp"
+
+#include <fmt/format.h>
+
+namespace elbo::report {
+
+std::string render(const latent_page& p) {
+    std::string out = page_begin(p.title, p.made_by) + facts_list(p.facts);
+    if (!p.cloud.points.empty())
+        out += fmt::format("<h2>{}</h2>\n", escape(p.cloud_title)) +
+               figure(point_cloud(
+                          p.cloud,
+                          {.id = "rows", .x_title = p.x_title, .y_title = p.y_title, .description = p.cloud_title}),
+                      escape(p.cloud_note));
+    if (!p.trace.empty())
+        out += "<h2>Convergence</h2>\n<div class=\"charts\">\n" +
+               figure(chain_chart(p.trace), "The chain log p(&#952;<sub>t</sub>) &#8804; J(q<sub>t+1</sub>, "
+                                            "&#952;<sub>t+1</sub>) &#8804; log p(&#952;<sub>t+1</sub>): it never "
+                                            "falls.") +
+               figure(convergence_chart(p.trace), "What is missing to the final log-likelihood.") + "</div>\n";
+    return out + page_end(p.command);
+}
+
+} // namespace elbo::report
