@@ -109,7 +109,8 @@ struct sizes {
 
 TEST(GmmEngineLabels, MatchReferenceOverShapes) {
     for (const context& ctx : test::contexts())
-        for (const sizes& s : {sizes{1, 1, 1}, {31, 2, 3}, {33, 4, 8}, {33, 3, 31}, {31, 5, 33}, {257, 17, 4}})
+        for (const sizes& s :
+             {sizes{1, 1, 1}, {33, 2, 1}, {31, 2, 3}, {33, 4, 8}, {33, 3, 31}, {31, 5, 33}, {257, 17, 4}})
             for (family f : test::all_families)
                 for (knowledge known : test::all_knowledge)
                     for (element_type type : {element_type::float32, element_type::float64}) {
@@ -127,6 +128,8 @@ TEST(GmmEngineLabels, MatchReferenceOverLargeShapes) {
                     if (test::slow_device() && s.K > 5 && f != family::full && f != family::spherical)
                         continue;
                     check_case(ctx, {{f, s.d, s.K}, s.rows, known, true, element_type::float32});
+                    if (s.K == 5)
+                        check_case(ctx, {{f, s.d, s.K}, s.rows, known, true, element_type::float64});
                     if (HasFailure())
                         return;
                 }
