@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
     // Any other q has a lower bound, by its divergence from the posterior.
     std::vector<double> q(2 * data.rows(), 0.5);
     elbo::matrix_view<const double> table(q.data(), data.rows(), 2);
-    elbo::gmm::evidence_terms loose = elbo::gmm::evidence(ctx, model, data, elbo::any_matrix_view(table));
+    elbo::gmm::evidence_terms loose = elbo::gmm::evidence(ctx, model, data, table);
     std::cout << loose.elbo << " = " << loose.log_likelihood << " - " << loose.kl << '\n';
     // [terms end]
 

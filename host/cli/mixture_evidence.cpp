@@ -36,7 +36,7 @@ gmm::evidence_terms terms_of(const evidence_command& command, const applied& wor
     const std::vector<double> q = evenly_spaced_rows(file, file.rows()); // all of them
     const matrix_view<const double> view(q.data(), file.rows(), file.cols());
     try {
-        return gmm::evidence(work.ctx, work.model, input.data, any_matrix_view(view), input.view(), input.known());
+        return gmm::evidence(work.ctx, work.model, input.data, view, input.view(), input.known());
     } catch (const invalid_argument& wrong) {
         throw invalid_argument(fmt::format("--responsibilities {}: {}", command.responsibility_path, wrong.what()));
     }
