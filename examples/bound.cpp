@@ -28,7 +28,9 @@ int main(int argc, char** argv) {
     // [terms end]
 
     // [chain]
-    elbo::gmm::fit_options options{.components = 2, .max_iterations = 2, .relative_regularization = 0};
+    elbo::gmm::fit_options options{.components = 2, .start = elbo::gmm::start_method::samples};
+    options.relative_regularization = 0;
+    options.max_iterations = 2;
     elbo::gmm::model before = elbo::gmm::fit(ctx, data, options).model; // θ_1
     options.max_iterations = 3;
     elbo::gmm::fit_result fit = elbo::gmm::fit(ctx, data, options); // θ_2 and the trace up to it
