@@ -25,7 +25,8 @@ struct log_likelihood_gradient {
 /// ∇ log p(x | θ) = Σ_z p(z | x, θ) ∇ log p(x, z | θ) (Fisher's identity), of statistics under their model. Throws
 /// invalid_argument if the statistics are empty.
 log_likelihood_gradient gradient(const statistics& s);
-/// The same in one call: one E-step over the rows of `data`, streamed as a fit does. Throws as statistics::accumulate.
+/// The same in one call: one E-step over the rows of `data`, streamed as a fit does; with labels the gradient of
+/// Σ_n w_n log Σ_k α_k π_nk N(x_n; k). Throws as statistics::accumulate.
 log_likelihood_gradient gradient(const context& ctx, const model& m, const data_source& data,
                                  const sample_weights& weights = {}, const sample_labels& labels = {});
 

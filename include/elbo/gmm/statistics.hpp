@@ -29,7 +29,8 @@ public:
     statistics& operator=(statistics&&) noexcept;
     ~statistics();
 
-    /// E-step and sums over the rows of `data`. Throws as score() does; then nothing was added.
+    /// E-step and sums over the rows of `data`, with labels under the posterior that they leave (labels.hpp). Throws as
+    /// score() does; then nothing was added.
     void accumulate(const context& ctx, const data_source& data, const sample_weights& weights = {},
                     const sample_labels& labels = {});
     /// Adds the sums of another object made for the same model. Throws invalid_argument if the models differ.
