@@ -211,6 +211,41 @@ TEST(Variational, SphericalComponentHasTheEvidenceOfTheGrid) {
     }
 }
 
+TEST(Variational, LabelsOfAllSamplesLeaveTheExactEvidence) {
+    // With z known q is exact: log p(x, z) = log p(z) + Σ_k log p(x of k), where p(z) is that of a Pólya urn, or of its
+    // stick-breaking form.
+    constexpr std::int64_t d = 2, n = 30, k = 3;
+    const std::vector<double> x = test::clustered(n, d, k, 2, 4);
+    std::vector<std::int32_t> labels;
+    std::vector<double> rows[k];
+    for (std::int64_t row = 0; row < n; ++row) {
+        labels.push_back(row % 7 < 4 ? 0 : row % 7 < 6 ? 1 : 2);
+        rows[labels.back()].insert(rows[labels.back()].end(), &x[row * d], &x[row * d] + d);
+    }
+    for (const weights_model w : {weights_model::dirichlet, weights_model::stick_breaking}) {
+        variational_options o = one_component(family::full, d);
+        o.components = k;
+        o.weights_prior = w;
+        o.labels = labels;
+        const variational_prior& p = o.prior;
+        double want = 0, urn = 0, left = n;
+        for (const auto& part : rows) {
+            const double count = static_cast<double>(part.size()) / d, a = *p.concentration;
+            want += evidence_by_prediction(part, d, *p.mean, p.mean_precision, *p.degrees_of_freedom, *p.scale);
+            if (w == weights_model::dirichlet)
+                urn += std::lgamma(a + count) - std::lgamma(a);
+            else if (&part != &rows[k - 1]) // B(1 + N_k, γ + Σ_{j>k} N_j) / B(1, γ)
+                urn += std::lgamma(1 + count) + std::lgamma(a + left - count) - std::lgamma(1 + a + left) + std::log(a);
+            left -= count;
+        }
+        if (w == weights_model::dirichlet)
+            urn += std::lgamma(k * *p.concentration) - std::lgamma(k * *p.concentration + n);
+        const variational_result r = fit_variational(context::reference(), view(x, d), o);
+        EXPECT_NEAR(r.total_bound, want + urn, 1e-10 * std::abs(want));
+        EXPECT_NEAR(r.trace.back().bound_after_m_step * n, want + urn, 1e-10 * std::abs(want));
+    }
+}
+
 /// What scikit-learn 1.9.1's BayesianGaussianMixture converges to (full covariances, the covariance of the data with
 /// divisor N as prior, concentration 1/k, reg_covar 0, tolerance 1e-13, all else by default). Its process has a stick
 /// for the last component, too, which was fixed at 1 there, as a truncated process has it. Its bound leaves out the

@@ -5,6 +5,7 @@
 #include "host/gmm/regularization.hpp"
 #include "kernels/cpu/precision_factor.hpp"
 #include "kernels/gmm_prior.hpp"
+#include "kernels/math/special_functions.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -96,22 +97,13 @@ std::vector<double> default_scale(const gmm_shape& shape, const prior_moments& d
     return scale;
 }
 
-/// log Γ_d(x), the multivariate gamma function.
-double log_multivariate_gamma(std::int64_t d, double x) {
-    const auto n = static_cast<double>(d);
-    double sum = n * (n - 1) / 4 * std::log(std::numbers::pi);
-    for (std::int64_t j = 0; j < d; ++j)
-        sum += std::lgamma(x - 0.5 * static_cast<double>(j));
-    return sum;
-}
-
 /// What the density of one covariance, or of its variances, holds beside Λ.
 double covariance_constant(const parameter_prior& p, const gmm_shape& shape) {
     const auto d = static_cast<double>(shape.dimensions);
     const double nu = *p.degrees_of_freedom;
     if (has_matrix(shape.family))
         return 0.5 * nu * (log_determinant(*p.scale, shape.dimensions) - d * std::log(2.0)) -
-               log_multivariate_gamma(shape.dimensions, 0.5 * nu);
+               log_multivariate_gamma(0.5 * nu, shape.dimensions);
     double sum = 0;
     for (double v : *p.scale)
         sum += 0.5 * nu * std::log(0.5 * v) - std::lgamma(0.5 * nu);

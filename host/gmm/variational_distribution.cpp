@@ -17,18 +17,13 @@ double as_double(std::int64_t n) {
     return static_cast<double>(n);
 }
 
-/// Numbers of a symmetric matrix by structure: d², d or 1.
-std::int64_t matrix_size(structure s, std::int64_t d) {
-    return covariance_size(family_of(s, true), 1, d);
-}
-
 /// Which factor belongs to component k.
 std::int64_t factor_of(const parameters& q, std::int64_t k) {
     return is_tied(q.shape) ? 0 : k;
 }
 
 std::span<const double> factor(const parameters& q, std::int64_t at) {
-    const std::int64_t size = matrix_size(structure_of(q.shape), q.dimensions);
+    const std::int64_t size = matrix_size(q.shape, q.dimensions);
     return std::span(q.precision_cholesky).subspan(at * size, size);
 }
 
@@ -145,6 +140,10 @@ wishart_form form_of(family f, std::int64_t d) {
         return {1, 1, d};
     }
     return {1, d, 1};
+}
+
+std::int64_t matrix_size(family f, std::int64_t d) {
+    return covariance_size(family_of(structure_of(f), true), 1, d);
 }
 
 kernels::gmm_parameters e_step_parameters(const parameters& q) {

@@ -22,11 +22,14 @@ struct wishart_form {
     std::int64_t blocks, dimension, copies;
 };
 wishart_form form_of(family f, std::int64_t dimensions);
+/// Numbers of a symmetric matrix as a family keeps it: d², d or 1.
+std::int64_t matrix_size(family f, std::int64_t dimensions);
 
 /// Sums of an E-step about centres c_k, with weights as they were given.
 struct moments {
     double weight = 0; ///< Σ w = Σ_k N_k
     double expected_log_likelihood = 0, entropy = 0;
+    double log_factors = 0;      ///< Σ w r log π of labels
     std::vector<double> counts;  ///< N_k [k]
     std::vector<double> centres; ///< c_k [k x d]
     std::vector<double> first;   ///< Σ w r (x − c_k) [k x d]
@@ -55,8 +58,8 @@ struct divergences {
 /// KL(q(α) ‖ p(α)) and Σ_k KL(q(μ_k, Λ_k) ‖ p(μ_k, Λ_k)).
 divergences divergences_from_prior(const parameters& q);
 
-/// ln Z(q) − ln Z(p) of the normalisers of q(θ) and of the prior. After update() the bound is this + H(q(z)) − W d/2 ln
-/// 2π: the likelihood's sums have become the posterior's parameters.
+/// ln Z(q) − ln Z(p) of the normalisers of q(θ) and of the prior. After update() the bound is this + H(q(z)) + Σ w r
+/// log π − W d/2 ln 2π: the likelihood's sums have become the posterior's parameters.
 double log_normalizer_gain(const parameters& q);
 
 } // namespace elbo::gmm::variational

@@ -1,6 +1,7 @@
 // Coordinate ascent on the bound: E-steps in an engine, q(θ) on the host.
 #include "host/gmm/fit_setup.hpp"
 #include "host/gmm/regularization.hpp"
+#include "host/gmm/restarts.hpp"
 #include "host/gmm/start.hpp"
 #include "host/gmm/variational_distribution.hpp"
 #include "host/gmm/variational_prior.hpp"
@@ -34,6 +35,7 @@ fit_options shared_options(const variational_options& o) {
     f.max_iterations = o.max_iterations;
     f.tolerance = o.tolerance;
     f.weights = o.weights;
+    f.labels = o.labels;
     f.seed = o.seed;
     f.precision = o.precision;
     f.memory_limit = o.memory_limit;
@@ -89,7 +91,7 @@ private:
 
     /// Memory for the rows, and the rows, where they stay; the sums that tied families take once.
     void load() {
-        engine_.reserve(setup_.resident_rows(), feed_.weighted());
+        engine_.reserve(setup_.resident_rows(), feed_.weighted(), feed_.known());
         fixed_sums scatter = empty_scatter(shape_, component_bound_);
         if (!setup_.streamed || is_tied(options_.shape))
             feed_.for_each([&](const input_rows& batch, std::int64_t first_row) {
@@ -118,7 +120,7 @@ private:
     gmm_parameters first_parameters() {
         if (options_.start_model)
             return to_frame(*options_.start_model, frame_);
-        const std::uint64_t seed = options_.seed + static_cast<std::uint64_t>(restart_) * 0x9E3779B97F4A7C15u;
+        const std::uint64_t seed = restart_seed(options_.seed, restart_);
         if (sample_.rows == 0)
             sample_ = draw_start_sample(feed_, frame_, summary_,
                                         start_row_limit(options_.components, shape_.dimensions), options_.seed);
@@ -177,7 +179,7 @@ private:
         r.weights_divergence = kl.weights / w;
         r.components_divergence = kl.components / w;
         r.bound = r.expected_log_likelihood - r.weights_divergence - r.components_divergence;
-        r.bound_after_m_step = (m.entropy + variational::log_normalizer_gain(next)) / w -
+        r.bound_after_m_step = (m.entropy + m.log_factors + variational::log_normalizer_gain(next)) / w -
                                0.5 * d * std::log(2 * std::numbers::pi) - log_scale_;
         r.entropy = m.entropy / w;
         for (std::size_t i = 0; i < q.means.size(); ++i)

@@ -47,7 +47,7 @@ public:
         const gmm::model m = q.model();
         const std::vector<double> weights = q.expected_weights();
         const bool tied = is_tied(q.shape());
-        const std::int64_t size = covariance_size(family_of(structure_, true), 1, d_);
+        const std::int64_t size = variational::matrix_size(q.shape(), d_);
         const std::int64_t columns = structure_ == structure::diagonal ? 1 : d_;
         for (std::int64_t k = 0; k < q.components(); ++k) {
             const double beta = q.values().mean_precisions[k], nu = q.values().degrees_of_freedom[tied ? 0 : k];

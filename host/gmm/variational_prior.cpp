@@ -3,6 +3,7 @@
 #include "host/gmm/algebra_factor.hpp"
 #include "host/gmm/check_array.hpp"
 #include "host/gmm/row_feed.hpp"
+#include "host/gmm/variational_distribution.hpp"
 
 #include <numeric>
 
@@ -30,7 +31,7 @@ void rescale(std::vector<double>& scale, family f, const kernels::frame& frame, 
 void check_scale(const std::vector<double>& scale, family f, std::int64_t d, const char* name) {
     const structure s = structure_of(f);
     const std::string label = fmt::format("{}.scale", name);
-    check_size(label, scale.size(), covariance_size(family_of(s, true), 1, d),
+    check_size(label, scale.size(), variational::matrix_size(f, d),
                s == structure::full       ? "d x d"
                : s == structure::diagonal ? "d"
                                           : "1");

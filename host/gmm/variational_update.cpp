@@ -1,9 +1,8 @@
 // Sums of an E-step, and the q(θ) that they lead to.
 #include "host/gmm/algebra_factor.hpp"
+#include "host/gmm/expected_log_joint.hpp"
 #include "host/gmm/variational_distribution.hpp"
 #include "host/gmm/variational_weights.hpp"
-#include "kernels/math/fixed_point.hpp"
-#include "kernels/math/normalize_statistics.hpp"
 
 #include <span>
 
@@ -12,11 +11,6 @@ namespace elbo::gmm::variational {
 using namespace kernels;
 
 namespace {
-
-/// Numbers of a symmetric matrix by structure: d², d or 1.
-std::int64_t matrix_size(structure s, std::int64_t d) {
-    return covariance_size(family_of(s, true), 1, d);
-}
 
 /// out += scale·½(a bᵀ + b aᵀ), its diagonal, or its trace.
 void add_outer(structure s, double scale, const double* a, const double* b, std::int64_t d, double* out) {
@@ -29,9 +23,9 @@ void add_outer(structure s, double scale, const double* a, const double* b, std:
 }
 
 /// Second moments as the engines keep them to the layout of `moments`, appended.
-void append_matrix(structure s, std::int64_t d, const double* packed, std::vector<double>& to) {
-    if (s != structure::full) {
-        to.insert(to.end(), packed, packed + matrix_size(s, d));
+void append_matrix(family f, std::int64_t d, const double* packed, std::vector<double>& to) {
+    if (structure_of(f) != structure::full) {
+        to.insert(to.end(), packed, packed + matrix_size(f, d));
         return;
     }
     for (std::int64_t i = 0; i < d; ++i)
@@ -39,17 +33,6 @@ void append_matrix(structure s, std::int64_t d, const double* packed, std::vecto
             to.push_back(packed[packed_upper(std::min(i, j), std::max(i, j), d)]);
 }
 
-std::vector<double> sum_values(const gmm_shape& shape, const fixed_sums& sums) {
-    const std::int64_t count = sum_count(shape);
-    std::vector<double> values(count);
-    for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t limbs[limb_count] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
-        values[i] = join_fixed(limbs, i < count - scalar_count ? sums.component_exponent : sums.scalar_exponent);
-    }
-    return values;
-}
-
-/// The posterior's mean of component k, and how far it is from another point.
 std::vector<double> difference(const double* a, const double* b, std::int64_t d) {
     std::vector<double> result(d);
     for (std::int64_t j = 0; j < d; ++j)
@@ -70,7 +53,7 @@ void add_scatter_about(const gmm_shape& shape, const moments& m, std::int64_t k,
     }
     // From c to m, which lie close together where the fit has settled.
     const std::vector<double> step = difference(mean, centre, d);
-    const std::int64_t size = matrix_size(s, d);
+    const std::int64_t size = matrix_size(shape.family, d);
     for (std::int64_t i = 0; i < size; ++i)
         out[i] += m.second[k * size + i];
     add_outer(s, -2, first, step.data(), d, out);
@@ -82,7 +65,7 @@ std::vector<double> expected_covariances(const gmm_shape& shape, const moments& 
     const std::int64_t d = shape.dimensions;
     const structure s = structure_of(shape.family);
     const bool tied = is_tied(shape.family);
-    const std::int64_t size = matrix_size(s, d), factors = tied ? 1 : shape.components;
+    const std::int64_t size = matrix_size(shape.family, d), factors = tied ? 1 : shape.components;
     std::vector<double> result;
     for (std::int64_t at = 0; at < factors; ++at)
         result.insert(result.end(), q.prior.scale->begin(), q.prior.scale->end());
@@ -105,30 +88,27 @@ std::vector<double> expected_covariances(const gmm_shape& shape, const moments& 
 moments read_moments(const gmm_shape& shape, const fixed_sums& sums, std::vector<double> scatter,
                      std::vector<double> centres, double weight_scale) {
     const std::int64_t d = shape.dimensions, size = statistics_size(shape.family, d);
-    std::vector<double> values = sum_values(shape, sums);
-    normalize_statistics(values.data(), shape);
+    std::vector<double> values = normalized_sums(sums, shape);
     for (double& v : values)
         v /= weight_scale;
     for (double& v : scatter)
         v /= weight_scale;
-    const structure s = structure_of(shape.family);
     const double* scalars = &values[shape.components * size];
-    moments m{scalars[scalar_weight],
-              scalars[scalar_log_likelihood],
-              scalars[scalar_entropy],
-              {},
-              std::move(centres),
-              {},
-              {}};
+    moments m;
+    m.weight = scalars[scalar_weight];
+    m.expected_log_likelihood = scalars[scalar_log_likelihood];
+    m.entropy = scalars[scalar_entropy];
+    m.log_factors = scalars[scalar_log_factors];
+    m.centres = std::move(centres);
     for (std::int64_t k = 0; k < shape.components; ++k) {
         const double* from = &values[k * size];
         m.counts.push_back(from[0]);
         m.first.insert(m.first.end(), from + 1, from + 1 + d);
         if (!is_tied(shape.family))
-            append_matrix(s, d, from + 1 + d, m.second);
+            append_matrix(shape.family, d, from + 1 + d, m.second);
     }
     if (is_tied(shape.family))
-        append_matrix(s, d, scatter.data(), m.second);
+        append_matrix(shape.family, d, scatter.data(), m.second);
     return m;
 }
 
@@ -136,7 +116,7 @@ std::vector<double> mean_square(const gmm_shape& shape, const moments& m) {
     const std::int64_t d = shape.dimensions;
     const structure s = structure_of(shape.family);
     const std::vector<double> origin(d, 0);
-    std::vector<double> sum(matrix_size(s, d), 0);
+    std::vector<double> sum(matrix_size(shape.family, d), 0);
     if (is_tied(shape.family))
         sum = m.second;
     for (std::int64_t k = 0; k < shape.components; ++k)

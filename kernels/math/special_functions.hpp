@@ -2,13 +2,14 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <numbers>
 
 namespace elbo::kernels {
 
 /// ψ(x) = d ln Γ(x) / dx for x > 0: the recurrence ψ(x) = ψ(x + 1) − 1/x up to x ≥ 12, then the asymptotic series
-/// (DLMF 5.11.2), whose first term left out is below 691/32760/12¹² < 3e-15 · 1e-0. Absolute error below 1e-14 where
-/// |ψ| ≤ 10, relative error below 1e-15 elsewhere.
+/// (DLMF 5.11.2), of which the first term left out, 1/(12 x¹⁴), is below 7e-17. The rounding of at most 13 terms
+/// remains: an error below 1e-14 where |ψ| ≤ 10, below 1e-15 |ψ| elsewhere.
 inline double digamma(double x) {
     double below = 0;
     for (; x < 12; ++x)
@@ -20,17 +21,17 @@ inline double digamma(double x) {
 }
 
 /// ln Γ_p(a) of the multivariate gamma function: p(p − 1)/4 ln π + Σ_i ln Γ(a − i/2), i = 0 ... p − 1; a > (p − 1)/2.
-inline double log_multivariate_gamma(double a, long long p) {
+inline double log_multivariate_gamma(double a, std::int64_t p) {
     double sum = static_cast<double>(p) * static_cast<double>(p - 1) / 4 * std::log(std::numbers::pi);
-    for (long long i = 0; i < p; ++i)
+    for (std::int64_t i = 0; i < p; ++i)
         sum += std::lgamma(a - 0.5 * static_cast<double>(i));
     return sum;
 }
 
 /// Its derivative Σ_i ψ(a − i/2).
-inline double multivariate_digamma(double a, long long p) {
+inline double multivariate_digamma(double a, std::int64_t p) {
     double sum = 0;
-    for (long long i = 0; i < p; ++i)
+    for (std::int64_t i = 0; i < p; ++i)
         sum += digamma(a - 0.5 * static_cast<double>(i));
     return sum;
 }

@@ -127,6 +127,7 @@ struct variational_options {
     std::int64_t max_iterations = 10000;
     double tolerance = 1e-8; ///< on the bound per sample, by the rule of fit_options::tolerance
     sample_weights weights = {};
+    sample_labels labels = {}; ///< what is known of each sample's component; x in the bound is then x and this
     std::uint64_t seed = 0;
     compute_precision precision = compute_precision::automatic; ///< automatic: that of the data
     std::function<bool(const variational_progress&)> callback = {};
