@@ -420,7 +420,8 @@ TEST(GmmEngineLabels, LoopMatchesReference) {
                     likelihoods.push_back(trace);
                     means.push_back(engine->parameters().means);
                 }
-                ASSERT_EQ(likelihoods[0].size(), likelihoods[1].size());
+                ASSERT_EQ(likelihoods[0].size(), 12u);
+                ASSERT_EQ(likelihoods[1].size(), 12u);
                 // What lies outside the active set is at most 2^-24 of a row; EM does not make differences larger here.
                 for (std::size_t t = 0; t < likelihoods[0].size(); ++t) {
                     EXPECT_NEAR(likelihoods[0][t], likelihoods[1][t], 20 * 0x1p-24) << t;

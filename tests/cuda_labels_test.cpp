@@ -2,6 +2,7 @@
 // checked with those of the other back ends (backends_gmm_engine_labels_test.cpp).
 #include "kernels/cuda/device_buffer.hpp"
 #include "kernels/cuda/engine.hpp"
+#include "tests/support/device_memory.hpp"
 #include "tests/support/gmm_bounds.hpp"
 #include "tests/support/gmm_labels.hpp"
 
@@ -130,21 +131,11 @@ TEST(CudaLabels, FactorsPassInPieces) {
 TEST(CudaLabels, BytesNeededAreWhatIsAllocated) {
     for (label_kind kind : {label_kind::labels, label_kind::factors}) {
         const context ctx = context::cuda();
-        const auto used = [&] {
-            cudaMemPool_t pool{};
-            std::uint64_t bytes = 0;
-            ctx.wait();
-            cuda::check(cudaDeviceGetDefaultMemPool(&pool, ctx.device()), "cudaDeviceGetDefaultMemPool");
-            cuda::check(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &bytes),
-                        "cudaMemPoolGetAttribute");
-            return static_cast<std::int64_t>(bytes);
-        };
-        const std::int64_t before = used();
         const auto engine = make_cuda_engine(ctx, {family::full, 3, 5}, element_type::float32);
-        engine->reserve(100000, true, kind);
-        // The pool may round each of some thirty allocations up.
-        EXPECT_GE(used() - before, engine->bytes_needed(100000, true, kind));
-        EXPECT_LE(used() - before, engine->bytes_needed(100000, true, kind) + 30 * 512);
+        const std::int64_t rows = 100000, own = engine->bytes_needed(0, true);
+        const std::int64_t taken = test::peak_of(ctx, [&] { engine->reserve(rows, true, kind); });
+        EXPECT_GE(taken, engine->bytes_needed(rows, true, kind) - own);
+        EXPECT_LE(taken, engine->bytes_needed(rows, true, kind) - own + test::pool_rounding);
     }
 }
 
