@@ -1,5 +1,5 @@
-// Data in motion: larger than memory, spread over processes, or arriving batch by batch. docs/streaming.md shows the parts
-// between the markers.
+// Data in motion: larger than memory, spread over processes, or arriving batch by batch. docs/streaming.md shows the
+// parts between the markers.
 #include <elbo/data_source.hpp>
 #include <elbo/gmm/fit.hpp>
 #include <elbo/gmm/infer.hpp>
