@@ -51,8 +51,8 @@ private:
 };
 
 /// M-step: the model that maximises the expected complete-data log-likelihood of these statistics. Components that are
-/// empty or singular follow `on_collapse`. With a prior: that maximises it plus log p(θ); what is not given of the prior
-/// follows the moments of the samples in the statistics. Options used: regularization, relative_regularization,
+/// empty or singular follow `on_collapse`. With a prior: that maximises it plus log p(θ); what is not given of the
+/// prior follows the moments of the samples in the statistics. Options used: regularization, relative_regularization,
 /// on_collapse, prior.
 model maximize(const statistics& s, const fit_options& options);
 
