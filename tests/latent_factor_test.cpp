@@ -271,6 +271,14 @@ TEST(LatentFactors, ResultsLargerThanTheirRowsComeInParts) {
     EXPECT_TRUE(std::equal(last.means.begin(), last.means.end(), all.means.begin() + 4096 * 2000));
 }
 
+TEST(LatentFactors, TheWayToTheEigenvaluesFollowsTheShapeOfTheData) {
+    EXPECT_EQ(choose_eigen_way(100000, 1024, 10), eigen_way::matrix);
+    EXPECT_EQ(choose_eigen_way(50, 10000, 4), eigen_way::gram);
+    EXPECT_EQ(choose_eigen_way(5000, 10000, 4), eigen_way::subspace); // the Gram matrix would be large
+    EXPECT_EQ(choose_eigen_way(100000, 10000, 4), eigen_way::subspace);
+    EXPECT_EQ(choose_eigen_way(100000, 1100, 1000), eigen_way::matrix); // all columns would be in the subspace
+}
+
 TEST(LatentFactors, SamplesHaveTheMomentsOfTheModelAndComeInParts) {
     const factor_model m = test::random_model(factor_kind::factor_analysis, 3, 2, 1, false, 81);
     const std::int64_t n = 40000;

@@ -140,7 +140,8 @@ struct factor_options {
     /// taken.
     bool accelerate = true;
     /// Smallest noise variance relative to the variance of its column (for ppca to the mean of these variances; a
-    /// column without variance counts as one of variance 1), 1e-12 to 1. A likelihood without it may have no maximum.
+    /// column without variance counts as one of variance 1), 1e-10 to 1. A likelihood without it may have no maximum,
+    /// and log p is rounded to about 1e-16 / noise_floor nats.
     double noise_floor = 1e-6;
     gmm::sample_weights weights = {};
     gmm::collapse_policy on_collapse = gmm::collapse_policy::reseed;
