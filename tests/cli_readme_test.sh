@@ -55,7 +55,8 @@ done < <(grep -n '^<!-- run -->' "$root/README.md" | cut -d: -f1)
 for command in 'mixture fit' 'mixture select' 'mixture accumulate' 'mixture maximize' \
     'mixture update' 'mixture score' 'mixture evidence' 'mixture assign' 'mixture sample' 'mixture info' 'mixture marginal' \
     'mixture condition' 'mixture divergence' 'vae train' 'vae evaluate' 'vae encode' \
-    'vae decode' 'vae reconstruct' 'vae sample' 'vae interpolate' 'vae info' devices convert; do
+    'vae decode' 'vae reconstruct' 'vae sample' 'vae interpolate' 'vae info' 'latent fit' \
+    'latent score' 'latent posterior' 'latent reconstruct' 'latent sample' 'latent info' devices convert; do
     # shellcheck disable=SC2086
     run 0 $command --help
     for option in $(grep -oE '^ +(-[a-z],)?--[a-z0-9-]+' stdout | grep -oE -e '--[a-z0-9-]+'); do
