@@ -3,12 +3,14 @@
 #include "elbo/error.hpp"
 #include "elbo/latent/sphere.hpp"
 #include "elbo/vae/infer.hpp"
+#include "host/latent/sphere_file.hpp"
 #include "host/latent/sphere_rows.hpp"
 #include "host/latent/sphere_step.hpp"
 #include "kernels/vae_layout.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/gmm_cases.hpp"
+#include "tests/support/io_files.hpp"
 
 #include <gtest/gtest.h>
 
@@ -430,6 +432,36 @@ TEST(LatentSphere, SaysWhatIsWrong) {
          {sphere_parameters{{}, 1, 1}, sphere_parameters{{nan}, 1, 1}, sphere_parameters{{1}, -1, 1},
           sphere_parameters{{1}, nan, 1}, sphere_parameters{{1}, 1, 0}, sphere_parameters{{1}, 1, 1e-26}})
         EXPECT_THROW(sphere_model{p}, invalid_argument);
+}
+
+TEST(LatentSphere, FilesKeepEveryBit) {
+    const test::temporary_folder folder;
+    const sphere_model m({{1.0 / 3, -1e-150, 2e150}, 0.1, 1e-3});
+    for (const std::string name : {"m.safetensors", "m.json"}) {
+        save(m, folder.path(name), {"a", "b", "c"});
+        EXPECT_EQ(load_sphere(folder.path(name)), m);
+        const saved_sphere saved = load_saved_sphere(folder.path(name));
+        EXPECT_EQ(saved.column_names, (std::vector<std::string>{"a", "b", "c"}));
+    }
+    EXPECT_THROW(save(m, folder.path("m.csv")), invalid_argument);
+    EXPECT_THROW(save(m, folder.path("n.json"), {"a"}), invalid_argument);
+    EXPECT_EQ(folder.files(), 2u);
+}
+
+TEST(LatentSphere, FilesThatAreNone) {
+    const test::temporary_folder folder;
+    const std::string head = R"({"format": "elbo.sphere", "version": 1, "dimensions": )";
+    for (const std::string& text :
+         {std::string("[]"), head + "0}", head + R"(2, "centre": [1], "radius": 1, "noise": 1})",
+          head + R"(1, "centre": [1], "radius": -1, "noise": 1})", head + R"(1, "centre": [1], "noise": 1})",
+          head + R"(1, "centre": [1], "radius": 1, "noise": 0})",
+          head + R"(1, "column_names": ["a", "b"], "centre": [1], "radius": 1, "noise": 1})",
+          std::string(R"({"format": "elbo.sphere", "version": 9, "dimensions": 1})"),
+          std::string(R"({"format": "elbo.gmm", "version": 1, "dimensions": 1})")}) {
+        const std::string path = folder.write("bad.json", text);
+        test::expect_error<file_error>([&] { load_sphere(path); }, {"bad.json"});
+    }
+    EXPECT_THROW(load_sphere(folder.path("missing.safetensors")), file_error);
 }
 
 TEST(LatentSphere, ACallbackEndsTheFit) {
