@@ -3,8 +3,8 @@
 
 #include "host/check.hpp"
 #include "host/gmm/restarts.hpp"
+#include "host/latent/criteria.hpp"
 #include "host/latent/factor_accelerate.hpp"
-#include "host/latent/factor_criteria.hpp"
 #include "host/latent/factor_eigen.hpp"
 #include "host/latent/factor_start.hpp"
 #include "host/latent/factor_update.hpp"

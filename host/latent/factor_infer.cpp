@@ -2,7 +2,7 @@
 #include "elbo/latent/factors.hpp"
 
 #include "host/check.hpp"
-#include "host/latent/factor_criteria.hpp"
+#include "host/latent/criteria.hpp"
 #include "host/latent/factor_values.hpp"
 #include "host/latent/latent_common.hpp"
 #include "kernels/blas_threads.hpp"
