@@ -230,6 +230,10 @@ TEST(GmmGradientStep, NamesWhatIsWrong) {
         EXPECT_THAT(message({.rate = 0}), HasSubstr("gradient.rate = 0: expected a finite number above 0"));
         EXPECT_THAT(message({.rate = std::nan("")}), HasSubstr("gradient.rate = nan"));
         EXPECT_THAT(message({.rate = 1e6, .backtracking = false}), HasSubstr("rate 1000000"));
+        fit_options with_prior = with_gradient(family::full, {});
+        with_prior.prior = parameter_prior{};
+        EXPECT_THAT(test::message_of([&] { fit(ctx, test::rows_of(x, dimensions), with_prior); }),
+                    HasSubstr("m_step = gradient with a prior: expected closed_form"));
     }
 }
 
