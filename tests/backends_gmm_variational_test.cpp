@@ -189,6 +189,9 @@ TEST(GmmVariational, SuperfluousComponentsEmptyThemselves) {
             // An empty component is where the prior puts it: its mean is moved by less than N_k distances.
             const std::vector<double> counts = r.posterior.counts();
             const std::vector<double> prior_mean = *r.posterior.values().prior.mean;
+            if (w == weights_model::stick_breaking) {
+                EXPECT_TRUE(std::ranges::is_sorted(counts, std::ranges::greater()));
+            }
             for (std::int64_t at = 0; at < 8 * d; ++at) {
                 const double count = counts[at / d];
                 if (count < 1) {

@@ -137,8 +137,11 @@ private:
                 engine_.load(batch, frame_, 0);
                 engine_.accumulate(0, batch.x.rows);
             });
-        return variational::read_moments(shape_, engine_.sums(), scatter_, engine_.parameters().means,
-                                         feed_.weight_scale());
+        variational::moments m = variational::read_moments(shape_, engine_.sums(), scatter_, engine_.parameters().means,
+                                                           feed_.weight_scale());
+        // Components change places where their order matters to the prior and nobody has named them.
+        const bool ordered = options_.weights_prior == weights_model::stick_breaking && options_.labels.empty();
+        return ordered ? variational::in_stick_order(std::move(m), shape_, concentration()) : m;
     }
 
     variational_result iterate(const variational::moments& first) {
@@ -165,6 +168,10 @@ private:
         return make_result(std::move(q), std::move(trace), stopped);
     }
 
+    double concentration() const {
+        return options_.prior.concentration.value_or(1 / static_cast<double>(shape_.components));
+    }
+
     parameters m_step(const variational::moments& m) const {
         return variational::update(shape_, options_.weights_prior, prior_, m);
     }
@@ -182,8 +189,8 @@ private:
         r.bound_after_m_step = (m.entropy + m.log_factors + variational::log_normalizer_gain(next)) / w -
                                0.5 * d * std::log(2 * std::numbers::pi) - log_scale_;
         r.entropy = m.entropy / w;
-        for (std::size_t i = 0; i < q.means.size(); ++i)
-            r.parameter_change = std::max(r.parameter_change, std::abs(next.means[i] - q.means[i]));
+        for (std::size_t i = 0; i < m.centres.size(); ++i)
+            r.parameter_change = std::max(r.parameter_change, std::abs(next.means[i] - m.centres[i]));
         r.seconds = seconds;
         return r;
     }

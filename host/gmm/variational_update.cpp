@@ -4,7 +4,8 @@
 #include "host/gmm/variational_distribution.hpp"
 #include "host/gmm/variational_weights.hpp"
 
-#include <span>
+#include <algorithm>
+#include <numeric>
 
 namespace elbo::gmm::variational {
 
@@ -124,6 +125,29 @@ std::vector<double> mean_square(const gmm_shape& shape, const moments& m) {
     for (double& v : sum)
         v /= s == structure::spherical ? m.weight * static_cast<double>(d) : m.weight;
     return sum;
+}
+
+moments in_stick_order(moments m, const gmm_shape& shape, double concentration) {
+    const auto gain = [&](const std::vector<double>& counts) {
+        return weights_normalizer_gain(weights_model::stick_breaking, concentration,
+                                       weights_update(weights_model::stick_breaking, concentration, counts));
+    };
+    std::vector<std::int64_t> order(m.counts.size());
+    std::iota(order.begin(), order.end(), std::int64_t(0));
+    std::ranges::stable_sort(order, [&](std::int64_t a, std::int64_t b) { return m.counts[a] > m.counts[b]; });
+    moments sorted = m;
+    const auto reorder = [&](const std::vector<double>& from, std::int64_t size, std::vector<double>& to) {
+        for (std::size_t k = 0; k < order.size(); ++k)
+            std::copy_n(from.begin() + order[k] * size, size, to.begin() + static_cast<std::int64_t>(k) * size);
+    };
+    reorder(m.counts, 1, sorted.counts);
+    if (!(gain(sorted.counts) > gain(m.counts)))
+        return m;
+    reorder(m.centres, shape.dimensions, sorted.centres);
+    reorder(m.first, shape.dimensions, sorted.first);
+    if (!is_tied(shape.family))
+        reorder(m.second, matrix_size(shape.family, shape.dimensions), sorted.second);
+    return sorted;
 }
 
 parameters update(const gmm_shape& shape, weights_model weights, const variational_prior& prior, const moments& m) {
