@@ -52,7 +52,7 @@ done < <(grep -n '^<!-- run -->' "$root/README.md" | cut -d: -f1)
 [ -s fit.html ] && [ -s drawn.csv ] && [ -s vae.html ] && [ -s digits.png ] && [ -s latents.csv ] || fail 'the commands of the README did not write their files'
 
 # Every option of every command is in docs/command-line.md.
-for command in 'mixture fit' 'mixture select' 'mixture accumulate' 'mixture maximize' \
+for command in 'mixture fit' 'mixture select' 'mixture variational' 'mixture accumulate' 'mixture maximize' \
     'mixture update' 'mixture score' 'mixture evidence' 'mixture assign' 'mixture sample' 'mixture info' 'mixture marginal' \
     'mixture condition' 'mixture divergence' 'vae train' 'vae evaluate' 'vae encode' \
     'vae decode' 'vae reconstruct' 'vae sample' 'vae interpolate' 'vae info' 'latent fit' \

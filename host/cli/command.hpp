@@ -25,6 +25,7 @@ struct invocation {
 // Each adds one command and lives in a file of that name.
 void add_mixture_fit(CLI::App& mixture, invocation& call);
 void add_mixture_select(CLI::App& mixture, invocation& call);
+void add_mixture_variational(CLI::App& mixture, invocation& call);
 void add_mixture_accumulate(CLI::App& mixture, invocation& call);
 void add_mixture_maximize(CLI::App& mixture, invocation& call);
 void add_mixture_update(CLI::App& mixture, invocation& call);

@@ -2,11 +2,18 @@
 
 #include "elbo/error.hpp"
 
+#include <filesystem>
 #include <fmt/format.h>
 
 namespace elbo::cli {
 
 namespace {
+
+bool is_model_file(const std::string& start) {
+    return start.ends_with(".safetensors") || start.ends_with(".json") || std::filesystem::exists(start);
+}
+
+} // namespace
 
 gmm::compute_precision precision_from_string(const std::string& name) {
     if (name == "automatic")
@@ -18,13 +25,32 @@ gmm::compute_precision precision_from_string(const std::string& name) {
     throw invalid_argument(fmt::format("--precision {}: expected automatic, float32 or float64", name));
 }
 
-} // namespace
-
 gmm::fit_options fit_arguments::parsed() const {
     gmm::fit_options options = fit;
     options.on_collapse = gmm::collapse_policy_from_string(on_collapse);
     options.precision = precision_from_string(precision);
     return options;
+}
+
+void set_start(const std::string& start, gmm::fit_options& options) {
+    if (is_model_file(start)) {
+        options.start_model = gmm::load(start);
+        options.components = options.start_model->components();
+        options.shape = options.start_model->shape();
+        return;
+    }
+    try {
+        options.start = gmm::start_method_from_string(start);
+    } catch (const invalid_argument& unknown) {
+        throw invalid_argument(fmt::format("--start {}: there is no such file, and {}", start, unknown.what()));
+    }
+}
+
+void add_start_option(CLI::App& command, std::string& start) {
+    command.add_option("--start", start, "Start: kmeans, kmeans++, random, samples, or a model file")
+        ->type_name("METHOD|FILE")
+        ->capture_default_str()
+        ->group("Fit");
 }
 
 void add_regularization_options(CLI::App& command, gmm::fit_options& options) {
@@ -49,13 +75,16 @@ void add_collapse_option(CLI::App& command, std::string& policy) {
         ->group("Fit");
 }
 
-void add_iteration_options(CLI::App& command, fit_arguments& arguments) {
-    add_loop_options(command, arguments.fit);
-    command
-        .add_option("--precision", arguments.precision, "Arithmetic: automatic (that of the data), float32 or float64")
+void add_precision_option(CLI::App& command, std::string& precision) {
+    command.add_option("--precision", precision, "Arithmetic: automatic (that of the data), float32 or float64")
         ->type_name("TYPE")
         ->capture_default_str()
         ->group("Fit");
+}
+
+void add_iteration_options(CLI::App& command, fit_arguments& arguments) {
+    add_loop_options(command, arguments.fit);
+    add_precision_option(command, arguments.precision);
     add_collapse_option(command, arguments.on_collapse);
 }
 

@@ -18,6 +18,11 @@ struct fit_arguments {
     gmm::fit_options parsed() const;
 };
 
+/// --start: a method, or a model file to begin with.
+void add_start_option(CLI::App& command, std::string& start);
+/// Takes what was typed there. A model says how many components of which family there are. Throws invalid_argument and
+/// file_error.
+void set_start(const std::string& start, gmm::fit_options& options);
 /// --regularization and --relative-regularization.
 void add_regularization_options(CLI::App& command, gmm::fit_options& options);
 /// --on-collapse.
@@ -42,7 +47,10 @@ void add_loop_options(CLI::App& command, Options& options) {
         ->capture_default_str()
         ->group("Fit");
 }
-/// All of them, --precision and --on-collapse.
+/// --precision, and what was typed there as a value. Throws invalid_argument.
+void add_precision_option(CLI::App& command, std::string& precision);
+gmm::compute_precision precision_from_string(const std::string& name);
+/// All of them and --on-collapse.
 void add_iteration_options(CLI::App& command, fit_arguments& arguments);
 
 } // namespace elbo::cli

@@ -52,11 +52,13 @@ void set_up(CLI::App& app, invocation& call) {
     app.name("elbo");
     app.set_version_flag("--version", fmt::format("elbo {}", version));
     app.require_subcommand(1);
-    CLI::App* mixture = app.add_subcommand("mixture", "Gaussian mixtures: fit, select, accumulate, maximize, update, "
-                                                      "score, assign, sample, info, marginal, condition, divergence");
+    CLI::App* mixture =
+        app.add_subcommand("mixture", "Gaussian mixtures: fit, select, variational, accumulate, maximize, update, "
+                                      "score, evidence, assign, sample, info, marginal, condition, divergence");
     mixture->require_subcommand(1);
     add_mixture_fit(*mixture, call);
     add_mixture_select(*mixture, call);
+    add_mixture_variational(*mixture, call);
     add_mixture_accumulate(*mixture, call);
     add_mixture_maximize(*mixture, call);
     add_mixture_update(*mixture, call);

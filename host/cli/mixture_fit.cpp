@@ -12,7 +12,6 @@
 #include "elbo/gmm/fit.hpp"
 
 #include <chrono>
-#include <filesystem>
 #include <fmt/format.h>
 #include <memory>
 #include <optional>
@@ -35,29 +34,10 @@ struct fit_command {
     std::string model_path;
 };
 
-bool is_model_file(const std::string& start) {
-    return start.ends_with(".safetensors") || start.ends_with(".json") || std::filesystem::exists(start);
-}
-
-// A model to start from says how many components of which family there are, unless options say so too.
-void set_start(const fit_command& command, gmm::fit_options& options) {
-    if (is_model_file(command.start)) {
-        options.start_model = gmm::load(command.start);
-        options.components = options.start_model->components();
-        options.shape = options.start_model->shape();
-        return;
-    }
-    try {
-        options.start = gmm::start_method_from_string(command.start);
-    } catch (const invalid_argument& unknown) {
-        throw invalid_argument(fmt::format("--start {}: there is no such file, and {}", command.start, unknown.what()));
-    }
-}
-
 gmm::fit_options library_options(const fit_command& command) {
     gmm::fit_options options = command.fit.parsed();
     options.prior = command.prior.parsed();
-    set_start(command, options);
+    set_start(command.start, options);
     if (command.components)
         options.components = *command.components;
     else if (!options.start_model)
@@ -143,10 +123,7 @@ void add_model_options(CLI::App& app, fit_command& command) {
 }
 
 void add_fit_options(CLI::App& app, fit_command& command) {
-    app.add_option("--start", command.start, "Start: kmeans, kmeans++, random, samples, or a model file")
-        ->type_name("METHOD|FILE")
-        ->capture_default_str()
-        ->group("Fit");
+    add_start_option(app, command.start);
     add_iteration_options(app, command.fit);
     app.add_option("--memory-limit", command.fit.fit.memory_limit,
                    "Largest bytes of data kept in memory; more is read anew in each iteration; 0: what fits")

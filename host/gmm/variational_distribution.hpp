@@ -44,7 +44,7 @@ moments read_moments(const kernels::gmm_shape& shape, const kernels::fixed_sums&
 /// Σ w x xᵀ / W by structure: the data's covariance where their mean is 0.
 std::vector<double> mean_square(const kernels::gmm_shape& shape, const moments& m);
 
-/// The same with the components in the order in which the sticks of a stick-breaking posterior fit best. For γ < 1
+/// `m` with the components in the order in which the sticks of a stick-breaking posterior fit best. For γ < 1
 /// that is by descending N_k: of two neighbours a and b behind which there are t samples, ln B(1 + N_a, γ + N_b + t) +
 /// ln B(1 + N_b, γ + t) is larger by ln (γ + N_a + t) − ln (γ + N_b + t) than with b first (Kurihara, Welling and Teh,
 /// IJCAI 2007). Where that order is no gain, the components stay.

@@ -1,0 +1,22 @@
+// The result of a variational fit for people and for programs.
+#pragma once
+
+#include "host/cli/fit_summary.hpp"
+
+#include "elbo/gmm/variational.hpp"
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace elbo::cli {
+
+/// Names and values of what matters; components with more than `threshold` samples count as effective.
+fact_list variational_facts(const gmm::variational_result& fit, double threshold);
+/// The text for standard output; `shown` is the mixture whose components are listed.
+std::string variational_text(const gmm::variational_result& fit, const gmm::model& shown, double threshold,
+                             const fit_setting& setting);
+/// The JSON summary (docs/command-line.md).
+nlohmann::ordered_json variational_json(const gmm::variational_result& fit, double threshold,
+                                        const fit_setting& setting);
+
+} // namespace elbo::cli
