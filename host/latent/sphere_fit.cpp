@@ -3,8 +3,8 @@
 
 #include "host/check.hpp"
 #include "host/latent/criteria.hpp"
+#include "host/latent/sphere_acceleration.hpp"
 #include "host/latent/sphere_rows.hpp"
-#include "host/latent/sphere_step.hpp"
 #include "kernels/math/philox.hpp"
 #include "kernels/math/stopping.hpp"
 
@@ -96,40 +96,24 @@ private:
         stopping_state rule;
         std::vector<gmm::iteration_record> trace;
         std::vector<sphere_event> events;
-        std::vector<sphere_values> cycle; // of EM iterates that follow each other, θ last
-        sphere_values em_step = theta;    // what stands in for an extrapolation that falls short
-        double guaranteed = 0;            // the bound that em_step reached
-        bool extrapolated = false;
+        sphere_acceleration path(options_.accelerate, least_noise_);
         gmm::stop_reason stopped = gmm::stop_reason::max_iterations;
-        for (std::int64_t t = 0; t < options_.max_iterations; ++t) {
+        for (std::int64_t t = 0;; ++t) {
             sphere_step step = maximize(theta, rows_.sums(theta), least_noise_);
-            if (extrapolated && !(step.log_likelihood >= guaranteed)) {
-                theta = em_step;
+            if (path.falls_short(step.log_likelihood)) {
+                theta = path.em_step();
                 step = maximize(theta, rows_.sums(theta), least_noise_);
             }
-            if (extrapolated)
-                cycle.clear();
-            cycle.push_back(theta);
             note_events(t, step, events);
             trace.push_back({t, step.log_likelihood - log_scale_, step.elbo_after - log_scale_, step.entropy,
                              largest_change(theta, step.next), seconds_since(begin)});
-            if (!go_on(trace.back()) || should_stop(rule, step.log_likelihood, options_.tolerance, false)) {
+            const bool converged = should_stop(rule, step.log_likelihood, options_.tolerance, false);
+            if (!go_on(trace.back()) || converged)
                 stopped = interrupted_ ? gmm::stop_reason::interrupted : gmm::stop_reason::converged;
+            // The model returned is the one whose log-likelihood is known.
+            if (interrupted_ || converged || t + 1 == options_.max_iterations)
                 break;
-            }
-            if (t + 1 == options_.max_iterations)
-                break; // the model returned is the one whose log-likelihood is known
-            em_step = step.next;
-            guaranteed = step.elbo_after;
-            theta = em_step;
-            extrapolated = false;
-            if (options_.accelerate && cycle.size() == 2) {
-                const auto further = extrapolate(cycle[0], cycle[1], em_step, least_noise_);
-                cycle.clear();
-                extrapolated = further.has_value();
-                if (further)
-                    theta = *further;
-            }
+            theta = path.next(theta, step);
         }
         spent_.iterations += seconds_since(begin);
         return make_result(theta, stopped, std::move(trace), std::move(events));

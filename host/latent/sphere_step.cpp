@@ -86,37 +86,6 @@ sphere_values start_from_distances(const sphere_values& probe, const std::vector
     return {probe.centre, std::sqrt(square * share), std::max(square * (1 - share) / d, least_noise)};
 }
 
-// θ − 2αr + α²v with r the first of the two steps, v the second less the first, α = −‖r‖/‖v‖.
-std::optional<sphere_values> extrapolate(const sphere_values& first, const sphere_values& second,
-                                         const sphere_values& third, double least_noise) {
-    const double scale = 1 / std::sqrt(first.noise);
-    double step = 0, bend = 0;
-    const auto add = [&](double a, double b, double c) {
-        step += (b - a) * (b - a);
-        bend += (c - 2 * b + a) * (c - 2 * b + a);
-    };
-    for (std::size_t j = 0; j < first.centre.size(); ++j)
-        add(first.centre[j] * scale, second.centre[j] * scale, third.centre[j] * scale);
-    add(first.radius * scale, second.radius * scale, third.radius * scale);
-    add(std::log(first.noise), std::log(second.noise), std::log(third.noise));
-    const double length = std::sqrt(step / bend);
-    if (!std::isfinite(length) || length <= 1) // not beyond the second EM step
-        return std::nullopt;
-
-    const auto move = [length](double a, double b, double c) {
-        return a + 2 * length * (b - a) + length * length * (c - 2 * b + a);
-    };
-    sphere_values next = third;
-    for (std::size_t j = 0; j < next.centre.size(); ++j)
-        next.centre[j] = move(first.centre[j], second.centre[j], third.centre[j]);
-    next.radius = move(first.radius, second.radius, third.radius);
-    next.noise =
-        std::max(least_noise, std::exp(move(std::log(first.noise), std::log(second.noise), std::log(third.noise))));
-    // Far beyond these the EM step is better, whatever the rest of the step promises.
-    const bool near = next.noise < 100 * third.noise && next.noise > 0.01 * third.noise && next.radius > 0;
-    return near ? std::optional(next) : std::nullopt;
-}
-
 double largest_change(const sphere_values& a, const sphere_values& b) {
     double largest = std::abs(a.radius - b.radius);
     for (std::size_t j = 0; j < a.centre.size(); ++j)

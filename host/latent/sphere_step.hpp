@@ -1,10 +1,9 @@
-// The M-step of the sphere model, its start and its acceleration: from the sums of a pass to the next parameters.
+// The M-step of the sphere model and its start: from the sums of a pass to the next parameters.
 #pragma once
 
 #include "kernels/sphere_engine.hpp"
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 namespace elbo::latent {
@@ -27,12 +26,6 @@ kernels::sphere_values distance_probe(std::vector<double> centre, double mean_va
 /// Radius and noise about the centre of the probe from its sums, by the method of moments.
 kernels::sphere_values start_from_distances(const kernels::sphere_values& probe, const std::vector<double>& sums,
                                             double least_noise);
-
-/// SQUAREM from three successive EM iterates, in (m, r) / σ and log σ²; none where they do not move or the step leaves
-/// the parameters' range.
-std::optional<kernels::sphere_values> extrapolate(const kernels::sphere_values& first,
-                                                  const kernels::sphere_values& second,
-                                                  const kernels::sphere_values& third, double least_noise);
 
 /// Largest change of the centre's coordinates and the radius.
 double largest_change(const kernels::sphere_values& a, const kernels::sphere_values& b);
