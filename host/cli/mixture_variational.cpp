@@ -80,8 +80,11 @@ gmm::variational_result fit_with_progress(const variational_command& command, co
     return gmm::fit_variational(ctx, data, options);
 }
 
-void write_report(const variational_command& command, const gmm::variational_result& fit, const gmm::model& shown,
-                  const context& ctx, const data_source& data, const fit_setting& setting) {
+void write_report(const variational_command& command, const gmm::variational_result& fit, const context& ctx,
+                  const data_source& data, const fit_setting& setting) {
+    // Components without samples would only be drawn where the prior is.
+    const bool some = !fit.posterior.effective_components(command.threshold).empty();
+    const gmm::model shown = some ? fit.posterior.without_empty(command.threshold).model() : fit.model;
     report::variational_page page{make_page(ctx, shown, data, setting.command), &fit};
     page.plug_in.facts = variational_facts(fit, command.threshold);
     page.plug_in.facts.insert(page.plug_in.facts.begin(), {{"samples", std::to_string(fit.samples)},
@@ -118,7 +121,7 @@ exit_status run(const variational_command& command, const std::string& command_l
         writing([&] { gmm::save(shown, command.model_path, names); });
     write_json(command.output, variational_json(fit, command.threshold, setting));
     if (!command.output.report.empty())
-        write_report(command, fit, shown, ctx, input.data, setting);
+        write_report(command, fit, ctx, input.data, setting);
     print_results(command.output, variational_text(fit, shown, command.threshold, setting));
     return fit.stopped == gmm::stop_reason::interrupted ? exit_status::interrupted : exit_status::success;
 }

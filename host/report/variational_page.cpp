@@ -89,7 +89,7 @@ std::string render(const variational_page& p) {
     const page& plug_in = p.plug_in;
     check(plug_in);
     return page_begin(plug_in.title, plug_in.made_by) + facts_list(plug_in.facts) + bound_section(*p.result) +
-           density_section(plug_in) + "<h2>Components at the posterior means</h2>\n<div class=\"scroll\">\n" +
+           density_section(plug_in) + "<h2>Effective components at the posterior means</h2>\n<div class=\"scroll\">\n" +
            component_table(*plug_in.model, plug_in.column_names) + "</div>\n" + page_end(plug_in.command);
 }
 
