@@ -1,6 +1,7 @@
 #include "bench/harness.hpp"
 
 #include "bench/machine.hpp"
+#include "kernels/math/philox.hpp"
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -10,6 +11,7 @@
 #include <memory>
 #include <omp.h>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <vector>
 
@@ -143,6 +145,20 @@ void describe(const settings& s) {
 }
 
 } // namespace
+
+std::vector<std::string> split(const std::string& list, char separator) {
+    std::vector<std::string> items;
+    std::istringstream stream(list);
+    for (std::string item; std::getline(stream, item, separator);)
+        items.push_back(item);
+    return items;
+}
+
+double normal(std::uint64_t index, std::uint32_t series) {
+    double a = 0, b = 0;
+    kernels::normal_pair(kernels::random_block(1, kernels::random_purpose::sample_noise, index, series), a, b);
+    return a;
+}
 
 context make_context(const settings& s) {
     return s.backend == "cuda" ? context::cuda() : context::cpu(s.threads);

@@ -39,6 +39,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace elbo::bench {
 
@@ -71,6 +72,12 @@ struct operation {
 /// Registers a benchmark; `make` is called when it runs first. An exception of `make` or an error_share above 1 (or
 /// NaN) fails this benchmark and the program.
 void add(const settings& s, const std::string& name, std::function<operation()> make);
+
+/// The items of a list.
+std::vector<std::string> split(const std::string& list, char separator = ',');
+
+/// Number `index` of a series of standard normal numbers, the same on every machine.
+double normal(std::uint64_t index, std::uint32_t series);
 
 using option = std::function<void(const std::string& value)>;
 

@@ -25,7 +25,6 @@
 #include <cmath>
 #include <fmt/format.h>
 #include <memory>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -55,14 +54,6 @@ struct network_case {
     vae::architecture architecture;
     std::int64_t rows, batch;
 };
-
-std::vector<std::string> split(const std::string& list, char separator) {
-    std::vector<std::string> items;
-    std::istringstream stream(list);
-    for (std::string item; std::getline(stream, item, separator);)
-        items.push_back(item);
-    return items;
-}
 
 vae::architecture parse_network(const std::string& name) {
     std::vector<std::string> parts = split(name, '-');

@@ -1,0 +1,27 @@
+#include "bench/mixture/problem.hpp"
+
+#include <cmath>
+
+namespace elbo::bench {
+
+using gmm::family;
+
+problem make_problem(const mixture_case& s) {
+    problem p;
+    const std::int64_t d = s.dimensions, k = s.components;
+    p.parameters.log_weights.assign(k, -std::log(static_cast<double>(k)));
+    for (std::int64_t i = 0; i < k * d; ++i)
+        p.parameters.means.push_back(s.spread / std::sqrt(static_cast<double>(d)) * normal(i, 1));
+    p.parameters.precision_cholesky.assign(gmm::covariance_size(s.shape, k, d), 1);
+    if (s.shape == family::full || s.shape == family::tied)
+        for (std::size_t i = 0; i < p.parameters.precision_cholesky.size(); ++i)
+            p.parameters.precision_cholesky[i] = static_cast<std::int64_t>(i) % (d * d) % (d + 1) == 0 ? 1 : 0;
+    p.x.resize(s.rows * d);
+#pragma omp parallel for
+    for (std::int64_t n = 0; n < s.rows; ++n)
+        for (std::int64_t j = 0; j < d; ++j)
+            p.x[n * d + j] = static_cast<float>(p.parameters.means[n % k * d + j] + normal(n, 2 + j));
+    return p;
+}
+
+} // namespace elbo::bench
