@@ -7,13 +7,9 @@
 
 namespace elbo::cli {
 
-namespace {
-
 bool is_model_file(const std::string& start) {
     return start.ends_with(".safetensors") || start.ends_with(".json") || std::filesystem::exists(start);
 }
-
-} // namespace
 
 gmm::compute_precision precision_from_string(const std::string& name) {
     if (name == "automatic")

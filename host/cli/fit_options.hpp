@@ -20,6 +20,8 @@ struct fit_arguments {
 
 /// --start: a method, or a model file to begin with.
 void add_start_option(CLI::App& command, std::string& start);
+/// Whether what was typed there is meant as a file.
+bool is_model_file(const std::string& start);
 /// Takes what was typed there. A model says how many components of which family there are. Throws invalid_argument and
 /// file_error.
 void set_start(const std::string& start, gmm::fit_options& options);

@@ -6,7 +6,6 @@
 #include "host/cli/progress_line.hpp"
 
 #include <chrono>
-#include <filesystem>
 #include <fmt/format.h>
 #include <memory>
 #include <optional>
@@ -29,10 +28,6 @@ struct latent_fit_command {
     std::string on_collapse = "reseed";
     std::string model_path;
 };
-
-bool is_model_file(const std::string& start) {
-    return start.ends_with(".safetensors") || start.ends_with(".json") || std::filesystem::exists(start);
-}
 
 latent::factor_kind factor_kind_of(const std::string& name) {
     if (name == "ppca")

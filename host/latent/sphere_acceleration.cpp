@@ -9,9 +9,9 @@ using kernels::sphere_values;
 
 namespace {
 
-/// SQUAREM from three successive EM iterates, in (m, r) / σ and log σ²; none where they do not move or the step leaves
-/// the parameters' range: θ − 2αr + α²v with r the first of the two steps, v the
-/// second less the first, α = −‖r‖/‖v‖.
+/// SQUAREM from three successive EM iterates, in (m, r) / σ and log σ²: θ − 2αr + α²v with r the first of the two
+/// steps, v the second less the first, α = −‖r‖/‖v‖. None where they do not move or the step leaves the parameters'
+/// range.
 std::optional<sphere_values> extrapolate(const sphere_values& first, const sphere_values& second,
                                          const sphere_values& third, double least_noise) {
     const double scale = 1 / std::sqrt(first.noise);
