@@ -3,7 +3,7 @@
 
 #include "kernels/blas_threads.hpp"
 #include "kernels/cpu/latent_block.hpp"
-#include "kernels/cpu/units.hpp"
+#include "kernels/cpu/latent_rows.hpp"
 
 #include <algorithm>
 
@@ -16,34 +16,16 @@ namespace {
 class cpu_latent_engine final : public latent_engine {
 public:
     cpu_latent_engine(const context& ctx, std::int64_t dimensions)
-        : latent_engine(dimensions), threads_(ctx.threads()) {}
+        : latent_engine(dimensions), threads_(ctx.threads()), rows_(threads_, dimensions) {}
 
     std::int64_t bytes_needed(const latent_shape& s, std::int64_t rows, bool weighted) const override {
         const std::int64_t parameters = s.components * (1 + s.dimensions * (2 + s.latent));
-        return 8 * (rows * (dimensions + (weighted ? 1 : 0)) + 3 * latent_sum_count(s) + parameters) +
+        return latent_rows::bytes(rows, dimensions, weighted) + 8 * (3 * latent_sum_count(s) + parameters) +
                threads_ * latent_block::bytes(s);
     }
 
-    void reserve(std::int64_t rows, bool weighted) override {
-        x_ = aligned_array<double>(); // before, so that both are never held
-        weights_ = aligned_array<double>();
-        x_ = aligned_array<double>(rows * dimensions);
-        if (weighted)
-            weights_ = aligned_array<double>(rows);
-    }
-
-    void load(const input_rows& in, const frame& f, std::int64_t slot) override {
-        require_host_memory(in.x, "x");
-        require_host_memory(in.weights, "weights");
-        for_units(units_of(in.x.rows), threads_, [&](std::int64_t u, int) {
-            const std::int64_t first = u * unit_rows, rows = std::min(unit_rows, in.x.rows - first);
-            input_rows part = in;
-            part.x = in.x.slice(first, rows);
-            if (in.weights.data)
-                part.weights = in.weights.slice(first, rows);
-            load_latent_rows(part, f, x_.data() + (slot + first) * dimensions, weights_at(slot + first));
-        });
-    }
+    void reserve(std::int64_t rows, bool weighted) override { rows_.reserve(rows, weighted); }
+    void load(const input_rows& in, const frame& f, std::int64_t slot) override { rows_.load(in, f, slot); }
 
     void set_parameters(const latent_parameters& p) override {
         if (blocks_.empty() || p_.shape != p.shape) {
@@ -64,9 +46,9 @@ public:
             latent_block& block = blocks_[thread];
             block.clear_partial();
             for_blocks(first + u * unit_rows, first + rows, [&](std::int64_t at, std::int64_t count) {
-                const double* x = x_.data() + at * dimensions;
+                const double* x = rows_.x(at);
                 block.find_posterior(p_, x, count);
-                block.add_statistics(p_, x, weights_at(at));
+                block.add_statistics(p_, x, rows_.weights(at));
             });
             // Integer sums: the order in which the threads come does not matter.
 #pragma omp critical(elbo_cpu_latent)
@@ -85,7 +67,7 @@ public:
         for_units(units_of(rows), threads_, [&](std::int64_t u, int thread) {
             latent_block& block = blocks_[thread];
             for_blocks(first + u * unit_rows, first + rows, [&](std::int64_t at, std::int64_t count) {
-                block.find_posterior(p_, x_.data() + at * dimensions, count);
+                block.find_posterior(p_, rows_.x(at), count);
                 const std::int64_t out = at - first;
                 if (log_density)
                     std::copy_n(block.log_density(), count, log_density + out);
@@ -102,10 +84,6 @@ public:
     }
 
 private:
-    double* weights_at(std::int64_t slot) const {
-        return weights_.size() > 0 ? weights_.data() + slot : nullptr;
-    }
-
     /// Calls work(first, rows) for the blocks of the unit that begins at slot `first`, of the slots before `end`.
     template <class F>
     void for_blocks(std::int64_t first, std::int64_t end, const F& work) const {
@@ -115,7 +93,7 @@ private:
     }
 
     int threads_;
-    aligned_array<double> x_, weights_;
+    latent_rows rows_;
     latent_parameters p_;
     std::vector<latent_block> blocks_; ///< one a thread
     fixed_sums sums_;

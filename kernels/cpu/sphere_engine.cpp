@@ -1,9 +1,7 @@
 // The CPU back end of sphere_engine.hpp: units spread over the threads, eight running sums for each distance.
 #include "kernels/sphere_engine.hpp"
 
-#include "kernels/cpu/units.hpp"
-#include "kernels/cpu/workspace.hpp"
-#include "kernels/latent_engine.hpp"
+#include "kernels/cpu/latent_rows.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -30,35 +28,15 @@ double distance(const double* x, const double* m, std::int64_t d) {
 class cpu_sphere_engine final : public sphere_engine {
 public:
     cpu_sphere_engine(const context& ctx, std::int64_t dimensions)
-        : sphere_engine(dimensions), threads_(ctx.threads()) {}
+        : sphere_engine(dimensions), threads_(ctx.threads()), rows_(threads_, dimensions) {}
 
     std::int64_t bytes_needed(std::int64_t rows, bool weighted) const override {
-        return 8 *
-               (rows * (dimensions + (weighted ? 1 : 0)) + dimensions + (3 + threads_) * sphere_sum_count(dimensions));
+        return latent_rows::bytes(rows, dimensions, weighted) +
+               8 * (dimensions + (3 + threads_) * sphere_sum_count(dimensions));
     }
 
-    void reserve(std::int64_t rows, bool weighted) override {
-        x_ = aligned_array<double>(); // before, so that both are never held
-        weights_ = aligned_array<double>();
-        x_ = aligned_array<double>(rows * dimensions);
-        if (weighted)
-            weights_ = aligned_array<double>(rows);
-    }
-
-    void load(const input_rows& in, const frame& f, std::int64_t slot) override {
-        require_host_memory(in.x, "x");
-        require_host_memory(in.weights, "weights");
-        for_units(units_of(in.x.rows), threads_, [&](std::int64_t u, int) {
-            const std::int64_t first = u * unit_rows, rows = std::min(unit_rows, in.x.rows - first);
-            input_rows part = in;
-            part.x = in.x.slice(first, rows);
-            if (in.weights.data)
-                part.weights = in.weights.slice(first, rows);
-            const std::int64_t at = slot + first;
-            load_latent_rows(part, f, x_.data() + at * dimensions,
-                             weights_.size() > 0 ? weights_.data() + at : nullptr);
-        });
-    }
+    void reserve(std::int64_t rows, bool weighted) override { rows_.reserve(rows, weighted); }
+    void load(const input_rows& in, const frame& f, std::int64_t slot) override { rows_.load(in, f, slot); }
 
     void set_parameters(const sphere_values& p) override {
         centre_ = p.centre;
@@ -89,7 +67,7 @@ public:
                double* concentrations) override {
         for_units(units_of(rows), threads_, [&](std::int64_t u, int) {
             for (std::int64_t i = u * unit_rows; i < std::min((u + 1) * unit_rows, rows); ++i) {
-                const double* x = x_.data() + (first + i) * dimensions;
+                const double* x = rows_.x(first + i);
                 const sphere_row row = make_sphere_row(scales_, distance(x, centre_.data(), dimensions));
                 if (log_density)
                     log_density[i] = row.log_density;
@@ -103,11 +81,12 @@ public:
 
 private:
     void add_row(std::int64_t n, double* partial) const {
-        const double w = weights_.size() > 0 ? weights_[n] : 1;
+        const double* const weight = rows_.weights(n);
+        const double w = weight ? *weight : 1;
         if (!(w > 0))
             return;
         const std::int64_t d = dimensions;
-        const double *x = x_.data() + n * d, *m = centre_.data();
+        const double *x = rows_.x(n), *m = centre_.data();
         const sphere_row row = make_sphere_row(scales_, distance(x, m, d));
         const double direction = w * row.direction, residual = w * row.residual;
         double *const directions = partial, *const residuals = partial + d;
@@ -120,7 +99,7 @@ private:
     }
 
     int threads_;
-    aligned_array<double> x_, weights_;
+    latent_rows rows_;
     std::vector<double> centre_;
     sphere_scales scales_{};
     std::vector<std::vector<double>> partials_; ///< one a thread

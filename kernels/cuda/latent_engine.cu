@@ -6,9 +6,8 @@
 #include "kernels/cuda/accumulate.hpp"
 #include "kernels/cuda/device_buffer.hpp"
 #include "kernels/cuda/latent_kernels.cuh"
+#include "kernels/cuda/latent_rows.hpp"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/staging.hpp"
-#include "kernels/cuda/vae_copy.hpp"
 
 #include <algorithm>
 
@@ -34,35 +33,15 @@ std::int64_t slab_numbers(const latent_shape& s) {
 
 class cuda_latent_engine final : public latent_engine {
 public:
-    cuda_latent_engine(std::int64_t d, const state_pointer& state)
-        : latent_engine(d), state_(state), frame_(state, "the frame", 2 * d), staging_(state, d) {}
+    cuda_latent_engine(std::int64_t d, const state_pointer& state) : latent_engine(d), state_(state), rows_(state, d) {}
 
     std::int64_t bytes_needed(const latent_shape& s, std::int64_t rows, bool weighted) const override {
-        return 8 * (rows * (dimensions + (weighted ? 1 : 0)) + 2 * dimensions + parameter_numbers(s) + slab_numbers(s) +
-                    limb_count * latent_sum_count(s)) +
-               staging::bytes(dimensions);
+        return latent_rows::bytes(rows, dimensions, weighted) +
+               8 * (parameter_numbers(s) + slab_numbers(s) + limb_count * latent_sum_count(s));
     }
 
-    void reserve(std::int64_t rows, bool weighted) override {
-        state_->activate();
-        rows_ = {}; // first give back, then ask
-        weights_ = {};
-        rows_ = device_buffer<double>(state_, "normalised rows", rows * dimensions);
-        if (weighted)
-            weights_ = device_buffer<double>(state_, "weights", rows);
-    }
-
-    void load(const input_rows& in, const frame& f, std::int64_t slot) override {
-        state_->activate();
-        copy_async(*state_, frame_.data(), f.centre.data(), dimensions);
-        copy_async(*state_, frame_.data() + dimensions, f.scale.data(), dimensions);
-        staging_.for_each_piece(in, [&](const device_input& piece, std::int64_t first) {
-            normalize_rows(*state_, piece, frame_.data(), frame_.data() + dimensions,
-                           rows_.data() + (slot + first) * dimensions, dimensions,
-                           weights_.data() ? weights_.data() + slot + first : nullptr);
-        });
-        wait(); // the caller may change or free its rows from here on
-    }
+    void reserve(std::int64_t rows, bool weighted) override { rows_.reserve(rows, weighted); }
+    void load(const input_rows& in, const frame& f, std::int64_t slot) override { rows_.load(in, f, slot); }
 
     void set_parameters(const latent_parameters& p) override {
         state_->activate();
@@ -164,9 +143,9 @@ private:
         double* const joint = projected + K * capacity * shape_.latent;
         for (std::int64_t begin = 0; begin < rows; begin += capacity) {
             const std::int64_t at = first + begin;
-            work(latent_slab{shape_, rows_.data() + at * d, weights_.data() ? weights_.data() + at : nullptr, offsets,
-                             offsets + K, offsets + K * (1 + d), offsets + K * (1 + 2 * d), projected, joint,
-                             joint + K * capacity, std::min(capacity, rows - begin), capacity},
+            work(latent_slab{shape_, rows_.x(at), rows_.weights(at), offsets, offsets + K, offsets + K * (1 + d),
+                             offsets + K * (1 + 2 * d), projected, joint, joint + K * capacity,
+                             std::min(capacity, rows - begin), capacity},
                  begin);
         }
     }
@@ -189,9 +168,7 @@ private:
     }
 
     state_pointer state_;
-    device_buffer<double> frame_; ///< centre, then scale
-    staging staging_;
-    device_buffer<double> rows_, weights_;
+    latent_rows rows_;
     latent_shape shape_;
     device_buffer<double> parameters_; ///< offsets, means, precisions, projections
     device_buffer<double> scratch_;    ///< of a slab: projections, joint, log-densities

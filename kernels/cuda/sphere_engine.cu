@@ -4,9 +4,8 @@
 #include "elbo/error.hpp"
 #include "kernels/cuda/accumulate.hpp"
 #include "kernels/cuda/device_buffer.hpp"
+#include "kernels/cuda/latent_rows.hpp"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/staging.hpp"
-#include "kernels/cuda/vae_copy.hpp"
 
 #include <algorithm>
 
@@ -19,35 +18,16 @@ namespace {
 class cuda_sphere_engine final : public sphere_engine {
 public:
     cuda_sphere_engine(std::int64_t d, const state_pointer& state)
-        : sphere_engine(d), state_(state), frame_(state, "the frame", 2 * d), centre_(state, "the centre", d),
-          limbs_(state, "the sums", limb_count * sphere_sum_count(d)), staging_(state, d) {}
+        : sphere_engine(d), state_(state), centre_(state, "the centre", d),
+          limbs_(state, "the sums", limb_count * sphere_sum_count(d)), rows_(state, d) {}
 
     std::int64_t bytes_needed(std::int64_t rows, bool weighted) const override {
-        return 8 * (rows * (dimensions + (weighted ? 1 : 0)) + 3 * dimensions +
-                    limb_count * sphere_sum_count(dimensions)) +
-               staging::bytes(dimensions);
+        return latent_rows::bytes(rows, dimensions, weighted) +
+               8 * (dimensions + limb_count * sphere_sum_count(dimensions));
     }
 
-    void reserve(std::int64_t rows, bool weighted) override {
-        state_->activate();
-        rows_ = {}; // first give back, then ask
-        weights_ = {};
-        rows_ = device_buffer<double>(state_, "normalised rows", rows * dimensions);
-        if (weighted)
-            weights_ = device_buffer<double>(state_, "weights", rows);
-    }
-
-    void load(const input_rows& in, const frame& f, std::int64_t slot) override {
-        state_->activate();
-        copy_async(*state_, frame_.data(), f.centre.data(), dimensions);
-        copy_async(*state_, frame_.data() + dimensions, f.scale.data(), dimensions);
-        staging_.for_each_piece(in, [&](const device_input& piece, std::int64_t first) {
-            normalize_rows(*state_, piece, frame_.data(), frame_.data() + dimensions,
-                           rows_.data() + (slot + first) * dimensions, dimensions,
-                           weights_.data() ? weights_.data() + slot + first : nullptr);
-        });
-        wait(); // the caller may change or free its rows from here on
-    }
+    void reserve(std::int64_t rows, bool weighted) override { rows_.reserve(rows, weighted); }
+    void load(const input_rows& in, const frame& f, std::int64_t slot) override { rows_.load(in, f, slot); }
 
     void set_parameters(const sphere_values& p) override {
         state_->activate();
@@ -113,19 +93,16 @@ public:
 private:
     void wait() const { internal::wait_for(*state_); }
     sphere_rows view(std::int64_t first, std::int64_t rows) const {
-        return {rows_.data() + first * dimensions, weights_.data() ? weights_.data() + first : nullptr, centre_.data(),
-                rows, dimensions};
+        return {rows_.x(first), rows_.weights(first), centre_.data(), rows, dimensions};
     }
     device_sums sums_view() const {
         return {limbs_.data(), sphere_sum_count(dimensions), exponents_.lengths, exponents_.logs};
     }
 
     state_pointer state_;
-    device_buffer<double> frame_; ///< centre, then scale
     device_buffer<double> centre_;
     device_buffer<std::int64_t> limbs_;
-    staging staging_;
-    device_buffer<double> rows_, weights_;
+    latent_rows rows_;
     sphere_scales scales_{};
     sphere_exponents exponents_;
     std::int64_t additions_ = 0; ///< partials added to the sums since the last carry
