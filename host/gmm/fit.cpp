@@ -69,7 +69,7 @@ private:
         frame_ = make_frame(options_.shape, summary_.mean, summary_.variance);
         log_scale_ = log_scale(frame_);
 
-        const double largest = largest_normalized(summary_, frame_);
+        const double largest = setup_.reach(summary_, frame_, options_.prior ? options_.prior->mean : std::nullopt);
         loop_.max_iterations = options_.max_iterations;
         loop_.tolerance = options_.tolerance;
         loop_.rule.total_weight = summary_.weight * feed_.weight_scale();

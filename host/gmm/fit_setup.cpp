@@ -92,4 +92,20 @@ std::int64_t fit_setup::start_bytes() const {
     return make_kmeans(ctx)->device_bytes(rows, shape.dimensions, shape.components);
 }
 
+double fit_setup::reach(const data_summary& summary, const kernels::frame& f,
+                        const std::optional<std::vector<double>>& prior_mean) const {
+    double largest = largest_normalized(summary, f);
+    const auto take = [&](const std::vector<double>& means) {
+        for (std::size_t i = 0; i < means.size(); ++i) {
+            const std::size_t j = i % f.centre.size();
+            largest = std::max(largest, std::abs((means[i] - f.centre[j]) / f.scale[j]));
+        }
+    };
+    if (options.start_model)
+        take(options.start_model->means());
+    if (prior_mean)
+        take(*prior_mean);
+    return largest;
+}
+
 } // namespace elbo::gmm

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <vector>
 
 namespace elbo::gmm {
 
@@ -26,6 +28,10 @@ struct fit_setup {
     std::int64_t resident_rows() const;
     /// Bytes of the device that a start takes at most, for as long as it lasts; 0 where it runs on the host.
     std::int64_t start_bytes() const;
+    /// Largest |x̃| of the rows, and of means that need not lie among them: the start model's, and that of a prior,
+    /// which draws others to it.
+    double reach(const data_summary& summary, const kernels::frame& f,
+                 const std::optional<std::vector<double>>& prior_mean) const;
 
 private:
     /// Rows, in whole units, that the engine can hold in so many bytes.

@@ -85,7 +85,8 @@ private:
         log_scale_ = log_scale(frame_);
         lambda_ = normalized_lambda(shared_, summary_.variance, frame_);
         const double total = summary_.weight * feed_.weight_scale();
-        component_bound_ = component_sum_bound(total, largest_normalized(summary_, frame_), shape_.dimensions);
+        component_bound_ =
+            component_sum_bound(total, setup_.reach(summary_, frame_, options_.prior.mean), shape_.dimensions);
         scalar_bound_ = scalar_sum_bound(total);
     }
 
