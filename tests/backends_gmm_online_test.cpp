@@ -201,6 +201,33 @@ TEST(GmmFit, AWarmStartGoesOnWhereTheFirstFitStopped) {
     }
 }
 
+// Rows at ±1000 have the variance 10⁶, whatever their weight; 2⁷⁰ is too much for the sums.
+TEST(GmmStatistics, HeavyRowsFarAwayAreSummedRightlyOrRefused) {
+    const model standard = model::from_covariances(family::full, 1, {1}, {0}, {1});
+    std::vector<double> x(4096);
+    for (std::size_t n = 0; n < x.size(); ++n)
+        x[n] = n % 2 == 0 ? 1000 : -1000;
+    for (const context& ctx : test::contexts()) {
+        int summed = 0;
+        for (int exponent = 0; exponent <= 40; exponent += 2) {
+            SCOPED_TRACE(ctx.name() + " 2^" + std::to_string(exponent));
+            const std::vector<double> weights(x.size(), std::ldexp(1.0, exponent));
+            statistics s(standard);
+            try {
+                s.accumulate(ctx, matrix_view<const double>(x.data(), 4096, 1), weights);
+            } catch (const invalid_argument&) {
+                EXPECT_EQ(s.total_weight(), 0);
+                continue;
+            }
+            ++summed;
+            // λ = 1e-6 of the variance beside; sums of whole numbers are exact.
+            EXPECT_NEAR(maximize(s, fit_options{}).covariances()[0], 1e6, 2);
+        }
+        EXPECT_GE(summed, 12);
+        EXPECT_LT(summed, 21);
+    }
+}
+
 TEST(GmmStatisticsFile, PartsOfOtherProcessesMergeToTheBitsOfOne) {
     const std::int64_t unit = statistics::unit_rows(), cols = 2, rows = 2 * unit + 77;
     const std::vector<double> x = test::clustered(rows, cols, 3, 3.0, 6);

@@ -20,6 +20,9 @@ namespace {
 /// deviations away, and what is lost, below 2⁻⁷⁶, is nothing to a variance that float32 data can show.
 constexpr double component_bound = 0x1p50;
 constexpr double scalar_bound = 0x1p100;
+/// By how much the partial of a unit and the sum may exceed that bound: a partial enters the topmost limb with 42 bits
+/// for the bound, and up to 51 are rounded rightly (kernels/cpu/ingest_kernels.cpp); the limb has 63.
+constexpr double most_of_unit = 0x1p9, most_of_all = 0x1p20;
 
 void add(fixed_sums& to, const fixed_sums& from) {
     const std::size_t count = to.limbs.size() / limb_count;
@@ -76,13 +79,16 @@ void statistics::accumulate(const context& ctx, const data_source& data, const s
     row_feed feed(ctx, data, weights, labels, s.shape.components);
     const auto engine = make_engine(ctx, s.shape, compute_precision::automatic, data.type());
     const data_summary summary = feed.summarize(*engine);
-    const double bound = component_sum_bound(summary.weight, largest_normalized(summary, s.frame), s.shape.dimensions);
-    expects(bound < component_bound * 0x1p20, [&] {
-        return fmt::format(
-            "the rows of {} lie up to {:.3g} standard deviations of the model away and their weights sum to "
-            "{:.3g}: too much for the sums; scale the weights down",
-            data.description(), largest_normalized(summary, s.frame), summary.weight);
-    });
+    const double reach = largest_normalized(summary, s.frame), of_all = summary.weight,
+                 of_unit = std::min(of_all, summary.largest_weight * static_cast<double>(kernels::unit_rows));
+    expects(component_sum_bound(of_unit, reach, s.shape.dimensions) < component_bound * most_of_unit &&
+                component_sum_bound(of_all, reach, s.shape.dimensions) < component_bound * most_of_all,
+            [&] {
+                return fmt::format(
+                    "the rows of {} lie up to {:.3g} standard deviations of the model away and their weights sum to "
+                    "{:.3g}: too much for the sums; scale the weights down",
+                    data.description(), reach, summary.weight);
+            });
     fixed_sums scatter = empty_scatter(s.shape, component_bound);
     engine->reserve(
         std::min(feed.batch_rows(), (data.rows() + kernels::unit_rows - 1) / kernels::unit_rows * kernels::unit_rows),
