@@ -88,6 +88,27 @@ TEST(report_page, shows_a_fit_with_trace_and_events) {
     EXPECT_TRUE(contains(html, "<td>3</td><td>1</td><td>empty</td><td>reseed</td>"));
 }
 
+TEST(report_page, draws_what_a_prior_makes_rise) {
+    const gmm::model m = two_components(2);
+    gmm::fit_result fit = fit_of(m);
+    report::page p = page_of(m, 20);
+    p.fit = &fit;
+    EXPECT_TRUE(contains(report::render(p), "it never falls"));
+    // The log-likelihood falls, the sum with the log prior is what it was.
+    const std::string missing = report::convergence_chart(fit.trace);
+    for (gmm::iteration_record& record : fit.trace) {
+        const double prior = 0.5 * static_cast<double>(record.iteration);
+        record.log_likelihood -= prior, record.log_prior = prior;
+        record.elbo_after_m_step -= prior, record.log_prior_after = prior;
+    }
+    EXPECT_TRUE(contains(report::render(p), "log-likelihood + log prior"));
+    EXPECT_TRUE(contains(report::render(p), "it never falls"));
+    EXPECT_EQ(report::convergence_chart(fit.trace), missing);
+    for (gmm::iteration_record& record : fit.trace)
+        record.log_prior = record.log_prior_after = 0;
+    EXPECT_FALSE(contains(report::render(p), "it never falls")) << "a curve that falls";
+}
+
 TEST(report_page, works_without_points_and_with_a_trace_of_one) {
     const gmm::model m = two_components(2);
     gmm::fit_result fit = fit_of(m);

@@ -19,9 +19,11 @@ std::string histogram_chart(const page& p);
 /// Either of them with its legend and what it shows, under a heading; HTML.
 std::string density_section(const page& p);
 
-/// The chain log p(θ_t) ≤ J(q_{t+1}, θ_{t+1}) ≤ log p(θ_{t+1}) against iteration.
+/// The chain log p(θ_t) ≤ J(q_{t+1}, θ_{t+1}) ≤ log p(θ_{t+1}) against iteration; with a prior plus log p(θ).
 std::string chain_chart(const std::vector<gmm::iteration_record>& trace);
-/// What is still missing to the final log-likelihood, logarithmically.
+/// What to write below it; HTML.
+std::string chain_caption(const std::vector<gmm::iteration_record>& trace);
+/// What is still missing to its end, logarithmically.
 std::string convergence_chart(const std::vector<gmm::iteration_record>& trace);
 /// The entropy of q against iteration.
 std::string entropy_chart(const gmm::fit_result& fit);

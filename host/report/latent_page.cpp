@@ -15,11 +15,8 @@ std::string render(const latent_page& p) {
                           {.id = "rows", .x_title = p.x_title, .y_title = p.y_title, .description = p.cloud_title}),
                       escape(p.cloud_note));
     if (!p.trace.empty())
-        out += "<h2>Convergence</h2>\n<div class=\"charts\">\n" +
-               figure(chain_chart(p.trace), "The chain log p(&#952;<sub>t</sub>) &#8804; J(q<sub>t+1</sub>, "
-                                            "&#952;<sub>t+1</sub>) &#8804; log p(&#952;<sub>t+1</sub>): it never "
-                                            "falls.") +
-               figure(convergence_chart(p.trace), "What is missing to the final log-likelihood.") + "</div>\n";
+        out += "<h2>Convergence</h2>\n<div class=\"charts\">\n" + figure(chain_chart(p.trace), chain_caption(p.trace)) +
+               figure(convergence_chart(p.trace), "What is missing to the end of the chain.") + "</div>\n";
     return out + page_end(p.command);
 }
 

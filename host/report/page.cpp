@@ -22,12 +22,9 @@ std::string points_note(const page& p) {
 std::string trace_section(const gmm::fit_result& fit) {
     if (fit.trace.empty())
         return {};
-    return "<h2>Convergence</h2>\n<div class=\"charts\">\n" +
-           figure(chain_chart(fit.trace),
-                  "The chain log p(&#952;<sub>t</sub>) &#8804; J(q<sub>t+1</sub>, "
-                  "&#952;<sub>t+1</sub>) &#8804; log p(&#952;<sub>t+1</sub>): it never falls.") +
+    return "<h2>Convergence</h2>\n<div class=\"charts\">\n" + figure(chain_chart(fit.trace), chain_caption(fit.trace)) +
            figure(convergence_chart(fit.trace),
-                  "What is missing to the final log-likelihood: a straight line is the linear "
+                  "What is missing to the end of the chain: a straight line is the linear "
                   "convergence of EM.") +
            figure(entropy_chart(fit), "Entropy of the responsibilities: zero when every sample belongs to one "
                                       "component alone.") +

@@ -1,10 +1,40 @@
 #include "host/report/charts.hpp"
 #include "host/report/line_chart.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 
 namespace elbo::report {
+
+namespace {
+
+/// What a fit raises, after the E-step and after the M-step: with a prior log p(θ) is a part of it.
+double objective(const gmm::iteration_record& record) {
+    return record.log_likelihood + record.log_prior;
+}
+
+double objective_after(const gmm::iteration_record& record) {
+    return record.elbo_after_m_step + record.log_prior_after;
+}
+
+bool has_prior(const std::vector<gmm::iteration_record>& trace) {
+    return std::ranges::any_of(trace, [](const gmm::iteration_record& record) { return record.log_prior != 0; });
+}
+
+/// Re-seeded components and ascent steps without backtracking lower it, by more than rounding and regularisation do.
+bool never_falls(const std::vector<gmm::iteration_record>& trace) {
+    double low = INFINITY, high = -INFINITY, fall = 0;
+    for (const gmm::iteration_record& record : trace) {
+        fall = std::max(fall, high - objective(record));
+        low = std::min(low, objective(record));
+        high = std::max(high, objective(record));
+    }
+    constexpr double visible = 1e-3; // of the height of the picture
+    return !(fall > visible * (high - low));
+}
+
+} // namespace
 
 std::string chain_chart(const std::vector<gmm::iteration_record>& trace) {
     // The chain as one line: log p(θ_t) at t, then the bound after the M-step half an iteration later.
@@ -12,10 +42,10 @@ std::string chain_chart(const std::vector<gmm::iteration_record>& trace) {
     for (const std::size_t i : shown_records(trace.size())) {
         const gmm::iteration_record& record = trace[i];
         const auto t = static_cast<double>(record.iteration);
-        likelihood.push_back({t, record.log_likelihood});
+        likelihood.push_back({t, objective(record)});
         chain.push_back(likelihood.back());
         if (i + 1 < trace.size()) {
-            bound.push_back({t + 0.5, record.elbo_after_m_step});
+            bound.push_back({t + 0.5, objective_after(record)});
             chain.push_back(bound.back());
         }
     }
@@ -36,15 +66,24 @@ std::string chain_chart(const std::vector<gmm::iteration_record>& trace) {
         c.add(fmt::format(R"(<path class="curve" stroke="{}" d="{}"/>)", likelihood_style.colour,
                           line_path(c, likelihood)));
     }
-    c.add_outside(legend_line(
-        c, {{likelihood_style, "log-likelihood (after the E-step)"}, {bound_style, "ELBO after the M-step"}}));
+    const bool prior = has_prior(trace);
+    c.add_outside(
+        legend_line(c, {{likelihood_style, prior ? "log-likelihood + log prior" : "log-likelihood (after the E-step)"},
+                        {bound_style, prior ? "ELBO + log prior" : "ELBO after the M-step"}}));
     return c.svg("chain", "Log-likelihood and evidence lower bound against iteration");
+}
+
+std::string chain_caption(const std::vector<gmm::iteration_record>& trace) {
+    const std::string chain = "log p(&#952;<sub>t</sub>) &#8804; J(q<sub>t+1</sub>, &#952;<sub>t+1</sub>) &#8804; log "
+                              "p(&#952;<sub>t+1</sub>)";
+    const char* what = has_prior(trace) ? ", with the log density of the prior in each" : "";
+    return fmt::format("The chain {}{}{}", chain, what, never_falls(trace) ? ": it never falls." : ".");
 }
 
 std::string convergence_chart(const std::vector<gmm::iteration_record>& trace) {
     std::vector<point> points;
     for (const std::size_t i : shown_records(trace.size())) {
-        const double missing = trace.back().log_likelihood - trace[i].log_likelihood;
+        const double missing = objective(trace.back()) - objective(trace[i]);
         if (missing > 0)
             points.push_back({static_cast<double>(trace[i].iteration), std::log10(missing)});
     }
@@ -54,7 +93,7 @@ std::string convergence_chart(const std::vector<gmm::iteration_record>& trace) {
                       {.id = "convergence",
                        .x_title = "iteration",
                        .y_title = "missing to the end (nats)",
-                       .description = "Difference to the final log-likelihood against iteration, logarithmic",
+                       .description = "Difference to the end of the chain against iteration, logarithmic",
                        .decades = true});
 }
 
