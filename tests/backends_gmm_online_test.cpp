@@ -182,6 +182,32 @@ TEST(GmmOnline, ComponentsThatCollapseFollowThePolicy) {
     }
 }
 
+TEST(GmmOnline, AComponentWithoutWeightLeavesAtOnce) {
+    const std::vector<double> x = test::clustered(400, 2, 2, 5.0, 8);
+    for (const context& ctx : test::contexts())
+        for (const family f : test::all_families) {
+            SCOPED_TRACE(ctx.name() + " " + std::string(to_string(f)));
+            const auto covariances = [&](std::int64_t k) { // 9 times the identity
+                std::vector<double> c(covariance_size(f, k, 2), 9);
+                for (std::size_t i = 0; (f == family::full || f == family::tied) && i < c.size(); ++i)
+                    c[i] = i % 4 % 3 == 0 ? 9 : 0;
+                return c;
+            };
+            online with(model::from_covariances(f, 2, {0.5, 0, 0.5}, {-3, 0, 50, 50, 3, 0}, covariances(3)));
+            online without(model::from_covariances(f, 2, {0.5, 0.5}, {-3, 0, 3, 0}, covariances(2)));
+            for (int step = 0; step < 3; ++step) {
+                EXPECT_TRUE(with.partial_fit(ctx, view(x, 2)).events.empty());
+                without.partial_fit(ctx, view(x, 2));
+                // The frames of the two differ where the component lies in one of them: roundings of the rows of
+                // 2⁻⁵² max|x|, as above.
+                expect_close(with.model(), without.model(), 1e-10, 1e-10);
+                ASSERT_EQ(with.state().covariances.size(), without.state().covariances.size());
+                for (std::size_t i = 0; i < with.state().covariances.size(); ++i)
+                    EXPECT_NEAR(with.state().covariances[i], without.state().covariances[i], 1e-9);
+            }
+        }
+}
+
 TEST(GmmFit, AWarmStartGoesOnWhereTheFirstFitStopped) {
     const std::vector<double> x = test::clustered(800, 2, 3, 2.0, 21);
     for (const context& ctx : test::contexts()) {

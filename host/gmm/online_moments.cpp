@@ -81,9 +81,14 @@ std::vector<double> moments_about(const plain_sums& s, const gmm_parameters& nex
     const family f = s.shape.family;
     const std::int64_t d = s.shape.dimensions, size = statistics_size(f, d), each = covariance_size(f, 1, d);
     const double times = dimensions_summed(f, d);
-    std::vector<double> covariances(covariance_size(f, s.shape.components, d)), counts;
-    for (std::int64_t k = 0; k < s.shape.components; ++k)
+    std::vector<double> counts;
+    std::vector<std::int64_t> left;
+    for (std::int64_t k = 0; k < s.shape.components; ++k) {
         counts.push_back(s.values[k * size]);
+        if (!std::isinf(next.log_weights[k]))
+            left.push_back(k);
+    }
+    std::vector<double> covariances(covariance_size(f, std::ssize(left), d));
     const auto put = [&](std::int64_t k, std::int64_t i, std::int64_t j, std::int64_t element, double normalized) {
         const double value = normalized * s.frame.scale[i] * s.frame.scale[j] / times;
         covariances[k * each + element] = value;
@@ -93,7 +98,8 @@ std::vector<double> moments_about(const plain_sums& s, const gmm_parameters& nex
     for_each_moment(f, d, [&](std::int64_t i, std::int64_t j, std::int64_t element, std::int64_t packed) {
         if (is_tied(f))
             return put(0, i, j, element, s.scatter[packed] - spread_of(s, next.means, counts, i, j));
-        for (std::int64_t k = 0; k < s.shape.components; ++k) {
+        for (std::int64_t at = 0; at < std::ssize(left); ++at) {
+            const std::int64_t k = left[at];
             const double* first = &s.values[k * size + 1];
             const double n = counts[k];
             double shift = first[i] * first[j];
@@ -102,7 +108,7 @@ std::vector<double> moments_about(const plain_sums& s, const gmm_parameters& nex
                 for (std::int64_t c = 0; c < d; ++c)
                     shift += first[c] * first[c];
             }
-            put(k, i, j, element, first[d + packed] / n - shift / (n * n));
+            put(at, i, j, element, first[d + packed] / n - shift / (n * n));
         }
     });
     return covariances;

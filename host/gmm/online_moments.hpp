@@ -13,7 +13,7 @@ namespace elbo::gmm {
 plain_sums blend(const online_state& s, const plain_sums& batch, double rate);
 
 /// Covariances (layout of model::covariances, units of the data) about the means of `next` that sums of weight 1 stand
-/// for, without regularisation.
+/// for, without regularisation. Components that `next` has without weight are left out, as from_frame does.
 std::vector<double> moments_about(const plain_sums& s, const kernels::gmm_parameters& next);
 
 } // namespace elbo::gmm
