@@ -74,6 +74,17 @@ TEST(VariationalPosterior, PredictiveDensityIntegratesToOneAndIsSampled) {
     EXPECT_LT(apart, 1.63 / std::sqrt(static_cast<double>(n)) + 1e-3); // the 1 % quantile, and the tails
 }
 
+TEST(VariationalPosterior, DensityBeyondTheRangeOfSquaresIsZero) {
+    const std::vector<double> x = test::clustered(60, 2, 2, 4, 8);
+    for (const family f : test::all_families) {
+        const auto q = small_fit(f, weights_model::dirichlet, 2, x, 2).posterior;
+        const std::vector<double> far = {1e200, -1e200, 0, 0}; // the squares of the first row are infinite
+        const std::vector<double> density = log_density(context::reference(), q, view(far, 2));
+        EXPECT_EQ(density[0], -std::numeric_limits<double>::infinity()) << to_string(f);
+        EXPECT_TRUE(std::isfinite(density[1])) << to_string(f);
+    }
+}
+
 TEST(VariationalPosterior, SamplesHaveTheMomentsOfTheStudentT) {
     constexpr std::int64_t d = 2, n = 40000;
     const std::vector<double> x = test::clustered(40, d, 1, 3, 6);

@@ -72,7 +72,7 @@ public:
             if (lp > largest) {
                 sum = sum * std::exp(largest - lp) + 1;
                 largest = lp;
-            } else {
+            } else if (lp > -std::numeric_limits<double>::infinity()) {
                 sum += std::exp(lp - largest);
             }
         }
