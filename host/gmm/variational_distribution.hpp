@@ -41,8 +41,6 @@ struct moments {
 /// the sums were taken about; both are multiplied back by `weight_scale`.
 moments read_moments(const kernels::gmm_shape& shape, const kernels::fixed_sums& sums, std::vector<double> scatter,
                      std::vector<double> centres, double weight_scale);
-/// Σ w x xᵀ / W by structure: the data's covariance where their mean is 0.
-std::vector<double> mean_square(const kernels::gmm_shape& shape, const moments& m);
 
 /// `m` with the components in the order in which the sticks of a stick-breaking posterior fit best. For γ < 1
 /// that is by descending N_k: of two neighbours a and b behind which there are t samples, ln B(1 + N_a, γ + N_b + t) +

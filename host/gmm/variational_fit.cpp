@@ -1,5 +1,7 @@
 // Coordinate ascent on the bound: E-steps in an engine, q(θ) on the host.
+#include "host/gmm/algebra_factor.hpp"
 #include "host/gmm/fit_setup.hpp"
+#include "host/gmm/prior.hpp"
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/restarts.hpp"
 #include "host/gmm/start.hpp"
@@ -11,6 +13,7 @@
 #include <chrono>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 
 namespace elbo::gmm {
 
@@ -88,6 +91,24 @@ private:
         component_bound_ =
             component_sum_bound(total, setup_.reach(summary_, frame_, options_.prior.mean), shape_.dimensions);
         scalar_bound_ = scalar_sum_bound(total);
+        const std::vector<double> covariance = options_.prior.scale ? std::vector<double>() : covariance_in_frame();
+        prior_ = variational::complete_prior(variational::to_frame(options_.prior, options_.shape, frame_), shape_,
+                                             covariance, lambda_);
+    }
+
+    /// Of the data about their mean, by structure. Not from the sums of the first E-step, which lose it where a fit
+    /// starts far from the data.
+    std::vector<double> covariance_in_frame() const {
+        variational_prior p;
+        const structure s = structure_of(options_.shape);
+        if (s == structure::full)
+            p.scale = data_covariance(setup_.ctx, feed_, summary_, options_.precision, setup_.resident_rows());
+        else
+            p.scale = summary_.variance;
+        if (s == structure::spherical)
+            p.scale = std::vector{std::accumulate(p.scale->begin(), p.scale->end(), 0.0) /
+                                  static_cast<double>(shape_.dimensions)};
+        return *variational::to_frame(std::move(p), options_.shape, frame_).scale;
     }
 
     /// Memory for the rows, and the rows, where they stay; the sums that tied families take once.
@@ -104,18 +125,13 @@ private:
         scatter_ = scatter_values(scatter);
     }
 
-    /// Of the E-step of a mixture, which is where a fit begins; of the first one also what the prior takes from the
-    /// data.
+    /// Of the E-step of a mixture, which is where a fit begins.
     variational::moments first_moments() {
         const gmm_parameters start = first_parameters();
         // After the first start, so that the sample that it takes to the device and the rows are not there at once.
         if (restart_ == 0)
             timed(spent_.load, [&] { load(); });
-        const variational::moments m = e_step(start);
-        if (restart_ == 0)
-            prior_ = variational::complete_prior(variational::to_frame(options_.prior, options_.shape, frame_), shape_,
-                                                 variational::mean_square(shape_, m), lambda_);
-        return m;
+        return e_step(start);
     }
 
     gmm_parameters first_parameters() {

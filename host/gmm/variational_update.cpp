@@ -113,20 +113,6 @@ moments read_moments(const gmm_shape& shape, const fixed_sums& sums, std::vector
     return m;
 }
 
-std::vector<double> mean_square(const gmm_shape& shape, const moments& m) {
-    const std::int64_t d = shape.dimensions;
-    const structure s = structure_of(shape.family);
-    const std::vector<double> origin(d, 0);
-    std::vector<double> sum(matrix_size(shape.family, d), 0);
-    if (is_tied(shape.family))
-        sum = m.second;
-    for (std::int64_t k = 0; k < shape.components; ++k)
-        add_scatter_about(shape, m, k, origin.data(), sum.data());
-    for (double& v : sum)
-        v /= s == structure::spherical ? m.weight * static_cast<double>(d) : m.weight;
-    return sum;
-}
-
 moments in_stick_order(moments m, const gmm_shape& shape, double concentration) {
     const auto gain = [&](const std::vector<double>& counts) {
         return weights_normalizer_gain(weights_model::stick_breaking, concentration,
