@@ -1,6 +1,9 @@
 #include "kernels/latent_engine.hpp"
 
 #include "kernels/math/fixed_point.hpp"
+#include "kernels/math/weightless.hpp"
+
+#include <algorithm>
 
 namespace elbo::kernels {
 
@@ -24,10 +27,13 @@ void load_latent_rows(const input_rows& in, const frame& f, double* x, double* w
         normalize(in.x.as<float>(), f, x);
     else
         normalize(in.x.as<double>(), f, x);
-    for (std::int64_t i = 0; weights && i < in.x.rows; ++i)
+    for (std::int64_t i = 0; weights && i < in.x.rows; ++i) {
         weights[i] = !in.weights.data                           ? 1
                      : in.weights.type == element_type::float32 ? in.weights.as<float>()(i, 0) * in.weight_scale
                                                                 : in.weights.as<double>()(i, 0) * in.weight_scale;
+        if (weights[i] == 0)
+            std::transform(x + i * in.x.cols, x + (i + 1) * in.x.cols, x + i * in.x.cols, weightless);
+    }
 }
 
 std::vector<double> latent_sum_values(const fixed_sums& sums, const latent_shape& shape) {

@@ -78,7 +78,8 @@ public:
 /// The values of such sums, [latent_sum_count(shape)].
 std::vector<double> latent_sum_values(const fixed_sums& sums, const latent_shape& shape);
 
-/// For the host's engines: x̃ of some rows and their weights, which may be null, in float64 without gaps.
+/// For the host's engines: x̃ of some rows and their weights, which may be null, in float64 without gaps. Of rows of
+/// weight zero numbers whose squares may overflow become zero.
 void load_latent_rows(const input_rows& in, const frame& f, double* x, double* weights);
 /// Sums of the host's engines: zero with these scales, and one unit's partials [latent_sum_count] added.
 fixed_sums empty_latent_sums(const latent_shape& shape, double component_bound, double scalar_bound);

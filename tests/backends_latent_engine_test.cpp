@@ -231,7 +231,7 @@ TEST(LatentEngine, BatchesAndThreadsChangeNoBit) {
 }
 
 TEST(LatentEngine, RowsOfWeightZeroAndFrames) {
-    // Rows behind a frame: x̃ = (x − centre) / scale; float32 rows of weight zero at the end add nothing.
+    // Rows behind a frame: x̃ = (x − centre) / scale; rows of weight zero at the end add nothing, whatever they hold.
     const engine_case c{{3, 2, 2}, 50};
     const case_data data = make_data(c);
     const frame f{{1e6, -4, 0.5}, {2, 0.5, 1}};
@@ -239,6 +239,8 @@ TEST(LatentEngine, RowsOfWeightZeroAndFrames) {
     for (std::size_t i = 0; i < shifted.size(); ++i)
         shifted[i] = shifted[i] * f.scale[i % 3] + f.centre[i % 3];
     std::fill(weights.begin() + 30, weights.end(), 0.0);
+    std::fill(shifted.begin() + 30 * 3, shifted.begin() + 40 * 3, 1e300); // the square overflows
+    std::fill(shifted.begin() + 40 * 3, shifted.end(), -std::numeric_limits<double>::max());
     // What the shift rounds away: u · 1e6 / scale in x̃, times the Lipschitz constants of the sums over 30 rows.
     const double bound = 0x1p-52 * 1e6 * 30 * 100;
     for (const context& ctx : test::contexts()) {

@@ -1,5 +1,6 @@
 #include "kernels/cuda/input.hpp"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/math/weightless.hpp"
 
 #include <cub/block/block_reduce.cuh>
 
@@ -152,8 +153,12 @@ __global__ void __launch_bounds__(input_threads)
          i += gridDim.x * std::int64_t(input_threads)) {
         const std::int64_t row = i / stride;
         const std::int64_t j = i - row * stride;
-        out[i] = j < x.cols ? static_cast<T>((static_cast<double>(x.data[row * x.stride + j]) - centre[j]) / scale[j])
-                            : T(0);
+        double value = 0;
+        if (j < x.cols)
+            value = (static_cast<double>(x.data[row * x.stride + j]) - centre[j]) / scale[j];
+        if (out_weights && weight(row) == 0)
+            value = weightless(value);
+        out[i] = static_cast<T>(value);
         if (out_weights && j == 0)
             out_weights[row] = static_cast<T>(weight(row));
     }

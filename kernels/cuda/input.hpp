@@ -32,7 +32,7 @@ void summarize_units(const internal::cuda_state& state, const device_input& in, 
                      unsigned long long* first_bad);
 
 /// x̃ = (x − centre) / scale in float64, rounded to T, to out (row i at i * stride), weights to out_weights (null: not
-/// kept).
+/// kept). Of rows whose kept weight is zero numbers whose squares may overflow become zero.
 template <class T>
 void normalize_rows(const internal::cuda_state& state, const device_input& in, const double* centre,
                     const double* scale, T* out, std::int64_t stride, T* out_weights);
