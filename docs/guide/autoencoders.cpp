@@ -16,13 +16,6 @@ namespace elbo::guide {
 
 namespace {
 
-std::vector<std::string> pixel_columns() {
-    std::vector<std::string> names;
-    for (int j = 0; j < 64; ++j)
-        names.push_back(std::to_string(j));
-    return names;
-}
-
 void save_images(const gallery& g, const std::string& name, const std::vector<float>& rows) {
     const report::grey_image image = report::tile(rows, {8, 8}, 12, {0, 1});
     std::ofstream out(g.folder / (name + ".png"), std::ios::binary);

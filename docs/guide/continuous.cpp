@@ -13,23 +13,6 @@ namespace elbo::guide {
 
 namespace {
 
-/// The values of one column.
-std::vector<double> column(const data_source& data) {
-    std::vector<double> values;
-    const auto reader = data.read(data.rows());
-    const any_matrix_view all = reader->next();
-    for (std::int64_t i = 0; i < all.rows; ++i)
-        values.push_back(all.type == element_type::float64 ? all.as<double>()(i, 0) : all.as<float>()(i, 0));
-    return values;
-}
-
-std::vector<std::string> pixel_columns() {
-    std::vector<std::string> names;
-    for (int j = 0; j < 64; ++j)
-        names.push_back(std::to_string(j));
-    return names;
-}
-
 void factors(const gallery& g) {
     const context& ctx = g.ctx;
     const std::string path = g.file("optdigits.tes");
@@ -52,7 +35,7 @@ void factors(const gallery& g) {
     for (std::int64_t n = 0; n < digits.rows(); ++n)
         points.push_back({z.means[2 * n], z.means[2 * n + 1]});
     const data_source truth = data_source::file(path, {.columns = {"64"}});
-    g.save("ppca", report::point_cloud(report::group_by(points, column(truth)),
+    g.save("ppca", report::point_cloud(report::group_by(points, numbers_of(truth)),
                                        {.id = "ppca",
                                         .x_title = "E[z_1 | x]",
                                         .y_title = "E[z_2 | x]",

@@ -21,6 +21,23 @@ void gallery::save(const std::string& name, const std::string& svg) const {
         throw std::runtime_error("cannot write " + (folder / name).string());
 }
 
+std::vector<double> numbers_of(const data_source& data) {
+    std::vector<double> numbers;
+    const auto reader = data.read(data.rows());
+    const any_matrix_view all = reader->next();
+    for (std::int64_t i = 0; i < all.rows; ++i)
+        for (std::int64_t j = 0; j < all.cols; ++j)
+            numbers.push_back(all.type == element_type::float64 ? all.as<double>()(i, j) : all.as<float>()(i, j));
+    return numbers;
+}
+
+std::vector<std::string> pixel_columns() {
+    std::vector<std::string> names;
+    for (int j = 0; j < 64; ++j)
+        names.push_back(std::to_string(j));
+    return names;
+}
+
 report::curve curve(std::string name, std::int64_t k, std::vector<report::point> points) {
     return {std::move(name), report::style_of(k), std::move(points)};
 }

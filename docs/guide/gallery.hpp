@@ -4,6 +4,7 @@
 #include "host/report/line_chart.hpp"
 
 #include <elbo/context.hpp>
+#include <elbo/data_source.hpp>
 #include <elbo/gmm/fit.hpp>
 
 #include <filesystem>
@@ -22,6 +23,12 @@ struct gallery {
     /// Writes an <svg> element of a report as a file of its own: NAME.svg.
     void save(const std::string& name, const std::string& svg) const;
 };
+
+/// All numbers of a source, row after row.
+std::vector<double> numbers_of(const data_source& data);
+
+/// The names of the 64 columns of grey values in optdigits.
+std::vector<std::string> pixel_columns();
 
 /// A curve in the style of component k.
 report::curve curve(std::string name, std::int64_t k, std::vector<report::point> points);

@@ -13,17 +13,6 @@ namespace elbo::guide {
 
 namespace {
 
-/// All rows as float64.
-std::vector<double> rows_of(const data_source& data) {
-    std::vector<double> rows;
-    const auto reader = data.read(data.rows());
-    const any_matrix_view all = reader->next();
-    for (std::int64_t i = 0; i < all.rows; ++i)
-        for (std::int64_t j = 0; j < all.cols; ++j)
-            rows.push_back(all.as<double>()(i, j));
-    return rows;
-}
-
 void em(const gallery& g) {
     const context& ctx = g.ctx;
     const std::string path = g.file("faithful.csv");
@@ -42,7 +31,7 @@ void em(const gallery& g) {
     report::page page;
     page.model = &fit.model;
     page.column_names = data.column_names();
-    page.points = {rows_of(data), gmm::assign(ctx, fit.model, data)};
+    page.points = {numbers_of(data), gmm::assign(ctx, fit.model, data)};
     page.samples = data.rows();
     page.fit = &fit;
     g.save("chain", report::chain_chart(fit.trace));
