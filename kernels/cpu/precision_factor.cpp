@@ -1,10 +1,10 @@
 #include "kernels/cpu/precision_factor.hpp"
 
+#include "kernels/blas_threads.hpp"
 #include "kernels/gmm_layout.hpp"
 
 #include <cmath>
 #include <lapacke.h>
-#include <omp.h>
 
 namespace elbo::kernels::cpu {
 
@@ -45,18 +45,6 @@ void inverse_transposed_in_loops(const double* l, std::int64_t d, double* u) {
             row[j] = -dot(l + j * d + i, row + i, j - i) / l[j * d + j];
     }
 }
-
-/// LAPACK on one thread, whatever the caller's setting.
-class one_blas_thread {
-public:
-    one_blas_thread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-    ~one_blas_thread() { omp_set_num_threads(before_); }
-    one_blas_thread(const one_blas_thread&) = delete;
-    one_blas_thread& operator=(const one_blas_thread&) = delete;
-
-private:
-    int before_;
-};
 
 bool factor_with_lapack(double* c, std::int64_t d, double smallest, double* u) {
     const one_blas_thread guard;
