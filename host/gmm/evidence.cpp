@@ -66,6 +66,11 @@ void posterior(const double* lp, std::int64_t components, double* r) {
         r[k] = lse == -infinity ? 1 / static_cast<double>(components) : std::exp(lp[k] - lse);
 }
 
+/// Threads for what is done here: those of the context; of a cuda context all that the host offers.
+int host_threads(const context& ctx) {
+    return (ctx.where() == backend::cuda ? context::cpu() : ctx).threads();
+}
+
 /// Log-joint densities of a model, batch by batch.
 class joint_densities {
 public:
@@ -116,6 +121,7 @@ evidence_terms evidence_of(const context& ctx, const model& m, row_feed& feed, c
     feed.summarize(joint.engine());
     joint.start(m, feed);
     std::vector<term_sums> units;
+    const int threads = host_threads(ctx);
     feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
         const std::vector<double>& lp = joint.of(batch);
         const std::vector<double> q = make_q(batch, first_row, lp);
@@ -124,7 +130,7 @@ evidence_terms evidence_of(const context& ctx, const model& m, row_feed& feed, c
             weights = feed.to_host(batch.weights);
         const auto before = static_cast<std::int64_t>(units.size());
         units.resize(before + (batch.x.rows + unit_rows - 1) / unit_rows);
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
         for (std::int64_t u = before; u < static_cast<std::int64_t>(units.size()); ++u) {
             const std::int64_t first = (u - before) * unit_rows, last = std::min(first + unit_rows, batch.x.rows);
             for (std::int64_t n = first; n < last; ++n)
@@ -146,9 +152,9 @@ evidence_terms evidence_of(const context& ctx, const model& m, row_feed& feed, c
 }
 
 /// Posteriors of all rows of a batch.
-std::vector<double> posteriors(const std::vector<double>& lp, std::int64_t components) {
+std::vector<double> posteriors(const std::vector<double>& lp, std::int64_t components, int threads) {
     std::vector<double> r(lp.size());
-#pragma omp parallel for
+#pragma omp parallel for num_threads(threads)
     for (std::int64_t at = 0; at < static_cast<std::int64_t>(lp.size()); at += components)
         posterior(&lp[at], components, &r[at]);
     return r;
@@ -180,7 +186,7 @@ evidence_terms evidence(const context& ctx, const model& m, const data_source& d
     check_dimensions("the model", m, data);
     row_feed feed(ctx, data, weights, labels, m.components());
     return evidence_of(ctx, m, feed, [&](const input_rows&, std::int64_t, const std::vector<double>& lp) {
-        return posteriors(lp, m.components());
+        return posteriors(lp, m.components(), host_threads(ctx));
     });
 }
 
@@ -212,7 +218,7 @@ evidence_terms evidence(const context& ctx, const model& m, const data_source& d
     joint_densities theirs(ctx, other, feed);
     theirs.start(other, feed);
     return evidence_of(ctx, m, feed, [&](const input_rows& batch, std::int64_t, const std::vector<double>&) {
-        return posteriors(theirs.of(batch), m.components());
+        return posteriors(theirs.of(batch), m.components(), host_threads(ctx));
     });
 }
 
