@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -269,6 +271,24 @@ TEST(LatentFactors, ResultsLargerThanTheirRowsComeInParts) {
     const factor_posterior all = posterior(ctx, m, test::view(x, 40)), last = posterior(ctx, m, test::view(tail, 40));
     EXPECT_TRUE(std::equal(last.log_density.begin(), last.log_density.end(), all.log_density.begin() + 4096));
     EXPECT_TRUE(std::equal(last.means.begin(), last.means.end(), all.means.begin() + 4096 * 2000));
+}
+
+TEST(LatentFactors, NoRowsAreReadWhileResultsAreTaken) {
+    // What takes the results may use files, or what a generator uses, so the next batch waits.
+    const std::int64_t columns = 600, rows = 3 * 4096; // three batches
+    std::atomic<std::int64_t> made = 0;
+    const data_source source =
+        data_source::generator(rows, columns, [&made, columns](std::int64_t first, std::int64_t count, float* out) {
+            std::fill_n(out, count * columns, 0.5F);
+            made = first + count;
+        });
+    const factor_model m = test::random_model(factor_kind::ppca, columns, 1, 1, false, 5);
+    std::int64_t batches = 0;
+    infer(context::cpu(2), m, source, [&](const factor_batch& b) {
+        ++batches;
+        EXPECT_EQ(made, b.first_row + b.rows);
+    });
+    EXPECT_EQ(batches, 3);
 }
 
 TEST(LatentFactors, TheWayToTheEigenvaluesFollowsTheShapeOfTheData) {

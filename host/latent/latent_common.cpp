@@ -115,7 +115,7 @@ void infer_rows(const context& ctx, const data_source& data, const frame& f, con
     const std::int64_t each = 1 + p.shape.components * (1 + p.shape.latent);
     const std::int64_t most = std::max<std::int64_t>(1, most_results / (each * unit_rows)) * unit_rows;
     std::vector<double> densities, responsibilities, projected;
-    feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
+    feed.for_each(gmm::reading::in_turn, [&](const input_rows& batch, std::int64_t first_row) {
         engine->load(batch, f, 0);
         for (std::int64_t at = 0; at < batch.x.rows; at += most) {
             const std::int64_t rows = std::min(most, batch.x.rows - at);
