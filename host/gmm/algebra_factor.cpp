@@ -1,5 +1,7 @@
 #include "host/gmm/algebra_factor.hpp"
 
+#include "kernels/blas_threads.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <lapacke.h>
@@ -97,6 +99,7 @@ std::vector<double> block(const std::vector<double>& matrix, std::int64_t d, std
 std::vector<double> upper_factor(std::vector<double> a, std::int64_t d, std::int64_t n, double* rhs) {
     const auto rows = static_cast<lapack_int>(d), cols = static_cast<lapack_int>(n);
     std::vector<double> tau(d);
+    const kernels::one_blas_thread one;
     LAPACKE_dgerqf(LAPACK_ROW_MAJOR, rows, cols, a.data(), cols, tau.data());
     if (rhs)
         LAPACKE_dormrq(LAPACK_ROW_MAJOR, 'L', 'N', cols, 1, rows, a.data(), cols, tau.data(), rhs, 1);

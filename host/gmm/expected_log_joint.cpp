@@ -1,5 +1,7 @@
 #include "host/gmm/expected_log_joint.hpp"
 
+#include "kernels/blas_threads.hpp"
+
 #include <algorithm>
 #include <cblas.h>
 #include <cmath>
@@ -43,6 +45,7 @@ std::vector<double> symmetric_times(const std::vector<double>& m, const double* 
         product[i * d + j] = product[j * d + i] = m[at];
     });
     const auto n = static_cast<int>(d);
+    const one_blas_thread one;
     cblas_dtrmm(CblasRowMajor, CblasRight, CblasUpper, CblasNoTrans, CblasNonUnit, n, n, 1, u, n, product.data(), n);
     return product;
 }
@@ -52,6 +55,7 @@ void precision_times(family kind, std::int64_t d, const double* u, const std::ve
     std::ranges::copy(v, out);
     if (kind == family::full) {
         const auto n = static_cast<int>(d);
+        const one_blas_thread one;
         cblas_dtrmv(CblasRowMajor, CblasUpper, CblasTrans, CblasNonUnit, n, u, n, out, 1);
         cblas_dtrmv(CblasRowMajor, CblasUpper, CblasNoTrans, CblasNonUnit, n, u, n, out, 1);
         return;

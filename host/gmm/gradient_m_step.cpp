@@ -2,6 +2,7 @@
 
 #include "elbo/error.hpp"
 #include "host/gmm/log_sum_exp.hpp"
+#include "kernels/blas_threads.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -40,6 +41,7 @@ std::vector<double> variances_of(const gmm_shape& s, const std::vector<double>& 
     }
     std::vector<double> inverse(u, u + size);
     const auto n = static_cast<lapack_int>(d);
+    const one_blas_thread one;
     LAPACKE_dtrtri(LAPACK_ROW_MAJOR, 'U', 'N', n, inverse.data(), n);
     for (std::int64_t i = 0; i < d; ++i)
         for (std::int64_t j = i; j < d; ++j)

@@ -3,6 +3,7 @@
 #include "elbo/error.hpp"
 #include "host/check.hpp"
 #include "host/gmm/check_array.hpp"
+#include "kernels/blas_threads.hpp"
 
 #include <cblas.h>
 #include <cmath>
@@ -40,6 +41,7 @@ std::string_view covariance_shape(family f) {
 bool precision_factor(const double* covariance, std::int64_t d, double* factor) {
     const auto n = static_cast<lapack_int>(d);
     std::copy(covariance, covariance + d * d, factor);
+    const kernels::one_blas_thread one;
     // Row-major upper with C = Rᵀ R: R = Lᵀ, so U = R^-1.
     if (LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'U', n, factor, n) != 0)
         return false;
@@ -54,6 +56,7 @@ bool precision_factor(const double* covariance, std::int64_t d, double* factor) 
 void covariance_from_factor(const double* factor, std::int64_t d, double* covariance) {
     const auto n = static_cast<int>(d);
     std::vector<double> inverse(factor, factor + d * d);
+    const kernels::one_blas_thread one;
     LAPACKE_dtrtri(LAPACK_ROW_MAJOR, 'U', 'N', n, inverse.data(), n);
     cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, n, n, 1, inverse.data(), n, 0, covariance, n);
     for (std::int64_t i = 0; i < d; ++i)

@@ -3,6 +3,7 @@
 #include "host/gmm/kmeans.hpp"
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/start_labels.hpp"
+#include "kernels/blas_threads.hpp"
 #include "kernels/math/philox.hpp"
 #include "kernels/reference/gmm_engine.hpp"
 
@@ -67,6 +68,7 @@ moments weighted_moments(const start_sample& s, const std::vector<double>& r, bo
     if (matrix) {
         const auto rows = static_cast<int>(static_cast<std::int64_t>(centred.size()) / d);
         const auto n = static_cast<int>(d);
+        const one_blas_thread one;
         cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, n, rows, 1 / m.weight, centred.data(), n, 0,
                     m.covariance.data(), n);
         for (std::int64_t i = 0; i < d; ++i)
@@ -92,6 +94,7 @@ double diagonal_of(const moments& m, std::int64_t j) {
 /// U = L^-T of a covariance whose diagonal is raised until it is safely positive definite.
 std::vector<double> safe_precision_factor(std::vector<double> c, std::int64_t d) {
     const auto n = static_cast<lapack_int>(d);
+    const one_blas_thread one;
     for (double ridge = 0x1p-40;; ridge *= 16) {
         std::vector<double> u = c;
         for (std::int64_t i = 0; i < d; ++i)
@@ -119,6 +122,7 @@ std::vector<double> whitened(const start_sample& s, const moments& total) {
     const auto d = static_cast<int>(s.cols);
     std::vector<double> y = s.x;
     const std::vector<double> u = safe_precision_factor(total.covariance, s.cols);
+    const one_blas_thread one;
     cblas_dtrmm(CblasRowMajor, CblasRight, CblasUpper, CblasNoTrans, CblasNonUnit, static_cast<int>(s.rows), d, 1,
                 u.data(), d, y.data(), d);
     return y;

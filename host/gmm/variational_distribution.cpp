@@ -2,6 +2,7 @@
 
 #include "host/gmm/algebra_factor.hpp"
 #include "host/gmm/variational_weights.hpp"
+#include "kernels/blas_threads.hpp"
 #include "kernels/math/special_functions.hpp"
 
 #include <cblas.h>
@@ -62,6 +63,7 @@ double trace_of_product(structure s, std::span<const double> scale, std::span<co
     }
     const auto n = static_cast<int>(d);
     std::vector<double> product(u.size());
+    const kernels::one_blas_thread one;
     cblas_dsymm(CblasRowMajor, CblasLeft, CblasUpper, n, n, 1, scale.data(), n, u.data(), n, 0, product.data(), n);
     for (std::size_t i = 0; i < u.size(); ++i)
         sum += product[i] * u[i];
