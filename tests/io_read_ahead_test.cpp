@@ -43,6 +43,13 @@ TEST(io_read_ahead, packs_rows_that_have_a_stride) {
     EXPECT_EQ(reader->next().as<double>()(0, 1), 6);
 }
 
+TEST(io_read_ahead, gives_ordinary_memory_also_where_rows_were_pinned) {
+    const std::vector<double> x = {1, 2, 3, 4};
+    const auto reader =
+        io::read_ahead(data_source(matrix_view<const double>(x.data(), 2, 2, 2, memory_space::pinned)).read(1));
+    EXPECT_EQ(reader->next().space, memory_space::host); // the buffer of the reader is not page-locked
+}
+
 TEST(io_read_ahead, throws_what_the_reader_throws_when_its_batch_is_asked_for) {
     const auto reader = io::read_ahead(counting(10, 5).read(3));
     EXPECT_EQ(reader->next().as<float>()(0, 0), 0);

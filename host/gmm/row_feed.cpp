@@ -78,7 +78,8 @@ void row_feed::stream(std::int64_t most_rows) {
 std::unique_ptr<batch_reader> row_feed::open(reading when) const {
     auto reader = data_.read(batch_rows_);
     const bool one_matrix = data_.contiguous().has_value(); // there is nothing to be read
-    if (when == reading::in_turn || one_matrix || data_.space() == memory_space::device || batch_rows_ >= data_.rows())
+    // Pinned rows go to a device from where they are; a copy of them would be in ordinary memory.
+    if (when == reading::in_turn || one_matrix || data_.space() != memory_space::host || batch_rows_ >= data_.rows())
         return reader;
     return io::read_ahead(std::move(reader));
 }

@@ -40,7 +40,7 @@ private:
         if (bytes > to.bytes)
             to = {host_memory(bytes, 1), bytes};
         copy_rows(batch, to.memory.data());
-        return dense_view(to.memory.data(), batch.type, batch.rows, batch.cols, batch.space);
+        return dense_view(to.memory.data(), batch.type, batch.rows, batch.cols);
     }
 
     std::unique_ptr<batch_reader> reader_;
