@@ -60,9 +60,10 @@ TEST(GmmOnline, StepsOverAllTheDataAtRateOneAreTheIterationsOfFit) {
                 options.tolerance = 0;
                 const fit_result whole = fit(ctx, view(x, cols), options);
                 online stream(*options.start_model, {.rate = 1});
-                // Both compute in float64. Statistics keep log-likelihood and entropy in multiples of 2⁻²⁵ a unit:
-                // 2e-11 of the mean of 700 rows. The frames differ, and with them roundings of the rows of 2⁻⁵² max|x|,
-                // which six iterations of EM may amplify by a few hundred: 1e-13 and, at an offset of 1e6, 1e-8.
+                // Both compute in float64. Statistics keep log-likelihood and entropy in multiples of 2⁻⁴¹ a unit:
+                // less than 1e-15 of the mean of 700 rows. The frames differ, and with them roundings of the rows of
+                // 2⁻⁵² max|x|, which six iterations of EM may amplify by a few hundred: 1e-13 and, at an offset of 1e6,
+                // 1e-8.
                 const double tolerance = offset == 0 ? 1e-10 : 1e-7;
                 for (std::size_t t = 0; t < whole.trace.size(); ++t) {
                     const online_step step = stream.partial_fit(ctx, view(x, cols));
@@ -252,6 +253,43 @@ TEST(GmmStatistics, HeavyRowsFarAwayAreSummedRightlyOrRefused) {
         EXPECT_GE(summed, 12);
         EXPECT_LT(summed, 21);
     }
+}
+
+TEST(GmmStatistics, LightWeightsCountAsHeavyOnes) {
+    const std::int64_t rows = 400;
+    const std::vector<double> x = test::clustered(rows, 2, 2, 5.0, 8);
+    const model m = start_of(x, 2, family::full, 2);
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        const score_result plain = score(ctx, m, view(x, 2));
+        for (const int exponent : {-20, -40, -300, 60}) { // powers of two: nothing is rounded
+            const double weight = std::ldexp(1.0, exponent);
+            const score_result r = score(ctx, m, view(x, 2), std::vector<double>(rows, weight));
+            EXPECT_EQ(r.total_weight, rows * weight);
+            EXPECT_EQ(r.log_likelihood, plain.log_likelihood);
+            EXPECT_EQ(r.entropy, plain.entropy);
+        }
+        // Statistics take weights as they are: 400 of 2⁻³⁰ sum to 4e-7, the sums of the unit are rounded to 2⁻⁴¹, and
+        // log-likelihoods of a few nats with them, so 4e-6 of a nat is what that may cost.
+        statistics light(m);
+        light.accumulate(ctx, view(x, 2), std::vector<double>(rows, 0x1p-30));
+        EXPECT_NEAR(light.total_log_likelihood() / light.total_weight(), plain.log_likelihood, 1e-5);
+        try {
+            light.accumulate(ctx, view(x, 2), std::vector<double>(rows, 0x1p-40));
+            ADD_FAILURE() << "weights below the range of the sums were taken";
+        } catch (const invalid_argument& e) {
+            EXPECT_NE(std::string(e.what()).find("too little for the sums"), std::string::npos) << e.what();
+        }
+        EXPECT_EQ(light.samples(), rows);
+    }
+}
+
+TEST(GmmStatistics, AssignmentRevivesWhatWasMovedFrom) {
+    const model m = model::from_covariances(family::spherical, 2, {1}, {0, 0}, {1});
+    statistics moved(m);
+    statistics taken(std::move(moved));
+    moved = taken;
+    EXPECT_EQ(moved.under(), m);
 }
 
 TEST(GmmStatisticsFile, PartsOfOtherProcessesMergeToTheBitsOfOne) {

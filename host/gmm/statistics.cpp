@@ -2,7 +2,6 @@
 
 #include "elbo/gmm/infer.hpp"
 #include "host/check.hpp"
-#include "host/gmm/expected_log_joint.hpp"
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/statistics_state.hpp"
 #include "kernels/math/fixed_point.hpp"
@@ -19,7 +18,9 @@ namespace {
 /// Scale of the sums: in the frame of the model the data are of order one, so 2⁵⁰ holds 10¹² samples a thousand
 /// deviations away, and what is lost, below 2⁻⁷⁶, is nothing to a variance that float32 data can show.
 constexpr double component_bound = 0x1p50;
-constexpr double scalar_bound = 0x1p100;
+/// Log-densities reach further than squares in that frame: 2³⁴ times as far, for components 2⁻¹⁷ as wide as all of them
+/// together. The scalars of a unit are rounded to 2⁻⁴¹, Σ w among them: that must be little of the weights.
+constexpr double scalar_bound = 0x1p84, least_of_unit = 0x1p-26;
 /// By how much the partial of a unit and the sum may exceed that bound: a partial enters the topmost limb with 42 bits
 /// for the bound, and up to 51 are rounded rightly (kernels/cpu/ingest_kernels.cpp); the limb has 63.
 constexpr double most_of_unit = 0x1p9, most_of_all = 0x1p20;
@@ -34,6 +35,60 @@ void add(fixed_sums& to, const fixed_sums& from) {
         for (int l = 0; l < limb_count; ++l)
             to.limbs[l * count + i] = limbs[l];
     }
+}
+
+/// What the weights are multiplied by: nothing, or the power of two that makes the largest 1 to 2.
+enum class weight_scaling { none, largest_to_one };
+
+/// Throws invalid_argument where the sums of rows whose weights are multiplied by `scale` leave their range.
+void check_range(const internal::statistics_state& s, const data_source& data, const data_summary& summary,
+                 double scale) {
+    const double reach = largest_normalized(summary, s.frame), of_all = scale * summary.weight,
+                 of_unit = std::min(of_all, scale * summary.largest_weight * static_cast<double>(kernels::unit_rows));
+    expects(component_sum_bound(of_unit, reach, s.shape.dimensions) < component_bound * most_of_unit &&
+                component_sum_bound(of_all, reach, s.shape.dimensions) < component_bound * most_of_all,
+            [&] {
+                return fmt::format(
+                    "the rows of {} lie up to {:.3g} standard deviations of the model away and their weights sum to "
+                    "{:.3g}: too much for the sums; scale the weights down",
+                    data.description(), reach, summary.weight);
+            });
+    const std::int64_t units = (summary.rows + kernels::unit_rows - 1) / kernels::unit_rows;
+    expects(of_all >= least_of_unit * static_cast<double>(units), [&] {
+        return fmt::format("the weights of the {} rows of {} sum to {:.3g}: too little for the sums; scale the weights "
+                           "up",
+                           summary.rows, data.description(), summary.weight);
+    });
+}
+
+/// Adds E-step and sums over the rows; all or nothing. Returns what their weights were multiplied by.
+double add_rows(internal::statistics_state& s, const context& ctx, row_feed& feed, weight_scaling scaling) {
+    const data_source& data = feed.data();
+    expects(data.cols() == s.shape.dimensions, [&] {
+        return fmt::format("{} has {} columns: expected {}, the dimensions of the model", data.description(),
+                           data.cols(), s.shape.dimensions);
+    });
+    const auto engine = make_engine(ctx, s.shape, compute_precision::automatic, data.type());
+    const data_summary summary = feed.summarize(*engine);
+    const double scale = scaling == weight_scaling::none ? 1 : feed.weight_scale();
+    check_range(s, data, summary, scale);
+    fixed_sums scatter = empty_scatter(s.shape, component_bound);
+    engine->reserve(
+        std::min(feed.batch_rows(), (data.rows() + kernels::unit_rows - 1) / kernels::unit_rows * kernels::unit_rows),
+        feed.weighted(), feed.known());
+    engine->set_parameters(to_frame(s.under, s.frame));
+    engine->clear_sums(component_bound, scalar_bound);
+    feed.for_each([&](input_rows batch, std::int64_t) {
+        batch.weight_scale = scale;
+        engine->load(batch, s.frame, 0);
+        engine->accumulate(0, batch.x.rows);
+        if (is_tied(s.shape.family))
+            engine->accumulate_scatter(0, batch.x.rows, scatter);
+    });
+    add(s.sums, engine->sums());
+    add(s.scatter, scatter);
+    s.samples += summary.rows;
+    return scale;
 }
 
 } // namespace
@@ -63,7 +118,7 @@ statistics::statistics(const model& m) {
 statistics::statistics(const statistics& other) : state_(std::make_unique<internal::statistics_state>(*other.state_)) {}
 statistics::statistics(statistics&&) noexcept = default;
 statistics& statistics::operator=(const statistics& other) {
-    *state_ = *other.state_;
+    state_ = std::make_unique<internal::statistics_state>(*other.state_); // also where state_ was moved from
     return *this;
 }
 statistics& statistics::operator=(statistics&&) noexcept = default;
@@ -71,40 +126,8 @@ statistics::~statistics() = default;
 
 void statistics::accumulate(const context& ctx, const data_source& data, const sample_weights& weights,
                             const sample_labels& labels) {
-    const internal::statistics_state& s = *state_;
-    expects(data.cols() == s.shape.dimensions, [&] {
-        return fmt::format("{} has {} columns: expected {}, the dimensions of the model", data.description(),
-                           data.cols(), s.shape.dimensions);
-    });
-    row_feed feed(ctx, data, weights, labels, s.shape.components);
-    const auto engine = make_engine(ctx, s.shape, compute_precision::automatic, data.type());
-    const data_summary summary = feed.summarize(*engine);
-    const double reach = largest_normalized(summary, s.frame), of_all = summary.weight,
-                 of_unit = std::min(of_all, summary.largest_weight * static_cast<double>(kernels::unit_rows));
-    expects(component_sum_bound(of_unit, reach, s.shape.dimensions) < component_bound * most_of_unit &&
-                component_sum_bound(of_all, reach, s.shape.dimensions) < component_bound * most_of_all,
-            [&] {
-                return fmt::format(
-                    "the rows of {} lie up to {:.3g} standard deviations of the model away and their weights sum to "
-                    "{:.3g}: too much for the sums; scale the weights down",
-                    data.description(), reach, summary.weight);
-            });
-    fixed_sums scatter = empty_scatter(s.shape, component_bound);
-    engine->reserve(
-        std::min(feed.batch_rows(), (data.rows() + kernels::unit_rows - 1) / kernels::unit_rows * kernels::unit_rows),
-        feed.weighted(), feed.known());
-    engine->set_parameters(to_frame(s.under, s.frame));
-    engine->clear_sums(component_bound, scalar_bound);
-    feed.for_each([&](input_rows batch, std::int64_t) {
-        batch.weight_scale = 1; // objects with different weights must merge
-        engine->load(batch, s.frame, 0);
-        engine->accumulate(0, batch.x.rows);
-        if (is_tied(s.shape.family))
-            engine->accumulate_scatter(0, batch.x.rows, scatter);
-    });
-    add(state_->sums, engine->sums());
-    add(state_->scatter, scatter);
-    state_->samples += summary.rows;
+    row_feed feed(ctx, data, weights, labels, state_->shape.components);
+    add_rows(*state_, ctx, feed, weight_scaling::none); // objects with different weights must merge
 }
 
 void statistics::merge(const statistics& other) {
@@ -145,16 +168,18 @@ std::int64_t statistics::unit_rows() {
 score_result score(const context& ctx, const model& m, const data_source& data, const sample_weights& weights,
                    const sample_labels& labels) {
     statistics s(m);
-    s.accumulate(ctx, data, weights, labels);
+    row_feed feed(ctx, data, weights, labels, m.components());
+    const double scale = add_rows(s.state(), ctx, feed, weight_scaling::largest_to_one);
     score_result r;
-    r.total_weight = s.total_weight();
-    r.total_log_likelihood = s.total_log_likelihood();
+    r.total_weight = s.total_weight() / scale;
+    r.total_log_likelihood = s.total_log_likelihood() / scale;
     r.log_likelihood = r.total_log_likelihood / r.total_weight;
-    r.entropy = s.total_entropy() / r.total_weight;
+    const double total_entropy = s.total_entropy() / scale;
+    r.entropy = total_entropy / r.total_weight;
     r.samples = s.samples();
     r.bic = bic(m, r.total_log_likelihood, r.total_weight);
     r.aic = aic(m, r.total_log_likelihood);
-    r.icl = icl(m, r.total_log_likelihood, s.total_entropy(), r.total_weight);
+    r.icl = icl(m, r.total_log_likelihood, total_entropy, r.total_weight);
     return r;
 }
 

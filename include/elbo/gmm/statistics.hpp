@@ -30,7 +30,8 @@ public:
     ~statistics();
 
     /// E-step and sums over the rows of `data`, with labels under the posterior that they leave (labels.hpp). Throws as
-    /// score() does; then nothing was added.
+    /// score() does, and invalid_argument where the weights, which are taken as they are, leave the range of the sums
+    /// (2⁻²⁶ for each unit of rows at least); then nothing was added.
     void accumulate(const context& ctx, const data_source& data, const sample_weights& weights = {},
                     const sample_labels& labels = {});
     /// Adds the sums of another object made for the same model. Throws invalid_argument if the models differ.
