@@ -109,6 +109,17 @@ TEST(GmmEvidence, IsTightForThePosterior) {
             }
 }
 
+TEST(GmmEvidence, IsTightForRowsFarFromEveryComponent) {
+    const std::vector<double> x = {1e12, 0}; // half-way between two components: log 2 is nothing beside log p(x)
+    const model m = model::from_covariances(family::full, 2, {0.5, 0.5}, {0, -1, 0, 1}, {1, 0, 0, 1, 1, 0, 0, 1});
+    for (const context& ctx : test::contexts()) {
+        const evidence_terms t = evidence(ctx, m, view(x, 2));
+        // A handful of roundings, of log p(x) = −5e23 each; another one of the quadratic form in the engine.
+        EXPECT_NEAR(t.elbo / t.log_likelihood, 1, 8 * 0x1p-53) << ctx.name();
+        EXPECT_NEAR(t.elbo_from_gap / t.log_likelihood, 1, 8 * 0x1p-53) << ctx.name();
+    }
+}
+
 TEST(GmmEvidence, TakesAnyResponsibilities) {
     const std::vector<double> x = some_rows(), q = random_q();
     for (const context& ctx : test::contexts())

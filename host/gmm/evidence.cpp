@@ -59,11 +59,15 @@ term_sums pairwise_sum(const std::vector<term_sums>& units, std::size_t first, s
     return pairwise_sum(units, first, middle) + pairwise_sum(units, middle, last);
 }
 
-/// r = exp(lp − lse). Where the density of x itself is zero there is no posterior: any q does, its bound is −infinity.
+/// r = exp(lp − max lp) / Σ: that sums to 1 also where log 2 is nothing beside lp. Where the density of x itself is
+/// zero there is no posterior: any q does, its bound is −infinity.
 void posterior(const double* lp, std::int64_t components, double* r) {
-    const double lse = log_sum_exp(lp, components);
+    const double largest = *std::max_element(lp, lp + components);
+    double sum = 0;
     for (std::int64_t k = 0; k < components; ++k)
-        r[k] = lse == -infinity ? 1 / static_cast<double>(components) : std::exp(lp[k] - lse);
+        sum += r[k] = largest == -infinity ? 1 : std::exp(lp[k] - largest);
+    for (std::int64_t k = 0; k < components; ++k)
+        r[k] /= sum;
 }
 
 /// Threads for what is done here: those of the context; of a cuda context all that the host offers.
