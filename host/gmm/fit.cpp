@@ -2,12 +2,12 @@
 #include "elbo/gmm/fit.hpp"
 
 #include "elbo/gmm/infer.hpp"
-#include "host/gmm/fit_setup.hpp"
+#include "host/gmm/fit_pass.hpp"
 #include "host/gmm/gradient_m_step.hpp"
 #include "host/gmm/prior.hpp"
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/restarts.hpp"
-#include "host/gmm/start.hpp"
+#include "host/seconds.hpp"
 #include "kernels/host_loop.hpp"
 #include "kernels/math/fixed_point.hpp"
 
@@ -22,9 +22,6 @@ using namespace kernels;
 namespace {
 
 using clock = std::chrono::steady_clock;
-double seconds_since(clock::time_point t) {
-    return std::chrono::duration<double>(clock::now() - t).count();
-}
 
 /// One fit under way.
 class fitter {
@@ -38,10 +35,11 @@ public:
         std::optional<fit_result> best;
         for (restart_ = 0; restart_ < options_.restarts && !interrupted_; ++restart_) {
             gmm_parameters first;
-            timed(spent.start, [&] { first = first_parameters(); });
+            timed(spent.start,
+                  [&] { first = first_parameters(setup_, frame_, summary_, loop_.rule.lambda, restart_, sample_); });
             // After the first start, so that the sample that it takes to the device and the rows are not there at once.
             if (restart_ == 0)
-                timed(spent.load, [&] { load(); });
+                timed(spent.load, [&] { loop_.rule.scatter = load_rows(setup_, frame_, loop_.component_bound); });
             engine_.set_parameters(first);
             fit_result one = iterate(spent.iterations);
             if (!best || restart_objective(one) > restart_objective(*best))
@@ -55,13 +53,6 @@ public:
     }
 
 private:
-    template <class Action>
-    static void timed(double& seconds, const Action& action) {
-        const auto begin = clock::now();
-        action();
-        seconds += seconds_since(begin);
-    }
-
     /// What the data is like, and the options of the loop that follow from it.
     void summarize() {
         summary_ = feed_.summarize(engine_);
@@ -88,31 +79,6 @@ private:
         return to_frame(complete_prior(*options_.prior, shape_, data), shape_, frame_, feed_.weight_scale());
     }
 
-    /// Memory for the rows, and the rows, where they stay; the sums that tied families take once.
-    void load() {
-        engine_.reserve(setup_.resident_rows(), feed_.weighted(), feed_.known());
-        fixed_sums scatter = empty_scatter(shape_, loop_.component_bound);
-        if (!streamed_ || is_tied(options_.shape))
-            feed_.for_each([&](const input_rows& batch, std::int64_t first_row) {
-                const std::int64_t slot = streamed_ ? 0 : first_row;
-                engine_.load(batch, frame_, slot);
-                if (is_tied(options_.shape))
-                    engine_.accumulate_scatter(slot, batch.x.rows, scatter);
-            });
-        if (is_tied(options_.shape))
-            loop_.rule.scatter = scatter_values(scatter);
-    }
-
-    gmm_parameters first_parameters() {
-        if (options_.start_model)
-            return to_frame(*options_.start_model, frame_);
-        const std::uint64_t seed = restart_seed(options_.seed, restart_);
-        if (sample_.rows == 0)
-            sample_ = draw_start_sample(feed_, frame_, summary_,
-                                        start_row_limit(options_.components, shape_.dimensions), options_.seed);
-        return start_parameters(setup_.ctx, sample_, shape_, options_, loop_.rule.lambda, seed);
-    }
-
     fit_result iterate(double& spent) {
         const auto begin = clock::now();
         std::vector<iteration_record> trace;
@@ -133,18 +99,7 @@ private:
         return streamed_ ? em_loop(engine_, loop_, [&] { pass(); }) : engine_.run(feed_.data().rows(), loop_);
     }
 
-    /// One E-step over all rows.
-    void pass() {
-        engine_.clear_sums(loop_.component_bound, loop_.scalar_bound);
-        if (!streamed_) {
-            engine_.accumulate(0, feed_.data().rows());
-            return;
-        }
-        feed_.for_each([&](const input_rows& batch, std::int64_t) {
-            engine_.load(batch, frame_, 0);
-            engine_.accumulate(0, batch.x.rows);
-        });
-    }
+    void pass() { pass_over_rows(setup_, frame_, loop_.component_bound, loop_.scalar_bound); }
 
     bool note_iteration(std::int64_t t, const update_outcome& o, double seconds, std::vector<iteration_record>& trace,
                         std::vector<event>& events) {

@@ -1,12 +1,11 @@
 // Coordinate ascent on the bound: E-steps in an engine, q(θ) on the host.
 #include "host/gmm/algebra_factor.hpp"
-#include "host/gmm/fit_setup.hpp"
+#include "host/gmm/fit_pass.hpp"
 #include "host/gmm/prior.hpp"
 #include "host/gmm/regularization.hpp"
-#include "host/gmm/restarts.hpp"
-#include "host/gmm/start.hpp"
 #include "host/gmm/variational_distribution.hpp"
 #include "host/gmm/variational_prior.hpp"
+#include "host/seconds.hpp"
 #include "kernels/math/stopping.hpp"
 
 #include <algorithm>
@@ -22,9 +21,6 @@ using namespace kernels;
 namespace {
 
 using clock = std::chrono::steady_clock;
-double seconds_since(clock::time_point t) {
-    return std::chrono::duration<double>(clock::now() - t).count();
-}
 
 /// What the ways to the data and to a start read.
 fit_options shared_options(const variational_options& o) {
@@ -74,13 +70,6 @@ public:
 private:
     using parameters = variational::parameters;
 
-    template <class Action>
-    static void timed(double& seconds, const Action& action) {
-        const auto begin = clock::now();
-        action();
-        seconds += seconds_since(begin);
-    }
-
     void summarize() {
         summary_ = feed_.summarize(engine_);
         feed_.require_distinct_rows(options_.components);
@@ -111,49 +100,18 @@ private:
         return *variational::to_frame(std::move(p), options_.shape, frame_).scale;
     }
 
-    /// Memory for the rows, and the rows, where they stay; the sums that tied families take once.
-    void load() {
-        engine_.reserve(setup_.resident_rows(), feed_.weighted(), feed_.known());
-        fixed_sums scatter = empty_scatter(shape_, component_bound_);
-        if (!setup_.streamed || is_tied(options_.shape))
-            feed_.for_each([&](const input_rows& batch, std::int64_t first_row) {
-                const std::int64_t slot = setup_.streamed ? 0 : first_row;
-                engine_.load(batch, frame_, slot);
-                if (is_tied(options_.shape))
-                    engine_.accumulate_scatter(slot, batch.x.rows, scatter);
-            });
-        scatter_ = scatter_values(scatter);
-    }
-
     /// Of the E-step of a mixture, which is where a fit begins.
     variational::moments first_moments() {
-        const gmm_parameters start = first_parameters();
+        const gmm_parameters start = first_parameters(setup_, frame_, summary_, lambda_, restart_, sample_);
         // After the first start, so that the sample that it takes to the device and the rows are not there at once.
         if (restart_ == 0)
-            timed(spent_.load, [&] { load(); });
+            timed(spent_.load, [&] { scatter_ = load_rows(setup_, frame_, component_bound_); });
         return e_step(start);
-    }
-
-    gmm_parameters first_parameters() {
-        if (options_.start_model)
-            return to_frame(*options_.start_model, frame_);
-        const std::uint64_t seed = restart_seed(options_.seed, restart_);
-        if (sample_.rows == 0)
-            sample_ = draw_start_sample(feed_, frame_, summary_,
-                                        start_row_limit(options_.components, shape_.dimensions), options_.seed);
-        return start_parameters(setup_.ctx, sample_, shape_, shared_, lambda_, seed);
     }
 
     variational::moments e_step(const gmm_parameters& p) {
         engine_.set_parameters(p);
-        engine_.clear_sums(component_bound_, scalar_bound_);
-        if (!setup_.streamed)
-            engine_.accumulate(0, feed_.data().rows());
-        else
-            feed_.for_each([&](const input_rows& batch, std::int64_t) {
-                engine_.load(batch, frame_, 0);
-                engine_.accumulate(0, batch.x.rows);
-            });
+        pass_over_rows(setup_, frame_, component_bound_, scalar_bound_);
         variational::moments m = variational::read_moments(shape_, engine_.sums(), scatter_, engine_.parameters().means,
                                                            feed_.weight_scale());
         // Components change places where their order matters to the prior and nobody has named them.

@@ -1,0 +1,24 @@
+// What EM and variational Bayes have in common: where a fit begins, the rows in memory, and a pass over them.
+#pragma once
+
+#include "host/gmm/fit_setup.hpp"
+#include "host/gmm/start.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace elbo::gmm {
+
+/// Parameters in the frame that restart number `restart` begins with. `sample` is drawn by the first one that needs it.
+/// `lambda` [d] as in update_rule.
+kernels::gmm_parameters first_parameters(const fit_setup& setup, const kernels::frame& f, const data_summary& summary,
+                                         const std::vector<double>& lambda, std::int64_t restart, start_sample& sample);
+
+/// Memory for the rows, and the rows, where they stay. Returns the sums that tied families take once
+/// (update_rule::scatter), of others nothing. `component_bound` as for clear_sums.
+std::vector<double> load_rows(fit_setup& setup, const kernels::frame& f, double component_bound);
+
+/// One E-step over all rows: the engine's sums, from zero.
+void pass_over_rows(fit_setup& setup, const kernels::frame& f, double component_bound, double scalar_bound);
+
+} // namespace elbo::gmm
