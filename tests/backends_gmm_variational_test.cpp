@@ -196,6 +196,34 @@ TEST(GmmVariational, ThePriorFollowsTheDataWhereverAFitStarts) {
         }
 }
 
+// A prior that is worth 40 rows draws the mean far from all of them, where squares of distances are 1e9.
+TEST(GmmVariational, APriorFarFromTheDataLeavesTheExactPosterior) {
+    const std::vector<double> x = test::clustered(60, 2, 3, 2, 41);
+    double mean[2] = {0, 0};
+    for (int i = 0; i < 120; ++i)
+        mean[i % 2] += x[i] / 60;
+    for (const context& ctx : test::contexts())
+        for (const family f : test::all_families) {
+            SCOPED_TRACE(ctx.name() + " " + std::string(to_string(f)));
+            variational_options o = options_for(f, weights_model::dirichlet, 1);
+            o.prior.mean = {3e4, -3e4};
+            o.prior.mean_precision = 40;
+            const auto r = fit_variational(ctx, view(x, 2), o);
+            const auto& q = r.posterior.values();
+            // Rounding in float64, and of the bound that of a covariance with the condition 1e9.
+            for (int j = 0; j < 2; ++j)
+                EXPECT_NEAR(q.means[j], (60 * mean[j] + 40 * (*o.prior.mean)[j]) / 100, 1e-11 * 3e4);
+            EXPECT_NEAR(q.mean_precisions[0], 100, 1e-10);
+            // Squares about the posterior's mean: 40 · 60 / 100 times those of the distance, over ν.
+            // Those of the rows and of the prior's scale are below 1e-6 of them.
+            const bool one = f == family::spherical || f == family::tied_spherical;
+            const double dx = mean[0] - 3e4, dy = mean[1] + 3e4;
+            const double squares = 24 * (dx * dx + (one ? dy * dy : 0));
+            EXPECT_NEAR(r.posterior.model().covariances()[0] * q.degrees_of_freedom[0] / squares, 1, 1e-6);
+            expect_rising(r, 1e-6);
+        }
+}
+
 TEST(GmmVariational, SuperfluousComponentsEmptyThemselves) {
     constexpr std::int64_t d = 2;
     const std::vector<double> x = test::clustered(test::slow_device() ? 200 : 500, d, 2, 8, 1);
