@@ -60,4 +60,10 @@ refuses 2 'expected 272 x 2' mixture evidence model.json "${faithful[@]}" --resp
 run 0 mixture fit "${faithful[@]}" -k 3 --max-iterations 1 -o three.json --quiet
 refuses 2 'the other model has 3 components' mixture evidence model.json "${faithful[@]}" --posterior three.json
 
+# Options of ascent steps mean nothing without them.
+for option in '--steps 5' '--rate 0.5' --no-backtracking; do
+    # shellcheck disable=SC2086
+    refuses 2 "${option%% *}: expected --m-step gradient" mixture fit "$data/faithful.csv" -k 2 $option
+done
+
 finish

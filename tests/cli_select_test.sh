@@ -103,4 +103,8 @@ contains stderr 'fits done, full K = '
 contains stopped.html 'interrupted'
 [ -z "$(find . -name '*.tmp*')" ] || fail 'temporary files were left'
 
+refuses 2 '--folds: expected --criterion cross-validation' mixture select "${faithful[@]}" --folds 4
+refuses 2 '--validation-fraction: expected --criterion validation' mixture select "${faithful[@]}" \
+    --criterion cross-validation --validation-fraction 0.3
+
 finish

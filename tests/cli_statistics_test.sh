@@ -53,6 +53,10 @@ near streamed.json log_likelihood "$(value score.json log_likelihood)" 0.05
 run 0 mixture update start.safetensors one.csv --rate 0.25 -o drifting.safetensors --json drifting.json -q
 is drifting.json rate 0.25
 
+printf '0,0\n0,0\n' > point.csv
+run 0 mixture update start.safetensors point.csv --rate 1 --relative-regularization 0 -o never.safetensors --json point.json -q
+contains point.json '"event":"singular"'
+
 # Streamed rows give the bits of rows that stay.
 run 0 mixture fit all.csv -k 2 --max-iterations 5 -o resident.safetensors -q
 run 0 mixture fit all.csv -k 2 --max-iterations 5 --memory-limit 1000 -o streamed.safetensors -q
@@ -73,6 +77,8 @@ refuses 2 'kappa = 0.3' mixture update start.safetensors one.csv --kappa 0.3 -o 
 refuses 2 't0 = -2' mixture update start.safetensors one.csv --t0 -2 -o new.safetensors
 refuses 2 'rate = 2' mixture update start.safetensors one.csv --rate 2 -o new.safetensors
 refuses 2 '--kappa' mixture update state.safetensors one.csv --kappa 0.9 -o new.safetensors
+refuses 2 'excludes' mixture update start.safetensors one.csv --rate 0.5 --kappa 0.9 -o new.safetensors
+refuses 2 '--rate' mixture update state.safetensors one.csv --rate 0.5 -o new.safetensors
 refuses 2 'new.json' mixture update start.safetensors one.csv -o new.json
 refuses 2 'memory_limit = -1' mixture fit all.csv -k 2 --memory-limit -1
 

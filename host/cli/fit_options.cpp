@@ -42,6 +42,12 @@ void set_start(const std::string& start, gmm::fit_options& options) {
     }
 }
 
+void refuse_given(const std::vector<CLI::Option*>& options, std::string_view why) {
+    for (const CLI::Option* option : options)
+        if (option->count() > 0)
+            throw invalid_argument(fmt::format("{}: {}", option->get_name(), why));
+}
+
 void add_start_option(CLI::App& command, std::string& start) {
     command.add_option("--start", start, "Start: kmeans, kmeans++, random, samples, or a model file")
         ->type_name("METHOD|FILE")

@@ -5,6 +5,8 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace elbo::cli {
 
@@ -17,6 +19,9 @@ struct fit_arguments {
     /// With the names turned into values. Throws invalid_argument.
     gmm::fit_options parsed() const;
 };
+
+/// Throws invalid_argument that names the first of these options that was given, and why it cannot be.
+void refuse_given(const std::vector<CLI::Option*>& options, std::string_view why);
 
 /// --start: a method, or a model file to begin with.
 void add_start_option(CLI::App& command, std::string& start);

@@ -27,6 +27,7 @@ struct latent_fit_command {
     latent::factor_options fit; ///< what all kinds have in common
     std::string on_collapse = "reseed";
     std::string model_path;
+    std::vector<CLI::Option*> of_components, of_starts; ///< options without a meaning for some models and methods
 };
 
 latent::factor_kind factor_kind_of(const std::string& name) {
@@ -45,6 +46,8 @@ latent::factor_options factor_options_of(const latent_fit_command& command) {
     if (command.no_acceleration)
         throw invalid_argument(fmt::format("--no-acceleration: expected --model sphere, not {}", command.kind));
     o.method = latent::factor_method_from_string(command.method);
+    if (o.method == latent::factor_method::eigen)
+        refuse_given(command.of_starts, "expected --method em beside it; eigenvectors need no start");
     o.on_collapse = gmm::collapse_policy_from_string(command.on_collapse);
     o.own_noise = command.own_noise;
     if (command.noise_floor)
@@ -73,6 +76,7 @@ latent::sphere_options sphere_options_of(const latent_fit_command& command) {
     without(command.components.has_value(), "-k");
     without(command.own_noise, "--own-noise");
     without(command.method != "em", "--method");
+    refuse_given(command.of_components, "the sphere has no such choice");
     latent::sphere_options o;
     o.restarts = command.fit.restarts;
     o.max_iterations = command.fit.max_iterations;
@@ -163,6 +167,8 @@ void add_latent_fit_options(CLI::App& app, latent_fit_command& command) {
         ->group("Fit");
     add_loop_options(app, command.fit);
     add_collapse_option(app, command.on_collapse);
+    command.of_starts = {app.get_option("--start"), app.get_option("--restarts")};
+    command.of_components = {app.get_option("--on-collapse")};
     app.add_flag("--no-acceleration", command.no_acceleration, "Plain EM steps for a sphere")->group("Fit");
 }
 

@@ -31,6 +31,7 @@ struct fit_command {
     std::string start = "kmeans";
     std::string m_step = "closed_form";
     bool no_backtracking = false;
+    std::vector<CLI::Option*> ascent; ///< options of ascent steps
     std::string model_path;
 };
 
@@ -45,6 +46,8 @@ gmm::fit_options library_options(const fit_command& command) {
     if (!command.family.empty())
         options.shape = gmm::family_from_string(command.family);
     options.m_step = gmm::m_step_method_from_string(command.m_step);
+    if (options.m_step != gmm::m_step_method::gradient)
+        refuse_given(command.ascent, "expected --m-step gradient beside it");
     options.gradient.backtracking = !command.no_backtracking;
     return options;
 }
@@ -148,6 +151,8 @@ void add_m_step_options(CLI::App& app, fit_command& command) {
     app.add_flag("--no-backtracking", command.no_backtracking,
                  "Take ascent steps of this rate, even if the bound falls")
         ->group("Fit");
+    for (const char* name : {"--rate", "--steps", "--no-backtracking"})
+        command.ascent.push_back(app.get_option(name));
 }
 
 } // namespace

@@ -35,6 +35,7 @@ struct select_command {
     std::string criterion = "bic";
     std::string start = "kmeans";
     std::string model_path;
+    CLI::Option *fraction = nullptr, *folds = nullptr; ///< each of one criterion
 };
 
 std::optional<std::int64_t> whole_number(std::string_view text) {
@@ -76,6 +77,10 @@ gmm::select_options library_options(const select_command& command) {
     std::string name = command.criterion;
     std::replace(name.begin(), name.end(), '-', '_');
     options.by = gmm::criterion_from_string(name);
+    if (options.by != gmm::criterion::validation)
+        refuse_given({command.fraction}, "expected --criterion validation beside it");
+    if (options.by != gmm::criterion::cross_validation)
+        refuse_given({command.folds}, "expected --criterion cross-validation beside it");
     return options;
 }
 
@@ -146,15 +151,15 @@ void add_choice_options(CLI::App& app, select_command& command) {
         ->type_name("NAME")
         ->capture_default_str()
         ->group("Choice");
-    app.add_option("--validation-fraction", command.library.validation_fraction,
-                   "Share of the rows that --criterion validation holds out")
-        ->type_name("F")
-        ->capture_default_str()
-        ->group("Choice");
-    app.add_option("--folds", command.library.folds, "Folds of --criterion cross-validation")
-        ->type_name("N")
-        ->capture_default_str()
-        ->group("Choice");
+    command.fraction = app.add_option("--validation-fraction", command.library.validation_fraction,
+                                      "Share of the rows that --criterion validation holds out")
+                           ->type_name("F")
+                           ->capture_default_str()
+                           ->group("Choice");
+    command.folds = app.add_option("--folds", command.library.folds, "Folds of --criterion cross-validation")
+                        ->type_name("N")
+                        ->capture_default_str()
+                        ->group("Choice");
     app.add_flag("--one-standard-error", command.library.one_standard_error,
                  "Of the models within one standard error of the best on held-out rows, that with the fewest "
                  "parameters")

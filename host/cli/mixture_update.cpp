@@ -37,17 +37,14 @@ gmm::online open_stream(const update_command& command, const gmm::model& model) 
     const std::string& path = command.apply.model_path;
     if (!path.ends_with(".safetensors") || !gmm::holds_online_state(io::read_safetensors(path)))
         return gmm::online(model, stream_options(command));
-    for (const CLI::Option* option : command.options)
-        if (option->count() > 0)
-            throw invalid_argument(
-                fmt::format("{}: {} goes on with the options its stream began with", option->get_name(), path));
+    refuse_given(command.options, path + " goes on with the options its stream began with");
     return gmm::online::load(path);
 }
 
 json event_list(const gmm::online_step& step) {
     json events = json::array();
     for (const gmm::event& e : step.events)
-        events.push_back({{"component", e.component}, {"what", to_string(e.what)}, {"action", to_string(e.action)}});
+        events.push_back({{"component", e.component}, {"event", to_string(e.what)}, {"action", to_string(e.action)}});
     return events;
 }
 
@@ -95,6 +92,7 @@ void add_stream_options(CLI::App& app, update_command& command) {
     app.add_option("--rate", command.stream.rate, "Rate of every step instead, for streams that drift")
         ->type_name("R")
         ->group("Fit");
+    app.get_option("--rate")->excludes(app.get_option("--t0"), app.get_option("--kappa"));
     add_regularization_options(app, command.fit.fit);
     add_collapse_option(app, command.fit.on_collapse);
     for (const char* name :
