@@ -54,6 +54,12 @@ awk -v one="$(value fa.json log_likelihood)" -v two="$(value mixture_fit.json lo
 run 0 latent posterior mixture.json "$data/faithful.csv"
 [ "$(head -1 stdout)" = p0,p1,k0_z0,k1_z0 ] || fail "columns of the posterior: $(head -1 stdout)"
 
+# Events, of which there may be one for every column, are counted; the summary has them all.
+awk -F, -v OFS=, 'NR == 1 { print $0, "s", "t"; next } { print $0, 0, 0 }' "$data/faithful.csv" > constant.csv
+run 0 latent fit constant.csv --columns eruptions,waiting,s,t --model factors -L 1 --json constant.json
+[ "$(grep -c 'events' stdout)" -eq 1 ] || fail "events are not one line: $(cat stdout)"
+contains constant.json '"event":"noise_floor","column":3'
+
 # A sphere: a model by hand, its samples, the fit of them.
 cat > circle.json <<'END'
 {"format": "elbo.sphere", "version": 1, "dimensions": 2, "column_names": ["x", "y"], "centre": [3, -1], "radius": 2,
@@ -88,6 +94,9 @@ refuses 2 'latent = 2' latent fit circle.csv -L 2
 refuses 2 '-L' latent fit circle.csv --model sphere -L 1
 refuses 2 '-k' latent fit circle.csv --model sphere -k 2
 refuses 2 '--method' latent fit circle.csv --model sphere --method eigen
+refuses 2 '--on-collapse' latent fit circle.csv --model sphere --on-collapse drop
+refuses 2 '--start: expected --method em' latent fit circle.csv -L 1 --method eigen --start random
+refuses 2 '--restarts: expected --method em' latent fit circle.csv -L 1 --method eigen --restarts 2
 refuses 2 '--no-acceleration' latent fit circle.csv --model factors -L 1 --no-acceleration
 refuses 2 'components = 2' latent fit circle.csv -L 1 -k 2
 refuses 2 'noise_floor' latent fit circle.csv --model sphere --noise-floor 2

@@ -5,6 +5,8 @@
 #include "elbo/version.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <map>
 
 namespace elbo::cli {
 
@@ -57,9 +59,14 @@ fact_list latent_fit_facts(const latent_fit_summary& fit) {
                     {"AIC", fmt::format("{:.4f}", fit.aic)},
                     {"time", fmt::format("{} (load {}, start {}, iterations {})", duration_text(s.total),
                                          duration_text(s.load), duration_text(s.start), duration_text(s.iterations))}};
+    std::map<std::string, std::int64_t> counts; // there may be one for every column
     for (const json& e : fit.events)
-        facts.emplace_back("event", fmt::format("{} in iteration {}", e["event"].get<std::string>(),
-                                                e["iteration"].get<std::int64_t>()));
+        ++counts[e["event"].get<std::string>()];
+    std::vector<std::string> texts;
+    for (const auto& [what, count] : counts)
+        texts.push_back(fmt::format("{} {}", count, what));
+    if (!texts.empty())
+        facts.emplace_back("events", fmt::format("{}", fmt::join(texts, ", ")));
     return facts;
 }
 
