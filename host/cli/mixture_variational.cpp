@@ -107,6 +107,8 @@ exit_status run(const variational_command& command, const std::string& command_l
         check_columns(command.start, options.start_model->dimensions(), "dimensions", input.data);
     options.weights = input.view();
     options.labels = input.known();
+    note(command.output, fmt::format("{}: {} rows, {} columns; {}", input.data.description(), input.data.rows(),
+                                     input.data.cols(), ctx.name()));
     const gmm::variational_result fit = fit_with_progress(command, ctx, input.data, options);
     const gmm::variational_posterior kept =
         command.drop_empty ? fit.posterior.without_empty(command.threshold) : fit.posterior;
