@@ -41,7 +41,9 @@ struct online_step {
 /// they stand for: Σ w r / W = the model's weights, Σ w r x / Σ w r = its means, and the covariances about those.
 struct online_state {
     gmm::model model;
-    std::vector<double> covariances;   ///< layout of model::covariances(), without regularisation
+    /// Layout of model::covariances(), without regularisation. At the beginning, and after a step with events, those of
+    /// the model.
+    std::vector<double> covariances;
     std::vector<std::int32_t> reseeds; ///< [k] how often each component was re-seeded
     std::int64_t steps = 0;
     std::int64_t samples = 0; ///< seen so far
