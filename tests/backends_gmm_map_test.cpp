@@ -447,6 +447,16 @@ TEST(GmmMap, WrongPriorsAreNamed) {
                         }),
                 AllOf(HasSubstr("prior.mean has 3 numbers"), HasSubstr("dimensions = 2")));
     EXPECT_THAT(message(family::full, [](prior& p) { p.mean = {1, nan}; }), HasSubstr("prior.mean[1] = nan"));
+    EXPECT_THAT(
+        message(family::diagonal,
+                [](prior& p) {
+                    p.mean = {1, -1e13};
+                }),
+        AllOf(HasSubstr("prior.mean[1] = -1"), HasSubstr("standard deviations from the mean of matrix 40 x 2")));
+    fit_options from_afar = map_options(family::tied_spherical, 1, given(family::tied_spherical));
+    from_afar.start_model = model::from_covariances(family::tied_spherical, 2, {1}, {1e300, 0}, {1});
+    EXPECT_THAT(message_of([&] { fit(context::reference(), view(x, 2), from_afar); }),
+                HasSubstr("start_model.means[0] = 1e+300"));
     EXPECT_THAT(message(family::full, [](prior& p) { p.scale = {1, 1}; }), HasSubstr("prior.scale has 2 numbers"));
     EXPECT_THAT(message(family::spherical, [](prior& p) { p.scale = {1, 1}; }), HasSubstr("prior.scale has 2 numbers"));
     EXPECT_THAT(message(family::full, [](prior& p) { p.scale = {1, 0.5, 0.4, 1}; }), HasSubstr("not symmetric"));

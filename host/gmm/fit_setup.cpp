@@ -10,10 +10,15 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <string_view>
 
 namespace elbo::gmm {
 
 namespace {
+
+/// Standard deviations from the rows to a mean: sums with room for its square (d times that of 2³⁶, which is 2⁷² d)
+/// round the counts of samples at 2⁻¹²³ of it, to 1e-11 for d = 10⁴.
+constexpr double most_away = 0x1p36;
 
 void check_m_step(const fit_options& o) {
     const gradient_steps& g = o.gradient;
@@ -95,16 +100,22 @@ std::int64_t fit_setup::start_bytes() const {
 double fit_setup::reach(const data_summary& summary, const kernels::frame& f,
                         const std::optional<std::vector<double>>& prior_mean) const {
     double largest = largest_normalized(summary, f);
-    const auto take = [&](const std::vector<double>& means) {
+    const auto take = [&](std::string_view name, const std::vector<double>& means) {
         for (std::size_t i = 0; i < means.size(); ++i) {
             const std::size_t j = i % f.centre.size();
-            largest = std::max(largest, std::abs((means[i] - f.centre[j]) / f.scale[j]));
+            const double away = std::abs((means[i] - f.centre[j]) / f.scale[j]);
+            expects(away <= most_away, [&] {
+                return fmt::format(
+                    "{}[{}] = {}: {:.3g} standard deviations from the mean of {}, expected at most {:.3g}", name, i,
+                    means[i], away, feed.data().description(), most_away);
+            });
+            largest = std::max(largest, away);
         }
     };
     if (options.start_model)
-        take(options.start_model->means());
+        take("start_model.means", options.start_model->means());
     if (prior_mean)
-        take(*prior_mean);
+        take("prior.mean", *prior_mean);
     return largest;
 }
 

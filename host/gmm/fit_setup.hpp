@@ -29,7 +29,7 @@ struct fit_setup {
     /// Bytes of the device that a start takes at most, for as long as it lasts; 0 where it runs on the host.
     std::int64_t start_bytes() const;
     /// Largest |x̃| of the rows, and of means that need not lie among them: the start model's, and that of a prior,
-    /// which draws others to it.
+    /// which draws others to it. Throws invalid_argument where one is too far from the rows for the sums.
     double reach(const data_summary& summary, const kernels::frame& f,
                  const std::optional<std::vector<double>>& prior_mean) const;
 
