@@ -29,9 +29,11 @@ public:
 
     void set_parameters(const latent_parameters& p) override {
         if (blocks_.empty() || p_.shape != p.shape) {
-            blocks_.clear();
+            blocks_.clear(); // before, so that both are never held
+            std::vector<latent_block> blocks;
             for (int t = 0; t < threads_; ++t)
-                blocks_.emplace_back(p.shape);
+                blocks.emplace_back(p.shape);
+            blocks_ = std::move(blocks);
         }
         p_ = p;
     }

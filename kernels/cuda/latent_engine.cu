@@ -117,9 +117,10 @@ private:
         parameters_ = {}; // first give back, then ask
         scratch_ = {};
         limbs_ = {};
-        parameters_ = device_buffer<double>(state_, "the parameters", parameter_numbers(s));
         scratch_ = device_buffer<double>(state_, "a slab of projections", slab_numbers(s));
         limbs_ = device_buffer<std::int64_t>(state_, "the sums", limb_count * latent_sum_count(s));
+        parameters_ =
+            device_buffer<double>(state_, "the parameters", parameter_numbers(s)); // last: empty means nothing
         shape_ = s;
     }
 
