@@ -78,6 +78,18 @@ TEST(SelectionChart, ModelsFarFromTheBestDoNotSetTheScale) {
     EXPECT_FALSE(contains(report::criterion_chart(r, criterion::bic), "00000<"));
 }
 
+TEST(SelectionChart, TheErrorBarOfTheBestIsInView) {
+    gmm::select_result r = result_of(criterion::validation);
+    r.table = {cell(family::full, 1, 100), cell(family::full, 2, 2.1), cell(family::full, 3, 2)};
+    r.table[2].held_out_error = 1;
+    const std::string chart = report::criterion_chart(r, criterion::validation);
+    // The frame begins at 16, and the bars are drawn by the number of components: its last number is the upper end.
+    const std::size_t bar = chart.find("class=\"error-bar\""), end = chart.find("\"/>", bar);
+    const double top = std::stod(chart.substr(chart.rfind('V', end) + 1));
+    EXPECT_GT(top, 16);
+    EXPECT_LT(top, 100);
+}
+
 TEST(SelectionChart, TheLegendNamesTheFamilies) {
     gmm::select_result r = result_of(criterion::bic);
     EXPECT_TRUE(contains(report::family_legend(r), "tied"));

@@ -68,22 +68,30 @@ curve curve_of(const gmm::select_result& r, gmm::family shape, criterion which) 
     return line;
 }
 
-/// Where some models are so bad that the others could not be told apart, the range of the better half.
+/// Where some models are so bad that the others could not be told apart, the range of the better half, with the error
+/// bar of the best.
 std::optional<interval> range_in_view(const std::vector<curve>& curves, criterion which) {
     constexpr double far = 3;
     const double sign = is_held_out(which) ? -1 : 1; // small is good
     std::vector<double> losses;
+    double best = INFINITY, error = 0;
     for (const curve& one : curves)
-        for (const point& at : one.points)
-            losses.push_back(sign * at[1]);
+        for (std::size_t i = 0; i < one.points.size(); ++i) {
+            losses.push_back(sign * one.points[i][1]);
+            if (losses.back() < best) {
+                best = losses.back();
+                error = one.errors.empty() ? 0 : one.errors[i];
+            }
+        }
     if (losses.empty())
         return std::nullopt;
     std::sort(losses.begin(), losses.end());
-    const double best = losses.front(), middle = losses[losses.size() / 2], worst = losses.back();
+    const double middle = losses[losses.size() / 2], worst = losses.back();
     if (!(middle > best && worst - best > far * (middle - best)))
         return std::nullopt;
     const double half = middle - best; // with some room beyond it, and before the best
-    const double good = sign * (best - 0.15 * half), bad = sign * (middle + 0.5 * half);
+    const double good = sign * (best - std::max(0.15 * half, 1.1 * error));
+    const double bad = sign * std::max(middle + 0.5 * half, best + 1.1 * error);
     return interval{std::min(good, bad), std::max(good, bad)};
 }
 
