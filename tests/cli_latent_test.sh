@@ -75,6 +75,10 @@ is sphere.json kind sphere
 near sphere.json radius 2 0.012
 near sphere.json noise 0.01 0.002
 contains sphere.html 'Rows and the sphere'
+lacks sphere.html 'samples are shown'
+run 0 latent sample circle.json -n 6000 --seed 3 -o many.csv
+run 0 latent fit many.csv --model sphere --report many.html -q
+contains many.html '5000 of 6000 samples are shown'
 run 0 latent fit circle.csv --model sphere --no-acceleration --restarts 2 --json plain.json -q
 near plain.json log_likelihood "$(value sphere.json log_likelihood)" 1e-6
 run 0 latent score fitted.safetensors circle.csv --json score.json

@@ -94,6 +94,8 @@ void write_latent_report(const std::string& path, const context& ctx, const late
     page.x_title = report::column_name(data.column_names(), 0);
     page.y_title = report::column_name(data.column_names(), 1);
     std::visit([&](const auto& m) { show(page, ctx, m, view); }, fit.model);
+    if (view.rows < fit.samples)
+        page.cloud_note += fmt::format(" {} of {} samples are shown, evenly spaced.", view.rows, fit.samples);
     page.command = command_line;
     page.made_by = made_by(ctx);
     write_text(path, report::render(page));
