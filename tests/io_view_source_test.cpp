@@ -2,7 +2,10 @@
 #include "elbo/error.hpp"
 #include "support/io_files.hpp"
 
+#include <atomic>
+#include <chrono>
 #include <numeric>
+#include <thread>
 
 namespace elbo::test {
 namespace {
@@ -123,6 +126,24 @@ TEST(io_view_source, a_generator_is_asked_for_each_row_once_and_in_order) {
     EXPECT_EQ(all_numbers(source, 4), counted(20));
     EXPECT_EQ(asked, (std::vector<std::int64_t>{0, 4, 8}));
     EXPECT_EQ(all_numbers(source, 100), counted(20));
+}
+
+TEST(io_view_source, a_generator_is_never_called_by_two_threads_at_a_time) {
+    std::atomic<int> inside = 0;
+    std::atomic<bool> together = false;
+    const data_source source = data_source::generator(4, 1, [&](std::int64_t first, std::int64_t rows, float* out) {
+        if (++inside > 1)
+            together = true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(5)); // time for another thread to come in
+        for (std::int64_t i = 0; i < rows; ++i)
+            out[i] = static_cast<float>(first + i);
+        --inside;
+    });
+    {
+        const auto read = [&] { EXPECT_EQ(all_numbers(source, 1), counted(4)); };
+        const std::jthread one(read), two(read);
+    }
+    EXPECT_FALSE(together);
 }
 
 } // namespace
