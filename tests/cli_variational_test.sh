@@ -15,6 +15,7 @@ is fit.json stopped converged
 is fit.json weights_model dirichlet
 contains stdout 'effective components'
 contains stdout '2 of 2'
+contains page.html 'Variational mixture of faithful.csv'
 contains page.html 'KL(q'
 contains page.html 'id="bound"'
 run 0 mixture score m.safetensors "$faithful" --json score.json -q

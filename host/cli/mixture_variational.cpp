@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fmt/format.h>
 #include <memory>
 #include <optional>
@@ -86,6 +87,8 @@ void write_report(const variational_command& command, const gmm::variational_res
     const bool some = !fit.posterior.effective_components(command.threshold).empty();
     const gmm::model shown = some ? fit.posterior.without_empty(command.threshold).model() : fit.model;
     report::variational_page page{make_page(ctx, shown, data, setting.command), &fit};
+    page.plug_in.title =
+        fmt::format("Variational mixture of {}", std::filesystem::path(data.description()).filename().string());
     page.plug_in.facts = variational_facts(fit, command.threshold);
     page.plug_in.facts.insert(page.plug_in.facts.begin(), {{"samples", std::to_string(fit.samples)},
                                                            {"dimensions", std::to_string(fit.model.dimensions())},
