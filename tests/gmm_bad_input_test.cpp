@@ -99,6 +99,12 @@ TEST_F(GmmBadInput, NonFiniteDataNameRowAndColumn) {
     }
 }
 
+TEST_F(GmmBadInput, ColumnsWhoseVarianceOverflowsAreNamed) {
+    for (std::size_t i = 1; i < x_.size(); i += 2)
+        x_[i] *= 1e200;
+    EXPECT_THAT(fit_message({}), AllOf(HasSubstr("column 1"), HasSubstr("a variance that is not finite")));
+}
+
 TEST_F(GmmBadInput, Weights) {
     fit_options o;
     std::vector<double> weights(19, 1.0);

@@ -55,8 +55,7 @@ public:
 private:
     /// What the data is like, and the options of the loop that follow from it.
     void summarize() {
-        summary_ = feed_.summarize(engine_);
-        feed_.require_distinct_rows(options_.components);
+        summary_ = summarize_rows(setup_);
         frame_ = make_frame(options_.shape, summary_.mean, summary_.variance);
         log_scale_ = log_scale(frame_);
 

@@ -9,6 +9,10 @@
 
 namespace elbo::gmm {
 
+/// Moments of the rows, in the first pass. Throws invalid_argument for what summarize() finds, for fewer distinct rows
+/// than components, and for columns of which the variance is no finite number.
+data_summary summarize_rows(fit_setup& setup);
+
 /// Parameters in the frame that restart number `restart` begins with. `sample` is drawn by the first one that needs it.
 /// `lambda` [d] as in update_rule.
 kernels::gmm_parameters first_parameters(const fit_setup& setup, const kernels::frame& f, const data_summary& summary,

@@ -71,8 +71,7 @@ private:
     using parameters = variational::parameters;
 
     void summarize() {
-        summary_ = feed_.summarize(engine_);
-        feed_.require_distinct_rows(options_.components);
+        summary_ = summarize_rows(setup_);
         frame_ = make_frame(options_.shape, summary_.mean, summary_.variance);
         log_scale_ = log_scale(frame_);
         lambda_ = normalized_lambda(shared_, summary_.variance, frame_);
