@@ -92,11 +92,14 @@ latent::sphere_options sphere_options_of(const latent_fit_command& command) {
     return o;
 }
 
-/// With progress on standard error and Ctrl-C as the end.
+/// With progress on standard error and Ctrl-C as the end. Eigenvectors come in one piece, without a model so far: there
+/// Ctrl-C ends the program as if nothing had been asked for.
 template <class Options>
 auto fit_with_progress(const latent_fit_command& command, const context& ctx, const weighted_data& input,
                        Options options) {
-    const interrupt_guard guard;
+    std::optional<interrupt_guard> guard;
+    if (command.method != "eigen")
+        guard.emplace();
     progress_line progress(command.output.quiet);
     options.weights = input.view();
     options.callback = [&](const gmm::progress& now) {
