@@ -9,6 +9,7 @@
 #include "host/latent/factor_start.hpp"
 #include "host/latent/factor_update.hpp"
 #include "host/latent/latent_common.hpp"
+#include "host/seconds.hpp"
 #include "kernels/math/stopping.hpp"
 
 #include <algorithm>
@@ -22,11 +23,6 @@ namespace elbo::latent {
 using namespace kernels;
 
 namespace {
-
-using clock = std::chrono::steady_clock;
-double seconds_since(clock::time_point t) {
-    return std::chrono::duration<double>(clock::now() - t).count();
-}
 
 /// Rounding of Σ δ²/ψ − ‖c‖² is about 2⁻⁵² / floor: at this floor still below 1e-5 nats.
 constexpr double least_noise_floor = 1e-10;
@@ -80,7 +76,8 @@ std::vector<double> floors(const factor_options& o, const std::vector<double>& v
 class fitter {
 public:
     fitter(const context& ctx, const data_source& data, const factor_options& options)
-        : begin_(clock::now()), ctx_(ctx), options_(checked(data, options)), rows_(ctx, data, options.weights) {
+        : begin_(std::chrono::steady_clock::now()), ctx_(ctx), options_(checked(data, options)),
+          rows_(ctx, data, options.weights) {
         const gmm::data_summary& s = rows_.summary();
         rows_.feed().require_distinct_rows(options.components);
         const frame f = factor_frame(options.kind, s.mean, s.variance);
@@ -122,7 +119,7 @@ private:
             v.own_noise = options_.own_noise;
             return v;
         }
-        const auto begin = clock::now();
+        const auto begin = std::chrono::steady_clock::now();
         const std::uint64_t seed = gmm::restart_seed(options_.seed, restart_);
         if (sample_.rows == 0)
             sample_ = gmm::draw_start_sample(rows_.feed(), rows_.frame(), rows_.summary(),
@@ -135,7 +132,7 @@ private:
 
     /// The model returned is the one whose log-likelihood is known: that of the last pass.
     factor_result iterate(factor_values values) {
-        const auto begin = clock::now();
+        const auto begin = std::chrono::steady_clock::now();
         const std::int64_t K = values.shape.components;
         factor_history history{std::vector<std::int64_t>(K), std::vector<int>(K, 0),
                                std::vector<bool>(values.noise.size(), false)};
@@ -216,7 +213,7 @@ private:
     }
 
     factor_result solve() {
-        const auto begin = clock::now();
+        const auto begin = std::chrono::steady_clock::now();
         const std::int64_t d = rows_.feed().data().cols();
         const double floor =
             std::accumulate(rule_.noise_floor.begin(), rule_.noise_floor.end(), 0.0) / static_cast<double>(d);
@@ -251,7 +248,7 @@ private:
         return r;
     }
 
-    const clock::time_point begin_;
+    const steady_time begin_;
     const context& ctx_;
     const factor_options& options_;
     latent_rows rows_;

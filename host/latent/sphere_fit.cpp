@@ -5,6 +5,7 @@
 #include "host/latent/criteria.hpp"
 #include "host/latent/sphere_acceleration.hpp"
 #include "host/latent/sphere_rows.hpp"
+#include "host/seconds.hpp"
 #include "kernels/math/philox.hpp"
 #include "kernels/math/stopping.hpp"
 
@@ -18,11 +19,6 @@ namespace elbo::latent {
 using namespace kernels;
 
 namespace {
-
-using clock = std::chrono::steady_clock;
-double seconds_since(clock::time_point t) {
-    return std::chrono::duration<double>(clock::now() - t).count();
-}
 
 void check_options(const data_source& data, const sphere_options& o) {
     expects(o.restarts >= 1, [&] { return fmt::format("restarts = {}: expected at least 1", o.restarts); });
@@ -75,7 +71,7 @@ private:
     sphere_values first_parameters() {
         if (options_.start_model)
             return to_frame(*options_.start_model, rows_.frame());
-        const auto begin = clock::now();
+        const auto begin = std::chrono::steady_clock::now();
         // The frame's origin is the mean of the data; a standard normal number is of the size of their spread.
         std::vector<double> centre(rows_.frame().centre.size(), 0);
         for (std::size_t j = 0; restart_ > 0 && j < centre.size(); j += 2) {
@@ -92,7 +88,7 @@ private:
     }
 
     sphere_result iterate(sphere_values theta) {
-        const auto begin = clock::now();
+        const auto begin = std::chrono::steady_clock::now();
         stopping_state rule;
         std::vector<gmm::iteration_record> trace;
         std::vector<sphere_event> events;
@@ -152,7 +148,7 @@ private:
         return r;
     }
 
-    const clock::time_point begin_ = clock::now();
+    const steady_time begin_ = std::chrono::steady_clock::now();
     const sphere_options& options_;
     sphere_rows rows_;
     gmm::fit_seconds spent_;
