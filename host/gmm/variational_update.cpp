@@ -1,10 +1,12 @@
 // Sums of an E-step, and the q(θ) that they lead to.
+#include "elbo/error.hpp"
 #include "host/gmm/algebra_factor.hpp"
 #include "host/gmm/expected_log_joint.hpp"
 #include "host/gmm/variational_distribution.hpp"
 #include "host/gmm/variational_weights.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 #include <numeric>
 
 namespace elbo::gmm::variational {
@@ -84,6 +86,20 @@ std::vector<double> expected_covariances(const gmm_shape& shape, const moments& 
     return result;
 }
 
+/// Factors of E[Λ]. The prior's scale keeps covariances regular unless the rounding of the sums outweighs it.
+std::vector<double> precision_factors(const gmm_shape& shape, const parameters& q, std::vector<double> covariances) {
+    const auto k = static_cast<double>(shape.components);
+    try {
+        return model::from_covariances(shape.family, shape.dimensions, std::vector<double>(shape.components, 1 / k),
+                                       q.means, std::move(covariances))
+            .precision_cholesky();
+    } catch (const invalid_argument& e) {
+        throw error(fmt::format("{}: the rounding of the sums outweighs the scale of the prior; compute in float64 "
+                                "(precision), give a larger prior.scale, or leave nearly constant columns out",
+                                e.what()));
+    }
+}
+
 } // namespace
 
 moments read_moments(const gmm_shape& shape, const fixed_sums& sums, std::vector<double> scatter,
@@ -152,9 +168,7 @@ parameters update(const gmm_shape& shape, weights_model weights, const variation
     }
     if (is_tied(shape.family))
         q.degrees_of_freedom.push_back(*prior.degrees_of_freedom + copies * m.weight);
-    q.precision_cholesky = model::from_covariances(shape.family, d, std::vector<double>(k, 1 / static_cast<double>(k)),
-                                                   q.means, expected_covariances(shape, m, q))
-                               .precision_cholesky();
+    q.precision_cholesky = precision_factors(shape, q, expected_covariances(shape, m, q));
     return q;
 }
 
