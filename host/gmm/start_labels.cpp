@@ -22,8 +22,8 @@ labelled_kmeans::labelled_kmeans(const start_sample& s, std::int64_t components)
             unknown_.push_back(n);
     for (std::int64_t k = 0; k < components; ++k)
         component_.push_back(static_cast<std::int32_t>(k));
-    given_ = std::ranges::stable_partition(component_, [&](std::int32_t k) { return has_rows[k]; }).begin() -
-             component_.begin();
+    const auto known = [&](std::int32_t k) { return has_rows[k]; };
+    given_ = std::stable_partition(component_.begin(), component_.end(), known) - component_.begin();
 }
 
 void labelled_kmeans::load(kernels::kmeans_engine& engine, const std::vector<double>& y) {
