@@ -41,7 +41,7 @@ def variational_peer(x, components, family):
     fit = BayesianGaussianMixture(n_components=components, covariance_type=kind,
                                   weight_concentration_prior_type="dirichlet_distribution",
                                   max_iter=ITERATIONS, tol=0, init_params="k-means++", random_state=0)
-    return lambda: fit.fit(x).lower_bound_
+    return lambda: fit.fit(x).lower_bound_ / len(x)
 
 
 def factor_peer(x, latent):
