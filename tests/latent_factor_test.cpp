@@ -278,7 +278,7 @@ TEST(LatentFactors, NoRowsAreReadWhileResultsAreTaken) {
     const std::int64_t columns = 600, rows = 3 * 4096; // three batches
     std::atomic<std::int64_t> made = 0;
     const data_source source =
-        data_source::generator(rows, columns, [&made, columns](std::int64_t first, std::int64_t count, float* out) {
+        data_source::generator(rows, columns, [&made](std::int64_t first, std::int64_t count, float* out) {
             std::fill_n(out, count * columns, 0.5F);
             made = first + count;
         });
