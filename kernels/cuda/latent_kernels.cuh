@@ -75,8 +75,10 @@ __global__ void __launch_bounds__(latent_threads)
 #pragma unroll
             for (int l = 0; l < 4; ++l)
                 c[l] = fma(delta[row][j], w[j][4 * part + l], c[l]);
-        for (int j = part; j < latent_depth; j += 4)
+        for (int i = 0; i < latent_depth / 4; ++i) {
+            const int j = i / 4 * 16 + 4 * part + i % 4; // four rows and parts read from sixteen banks
             square = fma(delta[row][j] * delta[row][j], precisions[j], square);
+        }
     }
     square += __shfl_xor_sync(0xffffffffu, square, 1);
     square += __shfl_xor_sync(0xffffffffu, square, 2);
