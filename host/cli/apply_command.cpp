@@ -9,7 +9,7 @@
 
 namespace elbo::cli {
 
-void add_apply_options(CLI::App& command, apply_options& options) {
+void add_apply_options(parser& command, apply_options& options) {
     command.add_option("MODEL", options.model_path, "Model file (.safetensors or .json)")->required();
     add_data_options(command, options.data);
     add_device_options(command, options.device);

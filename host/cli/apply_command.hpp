@@ -22,7 +22,7 @@ struct apply_options {
     device_options device;
     output_options output;
 };
-void add_apply_options(CLI::App& command, apply_options& options);
+void add_apply_options(parser& command, apply_options& options);
 
 /// The data. Where it names its columns and has all those of a model, these are taken without --columns, in any order
 /// and among others.

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "elbo/error.hpp"
+#include "host/cli/command_line.hpp"
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 
@@ -23,35 +23,35 @@ struct invocation {
 };
 
 // Each adds one command and lives in a file of that name.
-void add_mixture_fit(CLI::App& mixture, invocation& call);
-void add_mixture_select(CLI::App& mixture, invocation& call);
-void add_mixture_variational(CLI::App& mixture, invocation& call);
-void add_mixture_accumulate(CLI::App& mixture, invocation& call);
-void add_mixture_maximize(CLI::App& mixture, invocation& call);
-void add_mixture_update(CLI::App& mixture, invocation& call);
-void add_mixture_evidence(CLI::App& mixture, invocation& call);
-void add_mixture_score(CLI::App& mixture, invocation& call);
-void add_mixture_assign(CLI::App& mixture, invocation& call);
-void add_mixture_sample(CLI::App& mixture, invocation& call);
-void add_mixture_info(CLI::App& mixture, invocation& call);
-void add_mixture_marginal(CLI::App& mixture, invocation& call);
-void add_mixture_condition(CLI::App& mixture, invocation& call);
-void add_mixture_divergence(CLI::App& mixture, invocation& call);
-void add_vae_train(CLI::App& vae, invocation& call);
-void add_vae_evaluate(CLI::App& vae, invocation& call);
-void add_vae_encode(CLI::App& vae, invocation& call);
-void add_vae_decode(CLI::App& vae, invocation& call);
-void add_vae_reconstruct(CLI::App& vae, invocation& call);
-void add_vae_sample(CLI::App& vae, invocation& call);
-void add_vae_interpolate(CLI::App& vae, invocation& call);
-void add_vae_info(CLI::App& vae, invocation& call);
-void add_latent_fit(CLI::App& latent, invocation& call);
-void add_latent_score(CLI::App& latent, invocation& call);
-void add_latent_posterior(CLI::App& latent, invocation& call);
-void add_latent_reconstruct(CLI::App& latent, invocation& call);
-void add_latent_sample(CLI::App& latent, invocation& call);
-void add_latent_info(CLI::App& latent, invocation& call);
-void add_devices(CLI::App& app, invocation& call);
-void add_convert(CLI::App& app, invocation& call);
+void add_mixture_fit(parser& mixture, invocation& call);
+void add_mixture_select(parser& mixture, invocation& call);
+void add_mixture_variational(parser& mixture, invocation& call);
+void add_mixture_accumulate(parser& mixture, invocation& call);
+void add_mixture_maximize(parser& mixture, invocation& call);
+void add_mixture_update(parser& mixture, invocation& call);
+void add_mixture_evidence(parser& mixture, invocation& call);
+void add_mixture_score(parser& mixture, invocation& call);
+void add_mixture_assign(parser& mixture, invocation& call);
+void add_mixture_sample(parser& mixture, invocation& call);
+void add_mixture_info(parser& mixture, invocation& call);
+void add_mixture_marginal(parser& mixture, invocation& call);
+void add_mixture_condition(parser& mixture, invocation& call);
+void add_mixture_divergence(parser& mixture, invocation& call);
+void add_vae_train(parser& vae, invocation& call);
+void add_vae_evaluate(parser& vae, invocation& call);
+void add_vae_encode(parser& vae, invocation& call);
+void add_vae_decode(parser& vae, invocation& call);
+void add_vae_reconstruct(parser& vae, invocation& call);
+void add_vae_sample(parser& vae, invocation& call);
+void add_vae_interpolate(parser& vae, invocation& call);
+void add_vae_info(parser& vae, invocation& call);
+void add_latent_fit(parser& latent, invocation& call);
+void add_latent_score(parser& latent, invocation& call);
+void add_latent_posterior(parser& latent, invocation& call);
+void add_latent_reconstruct(parser& latent, invocation& call);
+void add_latent_sample(parser& latent, invocation& call);
+void add_latent_info(parser& latent, invocation& call);
+void add_devices(parser& app, invocation& call);
+void add_convert(parser& app, invocation& call);
 
 } // namespace elbo::cli

@@ -32,9 +32,9 @@ bool is_model(const std::string& path) {
 // "elbo.gmm", "elbo.vae"; empty where the file does not say, which the loader then explains.
 std::string declared_format(const std::string& path) {
     if (io::kind_to_load(path) == io::model_file_kind::json) {
-        const nlohmann::json object = io::read_json_object(path);
-        const auto found = object.find("format");
-        return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+        const io::json object = io::read_json_object(path);
+        const io::json* format = object.find("format");
+        return format && format->is_string() ? format->as_string() : "";
     }
     const io::tensor_file file = io::read_safetensors(path);
     const auto found = file.metadata.find("format");
@@ -74,16 +74,17 @@ exit_status run(const convert_command& command, const std::string& command_line)
     json summary{{"command", command_line}, {"version", version}, {"from", command.data.path}, {"to", command.to}};
     summary.update(sizes);
     write_json(command.output, summary);
-    const auto first = sizes.items().begin();
-    print_results(command.output, fmt::format("{} -> {}: {} {}, {} dimensions\n", command.data.path, command.to,
-                                              first.value().dump(), first.key(), sizes["dimensions"].dump()));
+    const io::json::member& first = sizes.items().front();
+    print_results(command.output,
+                  fmt::format("{} -> {}: {} {}, {} dimensions\n", command.data.path, command.to,
+                              io::json_text(first.value), first.key, io::json_text(sizes["dimensions"])));
     return exit_status::success;
 }
 
 } // namespace
 
-void add_convert(CLI::App& app, invocation& call) {
-    CLI::App* subcommand = app.add_subcommand("convert", "Convert a data file, or a model file, to another format");
+void add_convert(parser& app, invocation& call) {
+    parser* subcommand = app.add_subcommand("convert", "Convert a data file, or a model file, to another format");
     const auto command = std::make_shared<convert_command>();
     add_data_options(*subcommand, command->data);
     subcommand->add_option("TO", command->to, "Output; its ending says the format (.csv, .npy, .f32, .f64, .h5)")

@@ -57,8 +57,8 @@ exit_status run(const output_options& output, const std::string& command_line) {
 
 } // namespace
 
-void add_devices(CLI::App& app, invocation& call) {
-    CLI::App* command = app.add_subcommand("devices", "List what can be computed on here");
+void add_devices(parser& app, invocation& call) {
+    parser* command = app.add_subcommand("devices", "List what can be computed on here");
     const auto output = std::make_shared<output_options>();
     add_output_options(*command, *output);
     command->callback([output, &call] { call.run = [output, &call] { return run(*output, call.command_line); }; });

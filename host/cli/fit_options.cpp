@@ -42,20 +42,20 @@ void set_start(const std::string& start, gmm::fit_options& options) {
     }
 }
 
-void refuse_given(const std::vector<CLI::Option*>& options, std::string_view why) {
-    for (const CLI::Option* option : options)
-        if (option->count() > 0)
-            throw invalid_argument(fmt::format("{}: {}", option->get_name(), why));
+void refuse_given(const std::vector<option*>& options, std::string_view why) {
+    for (const option* o : options)
+        if (o->count() > 0)
+            throw invalid_argument(fmt::format("{}: {}", o->get_name(), why));
 }
 
-void add_start_option(CLI::App& command, std::string& start) {
+void add_start_option(parser& command, std::string& start) {
     command.add_option("--start", start, "Start: kmeans, kmeans++, random, samples, or a model file")
         ->type_name("METHOD|FILE")
         ->capture_default_str()
         ->group("Fit");
 }
 
-void add_regularization_options(CLI::App& command, gmm::fit_options& options) {
+void add_regularization_options(parser& command, gmm::fit_options& options) {
     command
         .add_option("--regularization", options.regularization,
                     "Added to the diagonal of each covariance, in squared units of the data")
@@ -70,21 +70,21 @@ void add_regularization_options(CLI::App& command, gmm::fit_options& options) {
         ->group("Model");
 }
 
-void add_collapse_option(CLI::App& command, std::string& policy) {
+void add_collapse_option(parser& command, std::string& policy) {
     command.add_option("--on-collapse", policy, "What to do with an empty or singular component: reseed, drop or fail")
         ->type_name("POLICY")
         ->capture_default_str()
         ->group("Fit");
 }
 
-void add_precision_option(CLI::App& command, std::string& precision) {
+void add_precision_option(parser& command, std::string& precision) {
     command.add_option("--precision", precision, "Arithmetic: automatic (that of the data), float32 or float64")
         ->type_name("TYPE")
         ->capture_default_str()
         ->group("Fit");
 }
 
-void add_iteration_options(CLI::App& command, fit_arguments& arguments) {
+void add_iteration_options(parser& command, fit_arguments& arguments) {
     add_loop_options(command, arguments.fit);
     add_precision_option(command, arguments.precision);
     add_collapse_option(command, arguments.on_collapse);

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "elbo/gmm/fit.hpp"
+#include "host/cli/command_line.hpp"
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,22 +21,22 @@ struct fit_arguments {
 };
 
 /// Throws invalid_argument that names the first of these options that was given, and why it cannot be.
-void refuse_given(const std::vector<CLI::Option*>& options, std::string_view why);
+void refuse_given(const std::vector<option*>& options, std::string_view why);
 
 /// --start: a method, or a model file to begin with.
-void add_start_option(CLI::App& command, std::string& start);
+void add_start_option(parser& command, std::string& start);
 /// Whether what was typed there is meant as a file.
 bool is_model_file(const std::string& start);
 /// Takes what was typed there. A model says how many components of which family there are. Throws invalid_argument and
 /// file_error.
 void set_start(const std::string& start, gmm::fit_options& options);
 /// --regularization and --relative-regularization.
-void add_regularization_options(CLI::App& command, gmm::fit_options& options);
+void add_regularization_options(parser& command, gmm::fit_options& options);
 /// --on-collapse.
-void add_collapse_option(CLI::App& command, std::string& policy);
+void add_collapse_option(parser& command, std::string& policy);
 /// --restarts, --max-iterations, --tolerance and --seed, into the members of these names.
 template <class Options>
-void add_loop_options(CLI::App& command, Options& options) {
+void add_loop_options(parser& command, Options& options) {
     command.add_option("--restarts", options.restarts, "Starts, of which the best is kept")
         ->type_name("R")
         ->capture_default_str()
@@ -55,9 +55,9 @@ void add_loop_options(CLI::App& command, Options& options) {
         ->group("Fit");
 }
 /// --precision, and what was typed there as a value. Throws invalid_argument.
-void add_precision_option(CLI::App& command, std::string& precision);
+void add_precision_option(parser& command, std::string& precision);
 gmm::compute_precision precision_from_string(const std::string& name);
 /// All of them and --on-collapse.
-void add_iteration_options(CLI::App& command, fit_arguments& arguments);
+void add_iteration_options(parser& command, fit_arguments& arguments);
 
 } // namespace elbo::cli

@@ -11,15 +11,15 @@ namespace elbo::cli {
 
 namespace {
 
-using nlohmann::ordered_json;
+using io::json;
 
 // Of the start that was kept: fit.seconds.iterations counts those of all starts.
 double seconds_per_iteration(const gmm::fit_result& fit) {
     return fit.trace.empty() ? 0 : fit.trace.back().seconds / static_cast<double>(fit.trace.size());
 }
 
-ordered_json events_json(const gmm::fit_result& fit) {
-    ordered_json events = ordered_json::array();
+json events_json(const gmm::fit_result& fit) {
+    json events = json::array();
     for (const gmm::event& e : fit.events)
         events.push_back({{"iteration", e.iteration},
                           {"component", e.component},
@@ -42,8 +42,8 @@ std::string stopping_text(gmm::stop_reason stopped, std::int64_t iterations) {
     return {};
 }
 
-ordered_json trace_json(const std::vector<gmm::iteration_record>& records) {
-    ordered_json trace = ordered_json::array();
+json trace_json(const std::vector<gmm::iteration_record>& records) {
+    json trace = json::array();
     for (const gmm::iteration_record& record : records)
         trace.push_back({{"iteration", record.iteration},
                          {"log_likelihood", record.log_likelihood},
@@ -56,7 +56,7 @@ ordered_json trace_json(const std::vector<gmm::iteration_record>& records) {
     return trace;
 }
 
-ordered_json seconds_json(const gmm::fit_seconds& s) {
+json seconds_json(const gmm::fit_seconds& s) {
     return {{"load", s.load}, {"start", s.start}, {"iterations", s.iterations}, {"total", s.total}};
 }
 
@@ -87,26 +87,26 @@ std::string fit_text(const gmm::fit_result& fit, const fit_setting& setting) {
            text_list(fit_facts(fit)) + "\n" + component_text(fit.model, setting.column_names);
 }
 
-ordered_json fit_json(const gmm::fit_result& fit, const fit_setting& setting) {
-    ordered_json summary{{"command", setting.command},
-                         {"version", version},
-                         {"device", setting.device},
-                         {"samples", fit.samples},
-                         {"dimensions", fit.model.dimensions()},
-                         {"components", fit.model.components()},
-                         {"family", to_string(fit.model.shape())},
-                         {"iterations", fit.iterations},
-                         {"stopped", to_string(fit.stopped)},
-                         {"log_likelihood", fit.log_likelihood},
-                         {"total_log_likelihood", fit.total_log_likelihood},
-                         {"parameters", fit.model.parameters()},
-                         {"bic", fit.bic},
-                         {"aic", fit.aic},
-                         {"icl", fit.icl},
-                         {"seconds", seconds_json(fit.seconds)},
-                         {"seconds_per_iteration", seconds_per_iteration(fit)},
-                         {"trace", trace_json(fit.trace)},
-                         {"events", events_json(fit)}};
+json fit_json(const gmm::fit_result& fit, const fit_setting& setting) {
+    json summary{{"command", setting.command},
+                 {"version", version},
+                 {"device", setting.device},
+                 {"samples", fit.samples},
+                 {"dimensions", fit.model.dimensions()},
+                 {"components", fit.model.components()},
+                 {"family", to_string(fit.model.shape())},
+                 {"iterations", fit.iterations},
+                 {"stopped", to_string(fit.stopped)},
+                 {"log_likelihood", fit.log_likelihood},
+                 {"total_log_likelihood", fit.total_log_likelihood},
+                 {"parameters", fit.model.parameters()},
+                 {"bic", fit.bic},
+                 {"aic", fit.aic},
+                 {"icl", fit.icl},
+                 {"seconds", seconds_json(fit.seconds)},
+                 {"seconds_per_iteration", seconds_per_iteration(fit)},
+                 {"trace", trace_json(fit.trace)},
+                 {"events", events_json(fit)}};
     if (setting.labelled)
         summary["labelled"] = *setting.labelled;
     add_parameters(summary, fit.model);

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "elbo/gmm/fit.hpp"
+#include "host/io/json.hpp"
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,14 +24,14 @@ struct fit_setting {
 
 /// Parts of the summaries of all fits.
 std::string stopping_text(gmm::stop_reason stopped, std::int64_t iterations);
-nlohmann::ordered_json trace_json(const std::vector<gmm::iteration_record>& records);
-nlohmann::ordered_json seconds_json(const gmm::fit_seconds& s);
+io::json trace_json(const std::vector<gmm::iteration_record>& records);
+io::json seconds_json(const gmm::fit_seconds& s);
 
 /// Names and values of what matters: for standard output and for the page.
 fact_list fit_facts(const gmm::fit_result& fit);
 /// The text for standard output.
 std::string fit_text(const gmm::fit_result& fit, const fit_setting& setting);
 /// The JSON summary (docs/command-line.md).
-nlohmann::ordered_json fit_json(const gmm::fit_result& fit, const fit_setting& setting);
+io::json fit_json(const gmm::fit_result& fit, const fit_setting& setting);
 
 } // namespace elbo::cli

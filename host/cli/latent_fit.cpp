@@ -27,7 +27,7 @@ struct latent_fit_command {
     latent::factor_options fit; ///< what all kinds have in common
     std::string on_collapse = "reseed";
     std::string model_path;
-    std::vector<CLI::Option*> of_components, of_starts; ///< options without a meaning for some models and methods
+    std::vector<option*> of_components, of_starts; ///< options without a meaning for some models and methods
 };
 
 latent::factor_kind factor_kind_of(const std::string& name) {
@@ -140,7 +140,7 @@ exit_status run(const latent_fit_command& command, const std::string& command_li
                                     : fit_and_write(command, command_line, factor_options_of(command));
 }
 
-void add_latent_model_options(CLI::App& app, latent_fit_command& command) {
+void add_latent_model_options(parser& app, latent_fit_command& command) {
     app.add_option("--model", command.kind, "Kind of model: ppca, factors, factor-mixture or sphere")
         ->type_name("KIND")
         ->capture_default_str()
@@ -159,7 +159,7 @@ void add_latent_model_options(CLI::App& app, latent_fit_command& command) {
         ->group("Model");
 }
 
-void add_latent_fit_options(CLI::App& app, latent_fit_command& command) {
+void add_latent_fit_options(parser& app, latent_fit_command& command) {
     app.add_option("--method", command.method, "em, or for ppca eigen: from the eigenvectors of the covariance")
         ->type_name("METHOD")
         ->capture_default_str()
@@ -177,8 +177,8 @@ void add_latent_fit_options(CLI::App& app, latent_fit_command& command) {
 
 } // namespace
 
-void add_latent_fit(CLI::App& latent, invocation& call) {
-    CLI::App* app = latent.add_subcommand("fit", "Fit a model with continuous latent variables to data");
+void add_latent_fit(parser& latent, invocation& call) {
+    parser* app = latent.add_subcommand("fit", "Fit a model with continuous latent variables to data");
     const auto command = std::make_shared<latent_fit_command>();
     add_data_options(*app, command->data);
     add_weights_option(*app, command->data);

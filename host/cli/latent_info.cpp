@@ -31,8 +31,8 @@ exit_status run(const latent_info_command& command, const std::string& command_l
 
 } // namespace
 
-void add_latent_info(CLI::App& latent, invocation& call) {
-    CLI::App* app = latent.add_subcommand("info", "Print a model");
+void add_latent_info(parser& latent, invocation& call) {
+    parser* app = latent.add_subcommand("info", "Print a model");
     const auto command = std::make_shared<latent_info_command>();
     app->add_option("MODEL", command->model_path, "Model file (.safetensors or .json)")->required();
     add_output_options(*app, command->output);

@@ -159,7 +159,7 @@ void add_parameters(json& summary, const latent_model& m) {
     std::visit([&](const auto& model) { add_arrays(summary, model); }, m);
 }
 
-void add_latent_apply_options(CLI::App& command, latent_apply_options& options) {
+void add_latent_apply_options(parser& command, latent_apply_options& options) {
     command.add_option("MODEL", options.model_path, "Model file (.safetensors or .json)")->required();
     add_data_options(command, options.data);
     add_device_options(command, options.device);

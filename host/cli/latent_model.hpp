@@ -51,7 +51,7 @@ struct latent_apply_options {
     device_options device;
     output_options output;
 };
-void add_latent_apply_options(CLI::App& command, latent_apply_options& options);
+void add_latent_apply_options(parser& command, latent_apply_options& options);
 
 /// Model and data, which fit each other. Where the data names its columns and the model knows the names of its own, the
 /// right columns are found without --columns.

@@ -81,8 +81,8 @@ exit_status run(const latent_posterior_command& command, const std::string& comm
 
 } // namespace
 
-void add_latent_posterior(CLI::App& latent, invocation& call) {
-    CLI::App* app = latent.add_subcommand("posterior", "Means of the latent variables given each row");
+void add_latent_posterior(parser& latent, invocation& call) {
+    parser* app = latent.add_subcommand("posterior", "Means of the latent variables given each row");
     const auto command = std::make_shared<latent_posterior_command>();
     add_latent_apply_options(*app, command->apply);
     add_rows_option(*app, command->row_path, "the means");

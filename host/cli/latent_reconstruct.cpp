@@ -37,8 +37,8 @@ exit_status run(const latent_reconstruct_command& command, const std::string& co
 
 } // namespace
 
-void add_latent_reconstruct(CLI::App& latent, invocation& call) {
-    CLI::App* app = latent.add_subcommand("reconstruct", "Rows without their noise: means of what the model explains");
+void add_latent_reconstruct(parser& latent, invocation& call) {
+    parser* app = latent.add_subcommand("reconstruct", "Rows without their noise: means of what the model explains");
     const auto command = std::make_shared<latent_reconstruct_command>();
     add_latent_apply_options(*app, command->apply);
     add_rows_option(*app, command->row_path, "the rows");

@@ -55,8 +55,8 @@ exit_status run(const latent_sample_command& command, const std::string& command
 
 } // namespace
 
-void add_latent_sample(CLI::App& latent, invocation& call) {
-    CLI::App* app = latent.add_subcommand("sample", "Draw samples of a model");
+void add_latent_sample(parser& latent, invocation& call) {
+    parser* app = latent.add_subcommand("sample", "Draw samples of a model");
     const auto command = std::make_shared<latent_sample_command>();
     app->add_option("MODEL", command->model_path, "Model file (.safetensors or .json)")->required();
     app->add_option("-n,--samples", command->count, "Number of samples")->required()->type_name("N");

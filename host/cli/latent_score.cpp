@@ -66,8 +66,8 @@ exit_status run(const latent_score_command& command, const std::string& command_
 
 } // namespace
 
-void add_latent_score(CLI::App& latent, invocation& call) {
-    CLI::App* app = latent.add_subcommand("score", "Log-likelihood, BIC and AIC of a model on data");
+void add_latent_score(parser& latent, invocation& call) {
+    parser* app = latent.add_subcommand("score", "Log-likelihood, BIC and AIC of a model on data");
     const auto command = std::make_shared<latent_score_command>();
     add_latent_apply_options(*app, command->apply);
     add_weights_option(*app, command->apply.data);

@@ -61,7 +61,7 @@ fact_list latent_fit_facts(const latent_fit_summary& fit) {
                                          duration_text(s.load), duration_text(s.start), duration_text(s.iterations))}};
     std::map<std::string, std::int64_t> counts; // there may be one for every column
     for (const json& e : fit.events)
-        ++counts[e["event"].get<std::string>()];
+        ++counts[e["event"].as_string()];
     std::vector<std::string> texts;
     for (const auto& [what, count] : counts)
         texts.push_back(fmt::format("{} {}", count, what));

@@ -32,14 +32,6 @@ std::string command_line(int argc, char** argv) {
     return line;
 }
 
-// The command that was parsed last: "elbo mixture fit".
-std::string command_name(const CLI::App& app) {
-    std::string name = "elbo";
-    for (auto used = app.get_subcommands(); !used.empty(); used = used.front()->get_subcommands())
-        name += " " + used.front()->get_name();
-    return name;
-}
-
 exit_status fail(exit_status status, std::string message, const std::string& advice) {
     std::replace(message.begin(), message.end(), '\n', ' ');
     fmt::print(stderr, "elbo: error: {}\n", message);
@@ -48,14 +40,13 @@ exit_status fail(exit_status status, std::string message, const std::string& adv
     return status;
 }
 
-void set_up(CLI::App& app, invocation& call) {
-    app.name("elbo");
+void set_up(parser& app, invocation& call) {
     app.set_version_flag("--version", fmt::format("elbo {}", version));
-    app.require_subcommand(1);
-    CLI::App* mixture =
+    app.require_subcommand();
+    parser* mixture =
         app.add_subcommand("mixture", "Gaussian mixtures: fit, select, variational, accumulate, maximize, update, "
                                       "score, evidence, assign, sample, info, marginal, condition, divergence");
-    mixture->require_subcommand(1);
+    mixture->require_subcommand();
     add_mixture_fit(*mixture, call);
     add_mixture_select(*mixture, call);
     add_mixture_variational(*mixture, call);
@@ -70,9 +61,9 @@ void set_up(CLI::App& app, invocation& call) {
     add_mixture_marginal(*mixture, call);
     add_mixture_condition(*mixture, call);
     add_mixture_divergence(*mixture, call);
-    CLI::App* vae = app.add_subcommand(
+    parser* vae = app.add_subcommand(
         "vae", "Variational autoencoders: train, evaluate, encode, decode, reconstruct, sample, interpolate, info");
-    vae->require_subcommand(1);
+    vae->require_subcommand();
     add_vae_train(*vae, call);
     add_vae_evaluate(*vae, call);
     add_vae_encode(*vae, call);
@@ -81,10 +72,10 @@ void set_up(CLI::App& app, invocation& call) {
     add_vae_sample(*vae, call);
     add_vae_interpolate(*vae, call);
     add_vae_info(*vae, call);
-    CLI::App* latent =
+    parser* latent =
         app.add_subcommand("latent", "Factor analysis, probabilistic PCA and points near a sphere: fit, score, "
                                      "posterior, reconstruct, sample, info");
-    latent->require_subcommand(1);
+    latent->require_subcommand();
     add_latent_fit(*latent, call);
     add_latent_score(*latent, call);
     add_latent_posterior(*latent, call);
@@ -123,18 +114,16 @@ exit_status run_command(const invocation& call, const std::string& help) {
 }
 
 exit_status run(int argc, char** argv) {
-    CLI::App app("Latent-variable models fitted by raising the evidence lower bound, on GPUs and CPUs");
+    parser app("elbo", "Latent-variable models fitted by raising the evidence lower bound, on GPUs and CPUs");
     invocation call{command_line(argc, argv), {}};
     set_up(app, call);
     try {
-        app.parse(argc, argv);
-    } catch (const CLI::Success& e) { // --help and --version
-        app.exit(e);
-        return exit_status::success;
-    } catch (const CLI::ParseError& e) {
-        return fail(exit_status::bad_input, e.what(), "see '" + command_name(app) + " --help'");
+        if (!app.parse(argc, argv))
+            return exit_status::success;
+    } catch (const usage_error& e) {
+        return fail(exit_status::bad_input, e.what(), "see '" + app.command_name() + " --help'");
     }
-    return run_command(call, command_name(app) + " --help");
+    return run_command(call, app.command_name() + " --help");
 }
 
 } // namespace

@@ -47,8 +47,8 @@ exit_status run(const accumulate_command& command, const std::string& command_li
 
 } // namespace
 
-void add_mixture_accumulate(CLI::App& mixture, invocation& call) {
-    CLI::App* app =
+void add_mixture_accumulate(parser& mixture, invocation& call) {
+    parser* app =
         mixture.add_subcommand("accumulate", "E-step: the statistics of a part of the data, for elbo mixture maximize");
     const auto command = std::make_shared<accumulate_command>();
     app->add_option("MODEL", command->apply.model_path, "Model file (.safetensors or .json)")->required();

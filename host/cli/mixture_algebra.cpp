@@ -102,7 +102,7 @@ exit_status run_condition(const algebra_command& command, const std::string& com
     return exit_status::success;
 }
 
-void add_common_options(CLI::App& app, algebra_command& command) {
+void add_common_options(parser& app, algebra_command& command) {
     app.add_option("MODEL", command.model_path, "Model file (.safetensors or .json)")->required();
     app.add_option("-o,--output", command.output_path, "Write the new model (.safetensors or .json)")
         ->type_name("MODEL")
@@ -112,8 +112,8 @@ void add_common_options(CLI::App& app, algebra_command& command) {
 
 } // namespace
 
-void add_mixture_marginal(CLI::App& mixture, invocation& call) {
-    CLI::App* app = mixture.add_subcommand("marginal", "The model of some of the columns");
+void add_mixture_marginal(parser& mixture, invocation& call) {
+    parser* app = mixture.add_subcommand("marginal", "The model of some of the columns");
     const auto command = std::make_shared<algebra_command>();
     add_common_options(*app, *command);
     app->add_option("--columns", command->columns, "Columns to keep, by name or by number from 0, in this order")
@@ -124,8 +124,8 @@ void add_mixture_marginal(CLI::App& mixture, invocation& call) {
         [command, &call] { call.run = [command, &call] { return run_marginal(*command, call.command_line); }; });
 }
 
-void add_mixture_condition(CLI::App& mixture, invocation& call) {
-    CLI::App* app = mixture.add_subcommand("condition", "The model of all other columns, given values of some");
+void add_mixture_condition(parser& mixture, invocation& call) {
+    parser* app = mixture.add_subcommand("condition", "The model of all other columns, given values of some");
     const auto command = std::make_shared<algebra_command>();
     add_common_options(*app, *command);
     app->add_option("--given", command->columns, "Known columns, by name or by number from 0, and their values")

@@ -100,8 +100,8 @@ exit_status run(const assign_command& command, const std::string& command_line) 
 
 } // namespace
 
-void add_mixture_assign(CLI::App& mixture, invocation& call) {
-    CLI::App* app = mixture.add_subcommand("assign", "The most probable component of every row");
+void add_mixture_assign(parser& mixture, invocation& call) {
+    parser* app = mixture.add_subcommand("assign", "The most probable component of every row");
     const auto command = std::make_shared<assign_command>();
     add_apply_options(*app, command->apply);
     add_known_labels_option(*app, command->apply.data);

@@ -53,8 +53,8 @@ exit_status run(const divergence_command& command, const std::string& command_li
 
 } // namespace
 
-void add_mixture_divergence(CLI::App& mixture, invocation& call) {
-    CLI::App* app = mixture.add_subcommand("divergence", "Kullback-Leibler divergence of one model from another");
+void add_mixture_divergence(parser& mixture, invocation& call) {
+    parser* app = mixture.add_subcommand("divergence", "Kullback-Leibler divergence of one model from another");
     const auto command = std::make_shared<divergence_command>();
     app->add_option("P", command->from, "Model whose samples are drawn (.safetensors or .json)")->required();
     app->add_option("Q", command->to, "Model that it is compared with")->required();

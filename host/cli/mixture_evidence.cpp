@@ -80,8 +80,8 @@ exit_status run(const evidence_command& command, const std::string& command_line
 
 } // namespace
 
-void add_mixture_evidence(CLI::App& mixture, invocation& call) {
-    CLI::App* app =
+void add_mixture_evidence(parser& mixture, invocation& call) {
+    parser* app =
         mixture.add_subcommand("evidence", "The evidence lower bound of a model on data, term by term, for any q");
     const auto command = std::make_shared<evidence_command>();
     add_apply_options(*app, command->apply);

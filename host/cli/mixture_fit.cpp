@@ -31,7 +31,7 @@ struct fit_command {
     std::string start = "kmeans";
     std::string m_step = "closed_form";
     bool no_backtracking = false;
-    std::vector<CLI::Option*> ascent; ///< options of ascent steps
+    std::vector<option*> ascent; ///< options of ascent steps
     std::string model_path;
 };
 
@@ -116,7 +116,7 @@ exit_status run(const fit_command& command, const std::string& command_line) {
     return fit.stopped == gmm::stop_reason::interrupted ? exit_status::interrupted : exit_status::success;
 }
 
-void add_model_options(CLI::App& app, fit_command& command) {
+void add_model_options(parser& app, fit_command& command) {
     app.add_option("-k,--components", command.components, "Number of components")->type_name("K")->group("Model");
     app.add_option("--family", command.family,
                    "Covariances: full, tied, diagonal, spherical, tied_diagonal or tied_spherical (default: full)")
@@ -125,7 +125,7 @@ void add_model_options(CLI::App& app, fit_command& command) {
     add_regularization_options(app, command.fit.fit);
 }
 
-void add_fit_options(CLI::App& app, fit_command& command) {
+void add_fit_options(parser& app, fit_command& command) {
     add_start_option(app, command.start);
     add_iteration_options(app, command.fit);
     app.add_option("--memory-limit", command.fit.fit.memory_limit,
@@ -135,7 +135,7 @@ void add_fit_options(CLI::App& app, fit_command& command) {
         ->group("Fit");
 }
 
-void add_m_step_options(CLI::App& app, fit_command& command) {
+void add_m_step_options(parser& app, fit_command& command) {
     app.add_option("--m-step", command.m_step, "M-step: closed_form, or gradient for ascent steps instead")
         ->type_name("METHOD")
         ->capture_default_str()
@@ -157,8 +157,8 @@ void add_m_step_options(CLI::App& app, fit_command& command) {
 
 } // namespace
 
-void add_mixture_fit(CLI::App& mixture, invocation& call) {
-    CLI::App* app = mixture.add_subcommand("fit", "Fit a Gaussian mixture to data by EM");
+void add_mixture_fit(parser& mixture, invocation& call) {
+    parser* app = mixture.add_subcommand("fit", "Fit a Gaussian mixture to data by EM");
     const auto command = std::make_shared<fit_command>();
     add_data_options(*app, command->data);
     add_weights_option(*app, command->data);

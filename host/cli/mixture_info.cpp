@@ -53,8 +53,8 @@ exit_status run(const info_command& command, const std::string& command_line) {
 
 } // namespace
 
-void add_mixture_info(CLI::App& mixture, invocation& call) {
-    CLI::App* app = mixture.add_subcommand("info", "Print a model");
+void add_mixture_info(parser& mixture, invocation& call) {
+    parser* app = mixture.add_subcommand("info", "Print a model");
     const auto command = std::make_shared<info_command>();
     app->add_option("MODEL", command->model_path, "Model file (.safetensors or .json)")->required();
     add_output_options(*app, command->output);

@@ -67,8 +67,8 @@ exit_status run(const maximize_command& command, const std::string& command_line
 
 } // namespace
 
-void add_mixture_maximize(CLI::App& mixture, invocation& call) {
-    CLI::App* app = mixture.add_subcommand("maximize", "M-step: the model of statistics that parts of the data gave");
+void add_mixture_maximize(parser& mixture, invocation& call) {
+    parser* app = mixture.add_subcommand("maximize", "M-step: the model of statistics that parts of the data gave");
     const auto command = std::make_shared<maximize_command>();
     app->add_option("PART", command->parts, "Files that elbo mixture accumulate wrote")->required();
     add_regularization_options(*app, command->fit.fit);

@@ -86,8 +86,8 @@ exit_status run(const sample_command& command, const std::string& command_line) 
 
 } // namespace
 
-void add_mixture_sample(CLI::App& mixture, invocation& call) {
-    CLI::App* app = mixture.add_subcommand("sample", "Draw samples of a model");
+void add_mixture_sample(parser& mixture, invocation& call) {
+    parser* app = mixture.add_subcommand("sample", "Draw samples of a model");
     const auto command = std::make_shared<sample_command>();
     app->add_option("MODEL", command->model_path, "Model file (.safetensors or .json)")->required();
     app->add_option("-n,--samples", command->count, "Number of samples")->required()->type_name("N");

@@ -70,8 +70,8 @@ exit_status run(const score_command& command, const std::string& command_line) {
 
 } // namespace
 
-void add_mixture_score(CLI::App& mixture, invocation& call) {
-    CLI::App* app = mixture.add_subcommand("score", "Log-likelihood, BIC, AIC and ICL of a model on data");
+void add_mixture_score(parser& mixture, invocation& call) {
+    parser* app = mixture.add_subcommand("score", "Log-likelihood, BIC, AIC and ICL of a model on data");
     const auto command = std::make_shared<score_command>();
     add_apply_options(*app, command->apply);
     add_weights_option(*app, command->apply.data);

@@ -35,7 +35,7 @@ struct select_command {
     std::string criterion = "bic";
     std::string start = "kmeans";
     std::string model_path;
-    CLI::Option *fraction = nullptr, *folds = nullptr; ///< each of one criterion
+    option *fraction = nullptr, *folds = nullptr; ///< each of one criterion
 };
 
 std::optional<std::int64_t> whole_number(std::string_view text) {
@@ -131,7 +131,7 @@ exit_status run(const select_command& command, const std::string& command_line) 
     return result.interrupted ? exit_status::interrupted : exit_status::success;
 }
 
-void add_model_options(CLI::App& app, select_command& command) {
+void add_model_options(parser& app, select_command& command) {
     app.add_option("-k,--components", command.components, "Numbers of components: 1:10, 2:20:2, or 1,2,5")
         ->delimiter(',')
         ->type_name("K,...")
@@ -146,7 +146,7 @@ void add_model_options(CLI::App& app, select_command& command) {
     add_regularization_options(app, command.fit.fit);
 }
 
-void add_choice_options(CLI::App& app, select_command& command) {
+void add_choice_options(parser& app, select_command& command) {
     app.add_option("--criterion", command.criterion, "bic, aic, icl, validation or cross-validation")
         ->type_name("NAME")
         ->capture_default_str()
@@ -168,8 +168,8 @@ void add_choice_options(CLI::App& app, select_command& command) {
 
 } // namespace
 
-void add_mixture_select(CLI::App& mixture, invocation& call) {
-    CLI::App* app = mixture.add_subcommand("select", "Choose the number of components and the family");
+void add_mixture_select(parser& mixture, invocation& call) {
+    parser* app = mixture.add_subcommand("select", "Choose the number of components and the family");
     const auto command = std::make_shared<select_command>();
     add_data_options(*app, command->data);
     add_weights_option(*app, command->data);

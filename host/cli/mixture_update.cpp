@@ -19,8 +19,8 @@ struct update_command {
     apply_options apply;
     std::string state_path;
     gmm::online_options stream;
-    fit_arguments fit;                 ///< of which a stream takes the regularisation and the policy
-    std::vector<CLI::Option*> options; ///< of a stream, which a state has already
+    fit_arguments fit;            ///< of which a stream takes the regularisation and the policy
+    std::vector<option*> options; ///< of a stream, which a state has already
 };
 
 gmm::online_options stream_options(const update_command& command) {
@@ -80,7 +80,7 @@ exit_status run(const update_command& command, const std::string& command_line) 
     return exit_status::success;
 }
 
-void add_stream_options(CLI::App& app, update_command& command) {
+void add_stream_options(parser& app, update_command& command) {
     app.add_option("--t0", command.stream.t0, "Rate of step t: (t + t0)^-kappa; t0 at least 0")
         ->type_name("T")
         ->capture_default_str()
@@ -92,7 +92,7 @@ void add_stream_options(CLI::App& app, update_command& command) {
     app.add_option("--rate", command.stream.rate, "Rate of every step instead, for streams that drift")
         ->type_name("R")
         ->group("Fit");
-    app.get_option("--rate")->excludes(app.get_option("--t0"), app.get_option("--kappa"));
+    app.get_option("--rate")->excludes(app.get_option("--t0"))->excludes(app.get_option("--kappa"));
     add_regularization_options(app, command.fit.fit);
     add_collapse_option(app, command.fit.on_collapse);
     for (const char* name :
@@ -102,8 +102,8 @@ void add_stream_options(CLI::App& app, update_command& command) {
 
 } // namespace
 
-void add_mixture_update(CLI::App& mixture, invocation& call) {
-    CLI::App* app = mixture.add_subcommand("update", "Stepwise EM: one step with the next batch of a stream");
+void add_mixture_update(parser& mixture, invocation& call) {
+    parser* app = mixture.add_subcommand("update", "Stepwise EM: one step with the next batch of a stream");
     const auto command = std::make_shared<update_command>();
     app->add_option("MODEL", command->apply.model_path, "Model to begin with, or the state that the last step wrote")
         ->required();

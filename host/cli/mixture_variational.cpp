@@ -131,7 +131,7 @@ exit_status run(const variational_command& command, const std::string& command_l
     return fit.stopped == gmm::stop_reason::interrupted ? exit_status::interrupted : exit_status::success;
 }
 
-void add_model_options(CLI::App& app, variational_command& command) {
+void add_model_options(parser& app, variational_command& command) {
     app.add_option("-k,--components", command.components, "Largest number of components")
         ->type_name("K")
         ->group("Model");
@@ -141,7 +141,7 @@ void add_model_options(CLI::App& app, variational_command& command) {
         ->group("Model");
 }
 
-void add_prior_options(CLI::App& app, variational_command& command) {
+void add_prior_options(parser& app, variational_command& command) {
     gmm::variational_prior& prior = command.fit.prior;
     app.add_option("--weights-model", command.weights_model, "Prior of the weights: dirichlet or stick-breaking")
         ->type_name("NAME")
@@ -170,7 +170,7 @@ void add_prior_options(CLI::App& app, variational_command& command) {
         ->group("Prior");
 }
 
-void add_result_options(CLI::App& app, variational_command& command) {
+void add_result_options(parser& app, variational_command& command) {
     app.add_option("--threshold", command.threshold, "Components with more samples than this count as effective")
         ->type_name("N")
         ->capture_default_str()
@@ -186,8 +186,8 @@ void add_result_options(CLI::App& app, variational_command& command) {
 
 } // namespace
 
-void add_mixture_variational(CLI::App& mixture, invocation& call) {
-    CLI::App* app = mixture.add_subcommand("variational", "Fit a mixture by variational Bayes");
+void add_mixture_variational(parser& mixture, invocation& call) {
+    parser* app = mixture.add_subcommand("variational", "Fit a mixture by variational Bayes");
     const auto command = std::make_shared<variational_command>();
     add_data_options(*app, command->data);
     add_weights_option(*app, command->data);

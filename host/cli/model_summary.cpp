@@ -12,7 +12,7 @@ namespace elbo::cli {
 
 namespace {
 
-using nlohmann::ordered_json;
+using io::json;
 
 constexpr std::int64_t largest_json_array = 10000;
 constexpr std::int64_t largest_row_count = 30;
@@ -38,10 +38,10 @@ std::vector<std::int64_t> covariance_shape(const gmm::model& m) {
     return {};
 }
 
-ordered_json nested(std::span<const double> values, std::span<const std::int64_t> shape) {
+json nested(std::span<const double> values, std::span<const std::int64_t> shape) {
     if (shape.size() <= 1)
         return std::vector<double>(values.begin(), values.end());
-    ordered_json array = ordered_json::array();
+    json array = json::array();
     const std::size_t part = values.size() / static_cast<std::size_t>(shape[0]);
     for (std::int64_t i = 0; i < shape[0]; ++i)
         array.push_back(nested(values.subspan(i * part, part), shape.subspan(1)));
@@ -80,7 +80,7 @@ std::string component_text(const gmm::model& m, const std::vector<std::string>& 
     return out + ")\n";
 }
 
-void add_parameters(ordered_json& summary, const gmm::model& m) {
+void add_parameters(json& summary, const gmm::model& m) {
     summary["weights"] = m.weights();
     const std::int64_t k = m.components(), d = m.dimensions();
     summary["means"] = nullptr;

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "elbo/gmm/model.hpp"
+#include "host/io/json.hpp"
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -17,6 +17,6 @@ std::string component_text(const gmm::model& m, const std::vector<std::string>& 
 
 /// Adds "weights", "means" and "covariances" to a summary, nested as the shapes of the arrays are. An array of means or
 /// covariances of more than 10,000 numbers is null.
-void add_parameters(nlohmann::ordered_json& summary, const gmm::model& m);
+void add_parameters(io::json& summary, const gmm::model& m);
 
 } // namespace elbo::cli

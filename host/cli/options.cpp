@@ -24,26 +24,26 @@ int cuda_ordinal(const std::string& device) {
 
 } // namespace
 
-void add_output_options(CLI::App& command, output_options& options) {
+void add_output_options(parser& command, output_options& options) {
     command.add_option("--json", options.json, "Write a machine-readable summary; - is standard output")
         ->type_name("FILE")
         ->group("Output");
     command.add_flag("-q,--quiet", options.quiet, "Print neither progress nor results")->group("Output");
 }
 
-void add_report_option(CLI::App& command, output_options& options) {
+void add_report_option(parser& command, output_options& options) {
     command.add_option("--report", options.report, "Write one self-contained page with pictures")
         ->type_name("FILE.html")
         ->group("Output");
 }
 
-void add_model_output_option(CLI::App& command, std::string& path) {
+void add_model_output_option(parser& command, std::string& path) {
     command.add_option("-o,--output", path, "Write the model: .safetensors or .json")
         ->type_name("MODEL")
         ->group("Output");
 }
 
-void add_device_options(CLI::App& command, device_options& options) {
+void add_device_options(parser& command, device_options& options) {
     command.add_option("--device", options.device, "Where to compute: auto, cpu, cuda, cuda:N or reference")
         ->type_name("DEVICE")
         ->capture_default_str()
@@ -70,7 +70,7 @@ context make_context(const device_options& options) {
     return best.where() == backend::cpu ? context::cpu(options.threads) : best;
 }
 
-void add_data_options(CLI::App& command, data_options& options) {
+void add_data_options(parser& command, data_options& options) {
     command
         .add_option("DATA", options.path, "Data file: .csv .tsv .npy .npz .f32 .f64 .h5, idx(.gz), or file.h5:/dataset")
         ->required();
@@ -86,14 +86,14 @@ void add_data_options(CLI::App& command, data_options& options) {
         ->group("Data");
 }
 
-void add_weights_option(CLI::App& command, data_options& options) {
+void add_weights_option(parser& command, data_options& options) {
     command
         .add_option("--weights", options.weights, "Weights of the samples: a column of DATA, or a file of one column")
         ->type_name("FILE|COLUMN")
         ->group("Data");
 }
 
-void add_labels_option(CLI::App& command, data_options& options) {
+void add_labels_option(parser& command, data_options& options) {
     command
         .add_option(
             "--labels", options.labels,
@@ -102,7 +102,7 @@ void add_labels_option(CLI::App& command, data_options& options) {
         ->group("Data");
 }
 
-void add_known_labels_option(CLI::App& command, data_options& options) {
+void add_known_labels_option(parser& command, data_options& options) {
     command
         .add_option("--labels", options.labels,
                     "Components that samples are known to come from, -1 where unknown: a column of DATA, or a file of "
@@ -111,7 +111,7 @@ void add_known_labels_option(CLI::App& command, data_options& options) {
         ->group("Data");
 }
 
-void add_scale_option(CLI::App& command, data_options& options) {
+void add_scale_option(parser& command, data_options& options) {
     command
         .add_option("--scale", options.scale,
                     "Every value of DATA times this (default: 1/255 for images in -ubyte files, else 1)")
@@ -119,21 +119,21 @@ void add_scale_option(CLI::App& command, data_options& options) {
         ->group("Data");
 }
 
-void add_rows_option(CLI::App& command, std::string& path, const std::string& what) {
+void add_rows_option(parser& command, std::string& path, const std::string& what) {
     command.add_option("-o,--output", path, fmt::format("Write {} (.csv, .npy, .f32, .f64, .h5); - prints them", what))
         ->type_name("FILE")
         ->capture_default_str()
         ->group("Output");
 }
 
-void add_type_option(CLI::App& command, std::string& type) {
+void add_type_option(parser& command, std::string& type) {
     command.add_option("--type", type, "Type of the numbers in FILE: float32 or float64")
         ->type_name("TYPE")
         ->capture_default_str()
         ->group("Output");
 }
 
-void add_seed_option(CLI::App& command, std::uint64_t& seed) {
+void add_seed_option(parser& command, std::uint64_t& seed) {
     command.add_option("--seed", seed, "Seed of the random numbers")->type_name("S")->capture_default_str();
 }
 

@@ -3,9 +3,9 @@
 
 #include "elbo/context.hpp"
 #include "elbo/data_source.hpp"
+#include "host/cli/command_line.hpp"
 #include "host/io/write_matrix.hpp"
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,11 +14,11 @@
 namespace elbo::cli {
 
 /// FILE of --output where rows are written, or printed.
-void add_rows_option(CLI::App& command, std::string& path, const std::string& what);
+void add_rows_option(parser& command, std::string& path, const std::string& what);
 /// --type of the numbers in FILE.
-void add_type_option(CLI::App& command, std::string& type);
+void add_type_option(parser& command, std::string& type);
 /// --seed.
-void add_seed_option(CLI::App& command, std::uint64_t& seed);
+void add_seed_option(parser& command, std::uint64_t& seed);
 
 /// --json, --quiet, and --report where the command makes pictures.
 struct output_options {
@@ -28,17 +28,17 @@ struct output_options {
     /// Whether standard output belongs to the JSON summary.
     bool json_to_stdout() const { return json == "-"; }
 };
-void add_output_options(CLI::App& command, output_options& options);
-void add_report_option(CLI::App& command, output_options& options);
+void add_output_options(parser& command, output_options& options);
+void add_report_option(parser& command, output_options& options);
 /// -o of the commands that make a model.
-void add_model_output_option(CLI::App& command, std::string& path);
+void add_model_output_option(parser& command, std::string& path);
 
 /// --device and --threads.
 struct device_options {
     std::string device = "auto";
     int threads = 0;
 };
-void add_device_options(CLI::App& command, device_options& options);
+void add_device_options(parser& command, device_options& options);
 /// Throws invalid_argument (no such kind of device) and not_available.
 context make_context(const device_options& options);
 
@@ -52,12 +52,12 @@ struct data_options {
     std::string labels;  ///< the same
     std::optional<double> scale;
 };
-void add_data_options(CLI::App& command, data_options& options);
-void add_weights_option(CLI::App& command, data_options& options);
-void add_labels_option(CLI::App& command, data_options& options);
+void add_data_options(parser& command, data_options& options);
+void add_weights_option(parser& command, data_options& options);
+void add_labels_option(parser& command, data_options& options);
 /// --labels as what is known of the components of a mixture.
-void add_known_labels_option(CLI::App& command, data_options& options);
-void add_scale_option(CLI::App& command, data_options& options);
+void add_known_labels_option(parser& command, data_options& options);
+void add_scale_option(parser& command, data_options& options);
 
 /// --type of written numbers: "float32" or "float64"; throws invalid_argument for anything else.
 io::output_type output_type_from_string(const std::string& name);

@@ -1,6 +1,7 @@
 #include "host/cli/outputs.hpp"
 
 #include "host/io/atomic_file.hpp"
+#include "host/io/json_text.hpp"
 
 #include <cerrno>
 #include <cstdio>
@@ -66,8 +67,8 @@ void write_json(const output_options& options, const json& summary) {
         return;
     std::string text = "{";
     for (const auto& [key, value] : summary.items())
-        text += fmt::format("{}\n  {}: {}", text.size() == 1 ? "" : ",", json(key).dump(),
-                            value.dump(-1, ' ', false, json::error_handler_t::replace));
+        text += fmt::format("{}\n  {}: {}", text.size() == 1 ? "" : ",", io::json_text(key),
+                            io::json_text(value, io::key_order::as_added));
     text += "\n}\n";
     if (options.json_to_stdout())
         print(text);

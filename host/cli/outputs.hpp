@@ -2,18 +2,18 @@
 #pragma once
 
 #include "host/cli/options.hpp"
+#include "host/io/json.hpp"
 
 #include "elbo/error.hpp"
 
 #include <functional>
 #include <initializer_list>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
 namespace elbo::cli {
 
-using json = nlohmann::ordered_json;
+using io::json;
 
 /// A result could not be written although its place looked right (disk full): a failure of the machine.
 class write_failure : public error {

@@ -25,7 +25,7 @@ std::optional<gmm::parameter_prior> prior_arguments::parsed() const {
     return prior;
 }
 
-void add_prior_options(CLI::App& command, prior_arguments& arguments) {
+void add_prior_options(parser& command, prior_arguments& arguments) {
     const auto add = [&](const char* name, auto& value, const char* what, const char* type) {
         return command.add_option(name, value, what)->type_name(type)->group("Prior");
     };

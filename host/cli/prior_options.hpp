@@ -2,8 +2,8 @@
 #pragma once
 
 #include "elbo/gmm/prior.hpp"
+#include "host/cli/command_line.hpp"
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +21,6 @@ struct prior_arguments {
 };
 
 /// --prior and --prior-concentration, -mean, -mean-precision, -degrees-of-freedom, -scale.
-void add_prior_options(CLI::App& command, prior_arguments& arguments);
+void add_prior_options(parser& command, prior_arguments& arguments);
 
 } // namespace elbo::cli

@@ -13,7 +13,7 @@ namespace elbo::cli {
 namespace {
 
 using gmm::select_cell;
-using nlohmann::ordered_json;
+using io::json;
 
 std::string components_text(const select_cell& cell) {
     return cell.components_left == cell.components || !cell.fitted
@@ -56,32 +56,32 @@ std::string table_text(const gmm::select_result& result) {
 }
 
 /// A number, or null where there is none.
-ordered_json number(bool there, double value) {
-    return there && std::isfinite(value) ? ordered_json(value) : ordered_json();
+json number(bool there, double value) {
+    return there && std::isfinite(value) ? json(value) : json();
 }
 
-ordered_json cell_json(const select_cell& cell) {
-    ordered_json json{{"family", to_string(cell.shape)}, {"components", cell.components}};
+json cell_json(const select_cell& cell) {
+    json entry{{"family", to_string(cell.shape)}, {"components", cell.components}};
     const bool there = cell.fitted;
-    json["components_left"] = there ? ordered_json(cell.components_left) : ordered_json();
-    json["parameters"] = there ? ordered_json(cell.parameters) : ordered_json();
-    json["log_likelihood"] = number(there, cell.log_likelihood);
-    json["total_log_likelihood"] = number(there, cell.total_log_likelihood);
-    json["bic"] = number(there, cell.bic);
-    json["aic"] = number(there, cell.aic);
-    json["icl"] = number(there, cell.icl);
-    json["held_out"] = number(there, cell.held_out);
-    json["held_out_standard_error"] = number(there, cell.held_out_error);
-    json["iterations"] = there ? ordered_json(cell.iterations) : ordered_json();
-    json["stopped"] = there ? ordered_json(to_string(cell.stopped)) : ordered_json();
-    json["events"] = cell.events.size();
-    json["seconds"] = cell.seconds;
-    json["error"] = cell.error.empty() ? ordered_json() : ordered_json(cell.error);
-    return json;
+    entry["components_left"] = there ? json(cell.components_left) : json();
+    entry["parameters"] = there ? json(cell.parameters) : json();
+    entry["log_likelihood"] = number(there, cell.log_likelihood);
+    entry["total_log_likelihood"] = number(there, cell.total_log_likelihood);
+    entry["bic"] = number(there, cell.bic);
+    entry["aic"] = number(there, cell.aic);
+    entry["icl"] = number(there, cell.icl);
+    entry["held_out"] = number(there, cell.held_out);
+    entry["held_out_standard_error"] = number(there, cell.held_out_error);
+    entry["iterations"] = there ? json(cell.iterations) : json();
+    entry["stopped"] = there ? json(to_string(cell.stopped)) : json();
+    entry["events"] = cell.events.size();
+    entry["seconds"] = cell.seconds;
+    entry["error"] = cell.error.empty() ? json() : json(cell.error);
+    return entry;
 }
 
-ordered_json table_json(const gmm::select_result& result) {
-    ordered_json table = ordered_json::array();
+json table_json(const gmm::select_result& result) {
+    json table = json::array();
     for (const select_cell& cell : result.table)
         table.push_back(cell_json(cell));
     return table;
@@ -118,40 +118,39 @@ std::string select_text(const gmm::select_result& result, const fit_setting& set
            component_text(result.best.model, setting.column_names);
 }
 
-ordered_json select_json(const gmm::select_result& result, const gmm::select_options& options,
-                         const fit_setting& setting) {
+json select_json(const gmm::select_result& result, const gmm::select_options& options, const fit_setting& setting) {
     const gmm::fit_result& best = result.best;
     const select_cell& chosen = result.table[static_cast<std::size_t>(result.chosen)];
     const bool folds = options.by == gmm::criterion::cross_validation;
     const bool fraction = options.by == gmm::criterion::validation;
-    ordered_json summary{{"command", setting.command},
-                         {"version", version},
-                         {"device", setting.device},
-                         {"samples", best.samples},
-                         {"dimensions", best.model.dimensions()},
-                         {"criterion", to_string(options.by)},
-                         {"folds", folds ? ordered_json(options.folds) : ordered_json()},
-                         {"validation_fraction", fraction ? ordered_json(options.validation_fraction) : ordered_json()},
-                         {"one_standard_error", options.one_standard_error},
-                         {"seed", options.fit.seed},
-                         {"restarts", options.fit.restarts},
-                         {"jobs", result.jobs},
-                         {"streamed", result.streamed},
-                         {"stopped", result.interrupted ? "interrupted" : "finished"},
-                         {"table", table_json(result)},
-                         {"chosen", result.chosen},
-                         {"reason", result.reason},
-                         {"seconds", result.seconds},
-                         {"components", best.model.components()},
-                         {"family", to_string(best.model.shape())},
-                         {"log_likelihood", best.log_likelihood},
-                         {"total_log_likelihood", best.total_log_likelihood},
-                         {"parameters", best.model.parameters()},
-                         {"bic", best.bic},
-                         {"aic", best.aic},
-                         {"icl", best.icl},
-                         {"held_out", number(true, chosen.held_out)},
-                         {"held_out_standard_error", number(true, chosen.held_out_error)}};
+    json summary{{"command", setting.command},
+                 {"version", version},
+                 {"device", setting.device},
+                 {"samples", best.samples},
+                 {"dimensions", best.model.dimensions()},
+                 {"criterion", to_string(options.by)},
+                 {"folds", folds ? json(options.folds) : json()},
+                 {"validation_fraction", fraction ? json(options.validation_fraction) : json()},
+                 {"one_standard_error", options.one_standard_error},
+                 {"seed", options.fit.seed},
+                 {"restarts", options.fit.restarts},
+                 {"jobs", result.jobs},
+                 {"streamed", result.streamed},
+                 {"stopped", result.interrupted ? "interrupted" : "finished"},
+                 {"table", table_json(result)},
+                 {"chosen", result.chosen},
+                 {"reason", result.reason},
+                 {"seconds", result.seconds},
+                 {"components", best.model.components()},
+                 {"family", to_string(best.model.shape())},
+                 {"log_likelihood", best.log_likelihood},
+                 {"total_log_likelihood", best.total_log_likelihood},
+                 {"parameters", best.model.parameters()},
+                 {"bic", best.bic},
+                 {"aic", best.aic},
+                 {"icl", best.icl},
+                 {"held_out", number(true, chosen.held_out)},
+                 {"held_out_standard_error", number(true, chosen.held_out_error)}};
     add_parameters(summary, best.model);
     return summary;
 }

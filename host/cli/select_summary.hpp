@@ -2,10 +2,10 @@
 #pragma once
 
 #include "host/cli/fit_summary.hpp"
+#include "host/io/json.hpp"
 
 #include "elbo/gmm/select.hpp"
 
-#include <nlohmann/json.hpp>
 #include <string>
 
 namespace elbo::cli {
@@ -15,7 +15,6 @@ fact_list select_facts(const gmm::select_result& result);
 /// The text for standard output: the table, and the choice.
 std::string select_text(const gmm::select_result& result, const fit_setting& setting);
 /// The JSON summary (docs/command-line.md).
-nlohmann::ordered_json select_json(const gmm::select_result& result, const gmm::select_options& options,
-                                   const fit_setting& setting);
+io::json select_json(const gmm::select_result& result, const gmm::select_options& options, const fit_setting& setting);
 
 } // namespace elbo::cli

@@ -6,11 +6,11 @@
 
 namespace elbo::cli {
 
-void add_model_argument(CLI::App& command, std::string& model_path) {
+void add_model_argument(parser& command, std::string& model_path) {
     command.add_option("MODEL", model_path, "Model file or checkpoint (.safetensors or .json)")->required();
 }
 
-void add_vae_apply_options(CLI::App& command, vae_apply_options& options) {
+void add_vae_apply_options(parser& command, vae_apply_options& options) {
     add_model_argument(command, options.model_path);
     add_data_options(command, options.data);
     add_scale_option(command, options.data);

@@ -20,8 +20,8 @@ struct vae_apply_options {
     device_options device;
     output_options output;
 };
-void add_model_argument(CLI::App& command, std::string& model_path);
-void add_vae_apply_options(CLI::App& command, vae_apply_options& options);
+void add_model_argument(parser& command, std::string& model_path);
+void add_vae_apply_options(parser& command, vae_apply_options& options);
 
 /// Model and data, which fit each other.
 struct vae_applied {

@@ -37,8 +37,8 @@ exit_status run(const decode_command& command, const std::string& command_line) 
 
 } // namespace
 
-void add_vae_decode(CLI::App& vae, invocation& call) {
-    CLI::App* app = vae.add_subcommand("decode", "Mean of p(x|z) for every row z of a file of latents");
+void add_vae_decode(parser& vae, invocation& call) {
+    parser* app = vae.add_subcommand("decode", "Mean of p(x|z) for every row z of a file of latents");
     const auto command = std::make_shared<decode_command>();
     add_vae_apply_options(*app, command->apply);
     add_rows_option(*app, command->row_path, "the means");

@@ -50,8 +50,8 @@ exit_status run(const encode_command& command, const std::string& command_line) 
 
 } // namespace
 
-void add_vae_encode(CLI::App& vae, invocation& call) {
-    CLI::App* app = vae.add_subcommand("encode", "Mean and log-variance of q(z|x) for every row");
+void add_vae_encode(parser& vae, invocation& call) {
+    parser* app = vae.add_subcommand("encode", "Mean and log-variance of q(z|x) for every row");
     const auto command = std::make_shared<encode_command>();
     add_vae_apply_options(*app, command->apply);
     add_rows_option(*app, command->mean_path, "the means");

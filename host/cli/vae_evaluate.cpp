@@ -85,8 +85,8 @@ exit_status run(const evaluate_command& command, const std::string& command_line
 
 } // namespace
 
-void add_vae_evaluate(CLI::App& vae, invocation& call) {
-    CLI::App* app = vae.add_subcommand("evaluate", "ELBO, its terms, active units and the importance bound on data");
+void add_vae_evaluate(parser& vae, invocation& call) {
+    parser* app = vae.add_subcommand("evaluate", "ELBO, its terms, active units and the importance bound on data");
     const auto command = std::make_shared<evaluate_command>();
     add_vae_apply_options(*app, command->apply);
     add_labels_option(*app, command->apply.data);

@@ -32,8 +32,8 @@ exit_status run(const info_command& command, const std::string& command_line) {
 
 } // namespace
 
-void add_vae_info(CLI::App& vae, invocation& call) {
-    CLI::App* app = vae.add_subcommand("info", "Print a model: layers, sizes, cost");
+void add_vae_info(parser& vae, invocation& call) {
+    parser* app = vae.add_subcommand("info", "Print a model: layers, sizes, cost");
     const auto command = std::make_shared<info_command>();
     add_model_argument(*app, command->model_path);
     add_output_options(*app, command->output);

@@ -51,8 +51,8 @@ exit_status run(const interpolate_command& command, const std::string& command_l
 
 } // namespace
 
-void add_vae_interpolate(CLI::App& vae, invocation& call) {
-    CLI::App* app = vae.add_subcommand("interpolate", "Decode the straight line between the latents of two rows");
+void add_vae_interpolate(parser& vae, invocation& call) {
+    parser* app = vae.add_subcommand("interpolate", "Decode the straight line between the latents of two rows");
     const auto command = std::make_shared<interpolate_command>();
     add_vae_apply_options(*app, command->apply);
     app->add_option("--from", command->from, "Row of DATA where the line begins, from 0")

@@ -46,16 +46,15 @@ void set_schedule(vae::schedule& schedule, const std::string& name) {
     throw invalid_argument(fmt::format("--schedule {}: expected constant, steps, cosine or burda", name));
 }
 
-template <class T>
-void add(CLI::App& app, const char* name, T& value, const char* what, const char* type, const char* group) {
+void add(parser& app, const char* name, option_target value, const char* what, const char* type, const char* group) {
     app.add_option(name, value, what)->type_name(type)->capture_default_str()->group(group);
 }
 
-void add_list(CLI::App& app, const char* name, std::vector<double>& values, const char* what) {
+void add_list(parser& app, const char* name, std::vector<double>& values, const char* what) {
     app.add_option(name, values, what)->delimiter(',')->type_name("A,B,...")->group("Optimiser");
 }
 
-void add_optimizer_options(CLI::App& app, training_options& options) {
+void add_optimizer_options(parser& app, training_options& options) {
     constexpr const char* group = "Optimiser";
     vae::optimizer& o = options.library.optimizer;
     vae::schedule& s = options.library.schedule;
@@ -77,7 +76,7 @@ void add_optimizer_options(CLI::App& app, training_options& options) {
         "Result: exponential average of the weights with this decay; 0: the weights themselves", "D", group);
 }
 
-void add_objective_options(CLI::App& app, training_options& options) {
+void add_objective_options(parser& app, training_options& options) {
     constexpr const char* group = "Objective";
     vae::train_options& t = options.library;
     add(app, "--objective", options.objective, "What is maximised: elbo, or importance (IWAE)", "NAME", group);
@@ -93,7 +92,7 @@ void add_objective_options(CLI::App& app, training_options& options) {
 
 } // namespace
 
-void add_architecture_options(CLI::App& app, architecture_options& options) {
+void add_architecture_options(parser& app, architecture_options& options) {
     constexpr const char* group = "Model";
     add(app, "--likelihood", options.likelihood, "p(x|z): bernoulli, gaussian or categorical", "NAME", group);
     add(app, "--latent", options.latent, "Latent units", "L", group);
@@ -137,7 +136,7 @@ vae::architecture make_architecture(const architecture_options& options, std::in
     return a;
 }
 
-void add_training_options(CLI::App& app, training_options& options) {
+void add_training_options(parser& app, training_options& options) {
     constexpr const char* group = "Training";
     vae::train_options& t = options.library;
     add(app, "--epochs", t.epochs, "Passes over the data", "E", group);

@@ -5,7 +5,6 @@
 
 #include "elbo/vae/train.hpp"
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,7 +24,7 @@ struct architecture_options {
     std::vector<std::int64_t> blocks;
     std::string decoder_form = "network";
 };
-void add_architecture_options(CLI::App& command, architecture_options& options);
+void add_architecture_options(parser& command, architecture_options& options);
 /// Throws invalid_argument.
 vae::architecture make_architecture(const architecture_options& options, std::int64_t dimensions);
 
@@ -39,7 +38,7 @@ struct training_options {
     std::string precision = "float32";
     std::string start; ///< model file
 };
-void add_training_options(CLI::App& command, training_options& options);
+void add_training_options(parser& command, training_options& options);
 /// Throws invalid_argument, and file_error for a model to start from.
 vae::train_options make_train_options(const training_options& options);
 

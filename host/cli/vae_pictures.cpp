@@ -63,7 +63,7 @@ report::latent_points latents_of(const context& ctx, const vae::model& m, const 
 
 } // namespace
 
-void add_image_option(CLI::App& command, picture_options& options) {
+void add_image_option(parser& command, picture_options& options) {
     command
         .add_option("--image", options.image,
                     "Rows are images of this size (default: a square, where the width is one)")
@@ -71,14 +71,14 @@ void add_image_option(CLI::App& command, picture_options& options) {
         ->group("Output");
 }
 
-void add_png_option(CLI::App& command, picture_options& options, const char* what) {
+void add_png_option(parser& command, picture_options& options, const char* what) {
     command.add_option("--png", options.png, fmt::format("Write a picture: {}", what))
         ->type_name("FILE.png")
         ->group("Output");
     add_image_option(command, options);
 }
 
-void add_row_options(CLI::App& command, row_options& options, const char* picture) {
+void add_row_options(parser& command, row_options& options, const char* picture) {
     add_rows_option(command, options.path, "the rows");
     add_type_option(command, options.type);
     add_png_option(command, options.pictures, picture);

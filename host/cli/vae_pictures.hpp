@@ -19,8 +19,8 @@ struct picture_options {
     std::string png;
     std::string image; ///< WIDTHxHEIGHT
 };
-void add_image_option(CLI::App& command, picture_options& options);
-void add_png_option(CLI::App& command, picture_options& options, const char* what);
+void add_image_option(parser& command, picture_options& options);
+void add_png_option(parser& command, picture_options& options, const char* what);
 
 /// Rows as numbers, as a picture, or both.
 struct row_options {
@@ -32,7 +32,7 @@ struct row_options {
     /// The name of the file for people.
     const std::string& written() const { return path.empty() ? pictures.png : path; }
 };
-void add_row_options(CLI::App& command, row_options& options, const char* picture);
+void add_row_options(parser& command, row_options& options, const char* picture);
 
 /// Size of the images that rows are: --image, or the square where there is one. Throws invalid_argument: malformed,
 /// another number of pixels than `dimensions`, or --png without a size.

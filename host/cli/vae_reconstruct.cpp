@@ -59,8 +59,8 @@ exit_status run(const reconstruct_command& command, const std::string& command_l
 
 } // namespace
 
-void add_vae_reconstruct(CLI::App& vae, invocation& call) {
-    CLI::App* app = vae.add_subcommand("reconstruct", "Mean of p(x|z) at the mean of q(z|x) for every row");
+void add_vae_reconstruct(parser& vae, invocation& call) {
+    parser* app = vae.add_subcommand("reconstruct", "Mean of p(x|z) at the mean of q(z|x) for every row");
     const auto command = std::make_shared<reconstruct_command>();
     add_vae_apply_options(*app, command->apply);
     add_row_options(*app, command->rows, "some rows above their reconstructions");

@@ -68,8 +68,8 @@ exit_status run(const sample_command& command, const std::string& command_line) 
 
 } // namespace
 
-void add_vae_sample(CLI::App& vae, invocation& call) {
-    CLI::App* app = vae.add_subcommand("sample", "Draw z from the prior, then x from p(x|z)");
+void add_vae_sample(parser& vae, invocation& call) {
+    parser* app = vae.add_subcommand("sample", "Draw z from the prior, then x from p(x|z)");
     const auto command = std::make_shared<sample_command>();
     add_model_argument(*app, command->model_path);
     app->add_option("-n,--samples", command->count, "Number of samples")->required()->type_name("N");

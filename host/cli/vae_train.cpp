@@ -135,7 +135,7 @@ exit_status run(const train_command& command, const std::string& command_line) {
     return result.stopped == vae::train_stop::interrupted ? exit_status::interrupted : exit_status::success;
 }
 
-void add_validation_options(CLI::App& app, train_command& command) {
+void add_validation_options(parser& app, train_command& command) {
     app.add_option("--validation", command.validation_path, "Data that is evaluated after each epoch; columns as DATA")
         ->type_name("FILE")
         ->group("Data");
@@ -147,8 +147,8 @@ void add_validation_options(CLI::App& app, train_command& command) {
 
 } // namespace
 
-void add_vae_train(CLI::App& vae, invocation& call) {
-    CLI::App* app = vae.add_subcommand("train", "Train a variational autoencoder on data");
+void add_vae_train(parser& vae, invocation& call) {
+    parser* app = vae.add_subcommand("train", "Train a variational autoencoder on data");
     const auto command = std::make_shared<train_command>();
     add_data_options(*app, command->data);
     add_scale_option(*app, command->data);

@@ -11,13 +11,13 @@ namespace elbo::cli {
 
 namespace {
 
-using nlohmann::ordered_json;
+using io::json;
 
 std::string nats(double value) {
     return fmt::format("{:.6f} nats per sample", value);
 }
 
-ordered_json prior_json(const gmm::variational_prior& prior) {
+json prior_json(const gmm::variational_prior& prior) {
     return {{"concentration", *prior.concentration},
             {"mean", *prior.mean},
             {"mean_precision", prior.mean_precision},
@@ -25,8 +25,8 @@ ordered_json prior_json(const gmm::variational_prior& prior) {
             {"scale", *prior.scale}};
 }
 
-ordered_json variational_trace_json(const gmm::variational_result& fit) {
-    ordered_json trace = ordered_json::array();
+json variational_trace_json(const gmm::variational_result& fit) {
+    json trace = json::array();
     for (const gmm::variational_record& record : fit.trace)
         trace.push_back({{"iteration", record.iteration},
                          {"bound", record.bound},
@@ -70,30 +70,30 @@ std::string variational_text(const gmm::variational_result& fit, const gmm::mode
            text_list(variational_facts(fit, threshold)) + "\n" + component_text(shown, setting.column_names);
 }
 
-ordered_json variational_json(const gmm::variational_result& fit, double threshold, const fit_setting& setting) {
+json variational_json(const gmm::variational_result& fit, double threshold, const fit_setting& setting) {
     const gmm::variational_record& last = fit.trace.back();
-    ordered_json summary{{"command", setting.command},
-                         {"version", version},
-                         {"device", setting.device},
-                         {"samples", fit.samples},
-                         {"dimensions", fit.model.dimensions()},
-                         {"components", fit.model.components()},
-                         {"family", to_string(fit.model.shape())},
-                         {"weights_model", to_string(fit.posterior.values().weights)},
-                         {"iterations", fit.iterations},
-                         {"stopped", to_string(fit.stopped)},
-                         {"bound", fit.bound},
-                         {"total_bound", fit.total_bound},
-                         {"expected_log_likelihood", last.expected_log_likelihood},
-                         {"weights_divergence", last.weights_divergence},
-                         {"components_divergence", last.components_divergence},
-                         {"entropy", fit.entropy},
-                         {"threshold", threshold},
-                         {"effective_components", fit.posterior.effective_components(threshold)},
-                         {"counts", fit.posterior.counts()},
-                         {"prior", prior_json(fit.posterior.values().prior)},
-                         {"seconds", seconds_json(fit.seconds)},
-                         {"trace", variational_trace_json(fit)}};
+    json summary{{"command", setting.command},
+                 {"version", version},
+                 {"device", setting.device},
+                 {"samples", fit.samples},
+                 {"dimensions", fit.model.dimensions()},
+                 {"components", fit.model.components()},
+                 {"family", to_string(fit.model.shape())},
+                 {"weights_model", to_string(fit.posterior.values().weights)},
+                 {"iterations", fit.iterations},
+                 {"stopped", to_string(fit.stopped)},
+                 {"bound", fit.bound},
+                 {"total_bound", fit.total_bound},
+                 {"expected_log_likelihood", last.expected_log_likelihood},
+                 {"weights_divergence", last.weights_divergence},
+                 {"components_divergence", last.components_divergence},
+                 {"entropy", fit.entropy},
+                 {"threshold", threshold},
+                 {"effective_components", fit.posterior.effective_components(threshold)},
+                 {"counts", fit.posterior.counts()},
+                 {"prior", prior_json(fit.posterior.values().prior)},
+                 {"seconds", seconds_json(fit.seconds)},
+                 {"trace", variational_trace_json(fit)}};
     if (setting.labelled)
         summary["labelled"] = *setting.labelled;
     add_parameters(summary, fit.model);

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "host/cli/fit_summary.hpp"
+#include "host/io/json.hpp"
 
 #include "elbo/gmm/variational.hpp"
 
-#include <nlohmann/json.hpp>
 #include <string>
 
 namespace elbo::cli {
@@ -16,7 +16,6 @@ fact_list variational_facts(const gmm::variational_result& fit, double threshold
 std::string variational_text(const gmm::variational_result& fit, const gmm::model& shown, double threshold,
                              const fit_setting& setting);
 /// The JSON summary (docs/command-line.md).
-nlohmann::ordered_json variational_json(const gmm::variational_result& fit, double threshold,
-                                        const fit_setting& setting);
+io::json variational_json(const gmm::variational_result& fit, double threshold, const fit_setting& setting);
 
 } // namespace elbo::cli

@@ -14,7 +14,7 @@
 namespace elbo::gmm {
 namespace {
 
-using nlohmann::json;
+using io::json;
 
 // .json ------------------------------------------------------------------------------------------------------------
 
@@ -134,7 +134,7 @@ std::vector<std::string> read_names(const json& list, const std::string& path) {
     for (const json& name : list) {
         if (!name.is_string())
             io::fail(path, "column_names: expected a list of strings");
-        names.push_back(name);
+        names.push_back(name.as_string());
     }
     return names;
 }

@@ -5,7 +5,6 @@
 #include "host/io/model_file.hpp"
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -39,7 +38,7 @@ void check_description(const mixture_description& d, const std::string& path);
 /// Throws invalid_argument unless there are no names or one for each dimension.
 void check_names(const std::vector<std::string>& column_names, std::int64_t dimensions);
 /// A list of strings. Throws file_error.
-std::vector<std::string> read_names(const nlohmann::json& list, const std::string& path);
+std::vector<std::string> read_names(const io::json& list, const std::string& path);
 /// Extents of the array of factors or covariances.
 std::vector<std::int64_t> covariance_shape(family f, std::int64_t k, std::int64_t d);
 

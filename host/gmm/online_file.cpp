@@ -11,7 +11,7 @@
 
 namespace elbo::gmm {
 
-using nlohmann::json;
+using io::json;
 
 namespace {
 

@@ -13,7 +13,7 @@
 namespace elbo::gmm {
 namespace {
 
-using nlohmann::json;
+using io::json;
 using parameters = variational_posterior::parameters;
 
 constexpr io::model_format posterior_format{"elbo.gmm.posterior", 1, "a posterior of a mixture"};

@@ -9,8 +9,6 @@
 
 namespace elbo::io {
 
-using nlohmann::json;
-
 namespace {
 
 std::optional<model_file_kind> kind_of(const std::string& path) {
@@ -27,7 +25,7 @@ void flatten(const json& value, const std::vector<std::int64_t>& shape, std::siz
     if (level == shape.size()) {
         if (!value.is_number())
             fail(path, fmt::format("{}: expected a number, found {}", key, describe(value)));
-        out.push_back(value);
+        out.push_back(value.as_double());
         return;
     }
     if (!value.is_array() || static_cast<std::int64_t>(value.size()) != shape[level])
@@ -111,33 +109,31 @@ json read_json_object(const std::string& path) {
 }
 
 const json& member(const json& object, const char* key, const std::string& path) {
-    const auto found = object.find(key);
-    if (found == object.end())
+    const json* found = object.find(key);
+    if (!found)
         fail(path, fmt::format("expected the key '{}'", key));
     return *found;
 }
 
 std::int64_t whole_number(const json& object, const char* key, const std::string& path) {
     const json& value = member(object, key, path);
-    const bool fits =
-        value.is_number_integer() && !(value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX);
-    if (!fits)
+    if (!value.is_int64())
         fail(path, fmt::format("{} = {}, expected a whole number", key, describe(value)));
-    return value;
+    return value.as_int64();
 }
 
 double number(const json& object, const char* key, const std::string& path) {
     const json& value = member(object, key, path);
     if (!value.is_number())
         fail(path, fmt::format("{} = {}, expected a number", key, describe(value)));
-    return value;
+    return value.as_double();
 }
 
 std::string text(const json& object, const char* key, const std::string& path) {
     const json& value = member(object, key, path);
     if (!value.is_string())
         fail(path, fmt::format("{} = {}, expected a string", key, describe(value)));
-    return value;
+    return value.as_string();
 }
 
 std::vector<double> numbers(const json& object, const char* key, const std::vector<std::int64_t>& shape,

@@ -32,21 +32,21 @@ void check_format(const model_format& expected, const std::string& format, std::
 /// The same with what the metadata say.
 void check_format(const model_format& expected, const tensor_file& file, const std::string& path);
 /// The same with the members "format" and "version" of a JSON object.
-void check_format(const model_format& expected, const nlohmann::json& object, const std::string& path);
+void check_format(const model_format& expected, const json& object, const std::string& path);
 
 /// An entry of the metadata, as text or number. Throws file_error where it is missing or no whole number.
 std::string metadata_text(const tensor_file& file, const char* key, const std::string& path);
 std::int64_t metadata_number(const tensor_file& file, const char* key, const std::string& path);
 
 /// A whole file that must be one JSON object. Throws file_error.
-nlohmann::json read_json_object(const std::string& path);
+json read_json_object(const std::string& path);
 /// Members of an object by type. Throw file_error (missing, another type, too large).
-const nlohmann::json& member(const nlohmann::json& object, const char* key, const std::string& path);
-std::int64_t whole_number(const nlohmann::json& object, const char* key, const std::string& path);
-double number(const nlohmann::json& object, const char* key, const std::string& path);
-std::string text(const nlohmann::json& object, const char* key, const std::string& path);
+const json& member(const json& object, const char* key, const std::string& path);
+std::int64_t whole_number(const json& object, const char* key, const std::string& path);
+double number(const json& object, const char* key, const std::string& path);
+std::string text(const json& object, const char* key, const std::string& path);
 /// Nested lists of these extents, flat and row-major.
-std::vector<double> numbers(const nlohmann::json& object, const char* key, const std::vector<std::int64_t>& shape,
+std::vector<double> numbers(const json& object, const char* key, const std::vector<std::int64_t>& shape,
                             const std::string& path);
 /// Nested lists as text, one line for each row, so that a matrix looks like one.
 std::string nested_lists(const double* values, const std::vector<std::int64_t>& shape);

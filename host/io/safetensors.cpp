@@ -18,8 +18,6 @@
 namespace elbo::io {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::uint64_t length_bytes = 8;
 constexpr std::uint64_t longest_header = 100'000'000; // as the other implementations
 
@@ -162,7 +160,7 @@ private:
         for (const auto& [key, text] : value.items()) {
             if (!text.is_string())
                 fail_header(fmt::format("__metadata__: {}: expected a string", in_quotes(key)));
-            metadata.emplace(key, text.get<std::string>());
+            metadata.emplace(key, text.as_string());
         }
         return metadata;
     }
@@ -172,18 +170,20 @@ private:
             fail_header(fmt::format("tensor {}: {}: expected a list of numbers of at least 0", in_quotes(name), key));
         };
         std::vector<std::int64_t> sizes;
-        if (!value.contains(key) || !value[key].is_array())
+        const json* list = value.find(key);
+        if (!list || !list->is_array())
             fail_sizes();
-        for (const json& size : value[key]) {
-            if (!size.is_number_unsigned() || size.get<std::uint64_t>() > INT64_MAX)
+        for (const json& size : *list) {
+            if (!size.is_natural() || !size.is_int64())
                 fail_sizes();
-            sizes.push_back(size.get<std::int64_t>());
+            sizes.push_back(size.as_int64());
         }
         return sizes;
     }
 
     tensor_type read_type(const std::string& name, const json& value) const {
-        const std::string dtype = value.contains("dtype") && value["dtype"].is_string() ? value["dtype"] : json("");
+        const json* member = value.find("dtype");
+        const std::string dtype = member && member->is_string() ? member->as_string() : "";
         for (const type_name& t : type_names)
             if (dtype == t.name)
                 return t.type;

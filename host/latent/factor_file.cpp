@@ -17,7 +17,7 @@ namespace elbo::latent {
 
 namespace {
 
-using nlohmann::json;
+using io::json;
 
 constexpr io::model_format factor_format{"elbo.factors", 1, "a linear-Gaussian model"};
 

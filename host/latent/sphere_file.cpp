@@ -13,7 +13,7 @@ namespace elbo::latent {
 
 namespace {
 
-using nlohmann::json;
+using io::json;
 
 /// Checks what a file says of itself before its numbers.
 void check_description(std::int64_t dimensions, const std::vector<std::string>& names, const std::string& path) {

@@ -13,7 +13,7 @@ namespace elbo::vae {
 
 namespace {
 
-using nlohmann::json;
+using io::json;
 
 constexpr double absent = std::numeric_limits<double>::quiet_NaN();
 

@@ -47,13 +47,12 @@ struct data_sizes {
 };
 
 /// What decides the bits of a run, by name.
-nlohmann::json describe(const train_options& o, const data_sizes& sizes);
+io::json describe(const train_options& o, const data_sizes& sizes);
 
-void write_checkpoint(const std::string& path, const architecture& a, const nlohmann::json& options,
-                      const training_state& s);
+void write_checkpoint(const std::string& path, const architecture& a, const io::json& options, const training_state& s);
 /// Throws file_error (not there, corrupt, no checkpoint), and invalid_argument where architecture or options are not
 /// those of this call, saying what differs.
-training_state read_checkpoint(const std::string& path, const architecture& a, const nlohmann::json& options);
+training_state read_checkpoint(const std::string& path, const architecture& a, const io::json& options);
 /// The architecture of a checkpoint. Throws file_error.
 architecture checkpoint_architecture(const std::string& path);
 

@@ -12,7 +12,7 @@ namespace elbo::vae {
 
 namespace {
 
-using nlohmann::json;
+using io::json;
 
 /// A piece of the flat vector that a file holds under a name.
 struct named_part {
@@ -54,10 +54,10 @@ std::vector<std::int64_t> whole_numbers(const json& object, const char* key, con
         io::fail(path, fmt::format("{}: expected a list of whole numbers, found {}", key, io::describe(list)));
     std::vector<std::int64_t> values;
     for (const json& value : list) {
-        if (!value.is_number_integer() || value < std::int64_t(0) || value > INT64_MAX)
+        if (!value.is_int64() || value.as_int64() < 0)
             io::fail(path,
                      fmt::format("{}: expected a list of whole numbers, found {} in it", key, io::describe(value)));
-        values.push_back(value);
+        values.push_back(value.as_int64());
     }
     return values;
 }

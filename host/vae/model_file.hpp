@@ -12,9 +12,9 @@ namespace elbo::vae {
 
 inline constexpr io::model_format network_format{"elbo.vae", 1, "a variational autoencoder"};
 
-nlohmann::json to_json(const architecture& a);
+io::json to_json(const architecture& a);
 /// Throws file_error that names the key: missing, of another type, or not allowed by architecture::check().
-architecture architecture_from(const nlohmann::json& object, const std::string& path);
+architecture architecture_from(const io::json& object, const std::string& path);
 
 /// The description and the parameters as tensors encoder.0.weight, encoder.0.bias, ...
 io::tensor_file to_tensors(const architecture& a, const std::vector<double>& parameters);

@@ -76,12 +76,12 @@ void check_online(const context& ctx, const architecture& a, const train_options
 }
 
 /// Batches come in any number and size.
-nlohmann::json describe_online(const train_options& o) {
+io::json describe_online(const train_options& o) {
     train_options plain = o;
     plain.schedule = {};
     plain.schedule.warm_up_steps = o.schedule.warm_up_steps;
     plain.patience = 0;
-    nlohmann::json options = describe(plain, {});
+    io::json options = describe(plain, {});
     options.erase("batch");
     options["online"] = true;
     return options;

@@ -67,7 +67,7 @@ private:
     std::optional<row_feed> validation_;
     std::unique_ptr<kernels::vae_engine> engine_;
     step_plan plan_;
-    nlohmann::json description_;
+    io::json description_;
     evaluation_draws draws_;
     bool validation_resident_ = false;
 
