@@ -2,6 +2,7 @@
 
 #include "elbo/error.hpp"
 #include "host/context_state.hpp"
+#include "kernels/cpu/processor.hpp"
 
 #include <fmt/format.h>
 #include <omp.h>
@@ -9,16 +10,6 @@
 namespace elbo {
 
 namespace {
-
-const char* instruction_set() {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
-        return "AVX-512";
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return "AVX2";
-#endif
-    return "baseline instructions";
-}
 
 context make(backend where, int threads, std::string name) {
     auto state = std::make_shared<internal::context_state>();
@@ -50,8 +41,9 @@ context context::cpu(int threads) {
     if (threads < 0)
         throw invalid_argument(fmt::format("threads = {}: expected 0 (all) or a positive number", threads));
     const int count = threads == 0 ? omp_get_max_threads() : threads;
-    return make(backend::cpu, count,
-                fmt::format("CPU, {} thread{}, {}", count, count == 1 ? "" : "s", instruction_set()));
+    return make(
+        backend::cpu, count,
+        fmt::format("CPU, {} thread{}, {}", count, count == 1 ? "" : "s", to_string(kernels::cpu::processor_level())));
 }
 
 context context::cuda(int ordinal) {

@@ -85,7 +85,8 @@ run 0 convert "$data/faithful.csv" --columns waiting waiting.tsv
 run 0 devices --json devices.json
 contains stdout 'cpu'
 contains stdout 'CUDA:'
-keys devices.json command version devices cuda
+contains stdout 'BLAS:'
+keys devices.json command version devices cuda blas
 run 0 --version
 contains stdout 'elbo '
 for command in '' mixture 'mixture fit' 'mixture score' 'mixture assign' 'mixture sample' 'mixture info' devices convert; do

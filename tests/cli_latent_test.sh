@@ -91,6 +91,19 @@ awk -F, 'NR == 1 { print $0 ",w"; next } { print $0 ",2" }' circle.csv > weighte
 run 0 latent fit weighted.csv --weights w --model sphere --json weighted.json -q
 near weighted.json log_likelihood "$(value sphere.json log_likelihood)" 1e-9
 
+# Where the BLAS leaves much of the processor unused, a line says so, unless somebody has chosen its kernels.
+if grep -qw avx2 /proc/cpuinfo 2> no_cpuinfo && command -v cc > cc_path; then
+    printf '%s\n' 'char *openblas_get_config(void) { return "OpenBLAS 0.3.0 DYNAMIC_ARCH Prescott"; }' \
+        'char *openblas_get_corename(void) { return "Prescott"; }' > old.c
+    cc -shared -fPIC old.c -o old.so
+    fit_with_old_blas() { env "$@" LD_PRELOAD="$PWD/old.so" "$tool" latent fit circle.csv -L 1 --device cpu > stdout 2> stderr; }
+    fit_with_old_blas -u OPENBLAS_CORETYPE || fail 'a fit with an old BLAS'
+    [ "$(grep -c 'OpenBLAS 0.3.0 runs kernels for Prescott.*OPENBLAS_CORETYPE=' stderr)" -eq 1 ] ||
+        fail "one line on the BLAS: $(cat stderr)"
+    fit_with_old_blas OPENBLAS_CORETYPE=Prescott || fail 'a fit with a BLAS that was chosen'
+    lacks stderr Prescott
+fi
+
 # Bad input: exit status 2, nothing written.
 refuses 2 '-L' latent fit circle.csv -o never.safetensors
 refuses 2 '--model gauss' latent fit circle.csv --model gauss -L 1 --json never.json

@@ -3,6 +3,7 @@
 #include "host/cli/outputs.hpp"
 #include "host/cli/text_table.hpp"
 
+#include "elbo/blas.hpp"
 #include "elbo/context.hpp"
 #include "elbo/version.hpp"
 
@@ -22,7 +23,14 @@ std::string option_of(const device_info& device) {
                                          : std::string(to_string(device.where));
 }
 
-std::string device_text(const device_list& list) {
+std::string blas_text(const blas_info& blas) {
+    std::string text = blas.name;
+    if (!blas.core.empty())
+        text += fmt::format(", kernels for {}", blas.core);
+    return text + (blas.advice.empty() ? "" : "\n" + blas.advice) + "\n";
+}
+
+std::string device_text(const device_list& list, const blas_info& blas) {
     std::vector<std::pair<std::string, std::string>> lines;
     for (const device_info& device : list.devices) {
         std::string text = device.name;
@@ -32,10 +40,10 @@ std::string device_text(const device_list& list) {
                             gibibytes(device.total_bytes), device.multiprocessors, device.compute_capability);
         lines.emplace_back(option_of(device), text);
     }
-    return text_list(lines) + fmt::format("\nCUDA: {}\n", list.cuda_status);
+    return text_list(lines) + fmt::format("\nCUDA: {}\nBLAS: {}", list.cuda_status, blas_text(blas));
 }
 
-json device_json(const device_list& list, const std::string& command_line) {
+json device_json(const device_list& list, const blas_info& blas, const std::string& command_line) {
     json devices = json::array();
     for (const device_info& device : list.devices)
         devices.push_back({{"device", option_of(device)},
@@ -44,14 +52,19 @@ json device_json(const device_list& list, const std::string& command_line) {
                            {"free_bytes", device.free_bytes},
                            {"multiprocessors", device.multiprocessors},
                            {"compute_capability", device.compute_capability}});
-    return {{"command", command_line}, {"version", version}, {"devices", devices}, {"cuda", list.cuda_status}};
+    return {{"command", command_line},
+            {"version", version},
+            {"devices", devices},
+            {"cuda", list.cuda_status},
+            {"blas", {{"name", blas.name}, {"core", blas.core}, {"advice", blas.advice}}}};
 }
 
 exit_status run(const output_options& output, const std::string& command_line) {
     check_writable({output.json});
     const device_list list = devices();
-    write_json(output, device_json(list, command_line));
-    print_results(output, device_text(list));
+    const blas_info used = blas();
+    write_json(output, device_json(list, used, command_line));
+    print_results(output, device_text(list, used));
     return exit_status::success;
 }
 

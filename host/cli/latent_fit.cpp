@@ -119,6 +119,7 @@ exit_status fit_and_write(const latent_fit_command& command, const std::string& 
         check_columns(command.start, options.start_model->dimensions(), "dimensions", input.data);
     note(command.output, fmt::format("{}: {} rows, {} columns; {}", input.data.description(), input.data.rows(),
                                      input.data.cols(), ctx.name()));
+    note_slow_blas(command.output, ctx);
     auto fit = fit_with_progress(command, ctx, input, options);
     fit.seconds.load += opening;
     fit.seconds.total += opening;

@@ -8,10 +8,12 @@
 #include "host/latent/sphere_file.hpp"
 #include "host/report/plane.hpp"
 
+#include "elbo/blas.hpp"
 #include "elbo/version.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <fmt/format.h>
 
 namespace elbo::cli {
@@ -166,9 +168,18 @@ void add_latent_apply_options(parser& command, latent_apply_options& options) {
     add_output_options(command, options.output);
 }
 
+void note_slow_blas(const output_options& output, const context& ctx) {
+    if (ctx.where() != backend::cpu || std::getenv("OPENBLAS_CORETYPE") != nullptr)
+        return;
+    const std::string advice = blas().advice;
+    if (!advice.empty())
+        note(output, advice);
+}
+
 latent_applied open(const latent_apply_options& options) {
     saved_latent_model saved = load_latent_model(options.model_path);
     context ctx = make_context(options.device);
+    note_slow_blas(options.output, ctx);
     weighted_data input = open_columns_of(saved.column_names, options.data);
     check_columns(options.model_path, dimensions_of(saved.model), "dimensions", input.data);
     return {std::move(ctx), std::move(saved), std::move(input)};

@@ -44,6 +44,10 @@ void add_shape(json& summary, const latent_model& m);
 /// Adds the arrays of parameters, nested as their shapes are; null in place of more than 10,000 numbers.
 void add_parameters(json& summary, const latent_model& m);
 
+/// Notes on standard error that the BLAS, which does the products of these models on the CPU, leaves much of the
+/// processor unused, and the cure. Not where OPENBLAS_CORETYPE is set: then somebody has chosen.
+void note_slow_blas(const output_options& output, const context& ctx);
+
 /// MODEL DATA, where to compute and what to write.
 struct latent_apply_options {
     std::string model_path;

@@ -1,6 +1,7 @@
 #include "kernels/cpu/dispatch.hpp"
 
 #include "elbo/error.hpp"
+#include "kernels/cpu/processor.hpp"
 
 #include <cstdlib>
 #include <fmt/format.h>
@@ -15,11 +16,10 @@ namespace {
 std::vector<instruction_set> usable_sets() {
     std::vector<instruction_set> sets;
 #if defined(ELBO_WITH_X86_SIMD)
-    const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-    if (has_avx512)
+    const simd_level level = processor_level();
+    if (level >= simd_level::avx512)
         sets.push_back({"avx512", &avx512::float_kernels, &avx512::double_kernels, &avx512::common_kernels});
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (level >= simd_level::avx2)
         sets.push_back({"avx2", &avx2::float_kernels, &avx2::double_kernels, &avx2::common_kernels});
 #endif
     sets.push_back({"baseline", &baseline::float_kernels, &baseline::double_kernels, &baseline::common_kernels});
