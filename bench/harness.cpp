@@ -1,6 +1,7 @@
 #include "bench/harness.hpp"
 
 #include "bench/machine.hpp"
+#include "elbo/blas.hpp"
 #include "kernels/math/philox.hpp"
 
 #include <benchmark/benchmark.h>
@@ -52,6 +53,7 @@ void set_counters(benchmark::State& state, const operation& o, double seconds) {
     state.counters["error_share_of_bound"] = o.error_share;
     if (o.flop > 0) {
         state.counters["gflops"] = 1e-9 * o.flop / seconds;
+        state.counters["share_of_fma"] = 1e-9 * o.flop / seconds / rates.fma_gflops;
         state.counters["share_of_sgemm"] = 1e-9 * o.flop / seconds / rates.sgemm_gflops;
     }
     if (o.bytes > 0) {
@@ -60,7 +62,7 @@ void set_counters(benchmark::State& state, const operation& o, double seconds) {
     }
     if (o.flop > 0 || o.bytes > 0)
         state.counters["share_of_floor"] =
-            std::max(1e-9 * o.flop / rates.sgemm_gflops, 1e-9 * o.bytes / rates.copy_gbs) / seconds;
+            std::max(1e-9 * o.flop / rates.fma_gflops, 1e-9 * o.bytes / rates.copy_gbs) / seconds;
     for (const auto& [name, value] : o.counters)
         state.counters[name] = value;
 }
@@ -140,6 +142,12 @@ void describe(const settings& s) {
     benchmark::AddCustomContext("elbo_threads", std::to_string(s.threads));
     benchmark::AddCustomContext("elbo_precision", s.precision == element_type::float32 ? "float32" : "float64");
     benchmark::AddCustomContext("elbo_clock", s.clock == clock_kind::wall ? "wall" : "cpu");
+    benchmark::AddCustomContext("fma_gflops", fmt::format("{:.4g}", rates.fma_gflops));
+    benchmark::AddCustomContext("fma_instructions", s.backend == "cuda" ? "as sgemm" : fma_instructions());
+    const blas_info blas_used = blas();
+    benchmark::AddCustomContext("blas", fmt::format("{} {}", blas_used.name, blas_used.core));
+    if (!blas_used.advice.empty())
+        std::cerr << "elbo: " << blas_used.advice << '\n';
     benchmark::AddCustomContext("sgemm_gflops", fmt::format("{:.4g}", rates.sgemm_gflops));
     benchmark::AddCustomContext("copy_gbs", fmt::format("{:.4g}", rates.copy_gbs));
 }

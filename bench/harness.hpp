@@ -26,9 +26,11 @@
 //
 //   seconds                  of one run, by the clock chosen
 //   error_share_of_bound     what was found by the check
-//   gflops, share_of_sgemm   operation::flop a second; relative to the sgemm of this machine
+//   gflops                   operation::flop a second
+//   share_of_fma             relative to multiply-adds in registers (on a device to its sgemm), of all threads in use
+//   share_of_sgemm           relative to the sgemm of the BLAS, which may be slower than the processor
 //   gbs, share_of_copy       operation::bytes a second; relative to a copy
-//   share_of_floor           (the time that sgemm or copy would need, whichever is longer) / seconds
+//   share_of_floor           (the time that multiply-adds in registers or the copy need, whichever is longer) / seconds
 //   and operation::counters.
 #pragma once
 

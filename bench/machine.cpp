@@ -41,8 +41,29 @@ double gigabytes(std::int64_t bytes, double seconds) {
     return 2e-9 * static_cast<double>(bytes) / seconds;
 }
 
+/// All threads at once.
+double fma_gflops(const settings& s) {
+    const std::int64_t rounds = s.quick ? 100'000 : 2'000'000;
+    double operations = 0;
+    volatile float kept = 0;
+    const double seconds = median_seconds(s, [&] {
+        double all = 0;
+        float sum = 0;
+#pragma omp parallel for num_threads(s.threads) reduction(+ : all, sum)
+        for (int t = 0; t < s.threads; ++t) {
+            const fma_run run = multiply_in_registers(rounds, static_cast<float>(t));
+            all += run.operations;
+            sum += run.value;
+        }
+        operations = all;
+        kept = sum;
+    });
+    return 1e-9 * operations / seconds;
+}
+
 machine_rates cpu_rates(const settings& s) {
     omp_set_num_threads(s.threads);
+    const double fma = fma_gflops(s);
     const int n = s.quick ? 128 : 1024;
     const std::vector<float> a(n * n, 1.0f), b(n * n, 0.5f);
     std::vector<float> c(n * n);
@@ -56,7 +77,7 @@ machine_rates cpu_rates(const settings& s) {
         for (int t = 0; t < s.threads; ++t)
             std::memcpy(&to[part * t], &from[part * t], static_cast<std::size_t>(part));
     });
-    return {gigaflops(n, gemm), gigabytes(part * s.threads, copy)};
+    return {fma, gigaflops(n, gemm), gigabytes(part * s.threads, copy)};
 }
 
 #ifdef ELBO_WITH_CUDA
@@ -110,7 +131,8 @@ machine_rates device_rates(const settings& s) {
               "cudaMemcpy");
         wait_for_device();
     });
-    return {gigaflops(n, device_sgemm_seconds(s, n)), gigabytes(bytes, copy)};
+    const double gemm = gigaflops(n, device_sgemm_seconds(s, n));
+    return {gemm, gemm, gigabytes(bytes, copy)};
 }
 #else
 machine_rates device_rates(const settings&) {

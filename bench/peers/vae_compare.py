@@ -121,12 +121,12 @@ def elbo_seconds(args, name):
         command.append(f"--batch={size}")
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     found = report["benchmarks"][0]
-    return {"seconds": found["seconds"] / found.get("steps_per_run", 1), "share_of_sgemm": found["share_of_sgemm"]}
+    return {"seconds": found["seconds"] / found.get("steps_per_run", 1), "share_of_fma": found["share_of_fma"]}
 
 
 def row(label, elbo, torch_times, per_second):
     own = statistics.median(b["seconds"] for b in elbo)
-    share = statistics.median(b["share_of_sgemm"] for b in elbo)
+    share = statistics.median(b["share_of_fma"] for b in elbo)
     cells = [f"{statistics.median(t):.4g} ({statistics.median(t) / own:.2f})" if t else "-" for t in torch_times]
     print(f"| {label} | {own:.4g} | {per_second / own:.0f} | {share:.2f} | " + " | ".join(cells) + " |", flush=True)
 
@@ -141,7 +141,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     modes = ["eager", "compiled"]
-    print("| operation | elbo, s | rows/s | share of sgemm | "
+    print("| operation | elbo, s | rows/s | share of the FMA rate | "
           + " | ".join(f"PyTorch {torch.__version__} {mode}, s (ratio)" for mode in modes) + " |")
     print("| --- " * (4 + len(modes)) + "|")
     for network, batch in SHAPES:
