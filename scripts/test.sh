@@ -56,6 +56,30 @@ instrumented_build() { # <name> <CMake arguments>...
     configure "$build_folder/$name" -DCMAKE_BUILD_TYPE=Instrumented "-DCMAKE_CXX_FLAGS_INSTRUMENTED=-O1 -g1" -DELBO_CUDA=OFF "$@"
     build "$build_folder/$name"
 }
+# What rests on the BLAS most, with OpenBLAS's kernels of three generations; the tests before ran with its own choice.
+# No result may hang on how one of them rounds.
+blas_tests() { OPENBLAS_CORETYPE=$1 run_tests "$build_folder/release" -L cpu -R 'latent|laws'; }
+blas_phases() {
+    local pair flag core own what="results with other kernels of OpenBLAS"
+    if [ "$(uname -m)" != x86_64 ]; then
+        skip "$what (only x86-64 has a choice)"
+    elif [ -n "${OPENBLAS_CORETYPE:-}" ]; then
+        skip "$what (OPENBLAS_CORETYPE is $OPENBLAS_CORETYPE already)"
+    else
+        own=$("$build_folder/release/bin/elbo" devices --json - | sed -n 's/.*"core": *"\([^"]*\)".*/\1/p')
+        for pair in sse2:Prescott avx2:Haswell avx512f:SkylakeX; do
+            flag=${pair%%:*} core=${pair#*:}
+            if [ "$core" = "$own" ]; then
+                skip "tests with OpenBLAS's kernels for $core (its own choice here: the tests before ran with them)"
+            elif grep -qw "$flag" /proc/cpuinfo; then
+                phase "tests with OpenBLAS's kernels for $core" blas_tests "$core"
+            else
+                skip "tests with OpenBLAS's kernels for $core (this processor has no $flag)"
+            fi
+        done
+    fi
+}
+
 # The suite of the emulator itself: what the CUDA tests are judged by must be right.
 emulator_tests() {
     local log=$build_folder/release/emulator-tests.log status=0
@@ -107,6 +131,7 @@ else
         else
             phase "tests of the cuda back end" run_tests "$build_folder/release" -L cuda
         fi
+        blas_phases
         phase "the installed package" run_tests "$build_folder/release" -L install
     fi
     if ! $quick; then
