@@ -1,6 +1,7 @@
 // The command line tool: parses, runs the command that was named, and turns exceptions into messages and exit statuses.
 #include "host/cli/command.hpp"
 #include "host/cli/outputs.hpp"
+#include "host/io/atomic_file.hpp"
 
 #include "elbo/version.hpp"
 
@@ -88,7 +89,10 @@ void set_up(parser& app, invocation& call) {
 
 exit_status run_command(const invocation& call, const std::string& help) {
     try {
-        return call.run();
+        io::commit_group files; // all of them or none
+        const exit_status status = call.run();
+        writing([&] { files.commit(); });
+        return status;
     } catch (const interrupted&) {
         return fail(exit_status::interrupted, "interrupted", "");
     } catch (const write_failure& e) {

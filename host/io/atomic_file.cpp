@@ -27,6 +27,21 @@ std::string temporary_name(const std::string& target) {
     return (path.parent_path() / name).string();
 }
 
+void rename_to(const std::string& path, const std::string& temporary, const std::string& target) {
+    if (::rename(temporary.c_str(), target.c_str()) != 0)
+        fail_system(path, "write", errno);
+}
+
+// The rename itself is durable when the folder is; some file systems cannot do this, and then nothing is lost but that.
+void sync_folder(const std::string& target) {
+    const std::filesystem::path folder = std::filesystem::path(target).parent_path();
+    const int descriptor = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0)
+        return;
+    ::fsync(descriptor);
+    ::close(descriptor);
+}
+
 } // namespace
 
 atomic_file::atomic_file(const std::string& path) : path_(path), target_(follow_links(path)) {
@@ -71,25 +86,39 @@ void atomic_file::write(const void* bytes, std::size_t count) {
 void atomic_file::commit() {
     if (!direct_ && ::fsync(descriptor_) != 0)
         fail_system(path_, "write", errno);
-    if (!direct_ && ::rename(temporary_.c_str(), target_.c_str()) != 0)
-        fail_system(path_, "write", errno);
+    commit_group* const group = commit_group::open_;
+    const bool waits = !direct_ && group && group->held_;
+    if (waits)
+        group->files_.push_back({path_, temporary_, target_}); // from here on the group removes it
+    else if (!direct_)
+        rename_to(path_, temporary_, target_);
     const int closed = ::close(descriptor_);
     const int error_number = errno;
     descriptor_ = -1;
     if (closed != 0)
         fail_system(path_, "write", error_number);
-    if (!direct_)
-        sync_folder();
+    if (!direct_ && !waits)
+        sync_folder(target_);
 }
 
-// The rename itself is durable when the folder is; some file systems cannot do this, and then nothing is lost but that.
-void atomic_file::sync_folder() const {
-    const std::filesystem::path folder = std::filesystem::path(target_).parent_path();
-    const int descriptor = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0)
-        return;
-    ::fsync(descriptor);
-    ::close(descriptor);
+thread_local commit_group* commit_group::open_ = nullptr;
+
+commit_group::commit_group(bool held) : outer_(open_), held_(held) {
+    open_ = this;
+}
+
+commit_group::~commit_group() {
+    open_ = outer_;
+    for (const complete_file& file : files_)
+        ::unlink(file.temporary.c_str());
+}
+
+void commit_group::commit() {
+    while (!files_.empty()) {
+        rename_to(files_.front().path, files_.front().temporary, files_.front().target);
+        sync_folder(files_.front().target);
+        files_.erase(files_.begin());
+    }
 }
 
 } // namespace elbo::io

@@ -4,8 +4,34 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace elbo::io {
+
+/// While one is open, files that this thread commits are complete under their temporary names, and commit() gives all
+/// of them their own: so that a command which fails before (no memory for the report, a full disk) leaves none. Groups
+/// nest; the innermost one counts.
+class commit_group {
+public:
+    /// `held` = false: files in it appear at once, as checkpoints must.
+    explicit commit_group(bool held = true);
+    /// Removes what was not committed.
+    ~commit_group();
+    commit_group(const commit_group&) = delete;
+    commit_group& operator=(const commit_group&) = delete;
+    /// Throws file_error.
+    void commit();
+
+private:
+    friend class atomic_file;
+    struct complete_file {
+        std::string path, temporary, target;
+    };
+    static thread_local commit_group* open_;
+    commit_group* outer_;
+    bool held_;
+    std::vector<complete_file> files_;
+};
 
 /// Writes to a temporary file in the folder of `path` and renames it at commit, so that a crash, a full disk or an
 /// exception leaves what was there before. A symbolic link is followed; a device or pipe (/dev/stdout) is written
@@ -22,7 +48,8 @@ public:
     /// Throws file_error (disk full, ...).
     void write(const void* bytes, std::size_t count);
     void write(std::string_view text) { write(text.data(), text.size()); }
-    /// Makes it durable and visible under its name. Throws file_error.
+    /// Makes it durable and visible under its name; in a commit_group the latter comes with the group. Throws
+    /// file_error.
     void commit();
 
     /// The name given by the caller, for messages.
@@ -31,8 +58,6 @@ public:
     const std::string& temporary_path() const { return temporary_; }
 
 private:
-    void sync_folder() const;
-
     std::string path_;
     std::string target_;    // path_ with links followed
     std::string temporary_; // equal to target_ where that is written directly

@@ -4,6 +4,7 @@
 #include "host/vae/checkpoint.hpp"
 
 #include "host/check.hpp"
+#include "host/io/atomic_file.hpp"
 #include "host/vae/model_file.hpp"
 
 #include <fmt/format.h>
@@ -207,6 +208,7 @@ void write_checkpoint(const std::string& path, const architecture& a, const json
     }
     file.tensors.emplace("history",
                          io::tensor::of({static_cast<std::int64_t>(s.history.size()), history_columns}, history));
+    const io::commit_group at_once(false); // a crash is what it is for
     io::write_safetensors(path, file);
 }
 
