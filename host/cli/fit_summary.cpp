@@ -5,6 +5,7 @@
 
 #include "elbo/version.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace elbo::cli {
@@ -18,13 +19,19 @@ double seconds_per_iteration(const gmm::fit_result& fit) {
     return fit.trace.empty() ? 0 : fit.trace.back().seconds / static_cast<double>(fit.trace.size());
 }
 
+/// Whether something was done to the component.
+bool happened(const gmm::event& e) {
+    return e.what != gmm::event::kind::identical;
+}
+
 json events_json(const gmm::fit_result& fit) {
     json events = json::array();
-    for (const gmm::event& e : fit.events)
-        events.push_back({{"iteration", e.iteration},
-                          {"component", e.component},
-                          {"event", to_string(e.what)},
-                          {"action", to_string(e.action)}});
+    for (const gmm::event& e : fit.events) {
+        json entry{{"iteration", e.iteration}, {"component", e.component}, {"event", to_string(e.what)}};
+        if (happened(e))
+            entry["action"] = to_string(e.action);
+        events.push_back(std::move(entry));
+    }
     return events;
 }
 
@@ -75,8 +82,8 @@ fact_list fit_facts(const gmm::fit_result& fit) {
     facts.emplace_back("time", fmt::format("{} (load {}, start {}, iterations {})", duration_text(s.total),
                                            duration_text(s.load), duration_text(s.start), duration_text(s.iterations)));
     facts.emplace_back("time per iteration", duration_text(seconds_per_iteration(fit)));
-    if (!fit.events.empty())
-        facts.emplace_back("events", fmt::format("{} (components that were empty or singular)", fit.events.size()));
+    if (const auto count = std::ranges::count_if(fit.events, happened); count > 0)
+        facts.emplace_back("events", fmt::format("{} (components that were empty or singular)", count));
     return facts;
 }
 

@@ -1,3 +1,4 @@
+#include "host/cli/fit_notes.hpp"
 #include "host/cli/fit_options.hpp"
 #include "host/cli/interrupt.hpp"
 #include "host/cli/latent_model.hpp"
@@ -127,7 +128,9 @@ exit_status fit_and_write(const latent_fit_command& command, const std::string& 
     const fit_setting setting{command_line, ctx.name(), input.data.description(), input.data.column_names(), {}};
     if (!command.model_path.empty())
         writing([&] { latent::save(fit.model, command.model_path, input.data.column_names()); });
-    write_json(command.output, latent_fit_json(summary, setting));
+    json all = latent_fit_json(summary, setting);
+    tell_negligible(command.output, summary.negligible, all);
+    write_json(command.output, all);
     if (!command.output.report.empty())
         write_latent_report(command.output.report, ctx, summary, input.data, command_line);
     print_results(command.output, latent_fit_text(summary, setting));

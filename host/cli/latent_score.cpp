@@ -1,3 +1,4 @@
+#include "host/cli/fit_notes.hpp"
 #include "host/cli/interrupt.hpp"
 #include "host/cli/latent_model.hpp"
 #include "host/cli/row_output.hpp"
@@ -50,6 +51,7 @@ exit_status run(const latent_score_command& command, const std::string& command_
     summary["bic"] = score.bic;
     summary["aic"] = score.aic;
     summary["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    tell_negligible(options.output, score.negligible, summary);
     write_json(options.output, summary);
     if (command.density_path != "-")
         print_results(options.output,

@@ -24,7 +24,8 @@ latent_fit_summary common_part(const Result& fit) {
             fit.log_likelihood,
             fit.total_log_likelihood,
             fit.bic,
-            fit.aic};
+            fit.aic,
+            fit.negligible};
 }
 
 } // namespace

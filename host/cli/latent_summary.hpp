@@ -18,6 +18,7 @@ struct latent_fit_summary {
     gmm::fit_seconds seconds;
     std::int64_t iterations, samples;
     double log_likelihood, total_log_likelihood, bic, aic;
+    gmm::negligible_weights negligible;
 };
 latent_fit_summary summarize(const latent::factor_result& fit);
 latent_fit_summary summarize(const latent::sphere_result& fit);

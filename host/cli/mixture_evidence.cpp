@@ -1,4 +1,5 @@
 #include "host/cli/apply_command.hpp"
+#include "host/cli/fit_notes.hpp"
 #include "host/cli/interrupt.hpp"
 #include "host/cli/model_summary.hpp"
 #include "host/cli/text_table.hpp"
@@ -70,6 +71,7 @@ exit_status run(const evidence_command& command, const std::string& command_line
     summary["kl"] = t.kl;
     summary["elbo_from_gap"] = t.elbo_from_gap;
     summary["total_weight"] = t.total_weight;
+    tell_negligible(options.output, t.negligible, summary);
     write_json(options.output, summary);
     write_report(options, work, command_line, facts(t, command));
     print_results(options.output, fmt::format("{} ({}) on {}\n\n", options.model_path, describe(work.model),

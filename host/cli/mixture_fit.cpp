@@ -1,4 +1,5 @@
 #include "host/cli/command.hpp"
+#include "host/cli/fit_notes.hpp"
 #include "host/cli/fit_options.hpp"
 #include "host/cli/fit_summary.hpp"
 #include "host/cli/inputs.hpp"
@@ -90,7 +91,10 @@ void write_results(const fit_command& command, const gmm::fit_result& fit, const
         setting.labelled = input.labelled();
     if (!command.model_path.empty())
         writing([&] { gmm::save(fit.model, command.model_path, data.column_names()); });
-    write_json(command.output, fit_json(fit, setting));
+    json summary = fit_json(fit, setting);
+    tell_negligible(command.output, fit.negligible, summary);
+    tell_identical(command.output, fit.events);
+    write_json(command.output, summary);
     if (!command.output.report.empty())
         write_report(command, fit, ctx, data, setting);
     print_results(command.output, fit_text(fit, setting));

@@ -1,4 +1,5 @@
 #include "host/cli/apply_command.hpp"
+#include "host/cli/fit_notes.hpp"
 #include "host/cli/interrupt.hpp"
 #include "host/cli/model_summary.hpp"
 #include "host/cli/text_table.hpp"
@@ -60,6 +61,7 @@ exit_status run(const score_command& command, const std::string& command_line) {
     summary["icl"] = score.icl;
     summary["entropy"] = score.entropy;
     summary["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    tell_negligible(options.output, score.negligible, summary);
     write_json(options.output, summary);
     write_report(options, work, command_line, facts(score, work.model));
     print_results(options.output, fmt::format("{} ({}) on {}\n\n", options.model_path, describe(work.model),

@@ -1,4 +1,5 @@
 #include "host/cli/command.hpp"
+#include "host/cli/fit_notes.hpp"
 #include "host/cli/fit_options.hpp"
 #include "host/cli/inputs.hpp"
 #include "host/cli/interrupt.hpp"
@@ -124,7 +125,9 @@ exit_status run(const select_command& command, const std::string& command_line) 
     const fit_setting setting{command_line, ctx.name(), input.data.description(), input.data.column_names()};
     if (!command.model_path.empty())
         writing([&] { gmm::save(result.best.model, command.model_path, input.data.column_names()); });
-    write_json(command.output, select_json(result, options, setting));
+    json summary = select_json(result, options, setting);
+    tell_negligible(command.output, result.best.negligible, summary);
+    write_json(command.output, summary);
     if (!command.output.report.empty())
         write_report(command, result, ctx, input.data, command_line);
     print_results(command.output, select_text(result, setting));

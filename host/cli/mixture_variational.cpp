@@ -1,4 +1,5 @@
 #include "host/cli/command.hpp"
+#include "host/cli/fit_notes.hpp"
 #include "host/cli/fit_options.hpp"
 #include "host/cli/inputs.hpp"
 #include "host/cli/interrupt.hpp"
@@ -124,7 +125,10 @@ exit_status run(const variational_command& command, const std::string& command_l
         writing([&] { gmm::save(kept, command.posterior_path, names); });
     if (!command.model_path.empty())
         writing([&] { gmm::save(shown, command.model_path, names); });
-    write_json(command.output, variational_json(fit, command.threshold, setting));
+    json summary = variational_json(fit, command.threshold, setting);
+    tell_negligible(command.output, fit.negligible, summary);
+    tell_identical(command.output, fit.events);
+    write_json(command.output, summary);
     if (!command.output.report.empty())
         write_report(command, fit, ctx, input.data, setting);
     print_results(command.output, variational_text(fit, shown, command.threshold, setting));

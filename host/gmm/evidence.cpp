@@ -85,7 +85,7 @@ public:
 
     gmm_engine& engine() { return *engine_; }
     void start(const model& m, const row_feed& feed) {
-        engine_->reserve(feed.batch_rows(), false, feed.known());
+        engine_->reserve(std::min(feed.data().rows(), feed.batch_rows()), false, feed.known());
         engine_->set_parameters(to_frame(m, frame_));
     }
     /// log p(x_n, z_n = k) of the rows [rows x k], until the next call.
@@ -131,7 +131,7 @@ evidence_terms evidence_of(const context& ctx, const model& m, row_feed& feed, c
         const std::vector<double> q = make_q(batch, first_row, lp);
         std::vector<double> weights(batch.x.rows, 1);
         if (feed.weighted())
-            weights = feed.to_host(batch.weights);
+            weights = feed.scaled_weights(first_row, batch.x.rows);
         const auto before = static_cast<std::int64_t>(units.size());
         units.resize(before + (batch.x.rows + unit_rows - 1) / unit_rows);
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
@@ -144,7 +144,8 @@ evidence_terms evidence_of(const context& ctx, const model& m, row_feed& feed, c
     });
     const term_sums sum = pairwise_sum(units, 0, units.size());
     evidence_terms t;
-    t.total_weight = sum.weight;
+    t.total_weight = sum.weight / feed.weight_scale();
+    t.negligible = feed.negligible();
     t.samples = feed.data().rows();
     t.expected_log_joint = sum.expected_log_joint / sum.weight;
     t.entropy = sum.entropy / sum.weight;

@@ -38,6 +38,8 @@ public:
             timed(spent.start,
                   [&] { first = first_parameters(setup_, frame_, summary_, loop_.rule.lambda, restart_, sample_); });
             // After the first start, so that the sample that it takes to the device and the rows are not there at once.
+            if (options_.restarts == 1)
+                sample_ = {};
             if (restart_ == 0)
                 timed(spent.load, [&] { loop_.rule.scatter = load_rows(setup_, frame_, loop_.component_bound); });
             engine_.set_parameters(first);
@@ -75,13 +77,14 @@ private:
         prior_moments data{summary_.weight, summary_.mean, summary_.variance};
         if (takes_covariance(*options_.prior, options_.shape))
             data.covariance = data_covariance(setup_.ctx, feed_, summary_, options_.precision, setup_.resident_rows());
+        check_weight_beside_prior(summary_.weight);
         return to_frame(complete_prior(*options_.prior, shape_, data), shape_, frame_, feed_.weight_scale());
     }
 
     fit_result iterate(double& spent) {
         const auto begin = clock::now();
         std::vector<iteration_record> trace;
-        std::vector<event> events;
+        std::vector<event> events = start_events(setup_);
         loop_.on_iteration = [&](std::int64_t t, const update_outcome& o, double seconds) {
             return note_iteration(t, o, seconds, trace, events);
         };
@@ -103,6 +106,7 @@ private:
     bool note_iteration(std::int64_t t, const update_outcome& o, double seconds, std::vector<iteration_record>& trace,
                         std::vector<event>& events) {
         const double w = loop_.rule.total_weight;
+        require_finite(t, o.log_likelihood / w);
         trace.push_back({t, o.log_likelihood / w - log_scale_, o.elbo_after / w - log_scale_, o.entropy / w,
                          o.parameter_change, seconds, o.log_prior / w, o.log_prior_after / w});
         for (event e : o.events) {
@@ -126,6 +130,7 @@ private:
         r.total_log_likelihood = last.log_likelihood * summary_.weight;
         r.entropy = last.entropy;
         r.samples = summary_.rows;
+        r.negligible = feed_.negligible();
         r.bic = bic(r.model, r.total_log_likelihood, r.total_weight);
         r.aic = aic(r.model, r.total_log_likelihood);
         r.icl = icl(r.model, r.total_log_likelihood, r.entropy * r.total_weight, r.total_weight);

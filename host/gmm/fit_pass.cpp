@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <numeric>
+#include <span>
 
 namespace elbo::gmm {
 
@@ -37,6 +39,30 @@ gmm_parameters first_parameters(const fit_setup& setup, const frame& f, const da
         sample = draw_start_sample(setup.feed, f, summary, start_row_limit(options.components, setup.shape.dimensions),
                                    options.seed);
     return start_parameters(setup.ctx, sample, setup.shape, options, lambda, restart_seed(options.seed, restart));
+}
+
+std::vector<event> start_events(const fit_setup& setup) {
+    std::vector<event> events;
+    if (!setup.options.start_model || setup.feed.known() != sample_labels::kind::none)
+        return events;
+    const model& m = *setup.options.start_model;
+    const std::int64_t each = is_tied(m.shape()) ? 0 : covariance_size(m.shape(), 1, m.dimensions());
+    const auto means = [&](std::int64_t k) { return std::span(m.means()).subspan(k * m.dimensions(), m.dimensions()); };
+    const auto factors = [&](std::int64_t k) { return std::span(m.precision_cholesky()).subspan(k * each, each); };
+    // In an order in which equal components are neighbours, the first of them first.
+    std::vector<std::int64_t> order(static_cast<std::size_t>(m.components()));
+    std::iota(order.begin(), order.end(), std::int64_t(0));
+    std::ranges::stable_sort(order, [&](std::int64_t a, std::int64_t b) {
+        return std::ranges::equal(means(a), means(b)) ? std::ranges::lexicographical_compare(factors(a), factors(b))
+                                                      : std::ranges::lexicographical_compare(means(a), means(b));
+    });
+    for (std::size_t i = 1; i < order.size(); ++i) {
+        const std::int64_t before = order[i - 1], k = order[i];
+        if (std::ranges::equal(means(before), means(k)) && std::ranges::equal(factors(before), factors(k)))
+            events.push_back({0, k, event::kind::identical});
+    }
+    std::ranges::sort(events, {}, &event::component);
+    return events;
 }
 
 std::vector<double> load_rows(fit_setup& setup, const frame& f, double component_bound) {

@@ -18,6 +18,10 @@ data_summary summarize_rows(fit_setup& setup);
 kernels::gmm_parameters first_parameters(const fit_setup& setup, const kernels::frame& f, const data_summary& summary,
                                          const std::vector<double>& lambda, std::int64_t restart, start_sample& sample);
 
+/// What is to be said about the start: components of the start model that are the same as one before them, where no
+/// label tells them apart.
+std::vector<event> start_events(const fit_setup& setup);
+
 /// Memory for the rows, and the rows, where they stay. Returns the sums that tied families take once
 /// (update_rule::scatter), of others nothing. `component_bound` as for clear_sums.
 std::vector<double> load_rows(fit_setup& setup, const kernels::frame& f, double component_bound);

@@ -51,7 +51,15 @@ m_step_method m_step_method_from_string(std::string_view name) {
     return value_of<m_step_method>(m_steps, name, "M-step");
 }
 std::string_view to_string(event::kind k) {
-    return k == event::kind::empty ? "empty" : "singular";
+    switch (k) {
+    case event::kind::empty:
+        return "empty";
+    case event::kind::singular:
+        return "singular";
+    case event::kind::identical:
+        return "identical";
+    }
+    return "?";
 }
 std::string_view to_string(stop_reason s) {
     switch (s) {

@@ -129,19 +129,34 @@ double covariance_count(const parameter_prior& p, const gmm_shape& shape) {
 
 } // namespace
 
+void check_prior_count(std::string_view what, double count) {
+    expects(count >= least_prior_count && count <= most_prior_count, [&] {
+        return fmt::format("{} = {}: expected a number from {:g} to {:g}", what, count, least_prior_count,
+                           most_prior_count);
+    });
+}
+
+void check_weight_beside_prior(double total_weight) {
+    constexpr double most = 0x1p400;
+    expects(total_weight >= 1 / most && total_weight <= most, [&] {
+        return fmt::format("weights sum to {:.3g}: expected {:.3g} to {:.3g} beside a prior, which counts in samples",
+                           total_weight, 1 / most, most);
+    });
+}
+
 void check_prior(const parameter_prior& p, family f, std::int64_t dimensions) {
-    expects(p.concentration >= 1 && std::isfinite(p.concentration), [&] {
-        return fmt::format("prior.concentration = {}: expected a finite number, at least 1", p.concentration);
+    expects(p.concentration >= 1 && p.concentration <= most_prior_count, [&] {
+        return fmt::format("prior.concentration = {}: expected a number from 1 to {:g}", p.concentration,
+                           most_prior_count);
     });
-    expects(p.mean_precision > 0 && std::isfinite(p.mean_precision), [&] {
-        return fmt::format("prior.mean_precision = {}: expected a finite number above 0", p.mean_precision);
-    });
+    check_prior_count("prior.mean_precision", p.mean_precision);
     if (p.degrees_of_freedom) {
         const std::int64_t above = has_matrix(f) ? dimensions - 1 : 0;
-        expects(*p.degrees_of_freedom > static_cast<double>(above) && std::isfinite(*p.degrees_of_freedom), [&] {
+        expects(*p.degrees_of_freedom > static_cast<double>(above), [&] {
             return fmt::format("prior.degrees_of_freedom = {}: expected a finite number above {}{}",
                                *p.degrees_of_freedom, above, has_matrix(f) ? " = dimensions - 1" : "");
         });
+        check_prior_count("prior.degrees_of_freedom", *p.degrees_of_freedom);
     }
     if (p.mean) {
         check_size("prior.mean", p.mean->size(), dimensions, "dimensions");

@@ -1,9 +1,13 @@
-// What restarts begin with and are judged by, also where they run apart from each other.
+// What restarts begin with and are judged by, also where they run apart from each other, and what every iteration
+// keeps.
 #pragma once
 
+#include "elbo/error.hpp"
 #include "elbo/gmm/fit.hpp"
 
+#include <cmath>
 #include <cstdint>
+#include <fmt/format.h>
 
 namespace elbo::gmm {
 
@@ -15,6 +19,15 @@ constexpr std::uint64_t restart_seed(std::uint64_t seed, std::int64_t restart) {
 /// What a restart is judged by: the log-likelihood, and with a prior log p(θ) beside it, per sample.
 inline double restart_objective(const fit_result& r) {
     return r.log_likelihood + r.trace.back().log_prior;
+}
+
+/// Throws elbo::error where the objective of an iteration is not finite: no rule would ever end such a fit.
+inline void require_finite(std::int64_t iteration, double objective) {
+    if (!std::isfinite(objective))
+        throw error(
+            fmt::format("iteration {}: the objective is {}: expected a finite number; rows may lie too far from "
+                        "every component for the arithmetic (compute in float64, or scale the columns)",
+                        iteration, objective));
 }
 
 } // namespace elbo::gmm

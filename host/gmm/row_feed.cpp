@@ -28,6 +28,14 @@ std::int64_t streamed_batch_rows(const data_source& data) {
     return std::max<std::int64_t>(1, (std::int64_t(16) << 20) / (row_bytes * unit_rows)) * unit_rows;
 }
 
+/// Powers of two that float64 holds end at 2¹⁰²³; with this one the smallest weight, 2⁻¹⁰⁷⁴, becomes 2⁻⁵².
+constexpr int largest_scale = 1022;
+/// Totals such as W log p are 2²³ times as large at most.
+constexpr double largest_weight_sum = 0x1p1000;
+/// Of the sum of all weights: what negligible_weights says. The normalised numbers of rows that count are at most the
+/// root of its inverse, 2³⁶, since their variance is 1, so their squares fit into the fixed-point sums.
+constexpr double negligible_share = 0x1p-72;
+
 double value_at(const any_matrix_view& v, std::int64_t i, std::int64_t j) {
     return v.type == element_type::float32 ? static_cast<double>(v.as<float>()(i, j)) : v.as<double>()(i, j);
 }
@@ -53,7 +61,7 @@ void merge(data_summary& all, const kernels::unit_summary& unit) {
 } // namespace
 
 row_feed::row_feed(const context& ctx, const data_source& data, const sample_weights& weights,
-                   const sample_labels& labels, std::int64_t components)
+                   const sample_labels& labels, std::int64_t components, weight_units units)
     : ctx_(ctx), data_(data), weights_(weights), labels_(labels), components_(components) {
     expects(data.rows() >= 1, [&] { return fmt::format("{} has no rows: expected at least one", data.description()); });
     expects(data.cols() >= 1,
@@ -65,6 +73,8 @@ row_feed::row_feed(const context& ctx, const data_source& data, const sample_wei
         });
     if (!labels_.empty())
         check_label_shape(labels_, data, components);
+    if (weighted())
+        survey_weights(units);
     const std::int64_t all = (data.rows() + unit_rows - 1) / unit_rows * unit_rows;
     const bool one_piece = data.contiguous() && (ctx.where() == backend::cuda || data.space() != memory_space::device);
     batch_rows_ = one_piece ? all : std::min(all, streamed_batch_rows(data));
@@ -105,6 +115,59 @@ void row_feed::for_each(reading when, const visitor& visit) const {
     }
 }
 
+/// Finds the scale of the weights, and rows that cannot count, in passes over the weights alone. Those rows get the
+/// weight 0 in a copy, made where there are some.
+void row_feed::survey_weights(weight_units units) {
+    constexpr std::int64_t piece = std::int64_t(1) << 16;
+    const std::int64_t rows = weights_.values.rows;
+    const auto for_each_weight = [&](const auto& visit) {
+        for (std::int64_t first = 0; first < rows; first += piece) {
+            const std::vector<double> some = to_host(weights_.values.slice(first, std::min(piece, rows - first)));
+            for (std::size_t i = 0; i < some.size(); ++i)
+                visit(first + static_cast<std::int64_t>(i), some[i]);
+        }
+    };
+    double largest = 0, smallest = std::numeric_limits<double>::infinity(); // of those above 0
+    for_each_weight([&](std::int64_t row, double w) {
+        expects(w >= 0 && std::isfinite(w),
+                [&] { return fmt::format("weights[{}] = {}: expected a finite number, at least 0", row, w); });
+        largest = std::max(largest, w);
+        if (w > 0)
+            smallest = std::min(smallest, w);
+    });
+    expects(largest > 0, [] { return std::string("weights are all 0: expected at least one positive weight"); });
+    weight_scale_ = std::ldexp(1.0, std::min(-std::ilogb(largest), largest_scale));
+    weight_unit_ = std::ldexp(1.0, std::ilogb(largest * weight_scale_));
+    double sum = 0;
+    for_each_weight([&](std::int64_t, double w) { sum += w * weight_scale_; });
+    expects(sum <= largest_weight_sum * weight_scale_, [&] {
+        return fmt::format("weights, of which the largest is {:.3g}, sum to more than {:.3g}: expected less, so that "
+                           "totals are finite numbers; divide all of them by one number, which changes no estimate",
+                           largest, largest_weight_sum);
+    });
+    const double least = units == weight_units::of_largest ? negligible_share * sum : 0;
+    if (smallest * weight_scale_ >= least)
+        return;
+    auto counting = std::vector<double>();
+    counting.reserve(static_cast<std::size_t>(rows));
+    for_each_weight([&](std::int64_t row, double w) {
+        const bool counts = w * weight_scale_ >= least;
+        counting.push_back(counts ? w : 0);
+        if (counts || w == 0)
+            return;
+        if (negligible_.rows++ == 0)
+            negligible_.first = row;
+    });
+    weights_ = sample_weights(std::move(counting));
+}
+
+std::vector<double> row_feed::scaled_weights(std::int64_t first, std::int64_t count) const {
+    std::vector<double> weights = to_host(weights_.values.slice(first, count));
+    for (double& w : weights)
+        w *= weight_scale_;
+    return weights;
+}
+
 std::vector<double> row_feed::to_host(const any_matrix_view& view) const {
     std::vector<char> staging;
     any_matrix_view host = view;
@@ -139,18 +202,6 @@ std::vector<double> row_feed::gather_rows(const any_matrix_view& view, const std
     return values;
 }
 
-void row_feed::check_weights(const kernels::unit_summary& unit, const input_rows& batch, std::int64_t first_row) const {
-    const bool fine = unit.smallest_weight >= 0 && std::isfinite(unit.largest_weight);
-    if (fine || !weighted())
-        return;
-    const std::vector<double> values = to_host(batch.weights);
-    for (std::size_t i = 0; i < values.size(); ++i)
-        expects(values[i] >= 0 && std::isfinite(values[i]), [&] {
-            return fmt::format("weights[{}] = {}: expected a finite number, at least 0",
-                               first_row + static_cast<std::int64_t>(i), values[i]);
-        });
-}
-
 std::vector<std::int32_t> row_feed::known_components(const input_rows& batch, std::int64_t first_row) const {
     std::vector<std::int32_t> all;
     // In pieces: as float64 the factors of all rows may be more than the data.
@@ -169,7 +220,6 @@ data_summary row_feed::summarize(kernels::gmm_engine& engine) {
     data_summary all;
     all.mean.assign(d, 0), all.variance.assign(d, 0), all.min.assign(d, infinity), all.max.assign(d, -infinity);
     all.labelled.assign(labels_.empty() ? 0 : components_, 0);
-    weight_scale_ = 1;
     std::vector<kernels::unit_summary> units;
     for_each([&](const input_rows& batch, std::int64_t first_row) {
         const std::int64_t bad = engine.summarize(batch, units);
@@ -179,25 +229,19 @@ data_summary row_feed::summarize(kernels::gmm_engine& engine) {
                                                data_.description(), first_row + i, column_label(data_, j),
                                                to_host(batch.x.slice(i, 1))[j]));
         }
-        for (const auto& unit : units) {
-            check_weights(unit, batch, first_row);
+        for (const auto& unit : units)
             merge(all, unit);
-        }
         if (!labels_.empty())
             for (const std::int32_t k : known_components(batch, first_row))
                 if (k >= 0)
                     ++all.labelled[k];
         all.rows += batch.x.rows;
     });
-    expects(all.weight > 0, [&] { return std::string("weights are all 0: expected at least one positive weight"); });
-    expects(std::isfinite(all.weight), [&] { return std::string("weights sum to infinity: scale them down"); });
     for (double& v : all.variance)
         v /= all.weight;
-    if (weighted()) {
-        int exponent = 0;
-        std::frexp(all.largest_weight, &exponent);
-        weight_scale_ = std::ldexp(1.0, 1 - exponent);
-    }
+    // Exactly: the scale is a power of two, and every weight a multiple of the smallest number of float64.
+    all.weight /= weight_scale_;
+    all.largest_weight /= weight_scale_;
     return all;
 }
 
@@ -217,7 +261,7 @@ void row_feed::require_distinct_rows(std::int64_t wanted) const {
             std::vector<double> values = to_host(batch.slice(begin, rows));
             std::vector<double> weights;
             if (weighted())
-                weights = to_host(weights_.values.slice(first + begin, rows));
+                weights = scaled_weights(first + begin, rows);
             for (double& v : values)
                 v += 0.0; // −0 is 0
             for (std::int64_t i = 0; i < rows && static_cast<std::int64_t>(seen.size()) < wanted; ++i)
@@ -228,9 +272,9 @@ void row_feed::require_distinct_rows(std::int64_t wanted) const {
     }
     const auto found = static_cast<std::int64_t>(seen.size());
     expects(found >= wanted, [&] {
-        return fmt::format(
-            "components = {}: expected at most {}, the number of distinct rows with positive weight in {}", wanted,
-            found, data_.description());
+        return fmt::format("components = {}: expected at most {}, the number of distinct rows {} in {}", wanted, found,
+                           negligible_.rows == 0 ? "with positive weight" : "with weights that count",
+                           data_.description());
     });
 }
 

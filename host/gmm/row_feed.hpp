@@ -22,14 +22,21 @@ struct data_summary {
     std::vector<std::int64_t> labelled; ///< [k] rows known to come from each component; empty without labels
 };
 
+/// In which units weights reach an engine.
+enum class weight_units {
+    of_largest, ///< times the power of two that makes the largest 1 to 2; those that are too small to count are 0
+    as_given    ///< where sums that were taken apart from each other shall merge
+};
+
 /// When a batch is read: while the one before is worked on, or when it is asked for.
 enum class reading { ahead, in_turn };
 
 class row_feed {
 public:
-    /// Checks that weights and labels match the rows. Throws invalid_argument.
+    /// Checks that weights and labels match the rows, and every weight. Throws invalid_argument.
     row_feed(const context& ctx, const data_source& data, const sample_weights& weights,
-             const sample_labels& labels = {}, std::int64_t components = 0);
+             const sample_labels& labels = {}, std::int64_t components = 0,
+             weight_units units = weight_units::of_largest);
 
     const data_source& data() const { return data_; }
     bool weighted() const { return !weights_.empty(); }
@@ -40,15 +47,21 @@ public:
     /// From now on in batches of a few units, no more than `most_rows` but for one unit, also where the data is one
     /// piece.
     void stream(std::int64_t most_rows = std::numeric_limits<std::int64_t>::max());
-    /// Power of two by which weights are multiplied on load: the largest becomes 1 to 2. Set by summarize.
+    /// Power of two by which weights are multiplied on load: the largest becomes 1 to 2, or as much as a power that
+    /// float64 holds makes of it.
     double weight_scale() const { return weight_scale_; }
+    /// The power of two that the largest weight comes to by it: 1, or less where no power of float64 makes it 1.
+    double weight_unit() const { return weight_unit_; }
+    const negligible_weights& negligible() const { return negligible_; }
+    /// Weights of the rows first ... first + count − 1 times weight_scale().
+    std::vector<double> scaled_weights(std::int64_t first, std::int64_t count) const;
 
     using visitor = std::function<void(const kernels::input_rows&, std::int64_t first_row)>;
     /// Calls visit(rows, first_row) for each batch in order. While it runs, a thread reads the next batch of a file or
     /// generator; `in_turn` where the visit itself may use files or code of the user's.
     void for_each(reading when, const visitor& visit) const;
     void for_each(const visitor& visit) const { for_each(reading::ahead, visit); }
-    /// One pass: checks every value, weight and label. Throws invalid_argument that names row and column.
+    /// One pass: checks every value and label. Throws invalid_argument that names row and column.
     data_summary summarize(kernels::gmm_engine& engine);
     /// Throws invalid_argument unless at least `wanted` rows of positive weight are distinct; reads no further than
     /// needed.
@@ -63,15 +76,15 @@ public:
 
 private:
     std::unique_ptr<batch_reader> open(reading when) const;
-    void check_weights(const kernels::unit_summary& unit, const kernels::input_rows& batch,
-                       std::int64_t first_row) const;
+    void survey_weights(weight_units units);
     const context& ctx_;
     const data_source& data_;
     sample_weights weights_;
     sample_labels labels_;
     std::int64_t components_ = 0; ///< that the labels are about
     std::int64_t batch_rows_ = 0;
-    double weight_scale_ = 1;
+    double weight_scale_ = 1, weight_unit_ = 1;
+    negligible_weights negligible_;
 };
 
 /// The frame of the data (kernels.md A4): centre = weighted mean, scale = standard deviation rounded to a power of two;

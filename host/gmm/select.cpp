@@ -51,11 +51,12 @@ fit_options common_options(const select_options& o) {
     return common;
 }
 
-/// Checks every value and weight. Returns the weights on the host, empty where there are none.
+/// Checks every value and weight. Returns the weights on the host, in units in which the largest is 1 to 2, for the
+/// held out rows; empty where there are none.
 std::vector<double> checked_weights(const context& ctx, const data_source& rows, const fit_options& common) {
     fit_setup setup(ctx, rows, common);
     setup.feed.summarize(*setup.engine);
-    return setup.feed.weighted() ? setup.feed.to_host(common.weights.values) : std::vector<double>();
+    return setup.feed.weighted() ? setup.feed.scaled_weights(0, rows.rows()) : std::vector<double>();
 }
 
 std::optional<held_out_rows> hold_out(const data_source& rows, const select_options& o,

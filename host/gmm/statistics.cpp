@@ -37,14 +37,18 @@ void add(fixed_sums& to, const fixed_sums& from) {
     }
 }
 
-/// What the weights are multiplied by: nothing, or the power of two that makes the largest 1 to 2.
-enum class weight_scaling { none, largest_to_one };
+/// What the weights of rows are multiplied by, and the power of two in units of which the sums are taken then: both are
+/// 1 where objects are to merge.
+struct weight_range {
+    double scale = 1, unit = 1;
+};
 
-/// Throws invalid_argument where the sums of rows whose weights are multiplied by `scale` leave their range.
+/// Throws invalid_argument where the sums of rows leave their range.
 void check_range(const internal::statistics_state& s, const data_source& data, const data_summary& summary,
-                 double scale) {
-    const double reach = largest_normalized(summary, s.frame), of_all = scale * summary.weight,
-                 of_unit = std::min(of_all, scale * summary.largest_weight * static_cast<double>(kernels::unit_rows));
+                 const weight_range& range) {
+    const auto in_units = [&](double weight) { return range.scale * weight / range.unit; };
+    const double reach = largest_normalized(summary, s.frame), of_all = in_units(summary.weight),
+                 of_unit = std::min(of_all, in_units(summary.largest_weight) * static_cast<double>(kernels::unit_rows));
     expects(component_sum_bound(of_unit, reach, s.shape.dimensions) < component_bound * most_of_unit &&
                 component_sum_bound(of_all, reach, s.shape.dimensions) < component_bound * most_of_all,
             [&] {
@@ -61,8 +65,8 @@ void check_range(const internal::statistics_state& s, const data_source& data, c
     });
 }
 
-/// Adds E-step and sums over the rows; all or nothing. Returns what their weights were multiplied by.
-double add_rows(internal::statistics_state& s, const context& ctx, row_feed& feed, weight_scaling scaling) {
+/// Adds E-step and sums over the rows; all or nothing.
+void add_rows(internal::statistics_state& s, const context& ctx, row_feed& feed, const weight_range& range) {
     const data_source& data = feed.data();
     expects(data.cols() == s.shape.dimensions, [&] {
         return fmt::format("{} has {} columns: expected {}, the dimensions of the model", data.description(),
@@ -70,16 +74,13 @@ double add_rows(internal::statistics_state& s, const context& ctx, row_feed& fee
     });
     const auto engine = make_engine(ctx, s.shape, compute_precision::automatic, data.type());
     const data_summary summary = feed.summarize(*engine);
-    const double scale = scaling == weight_scaling::none ? 1 : feed.weight_scale();
-    check_range(s, data, summary, scale);
+    check_range(s, data, summary, range);
     fixed_sums scatter = empty_scatter(s.shape, component_bound);
-    engine->reserve(
-        std::min(feed.batch_rows(), (data.rows() + kernels::unit_rows - 1) / kernels::unit_rows * kernels::unit_rows),
-        feed.weighted(), feed.known());
+    engine->reserve(std::min(data.rows(), feed.batch_rows()), feed.weighted(), feed.known());
     engine->set_parameters(to_frame(s.under, s.frame));
-    engine->clear_sums(component_bound, scalar_bound);
+    engine->clear_sums(component_bound * range.unit, scalar_bound * range.unit);
     feed.for_each([&](input_rows batch, std::int64_t) {
-        batch.weight_scale = scale;
+        batch.weight_scale = range.scale;
         engine->load(batch, s.frame, 0);
         engine->accumulate(0, batch.x.rows);
         if (is_tied(s.shape.family))
@@ -88,7 +89,6 @@ double add_rows(internal::statistics_state& s, const context& ctx, row_feed& fee
     add(s.sums, engine->sums());
     add(s.scatter, scatter);
     s.samples += summary.rows;
-    return scale;
 }
 
 } // namespace
@@ -126,8 +126,9 @@ statistics::~statistics() = default;
 
 void statistics::accumulate(const context& ctx, const data_source& data, const sample_weights& weights,
                             const sample_labels& labels) {
-    row_feed feed(ctx, data, weights, labels, state_->shape.components);
-    add_rows(*state_, ctx, feed, weight_scaling::none); // objects with different weights must merge
+    // Objects with different weights must merge.
+    row_feed feed(ctx, data, weights, labels, state_->shape.components, weight_units::as_given);
+    add_rows(*state_, ctx, feed, {});
 }
 
 void statistics::merge(const statistics& other) {
@@ -169,14 +170,19 @@ score_result score(const context& ctx, const model& m, const data_source& data, 
                    const sample_labels& labels) {
     statistics s(m);
     row_feed feed(ctx, data, weights, labels, m.components());
-    const double scale = add_rows(s.state(), ctx, feed, weight_scaling::largest_to_one);
+    const double scale = feed.weight_scale(), unit = feed.weight_unit();
+    s.state().sums.component_exponent = fixed_exponent(component_bound * unit);
+    s.state().sums.scalar_exponent = fixed_exponent(scalar_bound * unit);
+    add_rows(s.state(), ctx, feed, {scale, unit});
     score_result r;
+    // Means in the units of the sums: the totals of tiny weights have few digits.
+    r.log_likelihood = s.total_log_likelihood() / s.total_weight();
+    r.entropy = s.total_entropy() / s.total_weight();
     r.total_weight = s.total_weight() / scale;
     r.total_log_likelihood = s.total_log_likelihood() / scale;
-    r.log_likelihood = r.total_log_likelihood / r.total_weight;
     const double total_entropy = s.total_entropy() / scale;
-    r.entropy = total_entropy / r.total_weight;
     r.samples = s.samples();
+    r.negligible = feed.negligible();
     r.bic = bic(m, r.total_log_likelihood, r.total_weight);
     r.aic = aic(m, r.total_log_likelihood);
     r.icl = icl(m, r.total_log_likelihood, total_entropy, r.total_weight);

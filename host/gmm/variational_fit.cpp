@@ -3,6 +3,7 @@
 #include "host/gmm/fit_pass.hpp"
 #include "host/gmm/prior.hpp"
 #include "host/gmm/regularization.hpp"
+#include "host/gmm/restarts.hpp"
 #include "host/gmm/variational_distribution.hpp"
 #include "host/gmm/variational_prior.hpp"
 #include "host/seconds.hpp"
@@ -74,6 +75,7 @@ private:
         summary_ = summarize_rows(setup_);
         frame_ = make_frame(options_.shape, summary_.mean, summary_.variance);
         log_scale_ = log_scale(frame_);
+        check_weight_beside_prior(summary_.weight);
         lambda_ = normalized_lambda(shared_, summary_.variance, frame_);
         const double total = summary_.weight * feed_.weight_scale();
         component_bound_ =
@@ -103,6 +105,8 @@ private:
     variational::moments first_moments() {
         const gmm_parameters start = first_parameters(setup_, frame_, summary_, lambda_, restart_, sample_);
         // After the first start, so that the sample that it takes to the device and the rows are not there at once.
+        if (options_.restarts == 1)
+            sample_ = {};
         if (restart_ == 0)
             timed(spent_.load, [&] { scatter_ = load_rows(setup_, frame_, component_bound_); });
         return e_step(start);
@@ -128,6 +132,7 @@ private:
             const variational::moments m = e_step(variational::e_step_parameters(q));
             parameters next = m_step(m);
             trace.push_back(record_of(t, q, m, next, seconds_since(begin)));
+            require_finite(t, trace.back().bound);
             if (options_.callback && !options_.callback({restart_, options_.restarts, trace.back()}))
                 interrupted_ = true;
             const bool converged = should_stop(rule, trace.back().bound, options_.tolerance, false);
@@ -181,6 +186,8 @@ private:
         r.entropy = last.entropy;
         r.total_weight = summary_.weight;
         r.samples = summary_.rows;
+        r.negligible = feed_.negligible();
+        r.events = start_events(setup_);
         r.best_restart = restart_;
         r.trace = std::move(trace);
         return r;

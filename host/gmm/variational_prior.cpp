@@ -2,6 +2,7 @@
 
 #include "host/gmm/algebra_factor.hpp"
 #include "host/gmm/check_array.hpp"
+#include "host/gmm/prior.hpp"
 #include "host/gmm/row_feed.hpp"
 #include "host/gmm/variational_distribution.hpp"
 
@@ -10,11 +11,6 @@
 namespace elbo::gmm::variational {
 
 namespace {
-
-void check_positive(const char* name, const char* member, double value) {
-    expects(value > 0 && std::isfinite(value),
-            [&] { return fmt::format("{}.{} = {}: expected a finite number above 0", name, member, value); });
-}
 
 /// Multiplies a scale matrix by s_i s_j of the frame, or divides by them.
 void rescale(std::vector<double>& scale, family f, const kernels::frame& frame, bool divide) {
@@ -47,8 +43,8 @@ void check_scale(const std::vector<double>& scale, family f, std::int64_t d, con
 
 void check_prior(const variational_prior& prior, family f, std::int64_t d, const char* name) {
     if (prior.concentration)
-        check_positive(name, "concentration", *prior.concentration);
-    check_positive(name, "mean_precision", prior.mean_precision);
+        check_prior_count(fmt::format("{}.concentration", name), *prior.concentration);
+    check_prior_count(fmt::format("{}.mean_precision", name), prior.mean_precision);
     if (prior.mean) {
         const std::string label = fmt::format("{}.mean", name);
         check_size(label, prior.mean->size(), d, "d");
@@ -57,9 +53,10 @@ void check_prior(const variational_prior& prior, family f, std::int64_t d, const
     if (prior.degrees_of_freedom) {
         const double nu = *prior.degrees_of_freedom;
         const std::int64_t above = structure_of(f) == structure::full ? d - 1 : 0;
-        expects(nu > static_cast<double>(above) && std::isfinite(nu), [&] {
+        expects(nu > static_cast<double>(above), [&] {
             return fmt::format("{}.degrees_of_freedom = {}: expected a finite number above {}", name, nu, above);
         });
+        check_prior_count(fmt::format("{}.degrees_of_freedom", name), nu);
     }
     if (prior.scale)
         check_scale(*prior.scale, f, d, name);

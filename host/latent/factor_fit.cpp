@@ -198,6 +198,7 @@ private:
     void note(std::int64_t t, const factor_outcome& o, double seconds, std::vector<gmm::iteration_record>& trace,
               std::vector<factor_event>& events) {
         const double w = rule_.total_weight;
+        gmm::require_finite(t, o.log_likelihood / w);
         for (factor_event e : o.events) {
             e.iteration = t;
             if (e.what == factor_event::kind::empty && e.action == gmm::collapse_policy::fail)
@@ -242,6 +243,7 @@ private:
         r.total_weight = s.weight;
         r.total_log_likelihood = r.log_likelihood * s.weight;
         r.samples = s.rows;
+        r.negligible = rows_.negligible();
         r.bic = bic(r.model, r.total_log_likelihood, r.total_weight);
         r.aic = aic(r.model, r.total_log_likelihood);
         r.best_restart = restart_;

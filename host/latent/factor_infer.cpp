@@ -103,6 +103,7 @@ gmm::score_result score(const context& ctx, const factor_model& m, const data_so
     const double* scalars = sums.data() + sums.size() - scalar_count;
     gmm::score_result r;
     r.samples = rows.summary().rows;
+    r.negligible = rows.negligible();
     r.total_weight = rows.summary().weight;
     r.log_likelihood = scalars[scalar_log_likelihood] / scalars[scalar_weight] - gmm::log_scale(f);
     r.total_log_likelihood = r.log_likelihood * r.total_weight;

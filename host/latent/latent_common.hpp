@@ -29,6 +29,7 @@ public:
 
     const gmm::data_summary& summary() const { return summary_; }
     gmm::row_feed& feed() { return feed_; }
+    const gmm::negligible_weights& negligible() const { return feed_.negligible(); }
     const kernels::frame& frame() const { return frame_; }
     /// W in the units of the sums.
     double total_weight() const { return summary_.weight * feed_.weight_scale(); }

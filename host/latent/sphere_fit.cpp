@@ -2,6 +2,7 @@
 #include "elbo/latent/sphere.hpp"
 
 #include "host/check.hpp"
+#include "host/gmm/restarts.hpp"
 #include "host/latent/criteria.hpp"
 #include "host/latent/sphere_acceleration.hpp"
 #include "host/latent/sphere_rows.hpp"
@@ -100,6 +101,7 @@ private:
                 theta = path.em_step();
                 step = maximize(theta, rows_.sums(theta), least_noise_);
             }
+            gmm::require_finite(t, step.log_likelihood);
             note_events(t, step, events);
             trace.push_back({t, step.log_likelihood - log_scale_, step.elbo_after - log_scale_, step.entropy,
                              largest_change(theta, step.next), seconds_since(begin)});
@@ -142,6 +144,7 @@ private:
         r.total_weight = rows_.summary().weight;
         r.total_log_likelihood = r.log_likelihood * r.total_weight;
         r.samples = rows_.summary().rows;
+        r.negligible = rows_.negligible();
         r.bic = bic(r.model, r.total_log_likelihood, r.total_weight);
         r.aic = aic(r.model, r.total_log_likelihood);
         r.best_restart = restart_;

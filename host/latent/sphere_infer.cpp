@@ -102,6 +102,7 @@ gmm::score_result score(const context& ctx, const sphere_model& m, const data_so
     r.total_weight = rows.summary().weight;
     r.total_log_likelihood = r.log_likelihood * r.total_weight;
     r.samples = rows.summary().rows;
+    r.negligible = rows.negligible();
     r.bic = r.icl = bic(m, r.total_log_likelihood, r.total_weight);
     r.aic = aic(m, r.total_log_likelihood);
     return r;

@@ -23,6 +23,7 @@ public:
                 std::int64_t memory_limit);
 
     const gmm::data_summary& summary() const { return summary_; }
+    const gmm::negligible_weights& negligible() const { return feed_.negligible(); }
     const kernels::frame& frame() const { return frame_; }
     /// Σ_j variance_j / d, in the frame.
     double mean_variance() const;

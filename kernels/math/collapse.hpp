@@ -3,6 +3,8 @@
 //
 // Re-seeding takes no data: the collapsed component gets half the weight of the heaviest healthy one and a copy of its
 // covariance, its mean one standard deviation away along the coordinate in which that one is widest. EM separates them.
+//
+// One component always stays: a mixture without any is none.
 #pragma once
 
 #include "elbo/gmm/fit.hpp"
@@ -59,12 +61,30 @@ ELBO_HD inline std::int64_t heaviest_component(const collapse_view& v) {
     return best;
 }
 
+/// Index of the component to keep where none is healthy: that with the largest N_k, the lowest at a tie; −1 where all
+/// have been dropped before.
+ELBO_HD inline std::int64_t last_component(const collapse_view& v) {
+    std::int64_t best = -1;
+    for (std::int64_t k = 0; k < v.shape.components; ++k)
+        if (v.state[k] != component_state::dropped && (best < 0 || v.counts[k] > v.counts[best]))
+            best = k;
+    return best;
+}
+
 /// Applies the policy in ascending order of components; returns the number of actions written. A component that was
 /// dropped before stays so without a new action. With `fail` nothing is changed: the caller throws.
 ELBO_HD inline std::int64_t apply_collapse_policy(const collapse_view& v, gmm::collapse_policy policy,
                                                   std::int32_t reseeds_each, collapse_action* actions) {
     const std::int64_t d = v.shape.dimensions;
     const std::int64_t size = factor_size(v.shape.family, d);
+    if (heaviest_component(v) < 0) {
+        const std::int64_t kept = last_component(v);
+        if (kept >= 0) {
+            v.state[kept] = component_state::healthy; // with its parameters as they were
+            if (!(v.counts[kept] > 0))
+                v.counts[kept] = 1;
+        }
+    }
     std::int64_t done = 0;
     for (std::int64_t k = 0; k < v.shape.components; ++k) {
         if (v.state[k] != component_state::empty && v.state[k] != component_state::singular)

@@ -24,6 +24,7 @@ struct evidence_terms {
     double elbo_from_gap = 0;      ///< log_likelihood − kl
     double total_weight = 0;       ///< W = Σ w_n
     std::int64_t samples = 0;      ///< n
+    negligible_weights negligible{}; ///< rows whose weights are too small to count
 };
 
 /// The terms for q = p(z | x, θ), the posterior of the model itself: the bound is tight. With labels p(x, z | θ) has

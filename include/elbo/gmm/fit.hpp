@@ -6,6 +6,7 @@
 #include "elbo/gmm/labels.hpp"
 #include "elbo/gmm/model.hpp"
 #include "elbo/gmm/prior.hpp"
+#include "elbo/gmm/weights.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -37,11 +38,16 @@ collapse_policy collapse_policy_from_string(std::string_view name);
 
 /// Something that happened to a component during a fit.
 struct event {
-    enum class kind { empty, singular };
+    enum class kind {
+        empty,
+        singular,
+        identical ///< of the start model: mean and covariance are those of a component before it, and EM, which treats
+                  ///< both alike, never separates them
+    };
     std::int64_t iteration = 0;
     std::int64_t component = 0; ///< index before any removal
     kind what = kind::empty;
-    collapse_policy action = collapse_policy::reseed; ///< what was done
+    collapse_policy action = collapse_policy::reseed; ///< what was done; to an identical component nothing is
 };
 std::string_view to_string(event::kind k);
 
@@ -67,18 +73,6 @@ struct progress {
     std::int64_t restart = 0;  ///< which of the restarts
     std::int64_t restarts = 1; ///< how many there are
     iteration_record record;
-};
-
-/// Weights of the samples: [n] numbers ≥ 0 in host or device memory. Empty means all 1.
-struct sample_weights {
-    any_matrix_view values; ///< [n x 1]; data == nullptr for none
-    sample_weights() = default;
-    sample_weights(const std::vector<float>& v)
-        : values(matrix_view<const float>(v.data(), static_cast<std::int64_t>(v.size()), 1)) {}
-    sample_weights(const std::vector<double>& v)
-        : values(matrix_view<const double>(v.data(), static_cast<std::int64_t>(v.size()), 1)) {}
-    sample_weights(any_matrix_view column) : values(column) {}
-    bool empty() const { return values.data == nullptr; }
 };
 
 /// Precision of the E- and M-step. Parameters, factorisations and sums are float64 in any case.
@@ -157,14 +151,15 @@ struct fit_result {
     std::int64_t samples = 0;        ///< n
     double bic = 0, aic = 0, icl = 0;
     std::int64_t best_restart = 0;
+    negligible_weights negligible{}; ///< rows whose weights are too small to count
 };
 
 /// Fits a mixture by EM (models.md section 1). Reads `data` once per iteration where it does not fit in memory, once
 /// in all where it does. Waits for the device. Equal input, seed and device give equal bits, whatever the chunking,
 /// the thread count, the grid or the memory the data comes from.
-/// Throws invalid_argument (components < 1, more components than distinct rows with positive weight, weights of the
-/// wrong length, negative, NaN or all zero, NaN or infinity in the data with row and column, start_model of other
-/// dimensions, ...), file_error, out_of_memory, cuda_error. After a throw nothing has changed.
+/// Throws invalid_argument (components < 1, more components than distinct rows with weights that count, weights of the
+/// wrong length, negative, NaN, all zero or with a sum above 2¹⁰⁰⁰, NaN or infinity in the data with row and column,
+/// start_model of other dimensions, ...), file_error, out_of_memory, cuda_error. After a throw nothing has changed.
 fit_result fit(const context& ctx, const data_source& data, const fit_options& options);
 
 /// What a fit will need in the memory of the context's device (the host's for cpu and reference).

@@ -43,9 +43,10 @@ struct score_result {
     double entropy = 0;              ///< Σ w_n H(r_n) / W
     double total_weight = 0;
     std::int64_t samples = 0;
-    double bic = 0; ///< −2 LL + p ln W
-    double aic = 0; ///< −2 LL + 2 p
-    double icl = 0; ///< BIC + 2 Σ w_n H(r_n)
+    double bic = 0;                  ///< −2 LL + p ln W
+    double aic = 0;                  ///< −2 LL + 2 p
+    double icl = 0;                  ///< BIC + 2 Σ w_n H(r_n)
+    negligible_weights negligible{}; ///< rows whose weights are too small to count
 };
 score_result score(const context& ctx, const model& m, const data_source& data, const sample_weights& weights = {},
                    const sample_labels& labels = {});

@@ -22,10 +22,10 @@ namespace elbo::gmm {
 /// too. A column without variance counts as one of variance 1, and where C is singular its diagonal is taken, as in
 /// mclust for n ≤ d. With weights C = Σ w (x − mean)(x − mean)ᵀ / (W − 1), divided by W / 2 where W < 2.
 struct parameter_prior {
-    double concentration = 1;                      ///< a ≥ 1: below 1 the density has no mode inside the simplex
+    double concentration = 1;                      ///< a from 1 to 1e9: below 1 the density has no mode inside the simplex
     std::optional<std::vector<double>> mean = {};  ///< m₀ [d]
-    double mean_precision = 0.01;                  ///< κ₀ > 0, in samples
-    std::optional<double> degrees_of_freedom = {}; ///< ν₀ > d − 1 (full, tied), > 0 (others)
+    double mean_precision = 0.01;                  ///< κ₀ from 1e-30 to 1e9, in samples
+    std::optional<double> degrees_of_freedom = {}; ///< ν₀ > d − 1 (full, tied), ≥ 1e-30 (others), up to 1e9
     std::optional<std::vector<double>> scale = {}; ///< Ψ₀ [d x d], [d] or [1], in squared units of the data
 
     bool operator==(const parameter_prior&) const = default;
@@ -34,7 +34,7 @@ struct parameter_prior {
 /// log p(θ) of the model's parameters with all constants: the density with respect to the weights (k − 1 of them), the
 /// means, and the variances and covariances (one triangle), in nats. Degrees of freedom that are not given are d + 2.
 /// −infinity where a weight is 0 and concentration > 1. Throws invalid_argument: mean or scale not given or of the
-/// wrong size, concentration < 1, mean_precision ≤ 0, degrees of freedom out of range, scale not symmetric positive
+/// wrong size, concentration, mean_precision or degrees of freedom out of range, scale not symmetric positive
 /// definite.
 double log_prior(const model& m, const parameter_prior& prior);
 

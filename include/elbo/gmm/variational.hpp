@@ -34,10 +34,10 @@ weights_model weights_model_from_string(std::string_view name);
 /// and as scale the data's covariance, its variances, or their mean. The covariance is that of the weighted rows,
 /// divided by W, with 1e-6 of its diagonal added, so that constant columns stay finite.
 struct variational_prior {
-    std::optional<double> concentration = {};      ///< α₀ or γ, > 0
+    std::optional<double> concentration = {};      ///< α₀ or γ, 1e-30 to 1e9
     std::optional<std::vector<double>> mean = {};  ///< [d]
-    double mean_precision = 1;                     ///< β₀ > 0, in samples
-    std::optional<double> degrees_of_freedom = {}; ///< ν₀ > d − 1 (full, tied), > 0 (others)
+    double mean_precision = 1;                     ///< β₀ from 1e-30 to 1e9, in samples
+    std::optional<double> degrees_of_freedom = {}; ///< ν₀ > d − 1 (full, tied), ≥ 1e-30 (others), up to 1e9
     std::optional<std::vector<double>> scale = {}; ///< [d x d], [d] or [1], in squared units of the data
 
     bool operator==(const variational_prior&) const = default;
@@ -147,6 +147,8 @@ struct variational_result {
     std::int64_t samples = 0;      ///< n
     std::int64_t best_restart = 0; ///< index
     fit_seconds seconds{};
+    negligible_weights negligible{}; ///< rows whose weights are too small to count
+    std::vector<event> events{};     ///< identical components of the start model
 };
 
 /// Fits q by coordinate ascent on the bound, which never decreases. The E-step is that of EM with other parameters and

@@ -167,6 +167,7 @@ struct factor_result {
     double bic = 0;                  ///< −2 LL + p ln W
     double aic = 0;                  ///< −2 LL + 2 p
     std::int64_t best_restart = 0;
+    gmm::negligible_weights negligible{}; ///< rows whose weights are too small to count
 };
 
 /// Fits by maximum likelihood. Never forms a [d x d] matrix with method em: time is of order n K d L an iteration,

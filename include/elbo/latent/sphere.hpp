@@ -101,6 +101,7 @@ struct sphere_result {
     double bic = 0;                  ///< −2 LL + p ln W
     double aic = 0;                  ///< −2 LL + 2 p
     std::int64_t best_restart = 0;
+    gmm::negligible_weights negligible{}; ///< rows whose weights are too small to count
 };
 
 /// Fits by EM, maximum likelihood. An iteration takes time of order n d. Reads `data` once per iteration where it does
