@@ -39,6 +39,20 @@ ELBO_HD constexpr std::int64_t statistics_size(gmm::family f, std::int64_t d) {
     return 1 + d + second_moments(f, d);
 }
 
+/// Numbers of Σ w x̃ x̃ᵀ as update_rule::scatter holds it: none but for the tied families.
+ELBO_HD constexpr std::int64_t scatter_size(const gmm_shape& s) {
+    switch (s.family) {
+    case gmm::family::tied:
+        return s.dimensions * (s.dimensions + 1) / 2;
+    case gmm::family::tied_diagonal:
+        return s.dimensions;
+    case gmm::family::tied_spherical:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
 /// Scalars behind the statistics of all components: Σ w lse, Σ w H(q), Σ w, Σ w r log π (zero without factors).
 enum sum_scalar : std::int64_t {
     scalar_log_likelihood,

@@ -27,10 +27,9 @@ public:
     kmeans_engine(const kmeans_engine&) = delete;
     kmeans_engine& operator=(const kmeans_engine&) = delete;
 
-    /// Bytes of device memory that this engine takes at most for such rows and k centres; 0 for engines of the host.
-    virtual std::int64_t device_bytes(std::int64_t /*rows*/, std::int64_t /*cols*/, std::int64_t /*k*/) const {
-        return 0;
-    }
+    /// Bytes that this engine takes at most for such rows and k centres, in the memory of its device (the host's for
+    /// cpu and reference).
+    virtual std::int64_t bytes_needed(std::int64_t rows, std::int64_t cols, std::int64_t k) const = 0;
     /// Rows x [rows x cols] without gaps and positive weights [rows], in host memory: both must stay where they are
     /// while the engine is used. At least one row. There are no centres then.
     virtual void load(const double* x, const double* weights, std::int64_t rows, std::int64_t cols) = 0;

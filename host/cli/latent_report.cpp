@@ -82,7 +82,7 @@ void show(report::latent_page& page, const context& ctx, const latent::sphere_mo
 
 void write_latent_report(const std::string& path, const context& ctx, const latent_fit_summary& fit,
                          const data_source& data, const std::string& command_line) {
-    const std::vector<double> rows = evenly_spaced_rows(data, report::largest_point_count);
+    const std::vector<double> rows = evenly_spaced_rows(data, report::shown_points(data.cols()));
     const std::int64_t d = dimensions_of(fit.model);
     const matrix_view<const double> view(rows.data(), std::ssize(rows) / d, d);
     report::latent_page page;

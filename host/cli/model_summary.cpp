@@ -1,10 +1,10 @@
 #include "host/cli/model_summary.hpp"
 
 #include "host/cli/text_table.hpp"
+#include "host/report/component_numbers.hpp"
 #include "host/report/plane.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <fmt/format.h>
 #include <span>
 
@@ -65,11 +65,11 @@ std::string component_text(const gmm::model& m, const std::vector<std::string>& 
     std::vector<std::vector<std::string>> table{{"component", "weight"}};
     for (std::int64_t j = 0; j < columns; ++j)
         table[0].push_back(report::column_name(column_names, j));
+    const report::component_numbers numbers(m, rows, columns);
     for (std::int64_t k = 0; k < rows; ++k) {
-        const std::vector<double> covariance = m.covariance(k);
         std::vector<std::string> row{std::to_string(k), fmt::format("{:.4f}", m.weights()[k])};
         for (std::int64_t j = 0; j < columns; ++j)
-            row.push_back(fmt::format("{:.5g} ± {:.3g}", m.means()[k * d + j], std::sqrt(covariance[j * d + j])));
+            row.push_back(fmt::format("{} ± {}", numbers.mean(k, j), numbers.deviation(k, j)));
         table.push_back(std::move(row));
     }
     std::string out = text_table(table) + "  (mean ± standard deviation";

@@ -21,7 +21,7 @@ report::page make_page(const context& ctx, const gmm::model& m, const data_sourc
     page.model = &m;
     page.column_names = data.column_names();
     page.samples = data.rows();
-    page.points.rows = evenly_spaced_rows(data, report::largest_point_count);
+    page.points.rows = evenly_spaced_rows(data, report::shown_points(m.dimensions()));
     const auto count = static_cast<std::int64_t>(page.points.rows.size()) / m.dimensions();
     page.points.labels = gmm::assign(ctx, m, matrix_view<const double>(page.points.rows.data(), count, m.dimensions()));
     page.command = command_line;

@@ -16,9 +16,6 @@ namespace elbo::cli {
 
 namespace {
 
-// Rows of so many numbers that a page takes them all into memory: at most this many numbers.
-constexpr std::int64_t largest_number_count = std::int64_t(1) << 24;
-
 report::image_size image_size_from_string(const std::string& text) {
     report::image_size size;
     const char* end = text.data() + text.size();
@@ -41,16 +38,12 @@ std::span<const float> first_images(std::span<const float> images, report::image
     return images.first(std::min(images.size(), static_cast<std::size_t>(count * size.pixels())));
 }
 
-std::int64_t shown_row_count(std::int64_t dimensions) {
-    return std::clamp<std::int64_t>(largest_number_count / dimensions, 1, report::largest_point_count);
-}
-
 std::vector<float> to_float(const std::vector<double>& values) {
     return {values.begin(), values.end()};
 }
 
 report::latent_points latents_of(const context& ctx, const vae::model& m, const labelled_data& input) {
-    const std::int64_t d = m.architecture().dimensions, count = shown_row_count(d);
+    const std::int64_t d = m.architecture().dimensions, count = report::shown_points(d);
     const std::vector<double> rows = evenly_spaced_rows(input.data, count);
     const vae::latents encoded = vae::encode(ctx, m, matrix_view<const double>(rows.data(), std::ssize(rows) / d, d));
     report::latent_points points;
@@ -122,10 +115,10 @@ report::vae_page make_vae_page(const context& ctx, const vae::model& m, const la
     page.model = &m;
     page.image = image_size_of(options, d);
     page.latents = latents_of(ctx, m, input);
-    const std::vector<double> rows = evenly_spaced_rows(shown, shown_row_count(d));
+    const std::vector<double> rows = evenly_spaced_rows(shown, report::shown_points(d));
     page.evaluated = vae::evaluate(ctx, m, matrix_view<const double>(rows.data(), std::ssize(rows) / d, d));
     // As many originals as a picture of pairs shows, or enough points for a cloud.
-    const std::int64_t originals = page.image ? largest_tile_count / 2 : shown_row_count(d);
+    const std::int64_t originals = page.image ? largest_tile_count / 2 : report::shown_points(d);
     page.pictures.originals = to_float(evenly_spaced_rows(shown, originals));
     page.pictures.samples =
         page.image ? picture_samples(ctx, m, seed) : vae::sample(ctx, m, originals, {.seed = seed, .means = true});

@@ -28,9 +28,12 @@ void check_columns(const std::vector<std::int64_t>& columns, std::int64_t d) {
 
 /// The columns that are not named, ascending.
 std::vector<std::int64_t> other_columns(const std::vector<std::int64_t>& columns, std::int64_t d) {
+    std::vector<bool> named(d, false);
+    for (const std::int64_t j : columns)
+        named[j] = true;
     std::vector<std::int64_t> result;
     for (std::int64_t j = 0; j < d; ++j)
-        if (std::ranges::find(columns, j) == columns.end())
+        if (!named[j])
             result.push_back(j);
     return result;
 }

@@ -3,6 +3,7 @@
 #include "kernels/blas_threads.hpp"
 
 #include <algorithm>
+#include <cblas.h>
 #include <cmath>
 #include <lapacke.h>
 #include <limits>
@@ -69,6 +70,30 @@ std::vector<double> matrix_factor(const model& m, std::int64_t k) {
     std::vector<double> result(d * d, 0);
     for (std::int64_t j = 0; j < d; ++j)
         result[j * d + j] = diagonal[j];
+    return result;
+}
+
+std::vector<double> leading_variances(const model& m, std::int64_t k, std::int64_t count) {
+    const std::int64_t d = m.dimensions(), c = is_tied(m.shape()) ? 0 : k;
+    std::vector<double> result(static_cast<std::size_t>(count));
+    const double* u = m.precision_cholesky().data();
+    for (std::int64_t j = 0; j < count; ++j)
+        switch (structure_of(m.shape())) {
+        case structure::full: { // ‖U⁻¹ e_j‖², of which the elements behind j are 0
+            std::vector<double> column(static_cast<std::size_t>(j + 1), 0);
+            column[j] = 1;
+            cblas_dtrsv(CblasRowMajor, CblasUpper, CblasNoTrans, CblasNonUnit, static_cast<int>(j + 1), u + c * d * d,
+                        static_cast<int>(d), column.data(), 1);
+            result[j] = cblas_ddot(static_cast<int>(j + 1), column.data(), 1, column.data(), 1);
+            break;
+        }
+        case structure::diagonal:
+            result[j] = 1 / (u[c * d + j] * u[c * d + j]);
+            break;
+        case structure::spherical:
+            result[j] = 1 / (u[c] * u[c]);
+            break;
+        }
     return result;
 }
 

@@ -20,6 +20,9 @@ std::int64_t factor_count(const model& m);
 std::vector<double> matrix_factor(const model& m, std::int64_t k);
 /// The diagonal of U of component k, [d].
 std::vector<double> factor_diagonal(const model& m, std::int64_t k);
+/// Variances of the first `count` columns under component k, [count]: the diagonal of its covariance as far as that,
+/// without the rest of it.
+std::vector<double> leading_variances(const model& m, std::int64_t k, std::int64_t count);
 /// Σ_i log U_ii of a diagonal.
 double log_sum(const std::vector<double>& diagonal);
 /// The diagonal of the block [first, last) of a matrix [d x d].

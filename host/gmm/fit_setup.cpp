@@ -79,8 +79,12 @@ fit_setup::fit_setup(const context& c, const data_source& data, const fit_option
 }
 
 std::int64_t fit_setup::rows_within(std::int64_t bytes) const {
-    const std::int64_t none = engine->bytes_needed(0, feed.weighted(), feed.known());
-    const std::int64_t unit = engine->bytes_needed(kernels::unit_rows, feed.weighted(), feed.known()) - none;
+    // By what a unit takes where there are so many that every thread has its own memory.
+    constexpr std::int64_t many = 1 << 12;
+    const auto needed = [&](std::int64_t units) {
+        return engine->bytes_needed(units * kernels::unit_rows, feed.weighted(), feed.known());
+    };
+    const std::int64_t unit = (needed(2 * many) - needed(many)) / many, none = needed(many) - many * unit;
     return std::max<std::int64_t>(0, bytes - none) / unit * kernels::unit_rows;
 }
 
@@ -91,10 +95,11 @@ std::int64_t fit_setup::resident_rows() const {
 
 std::int64_t fit_setup::start_bytes() const {
     const bool by_kmeans = options.start == start_method::kmeans || options.start == start_method::kmeans_plus_plus;
-    if (options.start_model || !by_kmeans)
+    if (options.start_model)
         return 0;
     const std::int64_t rows = most_start_rows(feed.data().rows(), shape.components, shape.dimensions);
-    return make_kmeans(ctx)->device_bytes(rows, shape.dimensions, shape.components);
+    return (ctx.where() == backend::cuda ? 0 : start_host_bytes(shape, options.start, rows)) +
+           (by_kmeans ? make_kmeans(ctx)->bytes_needed(rows, shape.dimensions, shape.components) : 0);
 }
 
 double fit_setup::reach(const data_summary& summary, const kernels::frame& f,

@@ -26,7 +26,8 @@ struct fit_setup {
 
     /// Rows that are in memory at a time.
     std::int64_t resident_rows() const;
-    /// Bytes of the device that a start takes at most, for as long as it lasts; 0 where it runs on the host.
+    /// Bytes of the device (the host's memory for cpu and reference) that a start takes at most, for as long as it
+    /// lasts.
     std::int64_t start_bytes() const;
     /// Largest |x̃| of the rows, and of means that need not lie among them: the start model's, and that of a prior,
     /// which draws others to it. Throws invalid_argument where one is too far from the rows for the sums.

@@ -23,7 +23,7 @@ void infer(const context& ctx, const model& m, const data_source& data, bool wit
     feed.summarize(*engine); // every value is checked before the first result is handed out
     const frame f = frame_of(m);
     const double shift = log_scale(f);
-    engine->reserve(feed.batch_rows(), false, feed.known());
+    engine->reserve(std::min(data.rows(), feed.batch_rows()), false, feed.known());
     engine->set_parameters(to_frame(m, f));
     std::vector<double> densities, responsibilities;
     std::vector<std::int32_t> labels;

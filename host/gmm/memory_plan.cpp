@@ -1,5 +1,6 @@
 // What a fit will need, stated before it starts.
 #include "host/gmm/fit_setup.hpp"
+#include "kernels/math/fixed_point.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -22,8 +23,11 @@ memory_plan plan_memory(const context& ctx, const data_source& data, const fit_o
     // The first start runs before the rows are loaded, those of further restarts beside them.
     const std::int64_t start = s.start_bytes();
     const std::int64_t first_start = s.engine->bytes_needed(0, weighted, known) + start;
+    // The limbs of the scatter matrix of a tied family are on a device once, beside everything else.
+    const std::int64_t scatter =
+        ctx.where() == backend::cuda ? 8 * kernels::limb_count * kernels::scatter_size(s.shape) : 0;
     const std::int64_t iterations =
-        s.engine->bytes_needed(resident, weighted, known) + (options.restarts > 1 ? start : 0);
+        s.engine->bytes_needed(resident, weighted, known) + scatter + (options.restarts > 1 ? start : 0);
     p.workspace = std::max<std::int64_t>(0, std::max(first_start, iterations) - p.normalized);
     p.peak = p.data + p.normalized + p.workspace;
     return p;

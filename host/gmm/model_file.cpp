@@ -118,8 +118,10 @@ void check_description(const mixture_description& d, const std::string& path) {
     if (d.components < 1 || d.dimensions < 1)
         io::fail(path,
                  fmt::format("components = {}, dimensions = {}: expected at least 1", d.components, d.dimensions));
-    const auto factor = io::checked_product(d.dimensions, d.dimensions);
-    if (!factor || !io::checked_product(*factor, d.components) || !io::checked_product(*factor * d.components, 8))
+    const bool matrix = d.shape == family::full || d.shape == family::tied;
+    const auto each = io::checked_product(d.dimensions, matrix ? d.dimensions : 1);
+    const auto all = each ? io::checked_product(*each, d.components) : each;
+    if (!all || !io::checked_product(*all, 8))
         io::fail(path, fmt::format("components = {}, dimensions = {}: more numbers than an address can reach",
                                    d.components, d.dimensions));
     if (!d.column_names.empty() && static_cast<std::int64_t>(d.column_names.size()) != d.dimensions)

@@ -41,12 +41,7 @@ double scalar_sum_bound(double total_weight) {
 }
 
 fixed_sums empty_scatter(const gmm_shape& s, double component_bound) {
-    const std::int64_t d = s.dimensions;
-    const std::int64_t numbers = s.family == family::tied             ? d * (d + 1) / 2
-                                 : s.family == family::tied_diagonal  ? d
-                                 : s.family == family::tied_spherical ? 1
-                                                                      : 0;
-    return {std::vector<std::int64_t>(limb_count * numbers, 0), fixed_exponent(component_bound), 0};
+    return {std::vector<std::int64_t>(limb_count * scatter_size(s), 0), fixed_exponent(component_bound), 0};
 }
 
 std::vector<double> scatter_values(const fixed_sums& scatter) {

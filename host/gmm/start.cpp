@@ -1,5 +1,6 @@
 #include "host/gmm/start.hpp"
 
+#include "elbo/error.hpp"
 #include "host/gmm/kmeans.hpp"
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/start_labels.hpp"
@@ -55,6 +56,8 @@ moments weighted_moments(const start_sample& s, const std::vector<double>& r, bo
     for (double& v : m.mean)
         v /= m.weight;
     std::vector<double> centred;
+    if (matrix)
+        centred.reserve(static_cast<std::size_t>(d * std::ranges::count_if(r, [](double v) { return v > 0; })));
     for (std::int64_t n = 0; n < s.rows; ++n) {
         const double root = std::sqrt(s.weights[n] * r[n]);
         for (std::int64_t j = 0; root > 0 && j < d; ++j) {
@@ -91,11 +94,12 @@ double diagonal_of(const moments& m, std::int64_t j) {
     return static_cast<std::int64_t>(m.covariance.size()) == d ? m.covariance[j] : m.covariance[j * d + j];
 }
 
-/// U = L^-T of a covariance whose diagonal is raised until it is safely positive definite.
+/// U = L^-T of a covariance whose diagonal is raised until it is safely positive definite. Throws elbo::error for one
+/// that no ridge helps: it is not finite.
 std::vector<double> safe_precision_factor(std::vector<double> c, std::int64_t d) {
     const auto n = static_cast<lapack_int>(d);
     const one_blas_thread one;
-    for (double ridge = 0x1p-40;; ridge *= 16) {
+    for (double ridge = 0x1p-40; ridge <= 0x1p100; ridge *= 16) {
         std::vector<double> u = c;
         for (std::int64_t i = 0; i < d; ++i)
             u[i * d + i] += ridge * std::max(c[i * d + i], 0x1p-20);
@@ -106,6 +110,7 @@ std::vector<double> safe_precision_factor(std::vector<double> c, std::int64_t d)
             std::fill_n(u.begin() + i * d, i, 0.0);
         return u;
     }
+    throw error("the covariance of the rows that the start looks at is not finite: scale the columns");
 }
 
 /// Divided by the standard deviations.
@@ -128,17 +133,26 @@ std::vector<double> whitened(const start_sample& s, const moments& total) {
     return y;
 }
 
-/// The rows in coordinates in which distance means something for the family: as they are for spherical, scaled for the
+/// Coordinates in which distance means something for the family: the rows as they are for spherical, scaled for the
 /// diagonal families. For full and tied there are two that can be right: whitening finds elongated clusters that lie
 /// side by side, but hides those that are themselves what makes the data elongated; scaling finds the latter.
-std::vector<std::vector<double>> distance_coordinates(const start_sample& s, family f, const moments& total) {
+enum class coordinates { plain, scaled, whitened };
+std::vector<coordinates> distance_coordinates(family f, std::int64_t d) {
     if (f == family::spherical || f == family::tied_spherical)
-        return {s.x};
-    if (!needs_matrix(f))
-        return {scaled(s, total)};
-    if (s.cols == 1)
-        return {scaled(s, total)};
-    return {whitened(s, total), scaled(s, total)};
+        return {coordinates::plain};
+    if (!needs_matrix(f) || d == 1)
+        return {coordinates::scaled};
+    return {coordinates::whitened, coordinates::scaled};
+}
+
+/// The rows in such coordinates, in `own` unless they are plain.
+const std::vector<double>& rows_in(coordinates c, const start_sample& s, const moments& total,
+                                   std::vector<double>& own) {
+    if (c == coordinates::plain)
+        return s.x;
+    own = {}; // before, so that both are never held
+    own = c == coordinates::scaled ? scaled(s, total) : whitened(s, total);
+    return own;
 }
 
 /// Responsibilities of component k for the rows of the sample, from clusters or from random numbers, as far as what is
@@ -357,9 +371,9 @@ std::vector<std::int32_t> kmeans_labels(kmeans_engine& engine, const std::vector
 gmm_parameters kmeans_parameters(const context& ctx, const start_sample& s, const gmm_shape& shape,
                                  const fit_options& options, const std::vector<double>& lambda, const moments& total,
                                  std::uint64_t seed) {
-    auto coordinates = distance_coordinates(s, shape.family, total);
+    std::vector<coordinates> ways = distance_coordinates(shape.family, s.cols);
     if (shape.components == 1)
-        coordinates.resize(1); // one cluster is the same in any coordinates
+        ways.resize(1); // one cluster is the same in any coordinates
     const std::int64_t size = s.rows * s.cols * shape.components;
     const bool tiny = size * s.cols <= tiny_start;
     const std::uint64_t tries = shape.components == 1 ? 1 : tiny ? 4 : size <= small_start ? 3 : 1;
@@ -367,9 +381,11 @@ gmm_parameters kmeans_parameters(const context& ctx, const start_sample& s, cons
     std::optional<labelled_kmeans> labelled;
     if (!s.labels.empty())
         labelled.emplace(s, shape.components);
-    gmm_parameters best;
-    double best_likelihood = -std::numeric_limits<double>::infinity();
-    for (const std::vector<double>& y : coordinates) {
+    std::optional<gmm_parameters> best; // the first also where its likelihood is not a number
+    double best_likelihood = 0;
+    std::vector<double> own;
+    for (const coordinates way : ways) {
+        const std::vector<double>& y = rows_in(way, s, total, own);
         if (labelled)
             labelled->load(*engine, y);
         else
@@ -382,17 +398,28 @@ gmm_parameters kmeans_parameters(const context& ctx, const start_sample& s, cons
                                     : kmeans_labels(*engine, y, s, shape.components, options.greedy,
                                                     full_kmeans ? lloyd_iterations : 1, own_seed));
             gmm_parameters p = parameters_from(s, shape, r, lambda);
-            if (tiny && coordinates.size() * tries > 1)
+            if (tiny && ways.size() * tries > 1)
                 p = after_some_steps(s, shape, p, lambda);
-            const double likelihood = coordinates.size() * tries == 1 ? 0 : sample_log_likelihood(s, shape, p);
-            if (likelihood > best_likelihood)
+            const double likelihood = ways.size() * tries == 1 ? 0 : sample_log_likelihood(s, shape, p);
+            if (!best || likelihood > best_likelihood)
                 best = std::move(p), best_likelihood = likelihood;
         }
     }
-    return best;
+    return std::move(*best);
 }
 
 } // namespace
+
+std::int64_t start_host_bytes(const gmm_shape& shape, start_method method, std::int64_t sample_rows) {
+    const bool matrix = needs_matrix(shape.family);
+    const bool clusters = method == start_method::kmeans || method == start_method::kmeans_plus_plus;
+    const bool moved = clusters && distance_coordinates(shape.family, shape.dimensions).front() != coordinates::plain;
+    // The sample, its coordinates, the rows about their mean; some numbers for each row.
+    const std::int64_t rows = sample_rows * (shape.dimensions * (1 + (moved ? 1 : 0) + (matrix ? 1 : 0)) + 6);
+    // Moments and parameters of all components, of two candidates.
+    const std::int64_t each = shape.dimensions * (matrix ? shape.dimensions + 1 : 2);
+    return 8 * (rows + (3 * shape.components + 4) * each);
+}
 
 gmm_parameters start_parameters(const context& ctx, const start_sample& s, const gmm_shape& shape,
                                 const fit_options& options, const std::vector<double>& lambda, std::uint64_t seed) {

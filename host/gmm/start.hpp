@@ -30,6 +30,9 @@ std::int64_t start_row_limit(std::int64_t components, std::int64_t dimensions);
 /// Rows that a sample of `rows` rows has at most.
 std::int64_t most_start_rows(std::int64_t rows, std::int64_t components, std::int64_t dimensions);
 
+/// Bytes on the host that a start from such a sample takes at most, beside what the engine of k-means takes.
+std::int64_t start_host_bytes(const kernels::gmm_shape& shape, start_method method, std::int64_t sample_rows);
+
 /// One pass over the data. Where there are labels, rows that have one are preferred (and weigh the less).
 start_sample draw_start_sample(const row_feed& feed, const kernels::frame& f, const data_summary& summary,
                                std::int64_t row_limit, std::uint64_t seed);

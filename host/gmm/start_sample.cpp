@@ -32,19 +32,29 @@ private:
     std::vector<double> known_;
 };
 
+/// Rows of a source that a sample of about `limit` has at most. Each row is taken with a probability of its own: the
+/// deviation of their number is below the root of its mean, and one beyond six deviations comes about once in 10^9
+/// samples.
+std::int64_t rows_within(std::int64_t rows, std::int64_t limit) {
+    const auto expected = static_cast<double>(limit);
+    return std::min(rows, static_cast<std::int64_t>(expected + 6 * std::sqrt(expected)));
+}
+
+/// Rows that are copied from a batch at a time.
+constexpr std::size_t gathered_rows = 256;
+
 } // namespace
 
 std::int64_t start_row_limit(std::int64_t k, std::int64_t d) {
     // k-means++ and Lloyd cost rows·k·d operations a step: bounded to about 2^31 a step, at least 16 rows a component.
     const std::int64_t affordable = (std::int64_t(1) << 31) / (k * d * 8);
-    return std::clamp<std::int64_t>(affordable, std::max<std::int64_t>(16 * k, 4096), 65536);
+    // The sample is held several times in float64: of very wide rows fewer, so that it stays at some hundred megabytes.
+    const std::int64_t enough = std::min<std::int64_t>(4096, (std::int64_t(1) << 25) / d);
+    return std::clamp<std::int64_t>(affordable, std::max<std::int64_t>(16 * k, enough), 65536);
 }
 
 std::int64_t most_start_rows(std::int64_t rows, std::int64_t components, std::int64_t dimensions) {
-    // Each row is taken with a probability of its own: the deviation of their number is below the root of its mean, and
-    // one beyond six deviations comes about once in 10^9 samples.
-    const auto limit = static_cast<double>(start_row_limit(components, dimensions));
-    return std::min(rows, static_cast<std::int64_t>(limit + 6 * std::sqrt(limit)));
+    return rows_within(rows, start_row_limit(components, dimensions));
 }
 
 start_sample draw_start_sample(const row_feed& feed, const frame& f, const data_summary& summary,
@@ -55,10 +65,11 @@ start_sample draw_start_sample(const row_feed& feed, const frame& f, const data_
     s.cols = d;
     s.known = feed.known();
     const row_shares shares(summary, row_limit);
+    s.x.reserve(static_cast<std::size_t>(rows_within(summary.positive_rows, row_limit) * d));
     feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
         std::vector<double> weights;
         if (feed.weighted())
-            weights = feed.to_host(batch.weights);
+            weights = feed.scaled_weights(first_row, batch.x.rows);
         std::vector<std::int32_t> labels;
         if (labelled)
             labels = feed.known_components(batch, first_row);
@@ -77,9 +88,13 @@ start_sample draw_start_sample(const row_feed& feed, const frame& f, const data_
             if (labelled)
                 s.labels.push_back(label);
         }
-        for (double v : feed.gather_rows(batch.x, chosen)) {
-            const std::int64_t j = static_cast<std::int64_t>(s.x.size()) % d;
-            s.x.push_back((v - f.centre[j]) / f.scale[j]);
+        // In pieces: a copy of all of them would take as much as the sample itself.
+        for (std::size_t at = 0; at < chosen.size(); at += gathered_rows) {
+            const std::size_t end = std::min(chosen.size(), at + gathered_rows);
+            for (double v : feed.gather_rows(batch.x, {chosen.begin() + at, chosen.begin() + end})) {
+                const std::int64_t j = static_cast<std::int64_t>(s.x.size()) % d;
+                s.x.push_back((v - f.centre[j]) / f.scale[j]);
+            }
         }
         if (s.known == sample_labels::kind::factors) {
             const std::vector<double> factors = feed.gather_rows(batch.labels, chosen);

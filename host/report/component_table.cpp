@@ -1,9 +1,9 @@
 #include "host/report/charts.hpp"
+#include "host/report/component_numbers.hpp"
 #include "host/report/plane.hpp"
 #include "host/report/svg.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <fmt/format.h>
 
 namespace elbo::report {
@@ -13,16 +13,6 @@ namespace {
 constexpr std::int64_t largest_row_count = 60;
 constexpr std::int64_t largest_column_count = 6;
 constexpr std::int64_t largest_legend_count = 16;
-
-// Standard deviations of component k in the first `shown` columns.
-std::vector<double> deviations(const gmm::model& m, std::int64_t k, std::int64_t shown) {
-    const std::int64_t d = m.dimensions();
-    const std::vector<double> covariance = m.covariance(k);
-    std::vector<double> result;
-    for (std::int64_t j = 0; j < shown; ++j)
-        result.push_back(std::sqrt(covariance[j * d + j]));
-    return result;
-}
 
 std::string table_head(const std::vector<std::string>& names, std::int64_t shown, bool more) {
     std::string out = "<thead><tr><th></th><th>component</th><th>weight</th>";
@@ -38,12 +28,12 @@ std::string component_table(const gmm::model& m, const std::vector<std::string>&
     const std::int64_t shown = std::min(d, largest_column_count);
     const std::int64_t rows = std::min(m.components(), largest_row_count);
     std::string out = "<table>" + table_head(column_names, shown, shown < d) + "<tbody>\n";
+    const component_numbers numbers(m, rows, shown);
     for (std::int64_t k = 0; k < rows; ++k) {
         out += fmt::format("<tr><td>{}</td><td>{}</td><td>{:.4f}</td>", badge(style_of(k)), k, m.weights()[k]);
-        const std::vector<double> deviation = deviations(m, k, shown);
         for (std::int64_t j = 0; j < shown; ++j)
-            out += fmt::format("<td>{:.5g} <span class=\"deviation\">&#177; {:.3g}</span></td>", m.means()[k * d + j],
-                               deviation[j]);
+            out += fmt::format("<td>{} <span class=\"deviation\">&#177; {}</span></td>", numbers.mean(k, j),
+                               numbers.deviation(k, j));
         out += shown < d ? "<td>&#8230;</td></tr>\n" : "</tr>\n";
     }
     out += "</tbody></table>\n<p class=\"note\">Mean &#177; standard deviation.";

@@ -38,7 +38,7 @@ std::string events_section(const gmm::fit_result& fit) {
     out += "<table><thead><tr><th>iteration</th><th>component</th><th>what</th><th>action</th></tr></thead><tbody>\n";
     for (const gmm::event& e : fit.events)
         out += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n", e.iteration, e.component,
-                           to_string(e.what), to_string(e.action));
+                           to_string(e.what), e.what == gmm::event::kind::identical ? "none" : to_string(e.action));
     return out + "</tbody></table>\n";
 }
 

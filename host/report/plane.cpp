@@ -1,10 +1,10 @@
 #include "host/report/plane.hpp"
 
-#include "elbo/error.hpp"
+#include "host/gmm/algebra_factor.hpp"
+#include "host/report/principal_axes.hpp"
 
 #include <cmath>
 #include <fmt/format.h>
-#include <lapacke.h>
 #include <numbers>
 
 namespace elbo::report {
@@ -20,63 +20,32 @@ std::vector<double> mixture_mean(const gmm::model& m) {
     return mean;
 }
 
-std::vector<double> total_covariance(const gmm::model& m, const std::vector<double>& mean) {
-    const std::int64_t d = m.dimensions();
-    std::vector<double> total(d * d, 0.0);
-    for (std::int64_t k = 0; k < m.components(); ++k) {
-        const std::vector<double> own = m.covariance(k);
-        const double* mu = m.means().data() + k * d;
-        for (std::int64_t i = 0; i < d; ++i)
-            for (std::int64_t j = 0; j < d; ++j)
-                total[i * d + j] += m.weights()[k] * (own[i * d + j] + (mu[i] - mean[i]) * (mu[j] - mean[j]));
-    }
-    return total;
-}
-
-// Signs of eigenvectors are arbitrary; the largest entry is made positive so that pictures do not flip.
-void fix_sign(std::vector<double>& v) {
-    double largest = 0;
-    for (const double entry : v)
-        if (std::abs(entry) > std::abs(largest))
-            largest = entry;
-    if (largest < 0)
-        for (double& entry : v)
-            entry = -entry;
-}
-
-void principal_axes(plane_view& view, std::vector<double> covariance, std::int64_t d) {
-    double trace = 0;
-    for (std::int64_t j = 0; j < d; ++j)
-        trace += covariance[j * d + j];
-    std::vector<double> values(d), vectors(d * 2);
-    std::vector<lapack_int> support(4);
-    lapack_int found = 0;
-    const auto n = static_cast<lapack_int>(d);
-    const lapack_int status = LAPACKE_dsyevr(LAPACK_COL_MAJOR, 'V', 'I', 'U', n, covariance.data(), n, 0, 0, n - 1, n,
-                                             0, &found, values.data(), vectors.data(), n, support.data());
-    if (status != 0 || found != 2)
-        throw error("the principal components of the mixture could not be computed");
-    constexpr const char* order[2] = {"first", "second"};
-    for (int a = 0; a < 2; ++a) {
-        const int column = 1 - a; // eigenvalues come in ascending order
-        view.axes[a].assign(vectors.begin() + column * d, vectors.begin() + (column + 1) * d);
-        fix_sign(view.axes[a]);
-        view.titles[a] =
-            fmt::format("{} principal component ({:.0f} % of the variance)", order[a], 100 * values[column] / trace);
-    }
-}
-
 void column_axes(plane_view& view, const std::vector<std::string>& names) {
     view.axes = {std::vector<double>{1, 0}, std::vector<double>{0, 1}};
     view.titles = {column_name(names, 0), column_name(names, 1)};
 }
 
-double quadratic(const std::vector<double>& a, const std::vector<double>& s, const std::vector<double>& b) {
-    double sum = 0;
-    for (std::size_t i = 0; i < a.size(); ++i)
-        for (std::size_t j = 0; j < b.size(); ++j)
-            sum += a[i] * s[i * b.size() + j] * b[j];
-    return sum;
+/// aᵀ Σ_k b for the pairs (x, x), (x, y), (y, y) of the axes.
+std::array<double, 3> quadratic_forms(const gmm::model& m, std::int64_t k,
+                                      const std::array<std::vector<double>, 2>& axes) {
+    const std::int64_t d = m.dimensions();
+    std::array<double, 3> sums{};
+    const auto add = [&](std::int64_t i, std::int64_t j, double value) {
+        sums[0] += axes[0][i] * value * axes[0][j];
+        sums[1] += axes[0][i] * value * axes[1][j];
+        sums[2] += axes[1][i] * value * axes[1][j];
+    };
+    if (gmm::structure_of(m.shape()) != gmm::structure::full) {
+        const std::vector<double> variances = gmm::leading_variances(m, k, d);
+        for (std::int64_t j = 0; j < d; ++j)
+            add(j, j, variances[j]);
+        return sums;
+    }
+    const std::vector<double> covariance = m.covariance(k);
+    for (std::int64_t i = 0; i < d; ++i)
+        for (std::int64_t j = 0; j < d; ++j)
+            add(i, j, covariance[i * d + j]);
+    return sums;
 }
 
 } // namespace
@@ -127,14 +96,17 @@ plane_view make_plane(const gmm::model& m, const std::vector<std::string>& colum
         column_axes(view, column_names);
     } else {
         view.centre = mixture_mean(m);
-        principal_axes(view, total_covariance(m, view.centre), d);
+        principal_pair found = principal_axes(m, view.centre);
+        constexpr const char* order[2] = {"first", "second"};
+        for (int a = 0; a < 2; ++a)
+            view.titles[a] =
+                fmt::format("{} principal component ({:.0f} % of the variance)", order[a], 100 * found.shares[a]);
+        view.axes = std::move(found.axes);
     }
     for (std::int64_t k = 0; k < m.components(); ++k) {
         const auto at = view.project(std::span(m.means()).subspan(k * d, d));
-        const std::vector<double> covariance = m.covariance(k);
-        view.components.push_back({m.weights()[k], at[0], at[1], quadratic(view.axes[0], covariance, view.axes[0]),
-                                   quadratic(view.axes[0], covariance, view.axes[1]),
-                                   quadratic(view.axes[1], covariance, view.axes[1])});
+        const auto [xx, xy, yy] = quadratic_forms(m, k, view.axes);
+        view.components.push_back({m.weights()[k], at[0], at[1], xx, xy, yy});
     }
     return view;
 }

@@ -4,6 +4,7 @@
 #include "elbo/gmm/fit.hpp"
 #include "elbo/gmm/model.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -13,6 +14,10 @@ namespace elbo::report {
 
 /// At most this many points are drawn: a picture of more is no clearer, and the page stays small.
 inline constexpr std::int64_t largest_point_count = 5000;
+/// The same for points of so many dimensions, whose numbers (float64) take at most 128 MB.
+constexpr std::int64_t shown_points(std::int64_t dimensions) {
+    return std::clamp<std::int64_t>((std::int64_t(1) << 24) / dimensions, 1, largest_point_count);
+}
 
 /// Rows of the data and the component each belongs to.
 struct point_set {

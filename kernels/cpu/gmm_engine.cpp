@@ -56,8 +56,8 @@ public:
         return aligned_array<T>::bytes(padded(rows) * (shape.dimensions + (weighted ? 1 : 0))) +
                (shape.family == gmm::family::full ? 0 : aligned_array<std::int32_t>::bytes(padded(rows))) +
                label_store<T>::bytes(labels, padded(rows), shape.components) +
-               threads_ * workspace<T>::bytes(shape, block_rows_) + packed_model<T>::bytes(shape) +
-               m_step::bytes(shape, threads_) + fixed_accumulator::bytes(shape, threads_);
+               team_of(rows) * workspace<T>::bytes(shape, block_rows_) + packed_model<T>::bytes(shape) +
+               m_step::bytes(shape, threads_) + fixed_accumulator::bytes(shape, threads_) + scatter_bytes(rows);
     }
 
     void reserve(std::int64_t rows, bool weighted, sample_labels::kind labels) override {
@@ -72,7 +72,8 @@ public:
             homes_ = aligned_array<std::int32_t>(padded(rows));
             std::fill_n(homes_.data(), homes_.size(), -1);
         }
-        prepare_workspaces();
+        while (std::ssize(workspaces_) < team_of(rows))
+            workspaces_.emplace_back(shape, block_rows_);
     }
 
     void load(const input_rows& in, const frame& f, std::int64_t slot) override {
@@ -95,7 +96,6 @@ public:
     }
 
     void accumulate(std::int64_t first, std::int64_t rows) override {
-        prepare_workspaces();
         // Limbs take additions_between_carries partials; a pass longer than that is cut.
         constexpr std::int64_t most = additions_between_carries / 2 * unit_rows;
         for (std::int64_t begin = first; begin < first + rows; begin += most)
@@ -104,10 +104,8 @@ public:
 
     void accumulate_scatter(std::int64_t first, std::int64_t rows, fixed_sums& scatter) override {
         const std::int64_t d = shape.dimensions, count = static_cast<std::int64_t>(scatter.limbs.size()) / limb_count;
-        // The kernel's results, and behind them its sums; in whole cache lines.
-        const std::int64_t panel = panel_rows(d) * panel_stride(scatter_rows),
-                           partial = (1 + d + 2 * triangle_size(d) + 7) / 8 * 8;
-        aligned_array<double> scratch(threads_ * (panel + partial));
+        const std::int64_t panel = scatter_panel(shape.family, d), partial = scatter_partial(shape.family, d);
+        aligned_array<double> scratch(team_of(rows) * (panel + partial));
         for_units(units_of(rows), threads_, [&](std::int64_t u, int thread) {
             double* own = scratch.data() + thread * (panel + partial);
             kernels_.scatter_unit(shape.family, d, unit_at(first + u * unit_rows, first + rows), own, own + panel);
@@ -150,7 +148,6 @@ public:
 
     void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
                std::int32_t* assignment, double* log_joint) override {
-        prepare_workspaces();
         for_units(units_of(rows), threads_, [&](std::int64_t u, int thread) {
             const std::int64_t at = u * unit_rows;
             const inference_view out{log_density ? log_density + at : nullptr,
@@ -162,11 +159,18 @@ public:
     }
 
 private:
-    void prepare_workspaces() {
-        if (!workspaces_.empty())
-            return;
-        for (int t = 0; t < threads_; ++t)
-            workspaces_.emplace_back(shape, block_rows_);
+    /// Threads that so many rows give work to.
+    std::int64_t team_of(std::int64_t rows) const {
+        return std::min<std::int64_t>(units_of(rows), threads_);
+    }
+    /// Of the scatter matrix of a tied family: scratch memory, and the sums (limbs and numbers) of who asked for it.
+    std::int64_t scatter_bytes(std::int64_t rows) const {
+        const gmm::family f = shape.family;
+        const std::int64_t d = shape.dimensions;
+        if (!gmm::is_tied(f))
+            return 0;
+        return 8 *
+               (team_of(rows) * (scatter_panel(f, d) + scatter_partial(f, d)) + (limb_count + 1) * scatter_size(shape));
     }
 
     /// The unit that begins at slot `first`, of the slots before `end`.

@@ -119,45 +119,78 @@ void accumulate_unit(const model_view<T>& m, const unit_view<T>& unit, const wor
     ws.partial[count + 3] = sum_lanes(sums.log_factors);
 }
 
-/// Σ w x̃ x̃ᵀ, Σ w x̃² by column or in all, by family.
+/// √w of `count` rows from row `first` of a unit on; 0 behind the last.
 template <class T>
-void scatter_unit(gmm::family family, std::int64_t d, const unit_view<T>& unit, double* panel, double* partial) {
-    const std::int64_t strips = (unit.rows + strip_rows - 1) / strip_rows, stride = panel_stride(scatter_rows);
-    constexpr std::int64_t at_once = scatter_rows / strip_rows;
-    double* stats = partial + triangle_size(d); // behind the result: the statistics of a full component
+void weight_roots(const unit_view<T>& unit, std::int64_t first, std::int64_t count, double* root) {
+    for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t row = first + i;
+        const double w = row >= unit.rows ? 0.0 : unit.weights ? static_cast<double>(unit.weights[row]) : 1.0;
+        root[i] = __builtin_sqrt(w);
+    }
+}
+
+/// Coordinate j of `count` rows (whole strips) from row `first` on, each times its root.
+template <class T>
+void rooted_column(const unit_view<T>& unit, std::int64_t first, std::int64_t count, std::int64_t j, std::int64_t d,
+                   const double* root, double* out) {
+    for (std::int64_t begin = 0; begin < count; begin += strip_rows) {
+        const T* x = unit.x + ((first + begin) / strip_rows * d + j) * strip_rows;
+        for (std::int64_t i = 0; i < strip_rows; ++i)
+            out[begin + i] = root[begin + i] * static_cast<double>(x[i]);
+    }
+}
+
+/// Calls f(first, count) for runs of up to scatter_rows rows of a unit, in whole strips.
+template <class T, class F>
+void for_scatter_runs(const unit_view<T>& unit, const F& f) {
+    const std::int64_t rows = (unit.rows + strip_rows - 1) / strip_rows * strip_rows;
+    for (std::int64_t first = 0; first < rows; first += scatter_rows)
+        f(first, rows - first < scatter_rows ? rows - first : scatter_rows);
+}
+
+/// Σ w x̃ x̃ᵀ.
+template <class T>
+void scatter_matrix(std::int64_t d, const unit_view<T>& unit, double* panel, double* partial) {
+    const std::int64_t stride = panel_stride(scatter_rows);
+    double *root = panel + d * stride, *stats = partial + triangle_size(d); // behind the result
     for (std::int64_t i = 0; i < 1 + d + triangle_size(d); ++i)
         stats[i] = 0;
-    for (std::int64_t begin = 0; begin < strips; begin += at_once) {
-        const std::int64_t end = begin + at_once < strips ? begin + at_once : strips;
-        for (std::int64_t s = begin; s < end; ++s) {
-            double* out = panel + (s - begin) * strip_rows;
-            for (std::int64_t i = 0; i < strip_rows; ++i) {
-                const std::int64_t row = s * strip_rows + i;
-                const double w = row >= unit.rows ? 0.0 : unit.weights ? static_cast<double>(unit.weights[row]) : 1.0;
-                const double root = __builtin_sqrt(w);
-                for (std::int64_t j = 0; j < d; ++j)
-                    out[j * stride + i] = root * static_cast<double>(unit.x[(s * d + j) * strip_rows + i]);
-                out[d * stride + i] = root;
-            }
-        }
-        if (family == gmm::family::tied) {
-            rank_update(panel, (end - begin) * strip_rows, stride, d, stats);
-            continue;
-        }
+    for_scatter_runs(unit, [&](std::int64_t first, std::int64_t count) {
+        weight_roots(unit, first, count, root);
+        for (std::int64_t j = 0; j < d; ++j)
+            rooted_column(unit, first, count, j, d, root, panel + j * stride);
+        rank_update(panel, count, stride, d, stats);
+    });
+    for (std::int64_t i = 0; i < triangle_size(d); ++i)
+        partial[i] = stats[1 + d + i];
+}
+
+/// Σ w x̃² by column or, spherical, in all.
+template <class T>
+void scatter_squares(bool spherical, std::int64_t d, const unit_view<T>& unit, double* panel, double* partial) {
+    double *column = panel, *root = panel + panel_stride(scatter_rows);
+    for (std::int64_t j = 0; j < (spherical ? 1 : d); ++j)
+        partial[j] = 0;
+    for_scatter_runs(unit, [&](std::int64_t first, std::int64_t count) {
+        weight_roots(unit, first, count, root);
         for (std::int64_t j = 0; j < d; ++j) {
+            rooted_column(unit, first, count, j, d, root, column);
             double_vector sum{};
-            for (std::int64_t i = 0; i < (end - begin) * strip_rows; i += lanes<double>) {
-                const double_vector x = load(panel + j * stride + i);
+            for (std::int64_t i = 0; i < count; i += lanes<double>) {
+                const double_vector x = load(column + i);
                 sum += x * x;
             }
-            stats[1 + d + (family == gmm::family::tied_diagonal ? j : 0)] += sum_lanes(sum);
+            partial[spherical ? 0 : j] += sum_lanes(sum);
         }
-    }
-    const std::int64_t count = family == gmm::family::tied            ? triangle_size(d)
-                               : family == gmm::family::tied_diagonal ? d
-                                                                      : 1;
-    for (std::int64_t i = 0; i < count; ++i)
-        partial[i] = stats[1 + d + i];
+    });
+}
+
+template <class T>
+void scatter_unit(gmm::family family, std::int64_t d, const unit_view<T>& unit, double* panel, double* partial) {
+    if (family == gmm::family::tied)
+        scatter_matrix(d, unit, panel, partial);
+    else
+        scatter_squares(family == gmm::family::tied_spherical, d, unit, panel, partial);
 }
 
 /// Results of one vector of rows, `first` the row in the unit.

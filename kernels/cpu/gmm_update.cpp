@@ -26,6 +26,11 @@ std::int64_t covariance_numbers(const gmm_shape& s) {
     }
 }
 
+/// Covariances that are worked on at a time.
+std::int64_t covariances_at_once(const gmm_shape& s, int threads) {
+    return gmm::is_tied(s.family) ? 1 : std::min<std::int64_t>(threads, s.components);
+}
+
 /// Below this many float64 operations a parallel region costs more than it saves.
 constexpr std::int64_t worth_a_team = 200000;
 
@@ -39,13 +44,13 @@ m_step::m_step(const gmm_shape& shape, int threads)
     : shape_(shape), threads_(threads), d_(shape.dimensions), K_(shape.components),
       size_(statistics_size(shape.family, shape.dimensions)),
       matrix_(shape.family == family::full || shape.family == family::tied), numbers_(covariance_numbers(shape)),
-      state_(K_), results_(K_), actions_(K_), counts_(K_), widest_variance_(K_), scratch_(threads * numbers_),
-      widest_axis_(K_), reseeds_(K_) {}
+      state_(K_), results_(K_), actions_(K_), counts_(K_), widest_variance_(K_),
+      scratch_(covariances_at_once(shape, threads) * numbers_), widest_axis_(K_), reseeds_(K_) {}
 
 std::int64_t m_step::bytes(const gmm_shape& s, int threads) {
     const std::int64_t parameters =
         s.components * (s.dimensions + 1) + gmm::covariance_size(s.family, s.components, s.dimensions);
-    return 8 * (threads * covariance_numbers(s) + 2 * parameters) +
+    return 8 * (covariances_at_once(s, threads) * covariance_numbers(s) + 2 * parameters) +
            s.components * static_cast<std::int64_t>(sizeof(component_result) + sizeof(collapse_action) + 32);
 }
 
@@ -82,7 +87,7 @@ update_outcome m_step::run(const gmm_parameters& current, std::span<const double
     const int team = K_ * each > worth_a_team ? static_cast<int>(std::min<std::int64_t>(threads_, K_)) : 1;
 #pragma omp parallel for num_threads(team) schedule(dynamic) if (team > 1)
     for (std::int64_t k = 0; k < K_; ++k)
-        update_component(k, current, next, scratch(omp_get_thread_num()));
+        update_component(k, current, next, scratch(gmm::is_tied(shape_.family) ? 0 : omp_get_thread_num()));
 
     update_outcome outcome;
     outcome.log_likelihood = sums[K_ * size_ + scalar_log_likelihood];

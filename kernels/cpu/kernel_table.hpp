@@ -63,7 +63,7 @@ template <class T>
 struct workspace_view {
     T* log_densities;       ///< slab [strip][slab_rows(k)][64]: log-densities, then what the M-step multiplies with
     T* distances;           ///< slab of ‖x̃ − μ̃_k‖², spherical
-    T* panel;               ///< [strip][panel_rows(d)][64]
+    T* panel;               ///< [strip][panel_rows(family, d)][64]
     T* strip;               ///< [d][64] centred or whitened rows
     T* row_weights;         ///< [block_rows]
     T* row_limits;          ///< [block_rows] m_n − Θ or less
@@ -84,10 +84,10 @@ struct workspace_view {
 constexpr std::int64_t slab_rows(std::int64_t k) {
     return k | 1;
 }
-/// Rows of the panel of the rank update: the coordinates and the weights; never fewer than the columns that the first
-/// moments are taken of at once.
-constexpr std::int64_t panel_rows(std::int64_t d) {
-    return d < 3 ? 4 : d + 1;
+/// Rows of the panel: of full covariances the coordinates and the weights, for the rank update; never fewer than the
+/// columns that other moments are taken of at once.
+constexpr std::int64_t panel_rows(gmm::family f, std::int64_t d) {
+    return f != gmm::family::full || d < 3 ? 4 : d + 1;
 }
 /// From one row of a panel to the next: not a power of two, so that the rows do not share cache sets.
 constexpr std::int64_t panel_stride(std::int64_t block_rows) {
@@ -99,8 +99,18 @@ constexpr std::int64_t row_stride(std::int64_t d) {
     return (d + 15) / 16 * 16;
 }
 
-/// Rows at a time of the scatter matrix of the tied families, in a panel of float64.
+/// Rows at a time of the scatter matrix of the tied families, in a panel of float64: of a matrix with all coordinates
+/// and the weights, else with one coordinate and the weights.
 inline constexpr std::int64_t scatter_rows = 256;
+constexpr std::int64_t scatter_panel(gmm::family f, std::int64_t d) {
+    return panel_stride(scatter_rows) * (f == gmm::family::tied ? d + 1 : 2);
+}
+/// Numbers of the results of scatter_unit, and of a matrix behind them the statistics of a full component that they are
+/// taken from; in whole cache lines.
+constexpr std::int64_t scatter_partial(gmm::family f, std::int64_t d) {
+    const std::int64_t numbers = f == gmm::family::tied ? 1 + d + 2 * triangle_size(d) : d;
+    return (numbers + 7) / 8 * 8;
+}
 
 /// Results of inference for one unit; null pointers are skipped.
 struct inference_view {
@@ -135,7 +145,8 @@ struct kernel_table {
     void (*pack_triangle)(const double* u, gmm::family, std::int64_t d, T* packed);
     /// E-step and sums of one unit: replaces ws.partial and ws.touched.
     void (*accumulate_unit)(const model_view<T>&, const unit_view<T>&, const workspace_view<T>& ws);
-    /// Σ w x̃ x̃ᵀ of one unit, replaces `partial` (layout of update_rule::scatter).
+    /// Σ w x̃ x̃ᵀ of one unit, replaces `partial` (layout of update_rule::scatter); memory: scatter_panel and
+    /// scatter_partial.
     void (*scatter_unit)(gmm::family, std::int64_t d, const unit_view<T>&, double* panel, double* partial);
     void (*infer_unit)(const model_view<T>&, const unit_view<T>&, const workspace_view<T>& ws, const inference_view&);
     /// x̃ = (x − centre) · inverse_scale for all rows of `in` (at most one unit), into strips; weights may be null.

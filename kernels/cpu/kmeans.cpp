@@ -59,6 +59,13 @@ class cpu_kmeans final : public kmeans_engine {
 public:
     explicit cpu_kmeans(int threads) : threads_(threads), kernels_(choose_kmeans_table()) {}
 
+    std::int64_t bytes_needed(std::int64_t rows, std::int64_t cols, std::int64_t k) const override {
+        const std::int64_t padded = (rows + kmeans_lanes - 1) / kmeans_lanes * kmeans_lanes;
+        const std::int64_t chunks = rows / kmeans_chunk_rows + k; // each cluster ends in one that is not full
+        return padded * (8 * cols + 20) + 8 * (kmeans_candidate_limit * cols + 2 * rows + chunks * (cols + 4)) +
+               8 * kmeans_blocks(rows) * (kmeans_candidate_limit + 3);
+    }
+
     void load(const double* x, const double* weights, std::int64_t rows, std::int64_t cols) override {
         x_ = x, weights_ = weights, rows_ = rows, cols_ = cols;
         blocks_ = kmeans_blocks(rows);

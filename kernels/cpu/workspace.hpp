@@ -40,14 +40,19 @@ private:
 };
 
 /// Rows that the kernels work on at a time: the longest float32 chain that is allowed (64 vectors of 16), less where
-/// the slab of log-densities or the panel of the rank update would outgrow the caches.
+/// the slab of log-densities, the panel of the rank update or the block laid out row after row would outgrow the
+/// caches.
 inline std::int64_t choose_block_rows(const gmm_shape& s, std::int64_t element_size) {
-    constexpr std::int64_t largest_slab = std::int64_t(8) << 20, largest_panel = std::int64_t(1) << 20;
+    constexpr std::int64_t largest_slab = std::int64_t(8) << 20, largest_panel = std::int64_t(1) << 20,
+                           largest_layout = std::int64_t(16) << 20;
     std::int64_t rows = 1024;
     while (rows > strip_rows && rows * slab_rows(s.components) * element_size > largest_slab)
         rows /= 2;
     if (s.family == gmm::family::full)
-        while (rows > 256 && rows * panel_rows(s.dimensions) * element_size > largest_panel)
+        while (rows > 256 && rows * panel_rows(s.family, s.dimensions) * element_size > largest_panel)
+            rows /= 2;
+    else
+        while (rows > strip_rows && rows * row_stride(s.dimensions) * element_size > largest_layout)
             rows /= 2;
     return rows;
 }
@@ -64,7 +69,7 @@ public:
         view.log_densities = numbers_.data();
         view.distances = view.log_densities + slab;
         view.panel = view.distances + (s.family == gmm::family::spherical ? slab : 0);
-        view.strip = view.panel + panel_stride(block_rows) * panel_rows(s.dimensions);
+        view.strip = view.panel + panel_stride(block_rows) * panel_rows(s.family, s.dimensions);
         view.row_weights = view.strip + strip_rows * s.dimensions;
         view.row_limits = view.row_weights + block_rows;
         view.rows = view.row_limits + block_rows;
@@ -93,8 +98,9 @@ private:
     }
     static std::int64_t number_count(const gmm_shape& s, std::int64_t block_rows) {
         const std::int64_t slabs = s.family == gmm::family::spherical ? 2 : 1;
-        return slabs * block_rows * slab_rows(s.components) + panel_stride(block_rows) * panel_rows(s.dimensions) +
-               strip_rows * s.dimensions + 3 * block_rows + row_numbers(s, block_rows);
+        return slabs * block_rows * slab_rows(s.components) +
+               panel_stride(block_rows) * panel_rows(s.family, s.dimensions) + strip_rows * s.dimensions +
+               3 * block_rows + row_numbers(s, block_rows);
     }
     static std::int64_t integer_count(const gmm_shape& s, std::int64_t block_rows) {
         return 2 * block_rows + 3 * s.components + 1;

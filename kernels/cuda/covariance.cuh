@@ -25,7 +25,7 @@ struct larger {
 struct matrix_memory {
     double* matrix;
     std::int64_t ld;
-    double* column; ///< [d]; for a matrix in device memory the whole of the block's shared memory
+    double* column; ///< [d]; for a matrix in device memory the whole of the block's shared memory; else unused
 };
 
 __device__ inline bool has_matrix(const gmm_shape& s) {
@@ -35,7 +35,7 @@ __device__ inline bool has_matrix(const gmm_shape& s) {
 __device__ inline matrix_memory place_matrix(const gmm_shape& s, double* shared, double* in_device) {
     const std::int64_t d = s.dimensions;
     if (!has_matrix(s))
-        return {nullptr, 0, shared};
+        return {nullptr, 0, nullptr};
     if (d > factor_in_shared)
         return {in_device, d, shared};
     return {shared, factor_stride(d), shared + d * factor_stride(d)};
@@ -146,7 +146,8 @@ __device__ double own_covariance(const update_arguments<T>& a, std::int64_t k, d
         const std::int64_t at = full ? packed_upper(j, j, d) : j;
         const double step = delta(j);
         variances[j] = with_floor(statistic(a, k, 1 + d + at) / n - step * step + a.rule.lambda[j], floor);
-        m.column[j] = step;
+        if (full)
+            m.column[j] = step;
     }
     __syncthreads();
     if (full) {

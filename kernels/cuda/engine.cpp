@@ -13,20 +13,6 @@ namespace elbo::kernels::cuda {
 
 namespace {
 
-/// Numbers in update_rule::scatter.
-std::int64_t scatter_size(const gmm_shape& s) {
-    switch (s.family) {
-    case gmm::family::tied:
-        return s.dimensions * (s.dimensions + 1) / 2;
-    case gmm::family::tied_diagonal:
-        return s.dimensions;
-    case gmm::family::tied_spherical:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 std::int64_t whitened_size(const gmm_shape& s, std::int64_t rows) {
     return form_of(s.family) == density_form::whitened ? rows * padded(s.dimensions) : 0;
 }

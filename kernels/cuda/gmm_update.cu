@@ -270,7 +270,7 @@ void update_parameters(const internal::cuda_state& state, const gmm_shape& shape
     const update_arguments<T> a{shape, sums, rule, arrays, current};
     const std::int64_t d = shape.dimensions;
     const bool matrix = shape.family == gmm::family::full || shape.family == gmm::family::tied;
-    const std::int64_t bytes = matrix ? factor_shared_bytes(d) : 8 * d;
+    const std::int64_t bytes = matrix ? factor_shared_bytes(d) : 0;
     const int threads = factor_threads(d);
     launch(state, "update_components", {shape.components, threads, bytes}, update_components<T>, a);
     if (gmm::is_tied(shape.family)) {

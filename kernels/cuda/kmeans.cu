@@ -40,7 +40,7 @@ public:
         restart();
     }
 
-    std::int64_t device_bytes(std::int64_t rows, std::int64_t cols, std::int64_t k) const override {
+    std::int64_t bytes_needed(std::int64_t rows, std::int64_t cols, std::int64_t k) const override {
         const std::int64_t blocks = kmeans_blocks(rows), clusters = 8 * (largest_chunks(rows, k) + k) * (cols + 1);
         const std::int64_t each_row = 8 * (cols + 2) + 8 + 16; // row, weight, distance; label twice; number twice
         const std::int64_t staged = 8 * std::max(std::min(staged_numbers, rows * cols), cols);

@@ -55,7 +55,7 @@ public:
     }
 
     std::int64_t bytes_needed(std::int64_t rows, bool, sample_labels::kind labels) const override {
-        return 8 * (rows * (d_ + 1) + 4 * sum_count(shape) + 3 * K_ * (d_ + 1) + 3 * K_ * factor_numbers()) +
+        return 8 * (rows * (d_ + 1) + 4 * sum_count(shape) + 3 * K_ * (d_ + 1) + 3 * factor_numbers()) +
                rows * label_columns(labels, K_) * (labels == sample_labels::kind::factors ? 8 : 4);
     }
 

@@ -13,6 +13,10 @@ namespace {
 
 class reference_kmeans final : public kmeans_engine {
 public:
+    std::int64_t bytes_needed(std::int64_t rows, std::int64_t cols, std::int64_t) const override {
+        return 12 * rows + 8 * (cols + 1);
+    }
+
     void load(const double* x, const double* weights, std::int64_t rows, std::int64_t cols) override {
         x_ = x, weights_ = weights, rows_ = rows, cols_ = cols;
         restart();
