@@ -4,9 +4,11 @@
 #include <elbo/gmm/algebra.hpp>
 #include <elbo/gmm/fit.hpp>
 #include <elbo/gmm/infer.hpp>
+#include <elbo/gmm/regress.hpp>
 
 #include <cmath>
 #include <iostream>
+#include <vector>
 
 int main(int argc, char** argv) {
     const char* path = argc > 1 ? argv[1] : "faithful.csv";
@@ -20,6 +22,15 @@ int main(int argc, char** argv) {
     elbo::gmm::moments_result expected = elbo::gmm::moments(after_long);
     std::cout << expected.mean[0] << " +- " << std::sqrt(expected.covariance[0]) << " minutes\n";
     // [parts end]
+
+    // [regression]
+    std::vector<double> eruptions{1.8, 3.0, 4.5}; // any source of rows: a file, device memory, a generator
+    elbo::gmm::regression next =
+        elbo::gmm::regress(ctx, model, {0}, elbo::matrix_view<const double>(eruptions.data(), 3, 1));
+    for (int n = 0; n < 3; ++n)
+        std::cout << next.means[n] << " +- " << std::sqrt(next.variances[n]) << " minutes after " << eruptions[n]
+                  << '\n';
+    // [regression end]
 
     // [maps]
     // In hours, and as the sum of both.
@@ -37,7 +48,8 @@ int main(int argc, char** argv) {
     std::cout << d.value << " +- " << d.standard_error << ", at most " << v.upper_bound << " nats\n";
     // [divergence end]
 
-    const bool right = waiting.dimensions() == 1 && std::abs(expected.mean[0] - 80) < 5 && cycle.dimensions() == 1 &&
+    const bool right = waiting.dimensions() == 1 && std::abs(expected.mean[0] - 80) < 5 &&
+                       std::abs(next.means[2] - expected.mean[0]) < 1e-9 && cycle.dimensions() == 1 &&
                        std::abs(hours.means()[0] * 60 / model.means()[0] - 1) < 1e-12 &&
                        std::isfinite(posterior.log_normalizer) && d.value > 0 &&
                        d.value < v.upper_bound + 5 * d.standard_error;

@@ -172,6 +172,10 @@ TEST(GmmConditional, FarValuesGiveWeights) {
             expect_near(given.weights(), {1 - wanted, wanted}, 1e-15);
         }
     }
+    // A component without weight stays so, however much nearer it is.
+    const model dropped = model::from_covariances(family::spherical, 2, {0, 0.5, 0.5}, {0, 0, 1, 1, 2, 2}, {9, 1, 4});
+    for (double value : {1e3, 1e160})
+        expect_near(conditional(dropped, {0}, {value}).weights(), {0, 0, 1}, 0);
     // Means 2⁻²⁴ apart, seen from 1e8: the squared distances of 1e16 agree to all digits, their difference is 1e8 ·
     // 2⁻²³.
     const model close = model::from_covariances(family::tied_spherical, 2, {0.5, 0.5}, {0, 0, 0x1p-24, 0}, {1});

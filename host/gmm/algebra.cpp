@@ -14,52 +14,6 @@ namespace elbo::gmm {
 
 namespace {
 
-void check_columns(const std::vector<std::int64_t>& columns, std::int64_t d) {
-    expects(!columns.empty(), [] { return std::string("columns is empty: expected at least one column"); });
-    std::vector<bool> seen(d, false);
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-        expects(columns[i] >= 0 && columns[i] < d,
-                [&] { return fmt::format("columns[{}] = {}: expected 0 to {}", i, columns[i], d - 1); });
-        expects(!seen[columns[i]],
-                [&] { return fmt::format("columns[{}] = {}: expected each column once", i, columns[i]); });
-        seen[columns[i]] = true;
-    }
-}
-
-/// The columns that are not named, ascending.
-std::vector<std::int64_t> other_columns(const std::vector<std::int64_t>& columns, std::int64_t d) {
-    std::vector<bool> named(d, false);
-    for (const std::int64_t j : columns)
-        named[j] = true;
-    std::vector<std::int64_t> result;
-    for (std::int64_t j = 0; j < d; ++j)
-        if (!named[j])
-            result.push_back(j);
-    return result;
-}
-
-/// Some of the d numbers of every row.
-std::vector<double> gather(const std::vector<double>& rows, std::int64_t d, const std::vector<std::int64_t>& columns) {
-    std::vector<double> result;
-    for (std::size_t first = 0; first < rows.size(); first += d)
-        for (std::int64_t j : columns)
-            result.push_back(rows[first + j]);
-    return result;
-}
-
-/// Factor c of a model with matrices, its dimensions in the order (first, rest).
-std::vector<double> reordered_factor(const model& m, std::int64_t c, const std::vector<std::int64_t>& first,
-                                     const std::vector<std::int64_t>& rest) {
-    const std::int64_t d = m.dimensions();
-    const double* u = &m.precision_cholesky()[c * d * d];
-    std::vector<double> rows;
-    rows.reserve(d * d);
-    for (const auto* part : {&first, &rest})
-        for (std::int64_t j : *part)
-            rows.insert(rows.end(), u + j * d, u + (j + 1) * d);
-    return upper_factor(std::move(rows), d, d);
-}
-
 /// Factors of a marginal of a family without matrices: those of the columns.
 std::vector<double> gathered_factors(const model& m, const std::vector<std::int64_t>& columns) {
     if (structure_of(m.shape()) == structure::spherical)

@@ -1,5 +1,6 @@
 #include "host/gmm/algebra_factor.hpp"
 
+#include "host/gmm/check_array.hpp"
 #include "kernels/blas_threads.hpp"
 
 #include <algorithm>
@@ -140,26 +141,77 @@ std::vector<double> upper_factor(std::vector<double> a, std::int64_t d, std::int
     return factor;
 }
 
-reweighted reweight(const std::vector<double>& log_constants, const std::vector<double>& radii) {
-    std::size_t nearest = radii.size();
-    for (std::size_t k = 0; k < radii.size(); ++k)
+void check_columns(const std::vector<std::int64_t>& columns, std::int64_t d) {
+    expects(!columns.empty(), [] { return std::string("columns is empty: expected at least one column"); });
+    std::vector<bool> seen(d, false);
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+        expects(columns[i] >= 0 && columns[i] < d,
+                [&] { return fmt::format("columns[{}] = {}: expected 0 to {}", i, columns[i], d - 1); });
+        expects(!seen[columns[i]],
+                [&] { return fmt::format("columns[{}] = {}: expected each column once", i, columns[i]); });
+        seen[columns[i]] = true;
+    }
+}
+
+std::vector<std::int64_t> other_columns(const std::vector<std::int64_t>& columns, std::int64_t d) {
+    std::vector<bool> named(d, false);
+    for (const std::int64_t j : columns)
+        named[j] = true;
+    std::vector<std::int64_t> result;
+    for (std::int64_t j = 0; j < d; ++j)
+        if (!named[j])
+            result.push_back(j);
+    return result;
+}
+
+std::vector<double> gather(const std::vector<double>& rows, std::int64_t d, const std::vector<std::int64_t>& columns) {
+    std::vector<double> result;
+    for (std::size_t first = 0; first < rows.size(); first += d)
+        for (std::int64_t j : columns)
+            result.push_back(rows[first + j]);
+    return result;
+}
+
+std::vector<double> reordered_factor(const model& m, std::int64_t c, const std::vector<std::int64_t>& first,
+                                     const std::vector<std::int64_t>& rest) {
+    const std::int64_t d = m.dimensions();
+    const double* u = &m.precision_cholesky()[c * d * d];
+    std::vector<double> rows;
+    rows.reserve(d * d);
+    for (const auto* part : {&first, &rest})
+        for (std::int64_t j : *part)
+            rows.insert(rows.end(), u + j * d, u + (j + 1) * d);
+    return upper_factor(std::move(rows), d, d);
+}
+
+double reweight(const double* log_constants, const double* radii, std::int64_t components, double* weights) {
+    std::int64_t nearest = components;
+    for (std::int64_t k = 0; k < components; ++k)
         if (log_constants[k] > -std::numeric_limits<double>::infinity() &&
-            (nearest == radii.size() || radii[k] < radii[nearest]))
+            (nearest == components || radii[k] < radii[nearest]))
             nearest = k;
     // Log-densities less that of the nearest: one of them is 0, all others are finite or -infinity.
-    reweighted result;
     double largest = 0;
-    for (std::size_t k = 0; k < radii.size(); ++k) {
+    for (std::int64_t k = 0; k < components; ++k) {
+        if (std::isinf(log_constants[k])) { // whatever its distance
+            weights[k] = log_constants[k];
+            continue;
+        }
         const double half_squares = (radii[k] - radii[nearest]) * (radii[k] / 2 + radii[nearest] / 2);
-        result.weights.push_back(log_constants[k] - log_constants[nearest] - half_squares);
-        largest = std::max(largest, result.weights.back());
+        weights[k] = log_constants[k] - log_constants[nearest] - half_squares;
+        largest = std::max(largest, weights[k]);
     }
     double sum = 0;
-    for (double& w : result.weights)
-        sum += w = std::exp(w - largest);
-    for (double& w : result.weights)
-        w /= sum;
-    result.log_sum = log_constants[nearest] - radii[nearest] * radii[nearest] / 2 + largest + std::log(sum);
+    for (std::int64_t k = 0; k < components; ++k)
+        sum += weights[k] = std::exp(weights[k] - largest);
+    for (std::int64_t k = 0; k < components; ++k)
+        weights[k] /= sum;
+    return log_constants[nearest] - radii[nearest] * radii[nearest] / 2 + largest + std::log(sum);
+}
+
+reweighted reweight(const std::vector<double>& log_constants, const std::vector<double>& radii) {
+    reweighted result{std::vector<double>(radii.size())};
+    result.log_sum = reweight(log_constants.data(), radii.data(), std::ssize(radii), result.weights.data());
     return result;
 }
 

@@ -23,6 +23,15 @@ std::vector<double> factor_diagonal(const model& m, std::int64_t k);
 /// Variances of the first `count` columns under component k, [count]: the diagonal of its covariance as far as that,
 /// without the rest of it.
 std::vector<double> leading_variances(const model& m, std::int64_t k, std::int64_t count);
+/// Throws invalid_argument unless `columns` names some of d columns, each once.
+void check_columns(const std::vector<std::int64_t>& columns, std::int64_t d);
+/// The columns that are not named, ascending.
+std::vector<std::int64_t> other_columns(const std::vector<std::int64_t>& columns, std::int64_t d);
+/// Some of the d numbers of every row.
+std::vector<double> gather(const std::vector<double>& rows, std::int64_t d, const std::vector<std::int64_t>& columns);
+/// Factor c of a model with matrices, its dimensions in the order (first, rest).
+std::vector<double> reordered_factor(const model& m, std::int64_t c, const std::vector<std::int64_t>& first,
+                                     const std::vector<std::int64_t>& rest);
 /// Σ_i log U_ii of a diagonal.
 double log_sum(const std::vector<double>& diagonal);
 /// The diagonal of the block [first, last) of a matrix [d x d].
@@ -44,5 +53,7 @@ struct reweighted {
     double log_sum = 0; ///< log Σ_k c_k exp(−½ r_k²)
 };
 reweighted reweight(const std::vector<double>& log_constants, const std::vector<double>& radii);
+/// The same for arrays [components]; returns log_sum. The radius of the nearest component that counts must be finite.
+double reweight(const double* log_constants, const double* radii, std::int64_t components, double* weights);
 
 } // namespace elbo::gmm
