@@ -19,6 +19,7 @@
 #include "elbo/context.hpp"
 #include "elbo/matrix_view.hpp"
 #include "elbo/vae/train.hpp"
+#include "kernels/math/vae_scale.hpp"
 #include "kernels/vae_layout.hpp"
 
 #include <cstdint>
@@ -73,6 +74,9 @@ struct vae_settings {
     vae::training_precision precision = vae::training_precision::float32;
     vae::optimizer optimizer = {};
     double average_decay = 0;
+    // gaussian_scale::optimal
+    running_scale scale = {};                          ///< of the rows before the first step
+    std::int64_t scale_window = kernels::scale_window; ///< rows that it looks back on
 };
 
 /// What the host decides for each step, in order.
@@ -101,7 +105,11 @@ struct step_record {
     double kl = 0;             ///< Σ_n KL_n, closed form
     double objective = 0;      ///< Σ_n of what is maximised, with β and free bits, or ln 1/S Σ_s w_ns
     double squared_error = 0;  ///< gaussian: Σ_n mean_s Σ_d (x − mean)²; else 0
-    double gradient_norm = 0;  ///< 2-norm of the gradient of the mean objective, before clipping
+    /// gaussian: Σ_n Σ_s w̃_ns Σ_d (x − mean)² with the weights w̃ of the draws in the gradient, 1/S for the elbo; else
+    /// 0. One σ given, −½ of it is the derivative of `objective` with respect to 1/σ² (without that of ½ n D ln 1/σ²).
+    double weighted_squared_error = 0;
+    running_scale scale = {}; ///< gaussian_scale::optimal: after the step, which went by it
+    double gradient_norm = 0; ///< 2-norm of the gradient of the mean objective, before clipping
     enum class term { none, reconstruction, kl, objective, gradient };
     term not_finite = term::none; ///< the first that is not finite: the step then changed nothing
 };
@@ -151,8 +159,9 @@ public:
 
     // --- training -----------------------------------------------------------------------------------------------
     /// Runs the steps of a slice; waits for them. Returns a record a step; ends after the first that is not finite.
-    /// With gaussian_scale::optimal a step uses σ² = mean squared error of its batch (over rows, draws and
-    /// dimensions; the gradient takes it as constant, which is exact) and leaves ln σ² of the parameters alone.
+    /// With gaussian_scale::optimal a step goes by σ² = the mean squared error of the rows before and its own
+    /// (with_batch() of math/vae_scale.hpp, over rows, draws and dimensions), which the gradient takes as constant, and
+    /// leaves ln σ² of the parameters alone.
     virtual std::vector<step_record> train(const vae_settings& s, const train_slice& slice) = 0;
     /// One step on given rows (at most the reserved batch) in their order, noise of (seed, epoch, first_row + i).
     virtual step_record train_on(const vae_settings& s, const step_schedule& step, std::int64_t epoch,

@@ -36,7 +36,7 @@ struct session {
                  : s == row_storage::bytes ? test::values::bytes
                                            : test::values::real;
         x = vae_matrix(c);
-        settings = {.samples = 2, .seed = 6, .average_decay = 0.9};
+        settings = {.samples = 2, .seed = 6, .average_decay = 0.9, .scale_window = 20};
         c.settings = settings;
     }
 
@@ -50,19 +50,24 @@ struct session {
     }
 
     /// Steps first ... last − 1 of an epoch of seven, in one slice.
-    std::vector<step_record> train(vae_engine& e, std::int64_t epoch, std::int64_t first, std::int64_t last) const {
-        return e.train(settings, {.epoch = epoch,
-                                  .window_rows = rows,
-                                  .first_row = 100,
-                                  .first_position = first * batch,
-                                  .batch = batch,
-                                  .steps = std::vector<step_schedule>(last - first, {0.01, 0.5})});
+    std::vector<step_record> train(vae_engine& e, std::int64_t epoch, std::int64_t first, std::int64_t last,
+                                   const running_scale& before = {}) const {
+        vae_settings now = settings;
+        now.scale = before;
+        return e.train(now, {.epoch = epoch,
+                             .window_rows = rows,
+                             .first_row = 100,
+                             .first_position = first * batch,
+                             .batch = batch,
+                             .steps = std::vector<step_schedule>(last - first, {0.01, 0.5})});
     }
 };
 
 void append(std::vector<test::observation>& out, const std::vector<step_record>& records) {
     for (const step_record& r : records)
-        out.push_back({"record", {r.reconstruction, r.kl, r.objective, r.squared_error, r.gradient_norm}});
+        out.push_back({"record",
+                       {r.reconstruction, r.kl, r.objective, r.squared_error, r.weighted_squared_error,
+                        r.scale.squared_error, r.scale.rows, r.gradient_norm}});
 }
 
 void append_state(std::vector<test::observation>& out, vae_engine& e) {
@@ -137,18 +142,23 @@ TEST(VaeEngineBits, ThreadsChangeNothingInLargeBatches) {
 }
 
 TEST(VaeEngineBits, SlicesMaySplitAnywhere) {
-    for (const context& ctx : test::contexts()) {
-        SCOPED_TRACE(ctx.name());
-        const session s(row_storage::bytes);
-        std::vector<test::observation> want, got;
-        const auto whole = s.engine(ctx), parts = s.engine(ctx);
-        append(want, s.train(*whole, 0, 0, 7));
-        append_state(want, *whole);
-        for (const auto& [first, last] : {std::pair{0, 1}, {1, 4}, {4, 7}})
-            append(got, s.train(*parts, 0, first, last));
-        append_state(got, *parts);
-        expect_same(got, want);
-    }
+    for (const context& ctx : test::contexts())
+        for (const session& s : {session(row_storage::bytes),
+                                 session(row_storage::float32, test::gaussian(vae::gaussian_scale::optimal))}) {
+            SCOPED_TRACE(ctx.name());
+            std::vector<test::observation> want, got;
+            const auto whole = s.engine(ctx), parts = s.engine(ctx);
+            append(want, s.train(*whole, 0, 0, 7));
+            append_state(want, *whole);
+            running_scale scale;
+            for (const auto& [first, last] : {std::pair{0, 1}, {1, 4}, {4, 7}}) {
+                const auto records = s.train(*parts, 0, first, last, scale);
+                append(got, records);
+                scale = records.back().scale;
+            }
+            append_state(got, *parts);
+            expect_same(got, want);
+        }
 }
 
 TEST(VaeEngineBits, StateMayBeTakenOutAndPutBack) {

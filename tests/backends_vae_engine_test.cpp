@@ -155,6 +155,26 @@ TEST(VaeEngine, BetaFreeBitsAndBinarisation) {
                 }
 }
 
+TEST(VaeEngine, RunningScale) {
+    // Rows before of another size of errors than the 20 of the step, all, some or none of which are looked back on.
+    const auto a = test::make_architecture(9, 3, {6}, activation::tanh, test::gaussian(gaussian_scale::optimal));
+    std::size_t turn = 0;
+    for (const context& ctx : test::contexts_under_test())
+        for (std::int64_t window : {1000, 33, 20, 1})
+            for (const estimate& e : estimates_of_turn(turn++)) {
+                check_gradient(ctx, {.architecture = a,
+                                     .rows = 20,
+                                     .settings = {.objective = e.objective,
+                                                  .estimator = e.estimator,
+                                                  .samples = 3,
+                                                  .seed = 2,
+                                                  .scale = {123, 40},
+                                                  .scale_window = window}});
+                if (HasFailure())
+                    return;
+            }
+}
+
 TEST(VaeEngine, SphereDecoder) {
     std::size_t turn = 0;
     for (const context& ctx : test::contexts_under_test())

@@ -174,7 +174,7 @@ TEST_F(VaeTrain, ValidationDataThatDoNotFitAreStreamed) {
         // One byte less than what both data sets take.
         const auto engine = kernels::make_vae_engine(ctx, kernels::make_layout(small_network(cols)));
         const auto bytes = [&](std::vector<std::int64_t> slots) {
-            return engine->bytes_needed({o.batch, o.samples, std::move(slots), kernels::row_storage::float32});
+            return engine->bytes_needed({*o.batch, o.samples, std::move(slots), kernels::row_storage::float32});
         };
         o.memory_limit = bytes({rows, 20}) - bytes({}) - 1;
         ASSERT_GE(o.memory_limit, bytes({rows}) - bytes({})) << "the training data still fit";

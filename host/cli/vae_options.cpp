@@ -140,7 +140,9 @@ void add_training_options(parser& app, training_options& options) {
     constexpr const char* group = "Training";
     vae::train_options& t = options.library;
     add(app, "--epochs", t.epochs, "Passes over the data", "E", group);
-    add(app, "--batch", t.batch, "Samples of a step", "B", group);
+    app.add_option("--batch", t.batch, "Samples of a step (default: 128, or all where there are fewer)")
+        ->type_name("B")
+        ->group(group);
     add(app, "--patience", t.patience, "Stop after so many epochs without a better validation ELBO; 0: never", "E",
         group);
     add(app, "--seed", t.seed, "Seed of the random numbers", "S", group);

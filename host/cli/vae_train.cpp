@@ -8,6 +8,7 @@
 #include "host/cli/vae_pictures.hpp"
 #include "host/cli/vae_summary.hpp"
 #include "host/io/split.hpp"
+#include "host/vae/options.hpp"
 
 #include <chrono>
 #include <filesystem>
@@ -61,9 +62,10 @@ train_data open_train_data(const train_command& command) {
 
 void announce(const train_command& command, const context& ctx, const train_data& data, const vae::architecture& a) {
     const vae::train_options& t = command.training.library;
+    const std::int64_t bytes = a.training_bytes(vae::batch_of(t, data.training.rows()), t.samples);
     note(command.output,
          fmt::format("{}, {} columns; {}; {} parameters, {:.3g} MB a step", describe(data.all), data.all.data.cols(),
-                     ctx.name(), a.parameters(), 1e-6 * static_cast<double>(a.training_bytes(t.batch, t.samples))));
+                     ctx.name(), a.parameters(), 1e-6 * static_cast<double>(bytes)));
 }
 
 vae::train_result train_with_progress(const train_command& command, const context& ctx, const vae::architecture& a,

@@ -1,6 +1,6 @@
 // A checkpoint is the file of a model (host/vae/model_file.cpp) with more in it: metadata "training" {"options",
-// "position", "sums", "best"} as JSON text, tensors optimizer.first_moment, optimizer.second_moment, optimizer.average,
-// best.parameters (flat, where there are any) and history [epochs x columns].
+// "position", "sums", "scale", "best"} as JSON text, tensors optimizer.first_moment, optimizer.second_moment,
+// optimizer.average, best.parameters (flat, where there are any) and history [epochs x columns].
 #include "host/vae/checkpoint.hpp"
 
 #include "host/check.hpp"
@@ -72,9 +72,28 @@ json sums_of(const epoch_sums& s) {
             {"kl", s.kl},
             {"objective", s.objective},
             {"squared_error", s.squared_error},
+            {"weighted_squared_error", s.weighted_squared_error},
             {"learning_rate", s.learning_rate},
             {"gradient_norm", s.gradient_norm},
             {"seconds", s.seconds}};
+}
+
+json scale_of(const kernels::running_scale& s) {
+    return {{"squared_error", s.squared_error}, {"rows", s.rows}};
+}
+
+/// An older version took the scale of each batch by itself, and its sums are of another bound.
+void require_running_scale(const architecture& a, const json& training, const std::string& path) {
+    expects(!has_optimal_scale(a) || training.contains("scale"), [&] {
+        return fmt::format("resume = '{}': it was written by a version that took the optimal scale of each batch by "
+                           "itself, and cannot be gone on with to the same numbers: expected a newer one; train from "
+                           "its parameters instead (start)",
+                           path);
+    });
+}
+
+kernels::running_scale scale_from(const json& object, const std::string& path) {
+    return {io::number(object, "squared_error", path), io::number(object, "rows", path)};
 }
 
 epoch_sums sums_from(const json& object, const std::string& path) {
@@ -84,6 +103,8 @@ epoch_sums sums_from(const json& object, const std::string& path) {
     s.kl = io::number(object, "kl", path);
     s.objective = io::number(object, "objective", path);
     s.squared_error = io::number(object, "squared_error", path);
+    if (object.contains("weighted_squared_error")) // not in older files, which need none
+        s.weighted_squared_error = io::number(object, "weighted_squared_error", path);
     s.learning_rate = io::number(object, "learning_rate", path);
     s.gradient_norm = io::number(object, "gradient_norm", path);
     s.seconds = io::number(object, "seconds", path);
@@ -148,20 +169,10 @@ architecture architecture_in(const io::tensor_file& file, const std::string& pat
 
 } // namespace
 
-void epoch_sums::add(const kernels::step_record& record, double rate) {
-    rows += record.rows;
-    reconstruction += record.reconstruction;
-    kl += record.kl;
-    objective += record.objective;
-    squared_error += record.squared_error;
-    gradient_norm = record.gradient_norm;
-    learning_rate = rate;
-}
-
 json describe(const train_options& o, const data_sizes& sizes) {
     json options = {{"rows", sizes.rows},
                     {"validation_rows", sizes.validation_rows},
-                    {"batch", o.batch},
+                    {"batch", o.batch.value_or(0)},
                     {"samples", o.samples},
                     {"objective", to_string(o.objective)},
                     {"estimator", to_string(o.estimator)},
@@ -196,6 +207,7 @@ void write_checkpoint(const std::string& path, const architecture& a, const json
     file.metadata["training"] = io::json_text({{"options", options},
                                                {"position", position_of(s)},
                                                {"sums", sums_of(s.sums)},
+                                               {"scale", scale_of(s.scale)},
                                                {"best", {{"epoch", s.best.epoch}, {"elbo", s.best.elbo}}}});
     put_flat(file, "optimizer.first_moment", s.optimizer.first_moment);
     put_flat(file, "optimizer.second_moment", s.optimizer.second_moment);
@@ -217,6 +229,7 @@ training_state read_checkpoint(const std::string& path, const architecture& a, c
     require_same(to_json(architecture_in(file, path)), to_json(a), "the architecture", path);
     const json training = training_metadata(file, path);
     require_same(object_in(training, "options", path), options, "the option", path);
+    require_running_scale(a, training, path);
     const json& position = object_in(training, "position", path);
     const json& best = object_in(training, "best", path);
 
@@ -230,6 +243,8 @@ training_state read_checkpoint(const std::string& path, const architecture& a, c
     s.epoch = io::whole_number(position, "epoch", path);
     s.step = io::whole_number(position, "step", path);
     s.sums = sums_from(object_in(training, "sums", path), path);
+    if (training.contains("scale"))
+        s.scale = scale_from(object_in(training, "scale", path), path);
     s.history = history_from(file, path);
     s.best = {io::whole_number(best, "epoch", path), io::number(best, "elbo", path),
               take_optional(file, "best.parameters", size, path)};

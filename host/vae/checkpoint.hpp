@@ -3,6 +3,7 @@
 
 #include "elbo/vae/train.hpp"
 #include "host/io/model_file.hpp"
+#include "host/vae/epoch_sums.hpp"
 #include "kernels/vae_engine.hpp"
 
 #include <optional>
@@ -10,17 +11,6 @@
 #include <vector>
 
 namespace elbo::vae {
-
-/// Sums over the rows of the epoch so far, in the order of the steps.
-struct epoch_sums {
-    std::int64_t rows = 0;
-    double reconstruction = 0, kl = 0, objective = 0, squared_error = 0;
-    double learning_rate = 0, gradient_norm = 0; ///< of the last step
-    double seconds = 0;                          ///< spent in steps
-
-    double elbo() const { return (reconstruction - kl) / static_cast<double>(rows); }
-    void add(const kernels::step_record& record, double rate);
-};
 
 /// The best epoch on the validation data.
 struct best_state {
@@ -35,6 +25,7 @@ struct training_state {
     std::int64_t epoch = 0; ///< whole epochs done
     std::int64_t step = 0;  ///< steps done in the epoch under way
     epoch_sums sums;
+    kernels::running_scale scale; ///< gaussian_scale::optimal: of the steps done
     std::vector<epoch_record> history;
     best_state best;
     std::int64_t window_rows = 0; ///< rows taken at a time

@@ -12,7 +12,7 @@ namespace {
 class budget {
 public:
     budget(const context& ctx, const kernels::vae_engine& engine, const train_options& o, kernels::row_storage storage)
-        : engine_(engine), base_{o.batch, o.samples, {}, storage}, without_data_(engine.bytes_needed(base_)) {
+        : engine_(engine), base_{*o.batch, o.samples, {}, storage}, without_data_(engine.bytes_needed(base_)) {
         // A limit is one for data; what is free must hold everything.
         const std::int64_t available = available_bytes(ctx, o.memory_limit);
         for_data_ = o.memory_limit > 0 ? available : available - without_data_;
@@ -48,8 +48,9 @@ memory_plan plan_memory(const context& ctx, const kernels::vae_engine& engine, c
     const budget b(ctx, engine, o, storage);
     memory_plan plan;
     plan.window_rows = window_rows;
+    const std::int64_t batch = *o.batch;
     if (window_rows == 0)
-        plan.window_rows = b.fits({rows}) ? rows : std::clamp(b.most_rows(rows) / o.batch * o.batch, o.batch, rows);
+        plan.window_rows = b.fits({rows}) ? rows : std::clamp(b.most_rows(rows) / batch * batch, batch, rows);
     plan.validation_resident =
         validation_rows > 0 && plan.window_rows == rows && b.fits({plan.window_rows, validation_rows});
     plan.capacity = b.with(plan.validation_resident ? std::vector{plan.window_rows, validation_rows}

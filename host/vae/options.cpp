@@ -98,7 +98,8 @@ void check_options(const architecture& a, const train_options& o) {
     constexpr std::int64_t most_epochs = std::int64_t(1) << 30;
     a.check();
     check_range("epochs", o.epochs, 1, most_epochs);
-    check_at_least("batch", o.batch, 1);
+    if (o.batch)
+        check_at_least("batch", *o.batch, 1);
     check_range("samples", o.samples, 1, most_training_draws);
     check_not_negative("beta", o.beta);
     check_not_negative("kl_warm_up_epochs", o.kl_warm_up_epochs);
@@ -126,8 +127,9 @@ void check_options(const architecture& a, const train_options& o) {
 }
 
 void check_against_data(const train_options& o, const data_source& data, const std::optional<data_source>& validation) {
-    expects(o.batch <= data.rows(), [&] {
-        return fmt::format("batch = {}: expected at most {}, the rows of {}", o.batch, data.rows(), data.description());
+    expects(!o.batch || *o.batch <= data.rows(), [&] {
+        return fmt::format("batch = {}: expected at most {}, the rows of {}", *o.batch, data.rows(),
+                           data.description());
     });
     expects(o.patience == 0 || validation.has_value(), [&] {
         return fmt::format("patience = {}: expected 0 without validation data, which early stopping looks at",
@@ -141,8 +143,13 @@ void check_against_data(const train_options& o, const data_source& data, const s
 void check_start(const architecture& a, const train_options& o) {
     expects(!o.start || o.start->architecture() == a, [&] {
         return fmt::format("start has another architecture: expected the one to train, got\n{}",
-                           o.start->architecture().summary(o.batch));
+                           o.start->architecture().summary());
     });
+}
+
+std::int64_t batch_of(const train_options& o, std::int64_t rows) {
+    constexpr std::int64_t usual = 128;
+    return o.batch.value_or(std::max<std::int64_t>(1, std::min(usual, rows)));
 }
 
 kernels::vae_settings settings_of(const train_options& o) {

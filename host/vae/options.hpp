@@ -27,6 +27,9 @@ void check_range(std::string_view name, std::int64_t value, std::int64_t least, 
 /// Draws of one row.
 inline constexpr std::int64_t most_training_draws = std::int64_t(1) << 20, most_draws = std::int64_t(1) << 31;
 
+/// Rows of a step on data of so many rows.
+std::int64_t batch_of(const train_options& o, std::int64_t rows);
+
 kernels::vae_settings settings_of(const train_options& o);
 
 /// What is not finite, for messages.

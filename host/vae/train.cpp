@@ -10,7 +10,9 @@ train_result train(const context& ctx, const architecture& a, const data_source&
     check_precision(ctx, options);
     check_start(a, options);
     check_against_data(options, data, validation);
-    return training_run(ctx, a, data, options, validation).run();
+    train_options now = options;
+    now.batch = batch_of(options, data.rows());
+    return training_run(ctx, a, data, now, validation).run();
 }
 
 } // namespace elbo::vae

@@ -22,8 +22,8 @@ struct trainer::state {
     architecture shape;
     std::unique_ptr<vae_engine> engine;
     std::int64_t steps = 0;
-    std::int64_t reserved = 0;        ///< rows of the largest batch so far
-    std::optional<double> error = {}; ///< gaussian, optimal: mean squared error of the last batch
+    std::int64_t reserved = 0; ///< rows of the largest batch so far
+    running_scale scale = {};  ///< gaussian, optimal
     double seconds = 0;
     std::vector<char> staging;
 
@@ -33,16 +33,23 @@ struct trainer::state {
         s.optimizer = engine->optimizer();
         s.seconds = seconds;
         s.window_rows = reserved;
+        s.scale = scale;
         set_optimal_scale(s.parameters);
         if (!s.optimizer.average.empty())
             set_optimal_scale(s.optimizer.average);
         return s;
     }
 
-    /// The optimal σ² of the last batch, which the engine itself does not keep.
+    /// The optimal σ² of the last rows, which is not among the parameters of the engine.
     void set_optimal_scale(std::vector<double>& parameters) const {
-        if (error)
-            parameters[engine->layout.log_variance] = std::log(*error);
+        if (has_optimal_scale(shape) && scale.rows > 0)
+            parameters[engine->layout.log_variance] = optimal_log_variance(scale, shape.dimensions);
+    }
+
+    vae_settings settings() const {
+        vae_settings s = settings_of(options);
+        s.scale = scale;
+        return s;
     }
 
     /// Makes room for larger batches; parameters and optimiser stay.
@@ -124,14 +131,13 @@ epoch_record trainer::partial_fit(any_matrix_view batch) {
     check_rows(s.engine->inspect(x), data, 0, s.shape);
     s.reserve(x.rows);
     const step_schedule step = s.schedule();
-    const step_record record = s.engine->train_on(settings_of(s.options), step, s.steps, {x, 0, 0, x.rows, 0});
+    const step_record record = s.engine->train_on(s.settings(), step, s.steps, {x, 0, 0, x.rows, 0});
     if (record.not_finite != step_record::term::none)
         throw error(fmt::format("the {} is not finite at step {}: the model is as before; a smaller learning rate or "
                                 "clip_norm may help",
                                 name_of(record.not_finite), s.steps + 1));
     ++s.steps;
-    if (s.shape.likelihood.family == likelihood_family::gaussian && s.shape.likelihood.scale == gaussian_scale::optimal)
-        s.error = record.squared_error / static_cast<double>(record.rows * s.shape.dimensions);
+    s.scale = record.scale;
     const double seconds = watch.seconds();
     s.seconds += seconds;
     epoch_record result = record_of(record, s.steps, step.learning_rate, seconds);
@@ -163,6 +169,7 @@ trainer trainer::resume(const context& ctx, const std::string& path, const train
     s->engine->set_optimizer(saved.optimizer);
     s->steps = saved.optimizer.steps;
     s->seconds = saved.seconds;
+    s->scale = saved.scale;
     return trainer(std::move(s));
 }
 

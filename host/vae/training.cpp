@@ -21,7 +21,7 @@ constexpr double report_seconds = 0.2;
 training_run::training_run(const context& ctx, const architecture& a, const data_source& data, const train_options& o,
                            const std::optional<data_source>& validation)
     : ctx_(ctx), architecture_(a), options_(o), rows_(data.rows()),
-      steps_per_epoch_((data.rows() + o.batch - 1) / o.batch),
+      steps_per_epoch_((data.rows() + *o.batch - 1) / *o.batch),
       feed_(ctx, data, a.dimensions, "the dimensions of the architecture"),
       engine_(make_vae_engine(ctx, make_layout(a))), plan_(o, steps_per_epoch_), draws_{1, o.binarize, o.seed} {
     if (validation)
@@ -41,7 +41,7 @@ void training_run::resume() {
     const bool inside = state_.epoch >= 0 && state_.step >= 0 && state_.step < steps_per_epoch_;
     const bool windows_end_with_steps =
         state_.window_rows == rows_ ||
-        (state_.window_rows >= 1 && state_.window_rows < rows_ && state_.window_rows % options_.batch == 0);
+        (state_.window_rows >= 1 && state_.window_rows < rows_ && state_.window_rows % batch() == 0);
     if (!inside || !windows_end_with_steps)
         io::fail(options_.resume, fmt::format("position: epoch {}, step {}, window_rows {}: expected a step below {} "
                                               "and windows that are multiples of the batch",
@@ -122,7 +122,7 @@ void training_run::load_window(std::int64_t window) {
 
 void training_run::run_epoch() {
     while (state_.step < steps_per_epoch_ && !stop_) {
-        const std::int64_t window = state_.step * options_.batch / state_.window_rows;
+        const std::int64_t window = state_.step * batch() / state_.window_rows;
         load_window(window);
         run_slice(window);
         if (state_.step == steps_per_epoch_)
@@ -134,19 +134,27 @@ void training_run::run_epoch() {
         finish_epoch();
 }
 
+/// A running scale does not look back on the same rows twice.
+vae_settings training_run::settings() const {
+    vae_settings s = settings_of(options_);
+    s.scale = state_.scale;
+    s.scale_window = std::min(s.scale_window, rows_);
+    return s;
+}
+
 void training_run::run_slice(std::int64_t window) {
     train_slice slice;
     slice.epoch = state_.epoch;
     slice.window = window;
     slice.window_rows = rows_of(window);
     slice.first_row = window * state_.window_rows;
-    slice.first_position = state_.step * options_.batch - slice.first_row;
-    slice.batch = options_.batch;
+    slice.first_position = state_.step * batch() - slice.first_row;
+    slice.batch = batch();
     const std::int64_t left = (slice.window_rows - slice.first_position + slice.batch - 1) / slice.batch;
     for (std::int64_t i = 0; i < std::min(left, pace_.steps()); ++i)
         slice.steps.push_back(plan_.at(done_steps() + i));
     const stopwatch watch;
-    const std::vector<step_record> records = engine_->train(settings_of(options_), slice);
+    const std::vector<step_record> records = engine_->train(settings(), slice);
     const double seconds = watch.seconds();
     state_.sums.seconds += seconds;
     train_seconds_ += seconds;
@@ -158,7 +166,8 @@ void training_run::note_records(const std::vector<step_record>& records, const t
     for (std::size_t i = 0; i < records.size(); ++i) {
         if (records[i].not_finite != step_record::term::none)
             fail_not_finite(records[i]);
-        state_.sums.add(records[i], slice.steps[i].learning_rate);
+        state_.sums.add(architecture_, records[i], slice.steps[i].learning_rate);
+        state_.scale = records[i].scale;
         rows_trained_ += records[i].rows;
         ++state_.step;
     }
@@ -178,12 +187,8 @@ void training_run::fail_not_finite(const step_record& record) {
 
 // After an epoch ----------------------------------------------------------------------------------------------------
 
-bool training_run::has_scale(gaussian_scale scale) const {
-    return architecture_.likelihood.family == likelihood_family::gaussian && architecture_.likelihood.scale == scale;
-}
-
 void training_run::finish_epoch() {
-    if (has_scale(gaussian_scale::optimal))
+    if (has_optimal_scale(architecture_))
         set_optimal_scale();
     ++state_.epoch;
     epoch_record record = make_record();
@@ -197,8 +202,7 @@ void training_run::finish_epoch() {
 
 /// σ² = mean squared error of the epoch's rows, while the parameters moved.
 void training_run::set_optimal_scale() {
-    const double entries = static_cast<double>(state_.sums.rows * architecture_.dimensions);
-    const double log_variance = std::log(state_.sums.squared_error / entries);
+    const double log_variance = state_.sums.optimal_log_variance(architecture_);
     optimizer_state optimizer = engine_->optimizer();
     std::vector<double> parameters = engine_->parameters();
     parameters[engine_->layout.log_variance] = log_variance;
@@ -210,17 +214,18 @@ void training_run::set_optimal_scale() {
 
 epoch_record training_run::make_record() const {
     const epoch_sums& s = state_.sums;
-    const auto n = static_cast<double>(s.rows);
+    const double log_variance = s.optimal_log_variance(architecture_);
+    const mean_terms terms = s.terms(architecture_, log_variance);
     epoch_record r;
     r.epoch = state_.epoch;
     r.step = state_.epoch * steps_per_epoch_;
-    r.train_elbo = s.elbo();
-    r.train_reconstruction = s.reconstruction / n;
-    r.train_kl = s.kl / n;
-    r.train_objective = s.objective / n;
+    r.train_elbo = terms.elbo();
+    r.train_reconstruction = terms.reconstruction;
+    r.train_kl = terms.kl;
+    r.train_objective = s.mean_objective(architecture_, log_variance);
     r.learning_rate = s.learning_rate;
     r.gradient_norm = s.gradient_norm;
-    r.samples_per_second = n / std::max(s.seconds, 1e-9);
+    r.samples_per_second = static_cast<double>(s.rows) / std::max(s.seconds, 1e-9);
     return r;
 }
 
@@ -268,6 +273,11 @@ bool training_run::out_of_patience() const {
 
 // In between --------------------------------------------------------------------------------------------------------
 
+/// An optimal scale is that of the last steps, since the epoch may have had few rows so far.
+double training_run::elbo_so_far() const {
+    return state_.sums.terms(architecture_, optimal_log_variance(state_.scale, architecture_.dimensions)).elbo();
+}
+
 void training_run::report(const epoch_record* finished) {
     const bool early = since_report_ && since_report_->seconds() < report_seconds;
     if (!options_.callback || (!finished && early))
@@ -278,7 +288,7 @@ void training_run::report(const epoch_record* finished) {
     p.epoch = finished ? finished->epoch : state_.epoch + 1;
     p.step = done_steps();
     p.total_steps = options_.epochs * steps_per_epoch_;
-    p.elbo = finished ? finished->train_elbo : state_.sums.elbo();
+    p.elbo = finished ? finished->train_elbo : elbo_so_far();
     p.samples_per_second = finished ? finished->samples_per_second
                                     : static_cast<double>(state_.sums.rows) / std::max(state_.sums.seconds, 1e-9);
     const double rows_left = static_cast<double>(options_.epochs) * static_cast<double>(rows_) -
@@ -339,11 +349,11 @@ train_result training_run::make_result(train_stop why) {
     if (best)
         r.elbo = state_.best.elbo;
     else if (state_.sums.rows > 0) // stopped inside an epoch
-        r.elbo = validation_ ? terms_under(r.model.parameters(), *validation_).elbo() : state_.sums.elbo();
+        r.elbo = validation_ ? terms_under(r.model.parameters(), *validation_).elbo() : elbo_so_far();
     else if (!state_.history.empty())
         r.elbo = state_.history.back().validation_elbo.value_or(state_.history.back().train_elbo);
     r.history = std::move(state_.history);
-    if (has_scale(gaussian_scale::optimal))
+    if (has_optimal_scale(architecture_))
         finish_optimal_scale(r);
     r.seconds = elapsed();
     r.samples_per_second = static_cast<double>(rows_trained_) / std::max(train_seconds_, 1e-9);

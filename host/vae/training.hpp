@@ -37,6 +37,7 @@ private:
     void finish_epoch();
     void set_optimal_scale();
     epoch_record make_record() const;
+    double elbo_so_far() const;
     void judge(epoch_record& record);
     bool out_of_patience() const;
 
@@ -55,7 +56,8 @@ private:
     std::int64_t rows_of(std::int64_t window) const;
     std::int64_t done_steps() const { return state_.epoch * steps_per_epoch_ + state_.step; }
     double elapsed() const { return seconds_before_ + watch_.seconds(); }
-    bool has_scale(gaussian_scale scale) const;
+    std::int64_t batch() const { return *options_.batch; }
+    kernels::vae_settings settings() const;
     mean_terms validation_terms();
     mean_terms terms_under(const std::vector<double>& parameters, const row_feed& feed);
 

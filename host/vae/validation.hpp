@@ -1,6 +1,7 @@
 // Bounds of whole data sets: sums over per-row results in the order of the rows, so the same for any batches.
 #pragma once
 
+#include "host/vae/epoch_sums.hpp"
 #include "host/vae/rows.hpp"
 #include "kernels/vae_engine.hpp"
 
@@ -10,12 +11,6 @@
 #include <vector>
 
 namespace elbo::vae {
-
-struct mean_terms {
-    double reconstruction = 0, kl = 0;
-    double squared_error = 0; ///< gaussian: mean over rows of Σ_d (x − mean)²
-    double elbo() const { return reconstruction - kl; }
-};
 
 /// How rows are evaluated.
 struct evaluation_draws {

@@ -98,14 +98,16 @@ public:
         const shuffle_order order =
             make_shuffle(s.seed, static_cast<std::uint64_t>(slice.epoch), static_cast<std::uint32_t>(slice.window),
                          static_cast<std::uint64_t>(slice.window_rows));
+        vae_settings now = s;
         std::vector<step_record> records;
         std::int64_t first = slice.first_position;
         for (const step_schedule& schedule : slice.steps) {
             const std::int64_t last = std::min(first + slice.batch, slice.window_rows);
             const row_source source(resident_, {{}, 0, 0, last - first, slice.first_row}, order, first);
-            records.push_back(step_.run({s, schedule.beta, schedule.learning_rate, slice.epoch}, source, threads_));
+            records.push_back(step_.run({now, schedule.beta, schedule.learning_rate, slice.epoch}, source, threads_));
             if (records.back().not_finite != step_record::term::none)
                 break;
+            now.scale = records.back().scale;
             first = last;
         }
         return records;

@@ -88,7 +88,7 @@ void training_step::prepare(const step_task& task, const row_source& source) {
     const auto epoch = static_cast<std::uint64_t>(task.epoch);
     latent_key_ = make_noise_key(s.seed, noise_purpose::latent, epoch);
     binarization_key_ = make_noise_key(s.seed, noise_purpose::binarization, epoch);
-    // The optimal σ² is known after the forward pass alone: until then it is 1.
+    // The optimal σ² goes by the batch, too, and is known after the forward pass alone: until then it is 1.
     log_variance_ = is_optimal(layout_) ? std::vector<double>{0.0} : log_variances(layout_, p_);
     form_.clear();
     form_.emplace_back(layout_, log_variance_);
@@ -130,8 +130,10 @@ void training_step::finish_forward(const step_task& task) {
         for (std::int64_t i = 0; i < decoder_.rows; ++i)
             record_.squared_error += decoder_.sum(decoder_.square, i) / samples;
     if (is_optimal(layout_)) {
-        const auto count = static_cast<double>(record_.rows * layout_.architecture.dimensions);
-        log_variance_ = {std::log(record_.squared_error / count)};
+        const vae_settings& s = task.settings;
+        record_.scale = with_batch(s.scale, record_.squared_error, static_cast<double>(record_.rows),
+                                   static_cast<double>(s.scale_window));
+        log_variance_ = {optimal_log_variance(record_.scale, layout_.architecture.dimensions)};
         form_.front() = likelihood_form(layout_, log_variance_);
     }
     weigh_draws(task);
@@ -142,6 +144,7 @@ void training_step::finish_forward(const step_task& task) {
 /// Sums of the reconstruction and of the importance objective, and the weights of the draws in the gradient.
 void training_step::weigh_draws(const step_task& task) {
     const bool importance = task.settings.objective == vae::objective::importance;
+    const bool gaussian = layout_.architecture.likelihood.family == vae::likelihood_family::gaussian;
     const auto samples = static_cast<double>(samples_);
     for (std::int64_t n = 0; n < encoder_.rows; ++n) {
         importance_sum sum;
@@ -156,8 +159,11 @@ void training_step::weigh_draws(const step_task& task) {
         if (importance)
             record_.objective += sum.log_mean(samples_);
         const double log_sum = sum.largest + std::log(sum.sum);
-        for (std::int64_t s = 0; s < samples_; ++s)
+        for (std::int64_t s = 0; s < samples_; ++s) {
             weights[s] = importance ? std::exp(weights[s] - log_sum) : 1 / samples;
+            if (gaussian)
+                record_.weighted_squared_error += weights[s] * decoder_.sum(decoder_.square, n * samples_ + s);
+        }
     }
 }
 

@@ -203,10 +203,12 @@ slice_plan cuda_vae_engine::training_plan(const vae_settings& s, std::int64_t ep
     plan.latent = make_noise_key(s.seed, noise_purpose::latent, e);
     plan.binarization = make_noise_key(s.seed, noise_purpose::binarization, e);
     plan.binarize = s.binarize;
+    plan.scale_window = static_cast<double>(s.scale_window);
     return plan;
 }
 
-void cuda_vae_engine::send_plan(slice_plan plan, const std::vector<step_schedule>& schedule) {
+void cuda_vae_engine::send_plan(slice_plan plan, const std::vector<step_schedule>& schedule,
+                                const running_scale& scale) {
     plan.steps = static_cast<std::int64_t>(schedule.size());
     if (plan.steps > records_.size()) {
         records_ = device_buffer<step_record>(state_, "records of steps", plan.steps);
@@ -215,7 +217,7 @@ void cuda_vae_engine::send_plan(slice_plan plan, const std::vector<step_schedule
     copy_async(*state_, schedule_.data(), schedule.data(), plan.steps);
     plan.schedule = schedule_.data();
     plan.records = records_.data();
-    const slice_state begin{0, steps_, false, 0};
+    const slice_state begin{0, steps_, false, 0, scale};
     copy_async(*state_, plan_.data(), &plan, 1);
     copy_async(*state_, slice_.data(), &begin, 1);
 }
@@ -267,7 +269,7 @@ std::vector<step_record> cuda_vae_engine::train(const vae_settings& s, const tra
     plan.first_row = slice.first_row;
     plan.first_position = slice.first_position;
     plan.batch = slice.batch;
-    send_plan(plan, slice.steps);
+    send_plan(plan, slice.steps, s.scale);
     const std::int64_t before = steps_;
     run_steps(s, slice.batch, steps);
     const std::vector<step_record> records = take_records(steps, true);
@@ -282,7 +284,7 @@ step_record cuda_vae_engine::one_step(const vae_settings& s, const step_schedule
     plan.source = prepare(rows, 0, rows.rows);
     plan.rows = plan.batch = rows.rows;
     plan.first_row = rows.first_row;
-    send_plan(plan, {step});
+    send_plan(plan, {step}, s.scale);
     training_->enqueue(network_, s, {plan_.data(), slice_.data()}, rows.rows, {moves});
     return take_records(1, moves).front();
 }

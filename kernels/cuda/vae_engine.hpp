@@ -49,7 +49,8 @@ private:
     row_source resident(std::int64_t dataset, std::int64_t slot) const;
     /// Rows begin ... begin + count − 1 as the device can read them.
     row_source prepare(const vae_rows& rows, std::int64_t begin, std::int64_t count);
-    void send_plan(slice_plan plan, const std::vector<step_schedule>& schedule);
+    /// `scale`: of the rows before the first step.
+    void send_plan(slice_plan plan, const std::vector<step_schedule>& schedule, const running_scale& scale = {});
     slice_plan training_plan(const vae_settings& s, std::int64_t epoch) const;
     /// Averages and rounded weights, where the settings ask for them.
     void prepare_training(const vae_settings& s);

@@ -77,8 +77,12 @@ __global__ void __launch_bounds__(row_threads) mean_error(const likelihood_argum
     for (std::int64_t r = threadIdx.x; r < rows; r += row_threads)
         sum += a.parts.squared_error[r];
     sum = block_sum(sum, scratch);
-    if (threadIdx.x == 0 && rows > 0)
-        *a.log_variance = static_cast<float>(log(sum / static_cast<double>(rows * a.output.columns)));
+    if (threadIdx.x > 0 || rows == 0)
+        return;
+    running_scale& scale = a.step.state->scale;
+    scale = with_batch(scale, sum / static_cast<double>(a.draws.count), static_cast<double>(a.step.rows()),
+                       a.step.plan->scale_window);
+    *a.log_variance = static_cast<float>(optimal_log_variance(scale, a.output.columns));
 }
 
 // A thread a number, or a categorical block.

@@ -19,7 +19,7 @@ struct likelihood_arguments {
 };
 /// Terms of whole rows: categorical blocks reach over tiles, and a sphere has no last layer.
 void row_likelihoods(const internal::cuda_state& state, std::int64_t rows, const likelihood_arguments& a);
-/// Squared errors alone, and ln of their mean over rows, draws and dimensions.
+/// Squared errors alone, added to the running scale, and ln of its mean over rows and dimensions.
 void optimal_variance(const internal::cuda_state& state, std::int64_t rows, const likelihood_arguments& a);
 
 /// Means of p(x|z) from outputs, to rows with a stride.

@@ -30,6 +30,7 @@ struct slice_plan {
     std::int64_t first_row, first_position, batch, steps;
     noise_key latent, binarization;
     bool binarize;
+    double scale_window;           ///< rows, of gaussian_scale::optimal
     const step_schedule* schedule; ///< [steps]
     step_record* records;          ///< [steps]
 };
@@ -40,6 +41,7 @@ struct slice_state {
     std::int64_t steps_done; ///< of the optimiser, before the slice began
     bool stopped;            ///< a step was not finite: nothing is done any more
     unsigned arrived;        ///< blocks of the last kernel that are done
+    running_scale scale; ///< of gaussian_scale::optimal, with the rows of the step once they are through the decoder
 };
 
 /// The step that is being worked on.

@@ -88,7 +88,7 @@ __device__ void column_block(const gradient_arguments& a) {
 
 /// Sums over the rows, by one block.
 struct step_sums {
-    double reconstruction, squared_error, kl, objective, log_variance, radius;
+    double reconstruction, squared_error, weighted_squared_error, kl, objective, log_variance, radius;
 };
 
 __device__ step_sums add_rows(const gradient_arguments& a) {
@@ -102,6 +102,7 @@ __device__ step_sums add_rows(const gradient_arguments& a) {
         const double error = a.parts.sum(a.parts.squared_error, r);
         s.reconstruction += a.parts.sum(a.parts.log_likelihood, r);
         s.squared_error += error;
+        s.weighted_squared_error += a.rule.weights ? error * static_cast<double>(a.rule.weights[r]) : 0;
         s.log_variance += row_weight(a, r, scale) * 0.5 * (error * precision - d);
         s.radius += a.along ? a.along[r] : 0;
     }
@@ -110,8 +111,10 @@ __device__ step_sums add_rows(const gradient_arguments& a) {
         s.objective += a.log_mean_weight ? a.log_mean_weight[n] : 0;
     }
     const double draws = static_cast<double>(a.draws.all);
+    const double squared_error = block_sum(s.squared_error, scratch) / draws;
     return {block_sum(s.reconstruction, scratch) / draws,
-            block_sum(s.squared_error, scratch) / draws,
+            squared_error,
+            a.rule.weights ? block_sum(s.weighted_squared_error, scratch) : squared_error,
             block_sum(s.kl, scratch),
             block_sum(s.objective, scratch),
             block_sum(s.log_variance, scratch),
@@ -139,6 +142,8 @@ __device__ void terms_block(const gradient_arguments& a) {
     record.reconstruction = s.reconstruction;
     record.kl = s.kl;
     record.squared_error = s.squared_error;
+    record.weighted_squared_error = s.weighted_squared_error;
+    record.scale = state.scale;
     record.objective = a.rule.objective == vae::objective::elbo ? elbo_objective(a, s) : s.objective;
     *a.next = make_optimizer_step<float>(a.optimizer, plan.schedule[state.step].learning_rate,
                                          state.steps_done + state.step, 1);

@@ -72,6 +72,7 @@ public:
         const shuffle_order order =
             make_shuffle(s.seed, static_cast<std::uint64_t>(slice.epoch), static_cast<std::uint32_t>(slice.window),
                          static_cast<std::uint64_t>(slice.window_rows));
+        vae_settings now = s;
         std::vector<step_record> records;
         std::int64_t first = slice.first_position;
         for (const step_schedule& schedule : slice.steps) {
@@ -82,9 +83,10 @@ public:
                 const vae_rows resident{{}, 0, slot, 1, slice.first_row + slot};
                 batch.push_back(training_row(s, slice.epoch, resident, 0));
             }
-            records.push_back(take_step(s, schedule, slice.epoch, batch));
+            records.push_back(take_step(now, schedule, slice.epoch, batch));
             if (records.back().not_finite != step_record::term::none)
                 break;
+            now.scale = records.back().scale;
             first = last;
         }
         return records;

@@ -50,8 +50,9 @@ batch_pass forward_batch(const vae_layout& layout, const std::vector<double>& pa
     }
     batch.log_variance = log_variances(layout, parameters);
     if (layout.architecture.likelihood.scale == vae::gaussian_scale::optimal && !batch.log_variance.empty()) {
-        const auto count = static_cast<double>(record.rows * layout.architecture.dimensions);
-        batch.log_variance = {std::log(record.squared_error / count)};
+        record.scale = with_batch(s.scale, record.squared_error, static_cast<double>(record.rows),
+                                  static_cast<double>(s.scale_window));
+        batch.log_variance = {optimal_log_variance(record.scale, layout.architecture.dimensions)};
     }
     for (row_pass& row : batch.rows)
         for (const draw_pass& draw : row.draws)
@@ -109,6 +110,15 @@ std::vector<double> draw_weights(const row_pass& row, vae::objective objective) 
     for (double& w : weights)
         w = std::exp(w - log_sum);
     return weights;
+}
+
+/// Squared error of a row, each draw with its weight in the gradient.
+double weighted_squared_error(const vae_layout& layout, const vae_settings& s, const row_pass& row) {
+    const std::vector<double> weights = draw_weights(row, s.objective);
+    double sum = 0;
+    for (std::size_t k = 0; k < row.draws.size(); ++k)
+        sum += weights[k] * squared_error(layout, *row.x, row.draws[k].decoder.output);
+    return sum;
 }
 
 /// The rule for a draw whose ∂ ln p(x|z)/∂z has been multiplied by `weight` already.
@@ -198,8 +208,10 @@ step_record batch_objective(const vae_layout& layout, const std::vector<double>&
 
     gradient.assign(layout.parameters, 0);
     const latent_rule rule = make_latent_rule(s.objective, s.estimator, beta);
-    for (const row_pass& row : batch.rows)
+    for (const row_pass& row : batch.rows) {
+        record.weighted_squared_error += weighted_squared_error(layout, s, row);
         backward_row(layout, parameters, s, rule, batch, row, 1 / static_cast<double>(record.rows), gradient);
+    }
     double squares = 0;
     for (double g : gradient)
         squares += g * g;

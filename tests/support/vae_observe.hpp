@@ -139,7 +139,10 @@ inline std::vector<observation> observe_gradient(kernels::vae_engine& engine, co
     EXPECT_NEAR(r.gradient_norm, std::sqrt(squares), 1e-7 * std::sqrt(squares));
     // In one group, since all are of the size of a reconstruction term.
     std::vector<observation> result = {
-        {"record", {r.reconstruction / n, r.kl / n, r.objective / n, r.squared_error / n}, terms}};
+        {"record",
+         {r.reconstruction / n, r.kl / n, r.objective / n, r.squared_error / n, r.weighted_squared_error / n},
+         terms},
+        {"running scale", {r.scale.squared_error / n, r.scale.rows / n}, terms}};
     const double sums = std::max({n * static_cast<double>(c.settings.samples), terms});
     for (const auto& [first, last] : tensors(engine.layout))
         result.push_back({"gradient " + std::to_string(first), {g.begin() + first, g.begin() + last}, sums});

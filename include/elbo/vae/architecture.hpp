@@ -34,7 +34,12 @@ enum class gaussian_scale {
     fixed,                 ///< given
     learned,               ///< one σ, by gradient ascent on ln σ²
     learned_per_dimension, ///< one σ a dimension, the same way
-    optimal                ///< σ² = mean squared error, the closed form (Rybkin et al., arXiv 2006.13202)
+    /// σ² = mean squared error of the training rows, which maximises the ELBO in closed form (Rybkin et al., arXiv
+    /// 2006.13202). A step of training goes by the last 1,024 rows (or all, where there are fewer), so that the scale
+    /// does not depend on the size of the batch; what an epoch reports and the validation data are under the one σ of
+    /// all its rows; the returned model has that of its own parameters. For the importance objective, too, it is the
+    /// maximiser of the ELBO; a learned scale is that of the objective.
+    optimal
 };
 std::string_view to_string(gaussian_scale s);
 gaussian_scale gaussian_scale_from_string(std::string_view name); ///< throws invalid_argument

@@ -72,14 +72,16 @@ enum class training_precision { float32, tf32, bfloat16 };
 std::string_view to_string(training_precision p);
 training_precision training_precision_from_string(std::string_view name);
 
-/// One epoch. All bounds are the true ones (β = 1, no free bits), in nats per sample.
+/// One epoch. All bounds are the true ones (β = 1, no free bits), in nats per sample. With gaussian_scale::optimal they
+/// are bounds of one σ, the mean squared error of the epoch's rows: no mean over batches of bounds with a σ each, which
+/// would be above those of any model.
 struct epoch_record {
     std::int64_t epoch = 0; ///< epochs done, from 1
     std::int64_t step = 0;  ///< optimiser steps done
     double train_elbo = 0;  ///< J: reconstruction − KL, mean over the epoch while parameters moved
     double train_reconstruction = 0;
     double train_kl = 0;
-    double train_objective = 0; ///< what was maximised: with β and free bits, or L_S
+    double train_objective = 0; ///< what was maximised: with β and free bits, or L_S (optimal scale: not above it)
     std::optional<double> validation_elbo = {}, validation_reconstruction = {}, validation_kl = {};
     double learning_rate = 0;      ///< of the last step
     double gradient_norm = 0;      ///< of the last step, before clipping
@@ -108,8 +110,8 @@ struct checkpoint_options {
 
 struct train_options {
     std::int64_t epochs = 20;
-    std::int64_t batch = 128;
-    std::int64_t samples = 1; ///< S draws of z for each data point
+    std::optional<std::int64_t> batch = {}; ///< rows of a step; none: 128, or all rows where there are fewer
+    std::int64_t samples = 1;               ///< S draws of z for each data point
     vae::objective objective = vae::objective::elbo;
     gradient_estimator estimator = gradient_estimator::standard;
     double beta = 1;
@@ -163,7 +165,8 @@ public:
     trainer& operator=(trainer&&) noexcept;
     ~trainer();
     /// One optimiser step on all rows of a matrix in host, pinned or device memory. Returns reconstruction, KL and
-    /// ELBO, means over the batch. Throws as train does; the model is then as before.
+    /// ELBO, means over the batch; with gaussian_scale::optimal under the mean squared error of the last 1,024 rows, as
+    /// model() has it. Throws as train does; the model is then as before.
     epoch_record partial_fit(any_matrix_view batch);
     vae::model model() const;
     std::int64_t steps() const;
