@@ -72,6 +72,11 @@ contains two.json 'expected at most 2'
 contains two.html 'expected at most 2'
 refuses 2 'none of 2 models could be fitted' mixture select two.csv -k 3,4
 
+# Fewer rows than the default of five folds.
+printf 'x\n1\n2\n4\n' > three.csv
+run 0 mixture select three.csv -k 1 --criterion cross-validation --json three.json -q
+is three.json folds 3
+
 # Bad input.
 for range in 0 -1 x 3:1 1:2:0 1:2:3:4 1: '' 1:1000000000; do
     refuses 2 "--components" mixture select two.csv "--components=$range"

@@ -83,7 +83,7 @@ bad_data 'row 1' nan.csv --batch 1
 bad_data 'row 1' nan.csv --batch 1 --likelihood gaussian
 bad_data 'row 1' warm.csv --batch 1 --likelihood categorical --blocks 2
 bad_data 'row 2' warm.csv --batch 1 --likelihood bernoulli --validation above.csv
-bad_data 'batch = 128' warm.csv
+bad_data 'batch = 4' warm.csv --batch 4
 bad_data 'columns' warm.csv --batch 1 --validation "$data/iris.csv"
 bad_data '--labels nowhere' warm.csv --batch 1 --labels nowhere
 bad_data '--labels nan.csv' warm.csv --batch 1 --labels nan.csv

@@ -131,6 +131,21 @@ is aj.json elbo "$(value as.json elbo)"
 run 0 convert a.json back.safetensors
 same a.safetensors back.safetensors
 
+# Fewer rows than the default batch, and a sphere in as many dimensions as columns.
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do printf '%d,%d,%d\n' "$i" $((i * i % 7)) $((i % 3)); done > twelve.csv
+run 0 vae train twelve.csv --likelihood gaussian --epochs 2 --json twelve.json -q
+is twelve.json steps 2
+is twelve.json latent 2
+run 0 vae train twelve.csv --likelihood gaussian --decoder-form sphere --epochs 2 --json sphere.json -q
+is sphere.json latent 3
+# The training bound of an optimal sigma with batches of one row is that of one model: the maximum is -8.7598, and the
+# noise of one draw for each of 2000 rows 0.03 (tests/vae_scale_test.cpp).
+run 0 vae train "$data/failing/11_linear.npy" --likelihood gaussian --gaussian-scale optimal --encoder none --decoder none \
+    --latent 2 --batch 1 --epochs 20 --learning-rate 0.003 --schedule cosine --json linear.json -o linear.safetensors -q
+near linear.json elbo -8.80 0.06
+run 0 vae evaluate linear.safetensors "$data/failing/11_linear.npy" --samples 5 --json linear_evaluation.json -q
+near linear_evaluation.json elbo -8.80 0.06
+
 # The other likelihoods, objectives, optimisers.
 run 0 vae train "${digits[@]}" --encoder none --latent 2 --likelihood gaussian --gaussian-scale optimal --epochs 3 --json gaussian.json \
     --optimizer sgd --momentum 0.5 --learning-rate 0.001 --clip-norm 1 --schedule cosine --warm-up-steps 5 -o gaussian.safetensors

@@ -159,9 +159,9 @@ void add_choice_options(parser& app, select_command& command) {
                            ->type_name("F")
                            ->capture_default_str()
                            ->group("Choice");
-    command.folds = app.add_option("--folds", command.library.folds, "Folds of --criterion cross-validation")
+    command.folds = app.add_option("--folds", command.library.folds,
+                                   "Folds of --criterion cross-validation (default: 5, or as many as rows)")
                         ->type_name("N")
-                        ->capture_default_str()
                         ->group("Choice");
     app.add_flag("--one-standard-error", command.library.one_standard_error,
                  "Of the models within one standard error of the best on held-out rows, that with the fewest "

@@ -4,6 +4,7 @@
 #include "host/cli/text_table.hpp"
 
 #include "elbo/version.hpp"
+#include "host/gmm/select_folds.hpp"
 
 #include <cmath>
 #include <fmt/format.h>
@@ -129,7 +130,7 @@ json select_json(const gmm::select_result& result, const gmm::select_options& op
                  {"samples", best.samples},
                  {"dimensions", best.model.dimensions()},
                  {"criterion", to_string(options.by)},
-                 {"folds", folds ? json(options.folds) : json()},
+                 {"folds", folds ? json(gmm::held_out_rows::folds_of(options.folds, best.samples)) : json()},
                  {"validation_fraction", fraction ? json(options.validation_fraction) : json()},
                  {"one_standard_error", options.one_standard_error},
                  {"seed", options.fit.seed},

@@ -95,7 +95,9 @@ void add_objective_options(parser& app, training_options& options) {
 void add_architecture_options(parser& app, architecture_options& options) {
     constexpr const char* group = "Model";
     add(app, "--likelihood", options.likelihood, "p(x|z): bernoulli, gaussian or categorical", "NAME", group);
-    add(app, "--latent", options.latent, "Latent units", "L", group);
+    app.add_option("--latent", options.latent, "Latent units (default: 2; for a sphere the columns)")
+        ->type_name("L")
+        ->group(group);
     add(app, "--encoder", options.encoder, "Widths of the hidden layers, or none", "A,B,...", group);
     add(app, "--decoder", options.decoder, "The same (default: those of the encoder backwards)", "A,B,...", group);
     add(app, "--activation", options.activation, "tanh, relu, gelu, silu, softplus or identity", "NAME", group);
@@ -112,7 +114,6 @@ void add_architecture_options(parser& app, architecture_options& options) {
 vae::architecture make_architecture(const architecture_options& options, std::int64_t dimensions) {
     vae::architecture a;
     a.dimensions = dimensions;
-    a.latent = options.latent;
     a.encoder = widths_from_string("--encoder", options.encoder);
     a.decoder = a.encoder;
     std::reverse(a.decoder.begin(), a.decoder.end());
@@ -126,6 +127,7 @@ vae::architecture make_architecture(const architecture_options& options, std::in
     if (options.blocks.size() == 1 && options.blocks[0] > 0 && dimensions % options.blocks[0] == 0)
         a.likelihood.blocks.assign(static_cast<std::size_t>(dimensions / options.blocks[0]), options.blocks[0]);
     a.decoder_form = vae::decoder_kind_from_string(options.decoder_form);
+    a.latent = options.latent.value_or(a.decoder_form == vae::decoder_kind::sphere ? dimensions : 2);
     if (a.decoder_form == vae::decoder_kind::sphere) {
         if (!options.decoder.empty())
             throw invalid_argument(fmt::format(

@@ -14,9 +14,9 @@ namespace elbo::cli {
 
 /// The network as options give it.
 struct architecture_options {
-    std::int64_t latent = 2;
-    std::string encoder = "400"; ///< widths, or "none"
-    std::string decoder;         ///< empty: those of the encoder backwards
+    std::optional<std::int64_t> latent; ///< none: 2, or the dimensions for a sphere
+    std::string encoder = "400";        ///< widths, or "none"
+    std::string decoder;                ///< empty: those of the encoder backwards
     std::string activation = "tanh";
     std::string likelihood = "bernoulli";
     std::string scale = "fixed";

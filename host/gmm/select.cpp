@@ -65,7 +65,7 @@ std::optional<held_out_rows> hold_out(const data_source& rows, const select_opti
     if (o.by == criterion::validation)
         held_out = held_out_rows::validation(rows, o.validation_fraction, o.fit.seed);
     if (o.by == criterion::cross_validation)
-        held_out = held_out_rows::cross_validation(rows, o.folds, o.fit.seed);
+        held_out = held_out_rows::cross_validation(rows, held_out_rows::folds_of(o.folds, rows.rows()), o.fit.seed);
     if (held_out)
         held_out->require_weight(weights);
     return held_out;

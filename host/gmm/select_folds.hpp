@@ -5,7 +5,9 @@
 #include "elbo/data_source.hpp"
 #include "elbo/gmm/model.hpp"
 
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,11 @@ public:
     static held_out_rows validation(const data_source& data, double fraction, std::uint64_t seed);
     /// Each row in one of `folds` sets. Throws invalid_argument unless 2 ≤ folds ≤ rows.
     static held_out_rows cross_validation(const data_source& data, std::int64_t folds, std::uint64_t seed);
+
+    /// The number of folds of these options for so many rows.
+    static std::int64_t folds_of(std::optional<std::int64_t> folds, std::int64_t rows) {
+        return folds.value_or(std::clamp<std::int64_t>(rows, 2, 5));
+    }
 
     std::int64_t folds() const { return folds_; }
     /// The weights (empty: all 1) with zeros for the rows of a fold, [n].

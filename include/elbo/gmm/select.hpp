@@ -51,8 +51,9 @@ struct select_options {
     /// the seed and the position of the run.
     double validation_fraction = 0.2;
     /// Of criterion::cross_validation: each run of `folds` neighbouring rows is dealt to all of them in an order drawn
-    /// by the seed and the position of the run, so their sizes differ by one row at most.
-    std::int64_t folds = 5;
+    /// by the seed and the position of the run, so their sizes differ by one row at most. None: 5, or one for each row
+    /// where there are fewer.
+    std::optional<std::int64_t> folds = {};
     /// Of the models whose held-out value is within one standard error of the best, the one with the fewest parameters
     /// (Breiman, Friedman, Olshen and Stone, Classification and Regression Trees, 1984). Only for held-out criteria.
     bool one_standard_error = false;
