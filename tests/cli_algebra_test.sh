@@ -39,6 +39,44 @@ run 0 mixture sample given.safetensors -n 3
 run 0 mixture condition model.safetensors --given waiting=1e300 --json far.json
 lacks far.json 'null|nan'
 
+# condition over rows: each is what condition says of it alone; columns by name in any order, or by position.
+printf 'eruptions\n3\n1.75\n4.5\n' > known.csv
+run 0 mixture condition model.safetensors known.csv --json rows.json -o rows.csv --log-density density.csv \
+    --responsibilities responsibilities.csv
+keys rows.json command version device model samples dimensions components family given_columns columns column_names
+is rows.json given_columns '[0]'
+is rows.json column_names '[waiting]'
+[ "$(head -1 rows.csv)" = waiting,waiting_variance ] || fail "rows.csv begins with $(head -1 rows.csv)"
+[ "$(wc -l < rows.csv) $(wc -l < density.csv) $(wc -l < responsibilities.csv)" = '4 4 4' ] || fail 'not a row for each'
+run 0 mixture condition one.json known.csv
+run 0 mixture condition one.json known.csv --given 0 -o one.csv
+awk -F, -v m="$mean" -v v="$variance" 'NR == 2 { d = $1 - m; e = $2 - v; exit !(d * d < 1e-18 && e * e < 1e-18) }' \
+    one.csv || fail "$(sed -n 2p one.csv) for eruptions=3, expected $mean,$variance"
+printf 'waiting,other,eruptions\n1,2,3\n4,5,1.75\n7,8,4.5\n' > shuffled.csv
+run 0 mixture condition model.safetensors shuffled.csv --given eruptions -o shuffled_rows.csv
+cmp rows.csv shuffled_rows.csv || fail 'columns were not taken by name'
+run 0 mixture condition model.safetensors known.csv --threads 1
+cmp stdout rows.csv || fail 'printed rows differ from those of a file'
+sed 1d known.csv > bare.csv
+run 0 mixture condition model.safetensors bare.csv --given 0 -o bare_rows.csv
+cmp rows.csv bare_rows.csv || fail 'columns were not taken by position'
+printf '3,9\n1.75,9\n4.5,9\n' > all.csv
+run 0 mixture condition model.safetensors all.csv --given eruptions -o all_rows.csv
+cmp rows.csv all_rows.csv || fail 'the known column of all was not taken'
+run 0 mixture condition model.safetensors known.csv --variances none -o - -q
+[ "$(head -1 stdout)" = waiting ] || fail '--variances none has variances'
+run 0 mixture fit "$data/iris.csv" --columns Sepal.Length,Sepal.Width,Petal.Length,Petal.Width -k 3 -o iris.json -q
+run 0 mixture condition iris.json "$data/iris.csv" --given Petal.Length,0 --variances full -o full.npy --json full.json
+is full.json columns '[1,3]'
+is full.json given_columns '[2,0]'
+run 0 mixture condition iris.json "$data/iris.csv" --given 2,0 --variances full -q
+names=Sepal.Width,Petal.Width
+for pair in Sepal.Width_Sepal.Width Sepal.Width_Petal.Width Petal.Width_Sepal.Width Petal.Width_Petal.Width; do
+    names+=,${pair}_covariance
+done
+[ "$(head -1 stdout)" = "$names" ] || fail "columns $(head -1 stdout), expected $names"
+[ "$(wc -l < stdout)" = 151 ] || fail 'not a row for each of iris'
+
 # divergence: zero from itself, the closed form for one component each, the same for the same seed.
 run 0 mixture divergence model.safetensors model.safetensors --json zero.json -n 1000
 keys zero.json command version device from to samples seed divergence standard_error variational_approximation \
@@ -72,6 +110,26 @@ refuses 'COLUMN=VALUE' condition model.safetensors --given waiting
 refuses 'expected a number' condition model.safetensors --given waiting=high
 refuses 'values[0] = nan' condition model.safetensors --given waiting=nan
 refuses 'all 2 dimensions' condition model.safetensors --given waiting=70,eruptions=3
+printf 'eruptions\n1e308\n' > far.csv
+printf 'eruptions\n3\nnan\n' > nan.csv
+printf 'eruptions,waiting\n3,4\n' > both.csv
+printf 'other,another\n3,4\n' > other.csv
+printf '1,2,3\n4,5,6\n' > three.csv
+refuses '--given' condition model.safetensors
+refuses '--given A,B,... is missing' condition model.safetensors both.csv
+refuses '--given A,B,... is missing' condition model.safetensors other.csv
+refuses 'expected a column alone' condition model.safetensors known.csv --given eruptions=3
+refuses 'nonsense' condition model.safetensors known.csv --given nonsense
+refuses 'eruptions' condition model.safetensors other.csv --given eruptions
+refuses 'all 2 dimensions' condition model.safetensors both.csv --given waiting,eruptions
+refuses '3 columns' condition model.safetensors three.csv --given 0
+refuses 'row 1' condition model.safetensors nan.csv -o never.csv
+refuses 'row 0 (the first number is 1e+308)' condition model.safetensors far.csv -o never.csv
+refuses '--variances some' condition model.safetensors known.csv --variances some
+refuses '--type float16' condition model.safetensors known.csv --type float16
+refuses 'never.txt.gz' condition model.safetensors known.csv -o never.txt.gz
+refuses 'expected DATA' condition model.safetensors --given waiting=70 --log-density never.csv
+[ ! -e never.csv ] || fail 'rows of bad data were written'
 refuses 'missing.json' divergence model.safetensors missing.json
 refuses '1 dimensions' divergence model.safetensors marginal.safetensors
 refuses 'samples = 1' divergence model.safetensors model.safetensors -n 1

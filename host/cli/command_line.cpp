@@ -22,7 +22,8 @@ option* option::required() {
 }
 
 option* option::delimiter(char between) {
-    wrapped_->delimiter(between);
+    // Else the list would take the arguments that follow it: --columns a,b DATA.
+    wrapped_->delimiter(between)->allow_extra_args(false);
     return this;
 }
 

@@ -1,15 +1,16 @@
 // The commands that make a mixture from another one: marginal and condition.
 #include "host/cli/command.hpp"
+#include "host/cli/mixture_regress.hpp"
 #include "host/cli/model_summary.hpp"
 #include "host/cli/options.hpp"
 #include "host/cli/outputs.hpp"
+#include "host/gmm/algebra_factor.hpp"
 #include "host/gmm/model_file.hpp"
 #include "host/io/sources.hpp"
 
 #include "elbo/gmm/algebra.hpp"
 #include "elbo/version.hpp"
 
-#include <algorithm>
 #include <charconv>
 #include <fmt/format.h>
 #include <memory>
@@ -79,6 +80,9 @@ double given_value(const std::string& given, std::size_t sign) {
 }
 
 exit_status run_condition(const algebra_command& command, const std::string& command_line) {
+    if (command.columns.empty())
+        throw invalid_argument("--given A=1.5,B=2,... is missing: expected the known columns, or DATA with their "
+                               "values");
     check_outputs(command);
     const gmm::saved_model saved = gmm::load_saved(command.model_path);
     std::vector<std::string> names;
@@ -92,10 +96,7 @@ exit_status run_condition(const algebra_command& command, const std::string& com
     }
     const std::vector<std::int64_t> known = columns_of(command, saved, names);
     const gmm::model made = gmm::conditional(saved.model, known, values);
-    std::vector<std::int64_t> rest;
-    for (std::int64_t j = 0; j < saved.model.dimensions(); ++j)
-        if (std::find(known.begin(), known.end(), j) == known.end())
-            rest.push_back(j);
+    const std::vector<std::int64_t> rest = gmm::other_columns(known, saved.model.dimensions());
     const gmm::moments_result moments = gmm::moments(made);
     deliver(command, command_line, made, names_of(saved, rest),
             {{"given_columns", known}, {"given_values", values}, {"columns", rest}, {"mean", moments.mean}});
@@ -124,16 +125,63 @@ void add_mixture_marginal(parser& mixture, invocation& call) {
         [command, &call] { call.run = [command, &call] { return run_marginal(*command, call.command_line); }; });
 }
 
+namespace {
+
+/// Without DATA a new model, with it rows.
+struct condition_command {
+    regress_command rows;
+    std::string output_path;
+};
+
+exit_status run_either(const condition_command& command, const std::string& command_line) {
+    for (const auto& [option, path] : {std::pair{"--log-density", command.rows.density_path},
+                                       {"--responsibilities", command.rows.responsibility_path}})
+        if (command.rows.data.path.empty() && !path.empty())
+            throw invalid_argument(fmt::format("{} {}: expected DATA, whose rows it is about", option, path));
+    if (command.rows.data.path.empty())
+        return run_condition({command.rows.model_path, command.rows.given, command.output_path, command.rows.output},
+                             command_line);
+    regress_command rows = command.rows;
+    if (!command.output_path.empty())
+        rows.row_path = command.output_path;
+    return regress_rows(rows, command_line);
+}
+
+} // namespace
+
 void add_mixture_condition(parser& mixture, invocation& call) {
-    parser* app = mixture.add_subcommand("condition", "The model of all other columns, given values of some");
-    const auto command = std::make_shared<algebra_command>();
-    add_common_options(*app, *command);
-    app->add_option("--given", command->columns, "Known columns, by name or by number from 0, and their values")
-        ->required()
+    parser* app = mixture.add_subcommand(
+        "condition", "The model of all other columns, given values of some; with DATA their means for every row");
+    const auto command = std::make_shared<condition_command>();
+    regress_command& rows = command->rows;
+    app->add_option("MODEL", rows.model_path, "Model file (.safetensors or .json)")->required();
+    add_optional_data_options(*app, rows.data);
+    app->add_option("--given", rows.given,
+                    "Known columns, by name or by number from 0, and their values; with DATA columns alone (default: "
+                    "those that DATA names)")
         ->delimiter(',')
         ->type_name("A=1.5,B=2,...");
+    add_device_options(*app, rows.device);
+    app->add_option("-o,--output", command->output_path,
+                    "Write the new model (.safetensors or .json); with DATA the rows (.csv, .npy, .f32, .f64, .h5; "
+                    "default: print them)")
+        ->type_name("FILE")
+        ->group("Output");
+    app->add_option("--variances", rows.variances, "With DATA: none, diagonal or full, beside the means")
+        ->type_name("NAME")
+        ->capture_default_str()
+        ->group("Output");
+    add_type_option(*app, rows.type);
+    app->add_option("--log-density", rows.density_path, "With DATA: write log p of the known columns")
+        ->type_name("FILE")
+        ->group("Output");
+    app->add_option("--responsibilities", rows.responsibility_path,
+                    "With DATA: write p(component | known columns), one column each")
+        ->type_name("FILE")
+        ->group("Output");
+    add_output_options(*app, rows.output);
     app->callback(
-        [command, &call] { call.run = [command, &call] { return run_condition(*command, call.command_line); }; });
+        [command, &call] { call.run = [command, &call] { return run_either(*command, call.command_line); }; });
 }
 
 } // namespace elbo::cli

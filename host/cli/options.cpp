@@ -71,9 +71,13 @@ context make_context(const device_options& options) {
 }
 
 void add_data_options(parser& command, data_options& options) {
-    command
-        .add_option("DATA", options.path, "Data file: .csv .tsv .npy .npz .f32 .f64 .h5, idx(.gz), or file.h5:/dataset")
-        ->required();
+    add_optional_data_options(command, options);
+    command.get_option("DATA")->required();
+}
+
+void add_optional_data_options(parser& command, data_options& options) {
+    command.add_option("DATA", options.path,
+                       "Data file: .csv .tsv .npy .npz .f32 .f64 .h5, idx(.gz), or file.h5:/dataset");
     command.add_option("--columns", options.columns, "Columns to use, by name or by number from 0 (default: all)")
         ->delimiter(',')
         ->type_name("A,B,...")

@@ -53,6 +53,8 @@ struct data_options {
     std::optional<double> scale;
 };
 void add_data_options(parser& command, data_options& options);
+/// The same where the command does something else without DATA.
+void add_optional_data_options(parser& command, data_options& options);
 void add_weights_option(parser& command, data_options& options);
 void add_labels_option(parser& command, data_options& options);
 /// --labels as what is known of the components of a mixture.
