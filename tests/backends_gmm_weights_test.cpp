@@ -95,16 +95,11 @@ TEST(GmmWeights, AnyRangeGivesWhatPlainLoopsGive) {
     const std::int64_t rows = 200, d = 3, k = 3;
     const std::vector<double> x = test::clustered(rows, d, k, 4, 5);
     std::uint64_t seed = 100;
-    for (const range& e : {range{0, 0},
-                           {-1, 1},
-                           {-30, 0},
-                           {-140, -100},
-                           {900, 960},
-                           {-1074, -1050},
-                           {-1074, -1074},
-                           {940, 980},
-                           {-200, 0},
-                           {-1074, 900}}) {
+    std::vector<range> ranges{{-30, 0}, {-1074, -1050}, {900, 960}, {-200, 0}};
+    if (!test::slow_device())
+        for (const range& e : {range{0, 0}, {-1, 1}, {-140, -100}, {-1074, -1074}, {940, 980}, {-1074, 900}})
+            ranges.push_back(e);
+    for (const range& e : ranges) {
         SCOPED_TRACE(testing::Message() << "weights 2^" << e.low << " to 2^" << e.high);
         const std::vector<double> w = spread_weights(rows, e.low, e.high, seed++);
         // What the library says of rows that cannot count, in long double: below 2^-72 of the sum.
@@ -200,7 +195,10 @@ TEST(GmmWeights, EveryFitTakesTheSmallestAndLargestNumbers) {
     const std::vector<double> x = test::clustered(rows, d, 2, 5, 3);
     for (const context& ctx : test::contexts()) {
         SCOPED_TRACE(ctx.name());
-        for (const double size : {0x1p-1074, 0x1p-1028, 0x1p-133, 0x1p133, 0x1p990}) {
+        const std::vector<double> sizes = test::slow_device()
+                                              ? std::vector{0x1p-1074, 0x1p990}
+                                              : std::vector{0x1p-1074, 0x1p-1028, 0x1p-133, 0x1p133, 0x1p990};
+        for (const double size : sizes) {
             SCOPED_TRACE(size);
             const std::vector<double> w(rows, size);
             for (const family f : {family::full, family::tied, family::diagonal, family::spherical,
@@ -246,7 +244,8 @@ TEST(GmmWeights, OneRowThatOutweighsAllOthersLeavesAModel) {
     for (const context& ctx : test::contexts())
         for (const family f : {family::full, family::tied, family::diagonal, family::spherical, family::tied_diagonal,
                                family::tied_spherical})
-            for (const double tiny : {1e-40, 1e-20, 1e-15, 1e-9, 1e-7, 1e-6, 1e-3})
+            for (const double tiny : test::slow_device() ? std::vector{1e-40, 1e-15, 1e-7}
+                                                         : std::vector{1e-40, 1e-20, 1e-15, 1e-9, 1e-7, 1e-6, 1e-3})
                 for (const collapse_policy policy : {collapse_policy::reseed, collapse_policy::drop})
                     for (const std::int64_t k : {1, 2, 3}) {
                         SCOPED_TRACE(testing::Message() << ctx.name() << " " << to_string(f) << " " << tiny
