@@ -184,6 +184,16 @@ TEST(Stopping, WaitsForTheGeometricRestAndForAPlateau) {
             break;
     }
     // Tolerance 0 never stops.
+    // Rounding above the tolerance: up and down by turns, never twice in a row down.
+    stopping_state noise;
+    std::int64_t turns = 0;
+    while (turns < 1000 && !should_stop(noise, turns % 2 == 0 ? -26221.1616 : -26221.1622, 1e-8, false))
+        ++turns;
+    EXPECT_EQ(turns, 2 * most_falls - 1);
+    // The same noise on the way up is progress.
+    stopping_state rising;
+    for (int t = 0; t < 1000; ++t)
+        EXPECT_FALSE(should_stop(rising, 1e-3 * t + (t % 2 == 0 ? 6e-3 : 0), 1e-8, false)) << t;
     stopping_state never;
     for (t = 0; t < 50; ++t)
         EXPECT_FALSE(should_stop(never, 1, 0, false));
