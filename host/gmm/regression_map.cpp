@@ -15,7 +15,6 @@ namespace elbo::gmm {
 namespace {
 
 using lane = regression_map::lane;
-constexpr std::int64_t lanes = regression_map::lanes;
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double log_2pi = 1.83787706640934548356;
 
