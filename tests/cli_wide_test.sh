@@ -36,8 +36,13 @@ done
 within 1200 0 mixture select "${rows[@]}" -k 1:2 --families diagonal,tied_diagonal --max-iterations 3 --threads 2
 within 1200 0 mixture fit wide.npy -k 2 --family diagonal --threads 2 --max-iterations 3
 
-# Of a family with matrices the plan says what they would take, and nothing is left behind.
+# What fails at the last output leaves none of those before it.
 rm -f m.safetensors fit.json r.html
+if [ -w /dev ]; then
+    refuses 1 'space' mixture fit "${rows[@]}" -k 1 --family spherical -o m.safetensors --report r.html --json /dev/full --quiet
+fi
+
+# Of a family with matrices the plan says what they would take, and nothing is left behind.
 ulimit -S -v $((1200 * 1024))
 refuses 1 'memory' mixture fit "${rows[@]}" -k 2 --family full -o m.safetensors --json fit.json --quiet
 
