@@ -1,7 +1,9 @@
 #include "bench/harness.hpp"
 
+#include "bench/beside.hpp"
 #include "bench/machine.hpp"
 #include "elbo/blas.hpp"
+#include "kernels/cpu/processors.hpp"
 #include "kernels/math/philox.hpp"
 
 #include <benchmark/benchmark.h>
@@ -10,7 +12,6 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
-#include <omp.h>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
@@ -24,6 +25,9 @@ bool failed = false;
 
 /// Measured once, before the first benchmark.
 machine_rates rates;
+
+/// All that were added.
+std::vector<named_operation> added;
 
 /// What a benchmark keeps from repetition to repetition.
 struct prepared {
@@ -101,6 +105,12 @@ std::map<std::string, option> common_options(settings& s) {
              [&s, one_of](const std::string& v) {
                  s.clock = one_of(v, "wall", "cpu") ? clock_kind::cpu : clock_kind::wall;
              }},
+            {"beside",
+             [&s](const std::string& v) {
+                 s.beside = std::stoi(v);
+                 if (s.beside < 0)
+                     throw std::invalid_argument(fmt::format("beside = {}: expected a number of busy loops", v));
+             }},
             {"quick", [&s](const std::string&) { s.quick = true; }}};
 }
 
@@ -173,6 +183,7 @@ context make_context(const settings& s) {
 }
 
 void add(const settings& s, const std::string& name, std::function<operation()> make) {
+    added.push_back({name, make});
     const auto p = std::make_shared<prepared>(prepared{std::move(make), {}, {}});
     benchmark::RegisterBenchmark(name.c_str(), [p, clock = s.clock](benchmark::State& state) {
         run_one(state, clock, *p);
@@ -182,11 +193,13 @@ void add(const settings& s, const std::string& name, std::function<operation()> 
 int run_program(int argc, char** argv, settings& s, std::map<std::string, option> own,
                 const std::function<void()>& add_all) {
     try {
-        s.threads = omp_get_max_threads();
+        s.threads = kernels::default_threads();
         own.merge(common_options(s));
         const std::vector<std::string> rest = parse(argc, argv, own);
         initialize(argv[0], s, rest);
         add_all();
+        if (s.beside > 0)
+            return run_beside(added, s.beside, s.quick) ? 0 : 1;
         rates = measure_machine(s);
         describe(s);
         if (benchmark::RunSpecifiedBenchmarks() == 0)

@@ -19,8 +19,9 @@
 //   }
 //
 // Common options, each as --name=value: backend, threads, precision, clock, quick (tests: a tiny size and one short
-// repetition). All options of Google Benchmark work too. Unless given otherwise, repetitions are interleaved at random
-// over all benchmarks of the program, and the console shows medians and the like; JSON comes with
+// repetition), and beside: instead of the benchmark a table of each operation's speed on the idle machine and beside so
+// many busy loops (beside.hpp). All options of Google Benchmark work too. Unless given otherwise, repetitions are
+// interleaved at random over all benchmarks of the program, and the console shows medians and the like; JSON comes with
 // --benchmark_format=json or --benchmark_out=FILE. Google Benchmark appends "/manual_time" to every name: a filter for
 // one is --benchmark_filter='^step/100/manual_time$'. Counters in the JSON:
 //
@@ -55,6 +56,7 @@ struct settings {
     int threads = 0;             ///< of the cpu back end; all that there are by default
     element_type precision = element_type::float32;
     clock_kind clock = clock_kind::wall;
+    int beside = 0; ///< busy loops that the speed is measured beside; 0: the usual benchmark
     bool quick = false;
 };
 

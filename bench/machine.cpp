@@ -1,10 +1,11 @@
 #include "bench/machine.hpp"
 
+#include "kernels/cpu/parallel.hpp"
+
 #include <algorithm>
 #include <cblas.h>
 #include <cstring>
 #include <ctime>
-#include <omp.h>
 #include <stdexcept>
 #include <vector>
 
@@ -46,36 +47,37 @@ double fma_gflops(const settings& s) {
     const std::int64_t rounds = s.quick ? 100'000 : 2'000'000;
     double operations = 0;
     volatile float kept = 0;
+    std::vector<fma_run> runs(s.threads);
     const double seconds = median_seconds(s, [&] {
-        double all = 0;
-        float sum = 0;
-#pragma omp parallel for num_threads(s.threads) reduction(+ : all, sum)
-        for (int t = 0; t < s.threads; ++t) {
-            const fma_run run = multiply_in_registers(rounds, static_cast<float>(t));
-            all += run.operations;
-            sum += run.value;
-        }
-        operations = all;
-        kept = sum;
+        kernels::parallel_for(s.threads, s.threads, [&](std::int64_t t, int) {
+            runs[t] = multiply_in_registers(rounds, static_cast<float>(t));
+        });
+        operations = 0;
+        for (const fma_run& run : runs)
+            operations += run.operations, kept = run.value;
     });
     return 1e-9 * operations / seconds;
 }
 
 machine_rates cpu_rates(const settings& s) {
-    omp_set_num_threads(s.threads);
     const double fma = fma_gflops(s);
     const int n = s.quick ? 128 : 1024;
     const std::vector<float> a(n * n, 1.0f), b(n * n, 0.5f);
     std::vector<float> c(n * n);
     const double gemm = median_seconds(s, [&] {
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(), n);
+        kernels::parallel_for(s.threads, s.threads, [&](std::int64_t t, int) {
+            const int first = static_cast<int>(n * t / s.threads),
+                      rows = static_cast<int>(n * (t + 1) / s.threads) - first;
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, n, n, 1, &a[first * n], n, b.data(), n, 0,
+                        &c[first * n], n);
+        });
     });
     const std::int64_t part = (std::int64_t(s.quick ? 1 : 256) << 20) / s.threads;
     std::vector<char> from(part * s.threads, 1), to(part * s.threads, 2);
     const double copy = median_seconds(s, [&] {
-#pragma omp parallel for num_threads(s.threads)
-        for (int t = 0; t < s.threads; ++t)
+        kernels::parallel_for(s.threads, s.threads, [&](std::int64_t t, int) {
             std::memcpy(&to[part * t], &from[part * t], static_cast<std::size_t>(part));
+        });
     });
     return {fma, gigaflops(n, gemm), gigabytes(part * s.threads, copy)};
 }

@@ -1,13 +1,14 @@
 // Times the operations of Gaussian mixtures on one back end, after it has checked them against the reference back end:
 //
-//   mixture_bench [--operation=all|accumulate|update|infer|iteration|fit|score|...,...] [--family=full,...]
+//   mixture_bench [--operation=all|accumulate|update|infer|iteration|kmeans|fit|score|...,...] [--family=full,...]
 //                 [--spread=S,...]
 //                 [--rows=N] [--dimensions=D] [--components=K] [--export=FOLDER]
 //                 [--backend=cpu|cuda] [--threads=T] [--precision=float32|float64] [--clock=wall|cpu] [--quick]
 //                 [options of Google Benchmark]
 //
-// accumulate, update, infer and iteration are steps of the engine on normalised rows; the others are calls of the
-// public interface (mixture/model_operations.cpp). Lists are separated by commas; every combination is one benchmark,
+// accumulate, update, infer and iteration are steps of the engine on normalised rows, kmeans is one iteration of
+// k-means from the means that the rows were drawn about; the others are calls of the public interface
+// (mixture/model_operations.cpp). Lists are separated by commas; every combination is one benchmark,
 // OPERATION/FAMILY/NxDxK/spread:S, and all run in random order. --spread is the distance of the means in standard
 // deviations of a coordinate times √d: 0.5 overlaps so much that no pair can be left out, 16 separates. --export writes
 // the problem of the first spread, for other programs: rows.f32 (float32, N x D) and means.f64 (float64, K x D),
@@ -40,7 +41,7 @@ struct request {
 
 std::vector<std::string> all_operations() {
     std::vector<std::string> names = model_operations();
-    names.insert(names.end(), {"accumulate", "update", "infer", "iteration"});
+    names.insert(names.end(), {"accumulate", "update", "infer", "iteration", "kmeans"});
     return names;
 }
 
@@ -74,6 +75,11 @@ std::map<std::string, option> own_options(request& r) {
 
 operation make_operation(const mixture_case& s) {
     problem p = make_problem(s);
+    if (s.operation == "kmeans") {
+        operation o = kmeans_operation(s, p);
+        o.error_share = check_kmeans(s, p);
+        return o;
+    }
     const double error = check(s, p);
     const bool whole = std::ranges::count(model_operations(), s.operation) > 0;
     operation o = whole ? model_operation(s, std::move(p)) : engine_operation(s, p);

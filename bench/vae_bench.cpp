@@ -18,6 +18,7 @@
 // For the counters see harness.hpp; rows_per_second counts rows of the data.
 #include "bench/harness.hpp"
 #include "elbo/vae/train.hpp"
+#include "host/independent_rows.hpp"
 #include "kernels/math/philox.hpp"
 #include "kernels/vae_engine.hpp"
 
@@ -101,11 +102,10 @@ std::map<std::string, option> own_options(request& r) {
 /// Binary rows of which a fifth is set.
 std::vector<float> make_rows(std::int64_t rows, std::int64_t d) {
     std::vector<float> x(rows * d);
-#pragma omp parallel for
-    for (std::int64_t i = 0; i < rows * d; ++i) {
+    for_independent_rows(rows * d, 1, [&](std::int64_t i) {
         const auto words = kernels::random_block(1, kernels::random_purpose::sample_noise, i);
         x[i] = words.word[0] < 0x33333333u ? 1.0f : 0.0f;
-    }
+    });
     return x;
 }
 

@@ -1,20 +1,20 @@
 # Finds the C interfaces of BLAS and LAPACK as OpenBLAS packages bring them, and defines LAPACKE::LAPACKE.
 #
-# Debian installs three flavours of OpenBLAS side by side. The OpenMP one is preferred: it shares its threads with this
-# library's own parallel loops, while the pthread one would run a second pool of threads against them.
+# Debian installs three flavours of OpenBLAS side by side. The serial one is preferred: this library shares its work out
+# above the BLAS. Any other does, too (kernels/blas_threads.hpp), but its threads take memory when the program starts.
 include(FindPackageHandleStandardArgs)
 
-find_path(LAPACKE_CBLAS_INCLUDE_DIR NAMES cblas.h PATH_SUFFIXES openblas-openmp openblas)
-find_path(LAPACKE_INCLUDE_DIR NAMES lapacke.h PATH_SUFFIXES openblas-openmp openblas lapacke)
-find_library(LAPACKE_BLAS_LIBRARY NAMES openblas PATH_SUFFIXES openblas-openmp)
+find_path(LAPACKE_CBLAS_INCLUDE_DIR NAMES cblas.h PATH_SUFFIXES openblas-serial openblas openblas-openmp openblas-pthread)
+find_path(LAPACKE_INCLUDE_DIR NAMES lapacke.h PATH_SUFFIXES openblas-serial openblas openblas-openmp openblas-pthread lapacke)
+find_library(LAPACKE_BLAS_LIBRARY NAMES openblas PATH_SUFFIXES openblas-serial openblas-openmp openblas-pthread)
 # OpenBLAS as its authors ship it contains LAPACKE; Debian's is a package of its own.
-find_library(LAPACKE_LIBRARY NAMES lapacke openblas PATH_SUFFIXES openblas-openmp)
+find_library(LAPACKE_LIBRARY NAMES lapacke openblas PATH_SUFFIXES openblas-serial openblas-openmp openblas-pthread)
 
-# find_library looks into the plain folder first, so the OpenMP flavour is asked for by name.
+# find_library looks into the plain folder first, so the serial flavour is asked for by name.
 if(LAPACKE_BLAS_LIBRARY)
   get_filename_component(_lapacke_folder "${LAPACKE_BLAS_LIBRARY}" DIRECTORY)
-  if(EXISTS "${_lapacke_folder}/openblas-openmp/libopenblas.so")
-    set_property(CACHE LAPACKE_BLAS_LIBRARY PROPERTY VALUE "${_lapacke_folder}/openblas-openmp/libopenblas.so")
+  if(EXISTS "${_lapacke_folder}/openblas-serial/libopenblas.so")
+    set_property(CACHE LAPACKE_BLAS_LIBRARY PROPERTY VALUE "${_lapacke_folder}/openblas-serial/libopenblas.so")
   endif()
   unset(_lapacke_folder)
 endif()

@@ -3,9 +3,9 @@
 #include "elbo/error.hpp"
 #include "host/context_state.hpp"
 #include "kernels/cpu/processor.hpp"
+#include "kernels/cpu/processors.hpp"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 namespace elbo {
 
@@ -40,7 +40,7 @@ context context::reference() {
 context context::cpu(int threads) {
     if (threads < 0)
         throw invalid_argument(fmt::format("threads = {}: expected 0 (all) or a positive number", threads));
-    const int count = threads == 0 ? omp_get_max_threads() : threads;
+    const int count = threads == 0 ? kernels::default_threads() : threads;
     return make(
         backend::cpu, count,
         fmt::format("CPU, {} thread{}, {}", count, count == 1 ? "" : "s", to_string(kernels::cpu::processor_level())));

@@ -2,21 +2,21 @@
 // threads itself, or wants the same bits for any number of them, each product must run on one.
 #pragma once
 
-#include <omp.h>
-
 namespace elbo::kernels {
 
-/// While it lives, calls of an OpenMP BLAS from this thread outside of parallel regions use one thread. Inside of them
-/// they do so anyway.
+/// While it lives, calls of BLAS from this thread use one thread, whatever OpenBLAS is loaded: the serial one does so
+/// anyway; of the one on OpenMP and of those with openblas_set_num_threads_local the number of this thread alone is
+/// changed; of the one on POSIX threads that of the process, until the last guard of any thread is gone. What the host
+/// program had set holds again afterwards.
 class one_blas_thread {
 public:
-    one_blas_thread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-    ~one_blas_thread() { omp_set_num_threads(before_); }
+    one_blas_thread();
+    ~one_blas_thread();
     one_blas_thread(const one_blas_thread&) = delete;
     one_blas_thread& operator=(const one_blas_thread&) = delete;
 
 private:
-    int before_;
+    int before_ = 0;
 };
 
 } // namespace elbo::kernels

@@ -27,12 +27,12 @@ emulator_used() { [ -n "$(find_nvcc)" ] && ! gpu_present; }
 
 # --- Packages -------------------------------------------------------------------------------------------------------
 
-build_packages="cmake make ninja-build ccache pkg-config python3 libopenblas-openmp-dev liblapacke-dev libfmt-dev
+build_packages="cmake make ninja-build ccache pkg-config python3 libopenblas-serial-dev liblapacke-dev libtbb-dev libfmt-dev
  nlohmann-json3-dev libcli11-dev libhdf5-dev zlib1g-dev libpng-dev"
 bench_packages="libbenchmark-dev"
 test_packages="libgtest-dev"
 emulator_packages="liblz4-dev libzstd-dev"
-tools_packages="clang libomp-dev clang-format clang-tidy" # sanitizers, fuzzing, formatting: what lacks them is skipped
+tools_packages="clang clang-format clang-tidy" # sanitizers, fuzzing, formatting: what lacks them is skipped
 
 is_installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 

@@ -1,5 +1,7 @@
 #include "bench/mixture/problem.hpp"
 
+#include "host/independent_rows.hpp"
+
 #include <cmath>
 
 namespace elbo::bench {
@@ -17,10 +19,10 @@ problem make_problem(const mixture_case& s) {
         for (std::size_t i = 0; i < p.parameters.precision_cholesky.size(); ++i)
             p.parameters.precision_cholesky[i] = static_cast<std::int64_t>(i) % (d * d) % (d + 1) == 0 ? 1 : 0;
     p.x.resize(s.rows * d);
-#pragma omp parallel for
-    for (std::int64_t n = 0; n < s.rows; ++n)
+    for_independent_rows(s.rows, d, [&](std::int64_t n) {
         for (std::int64_t j = 0; j < d; ++j)
             p.x[n * d + j] = static_cast<float>(p.parameters.means[n % k * d + j] + normal(n, 2 + j));
+    });
     return p;
 }
 

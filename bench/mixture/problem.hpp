@@ -35,6 +35,10 @@ double check(const mixture_case& s, const problem& p);
 /// from.
 operation engine_operation(const mixture_case& s, const problem& p);
 
+/// An iteration of k-means from the means that the rows were drawn about, and 0 where it gives the reference's bits.
+operation kmeans_operation(const mixture_case& s, const problem& p);
+double check_kmeans(const mixture_case& s, const problem& p);
+
 /// The operations that are calls of the public interface, by name.
 std::vector<std::string> model_operations();
 operation model_operation(const mixture_case& s, problem p);

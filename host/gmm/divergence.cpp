@@ -5,6 +5,8 @@
 #include "host/gmm/algebra_factor.hpp"
 #include "host/gmm/log_sum_exp.hpp"
 #include "host/gmm/sample_rows.hpp"
+#include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/processors.hpp"
 
 #include <algorithm>
 #include <cblas.h>
@@ -94,9 +96,10 @@ struct component_pairs {
         for (std::int64_t b : to)
             log_beta.push_back(std::log(q.weights()[b]));
         divergence.resize(from.size() * to.size());
-#pragma omp parallel for schedule(dynamic)
-        for (std::size_t i = 0; i < divergence.size(); ++i)
-            divergence[i] = component_divergence(p, from[i / to.size()], q, to[i % to.size()]);
+        const auto columns = std::ssize(to);
+        kernels::parallel_for(kernels::default_threads(), std::ssize(divergence), [&](std::int64_t i, int) {
+            divergence[i] = component_divergence(p, from[i / columns], q, to[i % columns]);
+        });
     }
     std::vector<double> log_alpha, log_beta, divergence;
 };

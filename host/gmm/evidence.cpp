@@ -4,6 +4,7 @@
 #include "host/check.hpp"
 #include "host/gmm/log_sum_exp.hpp"
 #include "host/gmm/row_feed.hpp"
+#include "kernels/cpu/parallel.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -70,7 +71,7 @@ void posterior(const double* lp, std::int64_t components, double* r) {
         r[k] /= sum;
 }
 
-/// Threads for what is done here: those of the context; of a cuda context all that the host offers.
+/// Threads for what is done here: those of the context; of a cuda context as many as the host has room for.
 int host_threads(const context& ctx) {
     return (ctx.where() == backend::cuda ? context::cpu() : ctx).threads();
 }
@@ -134,13 +135,12 @@ evidence_terms evidence_of(const context& ctx, const model& m, row_feed& feed, c
             weights = feed.scaled_weights(first_row, batch.x.rows);
         const auto before = static_cast<std::int64_t>(units.size());
         units.resize(before + (batch.x.rows + unit_rows - 1) / unit_rows);
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-        for (std::int64_t u = before; u < static_cast<std::int64_t>(units.size()); ++u) {
-            const std::int64_t first = (u - before) * unit_rows, last = std::min(first + unit_rows, batch.x.rows);
+        parallel_ranges(threads, batch.x.rows, unit_rows, [&](std::int64_t first, std::int64_t last) {
             for (std::int64_t n = first; n < last; ++n)
                 if (weights[n] > 0)
-                    units[u].add_row(weights[n], &lp[n * components], &q[n * components], components);
-        }
+                    units[before + first / unit_rows].add_row(weights[n], &lp[n * components], &q[n * components],
+                                                              components);
+        });
     });
     const term_sums sum = pairwise_sum(units, 0, units.size());
     evidence_terms t;
@@ -159,9 +159,10 @@ evidence_terms evidence_of(const context& ctx, const model& m, row_feed& feed, c
 /// Posteriors of all rows of a batch.
 std::vector<double> posteriors(const std::vector<double>& lp, std::int64_t components, int threads) {
     std::vector<double> r(lp.size());
-#pragma omp parallel for num_threads(threads)
-    for (std::int64_t at = 0; at < static_cast<std::int64_t>(lp.size()); at += components)
-        posterior(&lp[at], components, &r[at]);
+    parallel_ranges(threads, std::ssize(lp) / components, 64, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t n = first; n < last; ++n)
+            posterior(&lp[n * components], components, &r[n * components]);
+    });
     return r;
 }
 

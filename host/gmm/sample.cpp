@@ -1,6 +1,7 @@
 // Sampling from a mixture: Philox numbers as a pure function of (seed, row, dimension), so the same everywhere.
 #include "host/check.hpp"
 #include "host/gmm/sample_rows.hpp"
+#include "host/independent_rows.hpp"
 #include "kernels/math/philox.hpp"
 
 #include <algorithm>
@@ -54,8 +55,7 @@ sample_result sample_rows(const model& m, std::int64_t first_row, std::int64_t n
         running[k] = sum += m.weights()[k];
 
     sample_result result{std::vector<double>(n * d), std::vector<std::int32_t>(n)};
-#pragma omp parallel for schedule(static) if (n * d > 1 << 15)
-    for (std::int64_t i = 0; i < n; ++i) {
+    for_independent_rows(n, d, [&](std::int64_t i) {
         const std::uint64_t row = first_row + i;
         const philox_block choice = random_block(seed, random_purpose::sample_component, row);
         const double u = uniform_double(choice.word[0], choice.word[1]) * sum;
@@ -74,7 +74,7 @@ sample_result sample_rows(const model& m, std::int64_t first_row, std::int64_t n
         for (std::int64_t j = 0; j < d; ++j)
             x[j] += m.means()[k * d + j];
         result.labels[i] = static_cast<std::int32_t>(k);
-    }
+    });
     return result;
 }
 

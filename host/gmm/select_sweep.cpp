@@ -3,9 +3,9 @@
 #include "elbo/error.hpp"
 #include "host/gmm/restarts.hpp"
 #include "host/row_access.hpp"
+#include "kernels/blas_threads.hpp"
 
 #include <algorithm>
-#include <omp.h>
 #include <thread>
 
 namespace elbo::gmm {
@@ -136,7 +136,7 @@ void sweep::work_side_by_side(const std::vector<task>& tasks, std::int64_t worke
     for (std::int64_t w = 0; w < workers && !stopped_; ++w)
         pool.emplace_back([&] {
             try {
-                omp_set_num_threads(static_cast<int>(threads)); // for the linear algebra of this thread
+                const kernels::one_blas_thread one;
                 const context own = context_of_worker(threads);
                 work(own, tasks, next);
             } catch (...) {

@@ -9,6 +9,7 @@
 #include "host/gmm/row_feed.hpp"
 #include "host/gmm/sample_rows.hpp"
 #include "host/gmm/variational_distribution.hpp"
+#include "host/independent_rows.hpp"
 #include "kernels/math/philox.hpp"
 
 #include <algorithm>
@@ -144,13 +145,11 @@ std::vector<double> log_density(const context& ctx, const variational_posterior&
     std::vector<double> result(data.rows());
     feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
         const std::vector<double> x = feed.to_host(batch.x);
-#pragma omp parallel num_threads(host.threads())
-        {
+        parallel_ranges(host.threads(), batch.x.rows, 64, [&](std::int64_t first, std::int64_t last) {
             std::vector<double> y(d);
-#pragma omp for schedule(static)
-            for (std::int64_t n = 0; n < batch.x.rows; ++n)
+            for (std::int64_t n = first; n < last; ++n)
                 result[first_row + n] = mixture.log_density(&x[n * d], y.data());
-        }
+        });
     });
     return result;
 }
@@ -162,8 +161,7 @@ sample_result sample(const context&, const variational_posterior& q, std::int64_
     // A normal row of the mixture at the posterior means, whose distance from m is stretched to that of a t
     // distribution: U^-T ε √((1 + β) ν / (β g)) with g ~ χ² of its degrees of freedom.
     sample_result result = sample_rows(q.model(), 0, n, seed);
-#pragma omp parallel for schedule(static) if (n * d > 1 << 15)
-    for (std::int64_t i = 0; i < n; ++i) {
+    for_independent_rows(n, d, [&](std::int64_t i) {
         const std::int64_t k = result.labels[i];
         const double beta = q.values().mean_precisions[k], degrees = t_degrees(q, k);
         const double nu = q.values().degrees_of_freedom[is_tied(q.shape()) ? 0 : k];
@@ -176,7 +174,7 @@ sample_result sample(const context&, const variational_posterior& q, std::int64_
                 result.x[i * d + j] = mean + stretch * (result.x[i * d + j] - mean);
             }
         }
-    }
+    });
     return result;
 }
 

@@ -3,6 +3,7 @@
 #include "elbo/latent/factors.hpp"
 
 #include "host/check.hpp"
+#include "host/independent_rows.hpp"
 #include "kernels/math/philox.hpp"
 
 #include <algorithm>
@@ -45,8 +46,7 @@ factor_sample sample_rows(const factor_model& m, std::int64_t first_row, std::in
             deviations.push_back(std::sqrt(v));
     }
     factor_sample s{std::vector<double>(n * d), std::vector<double>(n * L), std::vector<std::int32_t>(n)};
-#pragma omp parallel for schedule(static) if (n * d * L > 1 << 15)
-    for (std::int64_t i = 0; i < n; ++i) {
+    for_independent_rows(n, d * (L + 1), [&](std::int64_t i) {
         const std::uint64_t row = first_row + i;
         const philox_block choice = random_block(seed, random_purpose::sample_component, row);
         const double u = uniform_double(choice.word[0], choice.word[1]) * sum;
@@ -61,7 +61,7 @@ factor_sample sample_rows(const factor_model& m, std::int64_t first_row, std::in
             x[j] = value;
         }
         s.labels[i] = static_cast<std::int32_t>(k);
-    }
+    });
     return s;
 }
 

@@ -3,6 +3,7 @@
 
 #include "host/check.hpp"
 #include "host/gmm/check_array.hpp"
+#include "host/independent_rows.hpp"
 #include "kernels/math/philox.hpp"
 
 #include <algorithm>
@@ -63,15 +64,14 @@ sphere_sample sample_rows(const sphere_model& m, std::int64_t first_row, std::in
     const std::int64_t d = m.dimensions();
     const double sigma = std::sqrt(m.noise());
     sphere_sample result{std::vector<double>(n * d), std::vector<double>(n * d)};
-#pragma omp parallel for schedule(static) if (n * d > 1 << 15)
-    for (std::int64_t i = 0; i < n; ++i) {
+    for_independent_rows(n, 2 * d, [&](std::int64_t i) {
         double *u = &result.u[i * d], *x = &result.x[i * d];
         draw_normals(seed, first_row + i, random_purpose::sample_component, d, u);
         normalize(u, d);
         draw_normals(seed, first_row + i, random_purpose::sample_noise, d, x);
         for (std::int64_t j = 0; j < d; ++j)
             x[j] = m.centre()[j] + m.radius() * u[j] + sigma * x[j];
-    }
+    });
     return result;
 }
 

@@ -1,5 +1,6 @@
 // Drawing from the model: every number is a function of (seed, row, dimension).
 #include "elbo/vae/infer.hpp"
+#include "host/independent_rows.hpp"
 #include "host/vae/options.hpp"
 #include "host/vae/streaming.hpp"
 #include "kernels/math/vae_random.hpp"
@@ -103,11 +104,9 @@ void sample(const context& ctx, const model& m, std::int64_t n, const sample_opt
         draw_latents(options.seed, first, rows, a.latent, z.data());
         engine->decode(matrix_view<const float>(z.data(), rows, a.latent), {x.data(), rows, a.dimensions});
         ctx.wait();
-        if (!options.means) {
-#pragma omp parallel for schedule(static) if (rows * a.dimensions > 1 << 15)
-            for (std::int64_t i = 0; i < rows; ++i)
-                sampler.draw(first + i, &x[i * a.dimensions]);
-        }
+        if (!options.means)
+            for_independent_rows(rows, a.dimensions,
+                                 [&](std::int64_t i) { sampler.draw(first + i, &x[i * a.dimensions]); });
         sink(first, {x.data(), rows, a.dimensions});
     }
 }

@@ -1,5 +1,6 @@
 #include "kernels/cpu/fixed_accumulator.hpp"
 
+#include "kernels/cpu/parallel.hpp"
 #include "kernels/math/fixed_point.hpp"
 #include "kernels/math/normalize_statistics.hpp"
 
@@ -9,8 +10,8 @@ namespace elbo::kernels::cpu {
 
 namespace {
 
-/// Below this many numbers a parallel region costs more than it saves.
-constexpr std::int64_t worth_a_team = 100000;
+/// Numbers that a thread takes at once, some ten microseconds.
+constexpr std::int64_t range_numbers = 4096;
 
 /// Limbs of all threads together stay below this.
 constexpr std::int64_t most_bytes = std::int64_t(256) << 20;
@@ -87,29 +88,30 @@ void fixed_accumulator::add_shared(const double* values, std::int64_t first, std
 void fixed_accumulator::end() {
     const std::int64_t count = sum_count(shape_);
     const bool merge = team_ > 1 && !shared_;
-#pragma omp parallel for num_threads(team_) schedule(static) if (team_ > 1)
-    for (std::int64_t i = 0; i < count; ++i) {
-        std::int64_t limbs[limb_count];
-        for (int l = 0; l < limb_count; ++l) {
-            limbs[l] = sums_.limbs[l * count + i];
-            for (int t = 0; merge && t < team_; ++t)
-                limbs[l] += own_[t][l * count + i];
+    parallel_ranges(team_, count, range_numbers, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t i = first; i < last; ++i) {
+            std::int64_t limbs[limb_count];
+            for (int l = 0; l < limb_count; ++l) {
+                limbs[l] = sums_.limbs[l * count + i];
+                for (int t = 0; merge && t < team_; ++t)
+                    limbs[l] += own_[t][l * count + i];
+            }
+            carry_fixed(limbs);
+            for (int l = 0; l < limb_count; ++l)
+                sums_.limbs[l * count + i] = limbs[l];
         }
-        carry_fixed(limbs);
-        for (int l = 0; l < limb_count; ++l)
-            sums_.limbs[l * count + i] = limbs[l];
-    }
+    });
 }
 
 std::span<const double> fixed_accumulator::totals() {
     const std::int64_t count = sum_count(shape_);
     const double unit = power_of_two(sums_.component_exponent), scalar_unit = power_of_two(sums_.scalar_exponent);
-    const int team = count > worth_a_team ? threads_ : 1;
-#pragma omp parallel for num_threads(team) schedule(static) if (team > 1)
-    for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t limbs[limb_count] = {sums_.limbs[i], sums_.limbs[count + i], sums_.limbs[2 * count + i]};
-        totals_[i] = join_fixed(limbs, 0) * (i < count - scalar_count ? unit : scalar_unit);
-    }
+    parallel_ranges(threads_, count, range_numbers, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t i = first; i < last; ++i) {
+            const std::int64_t limbs[limb_count] = {sums_.limbs[i], sums_.limbs[count + i], sums_.limbs[2 * count + i]};
+            totals_[i] = join_fixed(limbs, 0) * (i < count - scalar_count ? unit : scalar_unit);
+        }
+    });
     normalize_statistics(totals_.data(), shape_);
     return totals_;
 }

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 
 namespace elbo::kernels {
 
@@ -37,7 +38,7 @@ public:
         const std::int64_t units = units_of(in.x.rows), d = in.x.cols;
         out.assign(static_cast<std::size_t>(units), {});
         std::vector<std::int64_t> bad(static_cast<std::size_t>(units));
-        for_units(units, threads_, [&](std::int64_t u, int) {
+        parallel_for(threads_, units, [&](std::int64_t u, int) {
             unit_summary& s = out[u];
             for (auto* v : {&s.mean, &s.m2, &s.min, &s.max})
                 v->resize(static_cast<std::size_t>(d));
@@ -82,7 +83,7 @@ public:
         require_host_memory(in.labels, "labels");
         std::vector<double> inverse(f.scale.size());
         std::ranges::transform(f.scale, inverse.begin(), [](double s) { return 1 / s; }); // exact: powers of two
-        for_units(units_of(in.x.rows), threads_, [&](std::int64_t u, int) {
+        parallel_for(threads_, units_of(in.x.rows), [&](std::int64_t u, int) {
             const std::int64_t first = slot + u * unit_rows;
             T* weights = weights_.size() > 0 ? weights_.data() + first : nullptr;
             kernels_.normalize_unit(unit_of(in, u), f.centre.data(), inverse.data(),
@@ -106,20 +107,16 @@ public:
         const std::int64_t d = shape.dimensions, count = static_cast<std::int64_t>(scatter.limbs.size()) / limb_count;
         const std::int64_t panel = scatter_panel(shape.family, d), partial = scatter_partial(shape.family, d);
         aligned_array<double> scratch(team_of(rows) * (panel + partial));
-        for_units(units_of(rows), threads_, [&](std::int64_t u, int thread) {
+        parallel_for(threads_, units_of(rows), [&](std::int64_t u, int thread) {
             double* own = scratch.data() + thread * (panel + partial);
             kernels_.scatter_unit(shape.family, d, unit_at(first + u * unit_rows, first + rows), own, own + panel);
-#pragma omp critical(elbo_cpu_scatter)
+            const std::lock_guard lock(scatter_mutex_);
             add_to(scatter, own + panel, count);
         });
     }
 
-    fixed_sums sums() override {
-        return accumulator_.sums();
-    }
-    void set_sums(const fixed_sums& s) override {
-        accumulator_.set_sums(s);
-    }
+    fixed_sums sums() override { return accumulator_.sums(); }
+    void set_sums(const fixed_sums& s) override { accumulator_.set_sums(s); }
 
     void set_parameters(const gmm_parameters& p) override {
         current_ = p;
@@ -127,9 +124,7 @@ public:
         model_.pack(current_);
         update_.reset_reseeds();
     }
-    gmm_parameters parameters() override {
-        return current_;
-    }
+    gmm_parameters parameters() override { return current_; }
 
     update_outcome update(const update_rule& rule) override {
         const update_outcome outcome = update_.run(current_, accumulator_.totals(), rule, next_);
@@ -142,13 +137,11 @@ public:
         model_.pack(current_);
     }
 
-    loop_result run(std::int64_t rows, const loop_options& options) override {
-        return host_loop(*this, rows, options);
-    }
+    loop_result run(std::int64_t rows, const loop_options& options) override { return host_loop(*this, rows, options); }
 
     void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
                std::int32_t* assignment, double* log_joint) override {
-        for_units(units_of(rows), threads_, [&](std::int64_t u, int thread) {
+        parallel_for(threads_, units_of(rows), [&](std::int64_t u, int thread) {
             const std::int64_t at = u * unit_rows;
             const inference_view out{log_density ? log_density + at : nullptr,
                                      responsibilities ? responsibilities + at * shape.components : nullptr,
@@ -160,9 +153,7 @@ public:
 
 private:
     /// Threads that so many rows give work to.
-    std::int64_t team_of(std::int64_t rows) const {
-        return std::min<std::int64_t>(units_of(rows), threads_);
-    }
+    std::int64_t team_of(std::int64_t rows) const { return std::min<std::int64_t>(units_of(rows), threads_); }
     /// Of the scatter matrix of a tied family: scratch memory, and the sums (limbs and numbers) of who asked for it.
     std::int64_t scatter_bytes(std::int64_t rows) const {
         const gmm::family f = shape.family;
@@ -191,7 +182,7 @@ private:
         if (!labels_.has_factors() && std::ranges::any_of(workspaces_, may_screen))
             model_.find_radii(threads_);
         accumulator_.begin(units);
-        for_units(units, threads_, [&](std::int64_t u, int thread) {
+        parallel_for(threads_, units, [&](std::int64_t u, int thread) {
             const workspace_view<T>& ws = workspaces_[thread].view;
             kernels_.accumulate_unit(model_.view(), unit_at(first + u * unit_rows, first + rows), ws);
             accumulator_.add(thread, ws.partial, ws.touched);
@@ -223,6 +214,7 @@ private:
     packed_model<T> model_;
     m_step update_;
     fixed_accumulator accumulator_;
+    std::mutex scatter_mutex_;
 };
 
 } // namespace

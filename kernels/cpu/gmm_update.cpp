@@ -1,11 +1,11 @@
 #include "kernels/cpu/gmm_update.hpp"
 
+#include "kernels/cpu/parallel.hpp"
 #include "kernels/cpu/precision_factor.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <omp.h>
 
 namespace elbo::kernels::cpu {
 
@@ -31,7 +31,7 @@ std::int64_t covariances_at_once(const gmm_shape& s, int threads) {
     return gmm::is_tied(s.family) ? 1 : std::min<std::int64_t>(threads, s.components);
 }
 
-/// Below this many float64 operations a parallel region costs more than it saves.
+/// Below this many float64 operations several threads cost more than they save.
 constexpr std::int64_t worth_a_team = 200000;
 
 gmm::collapse_policy rescue_action(const update_rule& rule) {
@@ -84,10 +84,9 @@ update_outcome m_step::run(const gmm_parameters& current, std::span<const double
     for (double lambda : rule.lambda)
         mean_lambda_ += lambda / static_cast<double>(d_);
     const std::int64_t each = shape_.family == family::full ? d_ * d_ * d_ : d_;
-    const int team = K_ * each > worth_a_team ? static_cast<int>(std::min<std::int64_t>(threads_, K_)) : 1;
-#pragma omp parallel for num_threads(team) schedule(dynamic) if (team > 1)
-    for (std::int64_t k = 0; k < K_; ++k)
-        update_component(k, current, next, scratch(gmm::is_tied(shape_.family) ? 0 : omp_get_thread_num()));
+    const bool tied = gmm::is_tied(shape_.family); // whose components have no covariance of their own to work on
+    parallel_for(K_ * each > worth_a_team ? threads_ : 1, K_,
+                 [&](std::int64_t k, int member) { update_component(k, current, next, scratch(tied ? 0 : member)); });
 
     update_outcome outcome;
     outcome.log_likelihood = sums[K_ * size_ + scalar_log_likelihood];

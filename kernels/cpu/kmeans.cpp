@@ -1,6 +1,7 @@
 // k-means on the cores of the host: blocks of rows go to threads, tiles of rows times centres to vector registers.
 #include "kernels/cpu/dispatch.hpp"
 #include "kernels/cpu/kmeans_table.hpp"
+#include "kernels/cpu/parallel.hpp"
 #include "kernels/cpu/workspace.hpp"
 #include "kernels/kmeans_engine.hpp"
 
@@ -38,21 +39,17 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t block_strips = kmeans_block_rows / kmeans_lanes;
-/// (row, dimension, centre) triples that are worth a parallel region, some tens of microseconds.
+/// (row, dimension, centre) triples that are worth several threads, some tens of microseconds.
 constexpr std::int64_t parallel_work = 1 << 18;
 
 /// Calls job(i) for 0 ≤ i < count, on several threads where there is enough work.
 template <class Job>
 void for_each_job(std::int64_t count, std::int64_t work, int threads, const Job& job) {
-    const int team = static_cast<int>(std::min<std::int64_t>(threads, count));
-    if (team < 2 || work < parallel_work) {
-        for (std::int64_t i = 0; i < count; ++i)
+    const std::int64_t step = std::max<std::int64_t>(1, parallel_work / 8 * count / std::max<std::int64_t>(1, work));
+    parallel_ranges(work < parallel_work ? 1 : threads, count, step, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t i = first; i < last; ++i)
             job(i);
-        return;
-    }
-#pragma omp parallel for num_threads(team) schedule(static)
-    for (std::int64_t i = 0; i < count; ++i)
-        job(i);
+    });
 }
 
 class cpu_kmeans final : public kmeans_engine {

@@ -1,11 +1,11 @@
 // The CPU back end of latent_engine.hpp: blocks of rows, matrix products by BLAS, units spread over the threads.
 #include "kernels/latent_engine.hpp"
 
-#include "kernels/blas_threads.hpp"
 #include "kernels/cpu/latent_block.hpp"
 #include "kernels/cpu/latent_rows.hpp"
 
 #include <algorithm>
+#include <mutex>
 
 namespace elbo::kernels {
 
@@ -43,8 +43,7 @@ public:
     }
 
     void accumulate(std::int64_t first, std::int64_t rows) override {
-        const one_blas_thread guard;
-        for_units(units_of(rows), threads_, [&](std::int64_t u, int thread) {
+        parallel_for(threads_, units_of(rows), [&](std::int64_t u, int thread) {
             latent_block& block = blocks_[thread];
             block.clear_partial();
             for_blocks(first + u * unit_rows, first + rows, [&](std::int64_t at, std::int64_t count) {
@@ -53,20 +52,17 @@ public:
                 block.add_statistics(p_, x, rows_.weights(at));
             });
             // Integer sums: the order in which the threads come does not matter.
-#pragma omp critical(elbo_cpu_latent)
+            const std::lock_guard lock(sums_mutex_);
             add_latent_partials(sums_, p_.shape, block.partial());
         });
     }
 
-    fixed_sums sums() override {
-        return sums_;
-    }
+    fixed_sums sums() override { return sums_; }
 
     void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
                double* projected) override {
-        const one_blas_thread guard;
         const std::int64_t K = p_.shape.components, L = p_.shape.latent;
-        for_units(units_of(rows), threads_, [&](std::int64_t u, int thread) {
+        parallel_for(threads_, units_of(rows), [&](std::int64_t u, int thread) {
             latent_block& block = blocks_[thread];
             for_blocks(first + u * unit_rows, first + rows, [&](std::int64_t at, std::int64_t count) {
                 block.find_posterior(p_, rows_.x(at), count);
@@ -99,6 +95,7 @@ private:
     latent_parameters p_;
     std::vector<latent_block> blocks_; ///< one a thread
     fixed_sums sums_;
+    std::mutex sums_mutex_;
 };
 
 } // namespace

@@ -30,7 +30,7 @@ public:
     void load(const input_rows& in, const frame& f, std::int64_t slot) {
         require_host_memory(in.x, "x");
         require_host_memory(in.weights, "weights");
-        for_units(units_of(in.x.rows), threads_, [&](std::int64_t u, int) {
+        parallel_for(threads_, units_of(in.x.rows), [&](std::int64_t u, int) {
             const std::int64_t first = u * unit_rows, rows = std::min(unit_rows, in.x.rows - first);
             input_rows part = in;
             part.x = in.x.slice(first, rows);

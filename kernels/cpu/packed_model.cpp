@@ -1,5 +1,7 @@
 #include "kernels/cpu/packed_model.hpp"
 
+#include "kernels/cpu/parallel.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -191,15 +193,14 @@ void packed_model<T>::find_radii(int threads) {
         return;
     const std::int64_t components = shape_.components;
     constexpr double largest = std::numeric_limits<T>::max();
-#pragma omp parallel for num_threads(threads) if (components > 32)
-    for (std::int64_t a = 0; a < components; ++a) {
+    parallel_for(components > 32 ? threads : 1, components, [&](std::int64_t a, int) {
         // The kernels compare ‖x − μ‖² of spherical components before they scale it.
         const double scale = shape_.family == family::spherical ? static_cast<double>(factors_[a]) : 1;
         for (std::int64_t k = 0; k < components; ++k) {
             const double radius = std::isinf(offsets_[a]) ? 0 : std::isinf(offsets_[k]) ? largest : near_radius(a, k);
             radii_[a * components + k] = static_cast<T>(std::min(radius * radius / scale, largest));
         }
-    }
+    });
     view_.radii = radii_.data();
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 
 namespace elbo::kernels {
 
@@ -47,25 +48,23 @@ public:
 
     void accumulate(std::int64_t first, std::int64_t rows) override {
         partials_.resize(static_cast<std::size_t>(threads_));
-        for_units(units_of(rows), threads_, [&](std::int64_t u, int thread) {
+        parallel_for(threads_, units_of(rows), [&](std::int64_t u, int thread) {
             std::vector<double>& partial = partials_[thread];
             partial.assign(sphere_sum_count(dimensions), 0);
             const std::int64_t begin = first + u * unit_rows, end = std::min(begin + unit_rows, first + rows);
             for (std::int64_t n = begin; n < end; ++n)
                 add_row(n, partial.data());
-                // Integer sums: the order in which the threads come does not matter.
-#pragma omp critical(elbo_cpu_sphere)
+            // Integer sums: the order in which the threads come does not matter.
+            const std::lock_guard lock(sums_mutex_);
             sums_.add(partial.data());
         });
     }
 
-    std::vector<double> sums() override {
-        return sums_.values();
-    }
+    std::vector<double> sums() override { return sums_.values(); }
 
     void infer(std::int64_t first, std::int64_t rows, double* log_density, double* means,
                double* concentrations) override {
-        for_units(units_of(rows), threads_, [&](std::int64_t u, int) {
+        parallel_for(threads_, units_of(rows), [&](std::int64_t u, int) {
             for (std::int64_t i = u * unit_rows; i < std::min((u + 1) * unit_rows, rows); ++i) {
                 const double* x = rows_.x(first + i);
                 const sphere_row row = make_sphere_row(scales_, distance(x, centre_.data(), dimensions));
@@ -104,6 +103,7 @@ private:
     sphere_scales scales_{};
     std::vector<std::vector<double>> partials_; ///< one a thread
     sphere_sums sums_;
+    std::mutex sums_mutex_;
 };
 
 } // namespace

@@ -1,7 +1,6 @@
 #include "kernels/cpu/vae_infer.hpp"
 
 #include <algorithm>
-#include <omp.h>
 
 namespace elbo::kernels::cpu {
 
@@ -18,7 +17,7 @@ aligned_array<float> allocate(Pass& pass, const vae_layout& layout, const vae_pa
     return memory;
 }
 
-/// A block of decoder rows for each thread, made before there are threads: what is thrown has to be caught.
+/// A block of decoder rows for each thread, made once for all its loops.
 struct workers {
     std::vector<decoder_pass> passes;
     std::vector<aligned_array<float>> memory;
@@ -49,8 +48,7 @@ void vae_inference::encode_chunk(const row_source& source, std::int64_t first, c
     if (encoder_memory_.size() == 0)
         encoder_memory_ = allocate(encoder_, network_.layout, p_, capacity);
     encoder_.rows = std::min(chunk_rows, source.rows() - first);
-#pragma omp parallel num_threads(threads_)
-    network_.encode(true, p_, source, first, noise.binarize ? &noise.binarization : nullptr, encoder_);
+    network_.encode({threads_}, p_, source, first, noise.binarize ? &noise.binarization : nullptr, encoder_);
 }
 
 void vae_inference::copy_posterior(std::int64_t first, float* mean, std::int64_t mean_stride, float* log_variance,
@@ -79,18 +77,17 @@ void vae_inference::decode(const any_matrix_view& z, matrix_view<float> out) {
     const std::int64_t blocks = (z.rows + block_rows - 1) / block_rows;
     const std::int64_t panels = panels_of(layout.architecture.dimensions);
     workers all(threads_, layout, p_, std::min(block_rows, z.rows));
-#pragma omp parallel for num_threads(threads_) schedule(dynamic)
-    for (std::int64_t b = 0; b < blocks; ++b) {
-        decoder_pass& pass = all.passes[omp_get_thread_num()];
+    parallel_for(threads_, blocks, [&](std::int64_t b, int member) {
+        decoder_pass& pass = all.passes[member];
         const std::int64_t first = b * block_rows;
         pass.rows = std::min(block_rows, z.rows - first);
         for (std::int64_t r = 0; r < pass.rows; ++r)
             network_.kernels.expand(source.row(first + r), z.cols, nullptr, 0, pass.z.at(0, r), pass.z.stride);
-        network_.decode(false, p_, pass);
+        network_.decode({}, p_, pass);
         network_.kernels.means(form.view, pass.output, {0, pass.rows, 0, panels});
         for (std::int64_t r = 0; r < pass.rows; ++r)
             copy_row(pass.output, 0, r, layout.architecture.dimensions, out.row(first + r));
-    }
+    });
 }
 
 /// Decoder rows first ... last − 1 of the chunk's rows times `draws` draws, from draw `first_draw` on.
@@ -104,7 +101,7 @@ void vae_inference::score_block(const likelihood_form& form, const inference_noi
     const target_view target{encoder_.x, pass.row.data(), pass.draw.data(), encoder_.index.data()};
     network_.kernels.draw(encoder_.latent(network_.layout), target, noise.latent,
                           {pass.noise, pass.z, pass.log_ratio.data()}, 0, pass.rows);
-    network_.decode_and_score(false, p_, form, target, 0, pass);
+    network_.decode_and_score({}, p_, form, target, 0, pass);
     const bool is_gaussian = form.view.family == vae::likelihood_family::gaussian;
     for (std::int64_t i = 0; i < pass.rows; ++i)
         scored_[first + i] = {pass.sum(pass.value, i) + form.constant, pass.log_ratio[i],
@@ -117,21 +114,19 @@ void vae_inference::for_draws(std::int64_t samples, const inference_noise& noise
     const std::int64_t most = std::max<std::int64_t>(1, kept_draws / encoder_.rows);
     scored_.resize(std::min(samples, most) * encoder_.rows);
     workers all(threads_, network_.layout, p_, std::min<std::int64_t>(block_rows, scored_.size()));
-#pragma omp parallel num_threads(threads_)
-    {
-        decoder_pass& pass = all.passes[omp_get_thread_num()];
-        for (std::int64_t first_draw = 0; first_draw < samples; first_draw += most) {
-            const std::int64_t draws = std::min(most, samples - first_draw), count = draws * encoder_.rows;
-            // No more rows in a block than every thread can have.
-            const std::int64_t share = (count + 4 * threads_ - 1) / (4 * threads_);
-            const std::int64_t block = std::min(block_rows, share);
-#pragma omp for schedule(dynamic)
-            for (std::int64_t first = 0; first < count; first += block)
-                score_block(form, noise, first_draw, draws, first, std::min(first + block, count), pass);
-#pragma omp for schedule(dynamic, 16)
-            for (std::int64_t r = 0; r < encoder_.rows; ++r)
+    for (std::int64_t first_draw = 0; first_draw < samples; first_draw += most) {
+        const std::int64_t draws = std::min(most, samples - first_draw), count = draws * encoder_.rows;
+        // No more rows in a block than every thread can have.
+        const std::int64_t share = (count + 4 * threads_ - 1) / (4 * threads_);
+        const std::int64_t block = std::min(block_rows, share);
+        parallel_for(threads_, (count + block - 1) / block, [&](std::int64_t b, int member) {
+            const std::int64_t first = b * block, last = std::min(first + block, count);
+            score_block(form, noise, first_draw, draws, first, last, all.passes[member]);
+        });
+        parallel_ranges(threads_, encoder_.rows, 16, [&](std::int64_t first, std::int64_t last) {
+            for (std::int64_t r = first; r < last; ++r)
                 fold(r, scored_.data() + r * draws, draws);
-        }
+        });
     }
 }
 

@@ -18,18 +18,18 @@ constexpr std::int64_t parts_of(std::int64_t count, std::int64_t size) {
 
 /// Calls work(first, last) on parts of the rows.
 template <class Work>
-void for_rows(bool team, std::int64_t rows, const Work& work) {
-    for_tasks(team, parts_of(rows, task_rows),
+void for_rows(team who, std::int64_t rows, const Work& work) {
+    for_tasks(who, parts_of(rows, task_rows),
               [&](std::int64_t i) { work(i * task_rows, std::min((i + 1) * task_rows, rows)); });
 }
 
 } // namespace
 
-task_grid::task_grid(bool team, std::int64_t rows, std::int64_t panels, std::int64_t depth, std::int64_t unit)
+task_grid::task_grid(team who, std::int64_t rows, std::int64_t panels, std::int64_t depth, std::int64_t unit)
     : rows_(rows), panels_(panels), row_parts_(1), panel_parts_(1), panels_a_part_(panels) {
     // Products of a row and a panel that make a task.
     constexpr std::int64_t task_products = 24000, small_rows = 24, large_rows = 96;
-    if (!team)
+    if (who.threads == 0)
         return;
     row_parts_ = parts_of(rows, rows < 4 * large_rows ? small_rows : large_rows);
     const std::int64_t panel_work = parts_of(rows, row_parts_) * depth;
@@ -119,26 +119,26 @@ likelihood_form::likelihood_form(const vae_layout& layout, const std::vector<dou
     }
 }
 
-void vae_network::forward(bool team, const vae_parameters& p, const std::vector<stored_layer>& layers,
+void vae_network::forward(team who, const vae_parameters& p, const std::vector<stored_layer>& layers,
                           const panel_matrix& in, const network_memory& memory, std::int64_t rows,
                           std::size_t layer_count) const {
     for (std::size_t l = 0; l < layer_count; ++l) {
         const layer_view layer = p.view(layers[l]);
-        const task_grid grid(team, rows, layer.output_panels, layer.inputs);
-        for_tasks(team, grid.tasks(), [&](std::int64_t i) {
+        const task_grid grid(who, rows, layer.output_panels, layer.inputs);
+        for_tasks(who, grid.tasks(), [&](std::int64_t i) {
             kernels.forward(layer, l == 0 ? in : memory.out[l - 1], memory.sums[l], memory.out[l], grid.task(i));
         });
     }
 }
 
-void vae_network::backward(bool team, const vae_parameters& p, const std::vector<stored_layer>& layers,
+void vae_network::backward(team who, const vae_parameters& p, const std::vector<stored_layer>& layers,
                            const network_memory& memory, std::int64_t rows, const panel_matrix& input_gradient) const {
     for (std::size_t l = layers.size(); l-- > 0;) {
         if (l == 0 && input_gradient.data == nullptr)
             break;
         const layer_view layer = p.view(layers[l]);
-        const task_grid grid(team, rows, layer.input_panels, layer.output_panels * panel_width);
-        for_tasks(team, grid.tasks(), [&](std::int64_t i) {
+        const task_grid grid(who, rows, layer.input_panels, layer.output_panels * panel_width);
+        for_tasks(who, grid.tasks(), [&](std::int64_t i) {
             if (l == 0)
                 kernels.backward(layer, memory.delta[0], vae::activation::identity, {}, input_gradient, grid.task(i));
             else
@@ -148,46 +148,46 @@ void vae_network::backward(bool team, const vae_parameters& p, const std::vector
     }
 }
 
-void vae_network::encode(bool team, const vae_parameters& p, const row_source& source, std::int64_t first_row,
+void vae_network::encode(team who, const vae_parameters& p, const row_source& source, std::int64_t first_row,
                          const noise_key* binarization, encoder_pass& pass) const {
     const std::int64_t d = layout.architecture.dimensions;
-    for_rows(team, pass.rows, [&](std::int64_t first, std::int64_t last) {
+    for_rows(who, pass.rows, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t r = first; r < last; ++r) {
             pass.index[r] = source.index(first_row + r);
             kernels.expand(source.row(first_row + r), d, binarization, pass.index[r], pass.x.at(0, r), pass.x.stride);
         }
     });
-    forward(team, p, p.encoder, pass.x, pass.network, pass.rows, p.encoder.size());
-    for_rows(team, pass.rows, [&](std::int64_t first, std::int64_t last) {
+    forward(who, p, p.encoder, pass.x, pass.network, pass.rows, p.encoder.size());
+    for_rows(who, pass.rows, [&](std::int64_t first, std::int64_t last) {
         kernels.posterior(pass.latent(layout), first, last, pass.kl.data());
     });
 }
 
-void vae_network::decode(bool team, const vae_parameters& p, decoder_pass& pass) const {
+void vae_network::decode(team who, const vae_parameters& p, decoder_pass& pass) const {
     if (is_sphere())
-        for_tasks(team, pass.rows, [&](std::int64_t r) { sphere_row(p, pass, r); });
+        for_tasks(who, pass.rows, [&](std::int64_t r) { sphere_row(p, pass, r); });
     else
-        forward(team, p, p.decoder, pass.z, pass.network, pass.rows, p.decoder.size());
+        forward(who, p, p.decoder, pass.z, pass.network, pass.rows, p.decoder.size());
 }
 
-void vae_network::decode_and_score(bool team, const vae_parameters& p, const likelihood_form& form,
+void vae_network::decode_and_score(team who, const vae_parameters& p, const likelihood_form& form,
                                    const target_view& target, float scale, decoder_pass& pass) const {
     const likelihood_sums sums{pass.value.data(), pass.square.data(), pass.groups};
     const std::int64_t panels = panels_of(layout.architecture.dimensions);
     if (is_sphere() || form.view.family == vae::likelihood_family::categorical) {
-        decode(team, p, pass);
-        for_rows(team, pass.rows, [&](std::int64_t first, std::int64_t last) {
+        decode(who, p, pass);
+        for_rows(who, pass.rows, [&](std::int64_t first, std::int64_t last) {
             kernels.likelihood(form.view, target, pass.output, scale, sums, {first, last, 0, panels});
         });
         return;
     }
     // The last layer with its likelihood: the outputs are in the cache.
     const std::size_t last = p.decoder.size() - 1;
-    forward(team, p, p.decoder, pass.z, pass.network, pass.rows, last);
+    forward(who, p, p.decoder, pass.z, pass.network, pass.rows, last);
     const layer_view layer = p.view(p.decoder[last]);
     const panel_matrix& in = last == 0 ? pass.z : pass.network.out[last - 1];
-    const task_grid grid(team, pass.rows, panels, layer.inputs, group_panels);
-    for_tasks(team, grid.tasks(), [&](std::int64_t i) {
+    const task_grid grid(who, pass.rows, panels, layer.inputs, group_panels);
+    for_tasks(who, grid.tasks(), [&](std::int64_t i) {
         const panel_range range = grid.task(i);
         for (std::int64_t first = range.first_panel; first < range.last_panel; first += group_panels) {
             const panel_range group{range.first_row, range.last_row, first,
@@ -198,11 +198,11 @@ void vae_network::decode_and_score(bool team, const vae_parameters& p, const lik
     });
 }
 
-void vae_network::decode_backward(bool team, const vae_parameters& p, decoder_pass& pass) const {
+void vae_network::decode_backward(team who, const vae_parameters& p, decoder_pass& pass) const {
     if (is_sphere())
-        for_tasks(team, pass.rows, [&](std::int64_t r) { sphere_row_backward(p, pass, r); });
+        for_tasks(who, pass.rows, [&](std::int64_t r) { sphere_row_backward(p, pass, r); });
     else
-        backward(team, p, p.decoder, pass.network, pass.rows, pass.z_gradient);
+        backward(who, p, p.decoder, pass.network, pass.rows, pass.z_gradient);
 }
 
 namespace {

@@ -1,8 +1,8 @@
 // A pass of rows through a network: memory, and the layers one after the other, on one thread or shared out among a
-// team. Where it is a team, all of its threads call the same functions (OpenMP's orphaned loops, each with a barrier at
-// its end).
+// team.
 #pragma once
 
+#include "kernels/cpu/parallel.hpp"
 #include "kernels/cpu/vae_parameters.hpp"
 #include "kernels/cpu/vae_rows.hpp"
 
@@ -12,15 +12,19 @@
 
 namespace elbo::kernels::cpu {
 
-/// Calls work(i) for 0 ≤ i < count, by this thread alone or by its team.
+/// Who does a pass: so many threads, which share its layers out in tasks. 0: the calling thread, which does each layer
+/// as a whole, for passes of few rows that are themselves shared out.
+struct team {
+    int threads = 0;
+};
+
+/// Calls work(i) for 0 ≤ i < count.
 template <class Work>
-void for_tasks(bool team, std::int64_t count, const Work& work) {
-    if (!team) {
-        for (std::int64_t i = 0; i < count; ++i)
-            work(i);
+void for_tasks(team who, std::int64_t count, const Work& work) {
+    if (who.threads > 1) {
+        parallel_for(who.threads, count, [&](std::int64_t i, int) { work(i); });
         return;
     }
-#pragma omp for schedule(dynamic, 1)
     for (std::int64_t i = 0; i < count; ++i)
         work(i);
 }
@@ -29,7 +33,7 @@ void for_tasks(bool team, std::int64_t count, const Work& work) {
 class task_grid {
 public:
     /// `depth`: terms of each sum; panels are cut at multiples of `unit`. One task where there is no team.
-    task_grid(bool team, std::int64_t rows, std::int64_t panels, std::int64_t depth, std::int64_t unit = 1);
+    task_grid(team who, std::int64_t rows, std::int64_t panels, std::int64_t depth, std::int64_t unit = 1);
     std::int64_t tasks() const { return row_parts_ * panel_parts_; }
     panel_range task(std::int64_t i) const;
 
@@ -104,21 +108,21 @@ class vae_network {
 public:
     vae_network(const vae_layout& layout, const vae_table& kernels) : layout(layout), kernels(kernels) {}
 
-    void forward(bool team, const vae_parameters& p, const std::vector<stored_layer>& layers, const panel_matrix& in,
+    void forward(team who, const vae_parameters& p, const std::vector<stored_layer>& layers, const panel_matrix& in,
                  const network_memory& memory, std::int64_t rows, std::size_t layer_count) const;
     /// From the delta of the last layer to the deltas of the others and, if it has data, of the input.
-    void backward(bool team, const vae_parameters& p, const std::vector<stored_layer>& layers,
+    void backward(team who, const vae_parameters& p, const std::vector<stored_layer>& layers,
                   const network_memory& memory, std::int64_t rows, const panel_matrix& input_gradient) const;
     /// Rows into panels, encoder and q(z|x).
-    void encode(bool team, const vae_parameters& p, const row_source& source, std::int64_t first_row,
+    void encode(team who, const vae_parameters& p, const row_source& source, std::int64_t first_row,
                 const noise_key* binarization, encoder_pass& pass) const;
     /// Decoder of pass.z to pass.output.
-    void decode(bool team, const vae_parameters& p, decoder_pass& pass) const;
+    void decode(team who, const vae_parameters& p, decoder_pass& pass) const;
     /// The same, with log p(x|z) in pass.value and pass.square. With `scale` not 0 the output becomes its gradient.
-    void decode_and_score(bool team, const vae_parameters& p, const likelihood_form& form, const target_view& target,
+    void decode_and_score(team who, const vae_parameters& p, const likelihood_form& form, const target_view& target,
                           float scale, decoder_pass& pass) const;
     /// From the gradient in pass.output to pass.z_gradient.
-    void decode_backward(bool team, const vae_parameters& p, decoder_pass& pass) const;
+    void decode_backward(team who, const vae_parameters& p, decoder_pass& pass) const;
 
     const vae_layout& layout;
     const vae_table& kernels;

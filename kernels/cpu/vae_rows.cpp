@@ -1,6 +1,7 @@
 #include "kernels/cpu/vae_rows.hpp"
 
 #include "elbo/error.hpp"
+#include "kernels/cpu/parallel.hpp"
 #include "kernels/math/vae_storage.hpp"
 #include "kernels/reference/vae_rows.hpp"
 
@@ -96,9 +97,7 @@ std::int64_t row_bytes(row_storage storage, std::int64_t dimensions) {
 row_report inspect_rows(const vae::likelihood& form, const any_matrix_view& x, int threads) {
     const std::vector<column_part> parts = split_columns(form, x.cols, threads);
     std::vector<row_report> reports(parts.size());
-#pragma omp parallel for num_threads(threads)
-    for (std::size_t i = 0; i < parts.size(); ++i)
-        reports[i] = inspect_part(x, parts[i]);
+    parallel_for(threads, std::ssize(parts), [&](std::int64_t i, int) { reports[i] = inspect_part(x, parts[i]); });
     row_report all = reports.front();
     for (std::size_t i = 1; i < reports.size(); ++i)
         merge(all, reports[i]);
@@ -123,9 +122,10 @@ void resident_rows::reserve(std::int64_t dimensions, const vae_capacity& c) {
 
 void resident_rows::store(std::int64_t dataset, std::int64_t slot, const any_matrix_view& x, int threads) {
     unsigned char* const first = data_[dataset].data() + slot * row_bytes_;
-#pragma omp parallel for num_threads(threads)
-    for (std::int64_t i = 0; i < x.rows; ++i)
-        store_row(storage_, x, i, first + i * row_bytes_);
+    parallel_ranges(threads, x.rows, 64, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i)
+            store_row(storage_, x, i, first + i * row_bytes_);
+    });
 }
 
 row_source::row_source(const resident_rows& resident, const vae_rows& rows) : resident_(resident), rows_(rows) {

@@ -54,21 +54,15 @@ void training_step::reserve(std::int64_t batch, std::int64_t samples) {
 }
 
 step_record training_step::run(const step_task& task, const row_source& source, int threads) {
+    team_ = {threads};
     prepare(task, source);
-#pragma omp parallel num_threads(threads)
-    {
-        forward(task, source);
-#pragma omp single
-        finish_forward(task);
-        backward(task);
-        for_tasks(true, static_cast<std::int64_t>(tasks_.size()),
-                  [&](std::int64_t i) { squares_[i] = take_gradient(tasks_[i]); });
-#pragma omp single
-        finish_gradient(task);
-        if (task.moves && record_.not_finite == step_record::term::none)
-            for_tasks(true, static_cast<std::int64_t>(tasks_.size()), [&](std::int64_t i) { move(tasks_[i]); });
-    }
+    forward(task, source);
+    finish_forward(task);
+    backward(task);
+    for_tasks(team_, std::ssize(tasks_), [&](std::int64_t i) { squares_[i] = take_gradient(tasks_[i]); });
+    finish_gradient(task);
     if (task.moves && record_.not_finite == step_record::term::none) {
+        for_tasks(team_, std::ssize(tasks_), [&](std::int64_t i) { move(tasks_[i]); });
         move_numbers(p_.extras, p_.extra_count, false);
         ++steps;
     }
@@ -104,16 +98,16 @@ bool training_step::weighs_rows(const step_task& task) const {
 }
 
 void training_step::forward(const step_task& task, const row_source& source) {
-    network_.encode(true, p_, source, 0, task.settings.binarize ? &binarization_key_ : nullptr, encoder_);
+    network_.encode(team_, p_, source, 0, task.settings.binarize ? &binarization_key_ : nullptr, encoder_);
     const target_view target{encoder_.x, decoder_.row.data(), decoder_.draw.data(), encoder_.index.data()};
     const draw_view draws{decoder_.noise, decoder_.z, decoder_.log_ratio.data()};
     constexpr std::int64_t task_draws = 8;
-    for_tasks(true, (decoder_.rows + task_draws - 1) / task_draws, [&](std::int64_t i) {
+    for_tasks(team_, (decoder_.rows + task_draws - 1) / task_draws, [&](std::int64_t i) {
         network_.kernels.draw(encoder_.latent(layout_), target, latent_key_, draws, i * task_draws,
                               std::min((i + 1) * task_draws, decoder_.rows));
     });
     const float scale = weighs_rows(task) ? 1.0f : 1.0f / static_cast<float>(samples_);
-    network_.decode_and_score(true, p_, form_.front(), target, scale, decoder_);
+    network_.decode_and_score(team_, p_, form_.front(), target, scale, decoder_);
 }
 
 /// log p(x|z) of a decoder row.
@@ -197,22 +191,22 @@ void training_step::backward(const step_task& task) {
     if (weighs_rows(task)) {
         const float factor = is_optimal(layout_) ? static_cast<float>(std::exp(-log_variance_[0])) : 1.0f;
         const bool wants_sums = layout_.architecture.likelihood.scale == vae::gaussian_scale::learned_per_dimension;
-        for_tasks(true, panels_of(layout_.architecture.dimensions), [&](std::int64_t p) {
+        for_tasks(team_, panels_of(layout_.architecture.dimensions), [&](std::int64_t p) {
             network_.kernels.weigh(decoder_.output.at(p, 0), weights_.data(), factor, decoder_.rows,
                                    wants_sums ? column_sums_.data() + p * panel_width : nullptr);
         });
     }
-    network_.decode_backward(true, p_, decoder_);
+    network_.decode_backward(team_, p_, decoder_);
     const latent_rule rule = make_latent_rule(s.objective, s.estimator, task.beta);
     const draw_view draws{decoder_.noise, decoder_.z, nullptr};
     const latent_gradient_view gradient{rule,     decoder_.z_gradient,          weights_.data(), unit_kl_weight_.data(),
                                         samples_, encoder_.network.delta.back()};
     constexpr std::int64_t task_rows = 8;
-    for_tasks(true, (encoder_.rows + task_rows - 1) / task_rows, [&](std::int64_t i) {
+    for_tasks(team_, (encoder_.rows + task_rows - 1) / task_rows, [&](std::int64_t i) {
         network_.kernels.latent_gradient(encoder_.latent(layout_), draws, gradient, i * task_rows,
                                          std::min((i + 1) * task_rows, encoder_.rows));
     });
-    network_.backward(true, p_, p_.encoder, encoder_.network, encoder_.rows, {});
+    network_.backward(team_, p_, p_.encoder, encoder_.network, encoder_.rows, {});
 }
 
 void training_step::list_gradient_tasks() {

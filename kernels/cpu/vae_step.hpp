@@ -61,6 +61,7 @@ private:
     const vae_network& network_;
     const vae_layout& layout_;
     vae_parameters& p_;
+    team team_;
     std::int64_t samples_ = 1;
     aligned_array<float> memory_, unit_kl_weight_;
     encoder_pass encoder_;

@@ -1,9 +1,10 @@
 #include "kernels/cuda/staging.hpp"
 
+#include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/processors.hpp"
+
 #include <algorithm>
 #include <cstring>
-
-#include <omp.h>
 
 namespace elbo::kernels::cuda {
 
@@ -27,16 +28,15 @@ void pack_rows(char* to, const any_matrix_view& from) {
     const std::int64_t block = std::max<std::int64_t>(1, (std::int64_t(256) << 10) / width); // rows
     const std::int64_t blocks = (from.rows + block - 1) / block;
     const char* const data = static_cast<const char*>(from.data);
-    const int threads = static_cast<int>(std::min<std::int64_t>({blocks, 4, omp_get_max_threads()}));
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (std::int64_t b = 0; b < blocks; ++b) {
+    const int threads = static_cast<int>(std::min<std::int64_t>({blocks, 4, default_threads()}));
+    parallel_for(threads, blocks, [&](std::int64_t b, int) {
         const std::int64_t first = b * block, last = std::min(from.rows, first + block);
         if (step == width)
             std::memcpy(to + first * width, data + first * step, static_cast<std::size_t>((last - first) * width));
         else
             for (std::int64_t i = first; i < last; ++i)
                 std::memcpy(to + i * width, data + i * step, static_cast<std::size_t>(width));
-    }
+    });
 }
 
 bool on_host(const any_matrix_view& view) {

@@ -23,7 +23,7 @@ if(ELBO_TESTS)
   endif()
   target_link_libraries(
     elbo_test_settings INTERFACE elbo::elbo GTest::gtest_main nlohmann_json::nlohmann_json fmt::fmt LAPACKE::LAPACKE
-                                 OpenMP::OpenMP_CXX ZLIB::ZLIB PNG::PNG elbo_warnings)
+                                 OpenMP::OpenMP_CXX TBB::tbb ZLIB::ZLIB PNG::PNG elbo_warnings)
   if(ELBO_HDF5)
     target_link_libraries(elbo_test_settings INTERFACE hdf5::hdf5)
   endif()
@@ -34,8 +34,7 @@ set(ELBO_TEST_TIMEOUT 900 CACHE STRING "Seconds after which a test program is st
 # elbo_register(<target> <name> <label> <back ends>): one run of a test program.
 function(elbo_register target name label backends)
   set(launcher "")
-  # Idle threads sleep: tests run side by side.
-  set(environment "ELBO_TEST_BACKENDS=${backends}" "OMP_NUM_THREADS=2" "OMP_WAIT_POLICY=passive")
+  set(environment "ELBO_TEST_BACKENDS=${backends}" "OMP_NUM_THREADS=2")
   if(label STREQUAL "cuda")
     if(NOT elbo_cuda_tests_run)
       return()
