@@ -4,6 +4,7 @@
 #include "host/check.hpp"
 #include "host/gmm/regression_map.hpp"
 #include "host/row_access.hpp"
+#include "kernels/cpu/parallel.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -71,19 +72,20 @@ std::int64_t batch_rows(const regression_map& map, const regress_options& option
 /// Returns the first row whose moments are not finite, or a number above all.
 std::int64_t apply_to_rows(const regression_map& map, const std::vector<double>& x, std::int64_t rows, int threads,
                            batch_results& out) {
-    constexpr std::int64_t lanes = regression_map::lanes;
-    std::int64_t first_bad = rows;
-#pragma omp parallel num_threads(threads) reduction(min : first_bad)
-    {
-        regression_map::scratch scratch = map.make_scratch();
-#pragma omp for schedule(dynamic, 16)
-        for (std::int64_t first = 0; first < rows; first += lanes) {
+    constexpr std::int64_t lanes = regression_map::lanes, part_rows = 16 * lanes;
+    const std::int64_t parts = (rows + part_rows - 1) / part_rows;
+    std::vector<regression_map::scratch> scratch(static_cast<std::size_t>(std::min<std::int64_t>(threads, parts)),
+                                                 map.make_scratch());
+    std::vector<std::int64_t> first_bad(static_cast<std::size_t>(parts), rows);
+    kernels::parallel_for(threads, parts, [&](std::int64_t part, int member) {
+        const std::int64_t end = std::min((part + 1) * part_rows, rows);
+        for (std::int64_t first = part * part_rows; first < end; first += lanes) {
             const std::int64_t bad =
-                map.apply(&x[first * map.known()], std::min(lanes, rows - first), scratch, out.at(first));
-            first_bad = std::min(first_bad, bad < 0 ? rows : first + bad);
+                map.apply(&x[first * map.known()], std::min(lanes, rows - first), scratch[member], out.at(first));
+            first_bad[part] = std::min(first_bad[part], bad < 0 ? rows : first + bad);
         }
-    }
-    return first_bad;
+    });
+    return parts == 0 ? rows : *std::ranges::min_element(first_bad);
 }
 
 } // namespace
