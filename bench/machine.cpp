@@ -53,8 +53,10 @@ double fma_gflops(const settings& s) {
             runs[t] = multiply_in_registers(rounds, static_cast<float>(t));
         });
         operations = 0;
-        for (const fma_run& run : runs)
-            operations += run.operations, kept = run.value;
+        for (const fma_run& run : runs) {
+            operations += run.operations;
+            kept = run.value;
+        }
     });
     return 1e-9 * operations / seconds;
 }
