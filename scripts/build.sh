@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # Configures and builds. Sourced after environment.sh.
+. scripts/progress.sh
 
 # configure <folder> <CMake arguments>...: output is shown only when it fails.
 configure() {
@@ -19,13 +20,14 @@ configure() {
     sed -n '/-- elbo /,/HDF5/p' "$folder/configure.log"
 }
 
-# build <folder> <target>...: with all processors; fails with the compiler's messages.
+# build <folder> <target>...: with all processors; shows how far it is, and fails with all messages of the compiler.
 build() {
     local folder=$1 targets=()
     shift
     [ $# -eq 0 ] || targets=(--target "$@")
-    cmake --build "$folder" -j "$jobs" "${targets[@]}" >"$folder/build.log" 2>&1 || {
-        grep -E -A 12 'error|FAILED|warning:' "$folder/build.log" | head -n 120
+    NINJA_STATUS='[%f/%t] ' cmake --build "$folder" -j "$jobs" "${targets[@]}" 2>&1 |
+        tee "$folder/build.log" | show_progress "building ${folder#"$PWD/"}" || {
+        grep -v -E '^\[ *[0-9]+(%|/[0-9]+)\]' "$folder/build.log" || true
         die "the build in $folder failed; see $folder/build.log"
     }
 }

@@ -6,6 +6,9 @@ jobs=${BUILD_JOBS:-$(nproc)}
 export ELBO_DATA_DIR=${ELBO_DATA_DIR:-$(readlink -f ../shared/data 2>/dev/null || true)}
 [ -d "$ELBO_DATA_DIR" ] || unset ELBO_DATA_DIR
 
+# The precompiled headers can be cached only if this is promised.
+export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros}
+
 say() { printf '== %s\n' "$*"; }
 die() {
     printf 'error: %s\n' "$*" >&2
@@ -43,15 +46,21 @@ compiler_package() {
 
 as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
 
+# missing_packages <package>...: those that are not installed.
+missing_packages() {
+    local package
+    for package in "$@"; do
+        is_installed "$package" || printf ' %s' "$package"
+    done
+}
+
 # apt_install <required|optional> <package>...: installs what is missing.
 apt_install() {
-    local kind=$1 missing="" package
+    local kind=$1 missing
     shift
-    for package in "$@"; do
-        is_installed "$package" || missing+=" $package"
-    done
+    missing=$(missing_packages "$@")
     [ -n "$missing" ] || return 0
-    say "installing:$missing"
+    say "installing (apt; a minute or two):$missing"
     if ! { as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } </dev/null; then
         [ "$kind" = optional ] || die "these packages could not be installed:$missing"

@@ -99,7 +99,8 @@ thread_tests() {
     TSAN_OPTIONS="ignore_noninstrumented_modules=1 ${TSAN_OPTIONS:-}" run_tests "$build_folder/sanitize-thread" -L cpu
 }
 fuzz_tests() {
-    CC=clang CXX=clang++ instrumented_build fuzz "-DELBO_SANITIZE=address;undefined" -DELBO_FUZZ=ON -DELBO_TESTS=OFF -DELBO_TOOLS=OFF
+    CC=clang CXX=clang++ instrumented_build fuzz "-DELBO_SANITIZE=address;undefined" -DELBO_FUZZ=ON -DELBO_TESTS=OFF -DELBO_TOOLS=OFF \
+        -DELBO_FAST_BUILD=OFF # so that every source is seen to include what it uses
     run_tests "$build_folder/fuzz" -L fuzz
 }
 coverage_tests() {

@@ -4,11 +4,11 @@
 
 #include "elbo/error.hpp"
 #include "host/io/format.hpp"
+#include "host/joined.hpp"
 
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace elbo::cli {
 
@@ -93,7 +93,7 @@ std::vector<double> read_side(const data_options& options, const side_column& si
     const std::string file = side.where.substr(0, side.where.find(":/"));
     if (!std::filesystem::exists(file))
         throw invalid_argument(fmt::format("{} {}: neither a column of {} ({}) nor a file", side.option, side.where,
-                                           options.path, fmt::join(keys, ", ")));
+                                           options.path, joined(keys, ", ")));
     return read_column(data_source::file(side.where), side);
 }
 

@@ -1,11 +1,11 @@
 #include "host/cli/latent_summary.hpp"
 
 #include "host/cli/text_table.hpp"
+#include "host/joined.hpp"
 
 #include "elbo/version.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <map>
 
 namespace elbo::cli {
@@ -67,7 +67,7 @@ fact_list latent_fit_facts(const latent_fit_summary& fit) {
     for (const auto& [what, count] : counts)
         texts.push_back(fmt::format("{} {}", count, what));
     if (!texts.empty())
-        facts.emplace_back("events", fmt::format("{}", fmt::join(texts, ", ")));
+        facts.emplace_back("events", joined(texts, ", "));
     return facts;
 }
 

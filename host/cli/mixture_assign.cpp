@@ -4,9 +4,9 @@
 
 #include "elbo/gmm/infer.hpp"
 #include "host/io/write_matrix.hpp"
+#include "host/joined.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <memory>
 #include <optional>
 #include <span>
@@ -40,7 +40,7 @@ public:
         if (labels_)
             labels_->append(matrix_view<const std::int32_t>(batch.assignment, batch.rows, 1));
         else
-            print(fmt::format("{}\n", fmt::join(std::span(batch.assignment, batch.rows), "\n")));
+            print(joined(std::span(batch.assignment, static_cast<std::size_t>(batch.rows)), "\n") + "\n");
         if (responsibilities_)
             responsibilities_->append(
                 matrix_view<const double>(batch.responsibilities, batch.rows, std::ssize(counts_)));

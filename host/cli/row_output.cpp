@@ -2,11 +2,11 @@
 
 #include "host/cli/interrupt.hpp"
 #include "host/cli/outputs.hpp"
+#include "host/joined.hpp"
 
 #include "elbo/error.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <span>
 
 namespace elbo::cli {
@@ -18,7 +18,7 @@ void print_rows(const matrix_view<const T>& rows) {
     constexpr std::size_t chunk = 1 << 16;
     std::string text;
     for (std::int64_t i = 0; i < rows.rows; ++i) {
-        text += fmt::format("{}\n", fmt::join(std::span(rows.row(i), static_cast<std::size_t>(rows.cols)), ","));
+        text += joined(std::span(rows.row(i), static_cast<std::size_t>(rows.cols)), ",") + "\n";
         if (text.size() >= chunk) {
             throw_if_interrupted();
             print(text);
@@ -38,7 +38,7 @@ void check_row_output(const std::string& path, const output_options& options) {
 row_output::row_output(const std::string& path, std::int64_t rows, std::vector<std::string> names, io::output_type type)
     : names_(std::move(names)) {
     if (path == "-")
-        print(fmt::format("{}\n", fmt::join(names_, ",")));
+        print(joined(names_, ",") + "\n");
     else
         writer_ = io::matrix_writer::open(path, rows, std::ssize(names_), type, names_);
 }

@@ -2,6 +2,7 @@
 
 #include "host/io/errors.hpp"
 #include "host/io/readers.hpp"
+#include "host/joined.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -212,9 +213,8 @@ void set_shape(array_layout& layout, const std::vector<std::int64_t>& shape, con
         if (elements)
             elements = checked_product(*elements, std::max<std::int64_t>(shape[i], 1));
         if (!elements)
-            fail_at_byte(
-                path, offset,
-                fmt::format("the shape ({}) has more bytes than an address can reach", fmt::join(shape, ", ")));
+            fail_at_byte(path, offset,
+                         fmt::format("the shape ({}) has more bytes than an address can reach", joined(shape, ", ")));
         if (i > 0)
             layout.cols *= shape[i];
     }

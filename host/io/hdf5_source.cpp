@@ -19,6 +19,7 @@ source_pointer open_hdf5(const std::string& path, const file_options&) {
 #include "host/io/byte_stream.hpp"
 #include "host/io/hdf5_handle.hpp"
 #include "host/io/scalar.hpp"
+#include "host/joined.hpp"
 
 #include <fmt/format.h>
 
@@ -116,7 +117,8 @@ void read_shape(hdf5_dataset& opened, const std::string& description) {
     const std::optional<std::int64_t> elements = cols ? checked_product(opened.rows, *cols) : std::nullopt;
     if (!elements || !checked_product(*elements, 8))
         fail(description,
-             fmt::format("the shape ({}) has more bytes than an address can reach", fmt::join(opened.shape, ", ")));
+             fmt::format("the shape ({}) has more bytes than an address can reach",
+                         joined(std::vector<std::uint64_t>(opened.shape.begin(), opened.shape.end()), ", ")));
     opened.cols = *cols;
 }
 

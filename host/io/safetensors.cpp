@@ -7,6 +7,7 @@
 #include "host/io/json_text.hpp"
 #include "host/io/mapped_file.hpp"
 #include "host/io/memory.hpp"
+#include "host/joined.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -62,7 +63,7 @@ void check_tensor(const std::string& name, const tensor& t, bool right_type, con
     const auto fits = [](std::int64_t extent, std::int64_t expected) { return expected == -1 || extent == expected; };
     if (!right_type || !std::equal(t.shape.begin(), t.shape.end(), shape.begin(), shape.end(), fits))
         fail(path, fmt::format("tensor {}: {} of shape ({}), expected {} of shape ({})", in_quotes(name),
-                               name_of(t.type), fmt::join(t.shape, ", "), types, fmt::join(shape, ", ")));
+                               name_of(t.type), joined(t.shape, ", "), types, joined(shape, ", ")));
 }
 
 template <class T>
@@ -81,7 +82,7 @@ std::string make_header(const tensor_file& contents) {
     for (const auto& [name, t] : contents.tensors) {
         if (bytes_of(t.type, t.shape) != static_cast<std::int64_t>(t.bytes.size()))
             throw invalid_argument(fmt::format("tensor '{}': {} elements do not fill the shape ({})", name, t.size(),
-                                               fmt::join(t.shape, ", ")));
+                                               joined(t.shape, ", ")));
         const json entry = {
             {"dtype", name_of(t.type)}, {"shape", t.shape}, {"data_offsets", {offset, offset + t.bytes.size()}}};
         if (text.size() > 1)
@@ -202,8 +203,7 @@ private:
         const std::optional<std::int64_t> expected = bytes_of(t.type, t.shape);
         if (expected != offsets[1] - offsets[0])
             fail_header(fmt::format("tensor {}: {} bytes of data, but the shape ({}) of {} is of another size",
-                                    in_quotes(name), offsets[1] - offsets[0], fmt::join(t.shape, ", "),
-                                    name_of(t.type)));
+                                    in_quotes(name), offsets[1] - offsets[0], joined(t.shape, ", "), name_of(t.type)));
         const auto begin = static_cast<std::uint64_t>(offsets[0]), end = static_cast<std::uint64_t>(offsets[1]);
         if (end > data_.size())
             fail_at_byte(path_, data_offset_ + data_.size(),

@@ -29,6 +29,14 @@ if(ELBO_TESTS)
   endif()
 endif()
 
+if(ELBO_TESTS)
+  # All tests are compiled with the same options, so that they share the precompiled headers of this one.
+  file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp" "// The owner of the precompiled headers of the tests.\n")
+  add_executable(elbo_test_headers "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp")
+  target_link_libraries(elbo_test_headers PRIVATE elbo_test_settings)
+  elbo_precompile(elbo_test_headers gtest/gtest.h filesystem fstream sstream random)
+endif()
+
 set(ELBO_TEST_TIMEOUT 900 CACHE STRING "Seconds after which a test program is stopped")
 
 # elbo_register(<target> <name> <label> <back ends>): one run of a test program.
@@ -51,6 +59,9 @@ function(elbo_add_test source)
   get_filename_component(name "${source}" NAME_WE)
   add_executable(${name} "${source}" ${elbo_support_sources})
   target_link_libraries(${name} PRIVATE elbo_test_settings)
+  if(NOT source MATCHES "\\.cu$")
+    elbo_reuse_precompiled(${name} elbo_test_headers)
+  endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
   if(TARGET elbo_cli)
     add_dependencies(${name} elbo_cli)
