@@ -29,6 +29,7 @@ option(ELBO_BENCH "Build the benchmarks" OFF)
 option(ELBO_FUZZ "Build the fuzz targets (needs clang)" OFF)
 option(ELBO_WERROR "Treat warnings as errors" OFF)
 option(ELBO_COVERAGE "Instrument for line coverage" OFF)
+option(ELBO_X86_SIMD "Build the kernels for AVX2 and AVX-512, too, on x86-64" ON)
 option(ELBO_FAST_BUILD "Precompiled headers, and small sources compiled together" ON)
 set(ELBO_SANITIZE "" CACHE STRING "Sanitizers to build with: address;undefined or thread")
 

@@ -23,7 +23,7 @@ function(elbo_add_simd_kernels target)
     return()
   endif()
   elbo_simd_object(${target} baseline)
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+  if(ELBO_X86_SIMD AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
     elbo_simd_object(${target} avx2 -mavx2 -mfma)
     elbo_simd_object(${target} avx512 -mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512)
     # For the code that chooses: which levels are in the library.

@@ -100,7 +100,7 @@ thread_tests() {
 }
 fuzz_tests() {
     CC=clang CXX=clang++ instrumented_build fuzz "-DELBO_SANITIZE=address;undefined" -DELBO_FUZZ=ON -DELBO_TESTS=OFF -DELBO_TOOLS=OFF \
-        -DELBO_FAST_BUILD=OFF # so that every source is seen to include what it uses
+        -DELBO_X86_SIMD=OFF -DELBO_FAST_BUILD=OFF # so that every source is seen to include what it uses
     run_tests "$build_folder/fuzz" -L fuzz
 }
 coverage_tests() {

@@ -29,7 +29,7 @@ std::string quoted(std::string_view word) {
 std::string command_line(int argc, char** argv) {
     std::string line = "elbo";
     for (int i = 1; i < argc; ++i)
-        line += " " + quoted(argv[i]);
+        line.append(" ").append(quoted(argv[i]));
     return line;
 }
 

@@ -104,7 +104,10 @@ void print_object(const json& value, key_order order, std::string& out) {
         std::sort(members.begin(), members.end(), [](const auto* a, const auto* b) { return a->key < b->key; });
     out += '{';
     for (const json::member* m : members) {
-        out += (m == members.front() ? "" : ",") + scalar_text(m->key) + ":";
+        if (m != members.front())
+            out += ',';
+        out += scalar_text(m->key);
+        out += ':';
         print(m->value, order, out);
     }
     out += '}';
