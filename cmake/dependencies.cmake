@@ -1,6 +1,5 @@
 # What the library, the tool, the tests and the benchmarks are built with. Nothing is downloaded.
 find_package(LAPACKE REQUIRED)
-find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(TBB REQUIRED)
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)

@@ -11,7 +11,7 @@ function(elbo_simd_object target level)
             "$<$<CONFIG:Release,RelWithDebInfo>:-O3>")
   target_include_directories(elbo_simd_${level} PRIVATE "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include"
                                                         "${PROJECT_BINARY_DIR}/include")
-  target_link_libraries(elbo_simd_${level} PRIVATE LAPACKE::LAPACKE OpenMP::OpenMP_CXX fmt::fmt elbo_warnings)
+  target_link_libraries(elbo_simd_${level} PRIVATE LAPACKE::LAPACKE fmt::fmt elbo_warnings)
   # Several to a unit: what they share is compiled once.
   set_target_properties(elbo_simd_${level} PROPERTIES UNITY_BUILD ${ELBO_FAST_BUILD} UNITY_BUILD_BATCH_SIZE 4)
   target_sources(${target} PRIVATE $<TARGET_OBJECTS:elbo_simd_${level}>)

@@ -28,7 +28,9 @@ class context {
 public:
     /// All operations in plain float64 loops on one thread.
     static context reference();
-    /// The CPU back end on `threads` threads; 0 takes all that OpenMP offers. Throws invalid_argument if negative.
+    /// The CPU back end on at most `threads` threads. 0 takes what OMP_NUM_THREADS says, and where that is not set as
+    /// many as the affinity mask and the control groups of this process grant. Results do not depend on the number.
+    /// Throws invalid_argument if negative. See docs/threads.md.
     static context cpu(int threads = 0);
     /// CUDA device `ordinal` with a stream of its own. Throws not_available (not built, no driver, driver too old, no
     /// such device), saying why.

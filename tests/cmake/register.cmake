@@ -23,7 +23,7 @@ if(ELBO_TESTS)
   endif()
   target_link_libraries(
     elbo_test_settings INTERFACE elbo::elbo GTest::gtest_main nlohmann_json::nlohmann_json fmt::fmt LAPACKE::LAPACKE
-                                 OpenMP::OpenMP_CXX TBB::tbb ZLIB::ZLIB PNG::PNG elbo_warnings)
+                                 TBB::tbb ZLIB::ZLIB PNG::PNG elbo_warnings)
   if(ELBO_HDF5)
     target_link_libraries(elbo_test_settings INTERFACE hdf5::hdf5)
   endif()
