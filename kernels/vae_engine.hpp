@@ -110,7 +110,7 @@ struct step_record {
     double weighted_squared_error = 0;
     running_scale scale = {}; ///< gaussian_scale::optimal: after the step, which went by it
     double gradient_norm = 0; ///< 2-norm of the gradient of the mean objective, before clipping
-    enum class term { none, reconstruction, kl, objective, gradient };
+    enum class term : std::int64_t { none, reconstruction, kl, objective, gradient }; ///< wide: a record has no padding
     term not_finite = term::none; ///< the first that is not finite: the step then changed nothing
 };
 

@@ -325,8 +325,7 @@ __device__ moment_centre choose_centre(const device_model<float>& model, int com
         const double y = whitened_mean<F>(model, k, j);
         squares += y * y;
     }
-    return __syncthreads_and(squares <= common_centre_limit * common_centre_limit) ? moment_centre::common
-                                                                                   : moment_centre::own;
+    return block_all(squares <= common_centre_limit * common_centre_limit) ? moment_centre::common : moment_centre::own;
 }
 
 /// Parameters of all components into shared memory. Factors are multiplied by √(½ log2 e), so that ½‖Uᵀz‖² comes in

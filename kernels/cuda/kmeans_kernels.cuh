@@ -3,6 +3,7 @@
 // are of integers.
 #pragma once
 
+#include "kernels/cuda/sums.cuh"
 #include "kernels/kmeans_engine.hpp"
 #include "kernels/math/kmeans.hpp"
 
@@ -224,7 +225,7 @@ __global__ void __launch_bounds__(assign_threads)
     for (int r = 0; r < rows_each; ++r) {
         const std::int64_t n = begin + threadIdx.x + r * assign_threads;
         const bool inside = n < s.rows;
-        differ += __syncthreads_count(inside && s.labels[n] != label[r]);
+        differ += block_count(inside && s.labels[n] != label[r]);
         if (inside)
             s.labels[n] = label[r];
     }

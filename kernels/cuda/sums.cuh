@@ -44,4 +44,15 @@ __device__ inline double block_sum(double value, double* scratch) {
     return block_reduce(value, scratch, [](double a, double b) { return a + b; });
 }
 
+/// For how many threads of the block a condition holds, and whether it does for all. These barriers take whole warps,
+/// and a condition is often found in a loop or a branch that not every lane takes: the lanes meet first.
+__device__ inline int block_count(bool condition) {
+    __syncwarp();
+    return __syncthreads_count(condition);
+}
+__device__ inline bool block_all(bool condition) {
+    __syncwarp();
+    return __syncthreads_and(condition) != 0;
+}
+
 } // namespace elbo::kernels::cuda

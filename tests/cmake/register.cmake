@@ -6,18 +6,22 @@ set(elbo_cuda_environment "")
 set(elbo_cuda_tests_run OFF)
 if(ELBO_CUDA_EMULATOR)
   set(elbo_cuda_launcher "${elbo_emulator_program}")
-  set(elbo_cuda_environment "CUDA_EMULATOR_STRICT=1" "CUDA_EMULATOR_THREADS=1" "CUDA_EMULATOR_LIBRARIES=${elbo_emulator_libraries}")
+  set(elbo_cuda_environment "CUDA_EMULATOR_STRICT=1" "CUDA_EMULATOR_INITCHECK_BYTES=1" "CUDA_EMULATOR_THREADS=1"
+      "CUDA_EMULATOR_LIBRARIES=${elbo_emulator_libraries}")
   set(elbo_cuda_tests_run ON)
 elseif(ELBO_CUDA AND elbo_gpu_present)
   set(elbo_cuda_tests_run ON)
 endif()
+
+set(ELBO_TEST_DATA "${PROJECT_SOURCE_DIR}/tests/data"
+    CACHE STRING "Where the tests find their data; a relative path is one of the folder that they are started in")
 
 if(ELBO_TESTS)
   # The internals under test, and what the tests are written with.
   add_library(elbo_test_settings INTERFACE)
   target_include_directories(elbo_test_settings INTERFACE "${PROJECT_SOURCE_DIR}")
   target_compile_definitions(elbo_test_settings INTERFACE ${elbo_private_definitions}
-                                                          "ELBO_TEST_DATA=\"${PROJECT_SOURCE_DIR}/tests/data\"")
+                                                          "ELBO_TEST_DATA=\"${ELBO_TEST_DATA}\"")
   if(TARGET elbo_cli)
     target_compile_definitions(elbo_test_settings INTERFACE "ELBO_TOOL=\"$<TARGET_FILE:elbo_cli>\"")
   endif()
