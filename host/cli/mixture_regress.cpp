@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <optional>
+#include <unordered_set>
 
 namespace elbo::cli {
 
@@ -45,9 +46,10 @@ std::vector<std::string> pick(const std::vector<std::string>& names, const std::
 /// The columns of the model that the data names, in the order of the model.
 std::vector<std::int64_t> named_columns(const regress_command& command, const gmm::saved_model& saved,
                                         const data_source& data) {
+    const std::unordered_set<std::string> there(data.column_names().begin(), data.column_names().end());
     std::vector<std::int64_t> known;
     for (std::size_t j = 0; j < saved.column_names.size(); ++j)
-        if (has(data.column_names(), saved.column_names[j]))
+        if (there.contains(saved.column_names[j]))
             known.push_back(static_cast<std::int64_t>(j));
     if (known.empty())
         throw invalid_argument(fmt::format("--given A,B,... is missing: {} names no column of {} ({})",
