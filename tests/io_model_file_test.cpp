@@ -66,6 +66,37 @@ TEST_F(io_model_file, every_family_survives_to_the_bit) {
     EXPECT_EQ(folder.files(), 2u) << "no temporary file is left";
 }
 
+TEST_F(io_model_file, the_regularisation_of_a_fit_is_kept_to_the_bit) {
+    const model plain = random_model(family::diagonal, 2, 3, 4);
+    const model m = plain.with_regularization({1e-6 / 3, 0, 4e-300}, {1.0 / 3, 2, 1e300});
+    EXPECT_NE(m, plain);
+    for (const std::string name : {"m.safetensors", "m.json"}) {
+        const model read = round_trip(m, name);
+        EXPECT_EQ(read, m);
+        EXPECT_EQ(read.regularization(), m.regularization());
+        EXPECT_EQ(read.regularization_variances(), m.regularization_variances());
+    }
+    expect_error<invalid_argument>([&] { plain.with_regularization({1, 1, 1}, {}); }, {"regularization_variances"});
+    expect_error<invalid_argument>([&] { plain.with_regularization({1, 1}, {1, 1}); }, {"regularization", "3"});
+    expect_error<invalid_argument>(
+        [&] {
+            plain.with_regularization({1, -1, 1}, {1, 1, 1});
+        },
+        {"regularization[1] = -1"});
+    expect_error<invalid_argument>(
+        [&] {
+            plain.with_regularization({1, 1, 1}, {1, 1, 0});
+        },
+        {"regularization_variances[2] = 0"});
+    const std::string some = R"({"format": "elbo.gmm", "version": 1, "family": "spherical", "components": 1,
+        "dimensions": 1, "weights": [1], "means": [[0]], "precision_cholesky": [1], )";
+    EXPECT_TRUE(gmm::load(folder.write("old.json", some + R"("column_names": []})")).regularization().empty());
+    expect_fault("a.json", some + R"("regularization": [1]})", {"regularization_variances"});
+    expect_fault("b.json", some + R"("regularization": [1, 2], "regularization_variances": [1]})", {"regularization"});
+    expect_fault("c.json", some + R"("regularization": [-1], "regularization_variances": [1]})",
+                 {"regularization[0] = -1"});
+}
+
 TEST_F(io_model_file, names_of_columns_are_kept) {
     const model m = random_model(family::diagonal, 2, 3, 1);
     const std::vector<std::string> names = {"eruptions", "waiting \"time\"", "größe"};

@@ -58,15 +58,13 @@ void add_start_option(parser& command, std::string& start) {
 void add_regularization_options(parser& command, gmm::fit_options& options) {
     command
         .add_option("--regularization", options.regularization,
-                    "Added to the diagonal of each covariance, in squared units of the data")
+                    "Added to the diagonal of each covariance, in squared units of the data (default 0)")
         ->type_name("L")
-        ->capture_default_str()
         ->group("Model");
     command
         .add_option("--relative-regularization", options.relative_regularization,
-                    "The same as a share of the variance of each column")
+                    "The same as a share of the variance of each column, far values left out (default 1e-6)")
         ->type_name("L")
-        ->capture_default_str()
         ->group("Model");
 }
 

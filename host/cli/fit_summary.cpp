@@ -21,12 +21,16 @@ double seconds_per_iteration(const gmm::fit_result& fit) {
 
 /// Whether something was done to the component.
 bool happened(const gmm::event& e) {
-    return e.what != gmm::event::kind::identical;
+    return e.what == gmm::event::kind::empty || e.what == gmm::event::kind::singular;
 }
 
 json events_json(const gmm::fit_result& fit) {
     json events = json::array();
     for (const gmm::event& e : fit.events) {
+        if (e.what == gmm::event::kind::far_value) {
+            events.push_back(far_values_json(e.far));
+            continue;
+        }
         json entry{{"iteration", e.iteration}, {"component", e.component}, {"event", to_string(e.what)}};
         if (happened(e))
             entry["action"] = to_string(e.action);
@@ -67,7 +71,40 @@ json seconds_json(const gmm::fit_seconds& s) {
     return {{"load", s.load}, {"start", s.start}, {"iterations", s.iterations}, {"total", s.total}};
 }
 
-fact_list fit_facts(const gmm::fit_result& fit) {
+json far_values_json(const gmm::far_values& far) {
+    return {{"event", to_string(gmm::event::kind::far_value)},
+            {"row", far.row},
+            {"column", far.column},
+            {"value", far.value},
+            {"robust_z", far.robust_z},
+            {"rows", far.rows}};
+}
+
+std::string far_values_text(const gmm::far_values& far, const std::vector<std::string>& column_names) {
+    const std::string name = column_names.empty() ? "" : fmt::format(" ({})", column_names[far.column]);
+    const std::string more = far.rows > 1 ? fmt::format("; {} such rows", far.rows) : "";
+    return fmt::format("row {}, column {}{}: {:.6g} is {:.3g} robust deviations from the median{}", far.row, far.column,
+                       name, far.value, far.robust_z, more);
+}
+
+void add_far_facts(fact_list& facts, const std::vector<gmm::far_values>& far,
+                   const std::vector<std::string>& column_names) {
+    constexpr std::size_t most = 10;
+    for (std::size_t i = 0; i < std::min(most, far.size()); ++i)
+        facts.emplace_back("far value", far_values_text(far[i], column_names));
+    if (far.size() > most)
+        facts.emplace_back("far values", fmt::format("in {} more columns", far.size() - most));
+}
+
+std::vector<gmm::far_values> far_values_of(const std::vector<gmm::event>& events) {
+    std::vector<gmm::far_values> far;
+    for (const gmm::event& e : events)
+        if (e.what == gmm::event::kind::far_value)
+            far.push_back(e.far);
+    return far;
+}
+
+fact_list fit_facts(const gmm::fit_result& fit, const std::vector<std::string>& column_names) {
     fact_list facts{{"fit", stopping_text(fit.stopped, fit.iterations)},
                     {"log-likelihood", fmt::format("{:.6f} nats per sample", fit.log_likelihood)},
                     {"total log-likelihood", fmt::format("{:.6f}", fit.total_log_likelihood)},
@@ -84,6 +121,7 @@ fact_list fit_facts(const gmm::fit_result& fit) {
     facts.emplace_back("time per iteration", duration_text(seconds_per_iteration(fit)));
     if (const auto count = std::ranges::count_if(fit.events, happened); count > 0)
         facts.emplace_back("events", fmt::format("{} (components that were empty or singular)", count));
+    add_far_facts(facts, far_values_of(fit.events), column_names);
     return facts;
 }
 
@@ -91,7 +129,7 @@ std::string fit_text(const gmm::fit_result& fit, const fit_setting& setting) {
     const std::string labelled = setting.labelled ? fmt::format(" ({} labelled)", *setting.labelled) : "";
     return fmt::format("Gaussian mixture of {}: {}, {} samples{}, on {}\n\n", setting.data, describe(fit.model),
                        fit.samples, labelled, setting.device) +
-           text_list(fit_facts(fit)) + "\n" + component_text(fit.model, setting.column_names);
+           text_list(fit_facts(fit, setting.column_names)) + "\n" + component_text(fit.model, setting.column_names);
 }
 
 json fit_json(const gmm::fit_result& fit, const fit_setting& setting) {

@@ -27,8 +27,17 @@ std::string stopping_text(gmm::stop_reason stopped, std::int64_t iterations);
 io::json trace_json(const std::vector<gmm::iteration_record>& records);
 io::json seconds_json(const gmm::fit_seconds& s);
 
+io::json far_values_json(const gmm::far_values& far);
+/// "row 301, column 0 (x): 99999 is 5.1e+04 robust deviations from the median; 2 such rows".
+std::string far_values_text(const gmm::far_values& far, const std::vector<std::string>& column_names);
+/// One fact for each column with far values, the first ten of them.
+void add_far_facts(fact_list& facts, const std::vector<gmm::far_values>& far,
+                   const std::vector<std::string>& column_names);
+/// Of those of kind far_value.
+std::vector<gmm::far_values> far_values_of(const std::vector<gmm::event>& events);
+
 /// Names and values of what matters: for standard output and for the page.
-fact_list fit_facts(const gmm::fit_result& fit);
+fact_list fit_facts(const gmm::fit_result& fit, const std::vector<std::string>& column_names);
 /// The text for standard output.
 std::string fit_text(const gmm::fit_result& fit, const fit_setting& setting);
 /// The JSON summary (docs/command-line.md).

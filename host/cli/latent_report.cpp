@@ -88,7 +88,7 @@ void write_latent_report(const std::string& path, const context& ctx, const late
     report::latent_page page;
     page.title =
         fmt::format("{} of {}", kind_of(fit.model), std::filesystem::path(data.description()).filename().string());
-    page.facts = latent_fit_facts(fit);
+    page.facts = latent_fit_facts(fit, data.column_names());
     page.facts.insert(page.facts.begin(), {{"samples", std::to_string(fit.samples)}, {"model", describe(fit.model)}});
     page.trace = fit.trace;
     page.x_title = report::column_name(data.column_names(), 0);

@@ -14,18 +14,9 @@ namespace {
 
 template <class Result>
 latent_fit_summary common_part(const Result& fit) {
-    return {fit.model,
-            fit.trace,
-            fit.stopped,
-            json::array(),
-            fit.seconds,
-            fit.iterations,
-            fit.samples,
-            fit.log_likelihood,
-            fit.total_log_likelihood,
-            fit.bic,
-            fit.aic,
-            fit.negligible};
+    return {fit.model,   fit.trace,      fit.stopped,   json::array(),      {},
+            fit.seconds, fit.iterations, fit.samples,   fit.log_likelihood, fit.total_log_likelihood,
+            fit.bic,     fit.aic,        fit.negligible};
 }
 
 } // namespace
@@ -33,6 +24,11 @@ latent_fit_summary common_part(const Result& fit) {
 latent_fit_summary summarize(const latent::factor_result& fit) {
     latent_fit_summary summary = common_part(fit);
     for (const latent::factor_event& e : fit.events) {
+        if (e.what == latent::factor_event::kind::far_value) {
+            summary.events.push_back(far_values_json(e.far));
+            summary.far.push_back(e.far);
+            continue;
+        }
         json entry{{"iteration", e.iteration}, {"component", e.component}, {"event", to_string(e.what)}};
         if (e.what == latent::factor_event::kind::empty)
             entry["action"] = to_string(e.action);
@@ -45,12 +41,17 @@ latent_fit_summary summarize(const latent::factor_result& fit) {
 
 latent_fit_summary summarize(const latent::sphere_result& fit) {
     latent_fit_summary summary = common_part(fit);
-    for (const latent::sphere_event& e : fit.events)
-        summary.events.push_back({{"iteration", e.iteration}, {"event", to_string(e.what)}});
+    for (const latent::sphere_event& e : fit.events) {
+        const bool far = e.what == latent::sphere_event::kind::far_value;
+        summary.events.push_back(far ? far_values_json(e.far)
+                                     : json{{"iteration", e.iteration}, {"event", to_string(e.what)}});
+        if (far)
+            summary.far.push_back(e.far);
+    }
     return summary;
 }
 
-fact_list latent_fit_facts(const latent_fit_summary& fit) {
+fact_list latent_fit_facts(const latent_fit_summary& fit, const std::vector<std::string>& column_names) {
     const gmm::fit_seconds& s = fit.seconds;
     fact_list facts{{"fit", stopping_text(fit.stopped, fit.iterations)},
                     {"log-likelihood", fmt::format("{:.6f} nats per sample", fit.log_likelihood)},
@@ -62,19 +63,22 @@ fact_list latent_fit_facts(const latent_fit_summary& fit) {
                                          duration_text(s.load), duration_text(s.start), duration_text(s.iterations))}};
     std::map<std::string, std::int64_t> counts; // there may be one for every column
     for (const json& e : fit.events)
-        ++counts[e["event"].as_string()];
+        if (e["event"].as_string() != to_string(gmm::event::kind::far_value))
+            ++counts[e["event"].as_string()];
     std::vector<std::string> texts;
     for (const auto& [what, count] : counts)
         texts.push_back(fmt::format("{} {}", count, what));
     if (!texts.empty())
         facts.emplace_back("events", joined(texts, ", "));
+    add_far_facts(facts, fit.far, column_names);
     return facts;
 }
 
 std::string latent_fit_text(const latent_fit_summary& fit, const fit_setting& setting) {
     return fmt::format("{}: {}, {} samples, on {}\n\n", setting.data, describe(fit.model), fit.samples,
                        setting.device) +
-           text_list(latent_fit_facts(fit)) + "\n" + parameter_text(fit.model, setting.column_names);
+           text_list(latent_fit_facts(fit, setting.column_names)) + "\n" +
+           parameter_text(fit.model, setting.column_names);
 }
 
 json latent_fit_json(const latent_fit_summary& fit, const fit_setting& setting) {

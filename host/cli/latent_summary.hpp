@@ -15,6 +15,7 @@ struct latent_fit_summary {
     std::vector<gmm::iteration_record> trace;
     gmm::stop_reason stopped;
     json events;
+    std::vector<gmm::far_values> far; ///< those of the events that are of values
     gmm::fit_seconds seconds;
     std::int64_t iterations, samples;
     double log_likelihood, total_log_likelihood, bic, aic;
@@ -24,7 +25,7 @@ latent_fit_summary summarize(const latent::factor_result& fit);
 latent_fit_summary summarize(const latent::sphere_result& fit);
 
 /// Names and values of what matters: for standard output and for the page.
-fact_list latent_fit_facts(const latent_fit_summary& fit);
+fact_list latent_fit_facts(const latent_fit_summary& fit, const std::vector<std::string>& column_names);
 /// The text for standard output.
 std::string latent_fit_text(const latent_fit_summary& fit, const fit_setting& setting);
 /// The JSON summary (docs/command-line.md).

@@ -56,7 +56,7 @@ gmm::fit_options library_options(const fit_command& command) {
 void write_report(const fit_command& command, const gmm::fit_result& fit, const context& ctx, const data_source& data,
                   const fit_setting& setting) {
     report::page page = make_page(ctx, fit.model, data, setting.command);
-    page.facts = fit_facts(fit);
+    page.facts = fit_facts(fit, data.column_names());
     page.facts.insert(page.facts.begin(), {{"samples", std::to_string(fit.samples)},
                                            {"dimensions", std::to_string(fit.model.dimensions())},
                                            {"components", std::to_string(fit.model.components())},

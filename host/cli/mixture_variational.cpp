@@ -90,7 +90,7 @@ void write_report(const variational_command& command, const gmm::variational_res
     report::variational_page page{make_page(ctx, shown, data, setting.command), &fit};
     page.plug_in.title =
         fmt::format("Variational mixture of {}", std::filesystem::path(data.description()).filename().string());
-    page.plug_in.facts = variational_facts(fit, command.threshold);
+    page.plug_in.facts = variational_facts(fit, command.threshold, data.column_names());
     page.plug_in.facts.insert(page.plug_in.facts.begin(), {{"samples", std::to_string(fit.samples)},
                                                            {"dimensions", std::to_string(fit.model.dimensions())},
                                                            {"family", std::string(to_string(fit.model.shape()))}});
@@ -116,7 +116,8 @@ exit_status run(const variational_command& command, const std::string& command_l
     const gmm::variational_result fit = fit_with_progress(command, ctx, input.data, options);
     const gmm::variational_posterior kept =
         command.drop_empty ? fit.posterior.without_empty(command.threshold) : fit.posterior;
-    const gmm::model shown = kept.model();
+    const gmm::model shown =
+        kept.model().with_regularization(fit.model.regularization(), fit.model.regularization_variances());
     const std::vector<std::string>& names = input.data.column_names();
     fit_setting setting{command_line, ctx.name(), input.data.description(), names};
     if (!input.labels.empty())

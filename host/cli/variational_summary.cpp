@@ -42,32 +42,37 @@ json variational_trace_json(const gmm::variational_result& fit) {
 
 } // namespace
 
-fact_list variational_facts(const gmm::variational_result& fit, double threshold) {
+fact_list variational_facts(const gmm::variational_result& fit, double threshold,
+                            const std::vector<std::string>& column_names) {
     const gmm::variational_record& last = fit.trace.back();
     const gmm::variational_prior& prior = fit.posterior.values().prior;
     const gmm::fit_seconds& s = fit.seconds;
-    return {{"fit", stopping_text(fit.stopped, fit.iterations)},
-            {"effective components",
-             fmt::format("{} of {} (more than {} samples)", fit.posterior.effective_components(threshold).size(),
-                         fit.posterior.components(), threshold)},
-            {"bound on log p(x)", fmt::format("{} ({:.6f} in all)", nats(fit.bound), fit.total_bound)},
-            {"expected log-likelihood", nats(last.expected_log_likelihood)},
-            {"divergence of the weights", nats(last.weights_divergence)},
-            {"divergence of the components", nats(last.components_divergence)},
-            {"entropy of q(z)", nats(fit.entropy)},
-            {"prior of the weights",
-             fmt::format("{}, concentration {:.6g}", to_string(fit.posterior.values().weights), *prior.concentration)},
-            {"prior of the components", fmt::format("{:.6g} samples for the mean, {:.6g} degrees of freedom",
-                                                    prior.mean_precision, *prior.degrees_of_freedom)},
-            {"time", fmt::format("{} (load {}, start {}, iterations {})", duration_text(s.total), duration_text(s.load),
-                                 duration_text(s.start), duration_text(s.iterations))}};
+    fact_list facts{
+        {"fit", stopping_text(fit.stopped, fit.iterations)},
+        {"effective components",
+         fmt::format("{} of {} (more than {} samples)", fit.posterior.effective_components(threshold).size(),
+                     fit.posterior.components(), threshold)},
+        {"bound on log p(x)", fmt::format("{} ({:.6f} in all)", nats(fit.bound), fit.total_bound)},
+        {"expected log-likelihood", nats(last.expected_log_likelihood)},
+        {"divergence of the weights", nats(last.weights_divergence)},
+        {"divergence of the components", nats(last.components_divergence)},
+        {"entropy of q(z)", nats(fit.entropy)},
+        {"prior of the weights",
+         fmt::format("{}, concentration {:.6g}", to_string(fit.posterior.values().weights), *prior.concentration)},
+        {"prior of the components", fmt::format("{:.6g} samples for the mean, {:.6g} degrees of freedom",
+                                                prior.mean_precision, *prior.degrees_of_freedom)},
+        {"time", fmt::format("{} (load {}, start {}, iterations {})", duration_text(s.total), duration_text(s.load),
+                             duration_text(s.start), duration_text(s.iterations))}};
+    add_far_facts(facts, far_values_of(fit.events), column_names);
+    return facts;
 }
 
 std::string variational_text(const gmm::variational_result& fit, const gmm::model& shown, double threshold,
                              const fit_setting& setting) {
     return fmt::format("Variational mixture of {}: {}, {} samples, on {}\n\n", setting.data, describe(fit.model),
                        fit.samples, setting.device) +
-           text_list(variational_facts(fit, threshold)) + "\n" + component_text(shown, setting.column_names);
+           text_list(variational_facts(fit, threshold, setting.column_names)) + "\n" +
+           component_text(shown, setting.column_names);
 }
 
 json variational_json(const gmm::variational_result& fit, double threshold, const fit_setting& setting) {
@@ -94,6 +99,9 @@ json variational_json(const gmm::variational_result& fit, double threshold, cons
                  {"prior", prior_json(fit.posterior.values().prior)},
                  {"seconds", seconds_json(fit.seconds)},
                  {"trace", variational_trace_json(fit)}};
+    summary["events"] = json::array();
+    for (const gmm::far_values& far : far_values_of(fit.events))
+        summary["events"].push_back(far_values_json(far));
     if (setting.labelled)
         summary["labelled"] = *setting.labelled;
     add_parameters(summary, fit.model);

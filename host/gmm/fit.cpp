@@ -65,10 +65,10 @@ private:
         loop_.max_iterations = options_.max_iterations;
         loop_.tolerance = options_.tolerance;
         loop_.rule.total_weight = summary_.weight * feed_.weight_scale();
-        loop_.rule.lambda = normalized_lambda(options_, summary_.variance, frame_);
+        loop_.rule.lambda = normalized_lambda(options_, summary_.regular_variance, frame_);
         loop_.rule.on_collapse = options_.on_collapse;
         loop_.component_bound = component_sum_bound(loop_.rule.total_weight, largest, shape_.dimensions);
-        loop_.scalar_bound = scalar_sum_bound(loop_.rule.total_weight);
+        loop_.scalar_bound = scalar_sum_bound(loop_.rule.total_weight, summary_);
         if (options_.prior)
             loop_.rule.prior = prior();
     }
@@ -120,11 +120,13 @@ private:
 
     fit_result make_result(const loop_result& loop, std::vector<iteration_record> trace, std::vector<event> events) {
         const iteration_record last = trace.back();
-        fit_result r{from_frame(options_.shape, engine_.parameters(), frame_)};
+        fit_result r{keep_regularization(from_frame(options_.shape, engine_.parameters(), frame_), loop_.rule.lambda,
+                                         summary_.regular_variance, frame_)};
         r.stopped = loop.stopped;
         r.iterations = loop.iterations;
         r.trace = std::move(trace);
-        r.events = std::move(events);
+        r.events = summary_.far;
+        r.events.insert(r.events.end(), events.begin(), events.end());
         r.log_likelihood = last.log_likelihood;
         r.total_weight = summary_.weight;
         r.total_log_likelihood = last.log_likelihood * summary_.weight;

@@ -1,13 +1,10 @@
 #include "host/gmm/fit_pass.hpp"
 
-#include "host/check.hpp"
+#include "host/gmm/column_summary.hpp"
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/restarts.hpp"
-#include "host/row_access.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <fmt/format.h>
 #include <numeric>
 #include <span>
 
@@ -16,16 +13,9 @@ namespace elbo::gmm {
 using namespace kernels;
 
 data_summary summarize_rows(fit_setup& setup) {
-    const data_source& data = setup.feed.data();
-    data_summary summary = setup.feed.summarize(*setup.engine);
-    const auto cols = static_cast<double>(data.cols()); // spherical families take the sum over the columns
-    for (std::size_t j = 0; j < summary.variance.size(); ++j)
-        expects(std::isfinite(cols * summary.variance[j]), [&] {
-            return fmt::format("{}: column {} has values up to {:.3g} and a variance that is not finite: expected "
-                               "values of which the squares are finite; scale them down",
-                               data.description(), column_label(data, static_cast<std::int64_t>(j)),
-                               std::max(std::abs(summary.min[j]), std::abs(summary.max[j])));
-        });
+    data_summary summary = summarize_columns(setup.feed, *setup.engine);
+    if (setup.options.regularization_variances)
+        summary.regular_variance = *setup.options.regularization_variances;
     setup.feed.require_distinct_rows(setup.options.components);
     return summary;
 }

@@ -9,8 +9,8 @@
 
 namespace elbo::gmm {
 
-/// Moments of the rows, in the first pass. Throws invalid_argument for what summarize() finds, for fewer distinct rows
-/// than components, and for columns of which the variance is no finite number.
+/// Moments of the rows, in the first pass (summarize_columns), with the variances of the options where they have some.
+/// Throws invalid_argument for what summarize_columns() finds and for fewer distinct rows than components.
 data_summary summarize_rows(fit_setup& setup);
 
 /// Parameters in the frame that restart number `restart` begins with. `sample` is drawn by the first one that needs it.

@@ -1,6 +1,7 @@
 #include "host/gmm/fit_setup.hpp"
 
 #include "host/check.hpp"
+#include "host/gmm/check_array.hpp"
 #include "host/gmm/kmeans.hpp"
 #include "host/gmm/prior.hpp"
 #include "host/gmm/regularization.hpp"
@@ -43,6 +44,11 @@ void check_options(const data_source& data, const fit_options& o) {
     });
     not_negative("tolerance", o.tolerance);
     check_regularization(o.regularization, o.relative_regularization);
+    if (o.regularization_variances) {
+        check_size("regularization_variances", o.regularization_variances->size(), data.cols(), "columns");
+        for (std::size_t j = 0; j < o.regularization_variances->size(); ++j)
+            not_negative(fmt::format("regularization_variances[{}]", j), (*o.regularization_variances)[j]);
+    }
     check_m_step(o);
     if (o.prior)
         check_prior(*o.prior, o.shape, data.cols());
@@ -105,14 +111,15 @@ std::int64_t fit_setup::start_bytes() const {
 double fit_setup::reach(const data_summary& summary, const kernels::frame& f,
                         const std::optional<std::vector<double>>& prior_mean) const {
     double largest = largest_normalized(summary, f);
+    const double most = std::max(most_away, largest); // where rows are, means may be
     const auto take = [&](std::string_view name, const std::vector<double>& means) {
         for (std::size_t i = 0; i < means.size(); ++i) {
             const std::size_t j = i % f.centre.size();
             const double away = std::abs((means[i] - f.centre[j]) / f.scale[j]);
-            expects(away <= most_away, [&] {
+            expects(away <= most, [&] {
                 return fmt::format(
                     "{}[{}] = {}: {:.3g} standard deviations from the mean of {}, expected at most {:.3g}", name, i,
-                    means[i], away, feed.data().description(), most_away);
+                    means[i], away, feed.data().description(), most);
             });
             largest = std::max(largest, away);
         }

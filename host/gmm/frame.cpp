@@ -27,6 +27,52 @@ std::int64_t dimension_of_factor(family f, std::int64_t d, std::int64_t i) {
     }
 }
 
+/// Variance of column j under component k, from model::covariances().
+double variance_of(family f, const std::vector<double>& covariances, std::int64_t d, std::int64_t k, std::int64_t j) {
+    switch (f) {
+    case family::full:
+        return covariances[k * d * d + j * d + j];
+    case family::tied:
+        return covariances[j * d + j];
+    case family::diagonal:
+        return covariances[k * d + j];
+    case family::tied_diagonal:
+        return covariances[j];
+    case family::spherical:
+        return covariances[k];
+    case family::tied_spherical:
+        return covariances[0];
+    }
+    return 0;
+}
+
+/// Mean and variance of a column for the frame of a model. Beside one far component the mean of all lies many
+/// deviations from narrow ones, and float32 rows about it would lose them: then the centre is where these are, the mean
+/// of the means by weight and precision. The scale is such that the far component is no more than 2¹⁴ away, so that the
+/// sums of statistics hold both.
+template <class Variance>
+void look_at_narrow(const model& m, std::int64_t j, const Variance& own_variance, double& mean, double& variance) {
+    constexpr double most_deviations = 0x1p12, most_away = 0x1p14;
+    bool lost = false;
+    double narrowest = own_variance(0), precision = 0, centre = 0, farthest = 0;
+    for (std::int64_t k = 0; k < m.components(); ++k) {
+        const double away = m.means()[k * m.dimensions() + j] - mean, own = own_variance(k);
+        lost = lost || away * away > most_deviations * most_deviations * own;
+        narrowest = std::min(narrowest, own);
+    }
+    if (!lost)
+        return;
+    for (std::int64_t k = 0; k < m.components(); ++k) {
+        const double share = m.weights()[k] * (narrowest / own_variance(k));
+        precision += share;
+        centre += share * (m.means()[k * m.dimensions() + j] - mean);
+    }
+    mean += centre / precision;
+    for (std::int64_t k = 0; k < m.components(); ++k)
+        farthest = std::max(farthest, std::abs(m.means()[k * m.dimensions() + j] - mean) + std::sqrt(own_variance(k)));
+    variance = std::max(narrowest / precision, farthest / most_away * (farthest / most_away));
+}
+
 } // namespace
 
 double nearest_power_of_two(double x) {
@@ -105,27 +151,16 @@ kernels::frame frame_of(const model& m) {
             mean[j] += m.weights()[k] * m.means()[k * d + j];
     const std::vector<double> covariances = m.covariances();
     const auto own_variance = [&](std::int64_t k, std::int64_t j) {
-        switch (m.shape()) {
-        case family::full:
-            return covariances[k * d * d + j * d + j];
-        case family::tied:
-            return covariances[j * d + j];
-        case family::diagonal:
-            return covariances[k * d + j];
-        case family::tied_diagonal:
-            return covariances[j];
-        case family::spherical:
-            return covariances[k];
-        case family::tied_spherical:
-            return covariances[0];
-        }
-        return 0.0;
+        return variance_of(m.shape(), covariances, d, k, j);
     };
     for (std::int64_t k = 0; k < m.components(); ++k)
         for (std::int64_t j = 0; j < d; ++j) {
             const double off = m.means()[k * d + j] - mean[j];
             variance[j] += m.weights()[k] * (own_variance(k, j) + off * off);
         }
+    for (std::int64_t j = 0; j < d; ++j)
+        look_at_narrow(
+            m, j, [&](std::int64_t k) { return own_variance(k, j); }, mean[j], variance[j]);
     return make_frame(m.shape(), mean, variance);
 }
 

@@ -189,6 +189,28 @@ std::vector<double> model::covariance(std::int64_t k) const {
     return result;
 }
 
+model model::with_regularization(std::vector<double> lambda, std::vector<double> variances) const {
+    expects(lambda.empty() == variances.empty(), [&] {
+        return fmt::format("{} numbers of regularization with {} of regularization_variances: expected both or neither",
+                           lambda.size(), variances.size());
+    });
+    if (!lambda.empty()) {
+        check_size("regularization", lambda.size(), dimensions_, "d");
+        check_size("regularization_variances", variances.size(), dimensions_, "d");
+    }
+    for (std::size_t j = 0; j < lambda.size(); ++j)
+        expects(lambda[j] >= 0 && std::isfinite(lambda[j]) && variances[j] > 0 && std::isfinite(variances[j]), [&] {
+            return fmt::format(
+                "regularization[{0}] = {1}, regularization_variances[{0}] = {2}: expected finite numbers, "
+                "at least 0 and above 0",
+                j, lambda[j], variances[j]);
+        });
+    model m = *this;
+    m.regularization_ = std::move(lambda);
+    m.regularization_variances_ = std::move(variances);
+    return m;
+}
+
 std::int64_t model::parameters() const {
     return parameter_count(family_, components(), dimensions_);
 }

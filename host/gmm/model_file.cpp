@@ -2,6 +2,7 @@
 //
 // JSON: {"format": "elbo.gmm", "version": 1, "family", "components": k, "dimensions": d, "column_names": [...],
 //        "weights": [k], "means": [k][d], "precision_cholesky": by family, see model.hpp}
+// A model that a fit has made also has "regularization" and "regularization_variances" [d].
 // A file written by hand may have "covariances" in place of "precision_cholesky".
 #include "host/gmm/model_file.hpp"
 
@@ -18,16 +19,25 @@ using io::json;
 
 // .json ------------------------------------------------------------------------------------------------------------
 
+/// The members that only some models have, with the comma before them.
+std::string regularization_text(const model& m) {
+    if (m.regularization().empty())
+        return {};
+    return fmt::format(",\n  \"regularization\": {},\n  \"regularization_variances\": {}",
+                       io::nested_lists(m.regularization().data(), {m.dimensions()}),
+                       io::nested_lists(m.regularization_variances().data(), {m.dimensions()}));
+}
+
 void save_json(const model& m, const std::string& path, const std::vector<std::string>& column_names) {
     const std::int64_t k = m.components(), d = m.dimensions();
     io::atomic_file file(path);
     file.write(fmt::format(
         "{{\n  \"format\": \"{}\",\n  \"version\": {},\n  \"family\": \"{}\",\n  \"components\": {},\n"
         "  \"dimensions\": {},\n  \"column_names\": {},\n  \"weights\": {},\n  \"means\": {},\n"
-        "  \"precision_cholesky\": {}\n}}\n",
+        "  \"precision_cholesky\": {}{}\n}}\n",
         mixture_format.name, mixture_format.version, to_string(m.shape()), k, d, io::json_text(json(column_names)),
         io::nested_lists(m.weights().data(), {k}), io::nested_lists(m.means().data(), {k, d}),
-        io::nested_lists(m.precision_cholesky().data(), covariance_shape(m.shape(), k, d))));
+        io::nested_lists(m.precision_cholesky().data(), covariance_shape(m.shape(), k, d)), regularization_text(m)));
     file.commit();
 }
 
@@ -52,6 +62,11 @@ saved_model load_json(const std::string& path) {
         return model::from_precision_cholesky(about.shape, d, std::move(weights), std::move(means),
                                               io::numbers(file, "precision_cholesky", shape, path));
     });
+    if (file.contains("regularization"))
+        m = io::from_file(path, [&] {
+            return m.with_regularization(io::numbers(file, "regularization", {d}, path),
+                                         io::numbers(file, "regularization_variances", {d}, path));
+        });
     return {std::move(m), about.column_names};
 }
 
@@ -73,6 +88,10 @@ io::tensor_file to_tensors(const model& m, const std::vector<std::string>& colum
     file.tensors.emplace("means", io::tensor::of({k, d}, m.means()));
     file.tensors.emplace("precision_cholesky",
                          io::tensor::of(covariance_shape(m.shape(), k, d), m.precision_cholesky()));
+    if (!m.regularization().empty()) {
+        file.tensors.emplace("regularization", io::tensor::of({d}, m.regularization()));
+        file.tensors.emplace("regularization_variances", io::tensor::of({d}, m.regularization_variances()));
+    }
     return file;
 }
 
@@ -91,6 +110,11 @@ saved_model model_from(const io::tensor_file& file, const io::model_format& form
     model m = io::from_file(path, [&]() {
         return model::from_precision_cholesky(about.shape, d, std::move(weights), std::move(means), std::move(factors));
     });
+    if (file.tensors.contains("regularization"))
+        m = io::from_file(path, [&] {
+            return m.with_regularization(file.doubles("regularization", {d}, path),
+                                         file.doubles("regularization_variances", {d}, path));
+        });
     return {std::move(m), about.column_names};
 }
 

@@ -58,6 +58,8 @@ std::string_view to_string(event::kind k) {
         return "singular";
     case event::kind::identical:
         return "identical";
+    case event::kind::far_value:
+        return "far_value";
     }
     return "?";
 }

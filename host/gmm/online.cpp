@@ -99,7 +99,7 @@ online_step online::partial_fit(const statistics& batch) {
     for (event& e : step.events)
         e.iteration = step.step;
 
-    gmm::model next = from_frame(sums.shape.family, made.next, sums.frame);
+    gmm::model next = made_model(sums, made);
     // Where a component was re-seeded or dropped, the model is what its statistics shall be from here on.
     std::vector<double> covariances = step.events.empty() ? moments_about(sums, made.next) : next.covariances();
     state_ = {std::move(next), std::move(covariances),        kept(reseeds, made.next),

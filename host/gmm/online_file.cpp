@@ -16,11 +16,11 @@ using io::json;
 namespace {
 
 json describe(const online_options& o) {
-    json options = {{"t0", o.t0},
-                    {"kappa", o.kappa},
-                    {"regularization", o.regularization},
-                    {"relative_regularization", o.relative_regularization},
-                    {"on_collapse", to_string(o.on_collapse)}};
+    json options = {{"t0", o.t0}, {"kappa", o.kappa}, {"on_collapse", to_string(o.on_collapse)}};
+    if (o.regularization)
+        options["regularization"] = *o.regularization;
+    if (o.relative_regularization)
+        options["relative_regularization"] = *o.relative_regularization;
     if (o.rate)
         options["rate"] = *o.rate;
     return options;
@@ -36,8 +36,10 @@ online_options options_from(const json& object, const std::string& path) {
     online_options o;
     o.t0 = io::number(object, "t0", path);
     o.kappa = io::number(object, "kappa", path);
-    o.regularization = io::number(object, "regularization", path);
-    o.relative_regularization = io::number(object, "relative_regularization", path);
+    if (object.contains("regularization"))
+        o.regularization = io::number(object, "regularization", path);
+    if (object.contains("relative_regularization"))
+        o.relative_regularization = io::number(object, "relative_regularization", path);
     o.on_collapse =
         io::from_file(path, [&] { return collapse_policy_from_string(io::text(object, "on_collapse", path)); });
     if (object.contains("rate"))

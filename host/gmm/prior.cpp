@@ -127,6 +127,71 @@ double covariance_count(const parameter_prior& p, const gmm_shape& shape) {
     return own + (is_tied(shape.family) ? static_cast<double>(shape.components) : 1);
 }
 
+/// The rows without far values: their weights, and their mean in a frame.
+class usual_rows {
+public:
+    usual_rows(const row_feed& feed, const data_summary& summary, const frame& f)
+        : feed_(feed), summary_(summary), frame_(f), sum_(summary.mean.size(), 0) {}
+
+    /// Of the next batch, 0 for rows with far values.
+    std::vector<double> weights_of(const input_rows& batch) {
+        std::vector<double> weights(batch.x.rows, 1);
+        if (feed_.weighted())
+            weights = feed_.to_host(batch.weights);
+        const auto d = static_cast<std::int64_t>(sum_.size());
+        for (std::int64_t begin = 0; begin < batch.x.rows; begin += unit_rows) {
+            const std::int64_t rows = std::min(unit_rows, batch.x.rows - begin);
+            const std::vector<double> x = feed_.to_host(batch.x.slice(begin, rows));
+            for (std::int64_t i = 0; i < rows; ++i)
+                add(&x[i * d], weights[begin + i], batch.weight_scale);
+        }
+        return weights;
+    }
+    double weight() const { return weight_; }
+    double mean(std::int64_t j) const { return sum_[j] / weight_; }
+
+private:
+    void add(const double* x, double& weight, double weight_scale) {
+        const std::vector<value_range>& usual = summary_.usual;
+        for (std::size_t j = 0; j < usual.size(); ++j)
+            if (!usual[j].holds(x[j]))
+                weight = 0;
+        if (!(weight > 0))
+            return;
+        weight_ += weight * weight_scale;
+        for (std::size_t j = 0; j < sum_.size(); ++j)
+            sum_[j] += weight * weight_scale * ((x[j] - frame_.centre[j]) / frame_.scale[j]);
+    }
+
+    const row_feed& feed_;
+    const data_summary& summary_;
+    const frame& frame_;
+    double weight_ = 0;
+    std::vector<double> sum_;
+};
+
+/// The variances of the summary with the correlations of the usual rows, of which the scatter in the frame is given;
+/// without correlations where there are no such rows.
+std::vector<double> with_correlations(const std::vector<double>& scatter, const usual_rows& usual,
+                                      const data_summary& summary) {
+    const auto d = static_cast<std::int64_t>(summary.mean.size());
+    const auto covariance = [&](std::int64_t i, std::int64_t j) {
+        return scatter[packed_upper(i, j, d)] / usual.weight() - usual.mean(i) * usual.mean(j);
+    };
+    std::vector<double> result(static_cast<std::size_t>(d * d), 0);
+    for (std::int64_t i = 0; i < d; ++i) {
+        result[i * d + i] = summary.variance[i];
+        const double own = usual.weight() > 0 ? covariance(i, i) : 0;
+        for (std::int64_t j = i + 1; own > 0 && j < d; ++j) {
+            const double other = covariance(j, j);
+            if (other > 0)
+                result[i * d + j] = result[j * d + i] =
+                    covariance(i, j) / std::sqrt(own * other) * std::sqrt(summary.variance[i] * summary.variance[j]);
+        }
+    }
+    return result;
+}
+
 } // namespace
 
 void check_prior_count(std::string_view what, double count) {
@@ -175,13 +240,21 @@ std::vector<double> data_covariance(const context& ctx, const row_feed& feed, co
     const auto d = static_cast<std::int64_t>(summary.mean.size());
     const frame f = make_frame(family::tied, summary.mean, summary.variance);
     const auto engine = make_engine(ctx, {family::tied, d, 1}, precision, feed.data().type());
-    engine->reserve(rows, feed.weighted());
-    const double total = summary.weight * feed.weight_scale();
+    engine->reserve(rows, feed.weighted() || summary.left_out);
+    double total = summary.weight * feed.weight_scale();
     fixed_sums sums = empty_scatter(engine->shape, component_sum_bound(total, largest_normalized(summary, f), d));
-    feed.for_each([&](const input_rows& batch, std::int64_t) {
+    usual_rows usual(feed, summary, f);
+    feed.for_each([&](input_rows batch, std::int64_t) {
+        std::vector<double> weights;
+        if (summary.left_out) {
+            weights = usual.weights_of(batch);
+            batch.weights = matrix_view<const double>(weights.data(), batch.x.rows, 1);
+        }
         engine->load(batch, f, 0);
         engine->accumulate_scatter(0, batch.x.rows, sums);
     });
+    if (summary.left_out)
+        return with_correlations(scatter_values(sums), usual, summary);
     const std::vector<double> scatter = scatter_values(sums); // about the mean, the centre of the frame
     std::vector<double> covariance(static_cast<std::size_t>(d * d));
     for (std::int64_t i = 0; i < d; ++i)

@@ -32,7 +32,8 @@ void check_prior(const parameter_prior& p, family f, std::int64_t dimensions);
 /// Whether the defaults need the data's covariance matrix.
 bool takes_covariance(const parameter_prior& p, family f);
 
-/// Σ w (x − mean)(x − mean)ᵀ / W [d x d] in units of the data; one pass, `rows` of them in memory at a time.
+/// Σ w (x − mean)(x − mean)ᵀ / W [d x d] in units of the data; one pass, `rows` of them in memory at a time. Where the
+/// summary leaves something out: its variances, with the correlations of the rows that have no far values.
 std::vector<double> data_covariance(const context& ctx, const row_feed& feed, const data_summary& summary,
                                     compute_precision precision, std::int64_t rows);
 

@@ -214,7 +214,7 @@ std::vector<std::int32_t> row_feed::known_components(const input_rows& batch, st
     return all;
 }
 
-data_summary row_feed::summarize(kernels::gmm_engine& engine) {
+data_summary row_feed::summarize(kernels::gmm_engine& engine, const visitor& also) {
     constexpr double infinity = std::numeric_limits<double>::infinity();
     const std::int64_t d = data_.cols();
     data_summary all;
@@ -236,13 +236,35 @@ data_summary row_feed::summarize(kernels::gmm_engine& engine) {
                 if (k >= 0)
                     ++all.labelled[k];
         all.rows += batch.x.rows;
+        if (also)
+            also(batch, first_row);
     });
-    for (double& v : all.variance)
-        v /= all.weight;
+    for (std::int64_t j = 0; j < d; ++j) {
+        all.variance[j] /= all.weight;
+        if (all.min[j] == all.max[j]) // the moments of such a column hold its rounding alone
+            all.mean[j] = all.min[j], all.variance[j] = 0;
+    }
     // Exactly: the scale is a power of two, and every weight a multiple of the smallest number of float64.
     all.weight /= weight_scale_;
     all.largest_weight /= weight_scale_;
     return all;
+}
+
+std::int64_t row_feed::find_row(std::int64_t column, double value) const {
+    std::int64_t row = -1;
+    for_each([&](const input_rows& batch, std::int64_t first_row) {
+        for (std::int64_t begin = 0; row < 0 && begin < batch.x.rows; begin += unit_rows) {
+            const std::int64_t rows = std::min(unit_rows, batch.x.rows - begin);
+            const std::vector<double> x = to_host(batch.x.slice(begin, rows));
+            std::vector<double> weights(rows, 1);
+            if (weighted())
+                weights = to_host(batch.weights.slice(begin, rows));
+            for (std::int64_t i = 0; row < 0 && i < rows; ++i)
+                if (weights[i] > 0 && x[i * batch.x.cols + column] == value)
+                    row = first_row + begin + i;
+        }
+    });
+    return row;
 }
 
 void row_feed::require_distinct_rows(std::int64_t wanted) const {

@@ -4,6 +4,7 @@
 #include "elbo/context.hpp"
 #include "elbo/data_source.hpp"
 #include "elbo/gmm/fit.hpp"
+#include "host/gmm/robust_column.hpp"
 #include "kernels/gmm_engine.hpp"
 
 #include <functional>
@@ -17,9 +18,14 @@ struct data_summary {
     std::int64_t rows = 0, positive_rows = 0;
     double weight = 0; ///< Σ w_n
     double largest_weight = 0;
-    std::vector<double> mean, variance; ///< [d] weighted
+    std::vector<double> mean, variance; ///< [d] weighted; 0 is the variance of columns with min = max and of no others
     std::vector<double> min, max;       ///< [d] over rows of positive weight
     std::vector<std::int64_t> labelled; ///< [k] rows known to come from each component; empty without labels
+    /// Set by summarize_columns(), which also makes mean and variance those of the rows that are not left out:
+    bool left_out = false;                ///< something was left out of some column
+    std::vector<double> regular_variance; ///< [d] what λ is a share of; 0 where min = max
+    std::vector<value_range> usual;       ///< [d] values that are not far; empty where none are
+    std::vector<event> far;               ///< of kind far_value, by column
 };
 
 /// In which units weights reach an engine.
@@ -61,8 +67,11 @@ public:
     /// generator; `in_turn` where the visit itself may use files or code of the user's.
     void for_each(reading when, const visitor& visit) const;
     void for_each(const visitor& visit) const { for_each(reading::ahead, visit); }
-    /// One pass: checks every value and label. Throws invalid_argument that names row and column.
-    data_summary summarize(kernels::gmm_engine& engine);
+    /// One pass: checks every value and label. Throws invalid_argument that names row and column. Then `also` sees each
+    /// batch.
+    data_summary summarize(kernels::gmm_engine& engine, const visitor& also = {});
+    /// The first row of positive weight with this value in a column, −1 where there is none. For messages: one pass.
+    std::int64_t find_row(std::int64_t column, double value) const;
     /// Throws invalid_argument unless at least `wanted` rows of positive weight are distinct; reads no further than
     /// needed.
     void require_distinct_rows(std::int64_t wanted) const;

@@ -2,6 +2,7 @@
 #include "elbo/gmm/select.hpp"
 
 #include "host/check.hpp"
+#include "host/gmm/column_summary.hpp"
 #include "host/gmm/fit_setup.hpp"
 #include "host/gmm/select_choice.hpp"
 #include "host/gmm/select_rows.hpp"
@@ -51,12 +52,23 @@ fit_options common_options(const select_options& o) {
     return common;
 }
 
-/// Checks every value and weight. Returns the weights on the host, in units in which the largest is 1 to 2, for the
-/// held out rows; empty where there are none.
-std::vector<double> checked_weights(const context& ctx, const data_source& rows, const fit_options& common) {
+/// What is found in all rows: their weights on the host, in units in which the largest is 1 to 2, for the held out rows
+/// (empty where there are none), and the variances that λ is a share of, which the fits to some of the rows take from
+/// here.
+struct checked_rows {
+    std::vector<double> weights, variances;
+};
+
+/// Checks every value and weight.
+checked_rows checked(const context& ctx, const data_source& rows, const fit_options& common) {
     fit_setup setup(ctx, rows, common);
-    setup.feed.summarize(*setup.engine);
-    return setup.feed.weighted() ? setup.feed.scaled_weights(0, rows.rows()) : std::vector<double>();
+    checked_rows found;
+    found.variances = summarize_columns(setup.feed, *setup.engine).regular_variance;
+    if (common.regularization_variances)
+        found.variances = *common.regularization_variances;
+    if (setup.feed.weighted())
+        found.weights = setup.feed.scaled_weights(0, rows.rows());
+    return found;
 }
 
 std::optional<held_out_rows> hold_out(const data_source& rows, const select_options& o,
@@ -176,10 +188,12 @@ select_result select(const context& ctx, const data_source& data, const select_o
     const fit_options common = common_options(options);
     static_cast<void>(fit_setup(ctx, data, common)); // the options are checked before the data is read
     const data_source rows = keep_rows(ctx, data, options.fit.memory_limit);
-    const std::vector<double> weights = checked_weights(ctx, rows, common);
-    const std::optional<held_out_rows> held_out = hold_out(rows, options, weights);
+    const checked_rows found = checked(ctx, rows, common);
+    const std::optional<held_out_rows> held_out = hold_out(rows, options, found.weights);
 
-    sweep all(ctx, rows, options, weights, held_out ? &*held_out : nullptr);
+    select_options with_variances = options;
+    with_variances.fit.regularization_variances = found.variances;
+    sweep all(ctx, rows, with_variances, found.weights, held_out ? &*held_out : nullptr);
     all.run();
     const std::size_t each = held_out ? static_cast<std::size_t>(1 + held_out->folds()) : 1;
     std::vector<sweep_part>& parts = all.parts();

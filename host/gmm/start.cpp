@@ -423,7 +423,7 @@ std::int64_t start_host_bytes(const gmm_shape& shape, start_method method, std::
 
 gmm_parameters start_parameters(const context& ctx, const start_sample& s, const gmm_shape& shape,
                                 const fit_options& options, const std::vector<double>& lambda, std::uint64_t seed) {
-    const moments total = weighted_moments(s, std::vector<double>(s.rows, 1), needs_matrix(shape.family));
+    const moments total = weighted_moments(s, s.usual, needs_matrix(shape.family));
     if (options.start == start_method::samples)
         return parameters_from_rows(s, shape, lambda, total, seed);
     if (options.start == start_method::random) {

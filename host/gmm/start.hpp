@@ -18,6 +18,7 @@ struct start_sample {
     std::int64_t rows = 0, cols = 0;
     std::vector<double> x;       ///< [rows x cols]
     std::vector<double> weights; ///< [rows], scaled to mean 1
+    std::vector<double> usual;   ///< [rows] 1, and 0 for rows with far values unless all have some
     sample_labels::kind known = sample_labels::kind::none;
     std::vector<std::int32_t> labels; ///< [rows] the only component a row may come from, else −1; empty without labels
     std::vector<double> factors;      ///< [rows x k] where these are what is known

@@ -93,6 +93,10 @@ start_sample draw_start_sample(const row_feed& feed, const frame& f, const data_
             const std::size_t end = std::min(chosen.size(), at + gathered_rows);
             for (double v : feed.gather_rows(batch.x, {chosen.begin() + at, chosen.begin() + end})) {
                 const std::int64_t j = static_cast<std::int64_t>(s.x.size()) % d;
+                if (j == 0)
+                    s.usual.push_back(1);
+                if (!summary.usual.empty() && !summary.usual[j].holds(v))
+                    s.usual.back() = 0;
                 s.x.push_back((v - f.centre[j]) / f.scale[j]);
             }
         }
@@ -102,6 +106,8 @@ start_sample draw_start_sample(const row_feed& feed, const frame& f, const data_
         }
     });
     s.rows = static_cast<std::int64_t>(s.weights.size());
+    if (std::ranges::count(s.usual, 1.0) == 0)
+        s.usual.assign(s.rows, 1);
     double sum = 0;
     for (double w : s.weights)
         sum += w;

@@ -4,6 +4,7 @@
 #include "host/check.hpp"
 #include "host/gmm/regularization.hpp"
 #include "host/gmm/statistics_state.hpp"
+#include "host/row_access.hpp"
 #include "kernels/math/fixed_point.hpp"
 
 #include <algorithm>
@@ -43,20 +44,37 @@ struct weight_range {
     double scale = 1, unit = 1;
 };
 
+/// Throws invalid_argument that names the value which is farthest from the model, relative to its scale.
+[[noreturn]] void throw_too_far(const frame& f, const row_feed& feed, const data_summary& summary) {
+    std::int64_t column = 0;
+    double value = 0, farthest = -1;
+    for (std::size_t j = 0; j < f.centre.size(); ++j)
+        for (double end : {summary.min[j], summary.max[j]})
+            if (const double away = std::abs(end - f.centre[j]) / f.scale[j]; away > farthest)
+                column = static_cast<std::int64_t>(j), value = end, farthest = away;
+    throw invalid_argument(fmt::format("{}: row {}, column {} is {:.6g}: {:.3g} standard deviations of the model away, "
+                                       "too far for the sums; leave the row out or give it the weight 0",
+                                       feed.data().description(), feed.find_row(column, value),
+                                       column_label(feed.data(), column), value, farthest));
+}
+
 /// Throws invalid_argument where the sums of rows leave their range.
-void check_range(const internal::statistics_state& s, const data_source& data, const data_summary& summary,
+void check_range(const internal::statistics_state& s, const row_feed& feed, const data_summary& summary,
                  const weight_range& range) {
+    const data_source& data = feed.data();
     const auto in_units = [&](double weight) { return range.scale * weight / range.unit; };
     const double reach = largest_normalized(summary, s.frame), of_all = in_units(summary.weight),
                  of_unit = std::min(of_all, in_units(summary.largest_weight) * static_cast<double>(kernels::unit_rows));
-    expects(component_sum_bound(of_unit, reach, s.shape.dimensions) < component_bound * most_of_unit &&
-                component_sum_bound(of_all, reach, s.shape.dimensions) < component_bound * most_of_all,
-            [&] {
-                return fmt::format(
-                    "the rows of {} lie up to {:.3g} standard deviations of the model away and their weights sum to "
-                    "{:.3g}: too much for the sums; scale the weights down",
-                    data.description(), reach, summary.weight);
-            });
+    const auto fits = [&](double away) {
+        return component_sum_bound(of_unit, away, s.shape.dimensions) < component_bound * most_of_unit &&
+               component_sum_bound(of_all, away, s.shape.dimensions) < component_bound * most_of_all;
+    };
+    if (!fits(reach) && fits(1))
+        throw_too_far(s.frame, feed, summary);
+    expects(fits(reach), [&] {
+        return fmt::format("the weights of the rows of {} sum to {:.3g}: too much for the sums; scale the weights down",
+                           data.description(), summary.weight);
+    });
     const std::int64_t units = (summary.rows + kernels::unit_rows - 1) / kernels::unit_rows;
     expects(of_all >= least_of_unit * static_cast<double>(units), [&] {
         return fmt::format("the weights of the {} rows of {} sum to {:.3g}: too little for the sums; scale the weights "
@@ -74,7 +92,7 @@ void add_rows(internal::statistics_state& s, const context& ctx, row_feed& feed,
     });
     const auto engine = make_engine(ctx, s.shape, compute_precision::automatic, data.type());
     const data_summary summary = feed.summarize(*engine);
-    check_range(s, data, summary, range);
+    check_range(s, feed, summary, range);
     fixed_sums scatter = empty_scatter(s.shape, component_bound);
     engine->reserve(std::min(data.rows(), feed.batch_rows()), feed.weighted(), feed.known());
     engine->set_parameters(to_frame(s.under, s.frame));

@@ -73,7 +73,8 @@ double plain_sums::weight() const {
 
 plain_sums plain(const statistics& statistics) {
     const internal::statistics_state& s = statistics.state();
-    return {s.shape, s.frame, to_frame(s.under, s.frame), normalized_sums(s.sums, s.shape), scatter_values(s.scatter)};
+    return {s.shape, s.frame, to_frame(s.under, s.frame), normalized_sums(s.sums, s.shape), scatter_values(s.scatter),
+            s.under};
 }
 
 m_step_result m_step(const plain_sums& s, const fit_options& options, std::vector<std::int32_t>& reseeds,
@@ -81,16 +82,25 @@ m_step_result m_step(const plain_sums& s, const fit_options& options, std::vecto
     const prior_moments moments = moments_of(s);
     update_rule rule;
     rule.total_weight = s.weight();
-    rule.lambda = normalized_lambda(options, variances_of(moments), s.frame);
+    rule.lambda = normalized_lambda(options, s.made_under, variances_of(moments), s.frame);
     rule.scatter = s.scatter;
     rule.on_collapse = options.on_collapse;
     if (options.prior)
         rule.prior = to_frame(complete_prior(*options.prior, s.shape, moments), s.shape, s.frame, 1);
     m_step_result result;
+    result.lambda = rule.lambda;
     result.outcome = reference::m_step(s.shape, s.under, s.values, rule, reseeds, result.next);
     if (options.on_collapse == collapse_policy::fail && !result.outcome.events.empty())
         throw_collapsed(result.outcome.events.front(), iteration);
     return result;
+}
+
+model made_model(const plain_sums& s, const m_step_result& made) {
+    const model m = from_frame(s.shape.family, made.next, s.frame);
+    const model& kept = s.made_under;
+    return kept.regularization().empty()
+               ? m
+               : keep_regularization(m, made.lambda, kept.regularization_variances(), s.frame);
 }
 
 model maximize(const statistics& s, const fit_options& options) {
@@ -100,7 +110,7 @@ model maximize(const statistics& s, const fit_options& options) {
     if (options.prior)
         check_prior(*options.prior, sums.shape.family, sums.shape.dimensions);
     std::vector<std::int32_t> reseeds(sums.shape.components, 0);
-    return from_frame(sums.shape.family, m_step(sums, options, reseeds, 0).next, sums.frame);
+    return made_model(sums, m_step(sums, options, reseeds, 0));
 }
 
 } // namespace elbo::gmm

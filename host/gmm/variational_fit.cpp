@@ -76,11 +76,11 @@ private:
         frame_ = make_frame(options_.shape, summary_.mean, summary_.variance);
         log_scale_ = log_scale(frame_);
         check_weight_beside_prior(summary_.weight);
-        lambda_ = normalized_lambda(shared_, summary_.variance, frame_);
+        lambda_ = normalized_lambda(shared_, summary_.regular_variance, frame_);
         const double total = summary_.weight * feed_.weight_scale();
         component_bound_ =
             component_sum_bound(total, setup_.reach(summary_, frame_, options_.prior.mean), shape_.dimensions);
-        scalar_bound_ = scalar_sum_bound(total);
+        scalar_bound_ = scalar_sum_bound(total, summary_);
         const std::vector<double> covariance = options_.prior.scale ? std::vector<double>() : covariance_in_frame();
         prior_ = variational::complete_prior(variational::to_frame(options_.prior, options_.shape, frame_), shape_,
                                              covariance, lambda_);
@@ -176,7 +176,7 @@ private:
 
     variational_result make_result(parameters q, std::vector<variational_record> trace, stop_reason stopped) const {
         variational_posterior posterior(variational::from_frame(std::move(q), frame_, options_.prior));
-        gmm::model plug_in = posterior.model();
+        gmm::model plug_in = keep_regularization(posterior.model(), lambda_, summary_.regular_variance, frame_);
         variational_result r{std::move(posterior), std::move(plug_in)};
         const variational_record& last = trace.back();
         r.stopped = stopped;
@@ -188,6 +188,7 @@ private:
         r.samples = summary_.rows;
         r.negligible = feed_.negligible();
         r.events = start_events(setup_);
+        r.events.insert(r.events.end(), summary_.far.begin(), summary_.far.end());
         r.best_restart = restart_;
         r.trace = std::move(trace);
         return r;

@@ -82,7 +82,7 @@ public:
         rows_.feed().require_distinct_rows(options.components);
         const frame f = factor_frame(options.kind, s.mean, s.variance);
         rule_.total_weight = rows_.total_weight();
-        rule_.noise_floor = floors(options, s.variance, f);
+        rule_.noise_floor = floors(options, s.regular_variance, f);
         rule_.on_collapse = options.on_collapse;
         log_scale_ = gmm::log_scale(f);
         latent_shape largest{data.cols(), options.components, options.latent};
@@ -238,7 +238,9 @@ private:
         r.stopped = stopped;
         r.iterations = iterations;
         r.trace = std::move(trace);
-        r.events = std::move(events);
+        for (const gmm::event& e : s.far)
+            r.events.push_back({0, 0, e.far.column, factor_event::kind::far_value, options_.on_collapse, e.far});
+        r.events.insert(r.events.end(), events.begin(), events.end());
         r.log_likelihood = log_likelihood / rule_.total_weight - log_scale_;
         r.total_weight = s.weight;
         r.total_log_likelihood = r.log_likelihood * s.weight;

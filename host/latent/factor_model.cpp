@@ -64,7 +64,15 @@ factor_start factor_start_from_string(std::string_view name) {
     return value_of<factor_start>(starts, name, "start");
 }
 std::string_view to_string(factor_event::kind k) {
-    return k == factor_event::kind::empty ? "empty" : "noise_floor";
+    switch (k) {
+    case factor_event::kind::empty:
+        return "empty";
+    case factor_event::kind::noise_floor:
+        return "noise_floor";
+    case factor_event::kind::far_value:
+        break;
+    }
+    return "far_value";
 }
 
 void check_factor_sizes(factor_kind kind, std::int64_t d, std::int64_t L, std::int64_t components) {

@@ -1,6 +1,7 @@
 #include "host/latent/latent_common.hpp"
 
 #include "elbo/error.hpp"
+#include "host/gmm/column_summary.hpp"
 #include "host/row_access.hpp"
 
 #include <algorithm>
@@ -36,6 +37,12 @@ double largest_column_sum(const latent_parameters& p) {
     return largest;
 }
 
+/// The moments of columns are the same work for every model: the engines of mixtures do it.
+std::unique_ptr<gmm_engine> moments_engine(const context& ctx, const data_source& data) {
+    return gmm::make_engine(ctx, {gmm::family::diagonal, data.cols(), 1}, gmm::compute_precision::automatic,
+                            data.type());
+}
+
 /// Bounds of the sums over all rows: of w r times 1, δ, δ² and δ c, and of w times log p(x̃) and H(r).
 struct sum_bounds {
     double component = 0, scalar = 0;
@@ -66,12 +73,12 @@ std::unique_ptr<latent_engine> make_latent_engine(const context& ctx, std::int64
     throw invalid_argument("unknown back end");
 }
 
+void check_rows(const context& ctx, gmm::row_feed& feed) {
+    feed.summarize(*moments_engine(ctx, feed.data()));
+}
+
 gmm::data_summary summarize(const context& ctx, gmm::row_feed& feed) {
-    const data_source& data = feed.data();
-    // The moments of columns are the same work for every model: those of mixtures do it.
-    const auto engine =
-        gmm::make_engine(ctx, {gmm::family::diagonal, data.cols(), 1}, gmm::compute_precision::automatic, data.type());
-    return feed.summarize(*engine);
+    return gmm::summarize_columns(feed, *moments_engine(ctx, feed.data()));
 }
 
 latent_rows::latent_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights)
@@ -107,7 +114,7 @@ void infer_rows(const context& ctx, const data_source& data, const frame& f, con
                 const std::function<void(const latent_batch&)>& sink) {
     gmm::row_feed feed(ctx, data, {});
     feed.stream(); // the results of a batch are kept, so batches stay small
-    summarize(ctx, feed);
+    check_rows(ctx, feed);
     const auto engine = make_latent_engine(ctx, data.cols());
     engine->reserve(std::min(data.rows(), feed.batch_rows()), false);
     engine->set_parameters(p);

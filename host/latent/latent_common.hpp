@@ -18,6 +18,8 @@ namespace elbo::latent {
 std::unique_ptr<kernels::latent_engine> make_latent_engine(const context& ctx, std::int64_t dimensions);
 
 /// One pass that checks every value and weight. Throws invalid_argument that names row and column.
+void check_rows(const context& ctx, gmm::row_feed& feed);
+/// The same for a fit, with what it derives from the columns (gmm::summarize_columns).
 gmm::data_summary summarize(const context& ctx, gmm::row_feed& feed);
 
 /// Data with weights, an engine, and the frame that maps one to the other. The rows are loaded once where they fit in

@@ -140,7 +140,9 @@ private:
         r.iterations = static_cast<std::int64_t>(trace.size());
         r.log_likelihood = trace.back().log_likelihood;
         r.trace = std::move(trace);
-        r.events = std::move(events);
+        for (const gmm::event& e : rows_.summary().far)
+            r.events.push_back({0, sphere_event::kind::far_value, e.far});
+        r.events.insert(r.events.end(), events.begin(), events.end());
         r.total_weight = rows_.summary().weight;
         r.total_log_likelihood = r.log_likelihood * r.total_weight;
         r.samples = rows_.summary().rows;

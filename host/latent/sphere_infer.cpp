@@ -35,8 +35,8 @@ void infer_rows(const context& ctx, const sphere_model& m, const data_source& da
                 const std::function<void(const sphere_batch&)>& sink) {
     check_dimensions(m, data);
     gmm::row_feed feed(ctx, data, {});
-    feed.stream();        // the results of a batch are kept, so batches stay small
-    summarize(ctx, feed); // every value is checked before the first result is handed out
+    feed.stream();         // the results of a batch are kept, so batches stay small
+    check_rows(ctx, feed); // every value is checked before the first result is handed out
     const frame f = frame_of(m);
     const double shift = gmm::log_scale(f);
     const auto engine = make_sphere_engine(ctx, data.cols());

@@ -39,7 +39,15 @@ void normalize(double* z, std::int64_t d) {
 } // namespace
 
 std::string_view to_string(sphere_event::kind k) {
-    return k == sphere_event::kind::noise_floor ? "noise_floor" : "one_sided";
+    switch (k) {
+    case sphere_event::kind::noise_floor:
+        return "noise_floor";
+    case sphere_event::kind::one_sided:
+        return "one_sided";
+    case sphere_event::kind::far_value:
+        break;
+    }
+    return "far_value";
 }
 
 sphere_model::sphere_model(sphere_parameters p) : p_(std::move(p)) {

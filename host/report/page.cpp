@@ -34,11 +34,15 @@ std::string trace_section(const gmm::fit_result& fit) {
 std::string events_section(const gmm::fit_result& fit) {
     std::string out = "<h2>Events</h2>\n";
     if (fit.events.empty())
-        return out + "<p>None: no component was empty or singular.</p>\n";
+        return out + "<p>None: no component was empty or singular, no value far from all others.</p>\n";
     out += "<table><thead><tr><th>iteration</th><th>component</th><th>what</th><th>action</th></tr></thead><tbody>\n";
     for (const gmm::event& e : fit.events)
-        out += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n", e.iteration, e.component,
-                           to_string(e.what), e.what == gmm::event::kind::identical ? "none" : to_string(e.action));
+        out +=
+            e.what == gmm::event::kind::far_value
+                ? fmt::format("<tr><td></td><td></td><td>{}</td><td>row {}, column {}: {:.6g}</td></tr>\n",
+                              to_string(e.what), e.far.row, e.far.column, e.far.value)
+                : fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n", e.iteration, e.component,
+                              to_string(e.what), e.what == gmm::event::kind::identical ? "none" : to_string(e.action));
     return out + "</tbody></table>\n";
 }
 

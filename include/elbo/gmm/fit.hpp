@@ -36,18 +36,28 @@ enum class collapse_policy {
 std::string_view to_string(collapse_policy p);
 collapse_policy collapse_policy_from_string(std::string_view name);
 
-/// Something that happened to a component during a fit.
+/// Values of a column so far from its median that they are left out of what fits derive from its variance: robust z =
+/// |x − median| / (1.4826 MAD) above 1e4 (docs/regularization.md). They count in the likelihood as all others do.
+struct far_values {
+    std::int64_t row = -1, column = -1; ///< of the farthest one, the first of equals
+    double value = 0, robust_z = 0;
+    std::int64_t rows = 0; ///< how many there are in the column
+};
+
+/// Something that happened to a component during a fit, or that was found in the data before it.
 struct event {
     enum class kind {
         empty,
         singular,
-        identical ///< of the start model: mean and covariance are those of a component before it, and EM, which treats
-                  ///< both alike, never separates them
+        identical, ///< of the start model: mean and covariance are those of a component before it, and EM, which treats
+                   ///< both alike, never separates them
+        far_value  ///< in the data: `far` says which
     };
     std::int64_t iteration = 0;
-    std::int64_t component = 0; ///< index before any removal
+    std::int64_t component = 0; ///< index before any removal; −1 for far_value
     kind what = kind::empty;
-    collapse_policy action = collapse_policy::reseed; ///< what was done; to an identical component nothing is
+    collapse_policy action = collapse_policy::reseed; ///< what was done; nothing is for identical and far_value
+    far_values far = {};                              ///< of far_value: one event for each column that has some
 };
 std::string_view to_string(event::kind k);
 
@@ -109,11 +119,17 @@ struct fit_options {
     /// Stop when the gain in mean log-likelihood, and the total gain still expected from its geometric decay, are below
     /// this (nats per sample). Zero runs to max_iterations.
     double tolerance = 1e-8;
-    /// λ added to the diagonal of each covariance, in squared units of the data.
-    double regularization = 0;
+    /// λ added to the diagonal of each covariance, in squared units of the data. Not given: 0.
+    std::optional<double> regularization = {};
     /// λ relative to the variance of each column, added as well: keeps constant columns and repeated rows finite, and
-    /// unlike an absolute λ does not depend on the units. Its effect on a healthy fit is of second order.
-    double relative_regularization = 1e-6;
+    /// unlike an absolute λ does not depend on the units. Its effect on a healthy fit is of second order. Values that
+    /// are far from all others do not count in the variance, and it is no less than what the rounding of the data's
+    /// type leaves (docs/regularization.md). Not given: 1e-6. Where neither is given, maximize() takes λ as it is in
+    /// the model.
+    std::optional<double> relative_regularization = {};
+    /// The variances [d] that this is relative to, such as model::regularization_variances() of a fit to all the rows
+    /// of which these are a part; 0 for a column without variance. Not given: found in the data.
+    std::optional<std::vector<double>> regularization_variances = {};
     sample_weights weights = {};
     collapse_policy on_collapse = collapse_policy::reseed;
     std::uint64_t seed = 0;

@@ -50,6 +50,15 @@ public:
     /// Free parameters: weights k − 1, means k d, covariances by family.
     std::int64_t parameters() const;
 
+    /// λ [d] that the fit added to the diagonals of the covariances, in squared units of the data, and the variances
+    /// [d] that its relative part is a share of (docs/regularization.md). maximize() and online go on with them. Both
+    /// empty for a model that no fit has made.
+    const std::vector<double>& regularization() const { return regularization_; }
+    const std::vector<double>& regularization_variances() const { return regularization_variances_; }
+    /// The same model with these. Throws invalid_argument unless both are empty or both have d finite numbers, those of
+    /// λ at least 0, the variances above 0.
+    model with_regularization(std::vector<double> lambda, std::vector<double> variances) const;
+
     bool operator==(const model&) const = default;
 
 private:
@@ -57,6 +66,7 @@ private:
     family family_ = family::full;
     std::int64_t dimensions_ = 0;
     std::vector<double> weights_, means_, precision_cholesky_;
+    std::vector<double> regularization_, regularization_variances_;
 };
 
 /// Numbers in a precision_cholesky or covariances array of this family.
@@ -64,7 +74,8 @@ std::int64_t covariance_size(family f, std::int64_t components, std::int64_t dim
 /// Free parameters of such a mixture.
 std::int64_t parameter_count(family f, std::int64_t components, std::int64_t dimensions);
 
-/// Writes a model: `.safetensors` (tensors weights, means, precision_cholesky; description in __metadata__) or `.json`.
+/// Writes a model: `.safetensors` (tensors weights, means, precision_cholesky, where it has them regularization and
+/// regularization_variances; description in __metadata__) or `.json`.
 /// Written to a temporary file that is renamed, so a crash never leaves half a file. Numbers survive to the bit.
 /// `column_names` may be empty. Throws file_error (unwritable, disk full) and invalid_argument (unknown ending).
 void save(const model& m, const std::string& path, const std::vector<std::string>& column_names = {});

@@ -21,8 +21,10 @@ struct online_options {
     double t0 = 1;                   ///< ≥ 0; with 0 the first batch replaces everything
     double kappa = 0.7;              ///< in (1/2, 1]: then Σ ρ_t diverges and Σ ρ_t² does not
     std::optional<double> rate = {}; ///< in (0, 1]: every ρ_t, for streams that drift; they never settle
-    double regularization = 0;       ///< as in fit_options, relative to the variance of the running statistics
-    double relative_regularization = 1e-6;
+    /// As in fit_options. Where neither is given, λ is that of the model that the stream begins with; where it has
+    /// none, relative to the variance of the running statistics.
+    std::optional<double> regularization = {};
+    std::optional<double> relative_regularization = {};
     collapse_policy on_collapse = collapse_policy::reseed;
 };
 

@@ -53,8 +53,9 @@ private:
 
 /// M-step: the model that maximises the expected complete-data log-likelihood of these statistics. Components that are
 /// empty or singular follow `on_collapse`. With a prior: that maximises it plus log p(θ); what is not given of the
-/// prior follows the moments of the samples in the statistics. Options used: regularization, relative_regularization,
-/// on_collapse, prior.
+/// prior follows the moments of the samples in the statistics. Options used: regularization and relative_regularization
+/// (where neither is given, λ of the model under which the statistics were made; where that has none, of the variances
+/// in the statistics), on_collapse, prior.
 model maximize(const statistics& s, const fit_options& options);
 
 /// Writes statistics with their model (.safetensors, sums as whole numbers), so that parts of the data that other

@@ -148,7 +148,7 @@ struct variational_result {
     std::int64_t best_restart = 0; ///< index
     fit_seconds seconds{};
     negligible_weights negligible{}; ///< rows whose weights are too small to count
-    std::vector<event> events{};     ///< identical components of the start model
+    std::vector<event> events{};     ///< identical components of the start model, far values in the data
 };
 
 /// Fits q by coordinate ascent on the bound, which never decreases. The E-step is that of EM with other parameters and

@@ -110,15 +110,17 @@ factor_start factor_start_from_string(std::string_view name);
 /// Something that happened during a fit.
 struct factor_event {
     enum class kind {
-        empty,      ///< a component lost its samples (N_k < 10·2⁻²⁴·W); `action` is what was done
-        noise_floor ///< a noise variance reached its floor (a Heywood case, or a constant column) and is kept there;
-                    ///< reported once for each variance, or for the one of ppca with column = −1
+        empty,       ///< a component lost its samples (N_k < 10·2⁻²⁴·W); `action` is what was done
+        noise_floor, ///< a noise variance reached its floor (a Heywood case, or a constant column) and is kept there;
+                     ///< reported once for each variance, or for the one of ppca with column = −1
+        far_value    ///< a column has values that do not count in its noise floor, `far` says which
     };
     std::int64_t iteration = 0;
     std::int64_t component = 0; ///< index before any removal; 0 where all components share the noise
     std::int64_t column = -1;
     kind what = kind::empty;
     gmm::collapse_policy action = gmm::collapse_policy::reseed; ///< of kind::empty
+    gmm::far_values far = {};                                   ///< of kind::far_value, before the first iteration
 };
 std::string_view to_string(factor_event::kind k);
 
@@ -140,8 +142,9 @@ struct factor_options {
     /// taken.
     bool accelerate = true;
     /// Smallest noise variance relative to the variance of its column (for ppca to the mean of these variances; a
-    /// column without variance counts as one of variance 1), 1e-10 to 1. A likelihood without it may have no maximum,
-    /// and log p is rounded to about 1e-16 / noise_floor nats.
+    /// column without variance counts as one of variance 1), 1e-10 to 1. Values far from all others do not count in
+    /// that variance (docs/regularization.md). A likelihood without it may have no maximum, and log p is rounded to
+    /// about 1e-16 / noise_floor nats.
     double noise_floor = 1e-6;
     gmm::sample_weights weights = {};
     gmm::collapse_policy on_collapse = gmm::collapse_policy::reseed;

@@ -54,11 +54,13 @@ private:
 struct sphere_event {
     enum class kind {
         noise_floor, ///< the noise reached its floor, as for points exactly on a sphere, and is kept there
-        one_sided ///< all posterior directions agree to rounding: data do not tell radius from centre, and the radius
-                  ///< is kept
+        one_sided, ///< all posterior directions agree to rounding: data do not tell radius from centre, and the radius
+                   ///< is kept
+        far_value  ///< a column has values that do not count in the scale of the data, `far` says which
     };
     std::int64_t iteration = 0;
-    kind what = kind::noise_floor; ///< each kind is reported once
+    kind what = kind::noise_floor; ///< each kind is reported once, far_value once for each column
+    gmm::far_values far = {};      ///< of kind::far_value
 };
 std::string_view to_string(sphere_event::kind k);
 
