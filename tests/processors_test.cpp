@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <string>
+#include <sys/resource.h>
 #include <utility>
 
 namespace elbo {
@@ -74,6 +75,20 @@ TEST(Processors, AreThoseOfTheAffinityMask) {
     cpu_set_t after;
     ASSERT_EQ(sched_getaffinity(0, sizeof after, &after), 0);
     EXPECT_TRUE(CPU_EQUAL(&all, &after));
+}
+
+TEST(HelpersWithRoom, AreWhatTheAddressSpaceLeaves) {
+    rlimit limit{};
+    ASSERT_EQ(getrlimit(RLIMIT_AS, &limit), 0);
+    if (limit.rlim_cur != RLIM_INFINITY)
+        GTEST_SKIP() << "the address space is limited already";
+    EXPECT_GT(helpers_with_room(), 1000);
+    const auto of_limit = [](rlim_t bytes) {
+        const rlimit lower{bytes, RLIM_INFINITY};
+        return setrlimit(RLIMIT_AS, &lower) == 0 ? helpers_with_room() : -1;
+    };
+    EXPECT_TRUE(is_fine_in_child([&] { return of_limit(rlim_t(1) << 50) > 1000; }));
+    EXPECT_TRUE(is_fine_in_child([&] { return of_limit(rlim_t(256) << 20) == 0; }));
 }
 
 /// A made-up /proc and /sys.

@@ -3,6 +3,7 @@
 #include "kernels/cpu/helper_source.hpp"
 
 #include "kernels/cpu/crew.hpp"
+#include "kernels/cpu/processors.hpp"
 
 #include <algorithm>
 #include <oneapi/tbb/global_control.h>
@@ -12,11 +13,11 @@ namespace elbo::kernels::internal {
 
 namespace {
 
-/// Of more than these oneTBB would complain on the console.
+/// Of more than it may start oneTBB would complain on the console.
 int most_threads() {
     using oneapi::tbb::global_control;
     const std::size_t most = global_control::active_value(global_control::max_allowed_parallelism);
-    return static_cast<int>(std::clamp<std::size_t>(most, 1, 1 << 16));
+    return std::min(static_cast<int>(std::clamp<std::size_t>(most, 1, 1 << 16)), 1 + helpers_with_room());
 }
 
 } // namespace

@@ -8,7 +8,9 @@
 #include <sched.h>
 #include <sstream>
 #include <string_view>
+#include <sys/resource.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 namespace elbo::kernels {
@@ -122,6 +124,18 @@ int quota_processors(const std::string& root) {
 int processors() {
     static const int quota = quota_processors();
     return smaller_limit(affinity_processors(), quota);
+}
+
+int helpers_with_room() {
+    constexpr std::int64_t of_one = std::int64_t(288) << 20, none = 1 << 20;
+    rlimit limit{};
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return none;
+    std::int64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const std::int64_t used = pages * sysconf(_SC_PAGESIZE);
+    const auto most = static_cast<std::int64_t>(std::min<rlim_t>(limit.rlim_cur, std::int64_t(1) << 60));
+    return static_cast<int>(std::clamp<std::int64_t>((most - used) / of_one - 1, 0, none)); // 1: for the caller
 }
 
 int default_threads() {

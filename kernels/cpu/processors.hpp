@@ -20,4 +20,8 @@ int processors();
 /// positive number is taken as not set.
 int default_threads();
 
+/// Threads beside the calling one that a limit of the address space (ulimit -v) leaves room for. Each may take 64 MiB
+/// for malloc, as much again in passing, a stack, and up to 128 MiB for OpenBLAS, which waits for its memory for ever.
+int helpers_with_room();
+
 } // namespace elbo::kernels
