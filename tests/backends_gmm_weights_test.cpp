@@ -115,15 +115,7 @@ TEST(GmmWeights, AnyRangeGivesWhatPlainLoopsGive) {
             scaled.push_back(counts ? w[n] / sum : 0);
             total += scaled.back();
         }
-        std::vector<number> lambda;
-        for (std::int64_t j = 0; j < d; ++j) {
-            number mean = 0, square = 0;
-            for (std::int64_t n = 0; n < rows; ++n)
-                mean += scaled[n] * x[n * d + j] / total;
-            for (std::int64_t n = 0; n < rows; ++n)
-                square += scaled[n] * (x[n * d + j] - mean) * (x[n * d + j] - mean) / total;
-            lambda.push_back(1e-6L * square);
-        }
+        const std::vector<number> lambda(d, 0x1p-10L);
         const model start = start_of(x, d, k);
         plain_mixture plain{std::vector<number>(k, 1.0L / k), {}, std::vector<number>(k * d, 4)};
         plain.means.assign(start.means().begin(), start.means().end());
@@ -141,7 +133,8 @@ TEST(GmmWeights, AnyRangeGivesWhatPlainLoopsGive) {
             options.max_iterations = steps;
             options.tolerance = 0;
             options.weights = w;
-            options.regularization = 0;
+            options.regularization = 0x1p-10;
+            options.relative_regularization = 0;
             const fit_result r = fit(ctx, view(x, d), options);
             EXPECT_EQ(r.negligible.rows, negligible);
             EXPECT_EQ(r.negligible.first, first);
