@@ -25,6 +25,12 @@ int main(int argc, char** argv) {
               << " from eigenvalues, noise " << exact.model.noise()[0] << '\n';
     // [ppca end]
 
+    // [optimum]
+    elbo::latent::factor_result factors =
+        elbo::latent::fit(ctx, data, {.kind = elbo::latent::factor_kind::factor_analysis, .latent = 3, .restarts = 4});
+    std::cout << factors.log_likelihood << " nats from a start of the kind " << to_string(*factors.best_start) << '\n';
+    // [optimum end]
+
     // [use]
     elbo::latent::factor_posterior code = elbo::latent::posterior(ctx, exact.model, data); // E[z | x]
     std::vector<double> covariance = exact.model.posterior_covariance(0); // Cov[z | x], the same for all x

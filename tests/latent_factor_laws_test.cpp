@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace elbo::latent {
@@ -148,7 +149,8 @@ TEST(LatentFactorLaws, ConstantColumnsAndExactSubspacesStayFinite) {
                 EXPECT_EQ(e.what, factor_event::kind::noise_floor);
             for (const double v : r.model.noise())
                 EXPECT_GT(v, 0);
-            EXPECT_EQ(r.events.front().column, kind == factor_kind::factor_analysis ? 3 : -1);
+            const std::int64_t column = kind == factor_kind::factor_analysis ? 3 : -1;
+            EXPECT_TRUE(std::ranges::any_of(r.events, [&](const factor_event& e) { return e.column == column; }));
         }
     factor_options options;
     options.latent = 2;

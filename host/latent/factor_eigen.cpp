@@ -76,13 +76,17 @@ std::vector<double> covariance_times(latent_rows& rows, const std::vector<double
     return y;
 }
 
-leading of_matrix(latent_rows& rows, std::int64_t L) {
+std::vector<double> covariance_of(latent_rows& rows, leading& found) {
     const std::int64_t d = rows.feed().data().cols();
     std::vector<double> identity(d * d, 0);
     for (std::int64_t j = 0; j < d; ++j)
         identity[j * d + j] = 1;
+    return covariance_times(rows, identity, d, found);
+}
+
+leading of_matrix(latent_rows& rows, std::int64_t L) {
     leading found;
-    largest_eigenpairs(covariance_times(rows, identity, d, found), d, L, found.values, found.vectors);
+    largest_eigenpairs(covariance_of(rows, found), rows.feed().data().cols(), L, found.values, found.vectors);
     return found;
 }
 
@@ -133,11 +137,23 @@ double log_likelihood(const leading& found, std::int64_t d, std::int64_t L, doub
     return -sum / 2;
 }
 
+/// Random columns [d x count] of which the first L are those of `first`, if there are any.
+std::vector<double> first_columns(std::int64_t d, std::int64_t L, std::int64_t count, std::uint64_t seed,
+                                  const std::vector<double>* first) {
+    std::vector<double> q = random_matrix(d, count, seed);
+    for (std::int64_t j = 0; first && j < d; ++j)
+        std::copy_n(&(*first)[j * L], L, &q[j * count]);
+    return orthonormal(std::move(q), d, count);
+}
+
 leading of_subspace(latent_rows& rows, std::int64_t L, double noise_floor, double tolerance,
-                    std::int64_t max_iterations, std::uint64_t seed, eigen_solution& solution) {
+                    std::int64_t max_iterations, std::uint64_t seed, const std::vector<double>* first,
+                    eigen_solution& solution) {
     const std::int64_t d = rows.feed().data().cols(), count = eigen_columns(eigen_way::subspace, d, L);
     const auto cols = static_cast<int>(d), size = static_cast<int>(count);
-    std::vector<double> q = orthonormal(random_matrix(d, count, seed), d, count);
+    // Columns that are nearly right hide for some passes that others would be better.
+    const std::int64_t least_passes = first ? 8 : 1;
+    std::vector<double> q = first_columns(d, L, count, seed, first);
     stopping_state state;
     solution.converged = false;
     for (;;) {
@@ -148,7 +164,8 @@ leading of_subspace(latent_rows& rows, std::int64_t L, double noise_floor, doubl
         cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, size, size, cols, 1, q.data(), size, y.data(), size, 0,
                     small.data(), size);
         largest_eigenpairs(std::move(small), count, L, found.values, turn);
-        solution.converged = should_stop(state, log_likelihood(found, d, L, noise_floor), tolerance, false);
+        solution.converged =
+            should_stop(state, log_likelihood(found, d, L, noise_floor), tolerance, solution.passes < least_passes);
         if (solution.converged || solution.passes >= max_iterations) {
             found.vectors.resize(d * L);
             const auto wanted = static_cast<int>(L);
@@ -161,6 +178,12 @@ leading of_subspace(latent_rows& rows, std::int64_t L, double noise_floor, doubl
 }
 
 } // namespace
+
+row_moments moments_of(latent_rows& rows) {
+    leading found;
+    std::vector<double> covariance = covariance_of(rows, found);
+    return {std::move(found.mean), std::move(covariance)};
+}
 
 eigen_way choose_eigen_way(std::int64_t rows, std::int64_t d, std::int64_t latent) {
     if (d <= largest_matrix || eigen_columns(eigen_way::subspace, d, latent) == d)
@@ -181,13 +204,13 @@ std::int64_t eigen_columns(eigen_way way, std::int64_t d, std::int64_t latent) {
 }
 
 eigen_solution solve_by_eigen(latent_rows& rows, eigen_way way, std::int64_t L, double noise_floor, double tolerance,
-                              std::int64_t max_iterations, std::uint64_t seed) {
+                              std::int64_t max_iterations, std::uint64_t seed, const std::vector<double>* first) {
     const one_blas_thread guard;
     const std::int64_t d = rows.feed().data().cols();
     eigen_solution solution;
     leading found;
     if (way == eigen_way::subspace)
-        found = of_subspace(rows, L, noise_floor, tolerance, max_iterations, seed, solution);
+        found = of_subspace(rows, L, noise_floor, tolerance, max_iterations, seed, first, solution);
     else {
         found = way == eigen_way::matrix ? of_matrix(rows, L) : of_gram(rows, L);
         solution.passes = 1;

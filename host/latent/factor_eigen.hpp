@@ -20,6 +20,14 @@ eigen_way choose_eigen_way(std::int64_t rows, std::int64_t dimensions, std::int6
 /// Columns of the largest pass that it needs.
 std::int64_t eigen_columns(eigen_way way, std::int64_t dimensions, std::int64_t latent);
 
+/// Weighted moments of the rows, in the frame.
+struct row_moments {
+    std::vector<double> mean;       ///< [d]
+    std::vector<double> covariance; ///< [d x d]
+};
+/// By one pass of d columns.
+row_moments moments_of(latent_rows& rows);
+
 struct eigen_solution {
     factor_values values;
     std::int64_t passes = 0;
@@ -29,8 +37,10 @@ struct eigen_solution {
 
 /// With λ_1 ≥ ... ≥ λ_d the eigenvalues of the weighted covariance and v_l the vectors, σ² = mean of λ_{L+1} ... λ_d
 /// (at least `noise_floor`) and A = V (Λ − σ²)^½. `rows` has been loaded for passes of eigen_columns. Tolerance on the
-/// mean log-likelihood, and seed, are those of the subspace iteration.
+/// mean log-likelihood, and seed, are those of the subspace iteration, which begins with `first` [d x latent] and
+/// random columns beside it, or with random ones alone.
 eigen_solution solve_by_eigen(latent_rows& rows, eigen_way way, std::int64_t latent, double noise_floor,
-                              double tolerance, std::int64_t max_iterations, std::uint64_t seed);
+                              double tolerance, std::int64_t max_iterations, std::uint64_t seed,
+                              const std::vector<double>* first = nullptr);
 
 } // namespace elbo::latent

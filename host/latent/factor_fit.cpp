@@ -5,6 +5,7 @@
 #include "host/gmm/restarts.hpp"
 #include "host/latent/criteria.hpp"
 #include "host/latent/factor_accelerate.hpp"
+#include "host/latent/factor_ascent.hpp"
 #include "host/latent/factor_eigen.hpp"
 #include "host/latent/factor_start.hpp"
 #include "host/latent/factor_update.hpp"
@@ -89,6 +90,9 @@ public:
         if (options.method == factor_method::eigen) {
             way_ = choose_eigen_way(data.rows(), data.cols(), options.latent);
             largest.latent = eigen_columns(way_, data.cols(), options.latent);
+        } else {
+            const std::int64_t beside = ascent_columns(options.kind, data.cols(), options.latent, options.components);
+            largest.latent = std::max(largest.latent, beside);
         }
         rows_.load(f, largest, options.memory_limit);
         spent_.load = seconds_since(begin_);
@@ -102,7 +106,7 @@ public:
             for (restart_ = 0; restart_ < options_.restarts && !interrupted_; ++restart_) {
                 factor_values first = first_values();
                 factor_result one = iterate(std::move(first));
-                if (!best || one.log_likelihood > best->log_likelihood)
+                if (!best || one.log_likelihood > best->log_likelihood + options_.tolerance)
                     best = std::move(one);
             }
         if (interrupted_)
@@ -120,12 +124,11 @@ private:
             return v;
         }
         const auto begin = std::chrono::steady_clock::now();
-        const std::uint64_t seed = gmm::restart_seed(options_.seed, restart_);
         if (sample_.rows == 0)
             sample_ = gmm::draw_start_sample(rows_.feed(), rows_.frame(), rows_.summary(),
                                              factor_start_rows(options_.components, rows_.feed().data().cols()),
                                              options_.seed);
-        factor_values v = start_values(ctx_, sample_, options_, rule_.noise_floor, seed);
+        factor_values v = start_values(ctx_, sample_, options_, rule_.noise_floor, restart_);
         spent_.start += seconds_since(begin);
         return v;
     }
@@ -144,14 +147,23 @@ private:
         noise_accelerator accelerator;
         accelerator.restart(values.noise);
         std::optional<std::vector<double>> proposal;
+        std::optional<pass_result> ready;
         for (std::int64_t t = 0;; ++t) {
-            pass_result pass = proposal ? try_noise(values, *proposal, accelerator) : pass_under(values);
+            pass_result pass = ready      ? std::move(*ready)
+                               : proposal ? try_noise(values, *proposal, accelerator)
+                                          : pass_under(values);
+            ready.reset(), proposal.reset();
             const factor_values last = values;
             const factor_outcome o = update(pass.sums, pass.under, rule_, history, values);
             bound_ = o.elbo_after;
             note(t, o, seconds_since(begin), trace, events);
-            const bool converged =
-                should_stop(state, o.log_likelihood / rule_.total_weight, options_.tolerance, o.collapsed);
+            bool converged = settled(state, o);
+            if (converged && !interrupted_ && t + 1 < options_.max_iterations && (ready = go_higher(values, o))) {
+                events.push_back({t, 0, -1, factor_event::kind::stalled, options_.on_collapse});
+                accelerator.restart(values.noise);
+                state = {};
+                continue;
+            }
             if (converged || interrupted_ || t + 1 >= options_.max_iterations) {
                 spent_.iterations += seconds_since(begin);
                 return result_of(last, o.log_likelihood,
@@ -160,8 +172,8 @@ private:
                                                 : gmm::stop_reason::max_iterations,
                                  std::move(trace), std::move(events), t + 1);
             }
-            proposal.reset();
-            if (o.collapsed)
+            // Steps that gain no more than rounding say nothing of where others would lead.
+            if (o.collapsed || o.elbo_after - o.log_likelihood <= o.rounding)
                 accelerator.restart(values.noise);
             else if (options_.accelerate)
                 proposal = accelerator.propose(values.noise, floor);
@@ -180,12 +192,38 @@ private:
         return pass;
     }
 
+    /// Whether EM has come to rest. Changes below rounding are none, whatever their sign.
+    bool settled(stopping_state& state, const factor_outcome& o) const {
+        const double last = state.last * rule_.total_weight;
+        const double value = std::abs(o.log_likelihood - last) <= o.rounding ? last : o.log_likelihood;
+        return should_stop(state, value / rule_.total_weight, options_.tolerance, o.collapsed);
+    }
+
+    /// Where the model has a higher maximum than EM came to rest at after the pass of `o`: that, and its pass.
+    std::optional<pass_result> go_higher(factor_values& values, const factor_outcome& o) {
+        std::optional<factor_values> higher = higher_values(
+            rows_, values,
+            {noise_floors(options_.kind, rule_), options_.tolerance, options_.max_iterations, options_.seed});
+        if (!higher)
+            return std::nullopt;
+        pass_result pass = pass_under(*higher);
+        const double reached = log_likelihood_of(pass.sums);
+        if (!(reached > o.log_likelihood + options_.tolerance * rule_.total_weight && reached >= o.elbo_after))
+            return std::nullopt;
+        values = std::move(*higher);
+        return pass;
+    }
+
+    static double log_likelihood_of(const std::vector<double>& sums) {
+        return sums[sums.size() - scalar_count + scalar_log_likelihood];
+    }
+
     /// A pass with these noise variances where log p does not fall below the bound after the last step, else without.
     pass_result try_noise(factor_values& values, const std::vector<double>& noise, noise_accelerator& accelerator) {
         std::vector<double> plain = values.noise;
         values.noise = noise;
         pass_result pass = pass_under(values);
-        const bool taken = pass.sums[pass.sums.size() - scalar_count + scalar_log_likelihood] >= bound_;
+        const bool taken = log_likelihood_of(pass.sums) >= bound_;
         accelerator.judge(taken);
         if (!taken) {
             values.noise = std::move(plain);
@@ -225,7 +263,7 @@ private:
         std::vector<factor_event> events;
         if (s.floored)
             events.push_back({s.passes - 1, 0, -1, factor_event::kind::noise_floor, options_.on_collapse});
-        return result_of(s.values, sums[sums.size() - scalar_count + scalar_log_likelihood],
+        return result_of(s.values, log_likelihood_of(sums),
                          s.converged ? gmm::stop_reason::converged : gmm::stop_reason::max_iterations, {},
                          std::move(events), s.passes);
     }
@@ -249,6 +287,8 @@ private:
         r.bic = bic(r.model, r.total_log_likelihood, r.total_weight);
         r.aic = aic(r.model, r.total_log_likelihood);
         r.best_restart = restart_;
+        if (options_.method == factor_method::em && !options_.start_model)
+            r.best_start = restart_start(options_, restart_);
         return r;
     }
 

@@ -21,8 +21,10 @@ constexpr std::array<std::pair<factor_kind, std::string_view>, 3> kinds{
      {factor_kind::factor_mixture, "factor_mixture"}}};
 constexpr std::array<std::pair<factor_method, std::string_view>, 2> methods{
     {{factor_method::em, "em"}, {factor_method::eigen, "eigen"}}};
-constexpr std::array<std::pair<factor_start, std::string_view>, 2> starts{
-    {{factor_start::principal, "principal"}, {factor_start::random, "random"}}};
+constexpr std::array<std::pair<factor_start, std::string_view>, 4> starts{{{factor_start::automatic, "automatic"},
+                                                                           {factor_start::principal, "principal"},
+                                                                           {factor_start::conditional, "conditional"},
+                                                                           {factor_start::random, "random"}}};
 
 void check_component(const factor_model& m, std::int64_t k) {
     expects(k >= 0 && k < m.components(),
@@ -70,9 +72,11 @@ std::string_view to_string(factor_event::kind k) {
     case factor_event::kind::noise_floor:
         return "noise_floor";
     case factor_event::kind::far_value:
-        break;
+        return "far_value";
+    case factor_event::kind::stalled:
+        return "stalled";
     }
-    return "far_value";
+    return "?";
 }
 
 void check_factor_sizes(factor_kind kind, std::int64_t d, std::int64_t L, std::int64_t components) {

@@ -1,6 +1,8 @@
 #include "host/latent/factor_start.hpp"
 
 #include "host/gmm/kmeans.hpp"
+#include "host/gmm/restarts.hpp"
+#include "host/latent/factor_profile.hpp"
 #include "kernels/blas_threads.hpp"
 #include "kernels/math/philox.hpp"
 
@@ -130,6 +132,42 @@ void split_variance(const std::vector<double>& variance, const std::vector<doubl
     }
 }
 
+/// Covariance of a cluster [d x d], whose variances may have borrowed from others: `share` of them are its own.
+std::vector<double> covariance_of(const cluster& c, std::int64_t d, double share) {
+    const auto cols = static_cast<int>(d), rows = static_cast<int>(static_cast<std::int64_t>(c.rows.size()) / d);
+    std::vector<double> s(d * d, 0);
+    if (rows > 0)
+        cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, cols, rows, share / c.weight, c.rows.data(), cols, 0,
+                    s.data(), cols);
+    for (std::int64_t j = 0; j < d; ++j) {
+        s[j * d + j] = c.variance[j];
+        for (std::int64_t i = 0; i < j; ++i)
+            s[j * d + i] = s[i * d + j];
+    }
+    return s;
+}
+
+/// About the best loadings for noise that is as large as the variances: principal axes of the standardised rows, each
+/// shortened by the noise along it.
+std::vector<double> standardised_loadings(const cluster& c, std::int64_t d, std::int64_t L, std::uint64_t seed) {
+    cluster standard{c.weight, {}, {}, c.rows};
+    std::vector<double> deviation(d);
+    std::ranges::transform(c.variance, deviation.begin(), [](double v) { return std::sqrt(v); });
+    for (std::size_t i = 0; i < standard.rows.size(); ++i)
+        standard.rows[i] /= deviation[i % d] > 0 ? deviation[i % d] : 1;
+    std::vector<double> loadings = principal_loadings(standard, d, L, seed);
+    for (std::int64_t l = 0; l < L; ++l) {
+        double theta = 0;
+        for (std::int64_t j = 0; j < d; ++j)
+            theta += loadings[j * L + l] * loadings[j * L + l];
+        // EM could not leave loadings of zero.
+        const double shorter = theta > 0 ? std::sqrt(std::max(1 - 1 / theta, 0.1)) : 0;
+        for (std::int64_t j = 0; j < d; ++j)
+            loadings[j * L + l] *= shorter * deviation[j];
+    }
+    return loadings;
+}
+
 /// Noise that is common to columns or components: the (weighted) mean.
 void share_noise(factor_values& v) {
     const std::int64_t d = v.shape.dimensions;
@@ -170,10 +208,25 @@ std::int64_t factor_start_rows(std::int64_t components, std::int64_t dimensions)
     return std::max((std::int64_t(1) << 24) / dimensions, 16 * components);
 }
 
+factor_start restart_start(const factor_options& options, std::int64_t restart) {
+    using enum factor_start;
+    if (options.start != automatic)
+        return options.kind == factor_kind::ppca && options.start == conditional ? principal : options.start;
+    const auto turn = [restart](std::initializer_list<factor_start> kinds) {
+        return kinds.begin()[static_cast<std::size_t>(restart) % kinds.size()];
+    };
+    if (options.kind == factor_kind::ppca)
+        return turn({principal, random});
+    return options.components == 1 ? turn({conditional, principal, conditional, random})
+                                   : turn({principal, conditional, random});
+}
+
 factor_values start_values(const context& ctx, const gmm::start_sample& s, const factor_options& options,
-                           const std::vector<double>& noise_floor, std::uint64_t seed) {
+                           const std::vector<double>& noise_floor, std::int64_t restart) {
     const one_blas_thread guard;
     const std::int64_t d = s.cols, K = options.components, L = options.latent;
+    const factor_start kind = restart_start(options, restart);
+    const std::uint64_t seed = gmm::restart_seed(options.seed, restart);
     factor_values v{options.kind, options.own_noise && K > 1, {d, K, L}, {}, {}, {}, {}};
     const std::vector<std::int32_t> labels = cluster_labels(ctx, s, K, seed);
     std::vector<cluster> clusters;
@@ -193,10 +246,18 @@ factor_values start_values(const context& ctx, const gmm::start_sample& s, const
         const double share = c.weight / (c.weight + static_cast<double>(L + 1));
         for (std::int64_t j = 0; j < d; ++j)
             c.variance[j] = K == 1 ? c.variance[j] : share * c.variance[j] + (1 - share) * pooled[j];
-        std::vector<double> loadings = options.start == factor_start::principal
-                                           ? principal_loadings(c, d, L, seed + k)
-                                           : random_loadings(c.variance, L, seed + k);
-        split_variance(c.variance, noise_floor, L, loadings.data(), &v.noise[k * d]);
+        std::vector<double> loadings;
+        if (kind == factor_start::conditional && d <= most_profile_columns) {
+            profile_maximum best =
+                best_profile(covariance_of(c, d, K == 1 ? 1 : share), d, L, noise_floor, seed + k, restart == 0);
+            std::ranges::copy(best.noise, v.noise.begin() + k * d);
+            loadings = std::move(best.loadings);
+        } else {
+            loadings = kind == factor_start::random        ? random_loadings(c.variance, L, seed + k)
+                       : kind == factor_start::conditional ? standardised_loadings(c, d, L, seed + k)
+                                                           : principal_loadings(c, d, L, seed + k);
+            split_variance(c.variance, noise_floor, L, loadings.data(), &v.noise[k * d]);
+        }
         v.weights.push_back(std::max(c.weight, 1.0) / total);
         v.means.insert(v.means.end(), c.mean.begin(), c.mean.end());
         v.loadings.insert(v.loadings.end(), loadings.begin(), loadings.end());

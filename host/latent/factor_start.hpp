@@ -19,8 +19,11 @@ std::vector<double> random_matrix(std::int64_t d, std::int64_t count, std::uint6
 /// Rows that a start looks at: at most 2²⁴ numbers, but at least 16 rows a component.
 std::int64_t factor_start_rows(std::int64_t components, std::int64_t dimensions);
 
-/// The parameters that a fit begins with, in the frame of the sample; k-means runs on the context's back end.
+/// How one of the restarts begins: a kind, or what `automatic` stands for there.
+factor_start restart_start(const factor_options& options, std::int64_t restart);
+
+/// The parameters that a restart begins with, in the frame of the sample; k-means runs on the context's back end.
 factor_values start_values(const context& ctx, const gmm::start_sample& sample, const factor_options& options,
-                           const std::vector<double>& noise_floor, std::uint64_t seed);
+                           const std::vector<double>& noise_floor, std::int64_t restart);
 
 } // namespace elbo::latent

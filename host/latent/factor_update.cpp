@@ -99,6 +99,16 @@ void apply_floors(const factor_rule& rule, factor_history& history, factor_value
     }
 }
 
+/// Of Σ (offset − ½ (Σ_j δ_j² / ψ_j − ‖c‖²)): some units of its last place, of terms that may cancel.
+double rounding_of(const std::vector<double>& sums, const latent_parameters& p, double total_weight) {
+    const latent_shape& s = p.shape;
+    double terms = total_weight * static_cast<double>(s.dimensions);
+    for (std::int64_t i = 0; i < s.components * s.dimensions; ++i)
+        terms +=
+            p.precisions[i] * sums[i / s.dimensions * latent_statistics_size(s) + latent_squares(s) + i % s.dimensions];
+    return 0x1p-48 * terms;
+}
+
 double entropy_of(const std::vector<double>& sums, const factor_operators& under) {
     const latent_shape& s = under.pass.shape;
     const double latent_normal = 0.5 * static_cast<double>(s.latent) * (1 + std::log(2 * std::numbers::pi));
@@ -193,6 +203,7 @@ factor_outcome update(const std::vector<double>& sums, const factor_operators& u
     factor_outcome outcome;
     outcome.log_likelihood = scalars[scalar_log_likelihood];
     outcome.entropy = entropy_of(sums, under);
+    outcome.rounding = rounding_of(sums, under.pass, rule.total_weight);
 
     std::vector<regression> parts(s.components);
     std::vector<std::int64_t> empty;

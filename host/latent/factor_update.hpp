@@ -40,6 +40,7 @@ struct factor_outcome {
     double entropy = 0;          ///< of k and z given x
     double elbo_after = 0;       ///< equals log_likelihood in an iteration in which a component collapsed
     double parameter_change = 0; ///< max |Δμ̃|
+    double rounding = 0;         ///< log p may be wrong by about as much: what differs by less is equal
     bool collapsed = false;
     std::vector<factor_event> events; ///< iteration is filled in by the caller
 };

@@ -42,6 +42,13 @@ std::optional<sphere_values> extrapolate(const sphere_values& first, const spher
     return near ? std::optional(next) : std::nullopt;
 }
 
+/// Whether a step gains more than log p is rounded by, as a mean of terms of about d or its own size. Less says nothing
+/// of where further steps would lead, and whether they fall short would be the choice of rounding.
+bool tells(const sphere_values& from, const sphere_step& step) {
+    const double terms = static_cast<double>(from.centre.size()) + std::abs(step.log_likelihood);
+    return step.elbo_after - step.log_likelihood > 0x1p-48 * terms;
+}
+
 } // namespace
 
 sphere_values sphere_acceleration::next(const sphere_values& from, const sphere_step& step) {
@@ -50,6 +57,10 @@ sphere_values sphere_acceleration::next(const sphere_values& from, const sphere_
     extrapolated_ = false;
     if (!enabled_)
         return em_step_;
+    if (!tells(from, step)) {
+        before_.reset();
+        return em_step_;
+    }
     if (!before_) {
         before_ = from;
         return em_step_;

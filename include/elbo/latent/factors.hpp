@@ -98,11 +98,19 @@ enum class factor_method {
 std::string_view to_string(factor_method m);
 factor_method factor_method_from_string(std::string_view name);
 
-/// Where EM begins. Both are drawn by Philox from the seed. The components of a mixture begin at the clusters of
+/// Where EM begins. All are drawn by Philox from the seed. The components of a mixture begin at the clusters of
 /// k-means++ and Lloyd's iterations, each with loadings of its own.
 enum class factor_start {
+    /// Kinds in turn, the first for a single start: for ppca principal and random; for one component with a noise
+    /// variance for each column conditional, principal, conditional, random; for mixtures principal, conditional,
+    /// random.
+    automatic,
     principal, ///< loadings along the principal axes of (a sample of) the rows, by a randomised subspace iteration
-    random     ///< random loadings that explain half of each column's variance on average
+    /// Noise variances that maximise the likelihood of (a sample of) the rows with the best loadings for them: the best
+    /// of
+    /// several maxima (d ≤ 128; beyond it the best loadings for noise of the variances themselves). Of ppca: principal.
+    conditional,
+    random ///< random loadings that explain half of each column's variance on average
 };
 std::string_view to_string(factor_start s);
 factor_start factor_start_from_string(std::string_view name);
@@ -113,7 +121,9 @@ struct factor_event {
         empty,       ///< a component lost its samples (N_k < 10·2⁻²⁴·W); `action` is what was done
         noise_floor, ///< a noise variance reached its floor (a Heywood case, or a constant column) and is kept there;
                      ///< reported once for each variance, or for the one of ppca with column = −1
-        far_value    ///< a column has values that do not count in its noise floor, `far` says which
+        far_value,   ///< a column has values that do not count in its noise floor, `far` says which
+        stalled      ///< EM had come to rest below the maximum, at a saddle or where its steps are too small to see: it
+                     ///< went on from the maximum over the loadings
     };
     std::int64_t iteration = 0;
     std::int64_t component = 0; ///< index before any removal; 0 where all components share the noise
@@ -130,9 +140,9 @@ struct factor_options {
     std::int64_t components = 1; ///< more than one for factor_mixture only
     bool own_noise = false;      ///< factor_mixture: Ψ_k for each component instead of one Ψ
     factor_method method = factor_method::em;
-    factor_start start = factor_start::principal;
+    factor_start start = factor_start::automatic;
     std::optional<factor_model> start_model = {}; ///< begin here; overrides `start`
-    std::int64_t restarts = 1;                    ///< the best log-likelihood wins
+    std::int64_t restarts = 1;                    ///< the best log-likelihood wins; within `tolerance` the first
     std::int64_t max_iterations = 10000;
     /// Stop when the gain in mean log-likelihood, and the total gain still expected from its geometric decay, are below
     /// this (nats per sample). Zero runs to max_iterations. With eigen, of the subspace iteration.
@@ -171,17 +181,22 @@ struct factor_result {
     double aic = 0;                  ///< −2 LL + 2 p
     std::int64_t best_restart = 0;
     gmm::negligible_weights negligible{}; ///< rows whose weights are too small to count
+    std::optional<factor_start> best_start{}; ///< how that restart began; nothing with eigen and with a start model
 };
 
-/// Fits by maximum likelihood. Never forms a [d x d] matrix with method em: time is of order n K d L an iteration,
-/// memory K d L beside the rows. With method eigen (ppca) the leading eigenvectors of the weighted covariance come from
-/// LAPACK where d ≤ 1024, from the [n x n] Gram matrix where n < d and n ≤ 4096, and from a subspace iteration over the
-/// rows otherwise. Reads `data` once per pass where it does not fit in memory, once in all where it does. Equal input,
-/// seed and device give equal bits, whatever the chunking, the thread count or the memory the data comes from.
-/// Throws invalid_argument (latent or components out of range, more components than distinct rows with positive weight,
-/// eigen for another kind than ppca, weights of the wrong length, negative, NaN or all zero, NaN or infinity in the
-/// data with row and column, start_model of another shape, ...), error (a component collapsed and the policy is fail),
-/// file_error, out_of_memory, not_available, cuda_error. After a throw nothing has changed.
+/// Fits by maximum likelihood. With method em time is of order n K d L an iteration, memory K d L beside the rows.
+/// Where EM of one component has come to rest it is compared with the maximum over the loadings, and goes on from there
+/// if that is higher by more than `tolerance` (event stalled): ppca with the leading eigenvectors of the covariance,
+/// from LAPACK where d ≤ 256 or d ≤ 32 L ≤ 1024, else from a subspace iteration over the rows; noise variances of their
+/// own with Newton's method where d ≤ 128. So ppca ends at its maximum wherever it begins. With method eigen (ppca) the
+/// leading eigenvectors of the weighted covariance come from LAPACK where d ≤ 1024, from the [n x n] Gram matrix where
+/// n < d and n ≤ 4096, and from a subspace iteration over the rows otherwise. Reads `data` once per pass where it does
+/// not fit in memory, once in all where it does. Equal input, seed and device give equal bits, whatever the chunking,
+/// the thread count or the memory the data comes from. Throws invalid_argument (latent or components out of range, more
+/// components than distinct rows with positive weight, eigen for another kind than ppca, weights of the wrong length,
+/// negative, NaN or all zero, NaN or infinity in the data with row and column, start_model of another shape, ...),
+/// error (a component collapsed and the policy is fail), file_error, out_of_memory, not_available, cuda_error. After a
+/// throw nothing has changed.
 factor_result fit(const context& ctx, const data_source& data, const factor_options& options);
 
 /// log p(x_n) for every row, in nats, [n]. Throws invalid_argument (other dimensions, NaN or infinity: row, column).
