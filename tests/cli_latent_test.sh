@@ -3,7 +3,7 @@
 . "$(dirname "$0")/cli_common.sh"
 
 digits=(--columns "$(seq -s, 0 63)")
-fit_keys='command version device samples kind dimensions components latent iterations stopped log_likelihood
+fit_keys='command version device samples kind dimensions components latent iterations stopped start best_restart log_likelihood
     total_log_likelihood parameters bic aic seconds trace events'
 
 # Probabilistic PCA: EM and eigenvectors agree; the summary, the page, the model.
@@ -13,6 +13,7 @@ keys em.json $fit_keys weights means loadings noise
 is em.json kind ppca
 is em.json latent 5
 is em.json stopped converged
+is em.json start principal
 contains stdout 'log-likelihood'
 contains page.html 'Latent variables'
 contains page.html 'Convergence'
@@ -20,6 +21,7 @@ run 0 latent fit "$data/optdigits.tes" "${digits[@]}" -L 5 --method eigen --json
 near em.json log_likelihood "$(value eigen.json log_likelihood)" 1e-6
 run 0 latent fit "$data/optdigits.tes" "${digits[@]}" --start ppca.safetensors --max-iterations 2 --json again.json -q
 is again.json latent 5
+is again.json start null
 near again.json log_likelihood "$(value em.json log_likelihood)" 1e-6
 
 # The file says what it is; what is applied agrees with the fit.
@@ -42,6 +44,16 @@ cp stdout first
 run 0 latent sample ppca.safetensors -n 5 --seed 5
 head -4 stdout > second
 same first second
+
+# Near full rank, too, EM ends at the maximum, and factor analysis where noise variances vanish.
+run 0 latent fit "$data/optdigits.tes" "${digits[@]}" -L 60 --json full.json -q
+near full.json log_likelihood -105.33 0.01
+run 0 latent fit "$data/failing/13_htru2_std.npy" -L 4 --model factors --json factors.json
+is factors.json start conditional
+awk -v got="$(value factors.json log_likelihood)" 'BEGIN { exit !(got >= -6.393) }' || fail 'not the optimum of factors'
+contains stdout 'conditional'
+run 0 latent fit "$data/failing/13_htru2_std.npy" -L 4 --model factors --start principal --restarts 2 --json other.json -q
+is other.json start principal
 
 # Factors, and a mixture of them; posteriors of all components.
 run 0 latent fit "$data/faithful.csv" --columns eruptions,waiting --model factors -L 1 -o factors.json --json fa.json -q

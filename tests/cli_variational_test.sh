@@ -6,7 +6,7 @@ faithful="$data/faithful.csv"
 # The optimum of scikit-learn with the same prior (tests/gmm_variational_test.cpp), but for 1e-6 of the scale.
 run 0 mixture variational "$faithful" --columns eruptions,waiting -k 2 -o q.safetensors --model-output m.safetensors \
     --json fit.json --report page.html
-keys fit.json command version device samples dimensions components family weights_model iterations stopped bound \
+keys fit.json command version device samples dimensions components family weights_model iterations stopped start best_restart bound \
     total_bound expected_log_likelihood weights_divergence components_divergence entropy threshold \
     effective_components counts prior seconds trace weights means covariances
 near fit.json total_bound -1178.9510066 1e-3

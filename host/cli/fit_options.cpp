@@ -49,7 +49,7 @@ void refuse_given(const std::vector<option*>& options, std::string_view why) {
 }
 
 void add_start_option(parser& command, std::string& start) {
-    command.add_option("--start", start, "Start: kmeans, kmeans++, random, samples, or a model file")
+    command.add_option("--start", start, "Start: automatic, kmeans, kmeans++, random, samples, or a model file")
         ->type_name("METHOD|FILE")
         ->capture_default_str()
         ->group("Fit");

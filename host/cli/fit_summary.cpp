@@ -53,6 +53,15 @@ std::string stopping_text(gmm::stop_reason stopped, std::int64_t iterations) {
     return {};
 }
 
+std::string start_text(std::optional<std::string_view> kind, std::int64_t restart) {
+    const std::string name(kind.value_or("a model"));
+    return restart == 0 ? name : fmt::format("{}, restart {} from 0", name, restart);
+}
+
+json start_json(std::optional<std::string_view> kind) {
+    return kind ? json(*kind) : json();
+}
+
 json trace_json(const std::vector<gmm::iteration_record>& records) {
     json trace = json::array();
     for (const gmm::iteration_record& record : records)
@@ -106,6 +115,7 @@ std::vector<gmm::far_values> far_values_of(const std::vector<gmm::event>& events
 
 fact_list fit_facts(const gmm::fit_result& fit, const std::vector<std::string>& column_names) {
     fact_list facts{{"fit", stopping_text(fit.stopped, fit.iterations)},
+                    {"start", start_text(name_of_start(fit.best_start), fit.best_restart)},
                     {"log-likelihood", fmt::format("{:.6f} nats per sample", fit.log_likelihood)},
                     {"total log-likelihood", fmt::format("{:.6f}", fit.total_log_likelihood)},
                     {"parameters", std::to_string(fit.model.parameters())},
@@ -142,6 +152,8 @@ json fit_json(const gmm::fit_result& fit, const fit_setting& setting) {
                  {"family", to_string(fit.model.shape())},
                  {"iterations", fit.iterations},
                  {"stopped", to_string(fit.stopped)},
+                 {"start", start_json(name_of_start(fit.best_start))},
+                 {"best_restart", fit.best_restart},
                  {"log_likelihood", fit.log_likelihood},
                  {"total_log_likelihood", fit.total_log_likelihood},
                  {"parameters", fit.model.parameters()},

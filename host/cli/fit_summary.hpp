@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,13 @@ struct fit_setting {
 
 /// Parts of the summaries of all fits.
 std::string stopping_text(gmm::stop_reason stopped, std::int64_t iterations);
+/// The kind of start that was kept, by name; nothing where that was a model.
+template <class Kind>
+std::optional<std::string_view> name_of_start(const std::optional<Kind>& kind) {
+    return kind ? std::optional(to_string(*kind)) : std::nullopt;
+}
+std::string start_text(std::optional<std::string_view> kind, std::int64_t restart);
+io::json start_json(std::optional<std::string_view> kind);
 io::json trace_json(const std::vector<gmm::iteration_record>& records);
 io::json seconds_json(const gmm::fit_seconds& s);
 

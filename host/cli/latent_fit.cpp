@@ -22,7 +22,7 @@ struct latent_fit_command {
     std::string kind = "ppca";
     std::optional<std::int64_t> latent, components;
     std::string method = "em";
-    std::string start = "principal";
+    std::string start = "automatic";
     std::optional<double> noise_floor;
     bool own_noise = false, no_acceleration = false;
     latent::factor_options fit; ///< what all kinds have in common
@@ -89,7 +89,7 @@ latent::sphere_options sphere_options_of(const latent_fit_command& command) {
     if (is_model_file(command.start))
         o.start_model = latent::load_sphere(command.start);
     else
-        without(command.start != "principal", "--start");
+        without(command.start != "automatic", "--start");
     return o;
 }
 
@@ -168,7 +168,7 @@ void add_latent_fit_options(parser& app, latent_fit_command& command) {
         ->type_name("METHOD")
         ->capture_default_str()
         ->group("Fit");
-    app.add_option("--start", command.start, "Start: principal or random axes, or a model file")
+    app.add_option("--start", command.start, "Start: automatic, principal, conditional, random, or a model file")
         ->type_name("METHOD|FILE")
         ->capture_default_str()
         ->group("Fit");

@@ -14,15 +14,16 @@ namespace {
 
 template <class Result>
 latent_fit_summary common_part(const Result& fit) {
-    return {fit.model,   fit.trace,      fit.stopped,   json::array(),      {},
-            fit.seconds, fit.iterations, fit.samples,   fit.log_likelihood, fit.total_log_likelihood,
-            fit.bic,     fit.aic,        fit.negligible};
+    return {fit.model,   fit.trace,      fit.stopped,    json::array(),      {},
+            fit.seconds, fit.iterations, fit.samples,    fit.log_likelihood, fit.total_log_likelihood,
+            fit.bic,     fit.aic,        fit.negligible, fit.best_restart};
 }
 
 } // namespace
 
 latent_fit_summary summarize(const latent::factor_result& fit) {
     latent_fit_summary summary = common_part(fit);
+    summary.best_start = fit.best_start;
     for (const latent::factor_event& e : fit.events) {
         if (e.what == latent::factor_event::kind::far_value) {
             summary.events.push_back(far_values_json(e.far));
@@ -32,7 +33,7 @@ latent_fit_summary summarize(const latent::factor_result& fit) {
         json entry{{"iteration", e.iteration}, {"component", e.component}, {"event", to_string(e.what)}};
         if (e.what == latent::factor_event::kind::empty)
             entry["action"] = to_string(e.action);
-        else
+        if (e.what == latent::factor_event::kind::noise_floor)
             entry["column"] = e.column;
         summary.events.push_back(std::move(entry));
     }
@@ -61,6 +62,8 @@ fact_list latent_fit_facts(const latent_fit_summary& fit, const std::vector<std:
                     {"AIC", fmt::format("{:.4f}", fit.aic)},
                     {"time", fmt::format("{} (load {}, start {}, iterations {})", duration_text(s.total),
                                          duration_text(s.load), duration_text(s.start), duration_text(s.iterations))}};
+    if (fit.best_start)
+        facts.emplace(facts.begin() + 1, "start", start_text(name_of_start(fit.best_start), fit.best_restart));
     std::map<std::string, std::int64_t> counts; // there may be one for every column
     for (const json& e : fit.events)
         if (e["event"].as_string() != to_string(gmm::event::kind::far_value))
@@ -87,6 +90,8 @@ json latent_fit_json(const latent_fit_summary& fit, const fit_setting& setting) 
     add_shape(summary, fit.model);
     summary["iterations"] = fit.iterations;
     summary["stopped"] = to_string(fit.stopped);
+    summary["start"] = start_json(name_of_start(fit.best_start));
+    summary["best_restart"] = fit.best_restart;
     summary["log_likelihood"] = fit.log_likelihood;
     summary["total_log_likelihood"] = fit.total_log_likelihood;
     summary["parameters"] = parameters_of(fit.model);

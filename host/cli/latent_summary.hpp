@@ -4,6 +4,7 @@
 #include "host/cli/fit_summary.hpp"
 #include "host/cli/latent_model.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct latent_fit_summary {
     std::int64_t iterations, samples;
     double log_likelihood, total_log_likelihood, bic, aic;
     gmm::negligible_weights negligible;
+    std::int64_t best_restart;
+    std::optional<latent::factor_start> best_start{}; ///< nothing with eigen, a start model and a sphere
 };
 latent_fit_summary summarize(const latent::factor_result& fit);
 latent_fit_summary summarize(const latent::sphere_result& fit);

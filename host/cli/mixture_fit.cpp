@@ -29,7 +29,7 @@ struct fit_command {
     prior_arguments prior;
     std::optional<std::int64_t> components;
     std::string family;
-    std::string start = "kmeans";
+    std::string start = "automatic";
     std::string m_step = "closed_form";
     bool no_backtracking = false;
     std::vector<option*> ascent; ///< options of ascent steps

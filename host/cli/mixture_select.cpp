@@ -34,7 +34,7 @@ struct select_command {
     std::vector<std::string> components{"1:9"};
     std::vector<std::string> families{"full"};
     std::string criterion = "bic";
-    std::string start = "kmeans";
+    std::string start = "automatic";
     std::string model_path;
     option *fraction = nullptr, *folds = nullptr; ///< each of one criterion
 };
@@ -179,7 +179,7 @@ void add_mixture_select(parser& mixture, invocation& call) {
     add_known_labels_option(*app, command->data);
     add_model_options(*app, *command);
     add_choice_options(*app, *command);
-    app->add_option("--start", command->start, "Start: kmeans, kmeans++, random or samples")
+    app->add_option("--start", command->start, "Start: automatic, kmeans, kmeans++, random or samples")
         ->type_name("METHOD")
         ->capture_default_str()
         ->group("Fit");

@@ -31,7 +31,7 @@ struct variational_command {
     std::optional<std::int64_t> components;
     std::string family;
     std::string weights_model = "dirichlet";
-    std::string start = "kmeans";
+    std::string start = "automatic";
     std::string precision = "automatic";
     std::vector<double> prior_mean, prior_scale;
     double threshold = 1;

@@ -49,6 +49,7 @@ fact_list variational_facts(const gmm::variational_result& fit, double threshold
     const gmm::fit_seconds& s = fit.seconds;
     fact_list facts{
         {"fit", stopping_text(fit.stopped, fit.iterations)},
+        {"start", start_text(name_of_start(fit.best_start), fit.best_restart)},
         {"effective components",
          fmt::format("{} of {} (more than {} samples)", fit.posterior.effective_components(threshold).size(),
                      fit.posterior.components(), threshold)},
@@ -87,6 +88,8 @@ json variational_json(const gmm::variational_result& fit, double threshold, cons
                  {"weights_model", to_string(fit.posterior.values().weights)},
                  {"iterations", fit.iterations},
                  {"stopped", to_string(fit.stopped)},
+                 {"start", start_json(name_of_start(fit.best_start))},
+                 {"best_restart", fit.best_restart},
                  {"bound", fit.bound},
                  {"total_bound", fit.total_bound},
                  {"expected_log_likelihood", last.expected_log_likelihood},

@@ -28,19 +28,20 @@ class fitter {
 public:
     explicit fitter(fit_setup setup) : setup_(std::move(setup)) {}
 
-    fit_result run() {
+    /// The best of the restarts first ... last − 1.
+    fit_result run(std::int64_t first_restart, std::int64_t last_restart) {
         const auto begin = clock::now();
         fit_seconds spent;
         timed(spent.load, [&] { summarize(); });
         std::optional<fit_result> best;
-        for (restart_ = 0; restart_ < options_.restarts && !interrupted_; ++restart_) {
+        for (restart_ = first_restart; restart_ < last_restart && !interrupted_; ++restart_) {
             gmm_parameters first;
             timed(spent.start,
                   [&] { first = first_parameters(setup_, frame_, summary_, loop_.rule.lambda, restart_, sample_); });
             // After the first start, so that the sample that it takes to the device and the rows are not there at once.
             if (options_.restarts == 1)
                 sample_ = {};
-            if (restart_ == 0)
+            if (restart_ == first_restart)
                 timed(spent.load, [&] { loop_.rule.scatter = load_rows(setup_, frame_, loop_.component_bound); });
             engine_.set_parameters(first);
             fit_result one = iterate(spent.iterations);
@@ -137,6 +138,7 @@ private:
         r.aic = aic(r.model, r.total_log_likelihood);
         r.icl = icl(r.model, r.total_log_likelihood, r.entropy * r.total_weight, r.total_weight);
         r.best_restart = restart_;
+        r.best_start = start_of(options_, restart_);
         return r;
     }
 
@@ -158,7 +160,11 @@ private:
 } // namespace
 
 fit_result fit(const context& ctx, const data_source& data, const fit_options& options) {
-    return fitter(fit_setup(ctx, data, options)).run();
+    return fitter(fit_setup(ctx, data, options)).run(0, options.restarts);
+}
+
+fit_result fit_restart(const context& ctx, const data_source& data, const fit_options& options, std::int64_t restart) {
+    return fitter(fit_setup(ctx, data, options)).run(restart, restart + 1);
 }
 
 } // namespace elbo::gmm

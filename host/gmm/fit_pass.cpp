@@ -20,6 +20,17 @@ data_summary summarize_rows(fit_setup& setup) {
     return summary;
 }
 
+namespace {
+
+start_choice choice_of(const fit_options& options, std::int64_t restart) {
+    const start_method method = restart_start(options.start, restart);
+    // Starts by k-means are as good as they get: trials of them would be alike.
+    const bool trials = options.start == start_method::automatic && method != start_method::kmeans;
+    return {method, options.greedy, trials, restart_seed(options.seed, restart)};
+}
+
+} // namespace
+
 gmm_parameters first_parameters(const fit_setup& setup, const frame& f, const data_summary& summary,
                                 const std::vector<double>& lambda, std::int64_t restart, start_sample& sample) {
     const fit_options& options = setup.options;
@@ -28,7 +39,7 @@ gmm_parameters first_parameters(const fit_setup& setup, const frame& f, const da
     if (sample.rows == 0)
         sample = draw_start_sample(setup.feed, f, summary, start_row_limit(options.components, setup.shape.dimensions),
                                    options.seed);
-    return start_parameters(setup.ctx, sample, setup.shape, options, lambda, restart_seed(options.seed, restart));
+    return start_parameters(setup.ctx, sample, setup.shape, choice_of(options, restart), lambda);
 }
 
 std::vector<event> start_events(const fit_setup& setup) {

@@ -100,7 +100,7 @@ std::int64_t fit_setup::resident_rows() const {
 }
 
 std::int64_t fit_setup::start_bytes() const {
-    const bool by_kmeans = options.start == start_method::kmeans || options.start == start_method::kmeans_plus_plus;
+    const bool by_kmeans = options.start != start_method::samples && options.start != start_method::random;
     if (options.start_model)
         return 0;
     const std::int64_t rows = most_start_rows(feed.data().rows(), shape.components, shape.dimensions);

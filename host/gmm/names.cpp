@@ -14,7 +14,8 @@ constexpr std::array<std::pair<family, std::string_view>, 6> families{{{family::
                                                                        {family::tied, "tied"},
                                                                        {family::tied_diagonal, "tied_diagonal"},
                                                                        {family::tied_spherical, "tied_spherical"}}};
-constexpr std::array<std::pair<start_method, std::string_view>, 4> starts{{{start_method::kmeans_plus_plus, "kmeans++"},
+constexpr std::array<std::pair<start_method, std::string_view>, 5> starts{{{start_method::automatic, "automatic"},
+                                                                           {start_method::kmeans_plus_plus, "kmeans++"},
                                                                            {start_method::kmeans, "kmeans"},
                                                                            {start_method::random, "random"},
                                                                            {start_method::samples, "samples"}}};

@@ -5,9 +5,11 @@
 #include "elbo/error.hpp"
 #include "elbo/gmm/fit.hpp"
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <fmt/format.h>
+#include <optional>
 
 namespace elbo::gmm {
 
@@ -15,6 +17,25 @@ namespace elbo::gmm {
 constexpr std::uint64_t restart_seed(std::uint64_t seed, std::int64_t restart) {
     return seed + static_cast<std::uint64_t>(restart) * 0x9E3779B97F4A7C15u;
 }
+
+/// How one of the restarts begins. The k-means starts of different seeds are often alike; other kinds reach optima that
+/// they do not.
+constexpr start_method restart_start(start_method asked, std::int64_t restart) {
+    constexpr std::array kinds{start_method::kmeans, start_method::kmeans_plus_plus, start_method::samples,
+                               start_method::random};
+    return asked == start_method::automatic ? kinds[static_cast<std::size_t>(restart) % kinds.size()] : asked;
+}
+
+/// restart_start for a result: nothing where a fit began with a model.
+template <class Options>
+std::optional<start_method> start_of(const Options& options, std::int64_t restart) {
+    if (options.start_model)
+        return std::nullopt;
+    return restart_start(options.start, restart);
+}
+
+/// One of the restarts that fit() makes with these options.
+fit_result fit_restart(const context& ctx, const data_source& data, const fit_options& options, std::int64_t restart);
 
 /// What a restart is judged by: the log-likelihood, and with a prior log p(θ) beside it, per sample.
 inline double restart_objective(const fit_result& r) {

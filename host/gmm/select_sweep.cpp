@@ -25,8 +25,6 @@ std::optional<fit_result> best_of(std::vector<std::optional<fit_result>>& runs) 
         spent.start += runs[r]->seconds.start;
         spent.iterations += runs[r]->seconds.iterations;
         spent.total += runs[r]->seconds.total;
-        if (runs.size() > 1)
-            runs[r]->best_restart = static_cast<std::int64_t>(r);
         if (!best || restart_objective(*runs[r]) > restart_objective(*best))
             best = std::move(runs[r]);
     }
@@ -166,13 +164,10 @@ void sweep::run_task(const context& ctx, const task& t) {
         training = held_out_->training_weights(weights_, p.fold);
         o.weights = sample_weights(training);
     }
-    if (record.results.size() > 1) {
-        o.seed = restart_seed(o.seed, static_cast<std::int64_t>(t.run));
-        o.restarts = 1;
-    }
-    o.callback = [&](const progress& now) { return report(p, now, static_cast<std::int64_t>(t.run)); };
+    o.callback = [&](const progress& now) { return report(p, now); };
     try {
-        record.results[t.run] = fit(ctx, rows_, o);
+        record.results[t.run] = record.results.size() > 1 ? fit_restart(ctx, rows_, o, static_cast<std::int64_t>(t.run))
+                                                          : fit(ctx, rows_, o);
     } catch (const file_error&) {
         throw;
     } catch (const cuda_error&) {
@@ -216,12 +211,10 @@ void sweep::collect(std::size_t part) {
         p.fit.reset();
 }
 
-bool sweep::report(const sweep_part& p, progress now, std::int64_t run) {
+bool sweep::report(const sweep_part& p, const progress& now) {
     if (stopped_ || !options_.callback)
         return !stopped_;
     const std::lock_guard lock(callback_);
-    now.restart += run; // one of the two is 0
-    now.restarts = options_.fit.restarts;
     try {
         if (!options_.callback({p.components, p.shape, p.fold, finished_, std::ssize(parts_), now}))
             stopped_ = true;

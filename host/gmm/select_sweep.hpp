@@ -68,7 +68,7 @@ private:
     void run_task(const context& ctx, const task& t);
     void finish(const context& ctx, std::size_t part);
     void collect(std::size_t part);
-    bool report(const sweep_part& p, progress now, std::int64_t run);
+    bool report(const sweep_part& p, const progress& now);
     void abort(std::exception_ptr why);
 
     const context& ctx_;

@@ -38,11 +38,19 @@ std::int64_t start_host_bytes(const kernels::gmm_shape& shape, start_method meth
 start_sample draw_start_sample(const row_feed& feed, const kernels::frame& f, const data_summary& summary,
                                std::int64_t row_limit, std::uint64_t seed);
 
+/// One start.
+struct start_choice {
+    start_method method = start_method::kmeans; ///< any but automatic, which stands for several
+    bool greedy = true;                         ///< as in fit_options
+    bool trials = false;                        ///< the best of several such starts after some EM steps on few rows
+    std::uint64_t seed = 0;
+};
+
 /// The parameters that a fit begins with, in the normalised frame. Rows with a known component are held there: it
 /// begins at their mean. k-means runs on the context's back end. `lambda` [d]
 /// as in update_rule.
 kernels::gmm_parameters start_parameters(const context& ctx, const start_sample& sample,
-                                         const kernels::gmm_shape& shape, const fit_options& options,
-                                         const std::vector<double>& lambda, std::uint64_t seed);
+                                         const kernels::gmm_shape& shape, const start_choice& choice,
+                                         const std::vector<double>& lambda);
 
 } // namespace elbo::gmm

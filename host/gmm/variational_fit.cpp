@@ -190,6 +190,7 @@ private:
         r.events = start_events(setup_);
         r.events.insert(r.events.end(), summary_.far.begin(), summary_.far.end());
         r.best_restart = restart_;
+        r.best_start = start_of(options_, restart_);
         r.trace = std::move(trace);
         return r;
     }

@@ -19,6 +19,11 @@ namespace elbo::gmm {
 
 /// Where a fit begins. All are drawn by Philox from the seed and are the same whatever the chunking or thread count.
 enum class start_method {
+    /// The first start is kmeans; those after it are in turn kmeans_plus_plus, samples, random and again kmeans, each
+    /// but
+    /// kmeans the best of some trials after a few EM steps on few rows (C. Biernacki, G. Celeux and G. Govaert,
+    /// "Choosing starting values for the EM algorithm", Computational Statistics and Data Analysis 41, 2003).
+    automatic,
     kmeans_plus_plus, ///< k-means++ centres, one assignment of the rows to them
     kmeans,           ///< k-means++ centres, then Lloyd's iterations
     random,           ///< random responsibilities
@@ -111,7 +116,7 @@ struct gradient_steps {
 struct fit_options {
     std::int64_t components = 1;
     family shape = family::full;
-    start_method start = start_method::kmeans;
+    start_method start = start_method::automatic;
     std::optional<model> start_model = {}; ///< begin here; overrides `start`
     bool greedy = true;                    ///< k-means++ tries 2 + ln k candidates for each centre
     std::int64_t restarts = 1;             ///< the best log-likelihood (with a prior: plus log prior) wins
@@ -168,6 +173,7 @@ struct fit_result {
     double bic = 0, aic = 0, icl = 0;
     std::int64_t best_restart = 0;
     negligible_weights negligible{}; ///< rows whose weights are too small to count
+    std::optional<start_method> best_start{}; ///< how that restart began; nothing where a start model was given
 };
 
 /// Fits a mixture by EM (models.md section 1). Reads `data` once per iteration where it does not fit in memory, once

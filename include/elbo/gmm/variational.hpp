@@ -120,7 +120,7 @@ struct variational_options {
     family shape = family::full;
     weights_model weights_prior = weights_model::dirichlet;
     variational_prior prior = {};
-    start_method start = start_method::kmeans;
+    start_method start = start_method::automatic;
     std::optional<model> start_model = {}; ///< the first E-step is that of this mixture; overrides `start`
     bool greedy = true;                    ///< k-means++ tries 2 + ln k candidates for each centre
     std::int64_t restarts = 1;             ///< the best bound wins
@@ -140,12 +140,13 @@ struct variational_result {
     std::vector<variational_record> trace{}; ///< of the restart that won
     stop_reason stopped = stop_reason::converged;
     std::int64_t iterations = 0;
-    double bound = 0;              ///< of exactly this posterior, mean per sample in nats
-    double total_bound = 0;        ///< times W: at most log p(x), the evidence of k, family and prior
-    double entropy = 0;            ///< H(q(z)), mean per sample
-    double total_weight = 0;       ///< W = Σ w_n; a weight counts as that many equal rows
-    std::int64_t samples = 0;      ///< n
-    std::int64_t best_restart = 0; ///< index
+    double bound = 0;                         ///< of exactly this posterior, mean per sample in nats
+    double total_bound = 0;                   ///< times W: at most log p(x), the evidence of k, family and prior
+    double entropy = 0;                       ///< H(q(z)), mean per sample
+    double total_weight = 0;                  ///< W = Σ w_n; a weight counts as that many equal rows
+    std::int64_t samples = 0;                 ///< n
+    std::int64_t best_restart = 0;            ///< index
+    std::optional<start_method> best_start{}; ///< how that restart began; nothing where a start model was given
     fit_seconds seconds{};
     negligible_weights negligible{}; ///< rows whose weights are too small to count
     std::vector<event> events{};     ///< identical components of the start model, far values in the data

@@ -107,8 +107,8 @@ enum class factor_start {
     automatic,
     principal, ///< loadings along the principal axes of (a sample of) the rows, by a randomised subspace iteration
     /// Noise variances that maximise the likelihood of (a sample of) the rows with the best loadings for them: the best
-    /// of
-    /// several maxima (d ≤ 128; beyond it the best loadings for noise of the variances themselves). Of ppca: principal.
+    /// of several maxima (d ≤ 128; beyond it the best loadings for noise of the variances themselves). Of ppca:
+    /// principal.
     conditional,
     random ///< random loadings that explain half of each column's variance on average
 };
@@ -180,7 +180,7 @@ struct factor_result {
     double bic = 0;                  ///< −2 LL + p ln W
     double aic = 0;                  ///< −2 LL + 2 p
     std::int64_t best_restart = 0;
-    gmm::negligible_weights negligible{}; ///< rows whose weights are too small to count
+    gmm::negligible_weights negligible{};     ///< rows whose weights are too small to count
     std::optional<factor_start> best_start{}; ///< how that restart began; nothing with eigen and with a start model
 };
 
