@@ -15,7 +15,7 @@ printf 'x\n0\n1\n5\n6\n' > plain.csv
 run 0 mixture fit smallest.csv -k 2 --weights w -o a.json --json a_fit.json
 run 0 mixture fit plain.csv -k 2 -o b.json
 same a.json b.json
-keys a_fit.json command version device samples dimensions components family iterations stopped log_likelihood \
+keys a_fit.json command version device samples dimensions components family iterations stopped start best_restart log_likelihood \
     total_log_likelihood parameters bic aic icl seconds seconds_per_iteration trace events weights means covariances
 for size in 5e-324 1e-40 1e300; do
     sed "s/5e-324/$size/" smallest.csv > sized.csv
