@@ -8,6 +8,7 @@
 #include <cmath>
 #include <fmt/format.h>
 #include <numeric>
+#include <tuple>
 
 namespace elbo::vae {
 
@@ -120,12 +121,23 @@ std::string likelihood_line(const likelihood& l) {
 
 } // namespace
 
+bool architecture::operator==(const architecture& other) const {
+    const auto shape = [](const architecture& a) {
+        return std::tie(a.dimensions, a.latent, a.encoder, a.decoder, a.hidden, a.likelihood, a.decoder_form);
+    };
+    return shape(*this) == shape(other);
+}
+
 void architecture::check() const {
     check_width("dimensions", dimensions);
     check_width("latent", latent);
     check_widths("encoder", encoder);
     check_widths("decoder", decoder);
     check_size(*this);
+    expects(column_names.empty() || static_cast<std::int64_t>(column_names.size()) == dimensions, [&] {
+        return fmt::format("column_names has {} names: expected none or {}, the dimensions", column_names.size(),
+                           dimensions);
+    });
     check_scale(likelihood);
     switch (likelihood.family) {
     case likelihood_family::bernoulli:

@@ -4,6 +4,7 @@
 // The metadata of .safetensors hold format, version and the architecture as JSON text.
 #include "host/vae/model_file.hpp"
 
+#include "host/gmm/model_file.hpp"
 #include "host/io/atomic_file.hpp"
 
 #include <fmt/format.h>
@@ -103,16 +104,19 @@ model load_json(const std::string& path) {
 } // namespace
 
 json to_json(const architecture& a) {
-    return {{"dimensions", a.dimensions},
-            {"latent", a.latent},
-            {"encoder", a.encoder},
-            {"decoder", a.decoder},
-            {"activation", to_string(a.hidden)},
-            {"likelihood", to_string(a.likelihood.family)},
-            {"scale", to_string(a.likelihood.scale)},
-            {"sigma", a.likelihood.sigma},
-            {"blocks", a.likelihood.blocks},
-            {"decoder_form", to_string(a.decoder_form)}};
+    json object{{"dimensions", a.dimensions},
+                {"latent", a.latent},
+                {"encoder", a.encoder},
+                {"decoder", a.decoder},
+                {"activation", to_string(a.hidden)},
+                {"likelihood", to_string(a.likelihood.family)},
+                {"scale", to_string(a.likelihood.scale)},
+                {"sigma", a.likelihood.sigma},
+                {"blocks", a.likelihood.blocks},
+                {"decoder_form", to_string(a.decoder_form)}};
+    if (!a.column_names.empty())
+        object["column_names"] = a.column_names;
+    return object;
 }
 
 architecture architecture_from(const json& object, const std::string& path) {
@@ -130,6 +134,8 @@ architecture architecture_from(const json& object, const std::string& path) {
         a.likelihood.sigma = io::number(object, "sigma", path);
         a.likelihood.blocks = whole_numbers(object, "blocks", path);
         a.decoder_form = decoder_kind_from_string(io::text(object, "decoder_form", path));
+        if (object.contains("column_names"))
+            a.column_names = gmm::read_names(object["column_names"], path);
         a.check();
         return a;
     });

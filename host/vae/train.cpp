@@ -12,7 +12,10 @@ train_result train(const context& ctx, const architecture& a, const data_source&
     check_against_data(options, data, validation);
     train_options now = options;
     now.batch = batch_of(options, data.rows());
-    return training_run(ctx, a, data, now, validation).run();
+    architecture named = a;
+    if (named.column_names.empty())
+        named.column_names = data.column_names();
+    return training_run(ctx, named, data, now, validation).run();
 }
 
 } // namespace elbo::vae

@@ -75,6 +75,8 @@ struct architecture {
     activation hidden = activation::tanh; ///< of all hidden layers
     vae::likelihood likelihood = {};
     decoder_kind decoder_form = decoder_kind::network;
+    /// Of the data, [dimensions] or empty: train takes them from there. They play no part in comparisons.
+    std::vector<std::string> column_names = {};
 
     /// Numbers that training changes, those of the likelihood included.
     std::int64_t parameters() const;
@@ -87,7 +89,7 @@ struct architecture {
     /// Throws invalid_argument that names the field, its value and what was expected.
     void check() const;
 
-    bool operator==(const architecture&) const = default;
+    bool operator==(const architecture& other) const;
 };
 
 } // namespace elbo::vae
