@@ -2,6 +2,7 @@
 
 #include "host/io/errors.hpp"
 #include "host/io/readers.hpp"
+#include "host/io/whole_numbers.hpp"
 #include "host/joined.hpp"
 
 #include <algorithm>
@@ -27,6 +28,7 @@ struct stored_array {
 
     std::int64_t row_step() const { return size_of(layout.element.type) * (layout.fortran_order ? 1 : layout.cols); }
     std::int64_t column_step() const { return size_of(layout.element.type) * (layout.fortran_order ? layout.rows : 1); }
+    stored_rows all() const { return {data, layout.rows, layout.cols, row_step(), column_step()}; }
     void convert_rows(std::int64_t first, std::int64_t rows, element_type type, char* out) const {
         const char* const from = data + first * row_step();
         if (!layout.fortran_order)
@@ -82,11 +84,10 @@ bool is_aligned(const void* data, element_type type) {
 
 class memory_array_source final : public data_source::implementation {
 public:
-    memory_array_source(const std::string& name, stored_array array, const file_options& options)
-        : array_(std::move(array)) {
+    memory_array_source(const std::string& name, stored_array array, element_type wanted) : array_(std::move(array)) {
         rows = array_.layout.rows;
         cols = array_.layout.cols;
-        type = options.type.value_or(natural_type(array_.layout.element.type));
+        type = wanted;
         description = name;
     }
 
@@ -153,11 +154,11 @@ private:
 class stream_array_source final : public data_source::implementation {
 public:
     stream_array_source(const std::string& name, const stream_opener& open, const array_layout& layout,
-                        const file_options& options)
+                        element_type wanted)
         : open_(open), layout_(layout) {
         rows = layout.rows;
         cols = layout.cols;
-        type = options.type.value_or(natural_type(layout.element.type));
+        type = wanted;
         description = name;
     }
 
@@ -176,6 +177,38 @@ private:
                  fmt::format("the file ends here, expected {} more bytes ({})", missing, shape_text(layout)));
 }
 
+// A mapped file is looked at in blocks, whose pages are given back.
+void check_rows(whole_number_check& check, const stored_array& array) {
+    const std::int64_t step =
+        array.mapping == nullptr ? array.layout.rows
+                                 : std::max<std::int64_t>(1, block_bytes / std::max<std::int64_t>(array.row_step(), 1));
+    stored_rows part = array.all();
+    for (std::int64_t first = 0; first < array.layout.rows && check.goes_on(); first += step) {
+        part.data = array.data + first * part.row_step;
+        part.rows = std::min(step, array.layout.rows - first);
+        check.take(part);
+        if (array.mapping != nullptr && !array.layout.fortran_order)
+            array.mapping->release(part.data, part.data + part.rows * part.row_step);
+    }
+}
+
+// The same for an array that is decompressed anew in each pass.
+void check_rows(whole_number_check& check, const stream_opener& open, const array_layout& layout,
+                const std::string& path) {
+    if (!check.goes_on())
+        return;
+    const std::unique_ptr<byte_stream> stream = open_at_elements(open, layout, path);
+    const std::int64_t element = size_of(layout.element.type), row = layout.cols * element;
+    const std::int64_t step = std::max<std::int64_t>(1, block_bytes / std::max<std::int64_t>(row, 1));
+    const host_memory block(step, row);
+    for (std::int64_t first = 0; first < layout.rows && check.goes_on(); first += step) {
+        const std::int64_t rows = std::min(step, layout.rows - first);
+        read_exactly(*stream, block.data(), static_cast<std::size_t>(rows * row), path,
+                     layout.offset + static_cast<std::uint64_t>(first * row), "the decompressed array");
+        check.take({block.data(), rows, layout.cols, row, element});
+    }
+}
+
 // Takes the elements off the stream piece by piece: what the header claims is not allocated before it is there.
 std::shared_ptr<std::vector<char>> take_elements(byte_stream& stream, const array_layout& layout, bool keep,
                                                  const std::string& path) {
@@ -192,6 +225,14 @@ std::shared_ptr<std::vector<char>> take_elements(byte_stream& stream, const arra
                        layout.bytes() - done, layout);
     }
     return kept;
+}
+
+// The columns of an array in memory that the options choose, in a type that holds them.
+source_pointer open_kept(const std::string& description, stored_array array, const file_options& options) {
+    const std::vector<std::int64_t> columns = find_columns(options.columns, {}, array.layout.cols, description);
+    whole_number_check check(array.layout.element, options.type, columns, description);
+    check_rows(check, array);
+    return select_columns(std::make_shared<memory_array_source>(description, std::move(array), check.type()), columns);
 }
 
 } // namespace
@@ -233,8 +274,7 @@ source_pointer open_array(const std::string& description, std::shared_ptr<const 
     array.layout = layout;
     array.mapping = layout.bytes() >= large_file ? file.get() : nullptr;
     array.owner = std::move(file);
-    return select_columns(std::make_shared<memory_array_source>(description, std::move(array), options),
-                          options.columns);
+    return open_kept(description, std::move(array), options);
 }
 
 source_pointer open_array_stream(const std::string& description, const stream_opener& open, const array_layout& layout,
@@ -248,15 +288,17 @@ source_pointer open_array_stream(const std::string& description, const stream_op
     if (stream->read(&more, 1) > 0 && exact)
         fail_at_byte(description + " (decompressed)", layout.offset + static_cast<std::uint64_t>(layout.bytes()),
                      fmt::format("expected the end after {}, but there is more", shape_text(layout)));
-    if (!keep)
-        return select_columns(std::make_shared<stream_array_source>(description, open, layout, options),
-                              options.columns);
+    if (!keep) {
+        const std::vector<std::int64_t> columns = find_columns(options.columns, {}, layout.cols, description);
+        whole_number_check check(layout.element, options.type, columns, description);
+        check_rows(check, open, layout, description);
+        return select_columns(std::make_shared<stream_array_source>(description, open, layout, check.type()), columns);
+    }
     stored_array array;
     array.owner = kept;
     array.data = kept->data();
     array.layout = layout;
-    return select_columns(std::make_shared<memory_array_source>(description, std::move(array), options),
-                          options.columns);
+    return open_kept(description, std::move(array), options);
 }
 
 } // namespace elbo::io

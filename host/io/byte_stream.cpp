@@ -1,6 +1,7 @@
 #include "host/io/byte_stream.hpp"
 
 #include "host/io/errors.hpp"
+#include "host/io/input_file.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -15,10 +16,16 @@ namespace {
 
 class file_stream final : public byte_stream {
 public:
-    explicit file_stream(const std::string& path)
-        : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    // Not blocking, because a pipe that nobody writes to would be waited for.
+    explicit file_stream(const input_file& file)
+        : path_(file.name()), descriptor_(::open(file.path().c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
         if (descriptor_ < 0)
-            fail_system(path, "open", errno);
+            fail_system(path_, "open", errno);
+        struct stat status {};
+        if (::fstat(descriptor_, &status) != 0 || !(S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))) {
+            ::close(descriptor_);
+            fail(path_, "expected an ordinary file, which can be read more than once");
+        }
         ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_SEQUENTIAL);
     }
     file_stream(const file_stream&) = delete;
@@ -57,8 +64,8 @@ private:
 
 } // namespace
 
-std::unique_ptr<byte_stream> open_file_stream(const std::string& path) {
-    return std::make_unique<file_stream>(path);
+std::unique_ptr<byte_stream> open_file_stream(const input_file& file) {
+    return std::make_unique<file_stream>(file);
 }
 
 std::unique_ptr<byte_stream> open_memory_stream(std::span<const char> bytes) {
@@ -84,8 +91,8 @@ void read_exactly(byte_stream& stream, char* to, std::size_t bytes, const std::s
                      fmt::format("the file ends here, expected {} more bytes of {}", bytes - got, what));
 }
 
-std::string first_bytes(const std::string& path, std::size_t count) {
-    file_stream stream(path);
+std::string first_bytes(const input_file& file, std::size_t count) {
+    file_stream stream(file);
     std::string bytes(count, '\0');
     bytes.resize(read_fully(stream, bytes.data(), count));
     return bytes;

@@ -21,8 +21,10 @@ public:
 /// Opens a stream anew, for each pass over the data.
 using stream_opener = std::function<std::unique_ptr<byte_stream>()>;
 
+class input_file;
+
 /// A file from its beginning. Throws file_error (missing, unreadable, a folder).
-std::unique_ptr<byte_stream> open_file_stream(const std::string& path);
+std::unique_ptr<byte_stream> open_file_stream(const input_file& file);
 /// Memory that outlives the stream.
 std::unique_ptr<byte_stream> open_memory_stream(std::span<const char> bytes);
 
@@ -34,6 +36,6 @@ void read_exactly(byte_stream& stream, char* to, std::size_t bytes, const std::s
                   std::string_view what);
 
 /// The first bytes of a file (fewer where it is shorter), to look at what it is.
-std::string first_bytes(const std::string& path, std::size_t count);
+std::string first_bytes(const input_file& file, std::size_t count);
 
 } // namespace elbo::io

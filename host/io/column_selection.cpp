@@ -1,4 +1,4 @@
-// Some columns of another source.
+// Some columns of another source, by number or by the names of a model.
 #include "host/io/errors.hpp"
 #include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
@@ -9,6 +9,8 @@
 
 namespace elbo::io {
 namespace {
+
+constexpr std::int64_t largest_kept = std::int64_t{64} << 20; // bytes
 
 template <class T>
 void gather(const matrix_view<const T>& from, const std::vector<std::int64_t>& columns, T* out) {
@@ -48,30 +50,51 @@ public:
         cols = static_cast<std::int64_t>(columns_.size());
         type = all_->type;
         description = all_->description;
+        left_out = all_->left_out;
+        remarks = all_->remarks;
         if (all_->column_names.empty())
             return;
         for (const std::int64_t j : columns_)
             column_names.push_back(all_->column_names[static_cast<std::size_t>(j)]);
     }
 
+    std::optional<any_matrix_view> contiguous() const override {
+        return kept_ ? std::optional(dense_view(kept_->data(), type, rows, cols)) : std::nullopt;
+    }
+
     std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
+        if (kept_)
+            return read_views({*contiguous()}, rows_per_batch, kept_);
         return std::make_unique<selecting_reader>(all_->read(rows_per_batch), *this, rows_per_batch, columns_);
+    }
+
+    /// Copies the columns, where the others are in memory already and they are few.
+    void keep() {
+        const std::optional<any_matrix_view> whole = all_->contiguous();
+        const std::optional<std::int64_t> elements = checked_product(rows, cols);
+        if (!whole || whole->rows == 0 || !elements || *elements > largest_kept / size_of(type))
+            return;
+        const auto copy = std::make_shared<host_memory>(*elements, size_of(type));
+        if (type == element_type::float32)
+            gather(whole->as<float>(), columns_, reinterpret_cast<float*>(copy->data()));
+        else
+            gather(whole->as<double>(), columns_, reinterpret_cast<double*>(copy->data()));
+        kept_ = copy;
     }
 
 private:
     source_pointer all_;
     std::vector<std::int64_t> columns_;
+    std::shared_ptr<const host_memory> kept_;
 };
 
 // The names for a message: not more than a screen can hold.
-std::string list_of(const std::vector<std::string>& names, std::int64_t count) {
-    if (names.empty())
-        return fmt::format("numbers from 0 to {}", count - 1);
+std::string list_of(const std::vector<std::string>& names) {
     constexpr std::size_t shown = 20;
     std::string list;
     for (std::size_t i = 0; i < std::min(names.size(), shown); ++i)
         list += (i > 0 ? ", " : "") + in_quotes(names[i]);
-    return list + (names.size() > shown ? ", ..." : "") + fmt::format(", or numbers from 0 to {}", count - 1);
+    return list + (names.size() > shown ? ", ..." : "");
 }
 
 std::int64_t find_column(const std::string& column, const std::vector<std::string>& available, std::int64_t count,
@@ -87,8 +110,9 @@ std::int64_t find_column(const std::string& column, const std::vector<std::strin
     const char* const end = column.data() + column.size();
     const auto [rest, error] = std::from_chars(column.data(), end, number);
     if (error != std::errc() || rest != end || number < 0 || number >= count)
-        throw invalid_argument(fmt::format("columns: {} has no column {}: expected one of {}", description,
-                                           in_quotes(column), list_of(available, count)));
+        throw invalid_argument(fmt::format(
+            "columns: {} has no column {}: expected one of {}", description, in_quotes(column),
+            (available.empty() ? "" : list_of(available) + ", or ") + fmt::format("numbers from 0 to {}", count - 1)));
     return number;
 }
 
@@ -106,12 +130,37 @@ std::vector<std::int64_t> find_columns(const std::vector<std::string>& columns,
     return positions;
 }
 
-source_pointer select_columns(source_pointer source, const std::vector<std::string>& columns) {
-    if (columns.empty())
+source_pointer select_columns(source_pointer source, const std::vector<std::int64_t>& positions) {
+    bool all = positions.empty() || std::ssize(positions) == source->cols;
+    for (std::size_t j = 0; all && j < positions.size(); ++j)
+        all = positions[j] == static_cast<std::int64_t>(j);
+    if (all)
         return source;
-    std::vector<std::int64_t> positions =
-        find_columns(columns, source->column_names, source->cols, source->description);
-    return std::make_shared<selecting_source>(std::move(source), std::move(positions));
+    auto selected = std::make_shared<selecting_source>(std::move(source), positions);
+    selected->keep();
+    return selected;
 }
 
 } // namespace elbo::io
+
+namespace elbo {
+
+data_source match_columns(const data_source& data, const std::vector<std::string>& names, const std::string& model) {
+    const std::vector<std::string>& available = data.column_names();
+    if (names.empty() || available.empty() || names == available)
+        return data;
+    std::vector<std::int64_t> positions;
+    for (const std::string& name : names) {
+        const auto found = std::find(available.begin(), available.end(), name);
+        if (found == available.end())
+            throw invalid_argument(fmt::format("{} has no column {}, as {} has: its columns are {}", data.description(),
+                                               io::in_quotes(name), model, io::list_of(available)));
+        if (std::find(found + 1, available.end(), name) != available.end())
+            throw invalid_argument(fmt::format("{} has two columns named {}, one of which {} has: expected one",
+                                               data.description(), io::in_quotes(name), model));
+        positions.push_back(found - available.begin());
+    }
+    return data_source(io::select_columns(data.shared(), positions));
+}
+
+} // namespace elbo

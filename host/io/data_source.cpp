@@ -12,52 +12,65 @@ namespace elbo {
 namespace {
 
 using io::file_format;
+using io::input_file;
+using io::path_format;
 
-// "file.h5:/dataset" as two parts.
-struct located_file {
-    std::string path;
-    std::string dataset;
-};
-
-located_file locate(const std::string& path, const std::string& dataset) {
-    const std::size_t colon = path.rfind(":/");
-    if (colon != path.npos) {
-        const file_format format = io::format_of_path(std::string_view(path).substr(0, colon)).format;
-        if (format == file_format::hdf5)
-            return {path.substr(0, colon), path.substr(colon + 1)};
-        if (format == file_format::npz)
-            return {path.substr(0, colon), path.substr(colon + 2)};
-    }
-    return {path, dataset};
+[[noreturn]] void fail_unknown_ending(const input_file& file) {
+    io::fail(file.name(),
+             fmt::format("the ending is none of .csv .tsv .data .tra .tes .txt, .npy, .npz, .f32, .f64, .idx, -ubyte, "
+                         ".h5, .hdf5 (also .gz); the file looks like {}",
+                         io::looks_like(io::first_bytes(file, 64))));
 }
 
-[[noreturn]] void fail_unknown_ending(const std::string& path) {
-    io::fail(path,
-             fmt::format("the ending is none of .csv .tsv .data .tra .tes .txt (also .gz), .npy, .npz, .f32, .f64, "
-                         ".idx and -ubyte (also .gz), .h5, .hdf5; the file looks like {}",
-                         io::looks_like(io::first_bytes(path, 64))));
+// A name without an ending says nothing: standard input, and the pipes that a shell makes.
+path_format format_of(input_file& file) {
+    path_format kind = io::format_of_path(file.name());
+    if (kind.format != file_format::unknown || (!file.kept() && !file.name().starts_with("/dev/")))
+        return kind;
+    kind = io::format_of_bytes(io::first_bytes(file, 64));
+    if (!kind.gzip)
+        return kind;
+    file = input_file::decompressed(file);
+    return io::format_of_bytes(io::first_bytes(file, 64));
 }
 
-io::source_pointer open(const located_file& file, const io::path_format& kind, const file_options& options) {
+io::source_pointer open(input_file file, const path_format& kind, const file_options& options) {
     switch (kind.format) {
     case file_format::text:
-        return io::open_text(file.path, kind.gzip, options);
+        return io::open_text(file, kind.gzip, options);
     case file_format::npy:
-        return io::open_npy(file.path, options);
-    case file_format::npz:
-        return io::open_npz(file.path, options);
-    case file_format::float32:
-        return io::open_raw(file.path, element_type::float32, options);
-    case file_format::float64:
-        return io::open_raw(file.path, element_type::float64, options);
+        return io::open_npy(file, kind.gzip, options);
     case file_format::idx:
-        return io::open_idx(file.path, kind.gzip, options);
-    case file_format::hdf5:
-        return io::open_hdf5(file.path, options);
+        return io::open_idx(file, kind.gzip, options);
     case file_format::unknown:
+        fail_unknown_ending(file);
+    default:
         break;
     }
-    fail_unknown_ending(file.path);
+    if (kind.gzip) // these are read from several places at once
+        file = input_file::decompressed(file);
+    switch (kind.format) {
+    case file_format::npz:
+        return io::open_npz(file, options);
+    case file_format::float32:
+        return io::open_raw(file, element_type::float32, options);
+    case file_format::float64:
+        return io::open_raw(file, element_type::float64, options);
+    default:
+        return io::open_hdf5(file, options);
+    }
+}
+
+// With what must live for as long as the source.
+io::source_pointer holding(io::source_pointer source, const std::shared_ptr<const void>& kept) {
+    if (!kept)
+        return source;
+    struct both {
+        io::source_pointer source;
+        std::shared_ptr<const void> kept;
+    };
+    const data_source::implementation* const shown = source.get();
+    return {std::make_shared<both>(both{std::move(source), kept}), shown};
 }
 
 } // namespace
@@ -75,14 +88,20 @@ data_source data_source::generator(std::int64_t rows, std::int64_t cols,
 }
 
 data_source data_source::file(const std::string& path, const file_options& options) {
-    const located_file file = locate(path, options.dataset);
-    const io::path_format kind = io::format_of_path(file.path);
-    if (!file.dataset.empty() && kind.format != file_format::hdf5 && kind.format != file_format::npz)
-        throw invalid_argument(
-            fmt::format("dataset = '{}': {} is neither .h5 nor .npz, and only these hold several", file.dataset, path));
+    io::located_file where = io::locate(path);
     file_options located = options;
-    located.dataset = file.dataset;
-    return data_source(io::scale_values(open(file, kind, located), options.scale));
+    if (!where.dataset.empty())
+        located.dataset = where.dataset;
+    input_file file = input_file::open(where.path);
+    const std::shared_ptr<const void> pipe = file.keeper();
+    const path_format kind = format_of(file);
+    if (!located.dataset.empty() && kind.format != file_format::hdf5 && kind.format != file_format::npz)
+        throw invalid_argument(fmt::format("dataset = '{}': {} is neither .h5 nor .npz, and only these hold several",
+                                           located.dataset, file.name()));
+    io::source_pointer source = open(file, kind, located);
+    if (kind.format != file_format::text)
+        source = io::refuse_missing(std::move(source), options.missing);
+    return data_source(io::scale_values(holding(std::move(source), pipe), options.scale));
 }
 
 std::int64_t data_source::rows() const {
@@ -105,6 +124,12 @@ const std::vector<std::string>& data_source::column_names() const {
 }
 const std::string& data_source::description() const {
     return impl_->description;
+}
+const std::vector<left_out_column>& data_source::left_out() const {
+    return impl_->left_out;
+}
+const std::vector<std::string>& data_source::remarks() const {
+    return impl_->remarks;
 }
 std::unique_ptr<batch_reader> data_source::read(std::int64_t rows_per_batch) const {
     return impl_->read(rows_per_batch);

@@ -82,8 +82,6 @@ path_format format_of_path(std::string_view path) {
         result.format = file_format::text;
     else if (ends_in_any(name, {"-ubyte", ".idx"}) || numbered_idx)
         result.format = file_format::idx;
-    else if (result.gzip)
-        result.format = file_format::unknown; // no other format is read compressed
     else if (name.ends_with(".npy"))
         result.format = file_format::npy;
     else if (name.ends_with(".npz"))
@@ -95,6 +93,31 @@ path_format format_of_path(std::string_view path) {
     else if (ends_in_any(name, {".h5", ".hdf5"}))
         result.format = file_format::hdf5;
     return result;
+}
+
+path_format format_of_bytes(std::string_view first_bytes) {
+    if (first_bytes.starts_with("\x1f\x8b"sv))
+        return {file_format::unknown, true};
+    if (first_bytes.starts_with("\x93NUMPY"sv))
+        return {file_format::npy, false};
+    if (first_bytes.starts_with("PK\x03\x04"sv) || first_bytes.starts_with("PK\x05\x06"sv))
+        return {file_format::npz, false};
+    if (first_bytes.starts_with("\x89HDF\r\n\x1a\n"sv))
+        return {file_format::hdf5, false};
+    return {is_idx(first_bytes) ? file_format::idx : file_format::text, false};
+}
+
+located_file locate(const std::string& name) {
+    const std::size_t colon = name.rfind(":/");
+    if (colon == name.npos)
+        return {name, {}};
+    const std::string path = name.substr(0, colon);
+    const file_format format = format_of_path(path).format;
+    if (format == file_format::hdf5)
+        return {path, name.substr(colon + 1)};
+    if (format == file_format::npz)
+        return {path, name.substr(colon + 2)};
+    return {name, {}};
 }
 
 std::string looks_like(std::string_view first_bytes) {

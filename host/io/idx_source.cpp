@@ -63,22 +63,23 @@ array_layout read_header(byte_stream& stream, const std::string& path) {
 
 } // namespace
 
-source_pointer open_idx(const std::string& path, bool gzip, const file_options& options) {
+source_pointer open_idx(const input_file& file, bool gzip, const file_options& options) {
+    const std::string& path = file.name();
     if (gzip) {
-        const stream_opener open = [path]() {
-            return open_inflate_stream(open_file_stream(path), deflate_wrapper::gzip, path);
+        const stream_opener open = [file]() {
+            return open_inflate_stream(open_file_stream(file), deflate_wrapper::gzip, file.name());
         };
         return open_array_stream(path, open, read_header(*open(), path), true, options);
     }
-    auto file = std::make_shared<const mapped_file>(path);
-    const std::span<const char> bytes = file->bytes();
+    auto mapping = std::make_shared<const mapped_file>(file);
+    const std::span<const char> bytes = mapping->bytes();
     const array_layout layout = read_header(*open_memory_stream(bytes), path);
     const std::uint64_t end = layout.offset + static_cast<std::uint64_t>(layout.bytes());
     if (bytes.size() > end)
         fail_at_byte(path, end,
                      fmt::format("expected the end after {} x {} numbers of {}, found {} more bytes", layout.rows,
                                  layout.cols, name_of(layout.element.type), bytes.size() - end));
-    return open_array(path, std::move(file), bytes, 0, layout, options);
+    return open_array(path, std::move(mapping), bytes, 0, layout, options);
 }
 
 } // namespace elbo::io

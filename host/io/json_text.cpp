@@ -3,6 +3,7 @@
 
 #include "host/io/byte_stream.hpp"
 #include "host/io/errors.hpp"
+#include "host/io/input_file.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>

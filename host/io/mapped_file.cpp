@@ -11,8 +11,9 @@
 
 namespace elbo::io {
 
-mapped_file::mapped_file(const std::string& path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+mapped_file::mapped_file(const input_file& file) {
+    const std::string& path = file.name();
+    const int descriptor = ::open(file.path().c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC); // a pipe must not wait
     if (descriptor < 0)
         fail_system(path, "open", errno);
     struct stat status {};

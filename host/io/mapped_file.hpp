@@ -1,6 +1,8 @@
 // A file as memory.
 #pragma once
 
+#include "host/io/input_file.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -13,7 +15,7 @@ namespace elbo::io {
 class mapped_file {
 public:
     /// Throws file_error (missing, unreadable, not an ordinary file).
-    explicit mapped_file(const std::string& path);
+    explicit mapped_file(const input_file& file);
     ~mapped_file();
     mapped_file(const mapped_file&) = delete;
     mapped_file& operator=(const mapped_file&) = delete;

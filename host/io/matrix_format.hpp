@@ -2,6 +2,7 @@
 #pragma once
 
 #include "host/io/atomic_file.hpp"
+#include "host/io/format.hpp"
 #include "host/io/write_matrix.hpp"
 
 #include <cstdint>
@@ -31,7 +32,9 @@ std::unique_ptr<matrix_writer::format> create_text(const std::string& path, char
 std::unique_ptr<matrix_writer::format> create_npy(const std::string& path, std::int64_t rows, std::int64_t cols,
                                                   output_type type);
 std::unique_ptr<matrix_writer::format> create_raw(const std::string& path);
-std::unique_ptr<matrix_writer::format> create_hdf5(const std::string& path, std::int64_t rows, std::int64_t cols,
+std::unique_ptr<matrix_writer::format> create_hdf5(const located_file& target, std::int64_t rows, std::int64_t cols,
                                                    output_type type);
+/// Throws invalid_argument where writing would lose what the file holds, or where the dataset is there already.
+void check_hdf5_target(const located_file& target);
 
 } // namespace elbo::io

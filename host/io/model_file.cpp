@@ -2,6 +2,7 @@
 
 #include "host/io/byte_stream.hpp"
 #include "host/io/format.hpp"
+#include "host/io/input_file.hpp"
 
 #include <charconv>
 #include <fmt/format.h>

@@ -67,15 +67,16 @@ const zip_member& choose_member(const std::vector<zip_member>& members, const st
 
 } // namespace
 
-source_pointer open_npz(const std::string& path, const file_options& options) {
-    auto file = std::make_shared<const mapped_file>(path);
-    const zip_member member = choose_member(read_zip_directory(file->bytes(), path), options.dataset, path);
+source_pointer open_npz(const input_file& file, const file_options& options) {
+    const std::string& path = file.name();
+    auto mapping = std::make_shared<const mapped_file>(file);
+    const zip_member member = choose_member(read_zip_directory(mapping->bytes(), path), options.dataset, path);
     const std::string description = fmt::format("{}:/{}", path, without_ending(member.name));
     if (!member.deflated) {
         const array_layout layout = read_npy_header(*open_memory_stream(member.bytes), description, member.offset);
-        return open_array(description, std::move(file), member.bytes, member.offset, layout, options);
+        return open_array(description, std::move(mapping), member.bytes, member.offset, layout, options);
     }
-    const stream_opener open = [file, member, description]() -> std::unique_ptr<byte_stream> {
+    const stream_opener open = [mapping, member, description]() -> std::unique_ptr<byte_stream> {
         return std::make_unique<checked_stream>(
             open_inflate_stream(open_memory_stream(member.bytes), deflate_wrapper::none, description, member.offset),
             member, description);

@@ -7,13 +7,14 @@
 
 namespace elbo::io {
 
-source_pointer open_raw(const std::string& path, element_type stored, const file_options& options) {
+source_pointer open_raw(const input_file& file, element_type stored, const file_options& options) {
+    const std::string& path = file.name();
     if (options.dimensions < 1)
         throw invalid_argument(
             fmt::format("dimensions = {}: {} holds nothing but numbers, expected how many columns it has",
                         options.dimensions, path));
-    auto file = std::make_shared<const mapped_file>(path);
-    const std::span<const char> bytes = file->bytes();
+    auto mapping = std::make_shared<const mapped_file>(file);
+    const std::span<const char> bytes = mapping->bytes();
     array_layout layout;
     layout.element.type = stored == element_type::float32 ? scalar::float32 : scalar::float64;
     set_shape(layout, {1, options.dimensions}, path, 0);
@@ -23,7 +24,7 @@ source_pointer open_raw(const std::string& path, element_type stored, const file
         fail_at_byte(path, bytes.size(),
                      fmt::format("the file ends here, expected {} more bytes to complete row {} of {} numbers of {}",
                                  row_bytes - rest, layout.rows, options.dimensions, name_of(layout.element.type)));
-    return open_array(path, std::move(file), bytes, 0, layout, options);
+    return open_array(path, std::move(mapping), bytes, 0, layout, options);
 }
 
 } // namespace elbo::io

@@ -1,5 +1,6 @@
 #include "host/io/scalar.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -87,6 +88,46 @@ void convert_to(bool big_endian, const char* from, std::int64_t from_step, eleme
         with(reinterpret_cast<double*>(to));
 }
 
+// Calls `as` with the type of what is stored.
+template <class F>
+void dispatch(scalar s, F&& as) {
+    switch (s) {
+    case scalar::uint8:
+        return as(std::type_identity<std::uint8_t>());
+    case scalar::int8:
+        return as(std::type_identity<std::int8_t>());
+    case scalar::uint16:
+        return as(std::type_identity<std::uint16_t>());
+    case scalar::int16:
+        return as(std::type_identity<std::int16_t>());
+    case scalar::uint32:
+        return as(std::type_identity<std::uint32_t>());
+    case scalar::int32:
+        return as(std::type_identity<std::int32_t>());
+    case scalar::uint64:
+        return as(std::type_identity<std::uint64_t>());
+    case scalar::int64:
+        return as(std::type_identity<std::int64_t>());
+    case scalar::float16:
+        return as(std::type_identity<half>());
+    case scalar::float32:
+        return as(std::type_identity<float>());
+    case scalar::float64:
+        return as(std::type_identity<double>());
+    }
+}
+
+template <class Stored, bool BigEndian>
+std::uint64_t largest_of(const char* from, std::int64_t from_step, std::int64_t count) {
+    std::uint64_t largest = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+        const Stored value = load<Stored, BigEndian>(from + i * from_step);
+        const auto bits = static_cast<std::uint64_t>(value);
+        largest = std::max(largest, value < 0 ? std::uint64_t{0} - bits : bits);
+    }
+    return largest;
+}
+
 } // namespace
 
 std::int64_t size_of(scalar s) {
@@ -127,33 +168,28 @@ bool is_native(stored_scalar stored, element_type type) {
 
 void convert(stored_scalar stored, const char* from, std::int64_t from_step, element_type type, char* to,
              std::int64_t to_step, std::int64_t count) {
-    const auto as = [&]<class Stored>(std::type_identity<Stored>) {
+    dispatch(stored.type, [&]<class Stored>(std::type_identity<Stored>) {
         convert_to<Stored>(stored.big_endian, from, from_step, type, to, to_step, count);
-    };
-    switch (stored.type) {
-    case scalar::uint8:
-        return as(std::type_identity<std::uint8_t>());
-    case scalar::int8:
-        return as(std::type_identity<std::int8_t>());
-    case scalar::uint16:
-        return as(std::type_identity<std::uint16_t>());
-    case scalar::int16:
-        return as(std::type_identity<std::int16_t>());
-    case scalar::uint32:
-        return as(std::type_identity<std::uint32_t>());
-    case scalar::int32:
-        return as(std::type_identity<std::int32_t>());
-    case scalar::uint64:
-        return as(std::type_identity<std::uint64_t>());
-    case scalar::int64:
-        return as(std::type_identity<std::int64_t>());
-    case scalar::float16:
-        return as(std::type_identity<half>());
-    case scalar::float32:
-        return as(std::type_identity<float>());
-    case scalar::float64:
-        return as(std::type_identity<double>());
-    }
+    });
+}
+
+std::uint64_t largest_magnitude(stored_scalar stored, const char* from, std::int64_t from_step, std::int64_t count) {
+    std::uint64_t largest = 0;
+    dispatch(stored.type, [&]<class Stored>(std::type_identity<Stored>) {
+        if constexpr (std::is_integral_v<Stored>)
+            largest = stored.big_endian ? largest_of<Stored, true>(from, from_step, count)
+                                        : largest_of<Stored, false>(from, from_step, count);
+    });
+    return largest;
+}
+
+std::string whole_number_text(stored_scalar stored, const char* from) {
+    std::string text;
+    dispatch(stored.type, [&]<class Stored>(std::type_identity<Stored>) {
+        if constexpr (std::is_integral_v<Stored>)
+            text = std::to_string(stored.big_endian ? load<Stored, true>(from) : load<Stored, false>(from));
+    });
+    return text;
 }
 
 } // namespace elbo::io

@@ -14,7 +14,8 @@ enum class scalar { uint8, int8, uint16, int16, uint32, int32, uint64, int64, fl
 std::int64_t size_of(scalar s);
 /// "uint8", "float32", ...
 std::string name_of(scalar s);
-/// The type of a data matrix read from it: float64 for float64, float32 for all others.
+/// The type of a data matrix read from it: float64 for float64, float32 for all others, if it holds their values
+/// (whole_numbers.hpp).
 element_type natural_type(scalar s);
 
 struct stored_scalar {
@@ -29,5 +30,10 @@ bool is_native(stored_scalar stored, element_type type);
 /// elements apart. Integers beyond 2^24 (float32) or 2^53 (float64) are rounded to nearest.
 void convert(stored_scalar stored, const char* from, std::int64_t from_step, element_type type, char* to,
              std::int64_t to_step, std::int64_t count);
+
+/// The largest magnitude among `count` whole numbers, from_step bytes apart; 0 for floating-point numbers.
+std::uint64_t largest_magnitude(stored_scalar stored, const char* from, std::int64_t from_step, std::int64_t count);
+/// The digits of a whole number.
+std::string whole_number_text(stored_scalar stored, const char* from);
 
 } // namespace elbo::io

@@ -46,6 +46,8 @@ public:
         type = all_->type;
         column_names = all_->column_names;
         description = all_->description;
+        left_out = all_->left_out;
+        remarks = all_->remarks;
     }
 
     std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {

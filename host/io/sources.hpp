@@ -2,6 +2,7 @@
 #pragma once
 
 #include "elbo/data_source.hpp"
+#include "host/io/input_file.hpp"
 
 #include <memory>
 #include <string>
@@ -15,16 +16,20 @@ source_pointer open_generator(std::int64_t rows, std::int64_t cols,
                               std::function<void(std::int64_t, std::int64_t, float*)> fill);
 
 /// Text of one record a line; `gzip` says that it is compressed.
-source_pointer open_text(const std::string& path, bool gzip, const file_options& options);
-source_pointer open_npy(const std::string& path, const file_options& options);
-source_pointer open_npz(const std::string& path, const file_options& options);
-source_pointer open_raw(const std::string& path, element_type stored, const file_options& options);
-source_pointer open_idx(const std::string& path, bool gzip, const file_options& options);
-source_pointer open_hdf5(const std::string& path, const file_options& options);
+source_pointer open_text(const input_file& file, bool gzip, const file_options& options);
+source_pointer open_npy(const input_file& file, bool gzip, const file_options& options);
+source_pointer open_npz(const input_file& file, const file_options& options);
+source_pointer open_raw(const input_file& file, element_type stored, const file_options& options);
+source_pointer open_idx(const input_file& file, bool gzip, const file_options& options);
+source_pointer open_hdf5(const input_file& file, const file_options& options);
 
-/// The columns of `source` that `columns` lists (numbers from 0), in that order; `source` itself where it is empty.
-/// Throws invalid_argument (not a number, out of range, listed twice).
-source_pointer select_columns(source_pointer source, const std::vector<std::string>& columns);
+/// The columns of `source` at these positions from 0, in that order; `source` itself where they are none, or all in
+/// their order. Numbers in memory are copied once where they are few, else rearranged batch by batch.
+source_pointer select_columns(source_pointer source, const std::vector<std::int64_t>& positions);
+
+/// `source` itself, after a pass that looks for the numbers among `markers` (file_options::missing); other texts are
+/// passed over. Throws file_error that names the row and column of the first one.
+source_pointer refuse_missing(source_pointer source, const std::vector<std::string>& markers);
 
 /// Every value of a source in host memory times `scale`; `source` itself where that is 1. Throws invalid_argument
 /// (zero, not finite).

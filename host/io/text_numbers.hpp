@@ -1,10 +1,12 @@
 // Numbers written as text.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -16,10 +18,9 @@ enum class number_status {
     too_large     ///< a number that the type cannot hold
 };
 
-/// Parses one field: decimal, with an optional sign and exponent, or "nan", "inf", "infinity" in any case. Rounded
-/// correctly; too small a number becomes 0. Independent of the locale.
+/// A number with a decimal point: see parse_number.
 template <class T>
-number_status parse_number(std::string_view text, T& value) {
+number_status parse_plain_number(std::string_view text, T& value) {
     if (text.starts_with('+') && !text.starts_with("+-"))
         text.remove_prefix(1);
     const char* const end = text.data() + text.size();
@@ -39,6 +40,41 @@ number_status parse_number(std::string_view text, T& value) {
     if (std::isinf(value) && text.find_first_of("iI") == text.npos)
         return number_status::too_large;
     return number_status::ok;
+}
+
+/// Parses one field: decimal, with an optional sign and exponent (1.5e3, or as Fortran writes it 1.5D+03), or "nan",
+/// "inf", "infinity" in any case; with `decimal_comma` a comma in place of the point. Rounded correctly; too small a
+/// number becomes 0. Independent of the locale.
+template <class T>
+number_status parse_number(std::string_view text, T& value, bool decimal_comma = false) {
+    if (decimal_comma) {
+        if (text.find('.') != text.npos)
+            return number_status::not_a_number;
+        if (const std::size_t comma = text.find(','); comma != text.npos) {
+            std::string with_point(text);
+            with_point[comma] = '.';
+            return parse_number(with_point, value);
+        }
+    }
+    const number_status status = parse_plain_number(text, value);
+    const std::size_t exponent = status == number_status::not_a_number ? text.find_first_of("dD") : text.npos;
+    if (exponent == text.npos)
+        return status;
+    std::string with_e(text);
+    with_e[exponent] = 'e';
+    return parse_plain_number(with_e, value);
+}
+
+/// Whether the digits of a whole number, without a point or exponent, are beyond 2^53, up to where float64 holds all of
+/// them.
+inline bool is_beyond_float64(std::string_view text) {
+    if (text.starts_with('+') || text.starts_with('-'))
+        text.remove_prefix(1);
+    if (text.empty() || text.find_first_not_of("0123456789") != text.npos)
+        return false;
+    text.remove_prefix(std::min(text.find_first_not_of('0'), text.size()));
+    constexpr std::string_view largest = "9007199254740992";
+    return text.size() > largest.size() || (text.size() == largest.size() && text > largest);
 }
 
 } // namespace elbo::io

@@ -65,6 +65,35 @@ void text_record_reader::skip_byte_order_mark() {
         begin_ = 3;
 }
 
+// A carriage return ends the lines where the first one ends in it, and no line feed follows (spreadsheets for the
+// classic Macintosh).
+void text_record_reader::find_line_end() {
+    bool open = false, comment = false;
+    for (std::size_t at = begin_;; ++at) {
+        const std::size_t place = at - begin_;
+        if (at == end_) {
+            if (!refill())
+                return;
+            at = begin_ + place;
+        }
+        const char c = buffer_[at];
+        comment = comment || (place == 0 && c == '#');
+        open ^= c == '"' && !comment;
+        if (open || (c != '\n' && c != '\r'))
+            continue;
+        std::size_t after = at;
+        while (after < end_ && buffer_[after] == '\r')
+            if (++after == end_) {
+                const std::size_t run = after - begin_;
+                if (!refill())
+                    break;
+                after = begin_ + run;
+            }
+        line_end_ = c == '\r' && !(after < end_ && buffer_[after] == '\n') ? '\r' : '\n';
+        return;
+    }
+}
+
 // Finds the next line, whole in the buffer. A line break between quotes does not end it.
 bool text_record_reader::next_line(text_record& record) {
     std::size_t scanned = 0; // from begin_
@@ -75,7 +104,7 @@ bool text_record_reader::next_line(text_record& record) {
         const std::size_t available = end_ - begin_ - scanned;
         if (scanned == 0 && available > 0)
             comment = *from == '#';
-        const char* const newline = static_cast<const char*>(std::memchr(from, '\n', available));
+        const char* const newline = static_cast<const char*>(std::memchr(from, line_end_, available));
         const char* const stop = newline ? newline : from + available;
         if (!comment && std::memchr(from, '"', static_cast<std::size_t>(stop - from))) {
             quotes = true;
@@ -104,10 +133,12 @@ bool text_record_reader::next_line(text_record& record) {
 }
 
 bool text_record_reader::next(text_record& record) {
-    if (!started_)
+    if (!started_) {
         skip_byte_order_mark();
+        find_line_end();
+    }
     while (next_line(record)) {
-        if (record.text.ends_with('\r'))
+        while (record.text.ends_with('\r'))
             record.text.remove_suffix(1);
         if (!record.text.starts_with('#') && !trimmed(record.text).empty())
             return true;

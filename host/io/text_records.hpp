@@ -19,7 +19,8 @@ struct text_record {
 };
 
 /// Splits a stream into records with a buffer that holds one block and the longest line. Blank lines and lines whose
-/// first character is # are passed over; \n and \r\n end a line; the last may have no end.
+/// first character is # are passed over; \n and \r\n end a line, or \r where the first line ends so; the last may have
+/// no end.
 class text_record_reader {
 public:
     text_record_reader(std::unique_ptr<byte_stream> stream, const std::string& path);
@@ -29,6 +30,7 @@ public:
 private:
     bool next_line(text_record& record);
     void skip_byte_order_mark();
+    void find_line_end();
     bool refill();
 
     std::unique_ptr<byte_stream> stream_;
@@ -38,6 +40,7 @@ private:
     std::size_t end_ = 0;   // of what has been read
     std::int64_t line_ = 1; // number of the next line
     bool started_ = false;
+    char line_end_ = '\n';
 };
 
 /// The separator that stands for runs of blanks and tabs.

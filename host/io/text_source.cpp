@@ -20,10 +20,10 @@ constexpr std::int64_t largest_kept = std::int64_t{64} << 20; // bytes of parsed
 constexpr std::size_t sample_records = 200;
 constexpr std::size_t sample_bytes = std::size_t{1} << 20;
 
-stream_opener opener(const std::string& path, bool gzip) {
-    return [path, gzip]() {
-        std::unique_ptr<byte_stream> file = open_file_stream(path);
-        return gzip ? open_inflate_stream(std::move(file), deflate_wrapper::gzip, path) : std::move(file);
+stream_opener opener(const input_file& file, bool gzip) {
+    return [file, gzip]() {
+        std::unique_ptr<byte_stream> stream = open_file_stream(file);
+        return gzip ? open_inflate_stream(std::move(stream), deflate_wrapper::gzip, file.name()) : std::move(stream);
     };
 }
 
@@ -32,7 +32,9 @@ void require_text(byte_stream& stream, const std::string& path) {
     head.resize(read_fully(stream, head.data(), head.size()));
     const std::string kind = looks_like(head);
     if (!head.empty() && kind != "text")
-        fail_at_byte(path, 0, fmt::format("expected a table of text, but this looks like {}", kind));
+        fail_at_byte(path, 0,
+                     fmt::format("expected a table of text, but this looks like {}{}", kind,
+                                 kind == "UTF-16 text" ? ": convert it, iconv -f UTF-16 -t UTF-8" : ""));
 }
 
 std::vector<sample_record> read_sample(const stream_opener& open, const std::string& path) {
@@ -47,6 +49,18 @@ std::vector<sample_record> read_sample(const stream_opener& open, const std::str
     return sample;
 }
 
+// "column 5 ('species') would be left out: text, as 'setosa' in line 2; ..."
+std::string list_left_out(const std::vector<left_out_column>& columns) {
+    constexpr std::size_t shown = 5;
+    std::string list;
+    for (std::size_t i = 0; i < std::min(columns.size(), shown); ++i) {
+        const left_out_column& column = columns[i];
+        list += fmt::format("{}column {}{} would be left out: {}", i == 0 ? "" : "; ", column.number + 1,
+                            column.name.empty() ? "" : fmt::format(" ({})", in_quotes(column.name)), column.reason);
+    }
+    return list + (columns.size() > shown ? "; ..." : "");
+}
+
 std::vector<std::int64_t> choose_columns(const text_layout& layout, const file_options& options,
                                          const std::string& path) {
     if (!options.columns.empty())
@@ -56,7 +70,10 @@ std::vector<std::int64_t> choose_columns(const text_layout& layout, const file_o
         if (layout.kinds[static_cast<std::size_t>(j)] == column_kind::numeric)
             numeric.push_back(j);
     if (numeric.empty())
-        fail_at_line(path, layout.first_data_line, "expected at least one column of numbers");
+        fail_at_line(path, layout.first_data_line,
+                     "expected at least one column of numbers, but " + list_left_out(layout.left_out));
+    if (options.strict && !layout.left_out.empty())
+        fail(path, fmt::format("strict: {}: choose the columns to read (--columns)", list_left_out(layout.left_out)));
     return numeric;
 }
 
@@ -103,9 +120,9 @@ private:
 
 class text_source final : public data_source::implementation {
 public:
-    text_source(const std::string& path, bool gzip, const file_options& options)
-        : path_(path), open_(opener(path, gzip)), parser_(make_parser(options)) {
-        description = path;
+    text_source(const input_file& file, bool gzip, const file_options& options)
+        : path_(file.name()), open_(opener(file, gzip)), parser_(make_parser(options)) {
+        description = path_;
         type = options.type.value_or(element_type::float64);
         if (type == element_type::float32)
             first_pass<float>();
@@ -125,13 +142,16 @@ public:
 
 private:
     text_parser make_parser(const file_options& options) {
-        text_layout layout = find_layout(read_sample(open_, path_), path_);
+        text_layout layout = find_layout(read_sample(open_, path_), options, path_);
         const std::vector<std::int64_t> selected = choose_columns(layout, options, path_);
         cols = static_cast<std::int64_t>(selected.size());
         if (layout.header)
             for (const std::int64_t j : selected)
                 column_names.push_back(layout.names[static_cast<std::size_t>(j)]);
-        return text_parser(std::move(layout), selected, path_);
+        remarks = layout.remarks;
+        if (options.columns.empty())
+            left_out = layout.left_out;
+        return text_parser(std::move(layout), selected, options.columns.empty(), path_);
     }
 
     template <class T>
@@ -164,8 +184,8 @@ private:
 
 } // namespace
 
-source_pointer open_text(const std::string& path, bool gzip, const file_options& options) {
-    return std::make_shared<text_source>(path, gzip, options);
+source_pointer open_text(const input_file& file, bool gzip, const file_options& options) {
+    return std::make_shared<text_source>(file, gzip, options);
 }
 
 } // namespace elbo::io

@@ -12,23 +12,34 @@ namespace {
 
 constexpr std::int64_t block_numbers = 1 << 16; // converted at a time
 
+// Throws invalid_argument for a kind of file that is not written.
+file_format format_to_write(const std::string& path) {
+    const path_format kind = format_of_path(locate(path).path);
+    for (const file_format written :
+         {file_format::text, file_format::npy, file_format::hdf5, file_format::float32, file_format::float64})
+        if (kind.format == written && !kind.gzip)
+            return written;
+    throw invalid_argument(fmt::format("'{}': cannot write this kind of file, expected the ending .csv, .tsv, .npy, "
+                                       ".f32, .f64, .h5 or .hdf5",
+                                       path));
+}
+
 std::unique_ptr<matrix_writer::format> create(const std::string& path, std::int64_t rows, std::int64_t cols,
                                               output_type& type, const std::vector<std::string>& names) {
-    const path_format kind = format_of_path(path);
-    if (kind.format == file_format::text && !kind.gzip)
+    switch (format_to_write(path)) {
+    case file_format::text:
         return create_text(path, has_ending(path, ".tsv") ? '\t' : ',', names);
-    if (kind.format == file_format::npy)
+    case file_format::npy:
         return create_npy(path, rows, cols, type);
-    if (kind.format == file_format::hdf5)
-        return create_hdf5(path, rows, cols, type);
-    if (kind.format == file_format::float32 || kind.format == file_format::float64) {
-        type = kind.format == file_format::float32 ? output_type::float32 : output_type::float64;
+    case file_format::hdf5:
+        return create_hdf5(locate(path), rows, cols, type);
+    case file_format::float32:
+        type = output_type::float32;
+        return create_raw(path);
+    default:
+        type = output_type::float64;
         return create_raw(path);
     }
-    throw invalid_argument(
-        fmt::format("'{}': cannot write this kind of file, expected the ending .csv, .tsv, .npy, .f32, "
-                    ".f64, .h5 or .hdf5",
-                    path));
 }
 
 template <class To, class From>
@@ -67,6 +78,11 @@ matrix_writer::matrix_writer(std::unique_ptr<format> f) : format_(std::move(f)) 
 matrix_writer::matrix_writer(matrix_writer&&) noexcept = default;
 matrix_writer& matrix_writer::operator=(matrix_writer&&) noexcept = default;
 matrix_writer::~matrix_writer() = default;
+
+void matrix_writer::check(const std::string& path) {
+    if (format_to_write(path) == file_format::hdf5)
+        check_hdf5_target(locate(path));
+}
 
 matrix_writer matrix_writer::open(const std::string& path, std::int64_t rows, std::int64_t cols, output_type type,
                                   const std::vector<std::string>& column_names) {

@@ -17,14 +17,17 @@ output_type output_type_of(element_type type);
 
 /// A matrix for writing, of a size known from the start. By the ending of the name: .csv (also .data, .txt) and .tsv,
 /// with numbers that read back to the same bits, .npy, .f32, .f64 (little-endian, row by row; these two fix the type),
-/// and .h5 or .hdf5 (dataset /data). Written to a temporary file that is renamed by close, so that there is never half
-/// a file under this name.
+/// and .h5 or .hdf5 (dataset /data, or with "file.h5:/name" that one, beside what the file holds already). Written to a
+/// temporary file that is renamed by close, so that there is never half a file under this name.
 class matrix_writer {
 public:
     class format; ///< one kind of file (write_matrix.cpp)
 
+    /// Whether open can succeed, as far as that is known before the work: throws invalid_argument for an unknown
+    /// ending, an HDF5 file that holds other data than /data where no dataset is named, or has the one that is named.
+    static void check(const std::string& path);
     /// `column_names` head a .csv or .tsv and are ignored by the others; empty for none.
-    /// Throws invalid_argument (unknown ending, negative size, number of names), file_error (unwritable) and
+    /// Throws invalid_argument (as check; negative size, number of names), file_error (unwritable) and
     /// not_available (.h5 in a build without HDF5).
     static matrix_writer open(const std::string& path, std::int64_t rows, std::int64_t cols, output_type type,
                               const std::vector<std::string>& column_names = {});

@@ -2,6 +2,8 @@
 #include "host/io/matrix_format.hpp"
 
 #include <charconv>
+#include <cmath>
+#include <type_traits>
 
 namespace elbo::io {
 namespace {
@@ -49,15 +51,26 @@ public:
     }
 
 private:
+    // A large number gets an exponent, or its digits would look like those of a whole number that float64 cannot hold.
+    template <class T>
+    void append(T number) {
+        char digits[32]; // the longest is -2.2250738585072014e-308
+        char* end = digits;
+        if constexpr (std::is_floating_point_v<T>)
+            if (std::abs(number) > T{1LL << 53})
+                end = std::to_chars(digits, digits + sizeof digits, number, std::chars_format::scientific).ptr;
+        if (end == digits)
+            end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+        pending_.append(digits, end);
+    }
+
     template <class T>
     void write_as(const T* numbers, std::int64_t count) {
         for (std::int64_t i = 0; i < count; ++i) {
             for (std::int64_t j = 0; j < cols; ++j) {
                 if (j > 0)
                     pending_ += separator_;
-                char digits[32]; // the longest is -2.2250738585072014e-308
-                const auto end = std::to_chars(digits, digits + sizeof digits, *numbers++);
-                pending_.append(digits, end.ptr);
+                append(*numbers++);
             }
             pending_ += '\n';
             if (pending_.size() >= flush_bytes)

@@ -41,6 +41,22 @@ with h5py.File(folder / "matrices.h5", "w") as file:
     file.create_dataset("group/packed", data=table(100, 3, "i4"), chunks=(7, 3), compression="gzip")
     file["column"] = table(5, 1, "f4").ravel()
     file["names"] = np.array([b"a", b"b"])
+with h5py.File(folder / "kinds.h5", "w") as file:  # what else h5py and PyTables write
+    file["boolean"] = table(5, 3, int) % 2 == 1
+    bits = h5py.h5d.create(file.id, b"bits", h5py.h5t.STD_B8LE, h5py.h5s.create_simple((5, 3)))  # as PyTables: booleans
+    bits.write(h5py.h5s.ALL, h5py.h5s.ALL, (table(5, 3, int) % 2).astype("u1"), mtype=h5py.h5t.NATIVE_B8)
+    colours = h5py.enum_dtype({"red": -1, "green": 300}, basetype=">i2")
+    file.create_dataset("colour", data=np.array([[-1, 300], [300, -1]]), dtype=colours)
+    file.create_dataset("lzf", data=table(1000, 3, "f8"), chunks=(64, 3), compression="lzf", shuffle=True)
+    file.create_dataset("lzf_integers", data=table(1000, 3, ">i4"), chunks=(1000, 3), compression="lzf")
+    file["stamps"] = np.array([[1700000000, 1], [1699999971, 2]], dtype="i8")
+    file["too_large"] = np.array([[1, 2], [3, 2**53 + 1]], dtype="u8")
+    file["complex"] = table(2, 2, "c16")
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_chunk((5, 3))
+    plan.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (3,))  # zstd, which needs a plugin
+    zstd = h5py.h5d.create(file.id, b"zstd", h5py.h5t.IEEE_F64LE, h5py.h5s.create_simple((5, 3)), dcpl=plan)
+    zstd.write(h5py.h5s.ALL, h5py.h5s.ALL, table(5, 3, "f8"))
 with h5py.File(folder / "single.h5", "w") as file:
     file["x"] = table(5, 3, ">f4")
     file["column"] = table(5, 1, "f4").ravel()
