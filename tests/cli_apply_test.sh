@@ -6,7 +6,7 @@ run 0 mixture fit "$data/faithful.csv" --columns eruptions,waiting -k 2 -o model
 
 # score: the same numbers as the fit, and a density for every row whose mean is the log-likelihood.
 run 0 mixture score model.safetensors "$data/faithful.csv" --json score.json -o density.csv --report score.html
-keys score.json command version device model samples dimensions components family log_likelihood total_log_likelihood \
+keys score.json command version device model samples dimensions components family left_out log_likelihood total_log_likelihood \
     parameters bic aic icl entropy seconds
 is score.json samples 272
 is score.json parameters 11
@@ -36,7 +36,7 @@ near half.json log_likelihood "$(value first.json log_likelihood)" 1e-12
 run 0 mixture assign model.safetensors "$data/faithful.csv"
 cp stdout printed
 run 0 mixture assign model.safetensors "$data/faithful.csv" -o labels.csv --responsibilities r.csv --json assign.json
-keys assign.json command version device model samples dimensions components family counts
+keys assign.json command version device model samples dimensions components family left_out counts
 tail -n +2 labels.csv | cmp -s - printed || fail 'printed and written labels differ'
 [ "$(wc -l < printed)" -eq 272 ] || fail 'expected 272 labels'
 [ "$(value assign.json counts)" = "[$(grep -c 0 printed),$(grep -c 1 printed)]" ] || fail 'counts differ from the labels'
@@ -73,7 +73,7 @@ is info2.json covariances "$(value info.json covariances)"
 
 # convert: there and back gives the same numbers.
 run 0 convert "$data/faithful.csv" faithful.npy --json convert.json
-keys convert.json command version from to samples dimensions
+keys convert.json command version from to samples dimensions left_out
 run 0 convert faithful.npy faithful.f64
 run 0 convert faithful.f64 --dimensions 2 faithful2.npy
 same faithful.npy faithful2.npy

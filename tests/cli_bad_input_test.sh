@@ -107,10 +107,11 @@ for command in 'mixture info' 'mixture sample -n 3'; do
     refuses 2 'faithful.csv' $command "$faithful"
 done
 for command in score assign; do
-    refuses 2 'model.safetensors has 2 dimensions' mixture $command model.safetensors "$data/iris.csv" -o out.csv
+    refuses 2 "no column 'eruptions'" mixture $command model.safetensors "$data/iris.csv" -o out.csv
+    refuses 2 'model.safetensors has 2 dimensions' mixture $command model.safetensors "$data/iris.csv" --by-position -o out.csv
     refuses 2 'nan.csv' mixture $command model.safetensors nan.csv -o out.csv
 done
-refuses 2 'model.safetensors has 2 dimensions' mixture fit "$data/iris.csv" --start model.safetensors -o out.json
+refuses 2 'model.safetensors has 2 dimensions' mixture fit "$data/iris.csv" --by-position --start model.safetensors -o out.json
 refuses 2 'start_model' mixture fit "$faithful" -k 3 --start model.safetensors -o out.json
 refuses 2 '-n 0' mixture sample model.safetensors -n 0 -o out.csv
 

@@ -5,54 +5,43 @@
 
 #include "elbo/version.hpp"
 
-#include <algorithm>
-
 namespace elbo::cli {
 
 void add_apply_options(parser& command, apply_options& options) {
     command.add_option("MODEL", options.model_path, "Model file (.safetensors or .json)")->required();
     add_data_options(command, options.data);
+    add_by_position_option(command, options.data);
     add_device_options(command, options.device);
     add_output_options(command, options.output);
     add_report_option(command, options.output);
 }
 
-namespace {
-
-bool has_all(const std::vector<std::string>& names, const std::vector<std::string>& wanted) {
-    return !wanted.empty() && std::all_of(wanted.begin(), wanted.end(), [&](const std::string& name) {
-        return std::find(names.begin(), names.end(), name) != names.end();
-    });
-}
-
-} // namespace
-
-weighted_data open_columns_of(const std::vector<std::string>& column_names, data_options options) {
-    weighted_data input = open_data(options);
-    if (!options.columns.empty() || input.data.column_names() == column_names ||
-        !has_all(input.data.column_names(), column_names))
-        return input;
-    options.columns = column_names;
-    return open_data(options);
+std::vector<std::string> files_of(const apply_options& options, std::vector<std::string> others) {
+    others.push_back(options.model_path);
+    return files_of(options.data, std::move(others));
 }
 
 applied open(const apply_options& options) {
     gmm::saved_model saved = gmm::load_saved(options.model_path);
     context ctx = make_context(options.device);
-    weighted_data input = open_columns_of(saved.column_names, options.data);
+    model_columns columns{std::move(saved.column_names), options.model_path};
+    weighted_data input = open_data(options.data, columns);
+    tell(options.output, input.data, input.notes);
     check_columns(options.model_path, saved.model.dimensions(), "dimensions", input.data);
-    return {std::move(ctx), std::move(saved.model), std::move(input)};
+    return {std::move(ctx), std::move(saved.model), std::move(columns), std::move(input)};
 }
 
 json summary_head(const std::string& command_line, const apply_options& options, const applied& work) {
-    return {{"command", command_line},
-            {"version", version},
-            {"device", work.ctx.name()},
-            {"model", options.model_path},
-            {"samples", work.input.data.rows()},
-            {"dimensions", work.model.dimensions()},
-            {"components", work.model.components()},
-            {"family", to_string(work.model.shape())}};
+    json summary{{"command", command_line},
+                 {"version", version},
+                 {"device", work.ctx.name()},
+                 {"model", options.model_path},
+                 {"samples", work.input.data.rows()},
+                 {"dimensions", work.model.dimensions()},
+                 {"components", work.model.components()},
+                 {"family", to_string(work.model.shape())}};
+    add_left_out(summary, work.input.notes);
+    return summary;
 }
 
 void write_report(const apply_options& options, const applied& work, const std::string& command_line,

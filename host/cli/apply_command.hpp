@@ -24,18 +24,17 @@ struct apply_options {
 };
 void add_apply_options(parser& command, apply_options& options);
 
-/// The data. Where it names its columns and has all those of a model, these are taken without --columns, in any order
-/// and among others.
-weighted_data open_columns_of(const std::vector<std::string>& column_names, data_options options);
-
-/// Model and data, which fit each other. Where the data names its columns and the model knows the names of its own, the
-/// right columns are found without --columns, in any order and among others.
+/// Model and data, which fit each other: columns are found by their names.
 struct applied {
     context ctx;
     gmm::model model;
+    model_columns columns;
     weighted_data input;
 };
 applied open(const apply_options& options);
+
+/// The files that are read: for check_files.
+std::vector<std::string> files_of(const apply_options& options, std::vector<std::string> others = {});
 
 /// The first keys of every summary: command, version, device, model, samples, dimensions, components, family.
 json summary_head(const std::string& command_line, const apply_options& options, const applied& work);

@@ -54,7 +54,9 @@ json convert_model(const convert_command& command) {
 }
 
 json convert_data(const convert_command& command) {
-    const data_source data = open_data(command.data).data;
+    const weighted_data input = open_data(command.data);
+    const data_source& data = input.data;
+    tell(command.output, data, input.notes);
     const io::output_type type =
         command.type.empty() ? io::output_type_of(data.type()) : output_type_from_string(command.type);
     auto writer = io::matrix_writer::open(command.to, data.rows(), data.cols(), type, data.column_names());
@@ -64,13 +66,18 @@ json convert_data(const convert_command& command) {
         writing([&] { writer.append(batch); });
     }
     writing([&] { writer.close(); });
-    return {{"samples", data.rows()}, {"dimensions", data.cols()}};
+    json sizes{{"samples", data.rows()}, {"dimensions", data.cols()}};
+    add_left_out(sizes, input.notes);
+    return sizes;
 }
 
 exit_status run(const convert_command& command, const std::string& command_line) {
-    check_writable({command.to, command.output.json});
+    const bool model = is_model(command.data.path);
+    check_files({.inputs = files_of(command.data),
+                 .outputs = {model ? command.to : "", command.output.json},
+                 .rows = {model ? "" : command.to}});
     const interrupt_guard guard;
-    const json sizes = is_model(command.data.path) ? convert_model(command) : convert_data(command);
+    const json sizes = model ? convert_model(command) : convert_data(command);
     json summary{{"command", command_line}, {"version", version}, {"from", command.data.path}, {"to", command.to}};
     summary.update(sizes);
     write_json(command.output, summary);

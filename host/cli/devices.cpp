@@ -60,7 +60,7 @@ json device_json(const device_list& list, const blas_info& blas, const std::stri
 }
 
 exit_status run(const output_options& output, const std::string& command_line) {
-    check_writable({output.json});
+    check_files({.inputs = {}, .outputs = {output.json}});
     const device_list list = devices();
     const blas_info used = blas();
     write_json(output, device_json(list, used, command_line));

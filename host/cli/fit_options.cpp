@@ -1,6 +1,7 @@
 #include "host/cli/fit_options.hpp"
 
 #include "elbo/error.hpp"
+#include "host/gmm/model_file.hpp"
 
 #include <filesystem>
 #include <fmt/format.h>
@@ -28,18 +29,24 @@ gmm::fit_options fit_arguments::parsed() const {
     return options;
 }
 
-void set_start(const std::string& start, gmm::fit_options& options) {
+std::string start_file(const std::string& start) {
+    return is_model_file(start) ? start : "";
+}
+
+model_columns set_start(const std::string& start, gmm::fit_options& options) {
     if (is_model_file(start)) {
-        options.start_model = gmm::load(start);
+        gmm::saved_model saved = gmm::load_saved(start);
+        options.start_model = std::move(saved.model);
         options.components = options.start_model->components();
         options.shape = options.start_model->shape();
-        return;
+        return {std::move(saved.column_names), start};
     }
     try {
         options.start = gmm::start_method_from_string(start);
     } catch (const invalid_argument& unknown) {
         throw invalid_argument(fmt::format("--start {}: there is no such file, and {}", start, unknown.what()));
     }
+    return {};
 }
 
 void refuse_given(const std::vector<option*>& options, std::string_view why) {

@@ -3,6 +3,7 @@
 
 #include "elbo/gmm/fit.hpp"
 #include "host/cli/command_line.hpp"
+#include "host/cli/inputs.hpp"
 
 #include <string>
 #include <string_view>
@@ -27,9 +28,11 @@ void refuse_given(const std::vector<option*>& options, std::string_view why);
 void add_start_option(parser& command, std::string& start);
 /// Whether what was typed there is meant as a file.
 bool is_model_file(const std::string& start);
-/// Takes what was typed there. A model says how many components of which family there are. Throws invalid_argument and
-/// file_error.
-void set_start(const std::string& start, gmm::fit_options& options);
+/// What was typed there where it is a file, else nothing: for check_files.
+std::string start_file(const std::string& start);
+/// Takes what was typed there. A model says how many components of which family there are, and returned are the names
+/// of its columns. Throws invalid_argument and file_error.
+model_columns set_start(const std::string& start, gmm::fit_options& options);
 /// --regularization and --relative-regularization.
 void add_regularization_options(parser& command, gmm::fit_options& options);
 /// --on-collapse.

@@ -3,12 +3,17 @@
 #include "host/cli/interrupt.hpp"
 
 #include "elbo/error.hpp"
+#include "elbo/gmm/algebra.hpp"
+#include "host/gmm/model_file.hpp"
+#include "host/io/errors.hpp"
 #include "host/io/format.hpp"
+#include "host/io/input_file.hpp"
 #include "host/joined.hpp"
 
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
+#include <optional>
 
 namespace elbo::cli {
 
@@ -17,7 +22,9 @@ namespace {
 constexpr std::int64_t rows_per_batch = 1 << 16;
 
 file_options reading(const data_options& options, std::vector<std::string> columns) {
-    return {.dataset = options.dataset, .dimensions = options.dimensions, .columns = std::move(columns), .type = {}};
+    file_options read = reading_options(options);
+    read.columns = std::move(columns);
+    return read;
 }
 
 data_source open_columns(const data_options& options, std::vector<std::string> columns, double scale) {
@@ -84,29 +91,75 @@ bool is_column(const std::string& name, const std::vector<std::string>& keys) {
 struct data_with_columns {
     data_source data;
     std::vector<std::vector<double>> columns; ///< of each option, empty where it was not given
+    reading_notes notes;
 };
+
+// A file of its own has a layout of its own, written by the same program.
+file_options reading_of_side(const data_options& options) {
+    file_options read = reading(options, {});
+    read.dataset.clear();
+    read.header = header_row::automatic;
+    return read;
+}
 
 std::vector<double> read_side(const data_options& options, const side_column& side,
                               const std::vector<std::string>& keys) {
     if (is_column(side.where, keys))
         return read_column(data_source::file(options.path, reading(options, {side.where})), side);
-    const std::string file = side.where.substr(0, side.where.find(":/"));
-    if (!std::filesystem::exists(file))
+    if (side.where == io::standard_input && options.path == io::standard_input)
+        throw invalid_argument(fmt::format("{} -: standard input is the data already", side.option));
+    if (side.where != io::standard_input && !std::filesystem::exists(io::locate(side.where).path))
         throw invalid_argument(fmt::format("{} {}: neither a column of {} ({}) nor a file", side.option, side.where,
                                            options.path, joined(keys, ", ")));
-    return read_column(data_source::file(side.where), side);
+    return read_column(data_source::file(side.where, reading_of_side(options)), side);
 }
 
-data_with_columns open_with(const data_options& options, const std::vector<side_column>& sides, double scale) {
+bool has_all(const std::vector<std::string>& names, const std::vector<std::string>& wanted) {
+    return std::all_of(wanted.begin(), wanted.end(), [&](const std::string& name) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    });
+}
+
+// The columns of the model, some of which may be among those that were left out by themselves.
+data_source matched(const data_options& options, const data_source& data, const reading_notes& notes,
+                    const model_columns& model, double scale) {
+    if (options.by_position || model.names.empty() || data.column_names().empty())
+        return data;
+    std::vector<std::string> known = data.column_names();
+    for (const left_out_column& column : notes.left_out)
+        known.push_back(column.name);
+    if (options.columns.empty() && !has_all(data.column_names(), model.names) && has_all(known, model.names))
+        return open_columns(options, model.names, scale);
+    try {
+        return match_columns(data, model.names, model.model);
+    } catch (const invalid_argument& differs) {
+        throw invalid_argument(fmt::format("{}; --by-position takes columns by their order", differs.what()));
+    }
+}
+
+// What the data has beyond the columns of the model is left out, too.
+void note_others(const data_source& data, const data_source& kept, reading_notes& notes) {
+    std::erase_if(notes.left_out, [&](const left_out_column& c) { return has_all(kept.column_names(), {c.name}); });
+    const std::vector<std::string>& names = data.column_names();
+    for (std::size_t j = 0; kept.cols() < data.cols() && j < names.size(); ++j)
+        if (!has_all(kept.column_names(), {names[j]}))
+            notes.left_out.push_back({static_cast<std::int64_t>(j), names[j], "not a column of the model"});
+}
+
+data_with_columns open_with(const data_options& options, const std::vector<side_column>& sides, double scale,
+                            const model_columns& model) {
     std::vector<std::vector<double>> columns;
     std::vector<std::string> keys, rest;
+    std::optional<data_source> all; // held until the end: a pipe can be opened again for as long
     for (const side_column& side : sides) {
         if (side.where.empty()) {
             columns.emplace_back();
             continue;
         }
-        if (keys.empty())
-            rest = keys = column_keys(data_source::file(options.path, reading(options, {})));
+        if (!all) {
+            all = data_source::file(options.path, reading(options, {}));
+            rest = keys = column_keys(*all);
+        }
         columns.push_back(read_side(options, side, keys));
         if (is_column(side.where, keys))
             std::erase(rest, side.where);
@@ -114,7 +167,12 @@ data_with_columns open_with(const data_options& options, const std::vector<side_
             throw invalid_argument(fmt::format("{} {}: {} has no other column", side.option, side.where, options.path));
     }
     const bool without = options.columns.empty() && rest.size() < keys.size();
-    return {open_columns(options, without ? rest : options.columns, scale), std::move(columns)};
+    const data_source data = open_columns(options, without ? rest : options.columns, scale);
+    reading_notes notes{without ? all->left_out() : data.left_out(), data.remarks()};
+    data_source kept = matched(options, data, notes, model, scale);
+    if (!model.names.empty() && !options.by_position)
+        note_others(data, kept, notes);
+    return {std::move(kept), std::move(columns), std::move(notes)};
 }
 
 // Row i of `count` evenly spaced ones of n, split so that the product stays below 2^63 for any n.
@@ -135,24 +193,67 @@ std::int64_t weighted_data::labelled() const {
     return std::ranges::count_if(labels, [](double label) { return label != -1; });
 }
 
-weighted_data open_data(const data_options& options) {
-    data_with_columns opened = open_with(options, {{"--weights", options.weights}, {"--labels", options.labels}}, 1);
-    return {std::move(opened.data), std::move(opened.columns[0]), std::move(opened.columns[1])};
+weighted_data open_data(const data_options& options, const model_columns& model) {
+    data_with_columns opened =
+        open_with(options, {{"--weights", options.weights}, {"--labels", options.labels}}, 1, model);
+    return {std::move(opened.data), std::move(opened.notes), std::move(opened.columns[0]),
+            std::move(opened.columns[1])};
 }
 
-labelled_data open_scaled_data(const data_options& options) {
-    data_with_columns opened = open_with(options, {{"--labels", options.labels}}, scale_of(options));
+labelled_data open_scaled_data(const data_options& options, const model_columns& model) {
+    data_with_columns opened = open_with(options, {{"--labels", options.labels}}, scale_of(options), model);
     const std::vector<double>& labels = opened.columns[0];
     if (!options.labels.empty() && std::ssize(labels) != opened.data.rows())
         throw invalid_argument(fmt::format("--labels {}: has {} rows, expected {}, the rows of {}", options.labels,
                                            labels.size(), opened.data.rows(), options.path));
-    return {std::move(opened.data), std::move(opened.columns[0]), scale_of(options)};
+    return {std::move(opened.data), std::move(opened.notes), std::move(opened.columns[0]), scale_of(options)};
 }
 
-data_source open_alike(data_options options, const std::string& path) {
+data_source open_alike(data_options options, const std::string& path, const model_columns& columns) {
     options.scale = scale_of(options);
     options.path = path;
-    return open_with(options, {{"--labels", options.labels}}, *options.scale).data;
+    return open_with(options, {{"--labels", options.labels}}, *options.scale, columns).data;
+}
+
+void tell(const output_options& output, const data_source& data, const reading_notes& notes) {
+    constexpr std::size_t shown = 5;
+    for (const std::string& remark : notes.remarks)
+        note(output, remark);
+    for (std::size_t i = 0; i < std::min(notes.left_out.size(), shown); ++i) {
+        const left_out_column& column = notes.left_out[i];
+        note(output,
+             fmt::format("{}: column {}{} is left out: {}", data.description(), column.number + 1,
+                         column.name.empty() ? "" : fmt::format(" ({})", io::in_quotes(column.name)), column.reason));
+    }
+    if (notes.left_out.size() > shown)
+        note(output,
+             fmt::format("{}: {} more columns are left out", data.description(), notes.left_out.size() - shown));
+}
+
+void add_left_out(json& summary, const reading_notes& notes) {
+    if (notes.left_out.empty())
+        return;
+    json list = json::array();
+    for (const left_out_column& column : notes.left_out)
+        list.push_back({{"column", column.number}, {"name", column.name}, {"reason", column.reason}});
+    summary["left_out"] = list;
+}
+
+gmm::model load_in_order(const std::string& path, const model_columns& columns, bool by_position) {
+    gmm::saved_model saved = gmm::load_saved(path);
+    const std::vector<std::string>& names = saved.column_names;
+    if (by_position || names.empty() || names.size() != columns.names.size() || names == columns.names)
+        return std::move(saved.model); // another number of columns is refused by who takes the model
+    std::vector<std::int64_t> order;
+    for (const std::string& name : columns.names) {
+        const auto found = std::find(names.begin(), names.end(), name);
+        if (found == names.end())
+            throw invalid_argument(fmt::format("{} has the columns {}: expected those of {}, {}; --by-position takes "
+                                               "columns by their order",
+                                               path, joined(names, ", "), columns.model, joined(columns.names, ", ")));
+        order.push_back(found - names.begin());
+    }
+    return gmm::marginal(saved.model, order);
 }
 
 double scale_of(const data_options& options) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "host/cli/options.hpp"
+#include "host/cli/outputs.hpp"
 
 #include "elbo/data_source.hpp"
 #include "elbo/gmm/fit.hpp"
@@ -13,9 +14,22 @@
 
 namespace elbo::cli {
 
+/// The names of a model's columns, by which those of the data are found (elbo::match_columns).
+struct model_columns {
+    std::vector<std::string> names = {}; ///< empty where the model knows none
+    std::string model = {};              ///< whose they are, for messages
+};
+
+/// What there is to say about how a file was read.
+struct reading_notes {
+    std::vector<left_out_column> left_out;
+    std::vector<std::string> remarks;
+};
+
 /// A data file with its weights and labels.
 struct weighted_data {
     data_source data;
+    reading_notes notes;
     std::vector<double> weights; ///< empty without --weights
     std::vector<double> labels;  ///< empty without --labels
     gmm::sample_weights view() const { return weights.empty() ? gmm::sample_weights() : gmm::sample_weights(weights); }
@@ -28,17 +42,27 @@ struct weighted_data {
 /// A data file with its labels.
 struct labelled_data {
     data_source data;
+    reading_notes notes;
     std::vector<double> labels; ///< [rows]; empty without --labels
     double scale = 1;           ///< that the values were multiplied with
 };
 
-/// Opens the data. Columns of weights and labels are taken out of the data unless --columns names them. Throws
-/// file_error and invalid_argument.
-weighted_data open_data(const data_options& options);
+/// Opens the data. Columns of weights and labels are taken out of the data unless --columns names them. Where data and
+/// model name their columns, those of the model are taken, in its order, unless --by-position. Throws file_error and
+/// invalid_argument.
+weighted_data open_data(const data_options& options, const model_columns& model = {});
 /// The same with --labels and --scale.
-labelled_data open_scaled_data(const data_options& options);
+labelled_data open_scaled_data(const data_options& options, const model_columns& model = {});
 /// Another file with the same columns, kept in the same way and scaled as the first one.
-data_source open_alike(data_options options, const std::string& path);
+data_source open_alike(data_options options, const std::string& path, const model_columns& columns);
+
+/// Lines on standard error, unless --quiet: what was left out, and why.
+void tell(const output_options& output, const data_source& data, const reading_notes& notes);
+/// Adds "left_out" to a summary, where something was.
+void add_left_out(json& summary, const reading_notes& notes);
+
+/// The model of a file with its columns in the order of `columns`, where both have names. Throws invalid_argument.
+gmm::model load_in_order(const std::string& path, const model_columns& columns, bool by_position);
 /// What the values are multiplied with: --scale, or 1/255 where the file holds grey values 0 ... 255 by its name
 /// (images of unsigned bytes, as those of MNIST), else 1.
 double scale_of(const data_options& options);

@@ -110,11 +110,18 @@ auto fit_with_progress(const latent_fit_command& command, const context& ctx, co
     return latent::fit(ctx, input.data, options);
 }
 
+model_columns start_columns(const latent_fit_command& command) {
+    if (!is_model_file(command.start))
+        return {};
+    return {load_latent_model(command.start).column_names, command.start};
+}
+
 template <class Options>
 exit_status fit_and_write(const latent_fit_command& command, const std::string& command_line, const Options& options) {
     const context ctx = make_context(command.device);
     const auto opened = std::chrono::steady_clock::now();
-    const weighted_data input = open_data(command.data);
+    const weighted_data input = open_data(command.data, start_columns(command));
+    tell(command.output, input.data, input.notes);
     const double opening = std::chrono::duration<double>(std::chrono::steady_clock::now() - opened).count();
     if (options.start_model)
         check_columns(command.start, options.start_model->dimensions(), "dimensions", input.data);
@@ -130,6 +137,7 @@ exit_status fit_and_write(const latent_fit_command& command, const std::string& 
         writing([&] { latent::save(fit.model, command.model_path, input.data.column_names()); });
     json all = latent_fit_json(summary, setting);
     tell_negligible(command.output, summary.negligible, all);
+    add_left_out(all, input.notes);
     write_json(command.output, all);
     if (!command.output.report.empty())
         write_latent_report(command.output.report, ctx, summary, input.data, command_line);
@@ -139,7 +147,8 @@ exit_status fit_and_write(const latent_fit_command& command, const std::string& 
 
 exit_status run(const latent_fit_command& command, const std::string& command_line) {
     check_model_path(command.model_path);
-    check_writable({command.model_path, command.output.json, command.output.report});
+    check_files({.inputs = files_of(command.data, {start_file(command.start)}),
+                 .outputs = {command.model_path, command.output.json, command.output.report}});
     return command.kind == "sphere" ? fit_and_write(command, command_line, sphere_options_of(command))
                                     : fit_and_write(command, command_line, factor_options_of(command));
 }
@@ -185,6 +194,7 @@ void add_latent_fit(parser& latent, invocation& call) {
     parser* app = latent.add_subcommand("fit", "Fit a model with continuous latent variables to data");
     const auto command = std::make_shared<latent_fit_command>();
     add_data_options(*app, command->data);
+    add_by_position_option(*app, command->data);
     add_weights_option(*app, command->data);
     add_latent_model_options(*app, *command);
     add_latent_fit_options(*app, *command);

@@ -15,7 +15,7 @@ struct latent_info_command {
 };
 
 exit_status run(const latent_info_command& command, const std::string& command_line) {
-    check_writable({command.output.json});
+    check_files({.inputs = {command.model_path}, .outputs = {command.output.json}});
     const saved_latent_model saved = load_latent_model(command.model_path);
     json summary{{"command", command_line}, {"version", version}, {"model", command.model_path}};
     add_shape(summary, saved.model);

@@ -1,6 +1,5 @@
 #include "host/cli/latent_model.hpp"
 
-#include "host/cli/apply_command.hpp"
 #include "host/cli/row_output.hpp"
 #include "host/cli/text_table.hpp"
 #include "host/io/model_file.hpp"
@@ -164,6 +163,7 @@ void add_parameters(json& summary, const latent_model& m) {
 void add_latent_apply_options(parser& command, latent_apply_options& options) {
     command.add_option("MODEL", options.model_path, "Model file (.safetensors or .json)")->required();
     add_data_options(command, options.data);
+    add_by_position_option(command, options.data);
     add_device_options(command, options.device);
     add_output_options(command, options.output);
 }
@@ -176,11 +176,16 @@ void note_slow_blas(const output_options& output, const context& ctx) {
         note(output, advice);
 }
 
+std::vector<std::string> files_of(const latent_apply_options& options) {
+    return files_of(options.data, {options.model_path});
+}
+
 latent_applied open(const latent_apply_options& options) {
     saved_latent_model saved = load_latent_model(options.model_path);
     context ctx = make_context(options.device);
     note_slow_blas(options.output, ctx);
-    weighted_data input = open_columns_of(saved.column_names, options.data);
+    weighted_data input = open_data(options.data, {saved.column_names, options.model_path});
+    tell(options.output, input.data, input.notes);
     check_columns(options.model_path, dimensions_of(saved.model), "dimensions", input.data);
     return {std::move(ctx), std::move(saved), std::move(input)};
 }
@@ -192,6 +197,7 @@ json summary_head(const std::string& command_line, const latent_apply_options& o
                  {"model", options.model_path},
                  {"samples", work.input.data.rows()}};
     add_shape(summary, work.saved.model);
+    add_left_out(summary, work.input.notes);
     return summary;
 }
 

@@ -57,8 +57,10 @@ struct latent_apply_options {
 };
 void add_latent_apply_options(parser& command, latent_apply_options& options);
 
-/// Model and data, which fit each other. Where the data names its columns and the model knows the names of its own, the
-/// right columns are found without --columns.
+/// The files that are read: for check_files.
+std::vector<std::string> files_of(const latent_apply_options& options);
+
+/// Model and data, which fit each other: columns are found by their names.
 struct latent_applied {
     context ctx;
     saved_latent_model saved;

@@ -65,7 +65,7 @@ bool write_rows(const latent_posterior_command& command, const latent_applied& w
 exit_status run(const latent_posterior_command& command, const std::string& command_line) {
     const latent_apply_options& options = command.apply;
     check_row_output(command.row_path, options.output);
-    check_writable({command.row_path, options.output.json});
+    check_files({.inputs = files_of(options), .outputs = {options.output.json}, .rows = {command.row_path}});
     const io::output_type type = output_type_from_string(command.type);
     const interrupt_guard guard;
     const latent_applied work = open(options);

@@ -18,7 +18,7 @@ struct latent_reconstruct_command {
 exit_status run(const latent_reconstruct_command& command, const std::string& command_line) {
     const latent_apply_options& options = command.apply;
     check_row_output(command.row_path, options.output);
-    check_writable({command.row_path, options.output.json});
+    check_files({.inputs = files_of(options), .outputs = {options.output.json}, .rows = {command.row_path}});
     const io::output_type type = output_type_from_string(command.type);
     const interrupt_guard guard;
     const latent_applied work = open(options);

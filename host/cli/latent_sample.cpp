@@ -36,7 +36,7 @@ exit_status run(const latent_sample_command& command, const std::string& command
     if (command.count < 1)
         throw invalid_argument(fmt::format("-n {}: expected at least one sample", command.count));
     check_row_output(command.row_path, command.output);
-    check_writable({command.row_path, command.output.json});
+    check_files({.inputs = {command.model_path}, .outputs = {command.output.json}, .rows = {command.row_path}});
     const interrupt_guard guard;
     const saved_latent_model saved = load_latent_model(command.model_path);
     row_output rows(command.row_path, command.count, column_names_of(saved), output_type_from_string(command.type));

@@ -33,7 +33,7 @@ exit_status run(const latent_score_command& command, const std::string& command_
     const latent_apply_options& options = command.apply;
     if (!command.density_path.empty())
         check_row_output(command.density_path, options.output);
-    check_writable({command.density_path, options.output.json});
+    check_files({.inputs = files_of(options), .outputs = {options.output.json}, .rows = {command.density_path}});
     const interrupt_guard guard;
     const auto began = std::chrono::steady_clock::now();
     const latent_applied work = open(options);

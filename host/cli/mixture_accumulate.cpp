@@ -22,7 +22,7 @@ struct accumulate_command {
 exit_status run(const accumulate_command& command, const std::string& command_line) {
     const apply_options& options = command.apply;
     gmm::require_safetensors(command.statistics_path, "statistics");
-    check_writable({command.statistics_path, options.output.json});
+    check_files({.inputs = files_of(options), .outputs = {command.statistics_path, options.output.json}});
     const interrupt_guard guard;
     const auto began = std::chrono::steady_clock::now();
     const applied work = open(options);
@@ -53,6 +53,7 @@ void add_mixture_accumulate(parser& mixture, invocation& call) {
     const auto command = std::make_shared<accumulate_command>();
     app->add_option("MODEL", command->apply.model_path, "Model file (.safetensors or .json)")->required();
     add_data_options(*app, command->apply.data);
+    add_by_position_option(*app, command->apply.data);
     add_weights_option(*app, command->apply.data);
     add_device_options(*app, command->apply.device);
     app->add_option("-o,--output", command->statistics_path, "Write the statistics (.safetensors)")

@@ -28,7 +28,7 @@ struct algebra_command {
 
 void check_outputs(const algebra_command& command) {
     check_model_path(command.output_path);
-    check_writable({command.output_path, command.output.json});
+    check_files({.inputs = {command.model_path}, .outputs = {command.output_path, command.output.json}});
 }
 
 std::vector<std::int64_t> columns_of(const algebra_command& command, const gmm::saved_model& saved,
@@ -156,6 +156,7 @@ void add_mixture_condition(parser& mixture, invocation& call) {
     regress_command& rows = command->rows;
     app->add_option("MODEL", rows.model_path, "Model file (.safetensors or .json)")->required();
     add_optional_data_options(*app, rows.data);
+    add_by_position_option(*app, rows.data);
     app->add_option("--given", rows.given,
                     "Known columns, by name or by number from 0, and their values; with DATA columns alone (default: "
                     "those that DATA names)")

@@ -79,7 +79,9 @@ exit_status run(const assign_command& command, const std::string& command_line) 
     const apply_options& options = command.apply;
     if (command.labels_to_stdout() && options.output.json_to_stdout())
         throw invalid_argument("--json -: standard output has the labels already; write them with --output FILE");
-    check_writable({command.label_path, command.responsibility_path, options.output.json, options.output.report});
+    check_files({.inputs = files_of(options),
+                 .outputs = {options.output.json, options.output.report},
+                 .rows = {command.label_path, command.responsibility_path}});
     const interrupt_guard guard;
     const applied work = open(options);
     assignment_output output(command, work);

@@ -1,4 +1,5 @@
 #include "host/cli/command.hpp"
+#include "host/cli/inputs.hpp"
 #include "host/cli/model_summary.hpp"
 #include "host/cli/options.hpp"
 #include "host/cli/outputs.hpp"
@@ -6,6 +7,7 @@
 
 #include "elbo/gmm/algebra.hpp"
 #include "elbo/version.hpp"
+#include "host/gmm/model_file.hpp"
 
 #include <fmt/format.h>
 #include <memory>
@@ -17,13 +19,16 @@ namespace {
 struct divergence_command {
     std::string from, to;
     gmm::divergence_options options;
+    bool by_position = false;
     device_options device;
     output_options output;
 };
 
 exit_status run(const divergence_command& command, const std::string& command_line) {
-    check_writable({command.output.json});
-    const gmm::model p = gmm::load(command.from), q = gmm::load(command.to);
+    check_files({.inputs = {command.from, command.to}, .outputs = {command.output.json}});
+    const gmm::saved_model from = gmm::load_saved(command.from);
+    const gmm::model& p = from.model;
+    const gmm::model q = load_in_order(command.to, {from.column_names, command.from}, command.by_position);
     if (p.dimensions() != q.dimensions())
         throw invalid_argument(fmt::format("{} has {} dimensions: expected {}, those of {}", command.to, q.dimensions(),
                                            p.dimensions(), command.from));
@@ -61,6 +66,7 @@ void add_mixture_divergence(parser& mixture, invocation& call) {
     app->add_option("-n,--samples", command->options.samples, "Number of samples")
         ->type_name("N")
         ->capture_default_str();
+    app->add_flag("--by-position", command->by_position, "Take the columns of Q by their order, not by their names");
     add_seed_option(*app, command->options.seed);
     add_device_options(*app, command->device);
     add_output_options(*app, command->output);

@@ -29,8 +29,9 @@ struct evidence_command {
 gmm::evidence_terms terms_of(const evidence_command& command, const applied& work) {
     const weighted_data& input = work.input;
     if (!command.other_path.empty())
-        return gmm::evidence(work.ctx, work.model, input.data, gmm::load(command.other_path), input.view(),
-                             input.known());
+        return gmm::evidence(work.ctx, work.model, input.data,
+                             load_in_order(command.other_path, work.columns, command.apply.data.by_position),
+                             input.view(), input.known());
     if (command.responsibility_path.empty())
         return gmm::evidence(work.ctx, work.model, input.data, input.view(), input.known());
     const data_source file = data_source::file(command.responsibility_path);
@@ -57,7 +58,8 @@ std::vector<std::pair<std::string, std::string>> facts(const gmm::evidence_terms
 
 exit_status run(const evidence_command& command, const std::string& command_line) {
     const apply_options& options = command.apply;
-    check_writable({options.output.json, options.output.report});
+    check_files({.inputs = files_of(options, {command.other_path, command.responsibility_path}),
+                 .outputs = {options.output.json, options.output.report}});
     const interrupt_guard guard;
     const applied work = open(options);
     const gmm::evidence_terms t = terms_of(command, work);

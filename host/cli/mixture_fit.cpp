@@ -36,10 +36,10 @@ struct fit_command {
     std::string model_path;
 };
 
-gmm::fit_options library_options(const fit_command& command) {
+gmm::fit_options library_options(const fit_command& command, model_columns& columns) {
     gmm::fit_options options = command.fit.parsed();
     options.prior = command.prior.parsed();
-    set_start(command.start, options);
+    columns = set_start(command.start, options);
     if (command.components)
         options.components = *command.components;
     else if (!options.start_model)
@@ -94,6 +94,7 @@ void write_results(const fit_command& command, const gmm::fit_result& fit, const
     json summary = fit_json(fit, setting);
     tell_negligible(command.output, fit.negligible, summary);
     tell_identical(command.output, fit.events);
+    add_left_out(summary, input.notes);
     write_json(command.output, summary);
     if (!command.output.report.empty())
         write_report(command, fit, ctx, data, setting);
@@ -102,11 +103,14 @@ void write_results(const fit_command& command, const gmm::fit_result& fit, const
 
 exit_status run(const fit_command& command, const std::string& command_line) {
     check_model_path(command.model_path);
-    check_writable({command.model_path, command.output.json, command.output.report});
-    gmm::fit_options options = library_options(command);
+    check_files({.inputs = files_of(command.data, {start_file(command.start)}),
+                 .outputs = {command.model_path, command.output.json, command.output.report}});
+    model_columns columns; // of a model to begin with
+    gmm::fit_options options = library_options(command, columns);
     const context ctx = make_context(command.device);
     const auto opened = std::chrono::steady_clock::now();
-    const weighted_data input = open_data(command.data);
+    const weighted_data input = open_data(command.data, columns);
+    tell(command.output, input.data, input.notes);
     const double opening = std::chrono::duration<double>(std::chrono::steady_clock::now() - opened).count();
     if (options.start_model)
         check_columns(command.start, options.start_model->dimensions(), "dimensions", input.data);
@@ -165,6 +169,7 @@ void add_mixture_fit(parser& mixture, invocation& call) {
     parser* app = mixture.add_subcommand("fit", "Fit a Gaussian mixture to data by EM");
     const auto command = std::make_shared<fit_command>();
     add_data_options(*app, command->data);
+    add_by_position_option(*app, command->data);
     add_weights_option(*app, command->data);
     add_known_labels_option(*app, command->data);
     add_model_options(*app, *command);

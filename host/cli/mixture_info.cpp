@@ -35,7 +35,7 @@ void write_report(const info_command& command, const gmm::saved_model& saved, co
 }
 
 exit_status run(const info_command& command, const std::string& command_line) {
-    check_writable({command.output.json, command.output.report});
+    check_files({.inputs = {command.model_path}, .outputs = {command.output.json, command.output.report}});
     const gmm::saved_model saved = gmm::load_saved(command.model_path);
     const gmm::model& model = saved.model;
     json summary{{"command", command_line},          {"version", version},

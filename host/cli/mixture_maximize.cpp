@@ -7,6 +7,7 @@
 #include "elbo/gmm/statistics.hpp"
 #include "elbo/version.hpp"
 #include "host/gmm/statistics_file.hpp"
+#include "host/joined.hpp"
 
 #include <fmt/format.h>
 #include <memory>
@@ -29,6 +30,10 @@ gmm::saved_statistics merged(const std::vector<std::string>& parts) {
         if (next.statistics.under() != all.statistics.under())
             throw invalid_argument(
                 fmt::format("{} was made under another model than {}: expected the same one", parts[i], parts.front()));
+        if (!all.column_names.empty() && !next.column_names.empty() && next.column_names != all.column_names)
+            throw invalid_argument(fmt::format("{} is of the columns {}: expected those of {}, {}", parts[i],
+                                               joined(next.column_names, ", "), parts.front(),
+                                               joined(all.column_names, ", ")));
         all.statistics.merge(next.statistics);
         if (all.column_names.empty())
             all.column_names = next.column_names;
@@ -38,7 +43,7 @@ gmm::saved_statistics merged(const std::vector<std::string>& parts) {
 
 exit_status run(const maximize_command& command, const std::string& command_line) {
     check_model_path(command.model_path);
-    check_writable({command.model_path, command.output.json});
+    check_files({.inputs = command.parts, .outputs = {command.model_path, command.output.json}});
     const gmm::saved_statistics all = merged(command.parts);
     const gmm::statistics& s = all.statistics;
     const gmm::model made = gmm::maximize(s, command.fit.parsed());

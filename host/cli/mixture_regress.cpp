@@ -66,6 +66,7 @@ std::vector<std::int64_t> named_columns(const regress_command& command, const gm
 struct known_rows {
     std::vector<std::int64_t> columns; ///< of the model
     data_source data;
+    reading_notes notes;
 };
 
 /// The known columns of the model and the data with these alone: by name where both have names; else the data has them
@@ -74,7 +75,8 @@ known_rows open_known(const regress_command& command, const gmm::saved_model& sa
     data_options options = command.data;
     weighted_data input = open_data(options);
     const std::int64_t d = saved.model.dimensions();
-    const bool named = !saved.column_names.empty() && !input.data.column_names().empty();
+    tell(command.output, input.data, input.notes);
+    const bool named = !options.by_position && !saved.column_names.empty() && !input.data.column_names().empty();
     for (const std::string& given : command.given)
         if (given.find('=') != std::string::npos && !has(saved.column_names, given))
             throw invalid_argument(fmt::format("--given {}: expected a column alone, its values are those of {}", given,
@@ -84,8 +86,9 @@ known_rows open_known(const regress_command& command, const gmm::saved_model& sa
                               : io::find_columns(command.given, saved.column_names, d, command.model_path);
     const std::int64_t cols = input.data.cols();
     if (named)
-        options.columns = pick(saved.column_names, columns);
-    else if (cols == d && cols != std::ssize(columns)) {
+        return {columns, match_columns(input.data, pick(saved.column_names, columns), command.model_path),
+                std::move(input.notes)};
+    if (cols == d && cols != std::ssize(columns)) {
         // Of all columns, or of those that --columns took.
         std::vector<std::string> numbers;
         for (const std::int64_t j : columns)
@@ -97,8 +100,8 @@ known_rows open_known(const regress_command& command, const gmm::saved_model& sa
                         "of {} (choose some with --columns)",
                         input.data.description(), cols, columns.size(), d, command.model_path));
     else
-        return {columns, std::move(input.data)};
-    return {columns, open_data(options).data};
+        return {columns, std::move(input.data), std::move(input.notes)};
+    return {columns, open_data(options).data, std::move(input.notes)};
 }
 
 /// "y, z", then their variances, or their covariances row by row.
@@ -163,19 +166,23 @@ private:
 
 json summary_of(const regress_command& command, const std::string& command_line, const context& ctx,
                 const gmm::model& m, const known_rows& known, const std::vector<std::string>& names) {
-    return {{"command", command_line},        {"version", version},
-            {"device", ctx.name()},           {"model", command.model_path},
-            {"samples", known.data.rows()},   {"dimensions", m.dimensions()},
-            {"components", m.components()},   {"family", to_string(m.shape())},
-            {"given_columns", known.columns}, {"columns", gmm::other_columns(known.columns, m.dimensions())},
-            {"column_names", names}};
+    json summary{{"command", command_line},        {"version", version},
+                 {"device", ctx.name()},           {"model", command.model_path},
+                 {"samples", known.data.rows()},   {"dimensions", m.dimensions()},
+                 {"components", m.components()},   {"family", to_string(m.shape())},
+                 {"given_columns", known.columns}, {"columns", gmm::other_columns(known.columns, m.dimensions())},
+                 {"column_names", names}};
+    add_left_out(summary, known.notes);
+    return summary;
 }
 
 } // namespace
 
 exit_status regress_rows(const regress_command& command, const std::string& command_line) {
     check_row_output(command.row_path, command.output);
-    check_writable({command.row_path, command.density_path, command.responsibility_path, command.output.json});
+    check_files({.inputs = files_of(command.data, {command.model_path}),
+                 .outputs = {command.output.json},
+                 .rows = {command.row_path, command.density_path, command.responsibility_path}});
     const variance_form form = variances_from_string(command.variances);
     const interrupt_guard guard;
     const gmm::saved_model saved = gmm::load_saved(command.model_path);

@@ -55,7 +55,9 @@ exit_status run(const sample_command& command, const std::string& command_line) 
     if (command.count < 1)
         throw invalid_argument(fmt::format("-n {}: expected at least one sample", command.count));
     check_row_output(command.row_path, command.output);
-    check_writable({command.row_path, command.label_path, command.output.json, command.output.report});
+    check_files({.inputs = {command.model_path},
+                 .outputs = {command.output.json, command.output.report},
+                 .rows = {command.row_path, command.label_path}});
     const interrupt_guard guard;
     const gmm::saved_model saved = gmm::load_saved(command.model_path);
     const gmm::model& model = saved.model;

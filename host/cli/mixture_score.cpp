@@ -43,7 +43,9 @@ void write_densities(const std::string& path, const applied& work) {
 
 exit_status run(const score_command& command, const std::string& command_line) {
     const apply_options& options = command.apply;
-    check_writable({command.density_path, options.output.json, options.output.report});
+    check_files({.inputs = files_of(options),
+                 .outputs = {options.output.json, options.output.report},
+                 .rows = {command.density_path}});
     const interrupt_guard guard;
     const auto began = std::chrono::steady_clock::now();
     const applied work = open(options);

@@ -114,10 +114,12 @@ void write_report(const select_command& command, const gmm::select_result& resul
 
 exit_status run(const select_command& command, const std::string& command_line) {
     check_model_path(command.model_path);
-    check_writable({command.model_path, command.output.json, command.output.report});
+    check_files({.inputs = files_of(command.data),
+                 .outputs = {command.model_path, command.output.json, command.output.report}});
     gmm::select_options options = library_options(command);
     const context ctx = make_context(command.device);
     const weighted_data input = open_data(command.data);
+    tell(command.output, input.data, input.notes);
     options.fit.weights = input.view();
     options.fit.labels = input.known();
     announce(command, ctx, input.data, options);
@@ -127,6 +129,7 @@ exit_status run(const select_command& command, const std::string& command_line) 
         writing([&] { gmm::save(result.best.model, command.model_path, input.data.column_names()); });
     json summary = select_json(result, options, setting);
     tell_negligible(command.output, result.best.negligible, summary);
+    add_left_out(summary, input.notes);
     write_json(command.output, summary);
     if (!command.output.report.empty())
         write_report(command, result, ctx, input.data, command_line);

@@ -51,7 +51,9 @@ json event_list(const gmm::online_step& step) {
 exit_status run(const update_command& command, const std::string& command_line) {
     const apply_options& options = command.apply;
     gmm::require_safetensors(command.state_path, "the state of a stream");
-    check_writable({command.state_path, options.output.json});
+    check_files({.inputs = files_of(options),
+                 .outputs = {command.state_path, options.output.json},
+                 .updated = options.model_path}); // a state takes the place of the one before
     const interrupt_guard guard;
     const auto began = std::chrono::steady_clock::now();
     const applied work = open(options);
@@ -108,6 +110,7 @@ void add_mixture_update(parser& mixture, invocation& call) {
     app->add_option("MODEL", command->apply.model_path, "Model to begin with, or the state that the last step wrote")
         ->required();
     add_data_options(*app, command->apply.data);
+    add_by_position_option(*app, command->apply.data);
     add_weights_option(*app, command->apply.data);
     add_device_options(*app, command->apply.device);
     add_stream_options(*app, *command);

@@ -44,10 +44,10 @@ gmm::weights_model weights_model_of(std::string name) {
     return gmm::weights_model_from_string(name);
 }
 
-gmm::variational_options library_options(const variational_command& command) {
+gmm::variational_options library_options(const variational_command& command, model_columns& columns) {
     gmm::variational_options options = command.fit;
     gmm::fit_options start;
-    set_start(command.start, start);
+    columns = set_start(command.start, start);
     options.start = start.start;
     options.start_model = start.start_model;
     options.shape = start.shape;
@@ -100,13 +100,16 @@ void write_report(const variational_command& command, const gmm::variational_res
 exit_status run(const variational_command& command, const std::string& command_line) {
     check_model_path(command.posterior_path);
     check_model_path(command.model_path);
-    check_writable({command.posterior_path, command.model_path, command.output.json, command.output.report});
+    check_files({.inputs = files_of(command.data, {start_file(command.start)}),
+                 .outputs = {command.posterior_path, command.model_path, command.output.json, command.output.report}});
     if (!(command.threshold >= 0 && std::isfinite(command.threshold)))
         throw invalid_argument(
             fmt::format("--threshold {}: expected a finite number of samples, at least 0", command.threshold));
-    gmm::variational_options options = library_options(command);
+    model_columns columns; // of a model to begin with
+    gmm::variational_options options = library_options(command, columns);
     const context ctx = make_context(command.device);
-    const weighted_data input = open_data(command.data);
+    const weighted_data input = open_data(command.data, columns);
+    tell(command.output, input.data, input.notes);
     if (options.start_model)
         check_columns(command.start, options.start_model->dimensions(), "dimensions", input.data);
     options.weights = input.view();
@@ -129,6 +132,7 @@ exit_status run(const variational_command& command, const std::string& command_l
     json summary = variational_json(fit, command.threshold, setting);
     tell_negligible(command.output, fit.negligible, summary);
     tell_identical(command.output, fit.events);
+    add_left_out(summary, input.notes);
     write_json(command.output, summary);
     if (!command.output.report.empty())
         write_report(command, fit, ctx, input.data, setting);
@@ -195,6 +199,7 @@ void add_mixture_variational(parser& mixture, invocation& call) {
     parser* app = mixture.add_subcommand("variational", "Fit a mixture by variational Bayes");
     const auto command = std::make_shared<variational_command>();
     add_data_options(*app, command->data);
+    add_by_position_option(*app, command->data);
     add_weights_option(*app, command->data);
     add_known_labels_option(*app, command->data);
     add_model_options(*app, *command);

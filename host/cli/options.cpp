@@ -70,6 +70,77 @@ context make_context(const device_options& options) {
     return best.where() == backend::cpu ? context::cpu(options.threads) : best;
 }
 
+namespace {
+
+void add_text_options(parser& command, data_options& options) {
+    command
+        .add_option("--header", options.header, "Whether the first line of a text table holds names: auto, yes or no")
+        ->type_name("WHEN")
+        ->capture_default_str()
+        ->group("Data");
+    command
+        .add_option("--delimiter", options.delimiter,
+                    "What separates the fields of a text table: a character, tab or space (default: found by itself)")
+        ->type_name("CHARACTER")
+        ->group("Data");
+    command.add_flag("--decimal-comma", options.decimal_comma, "In a text table 1,5 is one and a half")->group("Data");
+    command
+        .add_option("--missing", options.missing,
+                    "Texts or numbers that stand for missing values, which are refused with their row and column")
+        ->delimiter(',')
+        ->type_name("TEXT,...")
+        ->group("Data");
+    command.add_flag("--strict", options.strict, "Refuse a file of which a column would be left out")->group("Data");
+}
+
+header_row header_from_string(const std::string& name) {
+    if (name == "auto")
+        return header_row::automatic;
+    if (name == "yes")
+        return header_row::yes;
+    if (name == "no")
+        return header_row::no;
+    throw invalid_argument(fmt::format("--header {}: expected auto, yes or no", name));
+}
+
+char delimiter_from_string(const std::string& text) {
+    if (text.empty())
+        return 0;
+    if (text == "tab" || text == "\\t")
+        return '\t';
+    if (text == "space")
+        return ' ';
+    if (text.size() != 1)
+        throw invalid_argument(fmt::format("--delimiter {}: expected one character, tab or space", text));
+    return text[0];
+}
+
+} // namespace
+
+file_options reading_options(const data_options& options) {
+    file_options read;
+    read.dataset = options.dataset;
+    read.dimensions = options.dimensions;
+    read.header = header_from_string(options.header);
+    read.delimiter = delimiter_from_string(options.delimiter);
+    read.decimal_comma = options.decimal_comma;
+    read.missing = options.missing;
+    read.strict = options.strict;
+    return read;
+}
+
+std::vector<std::string> files_of(const data_options& options, std::vector<std::string> others) {
+    others.insert(others.end(), {options.path, options.weights, options.labels});
+    return others;
+}
+
+void add_by_position_option(parser& command, data_options& options) {
+    command
+        .add_flag("--by-position", options.by_position,
+                  "Take the columns by their order, not by the names that the model knows")
+        ->group("Data");
+}
+
 void add_data_options(parser& command, data_options& options) {
     add_optional_data_options(command, options);
     command.get_option("DATA")->required();
@@ -77,7 +148,8 @@ void add_data_options(parser& command, data_options& options) {
 
 void add_optional_data_options(parser& command, data_options& options) {
     command.add_option("DATA", options.path,
-                       "Data file: .csv .tsv .npy .npz .f32 .f64 .h5, idx(.gz), or file.h5:/dataset");
+                       "Data file: .csv .tsv .npy .npz .f32 .f64 .h5 idx, also .gz; file.h5:/dataset; a pipe; - for "
+                       "standard input");
     command.add_option("--columns", options.columns, "Columns to use, by name or by number from 0 (default: all)")
         ->delimiter(',')
         ->type_name("A,B,...")
@@ -88,6 +160,7 @@ void add_optional_data_options(parser& command, data_options& options) {
     command.add_option("--dataset", options.dataset, "Dataset of an HDF5 file, or member of an .npz file")
         ->type_name("NAME")
         ->group("Data");
+    add_text_options(command, options);
 }
 
 void add_weights_option(parser& command, data_options& options) {

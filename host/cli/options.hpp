@@ -48,18 +48,30 @@ struct data_options {
     std::vector<std::string> columns;
     std::int64_t dimensions = 0;
     std::string dataset;
-    std::string weights; ///< where the command takes them
-    std::string labels;  ///< the same
+    std::string header = "auto", delimiter; ///< of text tables
+    bool decimal_comma = false;
+    std::vector<std::string> missing;
+    bool strict = false;      ///< nothing may be left out
+    bool by_position = false; ///< names of columns play no part, where a model has some
+    std::string weights;      ///< where the command takes them
+    std::string labels;       ///< the same
     std::optional<double> scale;
 };
 void add_data_options(parser& command, data_options& options);
 /// The same where the command does something else without DATA.
 void add_optional_data_options(parser& command, data_options& options);
+/// --by-position, of the commands where a model meets data.
+void add_by_position_option(parser& command, data_options& options);
 void add_weights_option(parser& command, data_options& options);
 void add_labels_option(parser& command, data_options& options);
 /// --labels as what is known of the components of a mixture.
 void add_known_labels_option(parser& command, data_options& options);
 void add_scale_option(parser& command, data_options& options);
+
+/// The files of the data: for check_files.
+std::vector<std::string> files_of(const data_options& options, std::vector<std::string> others = {});
+/// Throws invalid_argument.
+file_options reading_options(const data_options& options);
 
 /// --type of written numbers: "float32" or "float64"; throws invalid_argument for anything else.
 io::output_type output_type_from_string(const std::string& name);

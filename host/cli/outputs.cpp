@@ -1,14 +1,17 @@
 #include "host/cli/outputs.hpp"
 
 #include "host/io/atomic_file.hpp"
+#include "host/io/format.hpp"
 #include "host/io/json_text.hpp"
+#include "host/io/write_matrix.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fmt/format.h>
-#include <set>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace elbo::cli {
@@ -28,17 +31,68 @@ void check_place(const std::string& path) {
         throw file_error(fmt::format("{}: cannot be written: {}: {}", path, parent, std::strerror(errno)));
 }
 
+struct named_file {
+    std::string path; ///< as it was given
+    std::string identity;
+    bool input = false;
+};
+
+// Device and inode of an ordinary file, whatever its name; the place where a file would be made. Empty for what nothing
+// can be lost of: devices, pipes. "-" is the open file `standard`.
+std::string identity_of(const std::string& path, int standard) {
+    if (path.empty())
+        return {};
+    const std::string file = io::locate(path).path;
+    struct stat status {};
+    const bool exists = path == "-" ? fstat(standard, &status) == 0 : stat(file.c_str(), &status) == 0;
+    if (exists)
+        return S_ISREG(status.st_mode) ? fmt::format("{}:{}", status.st_dev, status.st_ino) : std::string();
+    std::error_code failed;
+    const fs::path place = fs::weakly_canonical(fs::absolute(file), failed);
+    return path == "-" || failed ? std::string() : place.string();
+}
+
+// Compares an output with all files before it, and adds it to them.
+void check_one(std::vector<named_file>& seen, const command_files& files, const std::string& path) {
+    const std::string identity = identity_of(path, STDOUT_FILENO);
+    if (identity.empty())
+        return;
+    const bool adds = !io::locate(path).dataset.empty(); // to what is there, which stays
+    const bool updates =
+        !files.outputs.empty() && path == files.outputs.front() && identity == identity_of(files.updated, STDIN_FILENO);
+    for (const named_file& other : seen) {
+        if (other.identity != identity || (other.input && (adds || updates)))
+            continue;
+        if (!other.input)
+            throw invalid_argument(fmt::format("{}: named for two outputs{}", path,
+                                               other.path == path ? "" : ", the other one as " + other.path));
+        const bool hdf5 = io::format_of_path(path).format == io::file_format::hdf5;
+        throw invalid_argument(fmt::format("{}: is an input, too{}, and would be lost: expected another file{}", path,
+                                           other.path == path ? "" : ", as " + other.path,
+                                           hdf5 ? fmt::format(", or a new dataset in it, {}:/NAME", path) : ""));
+    }
+    seen.push_back({path, identity, false});
+}
+
 } // namespace
 
-void check_writable(std::initializer_list<std::string> paths) {
-    std::set<std::string> seen;
-    for (const std::string& path : paths) {
-        if (path.empty() || path == "-")
-            continue;
-        if (!seen.insert(path).second)
-            throw invalid_argument(fmt::format("{}: named for two outputs", path));
-        check_place(path);
-    }
+void check_files(const command_files& files) {
+    std::vector<named_file> seen;
+    for (const std::string& path : files.inputs)
+        if (const std::string id = identity_of(path, STDIN_FILENO); !id.empty())
+            seen.push_back({path, id, true});
+    const bool prints = std::count(files.rows.begin(), files.rows.end(), "-") > 0;
+    if (prints)
+        check_one(seen, files, "-");
+    for (const auto* list : {&files.outputs, &files.rows})
+        for (const std::string& path : *list) {
+            if (path.empty() || path == "-")
+                continue;
+            check_place(io::locate(path).path);
+            check_one(seen, files, path);
+            if (list == &files.rows)
+                io::matrix_writer::check(path);
+        }
 }
 
 void check_model_path(const std::string& path) {

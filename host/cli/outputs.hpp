@@ -7,9 +7,9 @@
 #include "elbo/error.hpp"
 
 #include <functional>
-#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace elbo::cli {
 
@@ -21,9 +21,19 @@ public:
     using error::error;
 };
 
-/// Checks before long work that files can be made at these paths; empty paths and "-" are passed over. Throws
-/// file_error (no such folder, a folder itself, no permission) and invalid_argument (one path given twice).
-void check_writable(std::initializer_list<std::string> paths);
+/// The files of a command. Empty paths are passed over; "-" is standard input or output; "file.h5:/name" is a dataset.
+struct command_files {
+    std::vector<std::string> inputs;    ///< data, weights, labels, models: also names that turn out to be columns
+    std::vector<std::string> outputs;   ///< models, summaries, pages, pictures
+    std::vector<std::string> rows = {}; ///< outputs that are matrices
+    std::string updated = {};           ///< the input that the first output may replace: a state, a checkpoint
+};
+
+/// Checks before any work that files can be made at these paths, and that none of them is lost: an output that is an
+/// input, or another output, by device and inode through links, is refused. Throws file_error (no such folder, a folder
+/// itself, no permission) and invalid_argument (one file named twice; a kind of file that is not written; an HDF5 file
+/// that holds other data, or the dataset).
+void check_files(const command_files& files);
 /// Throws invalid_argument unless a model can be written to this path (.safetensors, .json) or it is empty.
 void check_model_path(const std::string& path);
 

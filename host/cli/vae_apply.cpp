@@ -1,6 +1,7 @@
 #include "host/cli/vae_apply.hpp"
 
 #include "elbo/version.hpp"
+#include "host/cli/row_output.hpp"
 
 #include <fmt/format.h>
 
@@ -13,6 +14,7 @@ void add_model_argument(parser& command, std::string& model_path) {
 void add_vae_apply_options(parser& command, vae_apply_options& options) {
     add_model_argument(command, options.model_path);
     add_data_options(command, options.data);
+    add_by_position_option(command, options.data);
     add_scale_option(command, options.data);
     add_device_options(command, options.device);
     add_output_options(command, options.output);
@@ -21,12 +23,24 @@ void add_vae_apply_options(parser& command, vae_apply_options& options) {
 vae_applied open(const vae_apply_options& options, row_kind columns) {
     vae::model model = vae::model::load(options.model_path);
     context ctx = make_context(options.device);
-    labelled_data input = open_scaled_data(options.data);
-    if (columns == row_kind::observations)
+    const bool observed = columns == row_kind::observations;
+    const std::vector<std::string>& names = model.architecture().column_names;
+    labelled_data input =
+        open_scaled_data(options.data, {observed ? names : std::vector<std::string>(), options.model_path});
+    tell(options.output, input.data, input.notes);
+    if (observed)
         check_columns(options.model_path, model.architecture().dimensions, "dimensions", input.data);
     else
         check_columns(options.model_path, model.architecture().latent, "latent units", input.data);
     return {std::move(ctx), std::move(model), std::move(input)};
+}
+
+std::vector<std::string> files_of(const vae_apply_options& options) {
+    return files_of(options.data, {options.model_path});
+}
+
+std::vector<std::string> column_names_of(const vae::architecture& a) {
+    return a.column_names.empty() ? numbered("x", a.dimensions) : a.column_names;
 }
 
 void add_architecture(json& summary, const vae::architecture& a) {
@@ -49,6 +63,7 @@ json summary_head(const std::string& command_line, const vae_apply_options& opti
                  {"device", work.ctx.name()},         {"model", options.model_path},
                  {"samples", work.input.data.rows()}, {"scale", work.input.scale}};
     add_architecture(summary, work.model.architecture());
+    add_left_out(summary, work.input.notes);
     return summary;
 }
 

@@ -23,7 +23,10 @@ struct vae_apply_options {
 void add_model_argument(parser& command, std::string& model_path);
 void add_vae_apply_options(parser& command, vae_apply_options& options);
 
-/// Model and data, which fit each other.
+/// The files that are read: for check_files.
+std::vector<std::string> files_of(const vae_apply_options& options);
+
+/// Model and data, which fit each other: columns are found by their names.
 struct vae_applied {
     context ctx;
     vae::model model;
@@ -32,6 +35,9 @@ struct vae_applied {
 /// `columns`: what a row of the data must be.
 enum class row_kind { observations, latents };
 vae_applied open(const vae_apply_options& options, row_kind columns = row_kind::observations);
+
+/// Names of the columns of the data that the model was trained on, or x0, x1, ...
+std::vector<std::string> column_names_of(const vae::architecture& a);
 
 /// Keys of every summary that name the model: dimensions, latent, encoder, decoder, activation, likelihood, ...
 void add_architecture(json& summary, const vae::architecture& a);

@@ -20,12 +20,12 @@ struct decode_command {
 exit_status run(const decode_command& command, const std::string& command_line) {
     const output_options& output = command.apply.output;
     check_row_output(command.row_path, output);
-    check_writable({command.row_path, output.json});
+    check_files({.inputs = files_of(command.apply), .outputs = {output.json}, .rows = {command.row_path}});
     const io::output_type type = output_type_from_string(command.type);
     const interrupt_guard guard;
     const vae_applied work = open(command.apply, row_kind::latents);
     const std::int64_t n = work.input.data.rows();
-    row_output rows(command.row_path, n, numbered("x", work.model.architecture().dimensions), type);
+    row_output rows(command.row_path, n, column_names_of(work.model.architecture()), type);
     vae::decode(work.ctx, work.model, work.input.data,
                 [&](std::int64_t, matrix_view<const float> part) { rows.append(part); });
     rows.close();

@@ -22,7 +22,9 @@ struct encode_command {
 exit_status run(const encode_command& command, const std::string& command_line) {
     const output_options& output = command.apply.output;
     check_row_output(command.mean_path, output);
-    check_writable({command.mean_path, command.log_variance_path, output.json});
+    check_files({.inputs = files_of(command.apply),
+                 .outputs = {output.json},
+                 .rows = {command.mean_path, command.log_variance_path}});
     const io::output_type type = output_type_from_string(command.type);
     const interrupt_guard guard;
     const vae_applied work = open(command.apply);

@@ -52,7 +52,8 @@ void write_report(const evaluate_command& command, const vae_applied& work, cons
 
 exit_status run(const evaluate_command& command, const std::string& command_line) {
     const output_options& output = command.apply.output;
-    check_writable({command.row_path, output.json, output.report});
+    check_files(
+        {.inputs = files_of(command.apply), .outputs = {output.json, output.report}, .rows = {command.row_path}});
     const interrupt_guard guard;
     const vae_applied work = open(command.apply);
     image_size_of(command.pictures, work.model.architecture().dimensions); // refused before the work

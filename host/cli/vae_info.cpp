@@ -16,7 +16,7 @@ struct info_command {
 };
 
 exit_status run(const info_command& command, const std::string& command_line) {
-    check_writable({command.output.json});
+    check_files({.inputs = {command.model_path}, .outputs = {command.output.json}});
     const vae::model model = vae::model::load(command.model_path);
     const vae::architecture& a = model.architecture();
     json summary{{"command", command_line}, {"version", version}, {"model", command.model_path}};

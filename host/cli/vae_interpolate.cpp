@@ -22,7 +22,9 @@ exit_status run(const interpolate_command& command, const std::string& command_l
     const output_options& output = command.apply.output;
     const std::string destination = command.rows.destination();
     check_row_output(destination, output);
-    check_writable({destination, command.rows.pictures.png, output.json});
+    check_files({.inputs = files_of(command.apply),
+                 .outputs = {command.rows.pictures.png, output.json},
+                 .rows = {destination}});
     const io::output_type type = output_type_from_string(command.rows.type);
     const interrupt_guard guard;
     const vae_applied work = open(command.apply);
@@ -32,7 +34,7 @@ exit_status run(const interpolate_command& command, const std::string& command_l
         vae::interpolate(work.ctx, work.model, row_of(work.input.data, command.from, "--from"),
                          row_of(work.input.data, command.to, "--to"), command.steps);
     if (!destination.empty()) {
-        row_output rows(destination, command.steps, numbered("x", d), type);
+        row_output rows(destination, command.steps, column_names_of(work.model.architecture()), type);
         rows.append(matrix_view<const float>(line.data(), command.steps, d));
         rows.close();
     }

@@ -38,14 +38,16 @@ exit_status run(const reconstruct_command& command, const std::string& command_l
     const output_options& output = command.apply.output;
     const std::string destination = command.rows.destination();
     check_row_output(destination, output);
-    check_writable({destination, command.rows.pictures.png, output.json});
+    check_files({.inputs = files_of(command.apply),
+                 .outputs = {command.rows.pictures.png, output.json},
+                 .rows = {destination}});
     const io::output_type type = output_type_from_string(command.rows.type);
     const interrupt_guard guard;
     const vae_applied work = open(command.apply);
     const std::int64_t d = work.model.architecture().dimensions;
     const auto size = image_size_of(command.rows.pictures, d);
     if (!destination.empty()) {
-        row_output rows(destination, work.input.data.rows(), numbered("x", d), type);
+        row_output rows(destination, work.input.data.rows(), column_names_of(work.model.architecture()), type);
         write_rows(command, work, rows);
     }
     if (!command.rows.pictures.png.empty())

@@ -35,7 +35,9 @@ exit_status run(const sample_command& command, const std::string& command_line) 
         throw invalid_argument(fmt::format("-n {}: expected at least one sample", command.count));
     const std::string destination = command.rows.destination();
     check_row_output(destination, command.output);
-    check_writable({destination, command.rows.pictures.png, command.output.json});
+    check_files({.inputs = {command.model_path},
+                 .outputs = {command.rows.pictures.png, command.output.json},
+                 .rows = {destination}});
     const io::output_type type = output_type_from_string(command.rows.type);
     const interrupt_guard guard;
     const vae::model model = vae::model::load(command.model_path);
@@ -44,7 +46,7 @@ exit_status run(const sample_command& command, const std::string& command_line) 
     const context ctx = make_context(command.device);
     std::optional<row_output> rows;
     if (!destination.empty())
-        rows.emplace(destination, command.count, numbered("x", d), type);
+        rows.emplace(destination, command.count, column_names_of(model.architecture()), type);
     std::vector<float> images; // of the picture
     vae::sample(ctx, model, command.count, command.sample, [&](std::int64_t, matrix_view<const float> part) {
         if (rows)

@@ -43,14 +43,25 @@ struct train_data {
     std::string shown_name() const { return validation ? "validation data" : "training data"; }
 };
 
-train_data open_train_data(const train_command& command) {
+/// The columns of the model or checkpoint to begin with.
+model_columns start_columns(const train_command& command) {
+    const std::string& resumed = command.training.library.resume;
+    const std::string& path = resumed.empty() ? command.training.start : resumed;
+    if (path.empty())
+        return {};
+    return {vae::model::load(path).architecture().column_names, path};
+}
+
+train_data open_train_data(const train_command& command, const model_columns& columns) {
     const auto began = std::chrono::steady_clock::now();
     if (!command.validation_path.empty() && command.validation_fraction != 0)
         throw invalid_argument("--validation and --validation-fraction: expected one of them");
-    labelled_data all = open_scaled_data(command.data);
+    labelled_data all = open_scaled_data(command.data, columns);
+    tell(command.output, all.data, all.notes);
     train_data data{all, all.data, std::nullopt};
     if (!command.validation_path.empty()) {
-        data.validation = open_alike(command.data, command.validation_path);
+        data.validation =
+            open_alike(command.data, command.validation_path, {all.data.column_names(), all.data.description()});
     } else if (command.validation_fraction != 0) {
         io::data_parts parts = io::split(all.data, command.validation_fraction, command.training.library.seed);
         data.training = std::move(parts.training);
@@ -102,7 +113,9 @@ void write_results(const train_command& command, const vae::train_result& result
                    const train_data& data, const train_setting& setting) {
     if (!command.model_path.empty())
         writing([&] { result.model.save(command.model_path); });
-    write_json(command.output, train_json(result, setting));
+    json summary = train_json(result, setting);
+    add_left_out(summary, data.all.notes);
+    write_json(command.output, summary);
     if (!command.pictures.png.empty())
         write_png(command.pictures.png, picture_samples(ctx, result.model, command.training.library.seed),
                   *image_size_of(command.pictures, result.model.architecture().dimensions));
@@ -113,15 +126,21 @@ void write_results(const train_command& command, const vae::train_result& result
 
 exit_status run(const train_command& command, const std::string& command_line) {
     check_model_path(command.model_path);
-    check_writable({command.model_path, command.output.json, command.output.report, command.pictures.png,
-                    command.training.library.checkpoint.path});
+    const vae::train_options& typed = command.training.library;
+    check_files({.inputs = files_of(command.data, {command.validation_path, command.training.start, typed.resume}),
+                 .outputs = {typed.checkpoint.path, command.model_path, command.output.json, command.output.report,
+                             command.pictures.png},
+                 .updated = typed.resume}); // training goes on in its checkpoint
     const vae::train_options options = make_train_options(command.training);
     const context ctx = make_context(command.device);
-    const train_data data = open_train_data(command);
-    const vae::architecture a =
+    const model_columns columns = start_columns(command);
+    const train_data data = open_train_data(command, columns);
+    vae::architecture a =
         options.start ? options.start->architecture() : make_architecture(command.architecture, data.training.cols());
     if (options.start)
         check_columns(command.training.start, a.dimensions, "dimensions", data.training);
+    if (command.data.by_position && std::ssize(columns.names) == a.dimensions)
+        a.column_names = columns.names;            // whatever the data calls them
     image_size_of(command.pictures, a.dimensions); // refused before the work
     announce(command, ctx, data, a);
     const vae::train_result result = train_with_progress(command, ctx, a, data, options);
@@ -153,6 +172,7 @@ void add_vae_train(parser& vae, invocation& call) {
     parser* app = vae.add_subcommand("train", "Train a variational autoencoder on data");
     const auto command = std::make_shared<train_command>();
     add_data_options(*app, command->data);
+    add_by_position_option(*app, command->data);
     add_scale_option(*app, command->data);
     add_labels_option(*app, command->data);
     add_validation_options(*app, *command);
