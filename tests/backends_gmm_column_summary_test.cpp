@@ -192,6 +192,8 @@ TEST(GmmColumnSummary, OfConstantColumnsDoesNotDependOnTheirValue) {
     for (const context& ctx : test::contexts())
         for (family f : test::all_families)
             for (double constant : {0.0, 7.0, 0.1, 1e8, -1e30}) {
+                if (test::slow_device() && constant != 7)
+                    continue;
                 SCOPED_TRACE(ctx.name() + " " + std::string(to_string(f)) + " " + std::to_string(constant));
                 std::vector<float> x, zero;
                 for (int i = 0; i < 200; ++i) {
