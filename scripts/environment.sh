@@ -8,6 +8,8 @@ export ELBO_DATA_DIR=${ELBO_DATA_DIR:-$(readlink -f ../shared/data 2>/dev/null |
 
 # The precompiled headers can be cached only if this is promised.
 export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros}
+# The same sources in another folder are found in the cache.
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$PWD} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-true}
 
 say() { printf '== %s\n' "$*"; }
 die() {

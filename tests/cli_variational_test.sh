@@ -8,7 +8,7 @@ run 0 mixture variational "$faithful" --columns eruptions,waiting -k 2 -o q.safe
     --json fit.json --report page.html
 keys fit.json command version device samples dimensions components family weights_model iterations stopped start best_restart bound \
     total_bound expected_log_likelihood weights_divergence components_divergence entropy threshold \
-    effective_components counts prior seconds trace weights means covariances
+    effective_components counts prior seconds trace events weights means covariances
 near fit.json total_bound -1178.9510066 1e-3
 is fit.json effective_components '[0,1]'
 is fit.json stopped converged

@@ -22,7 +22,9 @@ std::int64_t sample_rows(std::int64_t rows) {
 }
 
 /// Of no more numbers than this all columns are in doubt: they are sorted at no cost.
-constexpr std::int64_t few_values = 4096;
+bool has_few_values(std::int64_t rows, std::int64_t dimensions) {
+    return rows * dimensions <= 4096;
+}
 
 /// The default λ is 1e-6 of the regular variance, and at least the square of this many units in the last place.
 constexpr double roundings = 8, shares = 1e6;
@@ -98,12 +100,16 @@ void take_kept(data_summary& all, const kept_column& c, const kept_moments& m, e
 
 } // namespace
 
+std::int64_t summary_bytes(std::int64_t rows, std::int64_t dimensions) {
+    return has_few_values(rows, dimensions) ? 0 : 8 * std::min(rows, sample_rows(rows)) * (dimensions + 1);
+}
+
 data_summary summarize_columns(row_feed& feed, gmm_engine& engine) {
     const std::int64_t d = feed.data().cols();
     const element_type type = feed.data().type();
     scale_rows rows(feed, sample_rows(feed.data().rows()), scale_rows::stretches::of_rows);
     scale_sample sample{0, d, {}, {}};
-    const bool few = feed.data().rows() * d <= few_values;
+    const bool few = has_few_values(feed.data().rows(), d);
     data_summary all = feed.summarize(engine, [&](const input_rows& batch, std::int64_t first_row) {
         if (few)
             return;

@@ -4,6 +4,7 @@
 #include "host/gmm/row_feed.hpp"
 #include "kernels/gmm_engine.hpp"
 
+#include <cstdint>
 #include <vector>
 
 namespace elbo::gmm {
@@ -13,5 +14,8 @@ namespace elbo::gmm {
 /// read once more, and where something is left out twice. Throws as summarize() does, and invalid_argument for a
 /// column whose deviation is not from 1e-150 to 1e150.
 data_summary summarize_columns(row_feed& feed, kernels::gmm_engine& engine);
+
+/// Bytes of host memory that the pass takes beside the engine, for rows that leave no column in doubt.
+std::int64_t summary_bytes(std::int64_t rows, std::int64_t dimensions);
 
 } // namespace elbo::gmm

@@ -1,4 +1,5 @@
 // What a fit will need, stated before it starts.
+#include "host/gmm/column_summary.hpp"
 #include "host/gmm/fit_setup.hpp"
 #include "kernels/math/fixed_point.hpp"
 
@@ -6,6 +7,14 @@
 #include <fmt/format.h>
 
 namespace elbo::gmm {
+
+namespace {
+
+/// Vectors [d] of a fit that the host keeps beside the engine: mean, variance, range and regular variance of the data,
+/// the frame, λ in its units and in those of the data.
+constexpr std::int64_t host_vectors = 10;
+
+} // namespace
 
 memory_plan plan_memory(const context& ctx, const data_source& data, const fit_options& options) {
     const fit_setup s(ctx, data, options);
@@ -22,13 +31,16 @@ memory_plan plan_memory(const context& ctx, const data_source& data, const fit_o
     p.normalized = resident * s.shape.dimensions * (doubles ? 8 : 4);
     // The first start runs before the rows are loaded, those of further restarts beside them.
     const std::int64_t start = s.start_bytes();
-    const std::int64_t first_start = s.engine->bytes_needed(0, weighted, known) + start;
+    const bool on_host = ctx.where() != backend::cuda;
+    const std::int64_t summary = on_host ? summary_bytes(rows, s.shape.dimensions) : 0;
+    const std::int64_t beside = on_host ? 8 * host_vectors * s.shape.dimensions : 0;
+    const std::int64_t first_start = s.engine->bytes_needed(0, weighted, known) + std::max(start, summary);
     // The limbs of the scatter matrix of a tied family are on a device once, beside everything else.
     const std::int64_t scatter =
         ctx.where() == backend::cuda ? 8 * kernels::limb_count * kernels::scatter_size(s.shape) : 0;
     const std::int64_t iterations =
         s.engine->bytes_needed(resident, weighted, known) + scatter + (options.restarts > 1 ? start : 0);
-    p.workspace = std::max<std::int64_t>(0, std::max(first_start, iterations) - p.normalized);
+    p.workspace = std::max<std::int64_t>(0, std::max(first_start, iterations) - p.normalized) + beside;
     p.peak = p.data + p.normalized + p.workspace;
     return p;
 }
