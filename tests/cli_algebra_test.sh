@@ -77,6 +77,15 @@ done
 [ "$(head -1 stdout)" = "$names" ] || fail "columns $(head -1 stdout), expected $names"
 [ "$(wc -l < stdout)" = 151 ] || fail 'not a row for each of iris'
 
+# Positions are those in the data, whatever else the file has before.
+printf 'waiting\n70\n80\n' > waiting.csv
+printf 'kind,a,b\nu,1,70\nv,2,80\n' > kinds.csv
+run 0 mixture condition model.safetensors waiting.csv -o by_name.csv -q
+run 0 mixture condition model.safetensors kinds.csv --given 1 --by-position -o by_position.csv -q
+same by_name.csv by_position.csv
+run 0 mixture condition model.safetensors kinds.csv --given 1 --by-position --columns b,a -o turned.csv -q
+cmp -s turned.csv by_position.csv && fail '--columns played no part'
+
 # divergence: zero from itself, the closed form for one component each, the same for the same seed.
 run 0 mixture divergence model.safetensors model.safetensors --json zero.json -n 1000
 keys zero.json command version device from to samples seed divergence standard_error variational_approximation \

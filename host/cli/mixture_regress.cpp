@@ -6,13 +6,13 @@
 #include "host/gmm/algebra_factor.hpp"
 #include "host/gmm/model_file.hpp"
 #include "host/io/sources.hpp"
+#include "host/joined.hpp"
 
 #include "elbo/gmm/regress.hpp"
 #include "elbo/version.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <optional>
 #include <unordered_set>
 
@@ -53,13 +53,11 @@ std::vector<std::int64_t> named_columns(const regress_command& command, const gm
             known.push_back(static_cast<std::int64_t>(j));
     if (known.empty())
         throw invalid_argument(fmt::format("--given A,B,... is missing: {} names no column of {} ({})",
-                                           data.description(), command.model_path,
-                                           fmt::join(saved.column_names, ", ")));
+                                           data.description(), command.model_path, joined(saved.column_names, ", ")));
     if (std::ssize(known) == saved.model.dimensions())
         throw invalid_argument(fmt::format("--given A,B,... is missing: {} has all columns of {} ({}), expected which "
                                            "of them are known",
-                                           data.description(), command.model_path,
-                                           fmt::join(saved.column_names, ", ")));
+                                           data.description(), command.model_path, joined(saved.column_names, ", ")));
     return known;
 }
 
@@ -72,7 +70,7 @@ struct known_rows {
 /// The known columns of the model and the data with these alone: by name where both have names; else the data has them
 /// in the order of --given, or has all columns of the model.
 known_rows open_known(const regress_command& command, const gmm::saved_model& saved) {
-    data_options options = command.data;
+    const data_options& options = command.data;
     weighted_data input = open_data(options);
     const std::int64_t d = saved.model.dimensions();
     tell(command.output, input.data, input.notes);
@@ -88,20 +86,15 @@ known_rows open_known(const regress_command& command, const gmm::saved_model& sa
     if (named)
         return {columns, match_columns(input.data, pick(saved.column_names, columns), command.model_path),
                 std::move(input.notes)};
-    if (cols == d && cols != std::ssize(columns)) {
-        // Of all columns, or of those that --columns took.
-        std::vector<std::string> numbers;
-        for (const std::int64_t j : columns)
-            numbers.push_back(options.columns.empty() ? std::to_string(j) : options.columns[j]);
-        options.columns = numbers;
-    } else if (cols != std::ssize(columns))
+    if (cols == std::ssize(columns))
+        return {columns, std::move(input.data), std::move(input.notes)};
+    if (cols != d)
         throw invalid_argument(
             fmt::format("{} has {} columns: expected {}, those of --given in their order, or {}, all "
                         "of {} (choose some with --columns)",
                         input.data.description(), cols, columns.size(), d, command.model_path));
-    else
-        return {columns, std::move(input.data), std::move(input.notes)};
-    return {columns, open_data(options).data, std::move(input.notes)};
+    // By their places in the data, which are not those in the file where other columns are left out.
+    return {columns, data_source(io::select_columns(input.data.shared(), columns)), std::move(input.notes)};
 }
 
 /// "y, z", then their variances, or their covariances row by row.
@@ -199,9 +192,9 @@ exit_status regress_rows(const regress_command& command, const std::string& comm
     output.close();
     write_json(command.output, summary_of(command, command_line, ctx, m, known, names));
     if (!output.printed())
-        print_results(command.output, fmt::format("{}: {} given {} for {} rows of {}\n", command.row_path,
-                                                  fmt::join(names, ", "), fmt::join(pick(all, known.columns), ", "),
-                                                  known.data.rows(), known.data.description()));
+        print_results(command.output,
+                      fmt::format("{}: {} given {} for {} rows of {}\n", command.row_path, joined(names, ", "),
+                                  joined(pick(all, known.columns), ", "), known.data.rows(), known.data.description()));
     return exit_status::success;
 }
 
