@@ -20,6 +20,10 @@ for file in yx.csv more.csv; do
 done
 run 0 mixture score m.safetensors more.csv --json got.json
 contains stderr "('more') is left out: not a column of the model"
+awk -F, 'NR == 1 { print "kind,y,more,x" } NR > 1 { print "text," $2 ",7," $1 }' xy.csv > later.csv
+run 0 mixture score m.safetensors later.csv --json got.json
+same_value log_likelihood xy.json got.json
+contains stderr "column 3 ('more') is left out: not a column of the model" # its number in the file
 run 0 mixture score m.safetensors yx.csv --columns y,x --json got.json -q # chosen, and yet by name
 same_value log_likelihood xy.json got.json
 run 0 mixture score m.safetensors yx.csv --by-position --json got.json -q

@@ -14,6 +14,8 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <optional>
+#include <string_view>
+#include <unordered_set>
 
 namespace elbo::cli {
 
@@ -115,9 +117,8 @@ std::vector<double> read_side(const data_options& options, const side_column& si
 }
 
 bool has_all(const std::vector<std::string>& names, const std::vector<std::string>& wanted) {
-    return std::all_of(wanted.begin(), wanted.end(), [&](const std::string& name) {
-        return std::find(names.begin(), names.end(), name) != names.end();
-    });
+    const std::unordered_set<std::string_view> there(names.begin(), names.end());
+    return std::all_of(wanted.begin(), wanted.end(), [&](const std::string& name) { return there.contains(name); });
 }
 
 // The columns of the model, some of which may be among those that were left out by themselves.
@@ -137,13 +138,26 @@ data_source matched(const data_options& options, const data_source& data, const 
     }
 }
 
-// What the data has beyond the columns of the model is left out, too.
-void note_others(const data_source& data, const data_source& kept, reading_notes& notes) {
-    std::erase_if(notes.left_out, [&](const left_out_column& c) { return has_all(kept.column_names(), {c.name}); });
-    const std::vector<std::string>& names = data.column_names();
-    for (std::size_t j = 0; kept.cols() < data.cols() && j < names.size(); ++j)
-        if (!has_all(kept.column_names(), {names[j]}))
-            notes.left_out.push_back({static_cast<std::int64_t>(j), names[j], "not a column of the model"});
+// What the data has beyond the columns of the model is left out, too. `whole`: all that was taken of the file, of which
+// the columns of the data are some in their order.
+void note_others(const data_source& whole, const data_source& data, const data_source& kept, reading_notes& notes) {
+    const std::unordered_set<std::string_view> used(kept.column_names().begin(), kept.column_names().end());
+    std::unordered_set<std::int64_t> gone; // numbers in the file
+    for (const left_out_column& column : notes.left_out)
+        gone.insert(column.number);
+    std::erase_if(notes.left_out, [&](const left_out_column& c) { return used.contains(c.name); });
+    auto own = data.column_names().begin();
+    std::int64_t number = 0;
+    for (const std::string& name : whole.column_names()) {
+        while (gone.contains(number))
+            ++number;
+        if (own != data.column_names().end() && name == *own) {
+            if (!used.contains(name))
+                notes.left_out.push_back({number, name, "not a column of the model"});
+            ++own;
+        }
+        ++number;
+    }
 }
 
 data_with_columns open_with(const data_options& options, const std::vector<side_column>& sides, double scale,
@@ -171,7 +185,7 @@ data_with_columns open_with(const data_options& options, const std::vector<side_
     reading_notes notes{without ? all->left_out() : data.left_out(), data.remarks()};
     data_source kept = matched(options, data, notes, model, scale);
     if (!model.names.empty() && !options.by_position)
-        note_others(data, kept, notes);
+        note_others(all && options.columns.empty() ? *all : data, data, kept, notes);
     return {std::move(kept), std::move(columns), std::move(notes)};
 }
 

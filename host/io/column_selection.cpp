@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <charconv>
 #include <fmt/format.h>
+#include <string_view>
+#include <unordered_map>
 
 namespace elbo::io {
 namespace {
@@ -149,16 +151,21 @@ data_source match_columns(const data_source& data, const std::vector<std::string
     const std::vector<std::string>& available = data.column_names();
     if (names.empty() || available.empty() || names == available)
         return data;
+    std::unordered_map<std::string_view, std::int64_t> places;
+    constexpr std::int64_t several = -1;
+    for (std::int64_t j = 0; j < std::ssize(available); ++j)
+        if (const auto [place, is_new] = places.emplace(available[static_cast<std::size_t>(j)], j); !is_new)
+            place->second = several;
     std::vector<std::int64_t> positions;
     for (const std::string& name : names) {
-        const auto found = std::find(available.begin(), available.end(), name);
-        if (found == available.end())
+        const auto found = places.find(name);
+        if (found == places.end())
             throw invalid_argument(fmt::format("{} has no column {}, as {} has: its columns are {}", data.description(),
                                                io::in_quotes(name), model, io::list_of(available)));
-        if (std::find(found + 1, available.end(), name) != available.end())
+        if (found->second == several)
             throw invalid_argument(fmt::format("{} has two columns named {}, one of which {} has: expected one",
                                                data.description(), io::in_quotes(name), model));
-        positions.push_back(found - available.begin());
+        positions.push_back(found->second);
     }
     return data_source(io::select_columns(data.shared(), positions));
 }
