@@ -107,5 +107,7 @@ refuses 2 "no column 'y'" vae train xy.csv "${vae[@]}" --epochs 1 --validation x
 run 0 vae train xy.csv "${vae[@]}" --epochs 2 --resume ck.safetensors -o one.safetensors -q
 run 0 vae train yx.csv "${vae[@]}" --epochs 2 --resume ck.safetensors -o two.safetensors -q
 same one.safetensors two.safetensors
+run 0 vae train unnamed.csv "${vae[@]}" --epochs 1 --checkpoint plain.safetensors --checkpoint-epochs 1 -q # without names
+run 0 vae train yx.csv "${vae[@]}" --epochs 2 --resume plain.safetensors -q
 refuses 2 "no column 'y'" vae train xz.csv "${vae[@]}" --start v.safetensors
 finish
