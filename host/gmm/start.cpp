@@ -352,7 +352,7 @@ gmm_parameters start_parameters(const context& ctx, const start_sample& s, const
         other.seed += trial << 48;
         gmm_parameters p =
             after_some_steps(some, shape, one_start(ctx, s, shape, other, lambda, total), lambda, trial_steps);
-        if (p.log_weights.size() < best.log_weights.size())
+        if (std::ranges::any_of(p.log_weights, [](double w) { return std::isinf(w); }))
             continue; // it lost components on the way
         const double likelihood = sample_log_likelihood(some, shape, p);
         // Trials on the way to one optimum differ by rounding in the end: the first of them is taken.
