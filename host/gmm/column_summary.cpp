@@ -56,7 +56,9 @@ void check_deviation(const row_feed& feed, const data_summary& all, std::int64_t
     if (all.min[j] == all.max[j] || (deviation >= smallest_deviation && deviation <= largest_deviation &&
                                      std::isfinite(all.variance[j]) && all.variance[j] > 0))
         return;
-    const auto power = static_cast<int>(std::lround(std::log10(deviation)));
+    // Of the factor, which is to be a number itself: that of the smallest deviations, or of one that is 0, is not.
+    constexpr double most_power = 300;
+    const auto power = static_cast<int>(std::clamp(std::round(std::log10(deviation)), -most_power, most_power));
     const double value = std::abs(all.min[j]) > std::abs(all.max[j]) ? all.min[j] : all.max[j];
     throw invalid_argument(fmt::format(
         "{}: column {} has a deviation of {:.3g} (row {} is {:.3g}): expected {:.0e} to {:.0e}, so that its square is "
