@@ -79,7 +79,7 @@ std::vector<T> with_sentinels(std::int64_t rows, double sentinel, std::int64_t e
     return x;
 }
 
-TEST(GmmColumnSummary, IsTodaysFormulaToTheBitWhereNothingIsLeftOut) {
+TEST(GmmColumnSummary, IsTheVarianceToTheBitWhereNothingIsLeftOut) {
     for (const context& ctx : test::contexts())
         for (const char* name : {"/faithful.csv", "/iris.csv", "/optdigits.tes"}) {
             SCOPED_TRACE(ctx.name() + name);

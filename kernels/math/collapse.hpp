@@ -72,7 +72,7 @@ ELBO_HD inline std::int64_t last_component(const collapse_view& v) {
 }
 
 /// Applies the policy in ascending order of components; returns the number of actions written. A component that was
-/// dropped before stays so without a new action. With `fail` nothing is changed: the caller throws.
+/// dropped before stays so without a new action. With `fail` no component is re-seeded or dropped: the caller throws.
 ELBO_HD inline std::int64_t apply_collapse_policy(const collapse_view& v, gmm::collapse_policy policy,
                                                   std::int32_t reseeds_each, collapse_action* actions) {
     const std::int64_t d = v.shape.dimensions;
