@@ -19,10 +19,10 @@ namespace elbo::gmm {
 
 /// Where a fit begins. All are drawn by Philox from the seed and are the same whatever the chunking or thread count.
 enum class start_method {
-    /// The first start is kmeans; those after it are in turn kmeans_plus_plus, samples, random and again kmeans, each
-    /// but
-    /// kmeans the best of some trials after a few EM steps on few rows (C. Biernacki, G. Celeux and G. Govaert,
-    /// "Choosing starting values for the EM algorithm", Computational Statistics and Data Analysis 41, 2003).
+    /// A single start is kmeans. Restarts are in turn kmeans, kmeans_plus_plus, samples, random and again kmeans, each
+    /// but kmeans the best of some trials after a few EM steps on few rows (C. Biernacki, G. Celeux and G. Govaert,
+    /// "Choosing starting values for the EM algorithm",
+    /// Computational Statistics and Data Analysis 41, 2003).
     automatic,
     kmeans_plus_plus, ///< k-means++ centres, one assignment of the rows to them
     kmeans,           ///< k-means++ centres, then Lloyd's iterations
@@ -172,7 +172,7 @@ struct fit_result {
     std::int64_t samples = 0;        ///< n
     double bic = 0, aic = 0, icl = 0;
     std::int64_t best_restart = 0;
-    negligible_weights negligible{}; ///< rows whose weights are too small to count
+    negligible_weights negligible{};          ///< rows whose weights are too small to count
     std::optional<start_method> best_start{}; ///< how that restart began; nothing where a start model was given
 };
 

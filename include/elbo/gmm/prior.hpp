@@ -22,7 +22,7 @@ namespace elbo::gmm {
 /// too. A column without variance counts as one of variance 1, and where C is singular its diagonal is taken, as in
 /// mclust for n ≤ d. With weights C = Σ w (x − mean)(x − mean)ᵀ / (W − 1), divided by W / 2 where W < 2.
 struct parameter_prior {
-    double concentration = 1;                      ///< a from 1 to 1e9: below 1 the density has no mode inside the simplex
+    double concentration = 1; ///< a from 1 to 1e9: below 1 the density has no mode inside the simplex
     std::optional<std::vector<double>> mean = {};  ///< m₀ [d]
     double mean_precision = 0.01;                  ///< κ₀ from 1e-30 to 1e9, in samples
     std::optional<double> degrees_of_freedom = {}; ///< ν₀ > d − 1 (full, tied), ≥ 1e-30 (others), up to 1e9
