@@ -170,5 +170,23 @@ TEST(GmmSelectFolds, KeepsWeightsAndRefusesAFoldWithoutThem) {
     EXPECT_THROW(held_out.require_weight(weights), invalid_argument);
 }
 
+TEST(GmmSelectFolds, HaveTheWeightsThatWereGiven) {
+    // Beside a prior, which counts in samples, a fit to rows that weigh 64 times as much is another one.
+    const context ctx = context::reference();
+    const std::vector<double> x = test::clustered(60, 1, 2, 4, 5), weights(60, 64.0);
+    const data_source data = matrix_view<const double>(x.data(), 60, 1);
+    select_options o{.components = {2}, .by = criterion::validation};
+    o.fit.weights = weights;
+    o.fit.prior.emplace().mean_precision = 20;
+    const select_result r = select(ctx, data, o);
+    const held_out_rows rows = held_out_rows::validation(data, o.validation_fraction, o.fit.seed);
+    const std::vector<double> training = rows.training_weights(weights, 0);
+    fit_options one = o.fit;
+    one.components = 2;
+    one.weights = training;
+    one.regularization_variances = r.best.model.regularization_variances();
+    EXPECT_DOUBLE_EQ(r.table[0].held_out, rows.score(ctx, fit(ctx, data, one).model, data, weights, 0).mean);
+}
+
 } // namespace
 } // namespace elbo::gmm

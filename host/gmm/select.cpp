@@ -52,11 +52,11 @@ fit_options common_options(const select_options& o) {
     return common;
 }
 
-/// What is found in all rows: their weights on the host, in units in which the largest is 1 to 2, for the held out rows
-/// (empty where there are none), and the variances that λ is a share of, which the fits to some of the rows take from
-/// here.
+/// What is found in all rows: their weights on the host (empty where there are none) times a power of two that makes
+/// the largest 1 to 2, and the variances that λ is a share of, which the fits to some of the rows take from here.
 struct checked_rows {
     std::vector<double> weights, variances;
+    double weight_scale = 1;
 };
 
 /// Checks every value and weight.
@@ -68,6 +68,7 @@ checked_rows checked(const context& ctx, const data_source& rows, const fit_opti
         found.variances = *common.regularization_variances;
     if (setup.feed.weighted())
         found.weights = setup.feed.scaled_weights(0, rows.rows());
+    found.weight_scale = setup.feed.weight_scale();
     return found;
 }
 
@@ -193,7 +194,7 @@ select_result select(const context& ctx, const data_source& data, const select_o
 
     select_options with_variances = options;
     with_variances.fit.regularization_variances = found.variances;
-    sweep all(ctx, rows, with_variances, found.weights, held_out ? &*held_out : nullptr);
+    sweep all(ctx, rows, with_variances, found.weights, found.weight_scale, held_out ? &*held_out : nullptr);
     all.run();
     const std::size_t each = held_out ? static_cast<std::size_t>(1 + held_out->folds()) : 1;
     std::vector<sweep_part>& parts = all.parts();

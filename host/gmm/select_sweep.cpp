@@ -39,8 +39,8 @@ std::optional<fit_result> best_of(std::vector<std::optional<fit_result>>& runs) 
 } // namespace
 
 sweep::sweep(const context& ctx, const data_source& rows, const select_options& options,
-             const std::vector<double>& weights, const held_out_rows* held_out)
-    : ctx_(ctx), rows_(rows), options_(options), weights_(weights), held_out_(held_out) {
+             const std::vector<double>& weights, double weight_scale, const held_out_rows* held_out)
+    : ctx_(ctx), rows_(rows), options_(options), weights_(weights), weight_scale_(weight_scale), held_out_(held_out) {
     const std::int64_t folds = held_out ? held_out->folds() : 0;
     for (const family shape : options.families)
         for (const std::int64_t k : options.components)
@@ -162,6 +162,8 @@ void sweep::run_task(const context& ctx, const task& t) {
     std::vector<double> training;
     if (p.fold != sweep_part::all_rows) {
         training = held_out_->training_weights(weights_, p.fold);
+        for (double& w : training)
+            w /= weight_scale_; // as they were given: a prior counts in samples
         o.weights = sample_weights(training);
     }
     o.callback = [&](const progress& now) { return report(p, now); };

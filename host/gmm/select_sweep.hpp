@@ -30,9 +30,10 @@ struct sweep_part {
 
 class sweep {
 public:
-    /// `rows`, `weights` (empty: all 1) and `held_out` (null: none) as for all fits. Everything must outlive the sweep.
+    /// `rows`, `weights` (empty: all 1), which have been multiplied by `weight_scale`, and `held_out` (null: none) as
+    /// for all fits. Everything must outlive the sweep.
     sweep(const context& ctx, const data_source& rows, const select_options& options,
-          const std::vector<double>& weights, const held_out_rows* held_out);
+          const std::vector<double>& weights, double weight_scale, const held_out_rows* held_out);
 
     /// Runs the parts until all are done or the callback stops them; a part that fails holds its error. Throws
     /// file_error, cuda_error, and what the callback throws.
@@ -75,6 +76,7 @@ private:
     const data_source& rows_;
     const select_options& options_;
     const std::vector<double>& weights_;
+    double weight_scale_;
     const held_out_rows* held_out_;
     std::vector<sweep_part> parts_;
     std::vector<std::unique_ptr<run_record>> records_; ///< of each part
