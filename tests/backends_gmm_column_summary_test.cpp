@@ -8,6 +8,7 @@
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/gmm_cases.hpp"
+#include "tests/support/sentinels.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -68,17 +69,6 @@ plain_moments moments(const std::vector<T>& x, std::int64_t cols, std::int64_t j
     return m;
 }
 
-/// Two clusters in two columns, of which some rows are sentinels.
-template <class T>
-std::vector<T> with_sentinels(std::int64_t rows, double sentinel, std::int64_t every) {
-    std::vector<T> x;
-    for (std::int64_t i = 0; i < rows; ++i) {
-        x.push_back(static_cast<T>(i % every == every / 2 ? sentinel : test::normal(1, i) + (i % 2) * 6));
-        x.push_back(static_cast<T>(test::normal(2, i) + (i % 2) * 6));
-    }
-    return x;
-}
-
 TEST(GmmColumnSummary, IsTheVarianceToTheBitWhereNothingIsLeftOut) {
     for (const context& ctx : test::contexts())
         for (const char* name : {"/faithful.csv", "/iris.csv", "/optdigits.tes"}) {
@@ -109,7 +99,7 @@ void expect_sentinels_left_out(const context& ctx, std::int64_t rows, double sen
     SCOPED_TRACE(testing::Message() << ctx.name() << ", " << rows << " rows, sentinel " << sentinel << ", bytes "
                                     << sizeof(T));
     const std::int64_t every = rows > 5000 ? rows : 97;
-    const std::vector<T> x = with_sentinels<T>(rows, sentinel, every);
+    const std::vector<T> x = test::with_sentinels<T>(rows, sentinel, every);
     const data_summary s = summary_of(ctx, view(x, 2));
     const plain_moments left = moments(x, 2, 0, {}, [&](T v) { return v != static_cast<T>(sentinel); });
     EXPECT_NEAR(s.mean[0], left.mean, 1e-12);
@@ -141,7 +131,7 @@ TEST(GmmColumnSummary, HasTheSameBitsForAnyBatchesAndBackEnds) {
     std::vector<double> weights;
     for (std::int64_t i = 0; i < 5000; ++i)
         weights.push_back(i % 5 == 2 ? 0 : std::exp2(std::floor(40 * test::uniform(3, i)) - 20));
-    const std::vector<float> x = with_sentinels<float>(5000, 1e12, 97);
+    const std::vector<float> x = test::with_sentinels<float>(5000, 1e12, 97);
     const data_summary first = summary_of(test::contexts().front(), view(x, 2), weights);
     ASSERT_EQ(first.far.size(), 1u);
     for (const context& ctx : test::contexts())
@@ -157,7 +147,7 @@ TEST(GmmColumnSummary, HasTheSameBitsForAnyBatchesAndBackEnds) {
 }
 
 TEST(GmmColumnSummary, DoesNotCountRowsOfWeightZero) {
-    const std::vector<double> x = with_sentinels<double>(500, 1e12, 97);
+    const std::vector<double> x = test::with_sentinels<double>(500, 1e12, 97);
     std::vector<double> weights;
     for (std::int64_t i = 0; i < 500; ++i)
         weights.push_back(x[2 * i] == 1e12 ? 0 : 1 + i % 3);
@@ -249,7 +239,7 @@ TEST(GmmColumnSummary, RefusesColumnsWhoseSquaresAreNoNumbers) {
             latent::factor_options o;
             EXPECT_THROW(latent::fit(ctx, view(x, 2), o), invalid_argument);
         }
-    std::vector<double> x = with_sentinels<double>(60, 1e300, 60);
+    std::vector<double> x = test::with_sentinels<double>(60, 1e300, 60);
     for (const context& ctx : test::contexts())
         try {
             fit(ctx, view(x, 2), {});

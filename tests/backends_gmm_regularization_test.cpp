@@ -8,6 +8,7 @@
 #include "elbo/latent/factors.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
+#include "tests/support/sentinels.hpp"
 
 #include <gtest/gtest.h>
 
@@ -20,17 +21,6 @@ namespace {
 template <class T>
 data_source view(const std::vector<T>& x, std::int64_t cols) {
     return matrix_view<const T>(x.data(), static_cast<std::int64_t>(x.size()) / cols, cols);
-}
-
-/// Two clusters in two columns, of which some rows are sentinels.
-template <class T>
-std::vector<T> with_sentinels(std::int64_t rows, double sentinel, std::int64_t every) {
-    std::vector<T> x;
-    for (std::int64_t i = 0; i < rows; ++i) {
-        x.push_back(static_cast<T>(i % every == every / 2 ? sentinel : test::normal(1, i) + (i % 2) * 6));
-        x.push_back(static_cast<T>(test::normal(2, i) + (i % 2) * 6));
-    }
-    return x;
 }
 
 // ------------------------------------------------------------------------------------------------
@@ -90,7 +80,7 @@ TEST(GmmRegularization, FarComponentsDoNotBlurNarrowOnes) {
 }
 
 TEST(GmmRegularization, IsKeptInTheModelAndTakenFromThere) {
-    const std::vector<double> x = with_sentinels<double>(600, 99999, 601);
+    const std::vector<double> x = test::with_sentinels<double>(600, 99999, 601);
     std::vector<double> part(x.begin(), x.begin() + 400);
     part[0] = 99999; // alone it would count as far, and its λ would be another
     for (const context& ctx : test::contexts()) {
