@@ -138,7 +138,8 @@ if [ -w /dev/full ]; then
     [ $status -eq 1 ] || fail "a full standard output gave $status"
     contains stderr 'elbo: error: '
 fi
-if "$tool" devices | grep -q 'CUDA: available'; then
+"$tool" devices > devices.txt
+if grep -q 'CUDA: available' devices.txt; then
     refuses 1 '4096' mixture fit "$faithful" -k 2 --device cuda:4096
 else
     refuses 1 'CUDA' mixture fit "$faithful" -k 2 --device cuda
