@@ -3,6 +3,7 @@
 #include "elbo/error.hpp"
 #include "host/gmm/log_sum_exp.hpp"
 #include "kernels/blas_threads.hpp"
+#include "kernels/math/singular.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -143,7 +144,7 @@ bool gradient_m_step::is_singular(std::int64_t k) const {
         if (is_diagonal(s.family, d, at)) {
             const double pivot = 1 / (next_.precision_cholesky[at] * next_.precision_cholesky[at]);
             smallest = std::min(smallest, pivot);
-            sum += pivot;
+            sum += counted_variance(pivot);
             ++pivots;
         }
     return !(smallest > smallest_pivot && smallest > singular_share * sum / pivots);

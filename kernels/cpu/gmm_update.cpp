@@ -2,6 +2,7 @@
 
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/cpu/precision_factor.hpp"
+#include "kernels/math/singular.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -24,6 +25,14 @@ std::int64_t covariance_numbers(const gmm_shape& s) {
     default:
         return 1;
     }
+}
+
+/// Mean of the counted variances of the first `count` entries `step` apart.
+double mean_variance(const double* c, std::int64_t count, std::int64_t step) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < count; ++i)
+        sum += counted_variance(c[i * step]);
+    return sum / static_cast<double>(count);
 }
 
 /// Covariances that are worked on at a time.
@@ -218,11 +227,9 @@ void m_step::common_covariance(const gmm_parameters& next, double* c) const {
 bool m_step::factor(double* c, double* u) const {
     if (matrix_)
         return precision_factor(c, d_, u);
-    double trace = 0;
-    for (std::int64_t i = 0; i < numbers_; ++i)
-        trace += c[i];
+    const double mean = mean_variance(c, numbers_, 1);
     for (std::int64_t i = 0; i < numbers_; ++i) {
-        if (!(c[i] > singular_share * trace / static_cast<double>(numbers_)))
+        if (!(c[i] > largest_singular_pivot(c[i], mean)))
             return false;
         u[i] = 1 / std::sqrt(c[i]);
     }
@@ -232,11 +239,8 @@ bool m_step::factor(double* c, double* u) const {
 /// Raises the diagonal until c can be factored: where nothing healthy is left to start anew from.
 void m_step::factor_with_floor(const double* c, double* work, double* u) const {
     const std::int64_t count = matrix_ ? d_ : numbers_, step = matrix_ ? d_ + 1 : 1;
-    double trace = 0;
-    for (std::int64_t i = 0; i < count; ++i)
-        trace += c[i * step];
-    const double floor = std::max(0x1p-20 * trace / static_cast<double>(count), 0x1p-60);
-    const auto raised = [&](std::int64_t i) { return std::max(c[i * step], 0.0) + floor; };
+    const double floor = floor_of_diagonal(mean_variance(c, count, step));
+    const auto raised = [&](std::int64_t i) { return raised_variance(c[i * step], floor); };
     std::copy_n(c, numbers_, work);
     for (std::int64_t i = 0; i < count; ++i)
         work[i * step] = raised(i);

@@ -1,7 +1,7 @@
 #include "kernels/cpu/precision_factor.hpp"
 
 #include "kernels/blas_threads.hpp"
-#include "kernels/gmm_layout.hpp"
+#include "kernels/math/singular.hpp"
 
 #include <cmath>
 #include <lapacke.h>
@@ -20,14 +20,14 @@ double dot(const double* a, const double* b, std::int64_t n) {
     return sum;
 }
 
-/// Row by row, in place; false at the first pivot that is not above `smallest`.
-bool cholesky_in_loops(double* c, std::int64_t d, double smallest) {
+/// Row by row, in place; false at the first singular pivot. `mean`: of the counted variances.
+bool cholesky_in_loops(double* c, std::int64_t d, double mean) {
     for (std::int64_t i = 0; i < d; ++i) {
         double* row = c + i * d;
         for (std::int64_t j = 0; j < i; ++j)
             row[j] = (row[j] - dot(row, c + j * d, j)) / c[j * d + j];
         const double pivot = row[i] - dot(row, row, i);
-        if (!(pivot > smallest))
+        if (!(pivot > largest_singular_pivot(row[i], mean)))
             return false;
         row[i] = std::sqrt(pivot);
     }
@@ -46,14 +46,16 @@ void inverse_transposed_in_loops(const double* l, std::int64_t d, double* u) {
     }
 }
 
-bool factor_with_lapack(double* c, std::int64_t d, double smallest, double* u) {
+bool factor_with_lapack(double* c, std::int64_t d, double mean, double* u) {
     const one_blas_thread guard;
+    for (std::int64_t i = 0; i < d; ++i)
+        u[i] = largest_singular_pivot(c[i * d + i], mean);
     const lapack_int n = static_cast<lapack_int>(d);
     // Row-major lower is column-major upper: the column-major calls work in place on c, without LAPACKE's transposes.
     if (LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', n, c, n) != 0)
         return false;
     for (std::int64_t i = 0; i < d; ++i)
-        if (!(c[i * d + i] * c[i * d + i] > smallest))
+        if (!(c[i * d + i] * c[i * d + i] > u[i]))
             return false;
     LAPACKE_dtrtri_work(LAPACK_COL_MAJOR, 'U', 'N', n, c, n);
     for (std::int64_t i = 0; i < d; ++i)
@@ -65,15 +67,17 @@ bool factor_with_lapack(double* c, std::int64_t d, double smallest, double* u) {
 } // namespace
 
 bool precision_factor(double* c, std::int64_t d, double* u) {
-    double trace = 0;
-    for (std::int64_t i = 0; i < d; ++i)
+    double trace = 0, counted = 0;
+    for (std::int64_t i = 0; i < d; ++i) {
         trace += c[i * d + i];
-    const double smallest = singular_share * trace / static_cast<double>(d);
+        counted += counted_variance(c[i * d + i]);
+    }
     if (!std::isfinite(trace))
         return false;
+    const double mean = counted / static_cast<double>(d);
     if (d > largest_in_loops)
-        return factor_with_lapack(c, d, smallest, u);
-    if (!cholesky_in_loops(c, d, smallest))
+        return factor_with_lapack(c, d, mean, u);
+    if (!cholesky_in_loops(c, d, mean))
         return false;
     inverse_transposed_in_loops(c, d, u);
     return true;

@@ -5,6 +5,7 @@
 #include "kernels/cuda/factor_blocked.cuh"
 #include "kernels/cuda/sums.cuh"
 #include "kernels/cuda/update.hpp"
+#include "kernels/math/singular.hpp"
 
 namespace elbo::kernels::cuda {
 
@@ -50,14 +51,14 @@ __device__ double statistic(const update_arguments<T>& a, std::int64_t k, std::i
 
 /// Raises a diagonal entry by the floor of a covariance that has no other way out.
 __device__ inline double with_floor(double variance, double floor) {
-    return floor > 0 ? ::fmax(variance, 0.0) + floor : variance;
+    return floor > 0 ? raised_variance(variance, floor) : variance;
 }
 
-/// Σ of the diagonal over the block; the diagonal has been written by the same threads.
+/// Σ of the counted variances over the block; the diagonal has been written by the same threads.
 __device__ inline double trace_of(const double* variances, int count, double* scratch) {
     double part = 0;
     for (int j = static_cast<int>(threadIdx.x); j < count; j += static_cast<int>(blockDim.x))
-        part += variances[j];
+        part += counted_variance(variances[j]);
     return block_sum(part, scratch);
 }
 
@@ -71,15 +72,22 @@ __device__ inline bool factor_and_invert(const matrix_memory& m, int d, double s
     return true;
 }
 
-/// Factor of the matrix in m: false if singular. On success log det and quadratic term (tr(Λ (C − λ)) = d − Σ λ_i
-/// U_ij²) and U, with zeros below the diagonal, in `out` [d x d].
-__device__ inline bool finish_matrix(const matrix_memory& m, int d, double trace, const double* lambda, double* out,
-                                     double* log_determinant, double* quadratic, double* scratch) {
+/// Factor of the matrix in m with these variances: false if singular. On success log det and quadratic term (tr(Λ (C −
+/// λ)) = d − Σ λ_i U_ij²) and U, with zeros below the diagonal, in `out` [d x d].
+__device__ inline bool finish_matrix(const matrix_memory& m, int d, const double* variances, double trace,
+                                     const double* lambda, double* out, double* log_determinant, double* quadratic,
+                                     double* scratch) {
     if (!factor_and_invert(m, d, singular_share * trace / d))
         return false;
-    double log_sum = 0, share = 0;
-    for (int i = static_cast<int>(threadIdx.x); i < d; i += static_cast<int>(blockDim.x))
-        log_sum += ::log(m.matrix[i * m.ld + i]);
+    double bad = 0, log_sum = 0, share = 0;
+    for (int i = static_cast<int>(threadIdx.x); i < d; i += static_cast<int>(blockDim.x)) {
+        const double u = m.matrix[i * m.ld + i]; // a pivot is 1 / u²
+        if (variances[i] > 1 && !(largest_singular_pivot(variances[i], 1) * u * u < 1))
+            bad = 1;
+        log_sum += ::log(u);
+    }
+    if (block_sum(bad, scratch) > 0)
+        return false;
     for (std::int64_t e = threadIdx.x; e < std::int64_t(d) * d; e += blockDim.x) {
         const std::int64_t i = e / d, j = e - i * d;
         const double u = j >= i ? m.matrix[i * m.ld + j] : 0;
@@ -102,7 +110,7 @@ __device__ inline bool finish_variances(const double* variances, int count, doub
     double bad = 0, log_sum = 0, ratio = 0;
     for (int j = static_cast<int>(threadIdx.x); j < count; j += static_cast<int>(blockDim.x)) {
         const double v = variances[j];
-        if (!(v > singular_share * trace / count))
+        if (!(v > largest_singular_pivot(v, trace / count)))
             bad = 1;
         log_sum -= 0.5 * times * ::log(v);
         ratio += times * (v - (times > 1 ? mean_lambda : lambda[j])) / v;
@@ -121,7 +129,7 @@ __device__ inline bool finish_variances(const double* variances, int count, doub
 }
 
 /// Covariance of component k about its new mean into its places: matrix (lower triangle) and variances. The floor is
-/// added to the diagonal; `diagonal_only` leaves out the rest. Returns the trace.
+/// added to the diagonal; `diagonal_only` leaves out the rest. Returns the sum of the counted variances.
 template <class T>
 __device__ double own_covariance(const update_arguments<T>& a, std::int64_t k, double floor, bool diagonal_only,
                                  const matrix_memory& m, double* scratch) {
@@ -179,8 +187,8 @@ __device__ bool factor_own(const update_arguments<T>& a, std::int64_t k, double 
     const int d = static_cast<int>(a.shape.dimensions);
     double* out = a.arrays.factors + k * factor_size(a.shape.family, d);
     if (a.shape.family == gmm::family::full)
-        return finish_matrix(m, d, trace, a.rule.lambda, out, a.arrays.log_determinants + k, a.arrays.quadratics + k,
-                             scratch);
+        return finish_matrix(m, d, a.arrays.variances + k * d, trace, a.rule.lambda, out, a.arrays.log_determinants + k,
+                             a.arrays.quadratics + k, scratch);
     const int count = variance_count(a.shape);
     return finish_variances(a.arrays.variances + k * d, count, count < d ? d : 1, trace, a.rule.lambda,
                             a.rule.mean_lambda, out, a.arrays.log_determinants + k, a.arrays.quadratics + k, scratch);

@@ -88,7 +88,8 @@ __global__ void __launch_bounds__(128) between_components(const update_arguments
     }
 }
 
-/// The common covariance (G − Σ N m mᵀ) / Σ N + λ into matrix and variances; returns the trace.
+/// The common covariance (G − Σ N m mᵀ) / Σ N + λ into matrix and variances; returns the sum of the counted
+/// variances.
 template <class T>
 __device__ double common_covariance(const update_arguments<T>& a, double total, double floor, bool diagonal_only,
                                     const matrix_memory& m, double* scratch) {
@@ -133,15 +134,11 @@ __device__ bool factor_common(const update_arguments<T>& a, double trace, const 
     const int d = static_cast<int>(a.shape.dimensions);
     const update_arrays& w = a.arrays;
     if (a.shape.family == gmm::family::tied)
-        return finish_matrix(m, d, trace, a.rule.lambda, w.factors, w.log_determinants, w.quadratics, scratch);
+        return finish_matrix(m, d, w.variances, trace, a.rule.lambda, w.factors, w.log_determinants, w.quadratics,
+                             scratch);
     const int count = variance_count(a.shape);
     return finish_variances(w.variances, count, count < d ? d : 1, trace, a.rule.lambda, a.rule.mean_lambda, w.factors,
                             w.log_determinants, w.quadratics, scratch);
-}
-
-/// max(2^-20 trace / count, 2^-60): what is added to a diagonal where there is nothing healthy to start anew from.
-__device__ double floor_of(double trace, int count) {
-    return ::fmax(0x1p-20 * trace / count, 0x1p-60);
 }
 
 // Tied families: the common covariance and its factor, one block.
@@ -161,7 +158,7 @@ __global__ void __launch_bounds__(256) update_common(const update_arguments<T> a
         note_widest(a.arrays.variances, static_cast<int>(d), a.arrays.widest_variances + k, a.arrays.widest_axes + k);
     const bool floored = !factor_common(a, trace, m, scratch);
     if (floored) {
-        const double floor = floor_of(trace, variance_count(a.shape));
+        const double floor = floor_of_diagonal(trace / variance_count(a.shape));
         const double raised = common_covariance(a, total, floor, false, m, scratch);
         if (!factor_common(a, raised, m, scratch)) {
             // Rounding has left a matrix that is not even close to positive: its diagonal alone.
@@ -189,7 +186,7 @@ __device__ std::int64_t rescue_singular(const update_arguments<T>& a, double* sh
             continue;
         const matrix_memory m = place_matrix(a.shape, shared, a.arrays.factors + k * d * d);
         const double trace = own_covariance(a, k, 0, false, m, scratch);
-        const double floor = floor_of(trace, variance_count(a.shape));
+        const double floor = floor_of_diagonal(trace / variance_count(a.shape));
         const double raised = own_covariance(a, k, floor, false, m, scratch);
         if (!factor_own(a, k, raised, m, scratch)) {
             own_covariance(a, k, floor, true, m, scratch);

@@ -2,6 +2,7 @@
 // and of those that the prior stands for.
 #include "kernels/gmm_prior.hpp"
 #include "kernels/math/collapse.hpp"
+#include "kernels/math/singular.hpp"
 #include "kernels/reference/gmm_engine.hpp"
 
 #include <algorithm>
@@ -14,18 +15,24 @@ namespace {
 
 using gmm::family;
 
-/// Cholesky factor of the precision: for C = L Lᵀ, u = L^-T, upper triangular, row-major. False if a pivot is at most
-/// singular_share of the mean diagonal (or NaN); then u is unspecified.
+/// Mean of the counted variances of the first `count` entries `step` apart.
+double mean_variance(const std::vector<double>& c, std::int64_t count, std::int64_t step) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < count; ++i)
+        sum += counted_variance(c[i * step]);
+    return sum / static_cast<double>(count);
+}
+
+/// Cholesky factor of the precision: for C = L Lᵀ, u = L^-T, upper triangular, row-major. False if a pivot is
+/// singular (or NaN); then u is unspecified.
 bool precision_factor(const std::vector<double>& c, std::int64_t d, double* u) {
-    double trace = 0;
-    for (std::int64_t i = 0; i < d; ++i)
-        trace += c[i * d + i];
+    const double mean = mean_variance(c, d, d + 1);
     std::vector<double> l(d * d, 0);
     for (std::int64_t j = 0; j < d; ++j) {
         double pivot = c[j * d + j];
         for (std::int64_t t = 0; t < j; ++t)
             pivot -= l[j * d + t] * l[j * d + t];
-        if (!(pivot > singular_share * trace / static_cast<double>(d)))
+        if (!(pivot > largest_singular_pivot(c[j * d + j], mean)))
             return false;
         l[j * d + j] = std::sqrt(pivot);
         for (std::int64_t i = j + 1; i < d; ++i) {
@@ -52,11 +59,9 @@ bool precision_factor(const std::vector<double>& c, std::int64_t d, double* u) {
 
 /// Variances of a diagonal or spherical covariance to 1/σ; the same rule for small ones as precision_factor.
 bool inverse_deviations(const std::vector<double>& variances, double* u) {
-    double trace = 0;
-    for (double v : variances)
-        trace += v;
+    const double mean = mean_variance(variances, std::ssize(variances), 1);
     for (std::size_t i = 0; i < variances.size(); ++i) {
-        if (!(variances[i] > singular_share * trace / static_cast<double>(variances.size())))
+        if (!(variances[i] > largest_singular_pivot(variances[i], mean)))
             return false;
         u[i] = 1 / std::sqrt(variances[i]);
     }
@@ -156,12 +161,9 @@ struct m_step_work {
     void factor_with_floor(std::vector<double> c, double* u) const {
         const std::int64_t n = has_matrix() ? d : static_cast<std::int64_t>(c.size());
         const std::int64_t step = has_matrix() ? d + 1 : 1;
-        double trace = 0;
+        const double floor = floor_of_diagonal(mean_variance(c, n, step));
         for (std::int64_t i = 0; i < n; ++i)
-            trace += c[i * step];
-        const double floor = std::max(0x1p-20 * trace / static_cast<double>(n), 0x1p-60);
-        for (std::int64_t i = 0; i < n; ++i)
-            c[i * step] = std::max(c[i * step], 0.0) + floor;
+            c[i * step] = raised_variance(c[i * step], floor);
         if (factor(c, u))
             return;
         // Rounding has left a matrix that is not even close to positive: keep its diagonal alone.
