@@ -79,6 +79,45 @@ TEST(GmmRegularization, FarComponentsDoNotBlurNarrowOnes) {
         }
 }
 
+// The variance of a component that holds a far value is 10²² in one column and 10 in the other: neither is singular.
+TEST(GmmRegularization, FarValuesMakeNoOtherColumnSingular) {
+    for (const context& ctx : test::contexts())
+        for (double far : {1e8, 1e12, -1e30})
+            for (family f : {family::full, family::diagonal, family::tied, family::tied_diagonal}) {
+                SCOPED_TRACE(ctx.name() + " " + std::string(to_string(f)) + " " + std::to_string(far));
+                const std::vector<double> x = test::with_sentinels<double>(300, far, 300);
+                fit_options o;
+                o.components = 1;
+                o.shape = f;
+                const fit_result r = fit(ctx, view(x, 2), o);
+                EXPECT_EQ(r.stopped, stop_reason::converged);
+                ASSERT_EQ(r.events.size(), 1u);
+                EXPECT_EQ(r.events[0].what, event::kind::far_value);
+                const std::vector<double> c = r.model.covariance(0);
+                EXPECT_NEAR(c[0] / (far * far), 299.0 / 300 / 300, 1e-6);
+                EXPECT_NEAR(c[3], 10, 1);
+            }
+}
+
+TEST(GmmRegularization, WideComponentsBesideNarrowOnesAreNotSingular) {
+    for (const context& ctx : test::contexts()) {
+        std::vector<double> x;
+        for (int i = 0; i < 600; ++i) {
+            const bool wide = i % 5 < 2;
+            x.push_back((wide ? 1e8 : 1) * test::normal(1, i));
+            x.push_back((wide ? 3 : 0) + test::normal(2, i));
+        }
+        fit_options o;
+        o.components = 2;
+        const fit_result r = fit(ctx, view(x, 2), o);
+        EXPECT_EQ(r.stopped, stop_reason::converged);
+        // −½ log (2πe)² det C of either, and the entropy of the weights, with clusters that overlap no further.
+        EXPECT_NEAR(r.log_likelihood, -1 - std::log(2 * M_PI) - 0.4 * std::log(1e8) - 0.673, 0.15);
+        for (int k = 0; k < 2; ++k)
+            EXPECT_NEAR(r.model.covariance(k)[3], 1, 0.3);
+    }
+}
+
 TEST(GmmRegularization, IsKeptInTheModelAndTakenFromThere) {
     const std::vector<double> x = test::with_sentinels<double>(600, 99999, 601);
     std::vector<double> part(x.begin(), x.begin() + 400);
@@ -181,6 +220,23 @@ TEST(GmmRegularization, NoiseFloorsOfFactorModelsLeaveFarValuesOut) {
         EXPECT_EQ(r.events[0].far.row, 0);
         EXPECT_EQ(r.events[0].far.column, 0);
     }
+}
+
+// Beside a row at 10¹² a noise variance of 10⁻⁵ would be less than the rounding of its square.
+TEST(GmmRegularization, TheNoiseOfPpcaIsNotBelowTheRoundingOfFarRows) {
+    for (const context& ctx : test::contexts())
+        for (double far : {1e9, 1e12, 1e20})
+            for (latent::factor_method method : {latent::factor_method::em, latent::factor_method::eigen}) {
+                SCOPED_TRACE(ctx.name() + " " + std::to_string(far));
+                const std::vector<double> x = test::with_sentinels<double>(300, far, 300);
+                latent::factor_options o;
+                o.latent = 1;
+                o.method = method;
+                const latent::factor_result r = latent::fit(ctx, view(x, 2), o);
+                const double exact = -1 - std::log(2 * M_PI) - std::log(far / std::sqrt(300)) - 0.5 * std::log(10);
+                EXPECT_LT(r.log_likelihood, exact + 0.5);
+                EXPECT_GT(r.log_likelihood, exact - std::log(far));
+            }
 }
 
 } // namespace

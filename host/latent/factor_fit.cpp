@@ -65,11 +65,22 @@ const factor_options& checked(const data_source& data, const factor_options& o) 
     return o;
 }
 
+/// The same where the variances leave far values out: 2⁻⁶ nats of the farthest row.
+constexpr double least_noise_beside_far = 0x1p-46;
+
 /// noise_floor · variance of each column, in the frame; a column without variance counts as one of unit variance there.
-std::vector<double> floors(const factor_options& o, const std::vector<double>& variance, const frame& f) {
+/// With one noise variance for all columns, the mean of these, it is also that beside which the farthest row counts.
+std::vector<double> floors(const factor_options& o, const gmm::data_summary& s, const frame& f) {
+    const std::vector<double>& variance = s.regular_variance;
     std::vector<double> floor(variance.size());
-    for (std::size_t j = 0; j < variance.size(); ++j)
+    for (std::size_t j = 0; j < variance.size(); ++j) {
         floor[j] = o.noise_floor * (variance[j] > 0 ? variance[j] / (f.scale[j] * f.scale[j]) : 1);
+        if (o.kind != factor_kind::ppca || !s.left_out)
+            continue;
+        const double farthest = std::max(s.max[j] - f.centre[j], f.centre[j] - s.min[j]) / f.scale[j];
+        floor[j] =
+            std::max(floor[j], static_cast<double>(variance.size()) * least_noise_beside_far * farthest * farthest);
+    }
     return floor;
 }
 
@@ -83,7 +94,7 @@ public:
         rows_.feed().require_distinct_rows(options.components);
         const frame f = factor_frame(options.kind, s.mean, s.variance);
         rule_.total_weight = rows_.total_weight();
-        rule_.noise_floor = floors(options, s.regular_variance, f);
+        rule_.noise_floor = floors(options, s, f);
         rule_.on_collapse = options.on_collapse;
         log_scale_ = gmm::log_scale(f);
         latent_shape largest{data.cols(), options.components, options.latent};
