@@ -14,6 +14,14 @@ refuses 2 'components' mixture fit "$faithful" -k two
 refuses 2 'DATA' mixture fit -k 2
 refuses 2 '-k K' mixture fit "$faithful"
 refuses 2 'components = 0' mixture fit "$faithful" -k 0
+refuses 2 "found '1.5'" mixture fit "$faithful" -k 1.5
+refuses 2 "found '99999999999999999999'" mixture fit "$faithful" -k 99999999999999999999
+for command in fit variational; do # before memory is taken
+    refuses 2 'components = 9223372036854775807' mixture $command "$faithful" -k 9223372036854775807
+done
+refuses 2 "found '-1'" mixture fit "$faithful" -k 2 --seed -1
+refuses 2 '--output: expected a value' mixture fit "$faithful" -k 2 -o ''
+refuses 2 '--weights: expected a value' mixture fit "$faithful" -k 2 --weights ''
 refuses 2 'family = "oval"' mixture fit "$faithful" -k 2 --family oval
 refuses 2 'lottery' mixture fit "$faithful" -k 2 --start lottery
 refuses 2 '--precision half' mixture fit "$faithful" -k 2 --precision half

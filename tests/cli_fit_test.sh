@@ -42,6 +42,8 @@ lacks report.html '@import|url\(http'
 
 # The same command gives the same bits, with any number of threads.
 run 0 mixture fit "${faithful[@]}" -k 2 -o again.safetensors --threads 1 -q
+run 0 mixture fit "${faithful[@]}" -k 010 --max-iterations 5 --json ten.json -q # not eight
+is ten.json components 10
 same model.safetensors again.safetensors
 [ ! -s stdout ] && [ ! -s stderr ] || fail '--quiet printed something'
 

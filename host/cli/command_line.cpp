@@ -2,9 +2,55 @@
 #include "host/cli/command_line.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <deque>
+#include <fmt/format.h>
+#include <limits>
 
 namespace elbo::cli {
+
+namespace {
+
+/// Reads a whole number as people write it, and puts it into `text` as the library does. By itself that takes 010 for
+/// eight and numbers that are too large for the largest one there is. Returns what is wrong.
+template <class T>
+std::string read_whole_number(std::string& text) {
+    const std::size_t begin = std::min(text.find_first_not_of(" +"), text.size());
+    const char* const end = text.data() + text.size();
+    T value{};
+    const auto [rest, problem] = std::from_chars(text.data() + begin, end, value);
+    if (problem != std::errc() || rest != end)
+        return fmt::format("expected a whole number from {} to {}, found '{}'", std::numeric_limits<T>::min(),
+                           std::numeric_limits<T>::max(), text);
+    text = std::to_string(value);
+    return {};
+}
+
+/// An empty text is what a variable of the shell leaves that was never set: without a word, nothing would be written.
+std::string require_text(const std::string& text) {
+    return text.empty() ? "expected a value, found an empty text" : "";
+}
+
+void check_values(CLI::Option* added, const std::string*) {
+    added->check(require_text, "");
+}
+void check_values(CLI::Option* added, const std::optional<std::string>*) {
+    added->check(require_text, "");
+}
+template <std::integral T>
+void check_values(CLI::Option* added, const T*) {
+    added->transform(CLI::Validator(read_whole_number<T>, ""));
+}
+void check_values(CLI::Option* added, const std::optional<std::int64_t>*) {
+    added->transform(CLI::Validator(read_whole_number<std::int64_t>, ""));
+}
+void check_values(CLI::Option* added, const std::vector<std::int64_t>*) {
+    added->transform(CLI::Validator(read_whole_number<std::int64_t>, ""));
+}
+void check_values(CLI::Option* /*added*/, const void*) {}
+
+} // namespace
 
 option* option::type_name(const std::string& text) {
     wrapped_->type_name(text);
@@ -69,8 +115,13 @@ parser::parser(std::unique_ptr<state> s) : state_(std::move(s)) {}
 parser::~parser() = default;
 
 option* parser::add_option(const std::string& names, option_target value, const std::string& help) {
-    return state_->keep(
-        std::visit([&](auto* variable) { return state_->app->add_option(names, *variable, help); }, value.variable()));
+    return state_->keep(std::visit(
+        [&](auto* variable) {
+            CLI::Option* const added = state_->app->add_option(names, *variable, help);
+            check_values(added, variable);
+            return added;
+        },
+        value.variable()));
 }
 
 option* parser::add_flag(const std::string& names, bool& value, const std::string& help) {

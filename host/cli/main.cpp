@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <fmt/format.h>
 #include <new>
+#include <stdexcept>
 #include <string_view>
 
 namespace elbo::cli {
@@ -105,6 +106,9 @@ exit_status run_command(const invocation& call, const std::string& help) {
     } catch (const std::bad_alloc&) {
         return fail(exit_status::machine_failure, "out of memory",
                     "try fewer columns or components, or a smaller --batch");
+    } catch (const std::length_error&) { // of a vector
+        return fail(exit_status::machine_failure, "out of memory",
+                    "try fewer samples, columns or components, or a smaller --batch");
     } catch (const cuda_error& e) {
         return fail(exit_status::machine_failure, e.what(), "'--device cpu' computes without the GPU");
     } catch (const file_error& e) {

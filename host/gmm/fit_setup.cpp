@@ -70,11 +70,17 @@ const fit_options& checked(const data_source& data, const fit_options& o) {
     return o;
 }
 
+/// More components than rows are refused before memory is taken for them.
+kernels::gmm_shape shape_of(const row_feed& feed, const fit_options& o) {
+    if (o.components > feed.data().rows())
+        feed.require_distinct_rows(o.components);
+    return {o.shape, feed.data().cols(), o.components};
+}
+
 } // namespace
 
 fit_setup::fit_setup(const context& c, const data_source& data, const fit_options& o)
-    : ctx(c), options(checked(data, o)),
-      feed(c, data, o.weights, o.labels, o.components), shape{o.shape, data.cols(), o.components},
+    : ctx(c), options(checked(data, o)), feed(c, data, o.weights, o.labels, o.components), shape(shape_of(feed, o)),
       engine(make_engine(c, shape, o.precision, data.type())) {
     // Decided once: what is free on a device changes as soon as memory is taken.
     const std::int64_t beside = o.restarts > 1 ? start_bytes() : 0;
