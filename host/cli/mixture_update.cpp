@@ -32,10 +32,14 @@ gmm::online_options stream_options(const update_command& command) {
     return options;
 }
 
+bool holds_state(const std::string& path) {
+    return path.ends_with(".safetensors") && gmm::holds_online_state(io::read_safetensors(path));
+}
+
 /// The stream that MODEL begins or STATE goes on with.
 gmm::online open_stream(const update_command& command, const gmm::model& model) {
     const std::string& path = command.apply.model_path;
-    if (!path.ends_with(".safetensors") || !gmm::holds_online_state(io::read_safetensors(path)))
+    if (!holds_state(path))
         return gmm::online(model, stream_options(command));
     refuse_given(command.options, path + " goes on with the options its stream began with");
     return gmm::online::load(path);
@@ -53,7 +57,8 @@ exit_status run(const update_command& command, const std::string& command_line) 
     gmm::require_safetensors(command.state_path, "the state of a stream");
     check_files({.inputs = files_of(options),
                  .outputs = {command.state_path, options.output.json},
-                 .updated = options.model_path}); // a state takes the place of the one before
+                 // A state takes the place of the one before; a model that begins a stream stays.
+                 .updated = holds_state(options.model_path) ? options.model_path : ""});
     const interrupt_guard guard;
     const auto began = std::chrono::steady_clock::now();
     const applied work = open(options);

@@ -5,6 +5,7 @@
 #include "host/io/matrix_format.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 
 namespace elbo::io {
@@ -47,6 +48,16 @@ const void* converted(const From* row, std::int64_t count, std::vector<char>& bl
     block.resize(static_cast<std::size_t>(count) * sizeof(To));
     std::transform(row, row + count, reinterpret_cast<To*>(block.data()), [](From x) { return static_cast<To>(x); });
     return block.data();
+}
+
+// float32 would make an infinity of a number beyond its range.
+template <class From>
+void require_float32(const std::string& path, const From* numbers, std::int64_t count) {
+    const From* const wrong = std::find_if(numbers, numbers + count,
+                                           [](From x) { return std::isinf(static_cast<float>(x)) && !std::isinf(x); });
+    if (wrong != numbers + count)
+        throw invalid_argument(
+            fmt::format("'{}': {} is beyond the range of float32: expected float64 (--type float64)", path, *wrong));
 }
 
 template <class From>
@@ -116,6 +127,8 @@ void matrix_writer::append_rows(const matrix_view<const T>& batch) {
     std::vector<char> block;
     for (std::int64_t i = 0; i < batch.rows; i += step) {
         const std::int64_t count = std::min(step, batch.rows - i);
+        if (file.type == output_type::float32)
+            require_float32(file.path, batch.row(i), count * batch.cols);
         file.write(converted_to(file.type, batch.row(i), count * batch.cols, block), count);
         file.written += count;
     }
