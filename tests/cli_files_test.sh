@@ -47,6 +47,12 @@ run 0 convert 09_cr.csv out.npy --json cr.json -q
 is cr.json samples 50
 is cr.json dimensions 2
 
+printf 'land,2019,2020\nAT,1.5,2.5\nBE,3.5,4.5\n' > years.csv
+run 0 convert years.csv out.csv
+contains stderr '--header no'
+printf '2019,2020\n1.5,2.5\n3.5,4.5\n' > expected.csv
+same out.csv expected.csv
+
 # Options of text tables, and wrong ones.
 printf '1:2\n3:4\n' > colons.csv
 run 0 convert colons.csv out.csv --delimiter : --header yes -q
@@ -62,6 +68,9 @@ refuses 2 '--header maybe' convert t.csv new.csv --header maybe
 refuses 2 '--delimiter ab' convert t.csv new.csv --delimiter ab
 refuses 2 'delimiter = ' convert t.csv new.csv --delimiter 5
 refuses 2 'decimal_comma' convert t.csv new.csv --delimiter , --decimal-comma
+printf '1,2\n1e300,4\n' > beyond.csv
+refuses 2 '1e+300 is beyond the range of float32' convert beyond.csv new.npy --type float32
+refuses 2 'float32' convert beyond.csv new.f32
 printf 'a,b\n1,2\n-999,4\n' > sentinel.csv
 run 0 convert sentinel.csv out.npy -q
 refuses 2 "line 3: column 1 ('a')" mixture fit sentinel.csv -k 1 --missing NA,-999
@@ -130,6 +139,7 @@ contains stderr 'is an input, too'
 run 0 mixture score m.safetensors t.csv --json /dev/null -q
 
 # A state takes the place of the one before, and so does a checkpoint that is gone on from.
+refuses 2 'is an input, too' mixture update m.safetensors t.csv -o m.safetensors
 run 0 mixture update m.safetensors t.csv -o state.safetensors -q
 run 0 mixture update state.safetensors t.csv -o state.safetensors -q
 refuses 2 'is an input, too' mixture update state.safetensors t.csv -o other.safetensors --json state.safetensors

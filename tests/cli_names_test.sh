@@ -30,6 +30,10 @@ run 0 mixture score m.safetensors yx.csv --by-position --json got.json -q
 differs log_likelihood xy.json got.json
 run 0 mixture score m.safetensors unnamed.csv --json unnamed.json -q # without names by position
 same_value log_likelihood got.json unnamed.json
+awk -F, 'NR == 1 { print "x,x" } NR > 1' xy.csv > twice.csv
+run 0 mixture fit twice.csv -k 2 -o twice.safetensors -q
+run 0 mixture score twice.safetensors twice.csv -q
+refuses 2 "twice.safetensors has two columns named 'x'" mixture score twice.safetensors xz.csv
 refuses 2 "xz.csv has no column 'y', as m.safetensors has" mixture score m.safetensors xz.csv
 contains stderr '--by-position'
 run 0 mixture score m.safetensors xz.csv --by-position --json got.json -q

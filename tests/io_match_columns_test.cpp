@@ -39,6 +39,12 @@ TEST(io_match_columns, missing_and_ambiguous_names_are_errors) {
         {"t.csv has no column 'c'", "m.safetensors", "'a', 'b', 'a'"});
     expect_error<invalid_argument>([&] { match_columns(data, {"a", "b"}); }, {"two columns named 'a'", "the model"});
     expect_error<invalid_argument>([&] { match_columns(data, {"0"}); }, {"no column '0'"}); // a name, not a number
+    const data_source one = data_source::file(folder.write("one.csv", "b,c\n1,2\n"));
+    expect_error<invalid_argument>(
+        [&] {
+            match_columns(one, {"b", "b"}, "m.safetensors");
+        },
+        {"m.safetensors has two columns named 'b'", "one.csv has one"});
 }
 
 TEST(io_match_columns, numbers_that_are_not_kept_are_rearranged_batch_by_batch) {

@@ -218,6 +218,20 @@ TEST_F(io_text_kinds, headers_of_numbers_as_pandas_writes_them) {
     EXPECT_EQ(open(ten).rows(), 3);
 }
 
+TEST_F(io_text_kinds, headers_of_names_and_numbers) {
+    const data_source years = open("land,2019,2020\nAT,1.5,2.5\nBE,3.5,4.0\n");
+    EXPECT_EQ(years.rows(), 2);
+    EXPECT_EQ(years.column_names(), (names{"2019", "2020"}));
+    ASSERT_EQ(years.remarks().size(), 1u);
+    EXPECT_NE(years.remarks()[0].find("--header no"), std::string::npos);
+    expect_table("id,2019,2020\n1,1.5,2.5\n2,3.5,4.0\n", {1, 1.5, 2.5, 2, 3.5, 4}, {"id", "2019", "2020"});
+    EXPECT_EQ(open("land,2019,2020\nAT,1.5,2.5\nBE,3.5,4.0\n", with_header(header_row::no)).rows(), 3);
+    EXPECT_EQ(open("AT,3,4\nBE,1.5,2.5\nCH,3.5,4\n").rows(), 3);   // points are left out here
+    EXPECT_EQ(open("AT,4,3\nBE,1.5,2.5\nCH,3.5,4.5\n").rows(), 3); // names of columns would rise
+    EXPECT_EQ(open("AT,3\nBE,1.5\nCH,3.5\n").rows(), 3);           // one number alone tells nothing
+    expect_fault("NA,3,4\n1.5,1.5,2.5\n2.5,3.5,4.5\n", {"line 1: column 1: expected a number, found 'NA'"});
+}
+
 TEST_F(io_text_kinds, rows_of_data_that_look_like_such_headers) {
     expect_table("0,1\n0.5,1.5\n1,2.5\n", {0, 1, 0.5, 1.5, 1, 2.5});    // points are left out here
     expect_table("0,1,2\n1,2,3\n3,4,0\n", {0, 1, 2, 1, 2, 3, 3, 4, 0}); // triangles of a mesh

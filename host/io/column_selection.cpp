@@ -157,6 +157,7 @@ data_source match_columns(const data_source& data, const std::vector<std::string
         if (const auto [place, is_new] = places.emplace(available[static_cast<std::size_t>(j)], j); !is_new)
             place->second = several;
     std::vector<std::int64_t> positions;
+    std::vector<bool> taken(available.size(), false);
     for (const std::string& name : names) {
         const auto found = places.find(name);
         if (found == places.end())
@@ -165,6 +166,12 @@ data_source match_columns(const data_source& data, const std::vector<std::string
         if (found->second == several)
             throw invalid_argument(fmt::format("{} has two columns named {}, one of which {} has: expected one",
                                                data.description(), io::in_quotes(name), model));
+        const auto position = static_cast<std::size_t>(found->second);
+        if (taken[position])
+            throw invalid_argument(
+                fmt::format("{} has two columns named {}, and {} has one: expected names that differ", model,
+                            io::in_quotes(name), data.description()));
+        taken[position] = true;
         positions.push_back(found->second);
     }
     return data_source(io::select_columns(data.shared(), positions));

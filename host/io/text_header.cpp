@@ -56,6 +56,44 @@ bool is_numbered_header(const rows_of_fields& rows, const file_options& options)
     return some_real;
 }
 
+bool is_whole(const text_field& field) {
+    return !field.text.empty() && field.text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// Whether the numbers in a column below the first row are all written with a point or an exponent.
+bool has_reals_below(const rows_of_fields& rows, std::size_t column, const file_options& options) {
+    std::size_t reals = 0;
+    for (std::size_t i = 1; i < rows.size(); ++i)
+        if (column < rows[i].size() && is_number(rows[i][column], options)) {
+            if (!is_written_as_real(rows[i][column], options))
+                return false;
+            ++reals;
+        }
+    return reals > 0;
+}
+
+// country,2019,2020 above AT,1.5,2.5: names of columns of text, and whole numbers that rise above columns of numbers
+// that are all written with a point. The names would go with the columns of text, and the years would be data.
+bool is_partly_numbered_header(const rows_of_fields& rows, const file_options& options) {
+    constexpr std::size_t fewest_rows = 2, fewest_numbers = 2;
+    std::size_t numbers = 0;
+    double last = 0;
+    for (std::size_t j = 0; j < rows.front().size(); ++j) {
+        const text_field& field = rows.front()[j];
+        double value = 0;
+        if (parse_number(field.text, value, options.decimal_comma) != number_status::ok) {
+            if (is_missing(field, options) || find_near_number(field.text))
+                return false; // a row of data
+            continue;
+        }
+        if (!is_whole(field) || (numbers > 0 && !(value > last)) || !has_reals_below(rows, j, options))
+            return false;
+        last = value;
+        ++numbers;
+    }
+    return numbers >= fewest_numbers && numbers < rows.front().size() && rows.size() > fewest_rows;
+}
+
 // R puts names into quotes and numbers not: "2019","2020".
 bool is_quoted_header(const rows_of_fields& rows) {
     const auto quoted = [](const text_field& field) { return field.quoted; };
@@ -98,6 +136,8 @@ header_kind find_header(const rows_of_fields& rows, const file_options& options)
     }
     if (names_no_row_names(rows) || is_quoted_header(rows))
         return header_kind::names;
+    if (is_partly_numbered_header(rows, options))
+        return header_kind::partly_numbers;
     return is_numbered_header(rows, options) ? header_kind::numbers : header_kind::none;
 }
 

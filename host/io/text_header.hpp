@@ -13,7 +13,8 @@ using rows_of_fields = std::vector<std::vector<text_field>>;
 enum class header_kind {
     none,
     names,
-    numbers ///< 0, 1, 2, ..., which pandas gives columns without names
+    numbers,       ///< 0, 1, 2, ..., which pandas gives columns without names
+    partly_numbers ///< names and rising numbers: country, 2019, 2020
 };
 
 /// Looks at the first records of a table. What counts as numbers and as missing, is said by the options.

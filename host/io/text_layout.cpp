@@ -199,11 +199,11 @@ text_layout find_layout(const std::vector<sample_record>& sample, const file_opt
     layout.first_data_line = sample[first_row].line;
     if (layout.header)
         read_header(layout, rows, sample, options, path);
-    if (header == header_kind::numbers)
+    if (header == header_kind::numbers || header == header_kind::partly_numbers)
         layout.remarks.push_back(
-            fmt::format("{}: line {}, {}, is taken as names of columns, as pandas writes them where "
-                        "they have none (--header no takes it as data)",
-                        path, sample.front().line, in_quotes(sample.front().text)));
+            fmt::format("{}: line {}, {}, is taken as names of columns{} (--header no takes it as data)", path,
+                        sample.front().line, in_quotes(sample.front().text),
+                        header == header_kind::numbers ? ", as pandas writes them where they have none" : ""));
     find_kinds(layout, rows, sample, options);
     return layout;
 }
