@@ -120,6 +120,10 @@ fi
 refuses 2 '-L' latent fit circle.csv -o never.safetensors
 refuses 2 '--model gauss' latent fit circle.csv --model gauss -L 1 --json never.json
 refuses 2 'latent = 2' latent fit circle.csv -L 2
+printf '1e300,1\n' > far.csv
+refuses 2 'far from the model' latent score factors.json far.csv
+refuses 2 'far from the model' latent posterior factors.json far.csv -o never.csv
+refuses 2 'far from the model' latent reconstruct factors.json far.csv -o never.csv
 refuses 2 '-L' latent fit circle.csv --model sphere -L 1
 refuses 2 '-k' latent fit circle.csv --model sphere -k 2
 refuses 2 '--method' latent fit circle.csv --model sphere --method eigen

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cblas.h>
+#include <cmath>
 #include <fmt/format.h>
 
 namespace elbo::latent {
@@ -35,6 +36,28 @@ void to_posterior_means(const factor_operators& o, std::int64_t rows, double* pr
                     &o.posterior_factors[k * L * L], size, projected + k * L, static_cast<int>(K * L));
 }
 
+/// Squares of rows farther from a model would leave the range of float64.
+void require_density(const data_source& data, std::int64_t row, double log_density) {
+    expects(std::isfinite(log_density), [&] {
+        return fmt::format("{}: row {} is so far from the model that its log-density is no finite number: leave the "
+                           "row out",
+                           data.description(), row);
+    });
+}
+
+/// The same before a sum over all rows is made.
+void require_near_rows(const data_source& data, const latent_rows& rows, const frame& f) {
+    constexpr double most = 0x1p400;
+    const gmm::data_summary& s = rows.summary();
+    for (std::size_t j = 0; j < f.centre.size(); ++j)
+        for (const double end : {s.min[j], s.max[j]})
+            expects(std::abs(end - f.centre[j]) / f.scale[j] <= most, [&] {
+                return fmt::format("{}: column {} has {:.6g}, too far from the model for the sums: leave that row out "
+                                   "or give it the weight 0",
+                                   data.description(), j, end);
+            });
+}
+
 } // namespace
 
 void infer(const context& ctx, const factor_model& m, const data_source& data,
@@ -46,8 +69,10 @@ void infer(const context& ctx, const factor_model& m, const data_source& data,
     std::vector<double> densities, means;
     infer_rows(ctx, data, f, o.pass, [&](const latent_batch& b) {
         densities.assign(b.log_density, b.log_density + b.rows);
-        for (double& v : densities)
-            v -= shift;
+        for (std::int64_t n = 0; n < b.rows; ++n) {
+            require_density(data, b.first_row + n, densities[n]);
+            densities[n] -= shift;
+        }
         means.assign(b.projected, b.projected + b.rows * m.components() * m.latent());
         to_posterior_means(o, b.rows, means.data());
         sink({b.first_row, b.rows, densities.data(), b.responsibilities, means.data()});
@@ -97,6 +122,7 @@ gmm::score_result score(const context& ctx, const factor_model& m, const data_so
     check_columns(m, data);
     latent_rows rows(ctx, data, weights);
     const frame f = frame_of(m);
+    require_near_rows(data, rows, f);
     const factor_operators o = operators_of(to_frame(m, f));
     rows.load(f, o.pass.shape, 1); // one pass: nothing is gained by keeping the rows
     const std::vector<double> sums = rows.sums(o.pass);
