@@ -1,6 +1,7 @@
 // The memory for reading a table does not grow with the table.
 #include "elbo/data_source.hpp"
 #include "support/io_files.hpp"
+#include "support/sanitizers.hpp"
 
 #include <cstdlib>
 #include <sys/wait.h>
@@ -54,16 +55,8 @@ void read_table(const std::string& path) {
         continue;
 }
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define ELBO_TEST_SANITIZED
-#endif
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define ELBO_TEST_SANITIZED
-#endif
-
 TEST(io_streaming_memory, a_table_of_three_times_the_size_takes_no_more) {
-#ifdef ELBO_TEST_SANITIZED
+#if defined(ELBO_UNDER_ASAN) || defined(ELBO_UNDER_TSAN)
     GTEST_SKIP() << "a sanitizer keeps freed memory resident, so the peak says nothing";
 #endif
     const temporary_folder folder;

@@ -5,6 +5,7 @@
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/cpu/processors.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/sanitizers.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -17,14 +18,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#if defined(__SANITIZE_THREAD__)
-#define ELBO_UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define ELBO_UNDER_TSAN 1
-#endif
-#endif
 
 extern "C" {
 [[gnu::weak]] int openblas_get_num_threads();
