@@ -90,7 +90,8 @@ emulator_tests() {
 }
 address_tests() {
     instrumented_build sanitize-address "-DELBO_SANITIZE=address;undefined" -DELBO_TOOLS=OFF
-    run_tests "$build_folder/sanitize-address" -L cpu
+    LSAN_OPTIONS="suppressions=$PWD/tests/support/leaks.supp:print_suppressions=0 ${LSAN_OPTIONS:-}" \
+        run_tests "$build_folder/sanitize-address" -L cpu
 }
 # oneTBB is not instrumented: the one file that calls it is not either, and what happens in between is not looked at. All
 # that helpers share with a caller goes through atomic numbers of instrumented code, so that a race in a loop is seen.
