@@ -3,6 +3,7 @@
 #include "host/io/hdf5_lzf.hpp"
 #include "host/io/write_matrix.hpp"
 #include "support/io_files.hpp"
+#include "support/sanitizers.hpp"
 
 #include <thread>
 
@@ -141,6 +142,9 @@ TEST(io_hdf5, lzf_blocks) {
 }
 
 TEST(io_hdf5, damaged_lzf_is_an_error) {
+#ifdef ELBO_UNDER_ASAN
+    GTEST_SKIP() << "libhdf5 reads beyond a chunk whose damaged filter says that it is smaller: not mended yet";
+#endif
     const temporary_folder folder;
     std::string whole = read_bytes(interop("kinds.h5"));
     const std::size_t size = whole.size();
