@@ -143,7 +143,7 @@ TEST(io_hdf5, lzf_blocks) {
 
 TEST(io_hdf5, damaged_lzf_is_an_error) {
 #ifdef ELBO_UNDER_ASAN
-    GTEST_SKIP() << "libhdf5 reads beyond a chunk whose damaged filter says that it is smaller: not mended yet";
+    GTEST_SKIP() << "libhdf5 reads beyond its own buffer of a chunk that is damaged so that no filter enlarges it";
 #endif
     const temporary_folder folder;
     std::string whole = read_bytes(interop("kinds.h5"));
