@@ -77,7 +77,7 @@ int quota_of(const std::string& folder, bool is_version_2) {
     }
     if (quota <= 0 || period <= 0)
         return 0;
-    return static_cast<int>(std::min<std::int64_t>((quota + period - 1) / period, 1 << 20));
+    return static_cast<int>(std::min<std::int64_t>(quota / period + (quota % period != 0), 1 << 20));
 }
 
 int smaller_limit(int a, int b) {
