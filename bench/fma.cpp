@@ -2,7 +2,7 @@
 // BLAS does. Chains of their own keep the units busy: two units with four to five cycles need ten; there are twelve.
 #include "bench/machine.hpp"
 
-#include "kernels/cpu/processor.hpp"
+#include "kernels/cpu/core/simd_level.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

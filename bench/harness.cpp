@@ -3,8 +3,8 @@
 #include "bench/beside.hpp"
 #include "bench/machine.hpp"
 #include "elbo/blas.hpp"
-#include "kernels/cpu/processors.hpp"
 #include "kernels/math/philox.hpp"
+#include "kernels/shared/threads/processors.hpp"
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>

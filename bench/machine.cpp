@@ -1,6 +1,6 @@
 #include "bench/machine.hpp"
 
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/shared/threads/parallel.hpp"
 
 #include <algorithm>
 #include <cblas.h>

@@ -18,9 +18,9 @@
 // For the counters see harness.hpp; rows_per_second counts rows of the data.
 #include "bench/harness.hpp"
 #include "elbo/vae/train.hpp"
-#include "host/independent_rows.hpp"
+#include "host/rows/independent_rows.hpp"
+#include "kernels/contract/vae_engine.hpp"
 #include "kernels/math/philox.hpp"
-#include "kernels/vae_engine.hpp"
 
 #include <algorithm>
 #include <cmath>

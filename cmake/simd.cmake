@@ -1,4 +1,4 @@
-# kernels/cpu/*_kernels.cpp are compiled once per instruction set, in a namespace named by ELBO_SIMD, and the fitting
+# *_kernels.cpp in kernels/cpu are compiled once per instruction set, in a namespace named by ELBO_SIMD, and the fitting
 # one is chosen when the program runs.
 
 # elbo_simd_object(<target> <level> <flags>...): the object library of one level, added to <target>.
@@ -18,7 +18,7 @@ function(elbo_simd_object target level)
 endfunction()
 
 function(elbo_add_simd_kernels target)
-  file(GLOB elbo_simd_sources CONFIGURE_DEPENDS kernels/cpu/*_kernels.cpp)
+  file(GLOB_RECURSE elbo_simd_sources CONFIGURE_DEPENDS kernels/cpu/*_kernels.cpp)
   if(NOT elbo_simd_sources)
     return()
   endif()

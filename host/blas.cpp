@@ -1,6 +1,6 @@
 #include "elbo/blas.hpp"
 
-#include "kernels/cpu/processor.hpp"
+#include "kernels/cpu/core/simd_level.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 #include "elbo/buffer.hpp"
 
 #include "elbo/error.hpp"
-#include "host/context_state.hpp"
+#include "kernels/contract/context_state.hpp"
 
 #include <cstring>
 #include <fmt/format.h>

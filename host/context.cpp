@@ -1,9 +1,9 @@
 #include "elbo/context.hpp"
 
 #include "elbo/error.hpp"
-#include "host/context_state.hpp"
-#include "kernels/cpu/processor.hpp"
-#include "kernels/cpu/processors.hpp"
+#include "kernels/contract/context_state.hpp"
+#include "kernels/cpu/core/simd_level.hpp"
+#include "kernels/shared/threads/processors.hpp"
 
 #include <fmt/format.h>
 

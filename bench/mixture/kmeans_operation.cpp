@@ -1,7 +1,7 @@
 // One iteration of k-means by itself: labels, then sums and counts of the clusters.
 #include "bench/mixture/problem.hpp"
 #include "elbo/context.hpp"
-#include "kernels/kmeans_engine.hpp"
+#include "kernels/contract/kmeans_engine.hpp"
 
 #include <algorithm>
 #include <memory>

@@ -3,7 +3,7 @@
 
 #include "bench/harness.hpp"
 #include "elbo/gmm/model.hpp"
-#include "kernels/gmm_engine.hpp"
+#include "kernels/contract/gmm_engine.hpp"
 
 #include <cstdint>
 #include <string>

@@ -1,6 +1,6 @@
 // EM, its chain, and its gradient form.
 #include "docs/guide/gallery.hpp"
-#include "host/report/charts.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include <elbo/data_source.hpp>
 #include <elbo/gmm/gradient.hpp>

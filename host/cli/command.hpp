@@ -2,7 +2,7 @@
 #pragma once
 
 #include "elbo/error.hpp"
-#include "host/cli/command_line.hpp"
+#include "host/cli/core/command_line.hpp"
 
 #include <functional>
 #include <string>

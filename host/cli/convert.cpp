@@ -1,13 +1,13 @@
 #include "host/cli/command.hpp"
-#include "host/cli/inputs.hpp"
-#include "host/cli/interrupt.hpp"
-#include "host/cli/options.hpp"
-#include "host/cli/outputs.hpp"
-#include "host/gmm/model_file.hpp"
-#include "host/vae/model_file.hpp"
+#include "host/cli/core/inputs.hpp"
+#include "host/cli/core/interrupt.hpp"
+#include "host/cli/core/options.hpp"
+#include "host/cli/core/outputs.hpp"
+#include "host/gmm/model/model_file.hpp"
+#include "host/vae/model/model_file.hpp"
 
 #include "elbo/version.hpp"
-#include "host/io/write_matrix.hpp"
+#include "host/io/write/matrix.hpp"
 
 #include <fmt/format.h>
 #include <memory>

@@ -1,7 +1,7 @@
 // The command line tool: parses, runs the command that was named, and turns exceptions into messages and exit statuses.
 #include "host/cli/command.hpp"
-#include "host/cli/outputs.hpp"
-#include "host/io/atomic_file.hpp"
+#include "host/cli/core/outputs.hpp"
+#include "host/io/write/atomic_file.hpp"
 
 #include "elbo/version.hpp"
 

@@ -1,8 +1,8 @@
 // Numbers that stand for missing values, looked for in files of numbers.
 #include "host/io/errors.hpp"
-#include "host/io/near_numbers.hpp"
 #include "host/io/sources.hpp"
-#include "host/io/text_numbers.hpp"
+#include "host/io/text/near_numbers.hpp"
+#include "host/io/text/numbers.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 #include "host/io/readers.hpp"
 
-#include "host/io/device_copy.hpp"
+#include "kernels/contract/device_copy.hpp"
 
 #include <algorithm>
 #include <cstring>

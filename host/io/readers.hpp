@@ -2,7 +2,7 @@
 #pragma once
 
 #include "elbo/data_source.hpp"
-#include "host/io/memory.hpp"
+#include "kernels/shared/memory.hpp"
 
 #include <cstdint>
 #include <memory>

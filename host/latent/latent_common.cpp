@@ -1,8 +1,8 @@
 #include "host/latent/latent_common.hpp"
 
 #include "elbo/error.hpp"
-#include "host/gmm/column_summary.hpp"
-#include "host/row_access.hpp"
+#include "host/rows/column_summary.hpp"
+#include "host/rows/row_access.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -4,8 +4,8 @@
 #include "elbo/context.hpp"
 #include "elbo/data_source.hpp"
 #include "elbo/gmm/fit.hpp"
-#include "host/gmm/row_feed.hpp"
-#include "kernels/latent_engine.hpp"
+#include "host/rows/row_feed.hpp"
+#include "kernels/contract/latent_engine.hpp"
 
 #include <cstdint>
 #include <functional>

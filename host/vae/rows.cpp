@@ -1,7 +1,7 @@
 #include "host/vae/rows.hpp"
 
 #include "host/check.hpp"
-#include "host/row_access.hpp"
+#include "host/rows/row_access.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -3,7 +3,7 @@
 
 #include "elbo/context.hpp"
 #include "elbo/data_source.hpp"
-#include "kernels/vae_engine.hpp"
+#include "kernels/contract/vae_engine.hpp"
 
 #include <functional>
 #include <memory>

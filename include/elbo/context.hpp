@@ -19,7 +19,7 @@ enum class backend {
 std::string_view to_string(backend b);
 
 namespace internal {
-struct context_state; // host/context_state.hpp
+struct context_state; // kernels/contract/context_state.hpp
 }
 
 /// A place where work runs: a back end, its threads or its device and stream. Cheap to copy (copies share the same

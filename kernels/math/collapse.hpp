@@ -8,7 +8,7 @@
 #pragma once
 
 #include "elbo/gmm/fit.hpp"
-#include "kernels/gmm_layout.hpp"
+#include "kernels/contract/gmm_layout.hpp"
 #include "kernels/math/macros.hpp"
 
 #include <cmath>

@@ -3,7 +3,7 @@
 // makes Σ_k N_k = Σ w: means and own covariances do not change, the bound and the tied covariance become right.
 #pragma once
 
-#include "kernels/gmm_layout.hpp"
+#include "kernels/contract/gmm_layout.hpp"
 #include "kernels/math/macros.hpp"
 
 #include <cstdint>

@@ -4,7 +4,7 @@
 // away, has a variance of 10¹⁶ in their column: beside it the others would all look singular, though they are healthy.
 #pragma once
 
-#include "kernels/gmm_layout.hpp"
+#include "kernels/contract/gmm_layout.hpp"
 #include "kernels/math/macros.hpp"
 
 namespace elbo::kernels {

@@ -1,8 +1,8 @@
 // Whether a step of training may be taken.
 #pragma once
 
+#include "kernels/contract/vae_engine.hpp"
 #include "kernels/math/macros.hpp"
-#include "kernels/vae_engine.hpp"
 
 #include <cmath>
 

@@ -2,7 +2,7 @@
 #include "elbo/gmm/online.hpp"
 #include "elbo/gmm/statistics.hpp"
 #include "fuzz_file.hpp"
-#include "host/gmm/statistics_state.hpp"
+#include "host/gmm/stream/statistics_state.hpp"
 
 #include <optional>
 

@@ -1,7 +1,7 @@
 // The safetensors container, without and with a model in it.
 #include "elbo/gmm/model.hpp"
 #include "fuzz_file.hpp"
-#include "host/io/safetensors.hpp"
+#include "host/io/model/safetensors.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
     const std::string path = elbo::fuzz::as_file(bytes, size, ".safetensors");

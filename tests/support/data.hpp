@@ -2,7 +2,7 @@
 #pragma once
 
 #include "elbo/gmm/model.hpp"
-#include "kernels/gmm_engine.hpp"
+#include "kernels/contract/gmm_engine.hpp"
 #include "kernels/math/philox.hpp"
 
 #include <cmath>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "elbo/context.hpp"
-#include "kernels/cuda/check.hpp"
+#include "kernels/cuda/core/check.hpp"
 
 #include <cstdint>
 

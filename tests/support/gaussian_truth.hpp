@@ -2,7 +2,7 @@
 #pragma once
 
 #include "elbo/vae/model.hpp"
-#include "kernels/vae_layout.hpp"
+#include "kernels/contract/vae_layout.hpp"
 
 #include <cmath>
 #include <cstdint>

@@ -6,9 +6,9 @@
 // u.
 #pragma once
 
-#include "kernels/gmm_layout.hpp"
+#include "kernels/contract/gmm_layout.hpp"
 #include "kernels/math/fixed_point.hpp"
-#include "kernels/reference/gmm_engine.hpp"
+#include "kernels/reference/gmm/engine.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 // What the tests of mixture engines go through: every family, rows in the frame as they are, weights exact in float32.
 #pragma once
 
-#include "kernels/gmm_engine.hpp"
+#include "kernels/contract/gmm_engine.hpp"
 #include "tests/support/data.hpp"
 
 #include <cmath>

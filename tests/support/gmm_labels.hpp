@@ -1,9 +1,9 @@
 // Rows of which something is known, as the tests of labels in engines take them.
 #pragma once
 
-#include "kernels/gmm_engine.hpp"
+#include "kernels/contract/gmm_engine.hpp"
 #include "kernels/math/fixed_point.hpp"
-#include "kernels/reference/gmm_engine.hpp"
+#include "kernels/reference/gmm/engine.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/gmm_cases.hpp"
 

@@ -1,7 +1,7 @@
 // Seeded networks and rows for the tests of variational autoencoders.
 #pragma once
 
-#include "kernels/vae_engine.hpp"
+#include "kernels/contract/vae_engine.hpp"
 #include "tests/support/data.hpp"
 
 #include <cmath>

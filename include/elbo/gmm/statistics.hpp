@@ -13,7 +13,7 @@
 namespace elbo::gmm {
 
 namespace internal {
-struct statistics_state; // host/gmm/statistics_state.hpp
+struct statistics_state; // host/gmm/stream/statistics_state.hpp
 }
 
 /// Σ w r, Σ w r (x − μ_k), Σ w r (x − μ_k)(x − μ_k)ᵀ under the model they were made for, with log-likelihood and

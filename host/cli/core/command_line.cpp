@@ -1,0 +1,176 @@
+// The one source that includes the library of command lines.
+#include "host/cli/core/command_line.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <deque>
+#include <fmt/format.h>
+#include <limits>
+
+namespace elbo::cli {
+
+namespace {
+
+/// Reads a whole number as people write it, and puts it into `text` as the library does. By itself that takes 010 for
+/// eight and numbers that are too large for the largest one there is. Returns what is wrong.
+template <class T>
+std::string read_whole_number(std::string& text) {
+    const std::size_t begin = std::min(text.find_first_not_of(" +"), text.size());
+    const char* const end = text.data() + text.size();
+    T value{};
+    const auto [rest, problem] = std::from_chars(text.data() + begin, end, value);
+    if (problem != std::errc() || rest != end)
+        return fmt::format("expected a whole number from {} to {}, found '{}'", std::numeric_limits<T>::min(),
+                           std::numeric_limits<T>::max(), text);
+    text = std::to_string(value);
+    return {};
+}
+
+/// An empty text is what a variable of the shell leaves that was never set: without a word, nothing would be written.
+std::string require_text(const std::string& text) {
+    return text.empty() ? "expected a value, found an empty text" : "";
+}
+
+void check_values(CLI::Option* added, const std::string*) {
+    added->check(require_text, "");
+}
+void check_values(CLI::Option* added, const std::optional<std::string>*) {
+    added->check(require_text, "");
+}
+template <std::integral T>
+void check_values(CLI::Option* added, const T*) {
+    added->transform(CLI::Validator(read_whole_number<T>, ""));
+}
+void check_values(CLI::Option* added, const std::optional<std::int64_t>*) {
+    added->transform(CLI::Validator(read_whole_number<std::int64_t>, ""));
+}
+void check_values(CLI::Option* added, const std::vector<std::int64_t>*) {
+    added->transform(CLI::Validator(read_whole_number<std::int64_t>, ""));
+}
+void check_values(CLI::Option* /*added*/, const void*) {}
+
+} // namespace
+
+option* option::type_name(const std::string& text) {
+    wrapped_->type_name(text);
+    return this;
+}
+
+option* option::group(const std::string& title) {
+    wrapped_->group(title);
+    return this;
+}
+
+option* option::required() {
+    wrapped_->required();
+    return this;
+}
+
+option* option::delimiter(char between) {
+    // Else the list would take the arguments that follow it: --columns a,b DATA.
+    wrapped_->delimiter(between)->allow_extra_args(false);
+    return this;
+}
+
+option* option::capture_default_str() {
+    wrapped_->capture_default_str();
+    return this;
+}
+
+option* option::excludes(option* other) {
+    wrapped_->excludes(other->wrapped_);
+    return this;
+}
+
+std::string option::get_name() const {
+    return wrapped_->get_name();
+}
+
+std::size_t option::count() const {
+    return wrapped_->count();
+}
+
+struct parser::state {
+    explicit state(std::unique_ptr<CLI::App> program) : owned(std::move(program)), app(owned.get()) {}
+    explicit state(CLI::App* command) : app(command) {}
+
+    std::unique_ptr<CLI::App> owned; ///< of the program itself; the others belong to it
+    CLI::App* app;
+    std::deque<option> options;
+    std::deque<std::unique_ptr<parser>> commands;
+
+    option* keep(CLI::Option* added) {
+        options.push_back(option(added));
+        return &options.back();
+    }
+};
+
+parser::parser(const std::string& program, const std::string& description)
+    : state_(std::make_unique<state>(std::make_unique<CLI::App>(description))) {
+    state_->app->name(program);
+}
+
+parser::parser(std::unique_ptr<state> s) : state_(std::move(s)) {}
+parser::~parser() = default;
+
+option* parser::add_option(const std::string& names, option_target value, const std::string& help) {
+    return state_->keep(std::visit(
+        [&](auto* variable) {
+            CLI::Option* const added = state_->app->add_option(names, *variable, help);
+            check_values(added, variable);
+            return added;
+        },
+        value.variable()));
+}
+
+option* parser::add_flag(const std::string& names, bool& value, const std::string& help) {
+    return state_->keep(state_->app->add_flag(names, value, help));
+}
+
+option* parser::get_option(const std::string& name) {
+    return state_->keep(state_->app->get_option(name));
+}
+
+parser* parser::add_subcommand(const std::string& name, const std::string& help) {
+    auto added = std::make_unique<state>(state_->app->add_subcommand(name, help));
+    state_->commands.push_back(std::unique_ptr<parser>(new parser(std::move(added))));
+    return state_->commands.back().get();
+}
+
+void parser::require_subcommand() {
+    state_->app->require_subcommand(1);
+}
+
+void parser::set_version_flag(const std::string& names, const std::string& version) {
+    state_->app->set_version_flag(names, version);
+}
+
+void parser::footer(const std::string& text) {
+    state_->app->footer(text);
+}
+
+void parser::callback(const std::function<void()>& parsed) {
+    state_->app->callback(parsed);
+}
+
+bool parser::parse(int argc, const char* const* argv) {
+    try {
+        state_->app->parse(argc, argv);
+        return true;
+    } catch (const CLI::Success& asked) { // --help and --version
+        state_->app->exit(asked);
+        return false;
+    } catch (const CLI::ParseError& e) {
+        throw usage_error(e.what());
+    }
+}
+
+std::string parser::command_name() const {
+    std::string name = state_->app->get_name();
+    for (auto used = state_->app->get_subcommands(); !used.empty(); used = used.front()->get_subcommands())
+        name += " " + used.front()->get_name();
+    return name;
+}
+
+} // namespace elbo::cli

@@ -1,0 +1,93 @@
+// The parser of the command line. It stands before the library that does the work (host/cli/core/command_line.cpp),
+// which would be compiled anew with every command.
+#pragma once
+
+#include "elbo/error.hpp"
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace CLI {
+class Option;
+}
+
+namespace elbo::cli {
+
+/// Options that do not exist, are missing, exclude each other or have no such value.
+class usage_error : public error {
+public:
+    using error::error;
+};
+
+/// The variable that an option sets.
+class option_target {
+public:
+    using pointer = std::variant<std::string*, int*, std::int64_t*, std::uint64_t*, double*,
+                                 std::optional<std::string>*, std::optional<std::int64_t>*, std::optional<double>*,
+                                 std::vector<std::string>*, std::vector<std::int64_t>*, std::vector<double>*>;
+    template <class T>
+        requires std::constructible_from<pointer, T*> option_target(T& variable) : variable_(&variable) {}
+        const pointer& variable() const {
+            return variable_;
+        }
+
+    private:
+        pointer variable_;
+};
+
+/// One option of a command. What sets it up returns it again.
+class option {
+public:
+    option* type_name(const std::string& text); ///< what stands for its value in the help
+    option* group(const std::string& title);    ///< of the help
+    option* required();
+    option* delimiter(char between); ///< of the values of a list
+    option* capture_default_str();   ///< the help shows what the variable holds now
+    option* excludes(option* other);
+
+    std::string get_name() const; ///< "--seed"
+    std::size_t count() const;    ///< how often it was given
+
+private:
+    friend class parser;
+    explicit option(CLI::Option* wrapped) : wrapped_(wrapped) {}
+    CLI::Option* wrapped_;
+};
+
+/// A command with its options and the commands below it. Names are "-k,--components", or "DATA" for an argument.
+class parser {
+public:
+    parser(const std::string& program, const std::string& description);
+    parser(const parser&) = delete;
+    parser& operator=(const parser&) = delete;
+    ~parser();
+
+    option* add_option(const std::string& names, option_target value, const std::string& help);
+    option* add_flag(const std::string& names, bool& value, const std::string& help);
+    option* get_option(const std::string& name);
+    parser* add_subcommand(const std::string& name, const std::string& help);
+    void require_subcommand(); ///< exactly one
+    void set_version_flag(const std::string& names, const std::string& version);
+    void footer(const std::string& text);               ///< below the help
+    void callback(const std::function<void()>& parsed); ///< when this command was parsed
+
+    /// Sets the variables and calls the callback of the command that was named. False where the user asked for a help
+    /// or the version, which was printed. Throws usage_error.
+    bool parse(int argc, const char* const* argv);
+    /// The command that was named last: "elbo mixture fit".
+    std::string command_name() const;
+
+private:
+    struct state;
+    explicit parser(std::unique_ptr<state> s);
+    std::unique_ptr<state> state_;
+};
+
+} // namespace elbo::cli

@@ -1,0 +1,81 @@
+// Data, weights and models as the commands take them from files.
+#pragma once
+
+#include "host/cli/core/options.hpp"
+#include "host/cli/core/outputs.hpp"
+
+#include "elbo/data_source.hpp"
+#include "elbo/gmm/fit.hpp"
+#include "elbo/gmm/model.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace elbo::cli {
+
+/// The names of a model's columns, by which those of the data are found (elbo::match_columns).
+struct model_columns {
+    std::vector<std::string> names = {}; ///< empty where the model knows none
+    std::string model = {};              ///< whose they are, for messages
+};
+
+/// What there is to say about how a file was read.
+struct reading_notes {
+    std::vector<left_out_column> left_out;
+    std::vector<std::string> remarks;
+};
+
+/// A data file with its weights and labels.
+struct weighted_data {
+    data_source data;
+    reading_notes notes;
+    std::vector<double> weights; ///< empty without --weights
+    std::vector<double> labels;  ///< empty without --labels
+    gmm::sample_weights view() const { return weights.empty() ? gmm::sample_weights() : gmm::sample_weights(weights); }
+    /// The labels as components that samples are known to come from.
+    gmm::sample_labels known() const;
+    /// Samples with a label other than −1.
+    std::int64_t labelled() const;
+};
+
+/// A data file with its labels.
+struct labelled_data {
+    data_source data;
+    reading_notes notes;
+    std::vector<double> labels; ///< [rows]; empty without --labels
+    double scale = 1;           ///< that the values were multiplied with
+};
+
+/// Opens the data. Columns of weights and labels are taken out of the data unless --columns names them. Where data and
+/// model name their columns, those of the model are taken, in its order, unless --by-position. Throws file_error and
+/// invalid_argument.
+weighted_data open_data(const data_options& options, const model_columns& model = {});
+/// The same with --labels and --scale.
+labelled_data open_scaled_data(const data_options& options, const model_columns& model = {});
+/// Another file with the same columns, kept in the same way and scaled as the first one.
+data_source open_alike(data_options options, const std::string& path, const model_columns& columns);
+
+/// Lines on standard error, unless --quiet: what was left out, and why.
+void tell(const output_options& output, const data_source& data, const reading_notes& notes);
+/// Adds "left_out" to a summary, where something was.
+void add_left_out(json& summary, const reading_notes& notes);
+
+/// The model of a file with its columns in the order of `columns`, where both have names. Throws invalid_argument.
+gmm::model load_in_order(const std::string& path, const model_columns& columns, bool by_position);
+/// What the values are multiplied with: --scale, or 1/255 where the file holds grey values 0 ... 255 by its name
+/// (images of unsigned bytes, as those of MNIST), else 1.
+double scale_of(const data_options& options);
+
+/// Throws invalid_argument where the data has another number of columns than the model takes (`what`: "dimensions"),
+/// naming both files.
+void check_columns(const std::string& model_path, std::int64_t wanted, const char* what, const data_source& data);
+
+/// At most `limit` rows, evenly spaced, as float64 row-major: the same for every way the data is stored.
+std::vector<double> evenly_spaced_rows(const data_source& data, std::int64_t limit);
+/// Elements of `values` [n] at the rows that evenly_spaced_rows takes of n.
+std::vector<double> evenly_spaced(const std::vector<double>& values, std::int64_t limit);
+/// Row `number` of the data. Throws invalid_argument that names the option where there is no such row.
+std::vector<float> row_of(const data_source& data, std::int64_t number, const char* option);
+
+} // namespace elbo::cli

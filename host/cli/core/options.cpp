@@ -1,0 +1,225 @@
+#include "host/cli/core/options.hpp"
+
+#include "elbo/error.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fmt/format.h>
+#include <string_view>
+
+namespace elbo::cli {
+
+namespace {
+
+constexpr std::string_view cuda_prefix = "cuda:";
+
+int cuda_ordinal(const std::string& device) {
+    int ordinal = -1;
+    const char* end = device.data() + device.size();
+    const auto [stopped, problem] = std::from_chars(device.data() + cuda_prefix.size(), end, ordinal);
+    if (problem != std::errc() || stopped != end || ordinal < 0)
+        throw invalid_argument(fmt::format("--device {}: expected a device number, as in cuda:0", device));
+    return ordinal;
+}
+
+} // namespace
+
+void add_output_options(parser& command, output_options& options) {
+    command.add_option("--json", options.json, "Write a machine-readable summary; - is standard output")
+        ->type_name("FILE")
+        ->group("Output");
+    command.add_flag("-q,--quiet", options.quiet, "Print neither progress nor results")->group("Output");
+}
+
+void add_report_option(parser& command, output_options& options) {
+    command.add_option("--report", options.report, "Write one self-contained page with pictures")
+        ->type_name("FILE.html")
+        ->group("Output");
+}
+
+void add_model_output_option(parser& command, std::string& path) {
+    command.add_option("-o,--output", path, "Write the model: .safetensors or .json")
+        ->type_name("MODEL")
+        ->group("Output");
+}
+
+void add_device_options(parser& command, device_options& options) {
+    command.add_option("--device", options.device, "Where to compute: auto, cpu, cuda, cuda:N or reference")
+        ->type_name("DEVICE")
+        ->capture_default_str()
+        ->group("Device");
+    command.add_option("--threads", options.threads, "Threads of the CPU back end; 0 takes all")
+        ->type_name("N")
+        ->capture_default_str()
+        ->group("Device");
+}
+
+context make_context(const device_options& options) {
+    const std::string& device = options.device;
+    if (device == "cpu")
+        return context::cpu(options.threads);
+    if (device == "reference")
+        return context::reference();
+    if (device == "cuda")
+        return context::cuda();
+    if (device.starts_with(cuda_prefix))
+        return context::cuda(cuda_ordinal(device));
+    if (device != "auto")
+        throw invalid_argument(fmt::format("--device {}: expected auto, cpu, cuda, cuda:N or reference", device));
+    const context best = context::best();
+    return best.where() == backend::cpu ? context::cpu(options.threads) : best;
+}
+
+namespace {
+
+void add_text_options(parser& command, data_options& options) {
+    command
+        .add_option("--header", options.header, "Whether the first line of a text table holds names: auto, yes or no")
+        ->type_name("WHEN")
+        ->capture_default_str()
+        ->group("Data");
+    command
+        .add_option("--delimiter", options.delimiter,
+                    "What separates the fields of a text table: a character, tab or space (default: found by itself)")
+        ->type_name("CHARACTER")
+        ->group("Data");
+    command.add_flag("--decimal-comma", options.decimal_comma, "In a text table 1,5 is one and a half")->group("Data");
+    command
+        .add_option("--missing", options.missing,
+                    "Texts or numbers that stand for missing values, which are refused with their row and column")
+        ->delimiter(',')
+        ->type_name("TEXT,...")
+        ->group("Data");
+    command.add_flag("--strict", options.strict, "Refuse a file of which a column would be left out")->group("Data");
+}
+
+header_row header_from_string(const std::string& name) {
+    if (name == "auto")
+        return header_row::automatic;
+    if (name == "yes")
+        return header_row::yes;
+    if (name == "no")
+        return header_row::no;
+    throw invalid_argument(fmt::format("--header {}: expected auto, yes or no", name));
+}
+
+char delimiter_from_string(const std::string& text) {
+    if (text.empty())
+        return 0;
+    if (text == "tab" || text == "\\t")
+        return '\t';
+    if (text == "space")
+        return ' ';
+    if (text.size() != 1)
+        throw invalid_argument(fmt::format("--delimiter {}: expected one character, tab or space", text));
+    return text[0];
+}
+
+} // namespace
+
+file_options reading_options(const data_options& options) {
+    file_options read;
+    read.dataset = options.dataset;
+    read.dimensions = options.dimensions;
+    read.header = header_from_string(options.header);
+    read.delimiter = delimiter_from_string(options.delimiter);
+    read.decimal_comma = options.decimal_comma;
+    read.missing = options.missing;
+    read.strict = options.strict;
+    return read;
+}
+
+std::vector<std::string> files_of(const data_options& options, std::vector<std::string> others) {
+    others.insert(others.end(), {options.path, options.weights, options.labels});
+    return others;
+}
+
+void add_by_position_option(parser& command, data_options& options) {
+    command
+        .add_flag("--by-position", options.by_position,
+                  "Take the columns by their order, not by the names that the model knows")
+        ->group("Data");
+}
+
+void add_data_options(parser& command, data_options& options) {
+    add_optional_data_options(command, options);
+    command.get_option("DATA")->required();
+}
+
+void add_optional_data_options(parser& command, data_options& options) {
+    command.add_option("DATA", options.path,
+                       "Data file: .csv .tsv .npy .npz .f32 .f64 .h5 idx, also .gz; file.h5:/dataset; a pipe; - for "
+                       "standard input");
+    command.add_option("--columns", options.columns, "Columns to use, by name or by number from 0 (default: all)")
+        ->delimiter(',')
+        ->type_name("A,B,...")
+        ->group("Data");
+    command.add_option("--dimensions", options.dimensions, "Columns of a raw .f32 or .f64 file")
+        ->type_name("D")
+        ->group("Data");
+    command.add_option("--dataset", options.dataset, "Dataset of an HDF5 file, or member of an .npz file")
+        ->type_name("NAME")
+        ->group("Data");
+    add_text_options(command, options);
+}
+
+void add_weights_option(parser& command, data_options& options) {
+    command
+        .add_option("--weights", options.weights, "Weights of the samples: a column of DATA, or a file of one column")
+        ->type_name("FILE|COLUMN")
+        ->group("Data");
+}
+
+void add_labels_option(parser& command, data_options& options) {
+    command
+        .add_option(
+            "--labels", options.labels,
+            "Numbers by which the picture of the latents is coloured: a column of DATA, or a file of one column")
+        ->type_name("FILE|COLUMN")
+        ->group("Data");
+}
+
+void add_known_labels_option(parser& command, data_options& options) {
+    command
+        .add_option("--labels", options.labels,
+                    "Components that samples are known to come from, -1 where unknown: a column of DATA, or a file of "
+                    "one column")
+        ->type_name("FILE|COLUMN")
+        ->group("Data");
+}
+
+void add_scale_option(parser& command, data_options& options) {
+    command
+        .add_option("--scale", options.scale,
+                    "Every value of DATA times this (default: 1/255 for images in -ubyte files, else 1)")
+        ->type_name("S")
+        ->group("Data");
+}
+
+void add_rows_option(parser& command, std::string& path, const std::string& what) {
+    command.add_option("-o,--output", path, fmt::format("Write {} (.csv, .npy, .f32, .f64, .h5); - prints them", what))
+        ->type_name("FILE")
+        ->capture_default_str()
+        ->group("Output");
+}
+
+void add_type_option(parser& command, std::string& type) {
+    command.add_option("--type", type, "Type of the numbers in FILE: float32 or float64")
+        ->type_name("TYPE")
+        ->capture_default_str()
+        ->group("Output");
+}
+
+void add_seed_option(parser& command, std::uint64_t& seed) {
+    command.add_option("--seed", seed, "Seed of the random numbers")->type_name("S")->capture_default_str();
+}
+
+io::output_type output_type_from_string(const std::string& name) {
+    if (name == "float32")
+        return io::output_type::float32;
+    if (name == "float64")
+        return io::output_type::float64;
+    throw invalid_argument(fmt::format("--type {}: expected float32 or float64", name));
+}
+
+} // namespace elbo::cli

@@ -1,0 +1,79 @@
+// Groups of options that several commands take.
+#pragma once
+
+#include "elbo/context.hpp"
+#include "elbo/data_source.hpp"
+#include "host/cli/core/command_line.hpp"
+#include "host/io/write/matrix.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace elbo::cli {
+
+/// FILE of --output where rows are written, or printed.
+void add_rows_option(parser& command, std::string& path, const std::string& what);
+/// --type of the numbers in FILE.
+void add_type_option(parser& command, std::string& type);
+/// --seed.
+void add_seed_option(parser& command, std::uint64_t& seed);
+
+/// --json, --quiet, and --report where the command makes pictures.
+struct output_options {
+    std::string json;
+    std::string report;
+    bool quiet = false;
+    /// Whether standard output belongs to the JSON summary.
+    bool json_to_stdout() const { return json == "-"; }
+};
+void add_output_options(parser& command, output_options& options);
+void add_report_option(parser& command, output_options& options);
+/// -o of the commands that make a model.
+void add_model_output_option(parser& command, std::string& path);
+
+/// --device and --threads.
+struct device_options {
+    std::string device = "auto";
+    int threads = 0;
+};
+void add_device_options(parser& command, device_options& options);
+/// Throws invalid_argument (no such kind of device) and not_available.
+context make_context(const device_options& options);
+
+/// The data file and how to read it.
+struct data_options {
+    std::string path;
+    std::vector<std::string> columns;
+    std::int64_t dimensions = 0;
+    std::string dataset;
+    std::string header = "auto", delimiter; ///< of text tables
+    bool decimal_comma = false;
+    std::vector<std::string> missing;
+    bool strict = false;      ///< nothing may be left out
+    bool by_position = false; ///< names of columns play no part, where a model has some
+    std::string weights;      ///< where the command takes them
+    std::string labels;       ///< the same
+    std::optional<double> scale;
+};
+void add_data_options(parser& command, data_options& options);
+/// The same where the command does something else without DATA.
+void add_optional_data_options(parser& command, data_options& options);
+/// --by-position, of the commands where a model meets data.
+void add_by_position_option(parser& command, data_options& options);
+void add_weights_option(parser& command, data_options& options);
+void add_labels_option(parser& command, data_options& options);
+/// --labels as what is known of the components of a mixture.
+void add_known_labels_option(parser& command, data_options& options);
+void add_scale_option(parser& command, data_options& options);
+
+/// The files of the data: for check_files.
+std::vector<std::string> files_of(const data_options& options, std::vector<std::string> others = {});
+/// Throws invalid_argument.
+file_options reading_options(const data_options& options);
+
+/// --type of written numbers: "float32" or "float64"; throws invalid_argument for anything else.
+io::output_type output_type_from_string(const std::string& name);
+
+} // namespace elbo::cli

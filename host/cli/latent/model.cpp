@@ -1,0 +1,204 @@
+#include "host/cli/latent/model.hpp"
+
+#include "host/cli/core/row_output.hpp"
+#include "host/cli/core/text_table.hpp"
+#include "host/io/model/model_file.hpp"
+#include "host/latent/factors/file.hpp"
+#include "host/latent/sphere/file.hpp"
+#include "host/report/chart/plane.hpp"
+
+#include "elbo/blas.hpp"
+#include "elbo/version.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fmt/format.h>
+
+namespace elbo::cli {
+
+namespace {
+
+constexpr std::int64_t largest_json_array = 10000;
+constexpr std::int64_t largest_row_count = 20;
+
+/// What the file says it is.
+std::string format_of(const std::string& path) {
+    if (io::kind_to_load(path) == io::model_file_kind::safetensors)
+        return io::metadata_text(io::read_safetensors(path), "format", path);
+    return io::text(io::read_json_object(path), "format", path);
+}
+
+json nested(const double* values, const std::vector<std::int64_t>& shape, std::size_t axis = 0) {
+    json array = json::array();
+    std::int64_t part = 1;
+    for (std::size_t i = axis + 1; i < shape.size(); ++i)
+        part *= shape[i];
+    for (std::int64_t i = 0; i < shape[axis]; ++i)
+        array.push_back(axis + 1 == shape.size() ? json(values[i]) : nested(values + i * part, shape, axis + 1));
+    return array;
+}
+
+json array_or_null(const std::vector<double>& values, const std::vector<std::int64_t>& shape) {
+    return std::ssize(values) <= largest_json_array ? nested(values.data(), shape) : json(nullptr);
+}
+
+std::string text_of(const latent::sphere_model& m, const std::vector<std::string>& names) {
+    std::vector<std::vector<std::string>> table{{"column", "centre"}};
+    const std::int64_t rows = std::min(m.dimensions(), largest_row_count);
+    for (std::int64_t j = 0; j < rows; ++j)
+        table.push_back({report::column_name(names, j), fmt::format("{:.6g}", m.centre()[j])});
+    return text_list({{"radius", fmt::format("{:.6g}", m.radius())},
+                      {"standard deviation of the noise", fmt::format("{:.6g}", std::sqrt(m.noise()))}}) +
+           "\n" + text_table(table);
+}
+
+/// Mean, length of the loadings and deviation of the noise of each column, for each component.
+std::string text_of(const latent::factor_model& m, const std::vector<std::string>& names) {
+    const std::int64_t d = m.dimensions(), L = m.latent();
+    std::vector<std::vector<std::string>> table{{"component", "weight", "column", "mean", "|loadings|", "noise"}};
+    for (std::int64_t k = 0; k < m.components(); ++k) {
+        const std::vector<double> noise = m.noise_of(k);
+        for (std::int64_t j = 0; j < d && std::ssize(table) <= largest_row_count; ++j) {
+            double square = 0;
+            for (std::int64_t l = 0; l < L; ++l)
+                square += std::pow(m.loadings()[(k * d + j) * L + l], 2);
+            table.push_back({std::to_string(k), fmt::format("{:.4f}", m.weights()[k]), report::column_name(names, j),
+                             fmt::format("{:.5g}", m.means()[k * d + j]), fmt::format("{:.4g}", std::sqrt(square)),
+                             fmt::format("{:.4g}", std::sqrt(noise[j]))});
+        }
+    }
+    std::string out = text_table(table) + "  (standard deviations of what the factors explain and of the noise";
+    if (m.components() * d > largest_row_count)
+        out += fmt::format("; the first {} of {} columns of components", largest_row_count, m.components() * d);
+    return out + ")\n";
+}
+
+void add_arrays(json& summary, const latent::sphere_model& m) {
+    summary["centre"] = array_or_null(m.centre(), {m.dimensions()});
+    summary["radius"] = m.radius();
+    summary["noise"] = m.noise();
+}
+
+void add_arrays(json& summary, const latent::factor_model& m) {
+    const std::int64_t k = m.components(), d = m.dimensions();
+    summary["weights"] = m.weights();
+    summary["means"] = array_or_null(m.means(), {k, d});
+    summary["loadings"] = array_or_null(m.loadings(), {k, d, m.latent()});
+    const auto size = static_cast<std::int64_t>(m.noise().size());
+    summary["noise"] = array_or_null(m.noise(), m.own_noise() ? std::vector{k, d} : std::vector{size});
+}
+
+std::int64_t components_of(const latent_model& m) {
+    const auto* factors = std::get_if<latent::factor_model>(&m);
+    return factors ? factors->components() : 1;
+}
+
+} // namespace
+
+saved_latent_model load_latent_model(const std::string& path) {
+    if (format_of(path) == latent::sphere_format.name) {
+        latent::saved_sphere saved = latent::load_saved_sphere(path);
+        return {std::move(saved.model), std::move(saved.column_names)};
+    }
+    latent::saved_factor_model saved = latent::load_saved_factors(path);
+    return {std::move(saved.model), std::move(saved.column_names)};
+}
+
+std::vector<std::string> column_names_of(const saved_latent_model& saved) {
+    return saved.column_names.empty() ? numbered("x", dimensions_of(saved.model)) : saved.column_names;
+}
+
+std::int64_t dimensions_of(const latent_model& m) {
+    return std::visit([](const auto& model) { return model.dimensions(); }, m);
+}
+
+std::int64_t latent_of(const latent_model& m) {
+    const auto* factors = std::get_if<latent::factor_model>(&m);
+    return factors ? factors->latent() : dimensions_of(m);
+}
+
+std::int64_t parameters_of(const latent_model& m) {
+    return std::visit([](const auto& model) { return model.parameters(); }, m);
+}
+
+std::string kind_of(const latent_model& m) {
+    const auto* factors = std::get_if<latent::factor_model>(&m);
+    if (!factors)
+        return "sphere";
+    switch (factors->kind()) {
+    case latent::factor_kind::ppca:
+        return "ppca";
+    case latent::factor_kind::factor_analysis:
+        return "factors";
+    default:
+        return "factor-mixture";
+    }
+}
+
+std::string describe(const latent_model& m) {
+    const std::int64_t k = components_of(m), d = dimensions_of(m);
+    std::string text = kind_of(m);
+    if (k > 1)
+        text += fmt::format(", {} components", k);
+    text += fmt::format(", {} dimension{}", d, d == 1 ? "" : "s");
+    return std::holds_alternative<latent::factor_model>(m) ? text + fmt::format(", {} latent", latent_of(m)) : text;
+}
+
+std::string parameter_text(const latent_model& m, const std::vector<std::string>& column_names) {
+    return std::visit([&](const auto& model) { return text_of(model, column_names); }, m);
+}
+
+void add_shape(json& summary, const latent_model& m) {
+    summary["kind"] = kind_of(m);
+    summary["dimensions"] = dimensions_of(m);
+    summary["components"] = components_of(m);
+    summary["latent"] = latent_of(m);
+}
+
+void add_parameters(json& summary, const latent_model& m) {
+    std::visit([&](const auto& model) { add_arrays(summary, model); }, m);
+}
+
+void add_latent_apply_options(parser& command, latent_apply_options& options) {
+    command.add_option("MODEL", options.model_path, "Model file (.safetensors or .json)")->required();
+    add_data_options(command, options.data);
+    add_by_position_option(command, options.data);
+    add_device_options(command, options.device);
+    add_output_options(command, options.output);
+}
+
+void note_slow_blas(const output_options& output, const context& ctx) {
+    if (ctx.where() != backend::cpu || std::getenv("OPENBLAS_CORETYPE") != nullptr)
+        return;
+    const std::string advice = blas().advice;
+    if (!advice.empty())
+        note(output, advice);
+}
+
+std::vector<std::string> files_of(const latent_apply_options& options) {
+    return files_of(options.data, {options.model_path});
+}
+
+latent_applied open(const latent_apply_options& options) {
+    saved_latent_model saved = load_latent_model(options.model_path);
+    context ctx = make_context(options.device);
+    note_slow_blas(options.output, ctx);
+    weighted_data input = open_data(options.data, {saved.column_names, options.model_path});
+    tell(options.output, input.data, input.notes);
+    check_columns(options.model_path, dimensions_of(saved.model), "dimensions", input.data);
+    return {std::move(ctx), std::move(saved), std::move(input)};
+}
+
+json summary_head(const std::string& command_line, const latent_apply_options& options, const latent_applied& work) {
+    json summary{{"command", command_line},
+                 {"version", version},
+                 {"device", work.ctx.name()},
+                 {"model", options.model_path},
+                 {"samples", work.input.data.rows()}};
+    add_shape(summary, work.saved.model);
+    add_left_out(summary, work.input.notes);
+    return summary;
+}
+
+} // namespace elbo::cli

@@ -1,0 +1,218 @@
+#include "host/gmm/algebra/factor.hpp"
+
+#include "host/gmm/model/check_array.hpp"
+#include "kernels/shared/blas_threads.hpp"
+
+#include <algorithm>
+#include <cblas.h>
+#include <cmath>
+#include <lapacke.h>
+#include <limits>
+
+namespace elbo::gmm {
+
+structure structure_of(family f) {
+    switch (f) {
+    case family::full:
+    case family::tied:
+        return structure::full;
+    case family::diagonal:
+    case family::tied_diagonal:
+        return structure::diagonal;
+    case family::spherical:
+    case family::tied_spherical:
+        return structure::spherical;
+    }
+    return structure::full;
+}
+
+family family_of(structure s, bool tied) {
+    switch (s) {
+    case structure::full:
+        return tied ? family::tied : family::full;
+    case structure::diagonal:
+        return tied ? family::tied_diagonal : family::diagonal;
+    case structure::spherical:
+        return tied ? family::tied_spherical : family::spherical;
+    }
+    return family::full;
+}
+
+std::int64_t factor_count(const model& m) {
+    return is_tied(m.shape()) ? 1 : m.components();
+}
+
+std::vector<double> factor_diagonal(const model& m, std::int64_t k) {
+    const std::int64_t d = m.dimensions(), c = is_tied(m.shape()) ? 0 : k;
+    const std::vector<double>& u = m.precision_cholesky();
+    std::vector<double> result(d);
+    for (std::int64_t j = 0; j < d; ++j)
+        switch (structure_of(m.shape())) {
+        case structure::full:
+            result[j] = u[c * d * d + j * d + j];
+            break;
+        case structure::diagonal:
+            result[j] = u[c * d + j];
+            break;
+        case structure::spherical:
+            result[j] = u[c];
+            break;
+        }
+    return result;
+}
+
+std::vector<double> matrix_factor(const model& m, std::int64_t k) {
+    const std::int64_t d = m.dimensions(), c = is_tied(m.shape()) ? 0 : k;
+    if (structure_of(m.shape()) == structure::full) {
+        const auto first = m.precision_cholesky().begin() + c * d * d;
+        return {first, first + d * d};
+    }
+    const std::vector<double> diagonal = factor_diagonal(m, k);
+    std::vector<double> result(d * d, 0);
+    for (std::int64_t j = 0; j < d; ++j)
+        result[j * d + j] = diagonal[j];
+    return result;
+}
+
+std::vector<double> leading_variances(const model& m, std::int64_t k, std::int64_t count) {
+    const std::int64_t d = m.dimensions(), c = is_tied(m.shape()) ? 0 : k;
+    std::vector<double> result(static_cast<std::size_t>(count));
+    const double* u = m.precision_cholesky().data();
+    for (std::int64_t j = 0; j < count; ++j)
+        switch (structure_of(m.shape())) {
+        case structure::full: { // ‖U⁻¹ e_j‖², of which the elements behind j are 0
+            std::vector<double> column(static_cast<std::size_t>(j + 1), 0);
+            column[j] = 1;
+            cblas_dtrsv(CblasRowMajor, CblasUpper, CblasNoTrans, CblasNonUnit, static_cast<int>(j + 1), u + c * d * d,
+                        static_cast<int>(d), column.data(), 1);
+            result[j] = cblas_ddot(static_cast<int>(j + 1), column.data(), 1, column.data(), 1);
+            break;
+        }
+        case structure::diagonal:
+            result[j] = 1 / (u[c * d + j] * u[c * d + j]);
+            break;
+        case structure::spherical:
+            result[j] = 1 / (u[c] * u[c]);
+            break;
+        }
+    return result;
+}
+
+double log_sum(const std::vector<double>& diagonal) {
+    double sum = 0;
+    for (double v : diagonal)
+        sum += std::log(v);
+    return sum;
+}
+
+std::vector<double> diagonal_of(const std::vector<double>& matrix, std::int64_t d, std::int64_t first,
+                                std::int64_t last) {
+    std::vector<double> result;
+    for (std::int64_t j = first; j < last; ++j)
+        result.push_back(matrix[j * d + j]);
+    return result;
+}
+
+std::vector<double> block(const std::vector<double>& matrix, std::int64_t d, std::int64_t row, std::int64_t rows,
+                          std::int64_t col, std::int64_t cols) {
+    std::vector<double> result;
+    result.reserve(rows * cols);
+    for (std::int64_t i = row; i < row + rows; ++i)
+        result.insert(result.end(), matrix.begin() + i * d + col, matrix.begin() + i * d + col + cols);
+    return result;
+}
+
+std::vector<double> upper_factor(std::vector<double> a, std::int64_t d, std::int64_t n, double* rhs) {
+    const auto rows = static_cast<lapack_int>(d), cols = static_cast<lapack_int>(n);
+    std::vector<double> tau(d);
+    const kernels::one_blas_thread one;
+    LAPACKE_dgerqf(LAPACK_ROW_MAJOR, rows, cols, a.data(), cols, tau.data());
+    if (rhs)
+        LAPACKE_dormrq(LAPACK_ROW_MAJOR, 'L', 'N', cols, 1, rows, a.data(), cols, tau.data(), rhs, 1);
+    std::vector<double> factor(d * d, 0);
+    for (std::int64_t j = 0; j < d; ++j) {
+        // (R S)(S Q) for S = diag(±1) is the same product, with a positive diagonal.
+        const double sign = std::copysign(1.0, a[j * n + n - d + j]);
+        for (std::int64_t i = 0; i <= j; ++i)
+            factor[i * d + j] = sign * a[i * n + n - d + j];
+        if (rhs)
+            rhs[n - d + j] *= sign;
+    }
+    return factor;
+}
+
+void check_columns(const std::vector<std::int64_t>& columns, std::int64_t d) {
+    expects(!columns.empty(), [] { return std::string("columns is empty: expected at least one column"); });
+    std::vector<bool> seen(d, false);
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+        expects(columns[i] >= 0 && columns[i] < d,
+                [&] { return fmt::format("columns[{}] = {}: expected 0 to {}", i, columns[i], d - 1); });
+        expects(!seen[columns[i]],
+                [&] { return fmt::format("columns[{}] = {}: expected each column once", i, columns[i]); });
+        seen[columns[i]] = true;
+    }
+}
+
+std::vector<std::int64_t> other_columns(const std::vector<std::int64_t>& columns, std::int64_t d) {
+    std::vector<bool> named(d, false);
+    for (const std::int64_t j : columns)
+        named[j] = true;
+    std::vector<std::int64_t> result;
+    for (std::int64_t j = 0; j < d; ++j)
+        if (!named[j])
+            result.push_back(j);
+    return result;
+}
+
+std::vector<double> gather(const std::vector<double>& rows, std::int64_t d, const std::vector<std::int64_t>& columns) {
+    std::vector<double> result;
+    for (std::size_t first = 0; first < rows.size(); first += d)
+        for (std::int64_t j : columns)
+            result.push_back(rows[first + j]);
+    return result;
+}
+
+std::vector<double> reordered_factor(const model& m, std::int64_t c, const std::vector<std::int64_t>& first,
+                                     const std::vector<std::int64_t>& rest) {
+    const std::int64_t d = m.dimensions();
+    const double* u = &m.precision_cholesky()[c * d * d];
+    std::vector<double> rows;
+    rows.reserve(d * d);
+    for (const auto* part : {&first, &rest})
+        for (std::int64_t j : *part)
+            rows.insert(rows.end(), u + j * d, u + (j + 1) * d);
+    return upper_factor(std::move(rows), d, d);
+}
+
+double reweight(const double* log_constants, const double* radii, std::int64_t components, double* weights) {
+    std::int64_t nearest = components;
+    for (std::int64_t k = 0; k < components; ++k)
+        if (log_constants[k] > -std::numeric_limits<double>::infinity() &&
+            (nearest == components || radii[k] < radii[nearest]))
+            nearest = k;
+    // Log-densities less that of the nearest: one of them is 0, all others are finite or -infinity.
+    double largest = 0;
+    for (std::int64_t k = 0; k < components; ++k) {
+        if (std::isinf(log_constants[k])) { // whatever its distance
+            weights[k] = log_constants[k];
+            continue;
+        }
+        const double half_squares = (radii[k] - radii[nearest]) * (radii[k] / 2 + radii[nearest] / 2);
+        weights[k] = log_constants[k] - log_constants[nearest] - half_squares;
+        largest = std::max(largest, weights[k]);
+    }
+    double sum = 0;
+    for (std::int64_t k = 0; k < components; ++k)
+        sum += weights[k] = std::exp(weights[k] - largest);
+    for (std::int64_t k = 0; k < components; ++k)
+        weights[k] /= sum;
+    return log_constants[nearest] - radii[nearest] * radii[nearest] / 2 + largest + std::log(sum);
+}
+
+reweighted reweight(const std::vector<double>& log_constants, const std::vector<double>& radii) {
+    reweighted result{std::vector<double>(radii.size())};
+    result.log_sum = reweight(log_constants.data(), radii.data(), std::ssize(radii), result.weights.data());
+    return result;
+}
+
+} // namespace elbo::gmm

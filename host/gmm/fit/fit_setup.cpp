@@ -1,0 +1,140 @@
+#include "host/gmm/fit/fit_setup.hpp"
+
+#include "host/check.hpp"
+#include "host/gmm/fit/prior.hpp"
+#include "host/gmm/model/check_array.hpp"
+#include "host/gmm/start/kmeans.hpp"
+#include "host/gmm/start/start.hpp"
+#include "host/rows/regularization.hpp"
+#include "host/rows/row_access.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <string_view>
+
+namespace elbo::gmm {
+
+namespace {
+
+/// Standard deviations from the rows to a mean: sums with room for its square (d times that of 2³⁶, which is 2⁷² d)
+/// round the counts of samples at 2⁻¹²³ of it, to 1e-11 for d = 10⁴.
+constexpr double most_away = 0x1p36;
+
+void check_m_step(const fit_options& o) {
+    const gradient_steps& g = o.gradient;
+    expects(g.steps >= 1, [&] { return fmt::format("gradient.steps = {}: expected at least 1", g.steps); });
+    expects(g.rate > 0 && std::isfinite(g.rate),
+            [&] { return fmt::format("gradient.rate = {}: expected a finite number above 0", g.rate); });
+    expects(o.m_step == m_step_method::closed_form || !o.prior,
+            [] { return std::string("m_step = gradient with a prior: expected closed_form where there is a prior"); });
+}
+
+void check_options(const data_source& data, const fit_options& o) {
+    const auto not_negative = [](std::string_view name, double value) {
+        expects(value >= 0 && std::isfinite(value),
+                [&] { return fmt::format("{} = {}: expected a finite number, at least 0", name, value); });
+    };
+    expects(o.components >= 1, [&] { return fmt::format("components = {}: expected at least 1", o.components); });
+    expects(o.restarts >= 1, [&] { return fmt::format("restarts = {}: expected at least 1", o.restarts); });
+    expects(o.max_iterations >= 1,
+            [&] { return fmt::format("max_iterations = {}: expected at least 1", o.max_iterations); });
+    expects(o.memory_limit >= 0, [&] {
+        return fmt::format("memory_limit = {}: expected 0 (what fits) or a number of bytes", o.memory_limit);
+    });
+    not_negative("tolerance", o.tolerance);
+    check_regularization(o.regularization, o.relative_regularization);
+    if (o.regularization_variances) {
+        check_size("regularization_variances", o.regularization_variances->size(), data.cols(), "columns");
+        for (std::size_t j = 0; j < o.regularization_variances->size(); ++j)
+            not_negative(fmt::format("regularization_variances[{}]", j), (*o.regularization_variances)[j]);
+    }
+    check_m_step(o);
+    if (o.prior)
+        check_prior(*o.prior, o.shape, data.cols());
+    if (!o.start_model)
+        return;
+    const model& m = *o.start_model;
+    expects(m.dimensions() == data.cols(), [&] {
+        return fmt::format("start_model has {} dimensions: expected {}, the columns of {}", m.dimensions(), data.cols(),
+                           data.description());
+    });
+    expects(m.components() == o.components && m.shape() == o.shape, [&] {
+        return fmt::format("start_model is {} with {} components: expected {} with {}", to_string(m.shape()),
+                           m.components(), to_string(o.shape), o.components);
+    });
+}
+
+const fit_options& checked(const data_source& data, const fit_options& o) {
+    check_options(data, o);
+    return o;
+}
+
+/// More components than rows are refused before memory is taken for them.
+kernels::gmm_shape shape_of(const row_feed& feed, const fit_options& o) {
+    if (o.components > feed.data().rows())
+        feed.require_distinct_rows(o.components);
+    return {o.shape, feed.data().cols(), o.components};
+}
+
+} // namespace
+
+fit_setup::fit_setup(const context& c, const data_source& data, const fit_options& o)
+    : ctx(c), options(checked(data, o)), feed(c, data, o.weights, o.labels, o.components), shape(shape_of(feed, o)),
+      engine(make_engine(c, shape, o.precision, data.type())) {
+    // Decided once: what is free on a device changes as soon as memory is taken.
+    const std::int64_t beside = o.restarts > 1 ? start_bytes() : 0;
+    const std::int64_t available = available_bytes(c, o.memory_limit) - beside;
+    streamed = engine->bytes_needed(data.rows(), feed.weighted(), feed.known()) > available;
+    if (streamed)
+        feed.stream(rows_within(available));
+}
+
+std::int64_t fit_setup::rows_within(std::int64_t bytes) const {
+    // By what a unit takes where there are so many that every thread has its own memory.
+    constexpr std::int64_t many = 1 << 12;
+    const auto needed = [&](std::int64_t units) {
+        return engine->bytes_needed(units * kernels::unit_rows, feed.weighted(), feed.known());
+    };
+    const std::int64_t unit = (needed(2 * many) - needed(many)) / many, none = needed(many) - many * unit;
+    return std::max<std::int64_t>(0, bytes - none) / unit * kernels::unit_rows;
+}
+
+std::int64_t fit_setup::resident_rows() const {
+    const std::int64_t rows = feed.data().rows();
+    return streamed ? std::min(rows, feed.batch_rows()) : rows;
+}
+
+std::int64_t fit_setup::start_bytes() const {
+    const bool by_kmeans = options.start != start_method::samples && options.start != start_method::random;
+    if (options.start_model)
+        return 0;
+    const std::int64_t rows = most_start_rows(feed.data().rows(), shape.components, shape.dimensions);
+    return (ctx.where() == backend::cuda ? 0 : start_host_bytes(shape, options.start, rows)) +
+           (by_kmeans ? make_kmeans(ctx)->bytes_needed(rows, shape.dimensions, shape.components) : 0);
+}
+
+double fit_setup::reach(const data_summary& summary, const kernels::frame& f,
+                        const std::optional<std::vector<double>>& prior_mean) const {
+    double largest = largest_normalized(summary, f);
+    const double most = std::max(most_away, largest); // where rows are, means may be
+    const auto take = [&](std::string_view name, const std::vector<double>& means) {
+        for (std::size_t i = 0; i < means.size(); ++i) {
+            const std::size_t j = i % f.centre.size();
+            const double away = std::abs((means[i] - f.centre[j]) / f.scale[j]);
+            expects(away <= most, [&] {
+                return fmt::format(
+                    "{}[{}] = {}: {:.3g} standard deviations from the mean of {}, expected at most {:.3g}", name, i,
+                    means[i], away, feed.data().description(), most);
+            });
+            largest = std::max(largest, away);
+        }
+    };
+    if (options.start_model)
+        take("start_model.means", options.start_model->means());
+    if (prior_mean)
+        take("prior.mean", *prior_mean);
+    return largest;
+}
+
+} // namespace elbo::gmm

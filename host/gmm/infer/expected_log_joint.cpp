@@ -1,0 +1,196 @@
+#include "host/gmm/infer/expected_log_joint.hpp"
+
+#include "kernels/shared/blas_threads.hpp"
+
+#include <algorithm>
+#include <cblas.h>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+namespace elbo::gmm {
+
+using namespace kernels;
+
+namespace {
+
+family untied(family f) {
+    switch (f) {
+    case family::tied:
+        return family::full;
+    case family::tied_diagonal:
+        return family::diagonal;
+    case family::tied_spherical:
+        return family::spherical;
+    default:
+        return f;
+    }
+}
+
+/// Calls visit(i, j, position) for every product of two coordinates in the second moments of this kind.
+template <class Visit>
+void for_each_product(family f, std::int64_t d, Visit visit) {
+    for (std::int64_t i = 0; i < d; ++i)
+        if (f == family::full)
+            for (std::int64_t j = i; j < d; ++j)
+                visit(i, j, packed_upper(i, j, d));
+        else
+            visit(i, i, f == family::diagonal ? i : 0);
+}
+
+/// M U for a packed symmetric M and an upper triangular U.
+std::vector<double> symmetric_times(const std::vector<double>& m, const double* u, std::int64_t d) {
+    std::vector<double> product(d * d);
+    for_each_product(family::full, d, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
+        product[i * d + j] = product[j * d + i] = m[at];
+    });
+    const auto n = static_cast<int>(d);
+    const one_blas_thread one;
+    cblas_dtrmm(CblasRowMajor, CblasRight, CblasUpper, CblasNoTrans, CblasNonUnit, n, n, 1, u, n, product.data(), n);
+    return product;
+}
+
+/// U Uᵀ v.
+void precision_times(family kind, std::int64_t d, const double* u, const std::vector<double>& v, double* out) {
+    std::ranges::copy(v, out);
+    if (kind == family::full) {
+        const auto n = static_cast<int>(d);
+        const one_blas_thread one;
+        cblas_dtrmv(CblasRowMajor, CblasUpper, CblasTrans, CblasNonUnit, n, u, n, out, 1);
+        cblas_dtrmv(CblasRowMajor, CblasUpper, CblasNoTrans, CblasNonUnit, n, u, n, out, 1);
+        return;
+    }
+    for (std::int64_t j = 0; j < d; ++j) {
+        const double factor = kind == family::diagonal ? u[j] : u[0];
+        out[j] *= factor * factor;
+    }
+}
+
+} // namespace
+
+double parameter_gradient::squared_norm() const {
+    double sum = 0;
+    for (const auto* part : {&logits, &means, &factors})
+        sum += std::inner_product(part->begin(), part->end(), part->begin(), 0.0);
+    return sum;
+}
+
+expected_log_joint::expected_log_joint(const gmm_shape& shape, const gmm_parameters& current, std::vector<double> sums,
+                                       std::vector<double> scatter, std::vector<double> lambda)
+    : shape_(shape), kind_(untied(shape.family)), d_(shape.dimensions), size_(statistics_size(shape.family, d_)),
+      current_means_(current.means), sums_(std::move(sums)), scatter_(std::move(scatter)), lambda_(std::move(lambda)) {
+    lambda_.resize(d_, 0);
+    if (kind_ == family::spherical) // these take its mean
+        std::ranges::fill(lambda_, std::accumulate(lambda_.begin(), lambda_.end(), 0.0) / static_cast<double>(d_));
+}
+
+/// Σ w r (x − μ)(x − μ)ᵀ about a new mean: with δ = μ − μ_k and the sums f, S about μ_k: S − f δᵀ − δ fᵀ + N δ δᵀ.
+std::vector<double> expected_log_joint::second_about(std::int64_t k, const double* mean) const {
+    const double* stats = &sums_[k * size_];
+    std::vector<double> second(stats + 1 + d_, stats + size_), delta(d_);
+    for (std::int64_t j = 0; j < d_; ++j)
+        delta[j] = mean[j] - current_means_[k * d_ + j];
+    for_each_product(kind_, d_, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
+        second[at] += stats[0] * delta[i] * delta[j] - stats[1 + i] * delta[j] - delta[i] * stats[1 + j];
+    });
+    return second;
+}
+
+/// The sum of these over the components of a tied family: G − Σ_k (g μᵀ + μ gᵀ − N μ μᵀ), g = Σ w r x.
+std::vector<double> expected_log_joint::pooled_second(const std::vector<double>& means) const {
+    std::vector<double> pooled = scatter_;
+    for (std::int64_t k = 0; k < shape_.components; ++k) {
+        const double *stats = &sums_[k * size_], *mean = &means[k * d_], *before = &current_means_[k * d_];
+        const auto first = [&](std::int64_t j) { return stats[1 + j] + stats[0] * before[j]; };
+        for_each_product(kind_, d_, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
+            pooled[at] += stats[0] * mean[i] * mean[j] - first(i) * mean[j] - mean[i] * first(j);
+        });
+    }
+    return pooled;
+}
+
+/// N Σ_i ln U_ii − ½ tr(Uᵀ M U), the penalty ½ N tr(Uᵀ λ U), and the derivative of their difference where one is
+/// wanted: N − U_ii (M' U)_ii for ln U_ii and −(M' U)_ij above the diagonal, M' = M + N λ. A spherical factor stands
+/// for d equal ones.
+expected_log_joint::value expected_log_joint::evaluate_factor(double count, std::vector<double> second, const double* u,
+                                                              double* derivative) const {
+    double log_determinant = 0, quadratic = 0, penalty = 0;
+    for_each_product(kind_, d_, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
+        if (i == j)
+            second[at] += count * lambda_[i];
+    });
+    if (kind_ == family::full) {
+        const std::vector<double> product = symmetric_times(second, u, d_);
+        for (std::int64_t i = 0; i < d_; ++i)
+            for (std::int64_t j = i; j < d_; ++j) {
+                const double value = u[i * d_ + j], slope = product[i * d_ + j];
+                quadratic += value * slope;
+                penalty += lambda_[i] * value * value;
+                log_determinant += i == j ? std::log(value) : 0;
+                if (derivative)
+                    derivative[i * d_ + j] = i == j ? count - value * slope : -slope;
+            }
+    } else {
+        const std::int64_t numbers = kind_ == family::diagonal ? d_ : 1;
+        const auto times = static_cast<double>(d_ / numbers);
+        for (std::int64_t j = 0; j < numbers; ++j) {
+            const double square = u[j] * u[j];
+            quadratic += square * second[j];
+            penalty += times * square * lambda_[j];
+            log_determinant += times * std::log(u[j]);
+            if (derivative)
+                derivative[j] = times * count - square * second[j];
+        }
+    }
+    penalty *= 0.5 * count;
+    return {count * log_determinant - 0.5 * quadratic + penalty, penalty};
+}
+
+expected_log_joint::value expected_log_joint::evaluate(const gmm_parameters& p, parameter_gradient* gradient) const {
+    const bool tied = is_tied(shape_.family);
+    const std::int64_t factor = gmm::covariance_size(kind_, 1, d_);
+    const double half_log_two_pi = 0.5 * std::log(2 * std::numbers::pi) * static_cast<double>(d_);
+    if (gradient) {
+        gradient->logits.assign(p.log_weights.size(), 0);
+        gradient->means.assign(p.means.size(), 0);
+        gradient->factors.assign(p.precision_cholesky.size(), 0);
+    }
+    double total = 0;
+    for (std::int64_t k = 0; k < shape_.components; ++k)
+        total += count(k);
+    value sum;
+    const auto add_factor = [&](double n, std::vector<double> second, std::int64_t at) {
+        const value one = evaluate_factor(n, std::move(second), &p.precision_cholesky[at],
+                                          gradient ? &gradient->factors[at] : nullptr);
+        sum.expected += one.expected;
+        sum.penalty += one.penalty;
+    };
+    for (std::int64_t k = 0; k < shape_.components; ++k) {
+        if (std::isinf(p.log_weights[k])) // dropped
+            continue;
+        const double *mean = &p.means[k * d_], *stats = &sums_[k * size_];
+        sum.expected += count(k) * (p.log_weights[k] - half_log_two_pi);
+        if (!tied)
+            add_factor(count(k), second_about(k, mean), k * factor);
+        if (!gradient)
+            continue;
+        gradient->logits[k] = count(k) - total * std::exp(p.log_weights[k]);
+        std::vector<double> first(stats + 1, stats + 1 + d_);
+        for (std::int64_t j = 0; j < d_; ++j)
+            first[j] -= count(k) * (mean[j] - current_means_[k * d_ + j]);
+        precision_times(kind_, d_, &p.precision_cholesky[tied ? 0 : k * factor], first, &gradient->means[k * d_]);
+    }
+    if (tied)
+        add_factor(total, pooled_second(p.means), 0);
+    return sum;
+}
+
+expected_log_joint::value expected_log_joint::at(const gmm_parameters& p) const {
+    return evaluate(p, nullptr);
+}
+
+expected_log_joint::value expected_log_joint::at(const gmm_parameters& p, parameter_gradient& gradient) const {
+    return evaluate(p, &gradient);
+}
+
+} // namespace elbo::gmm

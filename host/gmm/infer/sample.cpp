@@ -1,0 +1,81 @@
+// Sampling from a mixture: Philox numbers as a pure function of (seed, row, dimension), so the same everywhere.
+#include "host/check.hpp"
+#include "host/gmm/infer/sample_rows.hpp"
+#include "host/rows/independent_rows.hpp"
+#include "kernels/math/philox.hpp"
+
+#include <algorithm>
+#include <cblas.h>
+#include <fmt/format.h>
+
+namespace elbo::gmm {
+
+using namespace kernels;
+
+namespace {
+
+/// x ← U^-T x for one row, so that ε ~ N(0, I) becomes U^-T ε ~ N(0, Σ).
+void colour(const model& m, std::int64_t k, double* x) {
+    const std::int64_t d = m.dimensions();
+    const std::vector<double>& u = m.precision_cholesky();
+    switch (m.shape()) {
+    case family::full:
+    case family::tied:
+        cblas_dtrsv(CblasRowMajor, CblasUpper, CblasTrans, CblasNonUnit, static_cast<int>(d),
+                    &u[m.shape() == family::full ? k * d * d : 0], static_cast<int>(d), x, 1);
+        return;
+    case family::diagonal:
+        for (std::int64_t j = 0; j < d; ++j)
+            x[j] /= u[k * d + j];
+        return;
+    case family::tied_diagonal:
+        for (std::int64_t j = 0; j < d; ++j)
+            x[j] /= u[j];
+        return;
+    case family::spherical:
+    case family::tied_spherical:
+        for (std::int64_t j = 0; j < d; ++j)
+            x[j] /= u[m.shape() == family::spherical ? k : 0];
+        return;
+    }
+}
+
+} // namespace
+
+sample_result sample(const context&, const model& m, std::int64_t n, std::uint64_t seed) {
+    expects(n >= 0, [&] { return fmt::format("n = {}: expected at least 0", n); });
+    return sample_rows(m, 0, n, seed);
+}
+
+sample_result sample_rows(const model& m, std::int64_t first_row, std::int64_t n, std::uint64_t seed) {
+    const std::int64_t d = m.dimensions();
+    std::vector<double> running(m.components());
+    double sum = 0;
+    for (std::int64_t k = 0; k < m.components(); ++k)
+        running[k] = sum += m.weights()[k];
+
+    sample_result result{std::vector<double>(n * d), std::vector<std::int32_t>(n)};
+    for_independent_rows(n, d, [&](std::int64_t i) {
+        const std::uint64_t row = first_row + i;
+        const philox_block choice = random_block(seed, random_purpose::sample_component, row);
+        const double u = uniform_double(choice.word[0], choice.word[1]) * sum;
+        const auto k =
+            std::min<std::int64_t>(std::ranges::upper_bound(running, u) - running.begin(), m.components() - 1);
+        double* x = &result.x[i * d];
+        for (std::int64_t j = 0; j < d; j += 2) {
+            double first = 0, second = 0;
+            normal_pair(random_block(seed, random_purpose::sample_noise, row, static_cast<std::uint32_t>(j / 2)), first,
+                        second);
+            x[j] = first;
+            if (j + 1 < d)
+                x[j + 1] = second;
+        }
+        colour(m, k, x);
+        for (std::int64_t j = 0; j < d; ++j)
+            x[j] += m.means()[k * d + j];
+        result.labels[i] = static_cast<std::int32_t>(k);
+    });
+    return result;
+}
+
+} // namespace elbo::gmm

@@ -1,0 +1,218 @@
+#include "elbo/gmm/model.hpp"
+
+#include "elbo/error.hpp"
+#include "host/check.hpp"
+#include "host/gmm/model/check_array.hpp"
+#include "kernels/shared/blas_threads.hpp"
+
+#include <cblas.h>
+#include <cmath>
+#include <fmt/format.h>
+#include <lapacke.h>
+#include <numeric>
+
+namespace elbo::gmm {
+
+namespace {
+
+bool has_matrix(family f) {
+    return f == family::full || f == family::tied;
+}
+
+std::string_view covariance_shape(family f) {
+    switch (f) {
+    case family::full:
+        return "k x d x d";
+    case family::tied:
+        return "d x d";
+    case family::diagonal:
+        return "k x d";
+    case family::spherical:
+        return "k";
+    case family::tied_diagonal:
+        return "d";
+    case family::tied_spherical:
+        return "1";
+    }
+    return "?";
+}
+
+/// U = L^-T for the covariance C = L Lᵀ, row-major [d x d]; false if C is not positive definite.
+bool precision_factor(const double* covariance, std::int64_t d, double* factor) {
+    const auto n = static_cast<lapack_int>(d);
+    std::copy(covariance, covariance + d * d, factor);
+    const kernels::one_blas_thread one;
+    // Row-major upper with C = Rᵀ R: R = Lᵀ, so U = R^-1.
+    if (LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'U', n, factor, n) != 0)
+        return false;
+    if (LAPACKE_dtrtri(LAPACK_ROW_MAJOR, 'U', 'N', n, factor, n) != 0)
+        return false;
+    for (std::int64_t i = 0; i < d; ++i)
+        std::fill(factor + i * d, factor + i * d + i, 0.0);
+    return true;
+}
+
+/// Σ = U^-T U^-1 for an upper triangular U.
+void covariance_from_factor(const double* factor, std::int64_t d, double* covariance) {
+    const auto n = static_cast<int>(d);
+    std::vector<double> inverse(factor, factor + d * d);
+    const kernels::one_blas_thread one;
+    LAPACKE_dtrtri(LAPACK_ROW_MAJOR, 'U', 'N', n, inverse.data(), n);
+    cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, n, n, 1, inverse.data(), n, 0, covariance, n);
+    for (std::int64_t i = 0; i < d; ++i)
+        for (std::int64_t j = 0; j < i; ++j)
+            covariance[i * d + j] = covariance[j * d + i];
+}
+
+} // namespace
+
+std::int64_t covariance_size(family f, std::int64_t k, std::int64_t d) {
+    switch (f) {
+    case family::full:
+        return k * d * d;
+    case family::tied:
+        return d * d;
+    case family::diagonal:
+        return k * d;
+    case family::spherical:
+        return k;
+    case family::tied_diagonal:
+        return d;
+    case family::tied_spherical:
+        return 1;
+    }
+    return 0;
+}
+
+std::int64_t parameter_count(family f, std::int64_t k, std::int64_t d) {
+    const std::int64_t covariance = f == family::full   ? k * (d * (d + 1) / 2)
+                                    : f == family::tied ? d * (d + 1) / 2
+                                                        : covariance_size(f, k, d);
+    return k - 1 + k * d + covariance;
+}
+
+model model::from_precision_cholesky(family f, std::int64_t d, std::vector<double> weights, std::vector<double> means,
+                                     std::vector<double> factors) {
+    expects(d >= 1, [&] { return fmt::format("dimensions = {}: expected at least 1", d); });
+    model m;
+    m.family_ = f;
+    m.dimensions_ = d;
+    m.weights_ = checked_weights(std::move(weights));
+    const std::int64_t k = m.components();
+    check_size("means", means.size(), k * d, "k x d");
+    check_size("precision_cholesky", factors.size(), covariance_size(f, k, d), covariance_shape(f));
+    check_finite("means", means);
+    check_finite("precision_cholesky", factors);
+    const std::int64_t matrices = has_matrix(f) ? static_cast<std::int64_t>(factors.size()) / (d * d) : 0;
+    for (std::int64_t c = 0; c < matrices; ++c)
+        for (std::int64_t i = 0; i < d; ++i)
+            for (std::int64_t j = 0; j <= i; ++j) {
+                const double value = factors[c * d * d + i * d + j];
+                expects(i == j ? value > 0 : value == 0, [&] {
+                    return fmt::format("precision_cholesky of component {} at ({}, {}) = {}: expected {}", c, i, j,
+                                       value, i == j ? "a positive diagonal" : "0 below the diagonal");
+                });
+            }
+    if (!has_matrix(f))
+        for (std::size_t i = 0; i < factors.size(); ++i)
+            expects(factors[i] > 0, [&] {
+                return fmt::format("precision_cholesky[{}] = {}: expected a positive number", i, factors[i]);
+            });
+    m.means_ = std::move(means);
+    m.precision_cholesky_ = std::move(factors);
+    return m;
+}
+
+model model::from_covariances(family f, std::int64_t d, std::vector<double> weights, std::vector<double> means,
+                              std::vector<double> covariances) {
+    expects(d >= 1, [&] { return fmt::format("dimensions = {}: expected at least 1", d); });
+    const auto k = static_cast<std::int64_t>(weights.size());
+    check_size("covariances", covariances.size(), covariance_size(f, k, d), covariance_shape(f));
+    check_finite("covariances", covariances);
+    std::vector<double> factors(covariances.size());
+    if (!has_matrix(f)) {
+        for (std::size_t i = 0; i < covariances.size(); ++i) {
+            expects(covariances[i] > 0, [&] {
+                return fmt::format("covariances[{}] = {}: expected a positive variance", i, covariances[i]);
+            });
+            factors[i] = 1 / std::sqrt(covariances[i]);
+        }
+        return from_precision_cholesky(f, d, std::move(weights), std::move(means), std::move(factors));
+    }
+    const std::int64_t matrices = f == family::full ? k : 1;
+    for (std::int64_t c = 0; c < matrices; ++c) {
+        const double* matrix = &covariances[c * d * d];
+        for (std::int64_t i = 0; i < d; ++i)
+            for (std::int64_t j = 0; j < i; ++j)
+                expects(std::abs(matrix[i * d + j] - matrix[j * d + i]) <=
+                            1e-9 * std::sqrt(std::abs(matrix[i * d + i] * matrix[j * d + j])),
+                        [&] {
+                            return fmt::format(
+                                "covariance of component {} is not symmetric: ({}, {}) = {}, ({}, {}) = {}", c, i, j,
+                                matrix[i * d + j], j, i, matrix[j * d + i]);
+                        });
+        expects(precision_factor(matrix, d, &factors[c * d * d]),
+                [&] { return fmt::format("covariance of component {} is not positive definite", c); });
+    }
+    return from_precision_cholesky(f, d, std::move(weights), std::move(means), std::move(factors));
+}
+
+std::vector<double> model::covariances() const {
+    std::vector<double> result(precision_cholesky_.size());
+    if (!has_matrix(family_)) {
+        for (std::size_t i = 0; i < result.size(); ++i)
+            result[i] = 1 / (precision_cholesky_[i] * precision_cholesky_[i]);
+        return result;
+    }
+    const std::int64_t size = dimensions_ * dimensions_;
+    for (std::int64_t first = 0; first < static_cast<std::int64_t>(result.size()); first += size)
+        covariance_from_factor(&precision_cholesky_[first], dimensions_, &result[first]);
+    return result;
+}
+
+std::vector<double> model::covariance(std::int64_t k) const {
+    expects(k >= 0 && k < components(),
+            [&] { return fmt::format("component = {}: expected 0 to {}", k, components() - 1); });
+    const std::int64_t d = dimensions_;
+    std::vector<double> result(d * d, 0);
+    if (has_matrix(family_)) {
+        covariance_from_factor(&precision_cholesky_[family_ == family::full ? k * d * d : 0], d, result.data());
+        return result;
+    }
+    for (std::int64_t j = 0; j < d; ++j) {
+        const std::int64_t at = family_ == family::diagonal        ? k * d + j
+                                : family_ == family::spherical     ? k
+                                : family_ == family::tied_diagonal ? j
+                                                                   : 0;
+        result[j * d + j] = 1 / (precision_cholesky_[at] * precision_cholesky_[at]);
+    }
+    return result;
+}
+
+model model::with_regularization(std::vector<double> lambda, std::vector<double> variances) const {
+    expects(lambda.empty() == variances.empty(), [&] {
+        return fmt::format("{} numbers of regularization with {} of regularization_variances: expected both or neither",
+                           lambda.size(), variances.size());
+    });
+    if (!lambda.empty()) {
+        check_size("regularization", lambda.size(), dimensions_, "d");
+        check_size("regularization_variances", variances.size(), dimensions_, "d");
+    }
+    for (std::size_t j = 0; j < lambda.size(); ++j)
+        expects(lambda[j] >= 0 && std::isfinite(lambda[j]) && variances[j] > 0 && std::isfinite(variances[j]), [&] {
+            return fmt::format(
+                "regularization[{0}] = {1}, regularization_variances[{0}] = {2}: expected finite numbers, "
+                "at least 0 and above 0",
+                j, lambda[j], variances[j]);
+        });
+    model m = *this;
+    m.regularization_ = std::move(lambda);
+    m.regularization_variances_ = std::move(variances);
+    return m;
+}
+
+std::int64_t model::parameters() const {
+    return parameter_count(family_, components(), dimensions_);
+}
+
+} // namespace elbo::gmm

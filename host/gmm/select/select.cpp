@@ -1,0 +1,223 @@
+// A sweep: check, read the rows once, fit, then the table and the choice.
+#include "elbo/gmm/select.hpp"
+
+#include "host/check.hpp"
+#include "host/gmm/fit/fit_setup.hpp"
+#include "host/gmm/select/choice.hpp"
+#include "host/gmm/select/rows.hpp"
+#include "host/gmm/select/sweep.hpp"
+#include "host/rows/column_summary.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fmt/format.h>
+#include <span>
+
+namespace elbo::gmm {
+
+namespace {
+
+template <class T, class Text>
+void require_different(const char* name, const std::vector<T>& values, const Text& text) {
+    expects(!values.empty(), [&] { return fmt::format("{} is empty: expected at least one", name); });
+    for (auto at = values.begin(); at != values.end(); ++at)
+        expects(std::find(values.begin(), at, *at) == at, [&] {
+            return fmt::format("{}[{}] = {}: expected each only once", name, at - values.begin(), text(*at));
+        });
+}
+
+void check_options(const select_options& o) {
+    require_different("components", o.components, [](std::int64_t k) { return k; });
+    require_different("families", o.families, [](family f) { return to_string(f); });
+    for (std::size_t i = 0; i < o.components.size(); ++i)
+        expects(o.components[i] >= 1,
+                [&] { return fmt::format("components[{}] = {}: expected at least 1", i, o.components[i]); });
+    expects(o.jobs >= 0, [&] { return fmt::format("jobs = {}: expected 0 (chosen) or a positive number", o.jobs); });
+    expects(is_held_out(o.by) || !o.one_standard_error, [&] {
+        return fmt::format("one_standard_error with criterion {}: expected validation or cross_validation",
+                           to_string(o.by));
+    });
+    expects(!o.fit.start_model, [] { return std::string("fit.start_model is set: expected none in a sweep"); });
+    expects(!o.fit.callback, [] { return std::string("fit.callback is set: expected the callback of the sweep"); });
+}
+
+/// What all fits have in common: labels and priors may suit only some of them, and each fit checks its own.
+fit_options common_options(const select_options& o) {
+    fit_options common = o.fit;
+    common.components = 1;
+    common.shape = o.families.front();
+    common.labels = {};
+    common.prior = {};
+    return common;
+}
+
+/// What is found in all rows: their weights on the host (empty where there are none) times a power of two that makes
+/// the largest 1 to 2, and the variances that λ is a share of, which the fits to some of the rows take from here.
+struct checked_rows {
+    std::vector<double> weights, variances;
+    double weight_scale = 1;
+};
+
+/// Checks every value and weight.
+checked_rows checked(const context& ctx, const data_source& rows, const fit_options& common) {
+    fit_setup setup(ctx, rows, common);
+    checked_rows found;
+    found.variances = summarize_columns(setup.feed, *setup.engine).regular_variance;
+    if (common.regularization_variances)
+        found.variances = *common.regularization_variances;
+    if (setup.feed.weighted())
+        found.weights = setup.feed.scaled_weights(0, rows.rows());
+    found.weight_scale = setup.feed.weight_scale();
+    return found;
+}
+
+std::optional<held_out_rows> hold_out(const data_source& rows, const select_options& o,
+                                      const std::vector<double>& weights) {
+    std::optional<held_out_rows> held_out;
+    if (o.by == criterion::validation)
+        held_out = held_out_rows::validation(rows, o.validation_fraction, o.fit.seed);
+    if (o.by == criterion::cross_validation)
+        held_out = held_out_rows::cross_validation(rows, held_out_rows::folds_of(o.folds, rows.rows()), o.fit.seed);
+    if (held_out)
+        held_out->require_weight(weights);
+    return held_out;
+}
+
+std::string message_of(const std::exception_ptr& failure) {
+    try {
+        std::rethrow_exception(failure);
+    } catch (const std::exception& e) {
+        return e.what();
+    }
+}
+
+/// Why a part has no result; empty where it has one.
+std::string missing(const sweep_part& p) {
+    const std::string where =
+        p.fold == sweep_part::all_rows ? "" : fmt::format("without the rows held out as set {}: ", p.fold);
+    if (p.failure)
+        return where + message_of(p.failure);
+    if (!p.fit)
+        return where + "not fitted: interrupted before";
+    if (p.fit->stopped == stop_reason::interrupted)
+        return where + fmt::format("interrupted after {} iterations", p.fit->iterations);
+    return {};
+}
+
+void set_held_out(select_cell& cell, std::span<const sweep_part> folds) {
+    double weight = 0, sum = 0;
+    for (const sweep_part& p : folds) {
+        weight += p.held_out->weight;
+        sum += p.held_out->weight * p.held_out->mean;
+    }
+    cell.held_out = sum / weight;
+    const auto count = static_cast<double>(folds.size());
+    double square = 0;
+    for (const sweep_part& p : folds)
+        square += (p.held_out->mean - cell.held_out) * (p.held_out->mean - cell.held_out);
+    cell.held_out_error = folds.size() > 1 ? std::sqrt(square / (count * (count - 1)))
+                                           : std::sqrt(folds.front().held_out->square) / weight;
+}
+
+/// A cell from its parts: all rows, then the folds.
+select_cell make_cell(std::span<const sweep_part> parts) {
+    const sweep_part& whole = parts.front();
+    select_cell cell{whole.components, whole.shape};
+    for (const sweep_part& p : parts) {
+        cell.seconds += p.seconds;
+        if (cell.error.empty())
+            cell.error = missing(p);
+    }
+    if (whole.fit) {
+        const fit_result& fit = *whole.fit;
+        cell.fitted = true;
+        cell.components_left = fit.model.components();
+        cell.parameters = fit.model.parameters();
+        cell.log_likelihood = fit.log_likelihood;
+        cell.total_log_likelihood = fit.total_log_likelihood;
+        cell.bic = fit.bic, cell.aic = fit.aic, cell.icl = fit.icl;
+        cell.iterations = fit.iterations;
+        cell.stopped = fit.stopped;
+        cell.events = fit.events;
+    }
+    if (parts.size() > 1 && cell.error.empty())
+        set_held_out(cell, parts.subspan(1));
+    return cell;
+}
+
+/// The choice; of an interrupted sweep without a finished cell, the best so far.
+selection choose_cell(const std::vector<select_cell>& table, const select_options& o, bool interrupted) {
+    selection chosen = choose(table, o.by, o.one_standard_error);
+    if (chosen.cell >= 0 || !interrupted)
+        return chosen;
+    std::vector<select_cell> begun = table;
+    for (select_cell& cell : begun)
+        if (cell.fitted)
+            cell.error.clear();
+    chosen = choose(begun, criterion::bic, false);
+    chosen.reason = "interrupted before a model was finished; so far: " + chosen.reason;
+    return chosen;
+}
+
+[[noreturn]] void throw_first_failure(const std::vector<select_cell>& table, const std::vector<sweep_part>& parts) {
+    for (const sweep_part& p : parts) {
+        if (!p.failure)
+            continue;
+        const auto text = [&] {
+            return fmt::format("none of {} models could be fitted; the first, {} with {} components: {}", table.size(),
+                               to_string(p.shape), p.components, missing(p));
+        };
+        try {
+            std::rethrow_exception(p.failure);
+        } catch (const out_of_memory&) {
+            throw;
+        } catch (const invalid_argument&) {
+            throw invalid_argument(text());
+        } catch (const error&) {
+            throw error(text());
+        }
+    }
+    throw interrupted("interrupted before a model was fitted");
+}
+
+} // namespace
+
+select_result select(const context& ctx, const data_source& data, const select_options& options) {
+    const auto begin = std::chrono::steady_clock::now();
+    check_options(options);
+    const fit_options common = common_options(options);
+    static_cast<void>(fit_setup(ctx, data, common)); // the options are checked before the data is read
+    const data_source rows = keep_rows(ctx, data, options.fit.memory_limit);
+    const checked_rows found = checked(ctx, rows, common);
+    const std::optional<held_out_rows> held_out = hold_out(rows, options, found.weights);
+
+    select_options with_variances = options;
+    with_variances.fit.regularization_variances = found.variances;
+    sweep all(ctx, rows, with_variances, found.weights, found.weight_scale, held_out ? &*held_out : nullptr);
+    all.run();
+    const std::size_t each = held_out ? static_cast<std::size_t>(1 + held_out->folds()) : 1;
+    std::vector<sweep_part>& parts = all.parts();
+    std::vector<select_cell> table;
+    for (std::size_t i = 0; i < parts.size(); i += each)
+        table.push_back(make_cell({parts.data() + i, each}));
+    selection chosen = choose_cell(table, options, all.interrupted());
+    if (chosen.cell < 0)
+        throw_first_failure(table, parts);
+
+    select_result result{*parts[static_cast<std::size_t>(chosen.cell) * each].fit};
+    if (options.keep_fits)
+        for (std::size_t i = 0; i < table.size(); ++i)
+            table[i].fit = std::move(parts[i * each].fit);
+    result.chosen = chosen.cell;
+    result.reason = std::move(chosen.reason);
+    result.table = std::move(table);
+    result.by = options.by;
+    result.interrupted = all.interrupted();
+    result.streamed = !is_resident(ctx, rows);
+    result.jobs = all.jobs();
+    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return result;
+}
+
+} // namespace elbo::gmm

@@ -1,0 +1,236 @@
+#include "host/gmm/select/sweep.hpp"
+
+#include "elbo/error.hpp"
+#include "host/rows/restarts.hpp"
+#include "host/rows/row_access.hpp"
+#include "kernels/shared/blas_threads.hpp"
+
+#include <algorithm>
+#include <thread>
+
+namespace elbo::gmm {
+
+namespace {
+
+/// What one fit with all these restarts gives: the best of them, the first of equals; nothing where one failed.
+std::optional<fit_result> best_of(std::vector<std::optional<fit_result>>& runs) {
+    std::optional<fit_result> best;
+    fit_seconds spent;
+    bool complete = true;
+    for (std::size_t r = 0; r < runs.size(); ++r) {
+        complete = complete && runs[r] && runs[r]->stopped != stop_reason::interrupted;
+        if (!runs[r])
+            continue;
+        spent.load += runs[r]->seconds.load;
+        spent.start += runs[r]->seconds.start;
+        spent.iterations += runs[r]->seconds.iterations;
+        spent.total += runs[r]->seconds.total;
+        if (!best || restart_objective(*runs[r]) > restart_objective(*best))
+            best = std::move(runs[r]);
+    }
+    if (!best)
+        return best;
+    best->seconds = spent;
+    if (!complete)
+        best->stopped = stop_reason::interrupted;
+    return best;
+}
+
+} // namespace
+
+sweep::sweep(const context& ctx, const data_source& rows, const select_options& options,
+             const std::vector<double>& weights, double weight_scale, const held_out_rows* held_out)
+    : ctx_(ctx), rows_(rows), options_(options), weights_(weights), weight_scale_(weight_scale), held_out_(held_out) {
+    const std::int64_t folds = held_out ? held_out->folds() : 0;
+    for (const family shape : options.families)
+        for (const std::int64_t k : options.components)
+            for (std::int64_t fold = sweep_part::all_rows; fold < folds; ++fold)
+                parts_.push_back({k, shape, fold});
+}
+
+void sweep::run() {
+    std::vector<std::size_t> order(parts_.size()), alone, together;
+    for (std::size_t i = 0; i < order.size(); ++i)
+        order[i] = i;
+    const auto cost_of = [&](std::size_t i) {
+        return cost(shape_of(parts_[i]), parts_[i].shape == family::full || parts_[i].shape == family::tied);
+    };
+    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return cost_of(a) > cost_of(b); });
+    for (const std::size_t i : order)
+        (runs_alone(parts_[i]) ? alone : together).push_back(i);
+
+    records_.resize(parts_.size());
+    std::atomic<std::size_t> next = 0;
+    work(ctx_, tasks_of(alone, false), next);
+    if (!together.empty()) {
+        const std::vector<task> tasks = tasks_of(together, true);
+        work_side_by_side(tasks, workers(together, std::ssize(tasks)));
+    }
+    if (aborted_by_)
+        std::rethrow_exception(aborted_by_);
+    for (std::size_t i = 0; i < parts_.size(); ++i)
+        collect(i);
+}
+
+fit_shape sweep::shape_of(const sweep_part& p) const {
+    return {rows_.rows(), rows_.cols(), p.components};
+}
+
+fit_options sweep::options_of(const sweep_part& p) const {
+    fit_options o = options_.fit;
+    o.components = p.components;
+    o.shape = p.shape;
+    return o;
+}
+
+bool sweep::runs_alone(const sweep_part& p) const {
+    if (options_.jobs > 0)
+        return options_.jobs == 1;
+    return ctx_.where() != backend::cpu || fills_machine(shape_of(p), ctx_.threads());
+}
+
+std::int64_t sweep::workers(const std::vector<std::size_t>& parts, std::int64_t tasks) const {
+    std::int64_t largest = 0;
+    for (const std::size_t i : parts) {
+        fit_options plain = options_of(parts_[i]);
+        plain.labels = {};
+        plain.prior = {};
+        largest = std::max(largest, plan_memory(ctx_, rows_, plain).peak);
+    }
+    const std::int64_t wanted = options_.jobs > 0 ? options_.jobs : ctx_.threads();
+    return side_by_side(wanted, tasks, largest, available_bytes(ctx_, 0));
+}
+
+std::vector<sweep::task> sweep::tasks_of(const std::vector<std::size_t>& parts, bool apart) {
+    std::vector<task> tasks;
+    for (const std::size_t i : parts) {
+        const bool split = apart && has_separate_restarts(shape_of(parts_[i]));
+        const std::size_t runs = split ? static_cast<std::size_t>(options_.fit.restarts) : 1;
+        records_[i] = std::make_unique<run_record>();
+        records_[i]->results.resize(runs);
+        records_[i]->failures.resize(runs);
+        records_[i]->open = static_cast<std::int64_t>(runs);
+        for (std::size_t run = 0; run < runs; ++run)
+            tasks.push_back({i, run});
+    }
+    return tasks;
+}
+
+void sweep::work(const context& ctx, const std::vector<task>& tasks, std::atomic<std::size_t>& next) {
+    try {
+        for (std::size_t i = next++; i < tasks.size() && !stopped_; i = next++)
+            run_task(ctx, tasks[i]);
+    } catch (...) {
+        abort(std::current_exception());
+    }
+}
+
+void sweep::work_side_by_side(const std::vector<task>& tasks, std::int64_t workers) {
+    ctx_.wait(); // contexts with streams of their own read what this one has written
+    jobs_ = std::max(jobs_, workers);
+    const std::int64_t threads = options_.jobs > 0 ? std::max<std::int64_t>(1, ctx_.threads() / workers) : 1;
+    std::atomic<std::size_t> next = 0;
+    std::vector<std::jthread> pool;
+    for (std::int64_t w = 0; w < workers && !stopped_; ++w)
+        pool.emplace_back([&] {
+            try {
+                const kernels::one_blas_thread one;
+                const context own = context_of_worker(threads);
+                work(own, tasks, next);
+            } catch (...) {
+                abort(std::current_exception());
+            }
+        });
+}
+
+context sweep::context_of_worker(std::int64_t threads) const {
+    switch (ctx_.where()) {
+    case backend::reference:
+        return context::reference();
+    case backend::cuda:
+        return context::cuda(ctx_.device());
+    case backend::cpu:
+        break;
+    }
+    return context::cpu(static_cast<int>(threads));
+}
+
+void sweep::run_task(const context& ctx, const task& t) {
+    const sweep_part& p = parts_[t.part];
+    run_record& record = *records_[t.part];
+    fit_options o = options_of(p);
+    std::vector<double> training;
+    if (p.fold != sweep_part::all_rows) {
+        training = held_out_->training_weights(weights_, p.fold);
+        for (double& w : training)
+            w /= weight_scale_; // as they were given: a prior counts in samples
+        o.weights = sample_weights(training);
+    }
+    o.callback = [&](const progress& now) { return report(p, now); };
+    try {
+        record.results[t.run] = record.results.size() > 1 ? fit_restart(ctx, rows_, o, static_cast<std::int64_t>(t.run))
+                                                          : fit(ctx, rows_, o);
+    } catch (const file_error&) {
+        throw;
+    } catch (const cuda_error&) {
+        throw;
+    } catch (const error&) {
+        record.failures[t.run] = std::current_exception();
+    }
+    if (--record.open == 0)
+        finish(ctx, t.part);
+}
+
+/// The outcome of a part of which all runs have ended; its fold is scored by who ends the last.
+void sweep::finish(const context& ctx, std::size_t part) {
+    sweep_part& p = parts_[part];
+    collect(part);
+    if (p.fold != sweep_part::all_rows && !p.failure && p.fit->stopped != stop_reason::interrupted) {
+        try {
+            p.held_out = held_out_->score(ctx, p.fit->model, rows_, weights_, p.fold);
+        } catch (const cuda_error&) {
+            throw;
+        } catch (const error&) {
+            p.failure = std::current_exception();
+        }
+    }
+    ++finished_;
+}
+
+/// Takes over what the runs of a part came to, if that was not done before; of an interrupted part also where some
+/// never began.
+void sweep::collect(std::size_t part) {
+    const std::unique_ptr<run_record> record = std::move(records_[part]);
+    if (!record)
+        return;
+    sweep_part& p = parts_[part];
+    for (const std::exception_ptr& failure : record->failures)
+        if (failure && !p.failure)
+            p.failure = failure;
+    p.fit = best_of(record->results);
+    p.seconds = p.fit ? p.fit->seconds.total : 0;
+    if (p.failure)
+        p.fit.reset();
+}
+
+bool sweep::report(const sweep_part& p, const progress& now) {
+    if (stopped_ || !options_.callback)
+        return !stopped_;
+    const std::lock_guard lock(callback_);
+    try {
+        if (!options_.callback({p.components, p.shape, p.fold, finished_, std::ssize(parts_), now}))
+            stopped_ = true;
+    } catch (...) {
+        abort(std::current_exception());
+    }
+    return !stopped_;
+}
+
+void sweep::abort(std::exception_ptr why) {
+    const std::lock_guard lock(abort_);
+    if (!aborted_by_)
+        aborted_by_ = why;
+    stopped_ = true;
+}
+
+} // namespace elbo::gmm

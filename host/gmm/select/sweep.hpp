@@ -1,0 +1,91 @@
+// All fits of a sweep, one after the other and side by side.
+#pragma once
+
+#include "elbo/gmm/select.hpp"
+#include "host/gmm/select/folds.hpp"
+#include "host/gmm/select/plan.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace elbo::gmm {
+
+/// One model fitted to all rows, or without those of a fold and then scored on these.
+struct sweep_part {
+    static constexpr std::int64_t all_rows = -1;
+    std::int64_t components = 0;
+    family shape = family::full;
+    std::int64_t fold = all_rows;
+
+    std::optional<fit_result> fit{};            ///< what was reached, also if it was interrupted
+    std::optional<held_out_moments> held_out{}; ///< of the fold, once its fit is done
+    std::exception_ptr failure{};
+    double seconds = 0; ///< of all restarts, summed
+};
+
+class sweep {
+public:
+    /// `rows`, `weights` (empty: all 1), which have been multiplied by `weight_scale`, and `held_out` (null: none) as
+    /// for all fits. Everything must outlive the sweep.
+    sweep(const context& ctx, const data_source& rows, const select_options& options,
+          const std::vector<double>& weights, double weight_scale, const held_out_rows* held_out);
+
+    /// Runs the parts until all are done or the callback stops them; a part that fails holds its error. Throws
+    /// file_error, cuda_error, and what the callback throws.
+    void run();
+
+    /// For each family in order, for each number of components: all rows, then the folds.
+    std::vector<sweep_part>& parts() { return parts_; }
+    bool interrupted() const { return stopped_; }
+    std::int64_t jobs() const { return jobs_; } ///< that ran side by side at most
+
+private:
+    /// The restarts of a part, together or one of them.
+    struct task {
+        std::size_t part = 0;
+        std::size_t run = 0;
+    };
+    /// The runs of a part that are under way.
+    struct run_record {
+        std::vector<std::optional<fit_result>> results;
+        std::vector<std::exception_ptr> failures;
+        std::atomic<std::int64_t> open = 0;
+    };
+
+    fit_shape shape_of(const sweep_part& p) const;
+    fit_options options_of(const sweep_part& p) const;
+    bool runs_alone(const sweep_part& p) const;
+    std::int64_t workers(const std::vector<std::size_t>& parts, std::int64_t tasks) const;
+    std::vector<task> tasks_of(const std::vector<std::size_t>& parts, bool apart);
+
+    void work(const context& ctx, const std::vector<task>& tasks, std::atomic<std::size_t>& next);
+    void work_side_by_side(const std::vector<task>& tasks, std::int64_t workers);
+    context context_of_worker(std::int64_t threads) const;
+    void run_task(const context& ctx, const task& t);
+    void finish(const context& ctx, std::size_t part);
+    void collect(std::size_t part);
+    bool report(const sweep_part& p, const progress& now);
+    void abort(std::exception_ptr why);
+
+    const context& ctx_;
+    const data_source& rows_;
+    const select_options& options_;
+    const std::vector<double>& weights_;
+    double weight_scale_;
+    const held_out_rows* held_out_;
+    std::vector<sweep_part> parts_;
+    std::vector<std::unique_ptr<run_record>> records_; ///< of each part
+    std::mutex callback_;
+    std::mutex abort_;
+    std::exception_ptr aborted_by_;
+    std::atomic<bool> stopped_ = false;
+    std::atomic<std::int64_t> finished_ = 0;
+    std::int64_t jobs_ = 1;
+};
+
+} // namespace elbo::gmm

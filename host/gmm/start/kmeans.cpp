@@ -1,0 +1,60 @@
+#include "host/gmm/start/kmeans.hpp"
+
+#include "kernels/math/philox.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace elbo::gmm {
+
+using namespace kernels;
+
+std::unique_ptr<kmeans_engine> make_kmeans(const context& ctx) {
+    if (ctx.where() == backend::reference)
+        return make_reference_kmeans();
+    return ctx.where() == backend::cpu ? make_cpu_kmeans(ctx) : make_cuda_kmeans(ctx);
+}
+
+std::vector<std::int64_t> kmeans_plus_plus(kmeans_engine& engine, std::int64_t k, bool greedy, std::uint64_t seed,
+                                           std::int64_t given) {
+    const std::int64_t wanted = greedy ? 2 + static_cast<std::int64_t>(std::log(static_cast<double>(k))) : 1;
+    double uniforms[kmeans_candidate_limit];
+    kmeans_candidate candidates[kmeans_candidate_limit];
+    std::vector<std::int64_t> chosen;
+    engine.restart();
+    for (std::int64_t centre = 0; centre < given; ++centre) {
+        chosen.push_back(centre);
+        engine.add_centre(centre);
+    }
+    for (std::int64_t centre = given; centre < k; ++centre) {
+        // The first centre is drawn by weight alone: nothing to be greedy about.
+        const std::int64_t tries = centre == 0 ? 1 : std::min(wanted, kmeans_candidate_limit);
+        for (std::int64_t c = 0; c < tries; ++c) {
+            const philox_block words =
+                random_block(seed, random_purpose::centre_choice, centre, static_cast<std::uint32_t>(c));
+            uniforms[c] = uniform_double(words.word[0], words.word[1]);
+        }
+        engine.draw({uniforms, static_cast<std::size_t>(tries)}, {candidates, static_cast<std::size_t>(tries)});
+        const auto less = [](const kmeans_candidate& a, const kmeans_candidate& b) {
+            return a.potential < b.potential;
+        };
+        chosen.push_back(std::min_element(candidates, candidates + tries, less)->row);
+        engine.add_centre(chosen.back());
+    }
+    return chosen;
+}
+
+void lloyd(kmeans_engine& engine, std::vector<double>& centres, std::int64_t cols, int iterations) {
+    const std::int64_t k = static_cast<std::int64_t>(centres.size()) / cols;
+    std::vector<double> sums(k * cols), counts(k);
+    for (int t = 1; t < iterations; ++t) {
+        engine.cluster_sums(sums, counts);
+        for (std::int64_t c = 0; c < k; ++c)
+            for (std::int64_t j = 0; counts[c] > 0 && j < cols; ++j)
+                centres[c * cols + j] = sums[c * cols + j] / counts[c];
+        if (engine.assign(centres) == 0)
+            break;
+    }
+}
+
+} // namespace elbo::gmm

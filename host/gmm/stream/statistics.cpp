@@ -1,0 +1,210 @@
+#include "elbo/gmm/statistics.hpp"
+
+#include "elbo/gmm/infer.hpp"
+#include "host/check.hpp"
+#include "host/gmm/stream/statistics_state.hpp"
+#include "host/rows/regularization.hpp"
+#include "host/rows/row_access.hpp"
+#include "kernels/math/fixed_point.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace elbo::gmm {
+
+using namespace kernels;
+
+namespace {
+
+/// Scale of the sums: in the frame of the model the data are of order one, so 2⁵⁰ holds 10¹² samples a thousand
+/// deviations away, and what is lost, below 2⁻⁷⁶, is nothing to a variance that float32 data can show.
+constexpr double component_bound = 0x1p50;
+/// Log-densities reach further than squares in that frame: 2³⁴ times as far, for components 2⁻¹⁷ as wide as all of them
+/// together. The scalars of a unit are rounded to 2⁻⁴¹, Σ w among them: that must be little of the weights.
+constexpr double scalar_bound = 0x1p84, least_of_unit = 0x1p-26;
+/// By how much the partial of a unit and the sum may exceed that bound: a partial enters the topmost limb with 42 bits
+/// for the bound, and up to 51 are rounded rightly (kernels/cpu/gmm/ingest_kernels.cpp); the limb has 63.
+constexpr double most_of_unit = 0x1p9, most_of_all = 0x1p20;
+
+void add(fixed_sums& to, const fixed_sums& from) {
+    const std::size_t count = to.limbs.size() / limb_count;
+    for (std::size_t i = 0; i < count; ++i) {
+        std::int64_t limbs[limb_count];
+        for (int l = 0; l < limb_count; ++l)
+            limbs[l] = to.limbs[l * count + i] + from.limbs[l * count + i];
+        carry_fixed(limbs);
+        for (int l = 0; l < limb_count; ++l)
+            to.limbs[l * count + i] = limbs[l];
+    }
+}
+
+/// What the weights of rows are multiplied by, and the power of two in units of which the sums are taken then: both are
+/// 1 where objects are to merge.
+struct weight_range {
+    double scale = 1, unit = 1;
+};
+
+/// Throws invalid_argument that names the value which is farthest from the model, relative to its scale.
+[[noreturn]] void throw_too_far(const frame& f, const row_feed& feed, const data_summary& summary) {
+    std::int64_t column = 0;
+    double value = 0, farthest = -1;
+    for (std::size_t j = 0; j < f.centre.size(); ++j)
+        for (double end : {summary.min[j], summary.max[j]})
+            if (const double away = std::abs(end - f.centre[j]) / f.scale[j]; away > farthest)
+                column = static_cast<std::int64_t>(j), value = end, farthest = away;
+    throw invalid_argument(fmt::format("{}: row {}, column {} is {:.6g}: {:.3g} standard deviations of the model away, "
+                                       "too far for the sums; leave the row out or give it the weight 0",
+                                       feed.data().description(), feed.find_row(column, value),
+                                       column_label(feed.data(), column), value, farthest));
+}
+
+/// Throws invalid_argument where the sums of rows leave their range.
+void check_range(const internal::statistics_state& s, const row_feed& feed, const data_summary& summary,
+                 const weight_range& range) {
+    const data_source& data = feed.data();
+    const auto in_units = [&](double weight) { return range.scale * weight / range.unit; };
+    const double reach = largest_normalized(summary, s.frame), of_all = in_units(summary.weight),
+                 of_unit = std::min(of_all, in_units(summary.largest_weight) * static_cast<double>(kernels::unit_rows));
+    const auto fits = [&](double away) {
+        return component_sum_bound(of_unit, away, s.shape.dimensions) < component_bound * most_of_unit &&
+               component_sum_bound(of_all, away, s.shape.dimensions) < component_bound * most_of_all;
+    };
+    if (!fits(reach) && fits(1))
+        throw_too_far(s.frame, feed, summary);
+    expects(fits(reach), [&] {
+        return fmt::format("the weights of the rows of {} sum to {:.3g}: too much for the sums; scale the weights down",
+                           data.description(), summary.weight);
+    });
+    const std::int64_t units = (summary.rows + kernels::unit_rows - 1) / kernels::unit_rows;
+    expects(of_all >= least_of_unit * static_cast<double>(units), [&] {
+        return fmt::format("the weights of the {} rows of {} sum to {:.3g}: too little for the sums; scale the weights "
+                           "up",
+                           summary.rows, data.description(), summary.weight);
+    });
+}
+
+/// Adds E-step and sums over the rows; all or nothing.
+void add_rows(internal::statistics_state& s, const context& ctx, row_feed& feed, const weight_range& range) {
+    const data_source& data = feed.data();
+    expects(data.cols() == s.shape.dimensions, [&] {
+        return fmt::format("{} has {} columns: expected {}, the dimensions of the model", data.description(),
+                           data.cols(), s.shape.dimensions);
+    });
+    const auto engine = make_engine(ctx, s.shape, compute_precision::automatic, data.type());
+    const data_summary summary = feed.summarize(*engine);
+    check_range(s, feed, summary, range);
+    fixed_sums scatter = empty_scatter(s.shape, component_bound);
+    engine->reserve(std::min(data.rows(), feed.batch_rows()), feed.weighted(), feed.known());
+    engine->set_parameters(to_frame(s.under, s.frame));
+    engine->clear_sums(component_bound * range.unit, scalar_bound * range.unit);
+    feed.for_each([&](input_rows batch, std::int64_t) {
+        batch.weight_scale = range.scale;
+        engine->load(batch, s.frame, 0);
+        engine->accumulate(0, batch.x.rows);
+        if (is_tied(s.shape.family))
+            engine->accumulate_scatter(0, batch.x.rows, scatter);
+    });
+    add(s.sums, engine->sums());
+    add(s.scatter, scatter);
+    s.samples += summary.rows;
+}
+
+} // namespace
+
+namespace internal {
+
+double statistics_state::value(std::int64_t i) const {
+    const std::int64_t count = sum_count(shape);
+    const std::int64_t limbs[limb_count] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
+    return join_fixed(limbs, i < count - scalar_count ? sums.component_exponent : sums.scalar_exponent);
+}
+
+double statistics_state::scalar(sum_scalar which) const {
+    return value(sum_count(shape) - scalar_count + which);
+}
+
+} // namespace internal
+
+statistics::statistics(const model& m) {
+    const gmm_shape shape{m.shape(), m.dimensions(), m.components()};
+    state_ = std::make_unique<internal::statistics_state>(internal::statistics_state{m, frame_of(m), shape, {}, {}, 0});
+    state_->sums = {std::vector<std::int64_t>(limb_count * sum_count(shape), 0), fixed_exponent(component_bound),
+                    fixed_exponent(scalar_bound)};
+    state_->scatter = empty_scatter(shape, component_bound);
+}
+
+statistics::statistics(const statistics& other) : state_(std::make_unique<internal::statistics_state>(*other.state_)) {}
+statistics::statistics(statistics&&) noexcept = default;
+statistics& statistics::operator=(const statistics& other) {
+    state_ = std::make_unique<internal::statistics_state>(*other.state_); // also where state_ was moved from
+    return *this;
+}
+statistics& statistics::operator=(statistics&&) noexcept = default;
+statistics::~statistics() = default;
+
+void statistics::accumulate(const context& ctx, const data_source& data, const sample_weights& weights,
+                            const sample_labels& labels) {
+    // Objects with different weights must merge.
+    row_feed feed(ctx, data, weights, labels, state_->shape.components, weight_units::as_given);
+    add_rows(*state_, ctx, feed, {});
+}
+
+void statistics::merge(const statistics& other) {
+    const frame &here = state_->frame, &there = other.state_->frame;
+    expects(state_->under == other.state_->under && here.centre == there.centre && here.scale == there.scale,
+            [] { return std::string("statistics to merge were made under another model: expected the same model"); });
+    add(state_->sums, other.state_->sums);
+    add(state_->scatter, other.state_->scatter);
+    state_->samples += other.state_->samples;
+}
+
+const model& statistics::under() const {
+    return state_->under;
+}
+std::int64_t statistics::samples() const {
+    return state_->samples;
+}
+double statistics::total_weight() const {
+    return state_->scalar(scalar_weight);
+}
+double statistics::total_log_likelihood() const {
+    return state_->scalar(scalar_log_likelihood) - total_weight() * log_scale(state_->frame);
+}
+double statistics::total_entropy() const {
+    return state_->scalar(scalar_entropy);
+}
+std::vector<double> statistics::component_weights() const {
+    std::vector<double> counts(state_->shape.components);
+    const std::int64_t size = statistics_size(state_->shape.family, state_->shape.dimensions);
+    for (std::size_t k = 0; k < counts.size(); ++k)
+        counts[k] = state_->value(static_cast<std::int64_t>(k) * size);
+    return counts;
+}
+std::int64_t statistics::unit_rows() {
+    return kernels::unit_rows;
+}
+
+score_result score(const context& ctx, const model& m, const data_source& data, const sample_weights& weights,
+                   const sample_labels& labels) {
+    statistics s(m);
+    row_feed feed(ctx, data, weights, labels, m.components());
+    const double scale = feed.weight_scale(), unit = feed.weight_unit();
+    s.state().sums.component_exponent = fixed_exponent(component_bound * unit);
+    s.state().sums.scalar_exponent = fixed_exponent(scalar_bound * unit);
+    add_rows(s.state(), ctx, feed, {scale, unit});
+    score_result r;
+    // Means in the units of the sums: the totals of tiny weights have few digits.
+    r.log_likelihood = s.total_log_likelihood() / s.total_weight();
+    r.entropy = s.total_entropy() / s.total_weight();
+    r.total_weight = s.total_weight() / scale;
+    r.total_log_likelihood = s.total_log_likelihood() / scale;
+    const double total_entropy = s.total_entropy() / scale;
+    r.samples = s.samples();
+    r.negligible = feed.negligible();
+    r.bic = bic(m, r.total_log_likelihood, r.total_weight);
+    r.aic = aic(m, r.total_log_likelihood);
+    r.icl = icl(m, r.total_log_likelihood, total_entropy, r.total_weight);
+    return r;
+}
+
+} // namespace elbo::gmm

@@ -1,0 +1,184 @@
+#include "host/gmm/variational/distribution.hpp"
+
+#include "host/gmm/algebra/factor.hpp"
+#include "host/gmm/variational/weights.hpp"
+#include "kernels/math/special_functions.hpp"
+#include "kernels/shared/blas_threads.hpp"
+
+#include <cblas.h>
+#include <cmath>
+#include <numbers>
+#include <span>
+
+namespace elbo::gmm::variational {
+
+namespace {
+
+double as_double(std::int64_t n) {
+    return static_cast<double>(n);
+}
+
+/// Which factor belongs to component k.
+std::int64_t factor_of(const parameters& q, std::int64_t k) {
+    return is_tied(q.shape) ? 0 : k;
+}
+
+std::span<const double> factor(const parameters& q, std::int64_t at) {
+    const std::int64_t size = matrix_size(q.shape, q.dimensions);
+    return std::span(q.precision_cholesky).subspan(at * size, size);
+}
+
+/// Σ ln of the diagonal of a factor as it is kept: one entry for a spherical one.
+double log_diagonal(structure s, std::span<const double> u, std::int64_t d) {
+    double sum = 0;
+    const std::int64_t count = s == structure::spherical ? 1 : d, step = s == structure::full ? d + 1 : 1;
+    for (std::int64_t i = 0; i < count; ++i)
+        sum += std::log(u[i * step]);
+    return sum;
+}
+
+/// ‖Uᵀ v‖².
+double square_through(structure s, std::span<const double> u, std::span<const double> v) {
+    const auto d = static_cast<std::int64_t>(v.size());
+    double sum = 0;
+    for (std::int64_t j = 0; j < d; ++j) {
+        double y = 0;
+        if (s == structure::full)
+            for (std::int64_t i = 0; i <= j; ++i)
+                y += u[i * d + j] * v[i];
+        else
+            y = u[s == structure::diagonal ? j : 0] * v[j];
+        sum += y * y;
+    }
+    return sum;
+}
+
+/// tr(S U Uᵀ) over the blocks.
+double trace_of_product(structure s, std::span<const double> scale, std::span<const double> u, std::int64_t d) {
+    double sum = 0;
+    if (s != structure::full) {
+        for (std::size_t i = 0; i < u.size(); ++i)
+            sum += scale[i] * u[i] * u[i];
+        return sum;
+    }
+    const auto n = static_cast<int>(d);
+    std::vector<double> product(u.size());
+    const kernels::one_blas_thread one;
+    cblas_dsymm(CblasRowMajor, CblasLeft, CblasUpper, n, n, 1, scale.data(), n, u.data(), n, 0, product.data(), n);
+    for (std::size_t i = 0; i < u.size(); ++i)
+        sum += product[i] * u[i];
+    return sum;
+}
+
+/// The Wishart distributions of one precision: ν and Σ ln |W| over the blocks.
+struct wishart {
+    wishart_form form;
+    double degrees = 0, log_determinant = 0;
+
+    /// E[ln |Λ|] over the blocks.
+    double expected_log_determinant() const {
+        const double each =
+            kernels::multivariate_digamma(degrees / 2, form.dimension) + as_double(form.dimension) * std::numbers::ln2;
+        return as_double(form.blocks) * each + log_determinant;
+    }
+    /// ln Z: Z = 2^{νp/2} |W|^{ν/2} Γ_p(ν/2) for each block.
+    double log_normalizer() const {
+        const double each = degrees * as_double(form.dimension) / 2 * std::numbers::ln2 +
+                            kernels::log_multivariate_gamma(degrees / 2, form.dimension);
+        return as_double(form.blocks) * each + degrees / 2 * log_determinant;
+    }
+};
+
+/// From the factor of E[Λ] = ν W.
+wishart posterior_wishart(const parameters& q, std::int64_t at) {
+    const structure s = structure_of(q.shape);
+    const wishart_form form = form_of(q.shape, q.dimensions);
+    const double nu = q.degrees_of_freedom[at];
+    return {form, nu,
+            2 * log_diagonal(s, factor(q, at), q.dimensions) - as_double(form.blocks * form.dimension) * std::log(nu)};
+}
+
+wishart prior_wishart(const parameters& q) {
+    const structure s = structure_of(q.shape);
+    const std::int64_t d = q.dimensions;
+    const model inverse =
+        model::from_covariances(family_of(s, true), d, {1}, std::vector<double>(d, 0), *q.prior.scale);
+    return {form_of(q.shape, d), *q.prior.degrees_of_freedom, 2 * log_diagonal(s, inverse.precision_cholesky(), d)};
+}
+
+std::int64_t components_of(const parameters& q) {
+    return static_cast<std::int64_t>(q.mean_precisions.size());
+}
+
+/// E_q[KL(N(m_k, (β_k Λ)⁻¹) ‖ N(m₀, (β₀ Λ)⁻¹))].
+double mean_divergence(const parameters& q, std::int64_t k) {
+    const std::int64_t d = q.dimensions;
+    const double ratio = q.prior.mean_precision / q.mean_precisions[k];
+    std::vector<double> apart(d);
+    for (std::int64_t j = 0; j < d; ++j)
+        apart[j] = q.means[k * d + j] - (*q.prior.mean)[j];
+    const double square = square_through(structure_of(q.shape), factor(q, factor_of(q, k)), apart);
+    return 0.5 * (as_double(d) * (ratio - 1 - std::log(ratio)) + q.prior.mean_precision * square);
+}
+
+/// KL of the Wishart distributions of one precision.
+double precision_divergence(const parameters& q, const wishart& prior, std::int64_t at) {
+    const wishart own = posterior_wishart(q, at);
+    const double trace = trace_of_product(structure_of(q.shape), *q.prior.scale, factor(q, at), q.dimensions);
+    return 0.5 * (own.degrees - prior.degrees) * own.expected_log_determinant() +
+           0.5 * (trace - own.degrees * as_double(own.form.blocks * own.form.dimension)) + prior.log_normalizer() -
+           own.log_normalizer();
+}
+
+} // namespace
+
+wishart_form form_of(family f, std::int64_t d) {
+    switch (structure_of(f)) {
+    case structure::full:
+        return {1, d, 1};
+    case structure::diagonal:
+        return {d, 1, 1};
+    case structure::spherical:
+        return {1, 1, d};
+    }
+    return {1, d, 1};
+}
+
+std::int64_t matrix_size(family f, std::int64_t d) {
+    return covariance_size(family_of(structure_of(f), true), 1, d);
+}
+
+kernels::gmm_parameters e_step_parameters(const parameters& q) {
+    const structure s = structure_of(q.shape);
+    const double d = as_double(q.dimensions);
+    kernels::gmm_parameters p{expected_log_weights(q.weights, q.concentrations), q.means, q.precision_cholesky};
+    for (std::int64_t k = 0; k < components_of(q); ++k) {
+        const wishart own = posterior_wishart(q, factor_of(q, k));
+        const double copies = as_double(own.form.copies);
+        p.log_weights[k] += 0.5 * copies * own.expected_log_determinant() - 0.5 * d / q.mean_precisions[k] -
+                            copies * log_diagonal(s, factor(q, factor_of(q, k)), q.dimensions);
+    }
+    return p;
+}
+
+divergences divergences_from_prior(const parameters& q) {
+    divergences result{weights_divergence(q.weights, *q.prior.concentration, q.concentrations), 0};
+    const wishart prior = prior_wishart(q);
+    for (std::size_t at = 0; at < q.degrees_of_freedom.size(); ++at)
+        result.components += precision_divergence(q, prior, static_cast<std::int64_t>(at));
+    for (std::int64_t k = 0; k < components_of(q); ++k)
+        result.components += mean_divergence(q, k);
+    return result;
+}
+
+double log_normalizer_gain(const parameters& q) {
+    double gain = weights_normalizer_gain(q.weights, *q.prior.concentration, q.concentrations);
+    const double prior = prior_wishart(q).log_normalizer();
+    for (std::size_t at = 0; at < q.degrees_of_freedom.size(); ++at)
+        gain += posterior_wishart(q, static_cast<std::int64_t>(at)).log_normalizer() - prior;
+    for (const double beta : q.mean_precisions)
+        gain += 0.5 * as_double(q.dimensions) * std::log(q.prior.mean_precision / beta);
+    return gain;
+}
+
+} // namespace elbo::gmm::variational

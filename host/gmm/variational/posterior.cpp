@@ -1,0 +1,117 @@
+// The posterior as a value.
+#include "host/gmm/model/check_array.hpp"
+#include "host/gmm/variational/distribution.hpp"
+#include "host/gmm/variational/prior.hpp"
+#include "host/gmm/variational/weights.hpp"
+#include "host/name_table.hpp"
+
+#include <array>
+#include <cmath>
+
+namespace elbo::gmm {
+
+namespace {
+
+constexpr std::array<std::pair<weights_model, std::string_view>, 2> weights_models{
+    {{weights_model::dirichlet, "dirichlet"}, {weights_model::stick_breaking, "stick_breaking"}}};
+
+void check_above(std::string_view name, const std::vector<double>& values, double limit) {
+    for (std::size_t i = 0; i < values.size(); ++i)
+        expects(values[i] > limit && std::isfinite(values[i]), [&] {
+            return fmt::format("{}[{}] = {}: expected a finite number above {}", name, i, values[i], limit);
+        });
+}
+
+void check_complete(const variational_prior& prior) {
+    expects(prior.concentration && prior.mean && prior.degrees_of_freedom && prior.scale, [] {
+        return std::string("prior is incomplete: expected concentration, mean, degrees_of_freedom and scale");
+    });
+}
+
+const variational_posterior::parameters& checked(const variational_posterior::parameters& p) {
+    const auto k = static_cast<std::int64_t>(p.mean_precisions.size());
+    const std::int64_t d = p.dimensions;
+    expects(d >= 1, [&] { return fmt::format("dimensions = {}: expected at least 1", d); });
+    expects(k >= 1, [] { return std::string("mean_precisions is empty: expected at least one component"); });
+    check_complete(p.prior);
+    variational::check_prior(p.prior, p.shape, d, "prior");
+    const bool sticks = p.weights == weights_model::stick_breaking;
+    check_size("concentrations", p.concentrations.size(), sticks ? 2 * (k - 1) : k, sticks ? "(k - 1) x 2" : "k");
+    check_size("degrees_of_freedom", p.degrees_of_freedom.size(), is_tied(p.shape) ? 1 : k,
+               is_tied(p.shape) ? "1" : "k");
+    check_above("concentrations", p.concentrations, 0);
+    check_above("mean_precisions", p.mean_precisions, 0);
+    const std::int64_t order = variational::form_of(p.shape, d).dimension;
+    check_above("degrees_of_freedom", p.degrees_of_freedom, static_cast<double>(order - 1));
+    model::from_precision_cholesky(p.shape, d, std::vector<double>(k, 1 / static_cast<double>(k)), p.means,
+                                   p.precision_cholesky);
+    return p;
+}
+
+} // namespace
+
+std::string_view to_string(weights_model m) {
+    return name_of<weights_model>(weights_models, m);
+}
+weights_model weights_model_from_string(std::string_view name) {
+    return value_of<weights_model>(weights_models, name, "weights model");
+}
+
+variational_posterior::variational_posterior(parameters p) : values_(checked(p)) {}
+
+std::vector<double> variational_posterior::expected_weights() const {
+    return variational::expected_weights(values_.weights, values_.concentrations);
+}
+
+std::vector<double> variational_posterior::counts() const {
+    std::vector<double> result;
+    for (const double beta : values_.mean_precisions)
+        result.push_back(std::max(0.0, beta - values_.prior.mean_precision));
+    return result;
+}
+
+std::vector<std::int64_t> variational_posterior::effective_components(double threshold) const {
+    const std::vector<double> n = counts();
+    std::vector<std::int64_t> result;
+    for (std::int64_t k = 0; k < components(); ++k)
+        if (n[k] > threshold)
+            result.push_back(k);
+    return result;
+}
+
+variational_posterior variational_posterior::without_empty(double threshold) const {
+    const std::vector<std::int64_t> kept = effective_components(threshold);
+    expects(!kept.empty(), [&] {
+        return fmt::format("threshold = {}: expected a number below the largest count, so that a component is left",
+                           threshold);
+    });
+    const std::vector<double> n = counts();
+    const std::int64_t d = dimensions(), factor = is_tied(shape()) ? 0 : covariance_size(shape(), 1, d);
+    parameters p{shape(), d, values_.weights, values_.prior, {}, {}, {}, {}, {}};
+    if (is_tied(shape())) {
+        p.degrees_of_freedom = values_.degrees_of_freedom;
+        p.precision_cholesky = values_.precision_cholesky;
+    }
+    const auto append = [](std::vector<double>& to, const std::vector<double>& from, std::int64_t k,
+                           std::int64_t size) {
+        to.insert(to.end(), from.begin() + k * size, from.begin() + (k + 1) * size);
+    };
+    std::vector<double> kept_counts;
+    for (const std::int64_t k : kept) {
+        kept_counts.push_back(n[k]);
+        append(p.mean_precisions, values_.mean_precisions, k, 1);
+        append(p.means, values_.means, k, d);
+        append(p.precision_cholesky, values_.precision_cholesky, k, factor);
+        if (!is_tied(shape()))
+            append(p.degrees_of_freedom, values_.degrees_of_freedom, k, 1);
+    }
+    p.concentrations = variational::weights_update(values_.weights, *values_.prior.concentration, kept_counts);
+    return variational_posterior(std::move(p));
+}
+
+model variational_posterior::model() const {
+    return model::from_precision_cholesky(shape(), dimensions(), expected_weights(), values_.means,
+                                          values_.precision_cholesky);
+}
+
+} // namespace elbo::gmm

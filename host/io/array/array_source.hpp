@@ -1,0 +1,45 @@
+// A binary array in a file as a data source, whatever the format that surrounds it.
+#pragma once
+
+#include "elbo/data_source.hpp"
+#include "host/io/array/mapped_file.hpp"
+#include "host/io/array/scalar.hpp"
+#include "host/io/byte_stream.hpp"
+#include "host/io/sources.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace elbo::io {
+
+/// What a header says about the array that follows it.
+struct array_layout {
+    stored_scalar element;
+    std::int64_t rows = 0;
+    std::int64_t cols = 0;
+    bool fortran_order = false; ///< column by column
+    std::uint64_t offset = 0;   ///< of the first element, in bytes from the beginning of the file or stream
+    std::int64_t bytes() const; ///< of all elements
+};
+
+/// rows x cols of a shape of one or more extents: the first extent, and the product of the others. Throws file_error at
+/// `offset` for an extent below zero, no extent at all, or a size that no address can reach.
+void set_shape(array_layout& layout, const std::vector<std::int64_t>& shape, const std::string& path,
+               std::uint64_t offset);
+
+/// An array in mapped memory. `bytes` are those of the file or archive member, whose name is `description`;
+/// `first_byte` is their place in the file, for messages. Throws file_error where the array is longer than they are.
+source_pointer open_array(const std::string& description, std::shared_ptr<const mapped_file> file,
+                          std::span<const char> bytes, std::uint64_t first_byte, const array_layout& layout,
+                          const file_options& options);
+
+/// An array in a compressed stream, which begins with layout.offset bytes of header. Small arrays, and those in column
+/// order, are decompressed once; others in each pass. Throws file_error where the stream ends early, or, if
+/// `exact`, goes on after the array.
+source_pointer open_array_stream(const std::string& description, const stream_opener& open, const array_layout& layout,
+                                 bool exact, const file_options& options);
+
+} // namespace elbo::io

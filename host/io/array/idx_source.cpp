@@ -1,0 +1,85 @@
+// The idx format of the MNIST files (yann.lecun.com/exdb/mnist), plain or compressed by gzip: a magic number 0 0 TYPE
+// EXTENTS, the extents, then the numbers, all big-endian. Images become rows.
+#include "host/io/array/array_source.hpp"
+#include "host/io/errors.hpp"
+#include "host/io/format.hpp"
+#include "host/io/inflate_stream.hpp"
+#include "host/io/sources.hpp"
+
+#include <fmt/format.h>
+
+namespace elbo::io {
+namespace {
+
+std::uint32_t big_endian(const char* bytes) {
+    std::uint32_t value = 0;
+    for (int i = 0; i < 4; ++i)
+        value = value << 8 | static_cast<unsigned char>(bytes[i]);
+    return value;
+}
+
+scalar scalar_of(unsigned char code, const std::string& path) {
+    switch (code) {
+    case 0x08:
+        return scalar::uint8;
+    case 0x09:
+        return scalar::int8;
+    case 0x0b:
+        return scalar::int16;
+    case 0x0c:
+        return scalar::int32;
+    case 0x0d:
+        return scalar::float32;
+    case 0x0e:
+        return scalar::float64;
+    default:
+        break;
+    }
+    fail_at_byte(path, 2, fmt::format("type {:#04x}, expected 0x08, 0x09, 0x0b, 0x0c, 0x0d or 0x0e", code));
+}
+
+array_layout read_header(byte_stream& stream, const std::string& path) {
+    char magic[4] = {};
+    const std::size_t got = read_fully(stream, magic, sizeof magic);
+    if (got > 0 && (magic[0] != 0 || magic[1] != 0))
+        fail_at_byte(path, 0,
+                     fmt::format("expected the magic bytes 00 00 of an idx file, but this looks like {}",
+                                 looks_like({magic, got})));
+    if (got < sizeof magic)
+        fail_at_byte(path, got, "the file ends here, expected the header of an idx file");
+    array_layout layout;
+    layout.element = {scalar_of(static_cast<unsigned char>(magic[2]), path), true};
+    const auto extents = static_cast<unsigned char>(magic[3]);
+    std::vector<std::int64_t> shape;
+    for (unsigned i = 0; i < extents; ++i) {
+        char bytes[4];
+        read_exactly(stream, bytes, sizeof bytes, path, 4 + 4 * i, "the header");
+        shape.push_back(big_endian(bytes));
+    }
+    set_shape(layout, shape, path, 3);
+    layout.offset = 4 + 4 * extents;
+    return layout;
+}
+
+} // namespace
+
+source_pointer open_idx(const input_file& file, bool gzip, const file_options& options) {
+    const std::string& path = file.name();
+    if (gzip) {
+        const stream_opener open = [file]() {
+            return open_inflate_stream(open_file_stream(file), deflate_wrapper::gzip, file.name());
+        };
+        return open_array_stream(path, open, read_header(*open(), path), true, options);
+    }
+    auto mapping = std::make_shared<const mapped_file>(file);
+    const std::span<const char> bytes = mapping->bytes();
+    const array_layout layout = read_header(*open_memory_stream(bytes), path);
+    const std::uint64_t end = layout.offset + static_cast<std::uint64_t>(layout.bytes());
+    if (bytes.size() > end)
+        fail_at_byte(path, end,
+                     fmt::format("expected the end after {} x {} numbers of {}, found {} more bytes", layout.rows,
+                                 layout.cols, name_of(layout.element.type), bytes.size() - end));
+    return open_array(path, std::move(mapping), bytes, 0, layout, options);
+}
+
+} // namespace elbo::io

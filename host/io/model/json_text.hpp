@@ -1,0 +1,26 @@
+// JSON from files: every fault is a file_error with its byte offset.
+#pragma once
+
+#include "host/io/model/json.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace elbo::io {
+
+/// Parses `text`, which lies at byte `offset` of the file `path`. Objects with the same key twice are refused; the
+/// members of others are in alphabetical order. Throws file_error.
+json parse_json(std::string_view text, const std::string& path, std::uint64_t offset = 0);
+
+enum class key_order { alphabetical, as_added };
+/// The text of a value on one line; bytes that are not UTF-8 become the replacement character.
+std::string json_text(const json& value, key_order order = key_order::alphabetical);
+
+/// A value for a message: numbers and strings as they stand, lists and objects by name.
+std::string describe(const json& value);
+
+/// A whole file as text. Throws file_error (missing, unreadable).
+std::string read_text(const std::string& path);
+
+} // namespace elbo::io

@@ -1,0 +1,311 @@
+#include "host/io/model/safetensors.hpp"
+
+#include "elbo/error.hpp"
+#include "host/io/array/mapped_file.hpp"
+#include "host/io/errors.hpp"
+#include "host/io/format.hpp"
+#include "host/io/model/json_text.hpp"
+#include "host/io/write/atomic_file.hpp"
+#include "host/joined.hpp"
+#include "kernels/shared/memory.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <fmt/format.h>
+#include <limits>
+#include <span>
+
+namespace elbo::io {
+namespace {
+
+constexpr std::uint64_t length_bytes = 8;
+constexpr std::uint64_t longest_header = 100'000'000; // as the other implementations
+
+struct type_name {
+    tensor_type type;
+    const char* name;
+};
+constexpr type_name type_names[] = {
+    {tensor_type::float32, "F32"}, {tensor_type::float64, "F64"}, {tensor_type::int64, "I64"}};
+
+const char* name_of(tensor_type type) {
+    return std::find_if(std::begin(type_names), std::end(type_names),
+                        [&](const type_name& t) { return t.type == type; })
+        ->name;
+}
+
+template <class T>
+tensor make_tensor(tensor_type type, std::vector<std::int64_t> shape, const std::vector<T>& values) {
+    tensor t{type, std::move(shape), std::vector<std::byte>(values.size() * sizeof(T))};
+    if (!values.empty())
+        std::memcpy(t.bytes.data(), values.data(), t.bytes.size());
+    return t;
+}
+
+/// Bytes of such a tensor, or nothing where they cannot be counted.
+std::optional<std::int64_t> bytes_of(tensor_type type, const std::vector<std::int64_t>& shape) {
+    std::optional<std::int64_t> bytes = size_of(type);
+    for (const std::int64_t extent : shape)
+        bytes = bytes && extent >= 0 ? checked_product(*bytes, extent) : std::nullopt;
+    return bytes;
+}
+
+const tensor& find(const tensor_file& file, const std::string& name, const std::string& path) {
+    const auto found = file.tensors.find(name);
+    if (found == file.tensors.end())
+        fail(path, fmt::format("expected a tensor {}", in_quotes(name)));
+    return found->second;
+}
+
+void check_tensor(const std::string& name, const tensor& t, bool right_type, const char* types,
+                  const std::vector<std::int64_t>& shape, const std::string& path) {
+    const auto fits = [](std::int64_t extent, std::int64_t expected) { return expected == -1 || extent == expected; };
+    if (!right_type || !std::equal(t.shape.begin(), t.shape.end(), shape.begin(), shape.end(), fits))
+        fail(path, fmt::format("tensor {}: {} of shape ({}), expected {} of shape ({})", in_quotes(name),
+                               name_of(t.type), joined(t.shape, ", "), types, joined(shape, ", ")));
+}
+
+template <class T>
+std::vector<T> values_of(const tensor& t) {
+    std::vector<T> values(static_cast<std::size_t>(t.size()));
+    if (!values.empty())
+        std::memcpy(values.data(), t.bytes.data(), t.bytes.size());
+    return values;
+}
+
+std::string make_header(const tensor_file& contents) {
+    std::string text = "{";
+    if (!contents.metadata.empty())
+        text += "\"__metadata__\":" + json_text(json(contents.metadata));
+    std::uint64_t offset = 0;
+    for (const auto& [name, t] : contents.tensors) {
+        if (bytes_of(t.type, t.shape) != static_cast<std::int64_t>(t.bytes.size()))
+            throw invalid_argument(fmt::format("tensor '{}': {} elements do not fill the shape ({})", name, t.size(),
+                                               joined(t.shape, ", ")));
+        const json entry = {
+            {"dtype", name_of(t.type)}, {"shape", t.shape}, {"data_offsets", {offset, offset + t.bytes.size()}}};
+        if (text.size() > 1)
+            text += ',';
+        text += fmt::format("{}:{}", json_text(json(name)), json_text(entry));
+        offset += t.bytes.size();
+    }
+    text += '}';
+    text.append((8 - text.size() % 8) % 8, ' '); // so that the tensors are aligned
+    return text;
+}
+
+std::uint64_t little_endian(const char* bytes) {
+    std::uint64_t value = 0;
+    for (int i = 7; i >= 0; --i)
+        value = value << 8 | static_cast<unsigned char>(bytes[i]);
+    return value;
+}
+
+class reader {
+public:
+    explicit reader(const std::string& path) : path_(path), file_(path) {}
+
+    tensor_file read() {
+        const json header = read_header();
+        tensor_file contents;
+        contents.bytes = file_.bytes().size();
+        for (const auto& [name, value] : header.items()) {
+            if (name == "__metadata__")
+                contents.metadata = read_metadata(value);
+            else
+                contents.tensors.emplace(name, read_tensor(name, value));
+        }
+        check_coverage();
+        return contents;
+    }
+
+private:
+    struct extent {
+        std::uint64_t begin, end;
+        std::string name;
+    };
+
+    json read_header() {
+        const std::span<const char> bytes = file_.bytes();
+        if (bytes.size() < length_bytes)
+            fail_at_byte(path_, bytes.size(), "the file ends here, expected the 8 bytes of the header's length");
+        const std::uint64_t length = little_endian(bytes.data());
+        if (length > longest_header || length == 0 || (bytes.size() > length_bytes && bytes[length_bytes] != '{')) {
+            const std::string_view head(bytes.data(), std::min<std::size_t>(bytes.size(), 64));
+            fail_at_byte(
+                path_, 0,
+                fmt::format("expected the header's length and a JSON object, but this looks like {} (length {})",
+                            looks_like(head), length));
+        }
+        if (length > bytes.size() - length_bytes)
+            fail_at_byte(path_, bytes.size(),
+                         fmt::format("the file ends here, expected {} more bytes of the header",
+                                     length - (bytes.size() - length_bytes)));
+        data_ = bytes.subspan(length_bytes + length);
+        data_offset_ = length_bytes + length;
+        const json header = parse_json({bytes.data() + length_bytes, length}, path_, length_bytes);
+        if (!header.is_object())
+            fail_header("expected a JSON object");
+        return header;
+    }
+
+    [[noreturn]] void fail_header(std::string_view message) const {
+        fail_at_byte(path_, length_bytes, fmt::format("in the header: {}", message));
+    }
+
+    std::map<std::string, std::string> read_metadata(const json& value) const {
+        if (!value.is_object())
+            fail_header("__metadata__: expected an object of strings");
+        std::map<std::string, std::string> metadata;
+        for (const auto& [key, text] : value.items()) {
+            if (!text.is_string())
+                fail_header(fmt::format("__metadata__: {}: expected a string", in_quotes(key)));
+            metadata.emplace(key, text.as_string());
+        }
+        return metadata;
+    }
+
+    std::vector<std::int64_t> read_sizes(const std::string& name, const json& value, const char* key) const {
+        const auto fail_sizes = [&]() {
+            fail_header(fmt::format("tensor {}: {}: expected a list of numbers of at least 0", in_quotes(name), key));
+        };
+        std::vector<std::int64_t> sizes;
+        const json* list = value.find(key);
+        if (!list || !list->is_array())
+            fail_sizes();
+        for (const json& size : *list) {
+            if (!size.is_natural() || !size.is_int64())
+                fail_sizes();
+            sizes.push_back(size.as_int64());
+        }
+        return sizes;
+    }
+
+    tensor_type read_type(const std::string& name, const json& value) const {
+        const json* member = value.find("dtype");
+        const std::string dtype = member && member->is_string() ? member->as_string() : "";
+        for (const type_name& t : type_names)
+            if (dtype == t.name)
+                return t.type;
+        fail_header(fmt::format("tensor {}: dtype {}, expected F32, F64 or I64", in_quotes(name), in_quotes(dtype)));
+    }
+
+    tensor read_tensor(const std::string& name, const json& value) {
+        if (!value.is_object())
+            fail_header(fmt::format("tensor {}: expected an object", in_quotes(name)));
+        tensor t;
+        t.type = read_type(name, value);
+        t.shape = read_sizes(name, value, "shape");
+        const std::vector<std::int64_t> offsets = read_sizes(name, value, "data_offsets");
+        if (offsets.size() != 2 || offsets[0] > offsets[1])
+            fail_header(fmt::format("tensor {}: data_offsets: expected the begin and the end", in_quotes(name)));
+        const std::optional<std::int64_t> expected = bytes_of(t.type, t.shape);
+        if (expected != offsets[1] - offsets[0])
+            fail_header(fmt::format("tensor {}: {} bytes of data, but the shape ({}) of {} is of another size",
+                                    in_quotes(name), offsets[1] - offsets[0], joined(t.shape, ", "), name_of(t.type)));
+        const auto begin = static_cast<std::uint64_t>(offsets[0]), end = static_cast<std::uint64_t>(offsets[1]);
+        if (end > data_.size())
+            fail_at_byte(path_, data_offset_ + data_.size(),
+                         fmt::format("the file ends here, expected tensor {} to end at byte {}", in_quotes(name),
+                                     data_offset_ + end));
+        const auto* const first = reinterpret_cast<const std::byte*>(data_.data());
+        t.bytes.assign(first + begin, first + end);
+        extents_.push_back({begin, end, name});
+        return t;
+    }
+
+    // The tensors must fill the data one after the other, so that nothing hides in the file.
+    void check_coverage() {
+        std::sort(extents_.begin(), extents_.end(), [](const extent& a, const extent& b) {
+            return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+        });
+        std::uint64_t at = 0;
+        for (const extent& e : extents_) {
+            if (e.begin != at)
+                fail_at_byte(path_, data_offset_ + std::min(at, e.begin),
+                             fmt::format("tensor {} begins at byte {}, expected {}: the data has {}", in_quotes(e.name),
+                                         data_offset_ + e.begin, data_offset_ + at,
+                                         e.begin < at ? "tensors that overlap" : "a gap"));
+            at = e.end;
+        }
+        if (at != data_.size())
+            fail_at_byte(path_, data_offset_ + at,
+                         fmt::format("expected the end after the last tensor, found {} more bytes", data_.size() - at));
+    }
+
+    std::string path_;
+    mapped_file file_;
+    std::span<const char> data_;
+    std::uint64_t data_offset_ = 0;
+    std::vector<extent> extents_;
+};
+
+} // namespace
+
+std::int64_t size_of(tensor_type type) {
+    return type == tensor_type::float32 ? 4 : 8;
+}
+
+tensor tensor::of(std::vector<std::int64_t> shape, const std::vector<float>& values) {
+    return make_tensor(tensor_type::float32, std::move(shape), values);
+}
+tensor tensor::of(std::vector<std::int64_t> shape, const std::vector<double>& values) {
+    return make_tensor(tensor_type::float64, std::move(shape), values);
+}
+tensor tensor::of(std::vector<std::int64_t> shape, const std::vector<std::int64_t>& values) {
+    return make_tensor(tensor_type::int64, std::move(shape), values);
+}
+
+tensor tensor::compact(std::vector<std::int64_t> shape, const std::vector<double>& values) {
+    // Beyond the range of float32 the conversion is undefined, so that is looked at first.
+    const auto exact = [](double v) {
+        return std::abs(v) <= std::numeric_limits<float>::max() && static_cast<double>(static_cast<float>(v)) == v;
+    };
+    if (std::all_of(values.begin(), values.end(), exact))
+        return of(std::move(shape), std::vector<float>(values.begin(), values.end()));
+    return of(std::move(shape), values);
+}
+
+std::vector<double> tensor_file::doubles(const std::string& name, const std::vector<std::int64_t>& shape,
+                                         const std::string& path) const {
+    const tensor& t = find(*this, name, path);
+    check_tensor(name, t, t.type == tensor_type::float64, "F64", shape, path);
+    return values_of<double>(t);
+}
+
+std::vector<std::int64_t> tensor_file::integers(const std::string& name, const std::vector<std::int64_t>& shape,
+                                                const std::string& path) const {
+    const tensor& t = find(*this, name, path);
+    check_tensor(name, t, t.type == tensor_type::int64, "I64", shape, path);
+    return values_of<std::int64_t>(t);
+}
+
+std::vector<double> tensor_file::reals(const std::string& name, const std::vector<std::int64_t>& shape,
+                                       const std::string& path) const {
+    const tensor& t = find(*this, name, path);
+    check_tensor(name, t, t.type != tensor_type::int64, "F32 or F64", shape, path);
+    if (t.type == tensor_type::float64)
+        return values_of<double>(t);
+    const std::vector<float> values = values_of<float>(t);
+    return {values.begin(), values.end()};
+}
+
+void write_safetensors(const std::string& path, const tensor_file& contents) {
+    const std::string header = make_header(contents);
+    char length[length_bytes];
+    for (std::size_t i = 0; i < length_bytes; ++i)
+        length[i] = static_cast<char>(header.size() >> (8 * i) & 255);
+    atomic_file file(path);
+    file.write(length, sizeof length);
+    file.write(header);
+    for (const auto& [name, t] : contents.tensors)
+        file.write(t.bytes.data(), t.bytes.size());
+    file.commit();
+}
+
+tensor_file read_safetensors(const std::string& path) {
+    return reader(path).read();
+}
+
+} // namespace elbo::io

@@ -1,0 +1,86 @@
+// The sphere model as a value, and what it draws.
+#include "elbo/latent/sphere.hpp"
+
+#include "host/check.hpp"
+#include "host/gmm/model/check_array.hpp"
+#include "host/rows/independent_rows.hpp"
+#include "kernels/math/philox.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+
+namespace elbo::latent {
+
+using namespace kernels;
+
+namespace {
+
+/// d standard normal numbers: pairs first_pair, first_pair + 1, ... of the row.
+void draw_normals(std::uint64_t seed, std::int64_t row, random_purpose purpose, std::int64_t d, double* out) {
+    for (std::int64_t j = 0; j < d; j += 2) {
+        double pair[2];
+        normal_pair(random_block(seed, purpose, static_cast<std::uint64_t>(row), static_cast<std::uint32_t>(j / 2)),
+                    pair[0], pair[1]);
+        std::copy_n(pair, std::min<std::int64_t>(2, d - j), out + j);
+    }
+}
+
+/// z/‖z‖ in place. The numbers of normal_pair are never all 0: log of a number in (0, 1) is not 0, nor is a sine or
+/// cosine beside one.
+void normalize(double* z, std::int64_t d) {
+    double square = 0;
+    for (std::int64_t j = 0; j < d; ++j)
+        square += z[j] * z[j];
+    for (std::int64_t j = 0; j < d; ++j)
+        z[j] /= std::sqrt(square);
+}
+
+} // namespace
+
+std::string_view to_string(sphere_event::kind k) {
+    switch (k) {
+    case sphere_event::kind::noise_floor:
+        return "noise_floor";
+    case sphere_event::kind::one_sided:
+        return "one_sided";
+    case sphere_event::kind::far_value:
+        break;
+    }
+    return "far_value";
+}
+
+sphere_model::sphere_model(sphere_parameters p) : p_(std::move(p)) {
+    expects(!p_.centre.empty(), [] { return std::string("centre is empty: expected at least one number"); });
+    gmm::check_finite("centre", p_.centre);
+    expects(p_.radius >= 0 && std::isfinite(p_.radius),
+            [&] { return fmt::format("radius = {}: expected a finite number, at least 0", p_.radius); });
+    expects(p_.noise > 0 && std::isfinite(p_.noise),
+            [&] { return fmt::format("noise = {}: expected a finite positive variance", p_.noise); });
+    expects(std::sqrt(p_.noise) >= 1e-12 * p_.radius, [&] {
+        return fmt::format("noise = {}: expected a standard deviation of at least 1e-12 of the radius {}", p_.noise,
+                           p_.radius);
+    });
+}
+
+sphere_sample sample(const context&, const sphere_model& m, std::int64_t n, std::uint64_t seed) {
+    expects(n >= 0, [&] { return fmt::format("n = {}: expected at least 0", n); });
+    return sample_rows(m, 0, n, seed);
+}
+
+sphere_sample sample_rows(const sphere_model& m, std::int64_t first_row, std::int64_t n, std::uint64_t seed) {
+    const std::int64_t d = m.dimensions();
+    const double sigma = std::sqrt(m.noise());
+    sphere_sample result{std::vector<double>(n * d), std::vector<double>(n * d)};
+    for_independent_rows(n, 2 * d, [&](std::int64_t i) {
+        double *u = &result.u[i * d], *x = &result.x[i * d];
+        draw_normals(seed, first_row + i, random_purpose::sample_component, d, u);
+        normalize(u, d);
+        draw_normals(seed, first_row + i, random_purpose::sample_noise, d, x);
+        for (std::int64_t j = 0; j < d; ++j)
+            x[j] = m.centre()[j] + m.radius() * u[j] + sigma * x[j];
+    });
+    return result;
+}
+
+} // namespace elbo::latent

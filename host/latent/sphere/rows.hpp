@@ -1,0 +1,46 @@
+// Rows on their way through a sphere engine.
+#pragma once
+
+#include "elbo/latent/sphere.hpp"
+#include "host/rows/row_feed.hpp"
+#include "kernels/contract/sphere_engine.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace elbo::latent {
+
+/// The engine of a context.
+std::unique_ptr<kernels::sphere_engine> make_sphere_engine(const context& ctx, std::int64_t dimensions);
+
+/// Data with weights in an engine, in a frame with one scale. The rows are loaded once where they fit in memory, and
+/// read anew in each pass where they do not: with the same results to the bit.
+class sphere_rows {
+public:
+    /// Checks the data and weights. Throws invalid_argument.
+    sphere_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights,
+                std::int64_t memory_limit);
+
+    const gmm::data_summary& summary() const { return summary_; }
+    const gmm::negligible_weights& negligible() const { return feed_.negligible(); }
+    const kernels::frame& frame() const { return frame_; }
+    /// Σ_j variance_j / d, in the frame.
+    double mean_variance() const;
+    /// The sums of one pass, [sphere_sum_count(d)], in the frame.
+    std::vector<double> sums(const kernels::sphere_values& p);
+
+private:
+    gmm::row_feed feed_;
+    gmm::data_summary summary_;
+    kernels::frame frame_;
+    std::unique_ptr<kernels::sphere_engine> engine_;
+    double reach_ = 1; ///< max ‖x̃‖ or more
+    bool streamed_ = false;
+};
+
+/// Parameters in a frame, and back.
+kernels::sphere_values to_frame(const sphere_model& m, const kernels::frame& f);
+sphere_model from_frame(const kernels::sphere_values& p, const kernels::frame& f);
+
+} // namespace elbo::latent

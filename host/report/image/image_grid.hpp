@@ -1,0 +1,40 @@
+// Rows of data as grey images, tiled into one picture.
+#pragma once
+
+#include "host/report/chart/ticks.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace elbo::report {
+
+struct image_size {
+    std::int64_t width = 0, height = 0;
+    std::int64_t pixels() const { return width * height; }
+};
+
+/// The square of so many pixels; nothing where there is none, or one so small that it will not be an image.
+std::optional<image_size> square_of(std::int64_t pixels);
+
+/// An 8-bit grey picture, row-major.
+struct grey_image {
+    std::vector<std::uint8_t> pixels;
+    int width = 0, height = 0;
+};
+
+/// What is drawn as white (low) and as black (high): [0, 1] where nearly all values lie in it or close by, else the
+/// range of all but the smallest and the largest hundredth.
+interval shades_of(std::span<const float> values);
+
+/// Images [n x pixels] in rows of `columns`, each enlarged by a whole factor to about 56 pixels, with white gaps
+/// between them. Values outside `shades` are white or black. After every `group` rows the gap is wider.
+grey_image tile(std::span<const float> images, image_size size, int columns, interval shades, int group = 1);
+
+/// Rows of `columns` from `first` alternating with rows from `second`, both [n x pixels]: for pictures beside others.
+std::vector<float> alternate(std::span<const float> first, std::span<const float> second, std::int64_t pixels,
+                             int columns);
+
+} // namespace elbo::report

@@ -1,0 +1,48 @@
+// One self-contained HTML page about a variational autoencoder: what was trained on what, in pictures and a table.
+#pragma once
+
+#include "host/report/image/image_grid.hpp"
+
+#include "elbo/vae/infer.hpp"
+#include "elbo/vae/train.hpp"
+
+#include <array>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace elbo::report {
+
+/// Rows of data, as many numbers each as the model has dimensions.
+struct row_pictures {
+    std::vector<float> samples;                    ///< means of p(x|z) at draws of z
+    std::vector<float> originals, reconstructions; ///< of the same rows
+};
+
+/// Rows in the latent space.
+struct latent_points {
+    std::vector<double> mean, deviation; ///< [n x latent] of q(z|x)
+    std::vector<double> labels;          ///< [n], or empty
+};
+
+/// What a page is made of. The parts that a command does not have stay empty and are left out of the page.
+struct vae_page {
+    std::string title;                                      ///< "Variational autoencoder of digits.npy"
+    std::vector<std::pair<std::string, std::string>> facts; ///< the summary: name, value
+    const vae::model* model = nullptr;                      ///< required
+    std::vector<vae::epoch_record> history;
+    std::optional<image_size> image; ///< where rows are images
+    row_pictures pictures;
+    latent_points latents;
+    std::string rows_name = "data";           ///< whose rows the reconstructions are: "validation data"
+    std::optional<vae::evaluation> evaluated; ///< of rows of the same
+    std::string command;                      ///< that makes this page again
+    std::string made_by;                      ///< "elbo 0.1.0 on CPU, 2 threads"
+};
+
+/// The page as HTML with inline SVG and PNG: nothing is loaded from elsewhere. Throws invalid_argument where sizes do
+/// not fit the model.
+std::string render(const vae_page& p);
+
+} // namespace elbo::report

@@ -1,0 +1,96 @@
+#include "host/report/page/variational_page.hpp"
+#include "host/report/chart/charts.hpp"
+#include "host/report/chart/line_chart.hpp"
+#include "host/report/page/html.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace elbo::report {
+
+namespace {
+
+using gmm::variational_record;
+using gmm::variational_result;
+
+/// A member of the records against the iteration, `later` iterations later.
+std::vector<point> points_of(const variational_result& r, double variational_record::*member, double later = 0) {
+    std::vector<point> points;
+    for (const std::size_t i : shown_records(r.trace.size()))
+        points.push_back({static_cast<double>(r.trace[i].iteration) + later, r.trace[i].*member});
+    return points;
+}
+
+std::string bound_chart(const variational_result& r) {
+    std::vector<point> after = points_of(r, &variational_record::bound_after_m_step, 0.5);
+    after.pop_back(); // that of a posterior which was not taken any more
+    return line_chart(
+        {{"after the update of q(z)", {style_of(0).colour, marker::circle}, points_of(r, &variational_record::bound)},
+         {"after that of q(\u03b8)", {style_of(1).colour, marker::diamond}, after}},
+        {.id = "bound",
+         .x_title = "iteration",
+         .y_title = "bound (nats per sample)",
+         .description = "Variational bound against iteration"});
+}
+
+std::string missing_chart(const variational_result& r) {
+    std::vector<point> points;
+    for (const std::size_t i : shown_records(r.trace.size()))
+        if (const double missing = r.bound - r.trace[i].bound; missing > 0)
+            points.push_back({static_cast<double>(r.trace[i].iteration), std::log10(missing)});
+    if (points.size() < 2)
+        return {};
+    return line_chart({{"", {style_of(2).colour, marker::circle}, points}},
+                      {.id = "missing",
+                       .x_title = "iteration",
+                       .y_title = "missing to the end (nats)",
+                       .description = "Difference to the final bound against iteration, logarithmic",
+                       .decades = true});
+}
+
+std::string divergence_chart(const variational_result& r) {
+    return line_chart(
+        {{"components", {style_of(3).colour, marker::square}, points_of(r, &variational_record::components_divergence)},
+         {"weights", {style_of(4).colour, marker::circle}, points_of(r, &variational_record::weights_divergence)}},
+        {.id = "divergence",
+         .x_title = "iteration",
+         .y_title = "divergence (nats per sample)",
+         .description = "Divergence of the posterior from the prior against iteration"});
+}
+
+std::string weights_chart(const variational_result& r) {
+    std::vector<double> weights = r.posterior.expected_weights();
+    std::ranges::sort(weights, std::ranges::greater());
+    std::vector<point> points;
+    for (std::size_t k = 0; k < weights.size(); ++k)
+        if (weights[k] > 0)
+            points.push_back({static_cast<double>(k + 1), std::log10(weights[k])});
+    return line_chart({{"", {style_of(5).colour, marker::circle}, points}},
+                      {.id = "weights",
+                       .x_title = "component, by weight",
+                       .y_title = "E[weight]",
+                       .description = "Expected weights of the components in descending order, logarithmic",
+                       .decades = true});
+}
+
+std::string bound_section(const variational_result& r) {
+    return "<h2>Bound</h2>\n<div class=\"charts\">\n" +
+           figure(bound_chart(r), "The bound on the evidence log p(x), with all constants: it never falls.") +
+           figure(missing_chart(r), "What is missing to the final bound.") +
+           figure(divergence_chart(r),
+                  "KL(q(&#945;) &#8214; p(&#945;)) and &#931; KL(q(&#956;, &#923;) &#8214; p(&#956;, "
+                  "&#923;)): what the bound pays for leaving the prior.") +
+           figure(weights_chart(r), "Expected weights: superfluous components have lost their samples.") + "</div>\n";
+}
+
+} // namespace
+
+std::string render(const variational_page& p) {
+    const page& plug_in = p.plug_in;
+    check(plug_in);
+    return page_begin(plug_in.title, plug_in.made_by) + facts_list(plug_in.facts) + bound_section(*p.result) +
+           density_section(plug_in) + "<h2>Effective components at the posterior means</h2>\n<div class=\"scroll\">\n" +
+           component_table(*plug_in.model, plug_in.column_names) + "</div>\n" + page_end(plug_in.command);
+}
+
+} // namespace elbo::report

@@ -1,0 +1,40 @@
+#include "host/rows/row_access.hpp"
+
+#include "kernels/contract/device_copy.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace elbo {
+
+any_matrix_view readable(const context& ctx, const any_matrix_view& view, std::vector<char>& staging) {
+    if (view.data == nullptr || view.space != memory_space::device || ctx.where() == backend::cuda)
+        return view;
+    const std::int64_t bytes = ((view.rows - 1) * view.stride + view.cols) * view.element_size();
+    staging.resize(bytes);
+    io::copy_device_rows(staging.data(), view.data, 1, bytes, bytes);
+    any_matrix_view host = view;
+    host.data = staging.data();
+    host.space = memory_space::host;
+    return host;
+}
+
+std::string column_label(const data_source& data, std::int64_t column) {
+    const auto& names = data.column_names();
+    return column < static_cast<std::int64_t>(names.size()) ? fmt::format("{} (\"{}\")", column, names[column])
+                                                            : fmt::format("{}", column);
+}
+
+std::int64_t available_bytes(const context& ctx, std::int64_t limit) {
+    if (limit > 0)
+        return limit;
+    if (ctx.where() == backend::cuda) {
+        for (const device_info& device : devices().devices)
+            if (device.where == backend::cuda && device.ordinal == ctx.device())
+                return device.free_bytes / 10 * 9;
+    }
+    // Of the host's memory at most half, since the data lies there too.
+    return static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE) / 2;
+}
+
+} // namespace elbo

@@ -1,0 +1,213 @@
+// Encoding, decoding and reconstruction, streamed.
+#include "elbo/vae/infer.hpp"
+#include "host/check.hpp"
+#include "host/rows/row_access.hpp"
+#include "host/vae/infer/streaming.hpp"
+#include "host/vae/rows.hpp"
+#include "host/vae/train/options.hpp"
+
+#include <cmath>
+#include <fmt/format.h>
+
+namespace elbo::vae {
+
+using namespace kernels;
+
+namespace {
+
+constexpr std::string_view of_model = "the dimensions of the model";
+constexpr std::string_view of_latents = "the latent units of the model";
+
+/// Checked rows of data, batch by batch.
+template <class Visit>
+void for_each_batch(const context& ctx, const data_source& data, vae_engine& engine, const Visit& visit) {
+    const architecture& a = engine.layout.architecture;
+    const row_feed feed(ctx, data, a.dimensions, of_model);
+    feed.for_each([&](const any_matrix_view& x, std::int64_t first) {
+        check_rows(engine.inspect(x), data, first, a);
+        visit(vae_rows{x, 0, 0, x.rows, first}, first);
+    });
+}
+
+/// The two halves of rows of means and log-variances.
+struct latent_halves {
+    latent_halves(std::vector<float>& both, std::int64_t rows, std::int64_t latent)
+        : mean(both.data(), rows, latent, 2 * latent, memory_space::host),
+          log_variance(both.data() + latent, rows, latent, 2 * latent, memory_space::host) {}
+    matrix_view<float> mean, log_variance;
+};
+
+void check_finite(const any_matrix_view& host_rows, const data_source& data, std::int64_t first_row) {
+    for (std::int64_t i = 0; i < host_rows.rows; ++i)
+        for (std::int64_t j = 0; j < host_rows.cols; ++j) {
+            const double value =
+                host_rows.type == element_type::float32 ? host_rows.as<float>()(i, j) : host_rows.as<double>()(i, j);
+            expects(std::isfinite(value), [&] {
+                return fmt::format("{}: row {}, column {} is {}: expected finite numbers", data.description(),
+                                   first_row + i, column_label(data, j), value);
+            });
+        }
+}
+
+/// Numbers on a device are copied to look at them: points of the latent space are few.
+void check_latents(const any_matrix_view& z, const data_source& data, std::int64_t first) {
+    std::vector<char> staging;
+    check_finite(readable(context::reference(), z, staging), data, first);
+}
+
+void check_result(std::string_view name, const matrix_view<float>& out, std::int64_t rows, std::int64_t cols) {
+    expects(out.data != nullptr && out.rows == rows && out.cols == cols && out.stride >= cols, [&] {
+        return fmt::format("{} is {} x {} with stride {}: expected {} x {}", name, out.rows, out.cols, out.stride, rows,
+                           cols);
+    });
+}
+
+void check_input(std::string_view name, const any_matrix_view& x, std::int64_t cols, std::string_view what) {
+    expects(x.data != nullptr && x.cols == cols && x.stride >= cols, [&] {
+        return fmt::format("{} is {} x {} with stride {}: expected {} columns, {}", name, x.rows, x.cols, x.stride,
+                           cols, what);
+    });
+}
+
+/// The other back ends cannot reach the memory of a device.
+void check_reach(std::string_view name, const context& ctx, memory_space space) {
+    expects(ctx.where() == backend::cuda || space != memory_space::device, [&] {
+        return fmt::format("{} is in device memory: expected host memory for the {} back end", name,
+                           to_string(ctx.where()));
+    });
+}
+
+} // namespace
+
+std::unique_ptr<vae_engine> engine_of(const context& ctx, const model& m) {
+    auto engine = make_vae_engine(ctx, make_layout(m.architecture()));
+    engine->set_parameters(m.parameters());
+    return engine;
+}
+
+row_sink collect(std::vector<float>& out) {
+    return [&out](std::int64_t, matrix_view<const float> rows) {
+        for (std::int64_t i = 0; i < rows.rows; ++i)
+            out.insert(out.end(), rows.row(i), rows.row(i) + rows.cols);
+    };
+}
+
+// encode ------------------------------------------------------------------------------------------------------------
+
+void encode(const context& ctx, const model& m, const data_source& data, const row_sink& sink) {
+    const auto engine = engine_of(ctx, m);
+    const std::int64_t latent = m.architecture().latent;
+    std::vector<float> both;
+    for_each_batch(ctx, data, *engine, [&](const vae_rows& rows, std::int64_t first) {
+        both.resize(rows.rows * 2 * latent);
+        const latent_halves halves(both, rows.rows, latent);
+        engine->encode(rows, halves.mean, halves.log_variance);
+        ctx.wait();
+        sink(first, {both.data(), rows.rows, 2 * latent});
+    });
+}
+
+latents encode(const context& ctx, const model& m, const data_source& data) {
+    latents all;
+    const std::int64_t latent = m.architecture().latent;
+    encode(ctx, m, data, [&](std::int64_t, matrix_view<const float> rows) {
+        for (std::int64_t i = 0; i < rows.rows; ++i) {
+            all.mean.insert(all.mean.end(), rows.row(i), rows.row(i) + latent);
+            all.log_variance.insert(all.log_variance.end(), rows.row(i) + latent, rows.row(i) + 2 * latent);
+        }
+    });
+    return all;
+}
+
+void encode(const context& ctx, const model& m, any_matrix_view x, matrix_view<float> mean,
+            matrix_view<float> log_variance) {
+    const architecture& a = m.architecture();
+    check_input("x", x, a.dimensions, of_model);
+    check_result("mean", mean, x.rows, a.latent);
+    check_result("log_variance", log_variance, x.rows, a.latent);
+    check_reach("x", ctx, x.space);
+    check_reach("mean", ctx, mean.space);
+    check_reach("log_variance", ctx, log_variance.space);
+    engine_of(ctx, m)->encode({x, 0, 0, x.rows, 0}, mean, log_variance);
+}
+
+// decode ------------------------------------------------------------------------------------------------------------
+
+void decode(const context& ctx, const model& m, const data_source& z, const row_sink& sink) {
+    const architecture& a = m.architecture();
+    const auto engine = engine_of(ctx, m);
+    const row_feed feed(ctx, z, a.latent, of_latents);
+    // The results are wider than the points, as a rule.
+    const std::int64_t piece = std::max<std::int64_t>(1, (std::int64_t(1) << 22) / a.dimensions);
+    std::vector<float> out;
+    feed.for_each([&](const any_matrix_view& batch, std::int64_t first) {
+        check_latents(batch, z, first);
+        for (std::int64_t at = 0; at < batch.rows; at += piece) {
+            const std::int64_t rows = std::min(piece, batch.rows - at);
+            out.resize(rows * a.dimensions);
+            engine->decode(batch.slice(at, rows), {out.data(), rows, a.dimensions});
+            ctx.wait();
+            sink(first + at, {out.data(), rows, a.dimensions});
+        }
+    });
+}
+
+std::vector<float> decode(const context& ctx, const model& m, const data_source& z) {
+    std::vector<float> out;
+    decode(ctx, m, z, collect(out));
+    return out;
+}
+
+void decode(const context& ctx, const model& m, any_matrix_view z, matrix_view<float> out) {
+    check_input("z", z, m.architecture().latent, of_latents);
+    check_result("out", out, z.rows, m.architecture().dimensions);
+    check_reach("z", ctx, z.space);
+    check_reach("out", ctx, out.space);
+    engine_of(ctx, m)->decode(z, out);
+}
+
+// Both --------------------------------------------------------------------------------------------------------------
+
+void reconstruct(const context& ctx, const model& m, const data_source& data, const row_sink& sink) {
+    const architecture& a = m.architecture();
+    const auto engine = engine_of(ctx, m);
+    std::vector<float> both, out;
+    for_each_batch(ctx, data, *engine, [&](const vae_rows& rows, std::int64_t first) {
+        both.resize(rows.rows * 2 * a.latent);
+        out.resize(rows.rows * a.dimensions);
+        const latent_halves halves(both, rows.rows, a.latent);
+        engine->encode(rows, halves.mean, halves.log_variance);
+        ctx.wait();
+        engine->decode(halves.mean, {out.data(), rows.rows, a.dimensions});
+        ctx.wait();
+        sink(first, {out.data(), rows.rows, a.dimensions});
+    });
+}
+
+std::vector<float> reconstruct(const context& ctx, const model& m, const data_source& data) {
+    std::vector<float> out;
+    reconstruct(ctx, m, data, collect(out));
+    return out;
+}
+
+std::vector<float> interpolate(const context& ctx, const model& m, const std::vector<float>& from,
+                               const std::vector<float>& to, std::int64_t steps) {
+    const architecture& a = m.architecture();
+    for (const auto& [name, row] : {std::pair("from", &from), std::pair("to", &to)})
+        expects(static_cast<std::int64_t>(row->size()) == a.dimensions, [&, &name = name, &row = row] {
+            return fmt::format("{} has {} numbers: expected {}, {}", name, row->size(), a.dimensions, of_model);
+        });
+    check_at_least("steps", steps, 2);
+    std::vector<float> ends = from;
+    ends.insert(ends.end(), to.begin(), to.end());
+    const std::vector<float> mean = encode(ctx, m, matrix_view<const float>(ends.data(), 2, a.dimensions)).mean;
+    std::vector<float> line(steps * a.latent);
+    for (std::int64_t i = 0; i < steps; ++i) {
+        const double share = static_cast<double>(i) / static_cast<double>(steps - 1);
+        for (std::int64_t l = 0; l < a.latent; ++l)
+            line[i * a.latent + l] = static_cast<float>((1 - share) * mean[l] + share * mean[a.latent + l]);
+    }
+    return decode(ctx, m, matrix_view<const float>(line.data(), steps, a.latent));
+}
+
+} // namespace elbo::vae

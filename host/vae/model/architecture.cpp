@@ -1,0 +1,204 @@
+// What an architecture must be, and what it costs.
+#include "elbo/vae/architecture.hpp"
+
+#include "host/check.hpp"
+#include "kernels/contract/vae_layout.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <numeric>
+#include <tuple>
+
+namespace elbo::vae {
+
+namespace {
+
+constexpr std::int64_t largest_width = std::int64_t(1) << 24; // the products of two stay far from 2^63
+
+void check_width(std::string_view name, std::int64_t value) {
+    expects(value >= 1 && value <= largest_width,
+            [&] { return fmt::format("{} = {}: expected 1 to {}", name, value, largest_width); });
+}
+
+void check_widths(std::string_view name, const std::vector<std::int64_t>& widths) {
+    for (std::size_t i = 0; i < widths.size(); ++i)
+        check_width(fmt::format("{}[{}]", name, i), widths[i]);
+}
+
+/// So that numbers of parameters, and their bytes, can be counted.
+void check_size(const architecture& a) {
+    constexpr double most = 0x1p50;
+    double weights = 0, inputs = static_cast<double>(a.dimensions);
+    const auto add = [&](std::int64_t outputs) {
+        weights += (inputs + 1) * static_cast<double>(outputs);
+        inputs = static_cast<double>(outputs);
+    };
+    std::for_each(a.encoder.begin(), a.encoder.end(), add);
+    add(2 * a.latent);
+    inputs = static_cast<double>(a.latent);
+    std::for_each(a.decoder.begin(), a.decoder.end(), add);
+    add(a.dimensions);
+    expects(weights <= most, [&] {
+        return fmt::format("encoder and decoder have {:.3g} parameters: expected at most {:.3g}", weights, most);
+    });
+}
+
+void check_gaussian(const likelihood& l) {
+    expects(l.blocks.empty(), [&] {
+        return fmt::format("likelihood.blocks has {} entries: expected none for the gaussian likelihood",
+                           l.blocks.size());
+    });
+    // Twice the logarithm must be a float32 with a finite reciprocal of its exponential.
+    expects(std::isfinite(l.sigma) && l.sigma >= 1e-15 && l.sigma <= 1e15, [&] {
+        return fmt::format("likelihood.sigma = {}: expected a positive number from 1e-15 to 1e15", l.sigma);
+    });
+}
+
+/// A σ that would play no part is a mistake in the choice of the likelihood.
+void check_scale(const likelihood& l) {
+    const bool is_gaussian = l.family == likelihood_family::gaussian;
+    expects(is_gaussian || l.scale == gaussian_scale::fixed, [&] {
+        return fmt::format("likelihood.scale = {}: expected fixed for the {} likelihood, which has no sigma",
+                           to_string(l.scale), to_string(l.family));
+    });
+    expects(is_gaussian || l.sigma == 1, [&] {
+        return fmt::format("likelihood.sigma = {}: expected 1 for the {} likelihood, which has no sigma", l.sigma,
+                           to_string(l.family));
+    });
+}
+
+void check_blocks(const likelihood& l, std::int64_t dimensions) {
+    expects(!l.blocks.empty(),
+            [] { return std::string("likelihood.blocks is empty: expected the sizes of the one-hot blocks"); });
+    check_widths("likelihood.blocks", l.blocks);
+    const std::int64_t sum = std::accumulate(l.blocks.begin(), l.blocks.end(), std::int64_t(0));
+    expects(sum == dimensions, [&] {
+        return fmt::format("likelihood.blocks add up to {}: expected {}, the dimensions", sum, dimensions);
+    });
+}
+
+/// Multiplications and additions of the layers, forward and backward; `skip_first`: no gradient of the input.
+double training_flops(const std::vector<kernels::dense_layer>& layers, bool skip_first) {
+    double flops = 0;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        const double product = 2.0 * static_cast<double>(layers[i].inputs) * static_cast<double>(layers[i].outputs);
+        flops += product * (i == 0 && skip_first ? 2 : 3);
+    }
+    return flops;
+}
+
+std::int64_t outputs(const std::vector<kernels::dense_layer>& layers) {
+    return std::accumulate(layers.begin(), layers.end(), std::int64_t(0),
+                           [](std::int64_t sum, const kernels::dense_layer& l) { return sum + l.outputs; });
+}
+
+std::string quantity(double value, std::string_view unit) {
+    constexpr std::string_view prefixes[] = {"", "k", "M", "G", "T"};
+    std::size_t at = 0;
+    for (; value >= 1000 && at + 1 < std::size(prefixes); ++at)
+        value /= 1000;
+    return fmt::format("{:.{}f} {}{}", value, at == 0 ? 0 : value < 10 ? 2 : value < 100 ? 1 : 0, prefixes[at], unit);
+}
+
+std::string layer_lines(std::string_view name, const std::vector<kernels::dense_layer>& layers) {
+    std::string text;
+    for (std::size_t i = 0; i < layers.size(); ++i)
+        text += fmt::format("{:<11}{:>8} -> {:<8}{:<10}{:>12}\n", fmt::format("{}.{}", name, i), layers[i].inputs,
+                            layers[i].outputs, to_string(layers[i].form), (layers[i].inputs + 1) * layers[i].outputs);
+    return text;
+}
+
+std::string likelihood_line(const likelihood& l) {
+    std::string text = fmt::format("likelihood {}", to_string(l.family));
+    if (l.family == likelihood_family::gaussian)
+        text += l.scale == gaussian_scale::fixed ? fmt::format(", sigma {}", l.sigma)
+                                                 : fmt::format(", sigma {}", to_string(l.scale));
+    if (l.family == likelihood_family::categorical)
+        text += fmt::format(", {} blocks", l.blocks.size());
+    return text + "\n";
+}
+
+} // namespace
+
+bool architecture::operator==(const architecture& other) const {
+    const auto shape = [](const architecture& a) {
+        return std::tie(a.dimensions, a.latent, a.encoder, a.decoder, a.hidden, a.likelihood, a.decoder_form);
+    };
+    return shape(*this) == shape(other);
+}
+
+void architecture::check() const {
+    check_width("dimensions", dimensions);
+    check_width("latent", latent);
+    check_widths("encoder", encoder);
+    check_widths("decoder", decoder);
+    check_size(*this);
+    expects(column_names.empty() || static_cast<std::int64_t>(column_names.size()) == dimensions, [&] {
+        return fmt::format("column_names has {} names: expected none or {}, the dimensions", column_names.size(),
+                           dimensions);
+    });
+    check_scale(likelihood);
+    switch (likelihood.family) {
+    case likelihood_family::bernoulli:
+        expects(likelihood.blocks.empty(), [&] {
+            return fmt::format("likelihood.blocks has {} entries: expected none for the bernoulli likelihood",
+                               likelihood.blocks.size());
+        });
+        break;
+    case likelihood_family::gaussian:
+        check_gaussian(likelihood);
+        break;
+    case likelihood_family::categorical:
+        check_blocks(likelihood, dimensions);
+        break;
+    }
+    if (decoder_form != decoder_kind::sphere)
+        return;
+    expects(latent == dimensions, [&] {
+        return fmt::format("latent = {}: expected {}, the dimensions, for a sphere decoder", latent, dimensions);
+    });
+    expects(likelihood.family == likelihood_family::gaussian, [&] {
+        return fmt::format("likelihood = {}: expected gaussian for a sphere decoder", to_string(likelihood.family));
+    });
+}
+
+std::int64_t architecture::parameters() const {
+    check();
+    return kernels::make_layout(*this).parameters;
+}
+
+double architecture::training_flops_per_sample(std::int64_t samples) const {
+    check();
+    const kernels::vae_layout layout = kernels::make_layout(*this);
+    return training_flops(layout.encoder, true) + static_cast<double>(samples) * training_flops(layout.decoder, false);
+}
+
+std::int64_t architecture::training_bytes(std::int64_t batch, std::int64_t samples) const {
+    check();
+    const kernels::vae_layout layout = kernels::make_layout(*this);
+    // Values and gradients of every layer's outputs; a draw has z and, where there are no layers, the decoded point.
+    const std::int64_t decoded = layout.decoder.empty() ? dimensions : outputs(layout.decoder);
+    const std::int64_t activations =
+        batch * (dimensions + 2 * (outputs(layout.encoder) + samples * (latent + decoded)));
+    return 4 * (4 * layout.parameters + activations); // parameters, gradient, two moments
+}
+
+std::string architecture::summary(std::int64_t batch) const {
+    check();
+    const kernels::vae_layout layout = kernels::make_layout(*this);
+    std::string text =
+        fmt::format("{:<11}{:>8}    {:<8}{:<10}{:>12}\n", "layer", "inputs", "outputs", "form", "parameters");
+    text += layer_lines("encoder", layout.encoder);
+    text += layer_lines("decoder", layout.decoder);
+    if (decoder_form == decoder_kind::sphere)
+        text +=
+            fmt::format("{:<11}{:>8} -> {:<8}{:<10}{:>12}\n", "decoder", latent, dimensions, "sphere", dimensions + 1);
+    text += likelihood_line(likelihood);
+    text += fmt::format("{} parameters, {} a training sample, {} for a step of {} samples\n", layout.parameters,
+                        quantity(training_flops_per_sample(), "FLOP"),
+                        quantity(static_cast<double>(training_bytes(batch)), "B"), batch);
+    return text;
+}
+
+} // namespace elbo::vae

@@ -1,0 +1,101 @@
+#include "host/vae/train/initialize.hpp"
+
+#include "kernels/math/vae_activation.hpp"
+#include "kernels/math/vae_random.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace elbo::vae {
+
+using namespace kernels;
+
+namespace {
+
+/// Probabilities are kept this far from 0 and 1: a logit must be finite, and a value that the training data never show
+/// must stay possible.
+constexpr double smallest_probability = 1e-4;
+
+double uniform_limit(const dense_layer& layer) {
+    const bool he = layer.form == activation::relu || layer.form == activation::gelu || layer.form == activation::silu;
+    return std::sqrt(6.0 / static_cast<double>(he ? layer.inputs : layer.inputs + layer.outputs));
+}
+
+void draw_weights(const dense_layer& layer, std::uint64_t seed, std::uint32_t number, double* parameters) {
+    const noise_key key = make_noise_key(seed, noise_purpose::initialization, 0, number);
+    const double limit = uniform_limit(layer);
+    for (std::int64_t i = 0; i < layer.inputs; ++i)
+        for (std::int64_t j = 0; j < layer.outputs; ++j) {
+            const philox_block words =
+                noise_words(key, static_cast<std::uint64_t>(i), 0, static_cast<std::uint32_t>(j / 4));
+            const double centred = (words.word[j % 4] + 0.5) * 0x1p-31 - 1; // in (−1, 1)
+            parameters[layer.weights + i * layer.outputs + j] = static_cast<float>(limit * centred);
+        }
+}
+
+double logit(double mean) {
+    const double p = std::clamp(mean, smallest_probability, 1 - smallest_probability);
+    return std::log(p / (1 - p));
+}
+
+/// What the decoder must put out for p(x|z) to have this mean. A categorical block is a softmax of logarithms, which
+/// only the clamping keeps from being exact.
+double output_for_mean(likelihood_family family, double mean) {
+    switch (family) {
+    case likelihood_family::bernoulli:
+        return logit(mean);
+    case likelihood_family::categorical:
+        return std::log(std::max(mean, smallest_probability));
+    case likelihood_family::gaussian:
+        return mean;
+    }
+    return 0;
+}
+
+/// The decoder's output [d] at z = 0 with the parameters so far; softplus is not 0 at 0, so neither is this always.
+std::vector<double> output_at_origin(const vae_layout& layout, const double* parameters) {
+    std::vector<double> values(layout.architecture.latent, 0.0);
+    for (const dense_layer& layer : layout.decoder) {
+        std::vector<double> next(parameters + layer.bias, parameters + layer.bias + layer.outputs);
+        for (std::int64_t i = 0; i < layer.inputs; ++i)
+            for (std::int64_t j = 0; j < layer.outputs; ++j)
+                next[j] += values[i] * parameters[layer.weights + i * layer.outputs + j];
+        for (double& v : next)
+            v = activate(layer.form, v);
+        values = std::move(next);
+    }
+    return values;
+}
+
+void set_output_bias(const vae_layout& layout, const std::vector<double>& data_mean, double* parameters) {
+    const std::vector<double> without = output_at_origin(layout, parameters);
+    double* bias = parameters + layout.decoder.back().bias;
+    for (std::size_t j = 0; j < data_mean.size(); ++j)
+        bias[j] = static_cast<float>(output_for_mean(layout.architecture.likelihood.family, data_mean[j]) - without[j]);
+}
+
+} // namespace
+
+std::vector<double> initial_parameters(const vae_layout& layout, std::uint64_t seed,
+                                       const std::vector<double>& data_mean) {
+    std::vector<double> parameters(layout.parameters, 0.0);
+    std::uint32_t number = 0;
+    for (const dense_layer& layer : layout.encoder)
+        draw_weights(layer, seed, number++, parameters.data());
+    for (const dense_layer& layer : layout.decoder)
+        draw_weights(layer, seed, number++, parameters.data());
+    if (layout.sphere_radius >= 0)
+        parameters[layout.sphere_radius] = 1;
+    for (std::int64_t j = 0; j < layout.log_variances; ++j)
+        parameters[layout.log_variance + j] = static_cast<float>(2 * std::log(layout.architecture.likelihood.sigma));
+    if (data_mean.empty())
+        return parameters;
+    if (layout.sphere_centre >= 0)
+        std::transform(data_mean.begin(), data_mean.end(), parameters.begin() + layout.sphere_centre,
+                       [](double mean) { return static_cast<float>(mean); });
+    else
+        set_output_bias(layout, data_mean, parameters.data());
+    return parameters;
+}
+
+} // namespace elbo::vae

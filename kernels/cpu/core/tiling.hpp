@@ -1,0 +1,57 @@
+// How loops over a number known at run time only become loops over constants, and how rows lie in a block.
+#pragma once
+
+#include "kernels/cpu/core/simd.hpp"
+#include "kernels/cpu/gmm/kernel_table.hpp"
+
+namespace elbo::kernels::cpu::ELBO_SIMD {
+
+/// Calls f.template operator()<N>() for the N = 1 ... Most that equals n.
+template <int Most, class F>
+static inline void with_count(std::int64_t n, const F& f) {
+    if constexpr (Most > 1) {
+        if (n < Most)
+            return with_count<Most - 1>(n, f);
+    }
+    f.template operator()<Most>();
+}
+
+/// Strips between two flushes of the accumulators: 64 products a lane.
+template <class T>
+inline constexpr std::int64_t flush_strips = lanes<T>;
+
+/// Splits n into ceil(n / most) parts that differ by at most one and calls part.template operator()<N>(first) on each.
+template <int Most, class F>
+static inline void in_even_parts(std::int64_t n, const F& part) {
+    const std::int64_t parts = (n + Most - 1) / Most;
+    std::int64_t first = 0;
+    for (std::int64_t p = 0; p < parts; ++p) {
+        const std::int64_t size = n / parts + (p < n % parts ? 1 : 0);
+        with_count<Most>(size, [&]<int N>() { part.template operator()<N>(first); });
+        first += size;
+    }
+}
+
+/// Where row `row` of a block begins among strips of `height` rows of 64 numbers.
+static inline std::int64_t strip_position(std::int64_t row, std::int64_t height) {
+    return row / strip_rows * height * strip_rows + row % strip_rows;
+}
+
+/// Lists the rows of a block in which component k takes part, in ascending order. Returns how many.
+template <class T>
+static std::int64_t list_active(const model_view<T>& m, std::int64_t k, std::int64_t strips,
+                                const workspace_view<T>& ws) {
+    const std::int64_t slab = slab_rows(m.components) * strip_rows;
+    const T* column = ws.log_densities + k * strip_rows;
+    std::int32_t* const rows = ws.listed;
+    std::int64_t count = 0;
+    for (std::int64_t s = 0; s < strips; ++s)
+        for (int v = 0; v < strip_rows; v += lanes<T>) {
+            const vec_mask<T> active = load(column + s * slab + v) != T(0);
+            for (unsigned bits = mask_bits(active); bits != 0; bits &= bits - 1)
+                rows[count++] = static_cast<std::int32_t>(s * strip_rows + v + __builtin_ctz(bits));
+        }
+    return count;
+}
+
+} // namespace elbo::kernels::cpu::ELBO_SIMD

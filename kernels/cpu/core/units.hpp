@@ -1,0 +1,36 @@
+// Rows in units, which parallel_for shares out, and the rows of one unit of an input.
+#pragma once
+
+#include "elbo/error.hpp"
+#include "kernels/contract/gmm_engine.hpp"
+#include "kernels/cpu/gmm/kernel_table.hpp"
+#include "kernels/shared/threads/parallel.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <fmt/format.h>
+
+namespace elbo::kernels::cpu {
+
+constexpr std::int64_t units_of(std::int64_t rows) {
+    return (rows + unit_rows - 1) / unit_rows;
+}
+
+inline void require_host_memory(const any_matrix_view& v, const char* name) {
+    if (v.data != nullptr && v.space == memory_space::device)
+        throw invalid_argument(fmt::format("{} is in device memory: expected host memory for the cpu back end", name));
+}
+
+/// The rows of unit u of an input.
+inline input_view unit_of(const input_rows& in, std::int64_t u) {
+    const std::int64_t first = u * unit_rows;
+    const any_matrix_view x = in.x.slice(first, std::min(unit_rows, in.x.rows - first));
+    input_view v{x.data, x.type, x.stride, x.rows, x.cols, nullptr, element_type::float32, 0, in.weight_scale};
+    if (in.weights.data) {
+        const any_matrix_view w = in.weights.slice(first, x.rows);
+        v.weights = w.data, v.weight_type = w.type, v.weight_stride = w.stride;
+    }
+    return v;
+}
+
+} // namespace elbo::kernels::cpu

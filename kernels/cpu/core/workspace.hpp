@@ -1,0 +1,117 @@
+// Aligned memory, and the scratch memory of one thread.
+#pragma once
+
+#include "elbo/error.hpp"
+#include "kernels/contract/gmm_layout.hpp"
+#include "kernels/cpu/gmm/kernel_table.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <fmt/format.h>
+#include <memory>
+#include <new>
+
+namespace elbo::kernels::cpu {
+
+/// Numbers at an address that suits every vector instruction, zero at first.
+template <class T>
+class aligned_array {
+public:
+    aligned_array() = default;
+    explicit aligned_array(std::int64_t count) : count_(count) {
+        data_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(bytes(count)), alignment, std::nothrow)));
+        if (!data_)
+            throw out_of_memory(fmt::format("{} bytes of host memory could not be had", bytes(count)),
+                                static_cast<std::uint64_t>(bytes(count)), 0);
+        std::fill_n(data_.get(), count, T{});
+    }
+    T* data() const { return data_.get(); }
+    std::int64_t size() const { return count_; }
+    T& operator[](std::int64_t i) const { return data_.get()[i]; }
+    static std::int64_t bytes(std::int64_t count) { return count * static_cast<std::int64_t>(sizeof(T)); }
+
+private:
+    static constexpr std::align_val_t alignment{64};
+    struct release {
+        void operator()(T* p) const { ::operator delete(p, alignment); }
+    };
+    std::unique_ptr<T, release> data_;
+    std::int64_t count_ = 0;
+};
+
+/// Rows that the kernels work on at a time: the longest float32 chain that is allowed (64 vectors of 16), less where
+/// the slab of log-densities, the panel of the rank update or the block laid out row after row would outgrow the
+/// caches.
+inline std::int64_t choose_block_rows(const gmm_shape& s, std::int64_t element_size) {
+    constexpr std::int64_t largest_slab = std::int64_t(8) << 20, largest_panel = std::int64_t(1) << 20,
+                           largest_layout = std::int64_t(16) << 20;
+    std::int64_t rows = 1024;
+    while (rows > strip_rows && rows * slab_rows(s.components) * element_size > largest_slab)
+        rows /= 2;
+    if (s.family == gmm::family::full)
+        while (rows > 256 && rows * panel_rows(s.family, s.dimensions) * element_size > largest_panel)
+            rows /= 2;
+    else
+        while (rows > strip_rows && rows * row_stride(s.dimensions) * element_size > largest_layout)
+            rows /= 2;
+    return rows;
+}
+
+/// Scratch memory of one thread.
+template <class T>
+class workspace {
+public:
+    workspace() = default;
+    workspace(const gmm_shape& s, std::int64_t block_rows)
+        : numbers_(number_count(s, block_rows)), integers_(integer_count(s, block_rows)), choices_(s.components),
+          touched_(s.components), partial_(sum_count(s)), screen_(std::make_unique<screen_state>()) {
+        const std::int64_t slab = block_rows * slab_rows(s.components);
+        view.log_densities = numbers_.data();
+        view.distances = view.log_densities + slab;
+        view.panel = view.distances + (s.family == gmm::family::spherical ? slab : 0);
+        view.strip = view.panel + panel_stride(block_rows) * panel_rows(s.family, s.dimensions);
+        view.row_weights = view.strip + strip_rows * s.dimensions;
+        view.row_limits = view.row_weights + block_rows;
+        view.rows = view.row_limits + block_rows;
+        view.listed_weights = view.rows + row_numbers(s, block_rows);
+        view.nearest = integers_.data();
+        view.listed = view.nearest + block_rows;
+        view.active = view.listed + block_rows;
+        view.starts = view.active + s.components;
+        view.near = view.starts + s.components + 1;
+        view.choices = choices_.data();
+        view.touched = touched_.data();
+        view.partial = partial_.data();
+        view.screen = screen_.get();
+    }
+
+    static std::int64_t bytes(const gmm_shape& s, std::int64_t block_rows) {
+        return aligned_array<T>::bytes(number_count(s, block_rows)) + 4 * integer_count(s, block_rows) +
+               8 * sum_count(s) + 2 * s.components;
+    }
+
+    workspace_view<T> view{};
+
+private:
+    static std::int64_t row_numbers(const gmm_shape& s, std::int64_t block_rows) {
+        return s.family == gmm::family::full ? 0 : block_rows * row_stride(s.dimensions);
+    }
+    static std::int64_t number_count(const gmm_shape& s, std::int64_t block_rows) {
+        const std::int64_t slabs = s.family == gmm::family::spherical ? 2 : 1;
+        return slabs * block_rows * slab_rows(s.components) +
+               panel_stride(block_rows) * panel_rows(s.family, s.dimensions) + strip_rows * s.dimensions +
+               3 * block_rows + row_numbers(s, block_rows);
+    }
+    static std::int64_t integer_count(const gmm_shape& s, std::int64_t block_rows) {
+        return 2 * block_rows + 3 * s.components + 1;
+    }
+
+    aligned_array<T> numbers_;
+    aligned_array<std::int32_t> integers_;
+    aligned_array<moment_choice> choices_;
+    aligned_array<bool> touched_;
+    aligned_array<double> partial_;
+    std::unique_ptr<screen_state> screen_;
+};
+
+} // namespace elbo::kernels::cpu

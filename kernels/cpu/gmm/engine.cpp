@@ -1,0 +1,230 @@
+// The CPU back end: blocked, vectorised, all cores (contract: kernels/contract/gmm_engine.hpp).
+#include "kernels/contract/gmm_engine.hpp"
+#include "kernels/cpu/core/dispatch.hpp"
+#include "kernels/cpu/core/fixed_accumulator.hpp"
+#include "kernels/cpu/core/units.hpp"
+#include "kernels/cpu/core/workspace.hpp"
+#include "kernels/cpu/gmm/label_store.hpp"
+#include "kernels/cpu/gmm/packed_model.hpp"
+#include "kernels/math/fixed_point.hpp"
+#include "kernels/shared/host_loop.hpp"
+#include "kernels/shared/m_step.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+
+namespace elbo::kernels {
+
+namespace cpu {
+
+namespace {
+
+constexpr std::int64_t padded(std::int64_t rows) {
+    return (rows + strip_rows - 1) / strip_rows * strip_rows;
+}
+
+template <class T>
+class engine final : public gmm_engine {
+public:
+    engine(const context& ctx, const gmm_shape& s)
+        : gmm_engine(s), threads_(ctx.threads()), set_(choose_instruction_set()), kernels_(set_.kernels<T>()),
+          block_rows_(choose_block_rows(s, sizeof(T))), model_(s, kernels_, block_rows_), update_(s, threads_),
+          accumulator_(s, threads_, *set_.common) {}
+
+    std::int64_t summarize(const input_rows& in, std::vector<unit_summary>& out) override {
+        require_host_memory(in.x, "x");
+        require_host_memory(in.weights, "weights");
+        const std::int64_t units = units_of(in.x.rows), d = in.x.cols;
+        out.assign(static_cast<std::size_t>(units), {});
+        std::vector<std::int64_t> bad(static_cast<std::size_t>(units));
+        parallel_for(threads_, units, [&](std::int64_t u, int) {
+            unit_summary& s = out[u];
+            for (auto* v : {&s.mean, &s.m2, &s.min, &s.max})
+                v->resize(static_cast<std::size_t>(d));
+            moments_view moments{0, 0, 0, 0, s.mean.data(), s.m2.data(), s.min.data(), s.max.data()};
+            bad[u] = set_.common->summarize_unit(unit_of(in, u), moments);
+            s.weight = moments.weight, s.positive = moments.positive;
+            s.largest_weight = moments.largest_weight, s.smallest_weight = moments.smallest_weight;
+        });
+        for (std::int64_t u = 0; u < units; ++u)
+            if (bad[u] >= 0)
+                return u * unit_rows * d + bad[u];
+        return -1;
+    }
+
+    std::int64_t bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind labels) const override {
+        return aligned_array<T>::bytes(padded(rows) * (shape.dimensions + (weighted ? 1 : 0))) +
+               (shape.family == gmm::family::full ? 0 : aligned_array<std::int32_t>::bytes(padded(rows))) +
+               label_store<T>::bytes(labels, padded(rows), shape.components) +
+               team_of(rows) * workspace<T>::bytes(shape, block_rows_) + packed_model<T>::bytes(shape) +
+               m_step::bytes(shape, threads_) + fixed_accumulator::bytes(shape, threads_) + scatter_bytes(rows);
+    }
+
+    void reserve(std::int64_t rows, bool weighted, sample_labels::kind labels) override {
+        x_ = aligned_array<T>(); // before, so that both are never held
+        weights_ = aligned_array<T>();
+        labels_ = label_store<T>();
+        x_ = aligned_array<T>(padded(rows) * shape.dimensions);
+        if (weighted)
+            weights_ = aligned_array<T>(padded(rows));
+        labels_ = label_store<T>(labels, padded(rows), shape.components);
+        if (shape.family != gmm::family::full) {
+            homes_ = aligned_array<std::int32_t>(padded(rows));
+            std::fill_n(homes_.data(), homes_.size(), -1);
+        }
+        while (std::ssize(workspaces_) < team_of(rows))
+            workspaces_.emplace_back(shape, block_rows_);
+    }
+
+    void load(const input_rows& in, const frame& f, std::int64_t slot) override {
+        require_host_memory(in.x, "x");
+        require_host_memory(in.weights, "weights");
+        require_host_memory(in.labels, "labels");
+        std::vector<double> inverse(f.scale.size());
+        std::ranges::transform(f.scale, inverse.begin(), [](double s) { return 1 / s; }); // exact: powers of two
+        parallel_for(threads_, units_of(in.x.rows), [&](std::int64_t u, int) {
+            const std::int64_t first = slot + u * unit_rows;
+            T* weights = weights_.size() > 0 ? weights_.data() + first : nullptr;
+            kernels_.normalize_unit(unit_of(in, u), f.centre.data(), inverse.data(),
+                                    x_.data() + first * shape.dimensions, weights);
+            labels_.load_unit(in, u, first);
+        });
+    }
+
+    void clear_sums(double component_bound, double scalar_bound) override {
+        accumulator_.clear(component_bound, scalar_bound);
+    }
+
+    void accumulate(std::int64_t first, std::int64_t rows) override {
+        // Limbs take additions_between_carries partials; a pass longer than that is cut.
+        constexpr std::int64_t most = additions_between_carries / 2 * unit_rows;
+        for (std::int64_t begin = first; begin < first + rows; begin += most)
+            accumulate_part(begin, std::min(most, first + rows - begin));
+    }
+
+    void accumulate_scatter(std::int64_t first, std::int64_t rows, fixed_sums& scatter) override {
+        const std::int64_t d = shape.dimensions, count = static_cast<std::int64_t>(scatter.limbs.size()) / limb_count;
+        const std::int64_t panel = scatter_panel(shape.family, d), partial = scatter_partial(shape.family, d);
+        aligned_array<double> scratch(team_of(rows) * (panel + partial));
+        parallel_for(threads_, units_of(rows), [&](std::int64_t u, int thread) {
+            double* own = scratch.data() + thread * (panel + partial);
+            kernels_.scatter_unit(shape.family, d, unit_at(first + u * unit_rows, first + rows), own, own + panel);
+            const std::lock_guard lock(scatter_mutex_);
+            add_to(scatter, own + panel, count);
+        });
+    }
+
+    fixed_sums sums() override { return accumulator_.sums(); }
+    void set_sums(const fixed_sums& s) override { accumulator_.set_sums(s); }
+
+    void set_parameters(const gmm_parameters& p) override {
+        current_ = p;
+        round_parameters<T>(current_);
+        model_.pack(current_);
+        update_.reset_reseeds();
+    }
+    gmm_parameters parameters() override { return current_; }
+
+    update_outcome update(const update_rule& rule) override {
+        const update_outcome outcome = update_.run(current_, accumulator_.totals(), rule, next_);
+        round_parameters<T>(next_);
+        return outcome;
+    }
+
+    void adopt() override {
+        std::swap(current_, next_);
+        model_.pack(current_);
+    }
+
+    loop_result run(std::int64_t rows, const loop_options& options) override { return host_loop(*this, rows, options); }
+
+    void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
+               std::int32_t* assignment, double* log_joint) override {
+        parallel_for(threads_, units_of(rows), [&](std::int64_t u, int thread) {
+            const std::int64_t at = u * unit_rows;
+            const inference_view out{log_density ? log_density + at : nullptr,
+                                     responsibilities ? responsibilities + at * shape.components : nullptr,
+                                     assignment ? assignment + at : nullptr,
+                                     log_joint ? log_joint + at * shape.components : nullptr};
+            kernels_.infer_unit(model_.view(), unit_at(first + at, first + rows), workspaces_[thread].view, out);
+        });
+    }
+
+private:
+    /// Threads that so many rows give work to.
+    std::int64_t team_of(std::int64_t rows) const { return std::min<std::int64_t>(units_of(rows), threads_); }
+    /// Of the scatter matrix of a tied family: scratch memory, and the sums (limbs and numbers) of who asked for it.
+    std::int64_t scatter_bytes(std::int64_t rows) const {
+        const gmm::family f = shape.family;
+        const std::int64_t d = shape.dimensions;
+        if (!gmm::is_tied(f))
+            return 0;
+        return 8 *
+               (team_of(rows) * (scatter_panel(f, d) + scatter_partial(f, d)) + (limb_count + 1) * scatter_size(shape));
+    }
+
+    /// The unit that begins at slot `first`, of the slots before `end`.
+    unit_view<T> unit_at(std::int64_t first, std::int64_t end) const {
+        return {x_.data() + first * shape.dimensions,
+                weights_.size() > 0 ? weights_.data() + first : nullptr,
+                std::min(unit_rows, end - first),
+                homes_.size() > 0 ? homes_.data() + first : nullptr,
+                labels_.labels(first),
+                labels_.log_factors(first)};
+    }
+
+    void accumulate_part(std::int64_t first, std::int64_t rows) {
+        const std::int64_t units = units_of(rows);
+        const auto may_screen = [&](const workspace<T>& w) {
+            return w.view.screen->homes_known && w.view.screen->skip * block_rows_ < rows;
+        };
+        if (!labels_.has_factors() && std::ranges::any_of(workspaces_, may_screen))
+            model_.find_radii(threads_);
+        accumulator_.begin(units);
+        parallel_for(threads_, units, [&](std::int64_t u, int thread) {
+            const workspace_view<T>& ws = workspaces_[thread].view;
+            kernels_.accumulate_unit(model_.view(), unit_at(first + u * unit_rows, first + rows), ws);
+            accumulator_.add(thread, ws.partial, ws.touched);
+        });
+        accumulator_.end();
+    }
+
+    static void add_to(fixed_sums& sums, const double* partial, std::int64_t count) {
+        for (std::int64_t i = 0; i < count; ++i) {
+            std::int64_t limbs[limb_count];
+            split_fixed(partial[i], sums.component_exponent, limbs);
+            for (int l = 0; l < limb_count; ++l)
+                limbs[l] += sums.limbs[l * count + i];
+            carry_fixed(limbs);
+            for (int l = 0; l < limb_count; ++l)
+                sums.limbs[l * count + i] = limbs[l];
+        }
+    }
+
+    int threads_;
+    instruction_set set_;
+    const kernel_table<T>& kernels_;
+    std::int64_t block_rows_;
+    aligned_array<T> x_, weights_;
+    label_store<T> labels_;
+    aligned_array<std::int32_t> homes_; // unit_view::homes
+    std::vector<workspace<T>> workspaces_;
+    gmm_parameters current_, next_;
+    packed_model<T> model_;
+    m_step update_;
+    fixed_accumulator accumulator_;
+    std::mutex scatter_mutex_;
+};
+
+} // namespace
+
+} // namespace cpu
+
+std::unique_ptr<gmm_engine> make_cpu_engine(const context& ctx, const gmm_shape& shape, element_type precision) {
+    if (precision == element_type::float32)
+        return std::make_unique<cpu::engine<float>>(ctx, shape);
+    return std::make_unique<cpu::engine<double>>(ctx, shape);
+}
+
+} // namespace elbo::kernels

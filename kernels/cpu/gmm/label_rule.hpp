@@ -1,0 +1,146 @@
+// What is known of the components of rows, added to the log-densities of a block: kernels in the namespace of one
+// instruction set.
+#pragma once
+
+#include "kernels/cpu/core/simd.hpp"
+#include "kernels/cpu/gmm/kernel_table.hpp"
+#include "kernels/cpu/gmm/row_rule.hpp"
+#include "kernels/cpu/gmm/screen.hpp"
+
+namespace elbo::kernels::cpu::ELBO_SIMD {
+
+/// What is known of the rows of a block, one of the two or nothing.
+template <class T>
+struct block_labels {
+    const std::int32_t* labels; ///< [rows], or null
+    const T* log_factors;       ///< [strip][k][64], or null
+};
+
+/// Whether something is known of one of the rows.
+template <class T>
+static inline bool knows_some(const block_labels<T>& known, std::int64_t rows) {
+    if (known.log_factors)
+        return true;
+    for (std::int64_t i = 0; i < rows && known.labels; ++i)
+        if (known.labels[i] >= 0)
+            return true;
+    return false;
+}
+
+/// Whether component k has not been dropped.
+template <class T>
+static inline bool is_there(const model_view<T>& m, std::int64_t k) {
+    return m.offsets[k] >= simd<T>::lowest;
+}
+
+/// Whether a row's label counts: it is known, and its component is there.
+template <class T>
+static inline bool counts(const model_view<T>& m, std::int32_t label) {
+    return label >= 0 && is_there(m, label);
+}
+
+/// Makes the components of labels the homes of their rows, which screening computes in any case.
+template <class T>
+static void settle_at_labels(const model_view<T>& m, const std::int32_t* labels, std::int64_t rows,
+                             std::int32_t* homes) {
+    for (std::int64_t i = 0; i < rows; ++i)
+        if (counts(m, labels[i]))
+            homes[i] = labels[i];
+}
+
+/// Log-densities of full covariances under the components of labels, where screening has left them out.
+template <class T>
+static void refine_labels(const model_view<T>& m, const T* x, const std::int32_t* labels, std::int64_t rows,
+                          const workspace_view<T>& ws) {
+    for (std::int32_t i = 0; i < rows; ++i) {
+        const std::int32_t k = labels[i];
+        if (counts(m, k) &&
+            ws.log_densities[strip_position(i, slab_rows(m.components)) + k * strip_rows] < simd<T>::lowest)
+            refine_chunk(m, x, k, &i, 1, ws);
+    }
+}
+
+template <class T>
+static inline vec<T> minus_infinity() {
+    return broadcast(-static_cast<T>(__builtin_inf()));
+}
+
+/// Excludes all components but that of the label, for rows whose label stands for a component that is there.
+template <class T>
+static void apply_labels(const model_view<T>& m, const std::int32_t* labels, std::int64_t strips, T* slab_first) {
+    const std::int64_t slab = slab_rows(m.components) * strip_rows;
+    for (std::int64_t s = 0; s < strips; ++s)
+        for (int v = 0; v < strip_rows; v += lanes<T>) {
+            T* lp = slab_first + s * slab + v;
+            vec_mask<T> label{};
+            for (int i = 0; i < lanes<T>; ++i) {
+                const std::int32_t given = labels[s * strip_rows + v + i];
+                label[i] = counts(m, given) ? given : -1;
+            }
+            for (std::int64_t k = 0; k < m.components; ++k) {
+                const vec_mask<T> in = (label < 0) | (label == static_cast<decltype(label[0] + 0)>(k));
+                store(lp + k * strip_rows, in ? load(lp + k * strip_rows) : minus_infinity<T>());
+            }
+        }
+}
+
+/// The rows of one vector that some component takes which has not been dropped; factors of the others do not count.
+template <class T>
+static inline vec_mask<T> factors_count(const model_view<T>& m, const T* log_factors) {
+    vec_mask<T> some{};
+    for (std::int64_t k = 0; k < m.components; ++k)
+        if (is_there(m, k))
+            some |= load(log_factors + k * strip_rows) >= broadcast(simd<T>::lowest);
+    return some;
+}
+
+/// Adds log π.
+template <class T>
+static void apply_factors(const model_view<T>& m, const T* log_factors, std::int64_t strips, T* slab_first) {
+    const std::int64_t slab = slab_rows(m.components) * strip_rows;
+    for (std::int64_t s = 0; s < strips; ++s)
+        for (int v = 0; v < strip_rows; v += lanes<T>) {
+            T* lp = slab_first + s * slab + v;
+            const T* factors = log_factors + s * m.components * strip_rows + v;
+            const vec_mask<T> some = factors_count(m, factors);
+            for (std::int64_t k = 0; k < m.components; ++k) {
+                const vec<T> factor = some ? load(factors + k * strip_rows) : vec<T>{};
+                store(lp + k * strip_rows, load(lp + k * strip_rows) + factor);
+            }
+        }
+}
+
+template <class T>
+static void apply_known(const model_view<T>& m, const block_labels<T>& known, std::int64_t strips, T* slab_first) {
+    if (known.labels)
+        apply_labels(m, known.labels, strips, slab_first);
+    else
+        apply_factors(m, known.log_factors, strips, slab_first);
+}
+
+/// Adds Σ w r log π of a block to the sums, after the row rule; the slab holds w r, with `half` √(w r).
+template <class T, bool half>
+static void add_log_factors(const model_view<T>& m, const T* log_factors, std::int64_t strips, const T* slab_first,
+                            row_sums& sums) {
+    const std::int64_t slab = slab_rows(m.components) * strip_rows;
+    for (std::int64_t s = 0; s < strips; ++s)
+        for (int v = 0; v < strip_rows; v += lanes<T>) {
+            const T* weights = slab_first + s * slab + v;
+            const T* factors = log_factors + s * m.components * strip_rows + v;
+            for (std::int64_t first = 0; first < m.components; first += component_chain) {
+                const std::int64_t end =
+                    first + component_chain < m.components ? first + component_chain : m.components;
+                vec<T> part{};
+                for (std::int64_t k = first; k < end; ++k) {
+                    const vec<T> g = load(weights + k * strip_rows), r = half ? g * g : g;
+                    const vec<T> factor = load(factors + k * strip_rows);
+                    // Where the row's factors do not count, all that have a share are −infinity.
+                    const vec_mask<T> in = (r != T(0)) & (factor >= broadcast(simd<T>::lowest));
+                    part += in ? r * factor : vec<T>{};
+                }
+                add_weighted(sums.log_factors, broadcast(T(1)), part, vec<T>{});
+            }
+        }
+}
+
+} // namespace elbo::kernels::cpu::ELBO_SIMD

@@ -1,0 +1,218 @@
+#include "kernels/cpu/gmm/packed_model.hpp"
+
+#include "kernels/shared/threads/parallel.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+namespace elbo::kernels::cpu {
+
+namespace {
+
+using gmm::family;
+
+std::int64_t factor_numbers(const gmm_shape& s) {
+    switch (s.family) {
+    case family::full:
+        return s.components * triangle_size(s.dimensions);
+    case family::diagonal:
+        return s.components * s.dimensions;
+    case family::spherical:
+        return s.components;
+    default:
+        return 0;
+    }
+}
+
+std::int64_t whitener_numbers(const gmm_shape& s) {
+    if (!gmm::is_tied(s.family))
+        return 0;
+    return s.family == family::tied ? triangle_size(s.dimensions) : s.dimensions;
+}
+
+/// None for more components than would be worth the time and memory of all pairs.
+std::int64_t radius_numbers(const gmm_shape& s) {
+    constexpr std::int64_t most_components = 512;
+    return s.family == family::full || s.components > most_components ? 0 : s.components * s.components;
+}
+
+/// Σ_i log U_ii of the factor whose diagonal begins at `u` with the given step.
+double log_determinant(const double* u, std::int64_t step, std::int64_t d) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < d; ++i)
+        sum += std::log(u[i * step]);
+    return sum;
+}
+
+} // namespace
+
+template <class T>
+packed_model<T>::packed_model(const gmm_shape& shape, const kernel_table<T>& kernels, std::int64_t block_rows)
+    : shape_(shape), kernels_(&kernels), means_(shape.components * shape.dimensions), factors_(factor_numbers(shape)),
+      centres_(gmm::is_tied(shape.family) ? shape.components * shape.dimensions : 0),
+      whitener_(whitener_numbers(shape)), offsets_(shape.components), radii_(radius_numbers(shape)),
+      exact_offsets_(static_cast<std::size_t>(shape.components)) {
+    const bool tied = gmm::is_tied(shape.family);
+    view_.family = shape.family;
+    view_.dimensions = shape.dimensions;
+    view_.components = shape.components;
+    view_.block_rows = block_rows;
+    view_.means = means_.data();
+    view_.factors = factors_.data();
+    view_.centres = tied ? centres_.data() : means_.data();
+    view_.whitener = tied ? whitener_.data() : nullptr;
+    view_.offsets = offsets_.data();
+    view_.threshold = static_cast<T>(24 * std::numbers::ln2 + std::log(static_cast<double>(shape.components)));
+    view_.triangle = triangle_size(shape.dimensions);
+}
+
+template <class T>
+void packed_model<T>::pack(const gmm_parameters& p) {
+    std::ranges::transform(p.means, means_.data(), [](double m) { return static_cast<T>(m); });
+    if (gmm::is_tied(shape_.family))
+        pack_common_factor(p);
+    else
+        pack_factors(p.precision_cholesky);
+    pack_offsets(p);
+    view_.radii = nullptr;
+}
+
+template <class T>
+void packed_model<T>::pack_factors(const std::vector<double>& u) {
+    const std::int64_t d = shape_.dimensions;
+    for (std::int64_t k = 0; k < shape_.components; ++k)
+        switch (shape_.family) {
+        case family::full:
+            kernels_->pack_triangle(&u[k * d * d], family::full, d, factors_.data() + k * view_.triangle);
+            break;
+        case family::diagonal:
+            for (std::int64_t j = 0; j < d; ++j)
+                factors_[k * d + j] = static_cast<T>(u[k * d + j]);
+            break;
+        default:
+            factors_[k] = static_cast<T>(u[k] * u[k]);
+        }
+}
+
+template <class T>
+void packed_model<T>::pack_common_factor(const gmm_parameters& p) {
+    const std::int64_t d = shape_.dimensions;
+    const std::vector<double>& u = p.precision_cholesky;
+    const auto diagonal = [&](std::int64_t j) { return shape_.family == family::tied_diagonal ? u[j] : u[0]; };
+    if (shape_.family == family::tied)
+        kernels_->pack_triangle(u.data(), family::tied, d, whitener_.data());
+    else
+        for (std::int64_t j = 0; j < d; ++j)
+            whitener_[j] = static_cast<T>(diagonal(j));
+    for (std::int64_t k = 0; k < shape_.components; ++k)
+        for (std::int64_t j = 0; j < d; ++j) {
+            const double* mean = &p.means[k * d];
+            double sum = 0;
+            if (shape_.family == family::tied)
+                for (std::int64_t t = 0; t <= j; ++t)
+                    sum += u[t * d + j] * mean[t];
+            else
+                sum = diagonal(j) * mean[j];
+            centres_[k * d + j] = static_cast<T>(sum);
+        }
+}
+
+template <class T>
+void packed_model<T>::pack_offsets(const gmm_parameters& p) {
+    const std::int64_t d = shape_.dimensions;
+    const double* u = p.precision_cholesky.data();
+    const auto log_determinant_of = [&](std::int64_t k) {
+        switch (shape_.family) {
+        case family::full:
+            return log_determinant(u + k * d * d, d + 1, d);
+        case family::diagonal:
+            return log_determinant(u + k * d, 1, d);
+        case family::spherical:
+            return log_determinant(u + k, 0, d);
+        case family::tied:
+            return log_determinant(u, d + 1, d);
+        case family::tied_diagonal:
+            return log_determinant(u, 1, d);
+        default:
+            return log_determinant(u, 0, d);
+        }
+    };
+    const bool tied = gmm::is_tied(shape_.family);
+    const double common = tied ? log_determinant_of(0) : 0;
+    double largest = -std::numeric_limits<double>::infinity();
+    for (std::int64_t k = 0; k < shape_.components; ++k) {
+        const bool dropped = std::isinf(p.log_weights[k]);
+        const double c = p.log_weights[k] - 0.5 * static_cast<double>(d) * std::log(2 * std::numbers::pi);
+        exact_offsets_[k] = dropped ? p.log_weights[k] : c + (tied ? common : log_determinant_of(k));
+        largest = std::max(largest, exact_offsets_[k]);
+    }
+    view_.reference_offset = largest;
+    for (std::int64_t k = 0; k < shape_.components; ++k)
+        offsets_[k] = static_cast<T>(exact_offsets_[k] - largest);
+}
+
+/// Radius about μ_a, in the distance of component a, inside which component k is in no active set with it.
+///
+/// With D = ‖U_k(μ_a − μ_k)‖ and ρ = ‖U_k U_a⁻¹‖, a row at r = ‖U_a(x − μ_a)‖ has ‖U_k(x − μ_k)‖ ≥ D − ρ r, and k is
+/// out where ½(D − ρ r)² > ½ r² + h with h = c_k − c_a + Θ, here at least zero. The left side falls and the right side
+/// grows up to r = D / ρ: out below the first root. What the kernels compute is off by relative errors of the squares,
+/// at most d + 2 roundings, and of c, Θ and the differences; `slack` is more than all of them.
+template <class T>
+double packed_model<T>::near_radius(std::int64_t a, std::int64_t k) const {
+    const std::int64_t d = shape_.dimensions;
+    const bool diagonal = shape_.family == family::diagonal, spherical = shape_.family == family::spherical;
+    const double slack = static_cast<double>(d + 16) * static_cast<double>(std::numeric_limits<T>::epsilon());
+    double squares = 0, stretch = diagonal ? 0 : 1;
+    for (std::int64_t j = 0; j < d; ++j) {
+        const double scale = diagonal ? static_cast<double>(factors_[k * d + j]) : 1;
+        const double step =
+            static_cast<double>(view_.centres[a * d + j]) - static_cast<double>(view_.centres[k * d + j]);
+        squares += scale * scale * step * step;
+        if (diagonal)
+            stretch = std::max(stretch, scale / static_cast<double>(factors_[a * d + j]));
+    }
+    if (spherical) {
+        squares *= static_cast<double>(factors_[k]);
+        stretch = std::sqrt(static_cast<double>(factors_[k]) / static_cast<double>(factors_[a]));
+    }
+    const double own = static_cast<double>(offsets_[a]), other = static_cast<double>(offsets_[k]);
+    const double theta = static_cast<double>(view_.threshold);
+    const double h = std::max(0.0, other - own + theta + slack * (std::abs(own) + std::abs(other) + theta));
+    const double apart = std::sqrt(squares) * (1 - slack), gap = apart * apart - 2 * h;
+    if (!(gap > 0))
+        return 0;
+    const double root = std::sqrt(apart * apart + 2 * h * (stretch * stretch - 1));
+    return gap / (apart * stretch + root) / (1 + slack);
+}
+
+template <class T>
+void packed_model<T>::find_radii(int threads) {
+    if (radii_.size() == 0 || view_.radii != nullptr)
+        return;
+    const std::int64_t components = shape_.components;
+    constexpr double largest = std::numeric_limits<T>::max();
+    parallel_for(components > 32 ? threads : 1, components, [&](std::int64_t a, int) {
+        // The kernels compare ‖x − μ‖² of spherical components before they scale it.
+        const double scale = shape_.family == family::spherical ? static_cast<double>(factors_[a]) : 1;
+        for (std::int64_t k = 0; k < components; ++k) {
+            const double radius = std::isinf(offsets_[a]) ? 0 : std::isinf(offsets_[k]) ? largest : near_radius(a, k);
+            radii_[a * components + k] = static_cast<T>(std::min(radius * radius / scale, largest));
+        }
+    });
+    view_.radii = radii_.data();
+}
+
+template <class T>
+std::int64_t packed_model<T>::bytes(const gmm_shape& s) {
+    const std::int64_t vectors = gmm::is_tied(s.family) ? 2 : 1;
+    return aligned_array<T>::bytes(vectors * s.components * s.dimensions + factor_numbers(s) + whitener_numbers(s) +
+                                   radius_numbers(s)) +
+           s.components * static_cast<std::int64_t>(sizeof(T) + 8);
+}
+
+template class packed_model<float>;
+template class packed_model<double>;
+
+} // namespace elbo::kernels::cpu

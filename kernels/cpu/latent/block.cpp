@@ -1,0 +1,132 @@
+#include "kernels/cpu/latent/block.hpp"
+
+#include <algorithm>
+#include <cblas.h>
+#include <cmath>
+
+namespace elbo::kernels::cpu {
+
+namespace {
+
+/// Σ_j δ_j² p_j. Eight sums, so that the compiler can use vectors without changing the order of additions.
+double weighted_square(const double* delta, const double* precisions, std::int64_t d) {
+    constexpr std::int64_t lanes = 8;
+    double sums[lanes] = {};
+    std::int64_t j = 0;
+    for (; j + lanes <= d; j += lanes)
+        for (std::int64_t l = 0; l < lanes; ++l)
+            sums[l] += delta[j + l] * delta[j + l] * precisions[j + l];
+    for (; j < d; ++j)
+        sums[j % lanes] += delta[j] * delta[j] * precisions[j];
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+double square(const double* c, std::int64_t count) {
+    double sum = 0;
+    for (std::int64_t l = 0; l < count; ++l)
+        sum += c[l] * c[l];
+    return sum;
+}
+
+} // namespace
+
+std::int64_t latent_block_rows(std::int64_t dimensions) {
+    constexpr std::int64_t numbers = std::int64_t(1) << 16;
+    return std::clamp<std::int64_t>(numbers / dimensions / 16 * 16, 64, 512);
+}
+
+latent_block::latent_block(const latent_shape& s)
+    : shape_(s), delta_(latent_block_rows(s.dimensions) * s.dimensions),
+      projected_(latent_block_rows(s.dimensions) * s.components * s.latent),
+      weighted_(latent_block_rows(s.dimensions) * s.latent), log_joint_(latent_block_rows(s.dimensions) * s.components),
+      responsibilities_(latent_block_rows(s.dimensions) * s.components), log_density_(latent_block_rows(s.dimensions)),
+      partial_(latent_sum_count(s)) {}
+
+std::int64_t latent_block::bytes(const latent_shape& s) {
+    const std::int64_t row_numbers = s.dimensions + (s.components + 1) * s.latent + 2 * s.components + 1;
+    return 8 * (latent_block_rows(s.dimensions) * row_numbers + latent_sum_count(s));
+}
+
+void latent_block::clear_partial() {
+    std::fill_n(partial_.data(), partial_.size(), 0.0);
+}
+
+void latent_block::subtract_mean(const latent_parameters& p, std::int64_t k, const double* x) {
+    const std::int64_t d = shape_.dimensions;
+    const double* mean = &p.means[k * d];
+    for (std::int64_t n = 0; n < rows_; ++n)
+        for (std::int64_t j = 0; j < d; ++j)
+            delta_[n * d + j] = x[n * d + j] - mean[j];
+    centred_ = k;
+}
+
+void latent_block::find_posterior(const latent_parameters& p, const double* x, std::int64_t rows) {
+    const std::int64_t d = shape_.dimensions, L = shape_.latent, K = shape_.components;
+    const auto columns = static_cast<int>(L), size = static_cast<int>(d);
+    rows_ = rows;
+    for (std::int64_t k = 0; k < K; ++k) {
+        subtract_mean(p, k, x);
+        double* c = projected_.data() + k * rows * L;
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<int>(rows), columns, size, 1, delta_.data(),
+                    size, &p.projections[k * d * L], columns, 0, c, columns);
+        for (std::int64_t n = 0; n < rows; ++n)
+            log_joint_[k * rows + n] =
+                p.offsets[k] -
+                (weighted_square(delta_.data() + n * d, &p.precisions[k * d], d) - square(c + n * L, L)) / 2;
+    }
+    for (std::int64_t n = 0; n < rows; ++n) {
+        double largest = log_joint_[n], sum = 0;
+        for (std::int64_t k = 1; k < K; ++k)
+            largest = std::max(largest, log_joint_[k * rows + n]);
+        for (std::int64_t k = 0; k < K; ++k)
+            sum += std::exp(log_joint_[k * rows + n] - largest);
+        log_density_[n] = largest + std::log(sum);
+        for (std::int64_t k = 0; k < K; ++k)
+            responsibilities_[k * rows + n] = std::exp(log_joint_[k * rows + n] - log_density_[n]);
+    }
+}
+
+void latent_block::add_statistics(const latent_parameters& p, const double* x, const double* weights) {
+    double* const scalars = partial_.data() + partial_.size() - scalar_count;
+    for (std::int64_t n = 0; n < rows_; ++n) {
+        const double w = weights ? weights[n] : 1;
+        scalars[scalar_log_likelihood] += w * log_density_[n];
+        scalars[scalar_weight] += w;
+        for (std::int64_t k = 0; k < shape_.components; ++k) {
+            const double r = responsibilities_[k * rows_ + n];
+            if (r > 0)
+                scalars[scalar_entropy] -= w * r * (log_joint_[k * rows_ + n] - log_density_[n]);
+        }
+    }
+    for (std::int64_t k = 0; k < shape_.components; ++k) {
+        if (centred_ != k)
+            subtract_mean(p, k, x);
+        add_component(p, k, weights);
+    }
+    centred_ = -1;
+}
+
+void latent_block::add_component(const latent_parameters& p, std::int64_t k, const double* weights) {
+    const std::int64_t d = shape_.dimensions, L = shape_.latent;
+    double* const sums = partial_.data() + k * latent_statistics_size(p.shape);
+    double *const first = sums + latent_first_moments, *const squares = sums + latent_squares(shape_);
+    const double* c = projected_.data() + k * rows_ * L;
+    for (std::int64_t n = 0; n < rows_; ++n) {
+        const double wr = (weights ? weights[n] : 1) * responsibilities_[k * rows_ + n];
+        const double* delta = delta_.data() + n * d;
+        sums[0] += wr;
+        for (std::int64_t l = 0; l < L; ++l)
+            weighted_[n * L + l] = wr * c[n * L + l];
+        if (!(wr > 0))
+            continue;
+        for (std::int64_t j = 0; j < d; ++j) {
+            first[j] += wr * delta[j];
+            squares[j] += wr * delta[j] * delta[j];
+        }
+    }
+    const auto columns = static_cast<int>(L), size = static_cast<int>(d);
+    cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, size, columns, static_cast<int>(rows_), 1, delta_.data(), size,
+                weighted_.data(), columns, 1, sums + latent_products(shape_), columns);
+}
+
+} // namespace elbo::kernels::cpu

@@ -1,0 +1,160 @@
+// Dense layers: forward, backward and gradients of weights; compiled once for each instruction set.
+#include "kernels/cpu/core/tiling.hpp"
+#include "kernels/cpu/vae/kernels.hpp"
+#include "kernels/cpu/vae/math.hpp"
+#include "kernels/cpu/vae/product.hpp"
+
+namespace elbo::kernels::cpu::ELBO_SIMD::networks {
+
+namespace {
+
+using vae::activation;
+
+template <activation F>
+float_vector activated(float_vector a) {
+    if constexpr (F == activation::tanh)
+        return hyperbolic_tangent(a);
+    else if constexpr (F == activation::relu)
+        return a > 0.0f ? a : float_vector{};
+    else if constexpr (F == activation::gelu)
+        return a * normal_cdf(a);
+    else if constexpr (F == activation::silu)
+        return a * logistic_of(a);
+    else if constexpr (F == activation::softplus)
+        return soft_plus(a);
+    else
+        return a;
+}
+
+/// 1 − e^-y, y ≥ 0.
+float_vector one_minus_exponential(float_vector y) {
+    // Taylor series; at 1/4 the first term left out is 2e-8 of the sum.
+    const float_vector near = y * polynomial<float>(y, -1.0f / 720, 1.0f / 120, -1.0f / 24, 1.0f / 6, -0.5f, 1.0f);
+    return y < 0.25f ? near : 1.0f - exponential<float>(-y);
+}
+
+/// The slope of what was kept: the input for GELU and SiLU, else the output (kernels/math/vae_activation.hpp).
+template <activation F>
+float_vector slope(float_vector kept) {
+    if constexpr (F == activation::tanh)
+        return (1.0f - kept) * (1.0f + kept);
+    else if constexpr (F == activation::relu)
+        return kept > 0.0f ? broadcast(1.0f) : float_vector{};
+    else if constexpr (F == activation::gelu)
+        return normal_cdf(kept) + kept * (0.39894228040143267794f * exponential<float>(-0.5f * kept * kept));
+    else if constexpr (F == activation::silu) {
+        const float_vector s = logistic_of(kept);
+        return s * (1.0f + kept * (1.0f - s));
+    } else if constexpr (F == activation::softplus)
+        return one_minus_exponential(kept);
+    else
+        return broadcast(1.0f);
+}
+
+/// Calls f.template operator()<F>() for the activation.
+template <class Call>
+void with_activation(activation form, const Call& f) {
+    switch (form) {
+    case activation::identity:
+        return f.template operator()<activation::identity>();
+    case activation::tanh:
+        return f.template operator()<activation::tanh>();
+    case activation::relu:
+        return f.template operator()<activation::relu>();
+    case activation::gelu:
+        return f.template operator()<activation::gelu>();
+    case activation::silu:
+        return f.template operator()<activation::silu>();
+    case activation::softplus:
+        return f.template operator()<activation::softplus>();
+    }
+}
+
+/// out[r] = f(out[r] + bias) in the first `columns` columns, else 0.
+template <activation F>
+void finish_rows(float* out, float* sums, const float* bias, std::int64_t rows, std::int64_t columns) {
+    for (int v = 0; v < panel_vectors; ++v) {
+        const float_vector b = load(bias + v * lanes<float>);
+        const int32_vector inside = column_mask(v, columns);
+        for (std::int64_t r = 0; r < rows; ++r) {
+            const std::int64_t at = r * panel_width + v * lanes<float>;
+            const float_vector a = load(out + at) + b;
+            if (sums)
+                store(sums + at, a);
+            store(out + at, inside ? activated<F>(a) : float_vector{});
+        }
+    }
+}
+
+} // namespace
+
+void forward(const layer_view& layer, const panel_matrix& in, const panel_matrix& sums, const panel_matrix& out,
+             const panel_range& range) {
+    for (std::int64_t p = range.first_panel; p < range.last_panel; ++p) {
+        const float* weights = layer.weights + p * layer.input_panels * panel_width * panel_width;
+        const float* bias = layer.bias + p * panel_width;
+        in_even_parts<product_rows>(range.last_row - range.first_row, [&]<int R>(std::int64_t first) {
+            const std::int64_t row = range.first_row + first;
+            float* const to = out.at(p, row);
+            product_tile<R>(in.at(0, row), in.stride, weights, layer.inputs, to);
+            with_activation(layer.form, [&]<activation F>() {
+                finish_rows<F>(to, sums.data ? sums.at(p, row) : nullptr, bias, R, layer.columns_of(p));
+            });
+        });
+    }
+}
+
+void backward(const layer_view& layer, const panel_matrix& gradient, activation form, const panel_matrix& kept,
+              const panel_matrix& out, const panel_range& range) {
+    const std::int64_t depth = layer.output_panels * panel_width;
+    for (std::int64_t p = range.first_panel; p < range.last_panel; ++p) {
+        const float* weights = layer.transposed + p * depth * panel_width;
+        in_even_parts<product_rows>(range.last_row - range.first_row, [&]<int R>(std::int64_t first) {
+            const std::int64_t row = range.first_row + first;
+            float* const to = out.at(p, row);
+            product_tile<R>(gradient.at(0, row), gradient.stride, weights, depth, to);
+            if (form == activation::identity)
+                return;
+            const float* of = kept.at(p, row);
+            with_activation(form, [&]<activation F>() {
+                for (std::int64_t i = 0; i < R * panel_width; i += lanes<float>)
+                    store(to + i, load(to + i) * slope<F>(load(of + i)));
+            });
+        });
+    }
+}
+
+/// gradient *= scale; the sum of the squares in float64.
+static double scale_and_square(float* gradient, std::int64_t count, float scale) {
+    double_vector low{}, high{};
+    for (std::int64_t i = 0; i < count; i += lanes<float>) {
+        const float_vector g = load(gradient + i) * scale;
+        store(gradient + i, g);
+        low += widen_low(g) * widen_low(g);
+        high += widen_high(g) * widen_high(g);
+    }
+    return sum_lanes(low + high);
+}
+
+double weight_gradient(const float* x, const float* g, std::int64_t rows, float scale, float* gradient) {
+    for (int i = 0; i < panel_width; i += gradient_rows)
+        outer_tile<gradient_rows>(x + i, g, rows, gradient + i * panel_width);
+    return scale_and_square(gradient, panel_width * panel_width, scale);
+}
+
+double bias_gradient(const float* g, std::int64_t rows, float scale, float* gradient) {
+    for (int v = 0; v < panel_width; v += lanes<float>) {
+        float_vector total{};
+        for (std::int64_t first = 0; first < rows; first += chain_terms) {
+            const std::int64_t last = first + chain_terms < rows ? first + chain_terms : rows;
+            float_vector sum{};
+            for (std::int64_t r = first; r < last; ++r)
+                sum += load(g + r * panel_width + v);
+            total += sum;
+        }
+        store(gradient + v, total);
+    }
+    return scale_and_square(gradient, panel_width, scale);
+}
+
+} // namespace elbo::kernels::cpu::ELBO_SIMD::networks

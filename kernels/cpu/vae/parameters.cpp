@@ -1,0 +1,89 @@
+#include "kernels/cpu/vae/parameters.hpp"
+
+namespace elbo::kernels::cpu {
+
+vae_parameters::vae_parameters(const vae_layout& layout, const vae_table& kernels)
+    : kernels_(kernels), parameters_(layout.parameters) {
+    add_layers(layout.encoder, true, encoder);
+    add_layers(layout.decoder, false, decoder);
+    const dense_layer& last = (layout.decoder.empty() ? layout.encoder : layout.decoder).back();
+    first_extra = last.bias + last.outputs;
+    extras = size_;
+    extra_count = panels_of(parameters_ - first_extra) * panel_width;
+    size_ += extra_count;
+    for (aligned_array<float>* a : {&values, &gradient, &first_moment, &second_moment})
+        *a = aligned_array<float>(size_);
+    transposed_ = aligned_array<float>(transposed_size_);
+}
+
+void vae_parameters::add_layers(const std::vector<dense_layer>& from, bool last_has_halves,
+                                std::vector<stored_layer>& to) {
+    for (const dense_layer& form : from) {
+        stored_layer layer{form, last_has_halves && &form == &from.back() ? 2 : 1, panels_of(form.inputs), 0, 0, 0, 0};
+        layer.output_panels = layer.halves * panels_of(form.outputs / layer.halves);
+        const std::int64_t weights = layer.input_panels * layer.output_panels * panel_width * panel_width;
+        layer.weights = size_;
+        layer.bias = size_ + weights;
+        layer.transposed = transposed_size_;
+        size_ = layer.bias + layer.output_panels * panel_width;
+        transposed_size_ += weights;
+        to.push_back(layer);
+    }
+}
+
+/// Calls call(number in the flat vector, number here) for every parameter.
+template <class Call>
+void vae_parameters::for_each(const Call& call) const {
+    for (const auto* layers : {&encoder, &decoder})
+        for (const stored_layer& layer : *layers) {
+            const std::int64_t columns = layer.form.outputs / layer.halves;
+            for (std::int64_t j = 0; j < layer.form.outputs; ++j) {
+                const std::int64_t half = j / columns, in_half = j % columns;
+                const std::int64_t column = half * panels_of(columns) * panel_width + in_half;
+                call(layer.form.bias + j, layer.bias + column);
+                for (std::int64_t i = 0; i < layer.form.inputs; ++i)
+                    call(layer.form.weights + i * layer.form.outputs + j,
+                         layer.block(0, column / panel_width) + i * panel_width + column % panel_width);
+            }
+        }
+    for (std::int64_t i = first_extra; i < parameters_; ++i)
+        call(i, extras + i - first_extra);
+}
+
+layer_view vae_parameters::view(const stored_layer& layer) const {
+    return {layer.form.inputs,
+            layer.form.outputs,
+            layer.halves,
+            layer.input_panels,
+            layer.output_panels,
+            layer.form.form,
+            values.data() + layer.weights,
+            transposed_.data() + layer.transposed,
+            values.data() + layer.bias};
+}
+
+void vae_parameters::set(const std::vector<double>& flat, aligned_array<float>& to) const {
+    for_each([&](std::int64_t from, std::int64_t at) { to[at] = static_cast<float>(flat[from]); });
+}
+
+std::vector<double> vae_parameters::get(const aligned_array<float>& from) const {
+    std::vector<double> flat(static_cast<std::size_t>(parameters_));
+    for_each([&](std::int64_t to, std::int64_t at) { flat[to] = from[at]; });
+    return flat;
+}
+
+void vae_parameters::set_values(const std::vector<double>& flat) {
+    set(flat, values);
+    for (const auto* layers : {&encoder, &decoder})
+        for (const stored_layer& layer : *layers)
+            for (std::int64_t i = 0; i < layer.input_panels; ++i)
+                for (std::int64_t j = 0; j < layer.output_panels; ++j)
+                    transpose_block(layer, i, j);
+}
+
+void vae_parameters::transpose_block(const stored_layer& layer, std::int64_t input, std::int64_t output) {
+    kernels_.transpose(values.data() + layer.block(input, output),
+                       transposed_.data() + layer.transposed_block(input, output));
+}
+
+} // namespace elbo::kernels::cpu

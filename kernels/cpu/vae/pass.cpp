@@ -1,0 +1,243 @@
+#include "kernels/cpu/vae/pass.hpp"
+
+#include "kernels/math/vae_activation.hpp"
+#include "kernels/math/vae_sphere.hpp"
+
+#include <cmath>
+
+namespace elbo::kernels::cpu {
+
+namespace {
+
+/// Rows of data that a task expands, and decoder rows that one draws or scores.
+constexpr std::int64_t task_rows = 8;
+
+constexpr std::int64_t parts_of(std::int64_t count, std::int64_t size) {
+    return (count + size - 1) / size;
+}
+
+/// Calls work(first, last) on parts of the rows.
+template <class Work>
+void for_rows(team who, std::int64_t rows, const Work& work) {
+    for_tasks(who, parts_of(rows, task_rows),
+              [&](std::int64_t i) { work(i * task_rows, std::min((i + 1) * task_rows, rows)); });
+}
+
+} // namespace
+
+task_grid::task_grid(team who, std::int64_t rows, std::int64_t panels, std::int64_t depth, std::int64_t unit)
+    : rows_(rows), panels_(panels), row_parts_(1), panel_parts_(1), panels_a_part_(panels) {
+    // Products of a row and a panel that make a task.
+    constexpr std::int64_t task_products = 24000, small_rows = 24, large_rows = 96;
+    if (who.threads == 0)
+        return;
+    row_parts_ = parts_of(rows, rows < 4 * large_rows ? small_rows : large_rows);
+    const std::int64_t panel_work = parts_of(rows, row_parts_) * depth;
+    panels_a_part_ =
+        std::clamp(parts_of(task_products, panel_work * unit), std::int64_t(1), parts_of(panels, unit)) * unit;
+    panel_parts_ = parts_of(panels, panels_a_part_);
+}
+
+panel_range task_grid::task(std::int64_t i) const {
+    const std::int64_t row_part = i / panel_parts_, panel = i % panel_parts_ * panels_a_part_;
+    return {rows_ * row_part / row_parts_, rows_ * (row_part + 1) / row_parts_, panel,
+            std::min(panel + panels_a_part_, panels_)};
+}
+
+void network_memory::place(panel_arena& arena, const std::vector<stored_layer>& layers, std::int64_t rows,
+                           bool is_decoder, bool training) {
+    out.clear(), sums.clear(), delta.clear();
+    for (const stored_layer& layer : layers) {
+        const bool keep_sums = training && slope_needs_input(layer.form.form);
+        out.push_back(arena.take(layer.output_panels, rows));
+        sums.push_back(keep_sums ? arena.take(layer.output_panels, rows) : panel_matrix{});
+        const bool is_output = is_decoder && &layer == &layers.back(); // whose gradient replaces it
+        delta.push_back(is_output ? out.back() : training ? arena.take(layer.output_panels, rows) : panel_matrix{});
+    }
+}
+
+void encoder_pass::place(panel_arena& arena, const vae_layout& layout, const vae_parameters& p, std::int64_t capacity,
+                         bool training) {
+    const std::int64_t latent = panels_of(layout.architecture.latent);
+    x = arena.take(panels_of(layout.architecture.dimensions), capacity);
+    network.place(arena, p.encoder, capacity, false, training);
+    log_variance = arena.take(latent, capacity);
+    sigma = arena.take(latent, capacity);
+    index.resize(capacity);
+    kl.resize(capacity);
+}
+
+void decoder_pass::place(panel_arena& arena, const vae_layout& layout, const vae_parameters& p, std::int64_t capacity,
+                         bool training) {
+    const std::int64_t latent = panels_of(layout.architecture.latent);
+    const std::int64_t panels = panels_of(layout.architecture.dimensions);
+    noise = arena.take(latent, capacity);
+    z = arena.take(latent, capacity);
+    z_gradient = training ? arena.take(latent, capacity) : panel_matrix{};
+    network.place(arena, p.decoder, capacity, true, training);
+    output = p.decoder.empty() ? arena.take(panels, capacity) : network.out.back();
+    groups = parts_of(panels, group_panels);
+    for (auto* v : {&row, &draw})
+        v->resize(capacity);
+    for (auto* v : {&log_ratio, &along})
+        v->resize(capacity);
+    for (auto* v : {&value, &square})
+        v->resize(capacity * groups);
+}
+
+double decoder_pass::sum(const std::vector<double>& parts, std::int64_t i) const {
+    double total = 0;
+    for (std::int64_t g = 0; g < groups; ++g)
+        total += parts[i * groups + g];
+    return total;
+}
+
+std::vector<double> log_variances(const vae_layout& layout, const vae_parameters& p) {
+    const vae::likelihood& form = layout.architecture.likelihood;
+    if (form.family != vae::likelihood_family::gaussian)
+        return {};
+    if (layout.log_variances == 0)
+        return {2 * std::log(form.sigma)};
+    std::vector<double> result;
+    for (std::int64_t j = 0; j < layout.log_variances; ++j)
+        result.push_back(p.extra(layout.log_variance + j));
+    return result;
+}
+
+likelihood_form::likelihood_form(const vae_layout& layout, const std::vector<double>& log_variance) {
+    const vae::architecture& a = layout.architecture;
+    const std::vector<std::int64_t>& blocks = a.likelihood.blocks;
+    view = {a.likelihood.family, a.dimensions, nullptr, blocks.data(), static_cast<std::int64_t>(blocks.size())};
+    if (log_variance.empty())
+        return;
+    inverse_variance = aligned_array<float>(panels_of(a.dimensions) * panel_width);
+    view.inverse_variance = inverse_variance.data();
+    for (std::int64_t j = 0; j < a.dimensions; ++j) {
+        const double of_j = log_variance[log_variance.size() == 1 ? 0 : j];
+        inverse_variance[j] = static_cast<float>(std::exp(-of_j));
+        constant -= 0.5 * (1.83787706640934548356 + of_j); // ln 2π
+    }
+}
+
+void vae_network::forward(team who, const vae_parameters& p, const std::vector<stored_layer>& layers,
+                          const panel_matrix& in, const network_memory& memory, std::int64_t rows,
+                          std::size_t layer_count) const {
+    for (std::size_t l = 0; l < layer_count; ++l) {
+        const layer_view layer = p.view(layers[l]);
+        const task_grid grid(who, rows, layer.output_panels, layer.inputs);
+        for_tasks(who, grid.tasks(), [&](std::int64_t i) {
+            kernels.forward(layer, l == 0 ? in : memory.out[l - 1], memory.sums[l], memory.out[l], grid.task(i));
+        });
+    }
+}
+
+void vae_network::backward(team who, const vae_parameters& p, const std::vector<stored_layer>& layers,
+                           const network_memory& memory, std::int64_t rows, const panel_matrix& input_gradient) const {
+    for (std::size_t l = layers.size(); l-- > 0;) {
+        if (l == 0 && input_gradient.data == nullptr)
+            break;
+        const layer_view layer = p.view(layers[l]);
+        const task_grid grid(who, rows, layer.input_panels, layer.output_panels * panel_width);
+        for_tasks(who, grid.tasks(), [&](std::int64_t i) {
+            if (l == 0)
+                kernels.backward(layer, memory.delta[0], vae::activation::identity, {}, input_gradient, grid.task(i));
+            else
+                kernels.backward(layer, memory.delta[l], layers[l - 1].form.form, memory.kept(l - 1),
+                                 memory.delta[l - 1], grid.task(i));
+        });
+    }
+}
+
+void vae_network::encode(team who, const vae_parameters& p, const row_source& source, std::int64_t first_row,
+                         const noise_key* binarization, encoder_pass& pass) const {
+    const std::int64_t d = layout.architecture.dimensions;
+    for_rows(who, pass.rows, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t r = first; r < last; ++r) {
+            pass.index[r] = source.index(first_row + r);
+            kernels.expand(source.row(first_row + r), d, binarization, pass.index[r], pass.x.at(0, r), pass.x.stride);
+        }
+    });
+    forward(who, p, p.encoder, pass.x, pass.network, pass.rows, p.encoder.size());
+    for_rows(who, pass.rows, [&](std::int64_t first, std::int64_t last) {
+        kernels.posterior(pass.latent(layout), first, last, pass.kl.data());
+    });
+}
+
+void vae_network::decode(team who, const vae_parameters& p, decoder_pass& pass) const {
+    if (is_sphere())
+        for_tasks(who, pass.rows, [&](std::int64_t r) { sphere_row(p, pass, r); });
+    else
+        forward(who, p, p.decoder, pass.z, pass.network, pass.rows, p.decoder.size());
+}
+
+void vae_network::decode_and_score(team who, const vae_parameters& p, const likelihood_form& form,
+                                   const target_view& target, float scale, decoder_pass& pass) const {
+    const likelihood_sums sums{pass.value.data(), pass.square.data(), pass.groups};
+    const std::int64_t panels = panels_of(layout.architecture.dimensions);
+    if (is_sphere() || form.view.family == vae::likelihood_family::categorical) {
+        decode(who, p, pass);
+        for_rows(who, pass.rows, [&](std::int64_t first, std::int64_t last) {
+            kernels.likelihood(form.view, target, pass.output, scale, sums, {first, last, 0, panels});
+        });
+        return;
+    }
+    // The last layer with its likelihood: the outputs are in the cache.
+    const std::size_t last = p.decoder.size() - 1;
+    forward(who, p, p.decoder, pass.z, pass.network, pass.rows, last);
+    const layer_view layer = p.view(p.decoder[last]);
+    const panel_matrix& in = last == 0 ? pass.z : pass.network.out[last - 1];
+    const task_grid grid(who, pass.rows, panels, layer.inputs, group_panels);
+    for_tasks(who, grid.tasks(), [&](std::int64_t i) {
+        const panel_range range = grid.task(i);
+        for (std::int64_t first = range.first_panel; first < range.last_panel; first += group_panels) {
+            const panel_range group{range.first_row, range.last_row, first,
+                                    std::min(first + group_panels, range.last_panel)};
+            kernels.forward(layer, in, {}, pass.output, group);
+            kernels.likelihood(form.view, target, pass.output, scale, sums, group);
+        }
+    });
+}
+
+void vae_network::decode_backward(team who, const vae_parameters& p, decoder_pass& pass) const {
+    if (is_sphere())
+        for_tasks(who, pass.rows, [&](std::int64_t r) { sphere_row_backward(p, pass, r); });
+    else
+        backward(who, p, p.decoder, pass.network, pass.rows, pass.z_gradient);
+}
+
+namespace {
+
+/// Number j of a row of panels.
+float& number(const panel_matrix& m, std::int64_t row, std::int64_t j) {
+    return m.at(j / panel_width, row)[j % panel_width];
+}
+
+float inverse_norm(const panel_matrix& z, std::int64_t row, std::int64_t d) {
+    double squared_norm = 0;
+    for (std::int64_t j = 0; j < d; ++j)
+        squared_norm += static_cast<double>(number(z, row, j)) * number(z, row, j);
+    return static_cast<float>(sphere_inverse_norm(squared_norm));
+}
+
+} // namespace
+
+void vae_network::sphere_row(const vae_parameters& p, decoder_pass& pass, std::int64_t row) const {
+    const std::int64_t d = layout.architecture.dimensions;
+    const float inverse = inverse_norm(pass.z, row, d), radius = p.extra(layout.sphere_radius);
+    for (std::int64_t j = 0; j < d; ++j)
+        number(pass.output, row, j) = radius * (number(pass.z, row, j) * inverse) + p.extra(layout.sphere_centre + j);
+}
+
+void vae_network::sphere_row_backward(const vae_parameters& p, decoder_pass& pass, std::int64_t row) const {
+    const std::int64_t d = layout.architecture.dimensions;
+    const float inverse = inverse_norm(pass.z, row, d), radius = p.extra(layout.sphere_radius);
+    double along = 0;
+    for (std::int64_t j = 0; j < d; ++j)
+        along += static_cast<double>(number(pass.output, row, j)) * (number(pass.z, row, j) * inverse);
+    pass.along[row] = along;
+    for (std::int64_t j = 0; j < d; ++j)
+        number(pass.z_gradient, row, j) = sphere_latent_gradient(
+            radius, inverse, number(pass.output, row, j), number(pass.z, row, j) * inverse, static_cast<float>(along));
+}
+
+} // namespace elbo::kernels::cpu

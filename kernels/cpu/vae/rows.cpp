@@ -1,0 +1,157 @@
+#include "kernels/cpu/vae/rows.hpp"
+
+#include "elbo/error.hpp"
+#include "kernels/math/vae_storage.hpp"
+#include "kernels/reference/vae/rows.hpp"
+#include "kernels/shared/threads/parallel.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace elbo::kernels::cpu {
+
+namespace {
+
+/// Columns of a matrix with the likelihood of those alone.
+struct column_part {
+    std::int64_t first = 0, columns = 0;
+    vae::likelihood form;
+};
+
+/// About `count` parts; blocks of one-hot variables are not cut.
+std::vector<column_part> split_columns(const vae::likelihood& form, std::int64_t d, int count) {
+    std::vector<column_part> parts(1, {0, 0, form});
+    parts.back().form.blocks.clear();
+    const std::int64_t enough = (d + count - 1) / count;
+    const auto add = [&](std::int64_t columns) {
+        if (parts.back().columns >= enough) {
+            parts.push_back({parts.back().first + parts.back().columns, 0, form});
+            parts.back().form.blocks.clear();
+        }
+        parts.back().columns += columns;
+    };
+    if (form.family != vae::likelihood_family::categorical)
+        for (std::int64_t j = 0; j < d; ++j)
+            add(1);
+    for (std::int64_t size : form.blocks) {
+        add(size);
+        parts.back().form.blocks.push_back(size);
+    }
+    return parts;
+}
+
+row_report inspect_part(const any_matrix_view& x, const column_part& part) {
+    any_matrix_view columns = x;
+    columns.data = static_cast<const char*>(x.data) + part.first * x.element_size();
+    columns.cols = part.columns;
+    row_report report = reference::inspect_rows(part.form, columns);
+    report.column += part.first;
+    return report;
+}
+
+/// Adds the report of later columns.
+void merge(row_report& all, const row_report& part) {
+    const bool is_fault = part.found != row_report::fault::none;
+    if (is_fault && (all.found == row_report::fault::none || part.row < all.row)) {
+        all.found = part.found, all.row = part.row, all.column = part.column, all.value = part.value;
+    }
+    all.all_bits = all.all_bits && part.all_bits;
+    all.all_bytes = all.all_bytes && part.all_bytes;
+    all.column_sums.insert(all.column_sums.end(), part.column_sums.begin(), part.column_sums.end());
+}
+
+void store_row(row_storage storage, const any_matrix_view& x, std::int64_t i, void* to) {
+    for (std::int64_t j = 0; j < x.cols; ++j) {
+        const auto value = static_cast<float>(reference::element(x, i, j));
+        if (storage == row_storage::float32)
+            static_cast<float*>(to)[j] = value;
+        else if (storage == row_storage::bytes)
+            static_cast<std::uint8_t*>(to)[j] = static_cast<std::uint8_t>(byte_of(value));
+        else {
+            std::uint16_t& word = static_cast<std::uint16_t*>(to)[j / panel_width];
+            const auto bit = static_cast<std::uint16_t>(1u << (j % panel_width));
+            word = static_cast<std::uint16_t>(value != 0 ? word | bit : word & ~bit);
+        }
+    }
+}
+
+} // namespace
+
+void require_host_rows(const any_matrix_view& v, const char* name) {
+    if (v.data != nullptr && v.space == memory_space::device)
+        throw invalid_argument(fmt::format("{} is in device memory: expected host memory for the cpu back end", name));
+}
+
+std::int64_t row_bytes(row_storage storage, std::int64_t dimensions) {
+    switch (storage) {
+    case row_storage::bits:
+        return 2 * panels_of(dimensions);
+    case row_storage::bytes:
+        return dimensions;
+    case row_storage::float32:
+        break;
+    }
+    return 4 * dimensions;
+}
+
+row_report inspect_rows(const vae::likelihood& form, const any_matrix_view& x, int threads) {
+    const std::vector<column_part> parts = split_columns(form, x.cols, threads);
+    std::vector<row_report> reports(parts.size());
+    parallel_for(threads, std::ssize(parts), [&](std::int64_t i, int) { reports[i] = inspect_part(x, parts[i]); });
+    row_report all = reports.front();
+    for (std::size_t i = 1; i < reports.size(); ++i)
+        merge(all, reports[i]);
+    return all;
+}
+
+std::int64_t resident_rows::bytes(std::int64_t dimensions, const vae_capacity& c) {
+    std::int64_t rows = 0;
+    for (std::int64_t count : c.slots)
+        rows += count;
+    return rows * row_bytes(c.storage, dimensions);
+}
+
+void resident_rows::reserve(std::int64_t dimensions, const vae_capacity& c) {
+    data_.clear(); // before, so that both are never held
+    dimensions_ = dimensions;
+    storage_ = c.storage;
+    row_bytes_ = row_bytes(c.storage, dimensions);
+    for (std::int64_t rows : c.slots)
+        data_.emplace_back(rows * row_bytes_);
+}
+
+void resident_rows::store(std::int64_t dataset, std::int64_t slot, const any_matrix_view& x, int threads) {
+    unsigned char* const first = data_[dataset].data() + slot * row_bytes_;
+    parallel_ranges(threads, x.rows, 64, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i)
+            store_row(storage_, x, i, first + i * row_bytes_);
+    });
+}
+
+row_source::row_source(const resident_rows& resident, const vae_rows& rows) : resident_(resident), rows_(rows) {
+    require_host_rows(rows.x, "x");
+    if (rows.x.data == nullptr || rows.x.type == element_type::float32)
+        return;
+    converted_.resize(rows.rows * rows.x.cols);
+    for (std::int64_t i = 0; i < rows.rows; ++i)
+        for (std::int64_t j = 0; j < rows.x.cols; ++j)
+            converted_[i * rows.x.cols + j] = static_cast<float>(rows.x.as<double>()(i, j));
+}
+
+row_source::row_source(const resident_rows& resident, const vae_rows& rows, const shuffle_order& order,
+                       std::int64_t first)
+    : row_source(resident, rows) {
+    for (std::int64_t i = 0; i < rows.rows; ++i)
+        shuffled_.push_back(static_cast<std::int64_t>(shuffled(order, static_cast<std::uint64_t>(first + i))));
+}
+
+stored_row row_source::row(std::int64_t i) const {
+    if (rows_.x.data == nullptr)
+        return resident_.row(rows_.dataset, rows_.slot + position(i));
+    constexpr int storage = static_cast<int>(row_storage::float32);
+    if (rows_.x.type == element_type::float32)
+        return {rows_.x.as<float>().row(i), storage};
+    return {converted_.data() + i * rows_.x.cols, storage};
+}
+
+} // namespace elbo::kernels::cpu

@@ -1,0 +1,313 @@
+#include "kernels/cpu/vae/step.hpp"
+
+#include "kernels/math/vae_finite.hpp"
+#include "kernels/math/vae_importance.hpp"
+
+#include <cmath>
+
+namespace elbo::kernels::cpu {
+
+namespace {
+
+bool is_optimal(const vae_layout& layout) {
+    const vae::likelihood& form = layout.architecture.likelihood;
+    return form.family == vae::likelihood_family::gaussian && form.scale == vae::gaussian_scale::optimal;
+}
+
+/// Lays out the memory of a step.
+void place(panel_arena& arena, const vae_layout& layout, const vae_parameters& p, std::int64_t batch,
+           std::int64_t samples, encoder_pass& encoder, decoder_pass& decoder) {
+    encoder.place(arena, layout, p, batch, true);
+    decoder.place(arena, layout, p, batch * samples, true);
+}
+
+} // namespace
+
+std::int64_t training_step::bytes(const vae_layout& layout, const vae_parameters& p, std::int64_t batch,
+                                  std::int64_t samples) {
+    panel_arena arena;
+    const std::int64_t pairs = batch * samples;
+    for (std::int64_t units : {panels_of(layout.architecture.dimensions), 2 * panels_of(layout.architecture.latent)})
+        arena.take(units, batch);
+    for (const auto* layers : {&p.encoder, &p.decoder}) {
+        network_memory memory;
+        memory.place(arena, *layers, layers == &p.encoder ? batch : pairs, layers == &p.decoder, true);
+    }
+    arena.take(3 * panels_of(layout.architecture.latent), pairs);
+    if (p.decoder.empty())
+        arena.take(panels_of(layout.architecture.dimensions), pairs);
+    const std::int64_t groups = (panels_of(layout.architecture.dimensions) + group_panels - 1) / group_panels;
+    return aligned_array<float>::bytes(arena.used) + 16 * batch + pairs * (32 + 16 * groups);
+}
+
+void training_step::reserve(std::int64_t batch, std::int64_t samples) {
+    memory_ = aligned_array<float>(); // before, so that both are never held
+    panel_arena arena;
+    place(arena, layout_, p_, batch, samples, encoder_, decoder_);
+    memory_ = aligned_array<float>(arena.used);
+    arena = {memory_.data(), 0};
+    place(arena, layout_, p_, batch, samples, encoder_, decoder_);
+    const std::int64_t panels = panels_of(layout_.architecture.dimensions);
+    unit_kl_weight_ = aligned_array<float>(panels_of(layout_.architecture.latent) * panel_width);
+    weights_.resize(batch * samples);
+    column_sums_.resize(panels * panel_width);
+}
+
+step_record training_step::run(const step_task& task, const row_source& source, int threads) {
+    team_ = {threads};
+    prepare(task, source);
+    forward(task, source);
+    finish_forward(task);
+    backward(task);
+    for_tasks(team_, std::ssize(tasks_), [&](std::int64_t i) { squares_[i] = take_gradient(tasks_[i]); });
+    finish_gradient(task);
+    if (task.moves && record_.not_finite == step_record::term::none) {
+        for_tasks(team_, std::ssize(tasks_), [&](std::int64_t i) { move(tasks_[i]); });
+        move_numbers(p_.extras, p_.extra_count, false);
+        ++steps;
+    }
+    return record_;
+}
+
+void training_step::prepare(const step_task& task, const row_source& source) {
+    const vae_settings& s = task.settings;
+    record_ = {};
+    record_.rows = encoder_.rows = source.rows();
+    samples_ = s.samples;
+    decoder_.rows = encoder_.rows * samples_;
+    for (std::int64_t i = 0; i < decoder_.rows; ++i) {
+        decoder_.row[i] = static_cast<std::int32_t>(i / samples_);
+        decoder_.draw[i] = static_cast<std::int32_t>(i % samples_);
+    }
+    const auto epoch = static_cast<std::uint64_t>(task.epoch);
+    latent_key_ = make_noise_key(s.seed, noise_purpose::latent, epoch);
+    binarization_key_ = make_noise_key(s.seed, noise_purpose::binarization, epoch);
+    // The optimal σ² goes by the batch, too, and is known after the forward pass alone: until then it is 1.
+    log_variance_ = is_optimal(layout_) ? std::vector<double>{0.0} : log_variances(layout_, p_);
+    form_.clear();
+    form_.emplace_back(layout_, log_variance_);
+    average_decay_ = static_cast<float>(s.average_decay);
+    one_minus_decay_ = static_cast<float>(1 - s.average_decay);
+    list_gradient_tasks();
+}
+
+/// Whether the gradient of the outputs is multiplied row by row once the whole batch is known.
+bool training_step::weighs_rows(const step_task& task) const {
+    return task.settings.objective == vae::objective::importance || is_optimal(layout_) ||
+           layout_.architecture.likelihood.scale == vae::gaussian_scale::learned_per_dimension;
+}
+
+void training_step::forward(const step_task& task, const row_source& source) {
+    network_.encode(team_, p_, source, 0, task.settings.binarize ? &binarization_key_ : nullptr, encoder_);
+    const target_view target{encoder_.x, decoder_.row.data(), decoder_.draw.data(), encoder_.index.data()};
+    const draw_view draws{decoder_.noise, decoder_.z, decoder_.log_ratio.data()};
+    constexpr std::int64_t task_draws = 8;
+    for_tasks(team_, (decoder_.rows + task_draws - 1) / task_draws, [&](std::int64_t i) {
+        network_.kernels.draw(encoder_.latent(layout_), target, latent_key_, draws, i * task_draws,
+                              std::min((i + 1) * task_draws, decoder_.rows));
+    });
+    const float scale = weighs_rows(task) ? 1.0f : 1.0f / static_cast<float>(samples_);
+    network_.decode_and_score(team_, p_, form_.front(), target, scale, decoder_);
+}
+
+/// log p(x|z) of a decoder row.
+double training_step::value_of(std::int64_t pair) const {
+    if (!is_optimal(layout_))
+        return decoder_.sum(decoder_.value, pair) + form_.front().constant;
+    const double square = decoder_.sum(decoder_.square, pair);
+    return form_.front().constant - 0.5 * square * std::exp(-log_variance_[0]);
+}
+
+void training_step::finish_forward(const step_task& task) {
+    const auto samples = static_cast<double>(samples_);
+    if (layout_.architecture.likelihood.family == vae::likelihood_family::gaussian)
+        for (std::int64_t i = 0; i < decoder_.rows; ++i)
+            record_.squared_error += decoder_.sum(decoder_.square, i) / samples;
+    if (is_optimal(layout_)) {
+        const vae_settings& s = task.settings;
+        record_.scale = with_batch(s.scale, record_.squared_error, static_cast<double>(record_.rows),
+                                   static_cast<double>(s.scale_window));
+        log_variance_ = {optimal_log_variance(record_.scale, layout_.architecture.dimensions)};
+        form_.front() = likelihood_form(layout_, log_variance_);
+    }
+    weigh_draws(task);
+    sum_divergences(task);
+    std::ranges::fill(column_sums_, 0.0);
+}
+
+/// Sums of the reconstruction and of the importance objective, and the weights of the draws in the gradient.
+void training_step::weigh_draws(const step_task& task) {
+    const bool importance = task.settings.objective == vae::objective::importance;
+    const bool gaussian = layout_.architecture.likelihood.family == vae::likelihood_family::gaussian;
+    const auto samples = static_cast<double>(samples_);
+    for (std::int64_t n = 0; n < encoder_.rows; ++n) {
+        importance_sum sum;
+        double* const weights = weights_.data() + n * samples_;
+        for (std::int64_t s = 0; s < samples_; ++s) {
+            const double value = value_of(n * samples_ + s);
+            record_.reconstruction += value / samples;
+            weights[s] = value + decoder_.log_ratio[n * samples_ + s];
+            if (importance)
+                sum.add(weights[s]);
+        }
+        if (importance)
+            record_.objective += sum.log_mean(samples_);
+        const double log_sum = sum.largest + std::log(sum.sum);
+        for (std::int64_t s = 0; s < samples_; ++s) {
+            weights[s] = importance ? std::exp(weights[s] - log_sum) : 1 / samples;
+            if (gaussian)
+                record_.weighted_squared_error += weights[s] * decoder_.sum(decoder_.square, n * samples_ + s);
+        }
+    }
+}
+
+/// Sums of the KL divergence, with β and free bits where they are in the objective.
+void training_step::sum_divergences(const step_task& task) {
+    const vae_settings& s = task.settings;
+    const latent_rule rule = make_latent_rule(s.objective, s.estimator, task.beta);
+    for (std::int64_t n = 0; n < encoder_.rows; ++n)
+        record_.kl += encoder_.kl[n];
+    double counted = s.free_bits > 0 ? 0 : record_.kl;
+    const auto rows = static_cast<double>(record_.rows);
+    for (std::int64_t l = 0; l < layout_.architecture.latent; ++l) {
+        unit_kl_weight_[l] = static_cast<float>(rule.kl);
+        if (!(s.free_bits > 0))
+            continue;
+        const std::int64_t panel = l / panel_width, lane = l % panel_width;
+        double kl = 0;
+        for (std::int64_t n = 0; n < encoder_.rows; ++n)
+            kl += unit_kl<double>(encoder_.network.out.back().at(panel, n)[lane],
+                                  encoder_.log_variance.at(panel, n)[lane]);
+        counted += std::max(s.free_bits * rows, kl);
+        if (kl / rows < s.free_bits)
+            unit_kl_weight_[l] = 0;
+    }
+    if (s.objective == vae::objective::elbo)
+        record_.objective = record_.reconstruction - task.beta * counted;
+}
+
+void training_step::backward(const step_task& task) {
+    const vae_settings& s = task.settings;
+    if (weighs_rows(task)) {
+        const float factor = is_optimal(layout_) ? static_cast<float>(std::exp(-log_variance_[0])) : 1.0f;
+        const bool wants_sums = layout_.architecture.likelihood.scale == vae::gaussian_scale::learned_per_dimension;
+        for_tasks(team_, panels_of(layout_.architecture.dimensions), [&](std::int64_t p) {
+            network_.kernels.weigh(decoder_.output.at(p, 0), weights_.data(), factor, decoder_.rows,
+                                   wants_sums ? column_sums_.data() + p * panel_width : nullptr);
+        });
+    }
+    network_.decode_backward(team_, p_, decoder_);
+    const latent_rule rule = make_latent_rule(s.objective, s.estimator, task.beta);
+    const draw_view draws{decoder_.noise, decoder_.z, nullptr};
+    const latent_gradient_view gradient{rule,     decoder_.z_gradient,          weights_.data(), unit_kl_weight_.data(),
+                                        samples_, encoder_.network.delta.back()};
+    constexpr std::int64_t task_rows = 8;
+    for_tasks(team_, (encoder_.rows + task_rows - 1) / task_rows, [&](std::int64_t i) {
+        network_.kernels.latent_gradient(encoder_.latent(layout_), draws, gradient, i * task_rows,
+                                         std::min((i + 1) * task_rows, encoder_.rows));
+    });
+    network_.backward(team_, p_, p_.encoder, encoder_.network, encoder_.rows, {});
+}
+
+void training_step::list_gradient_tasks() {
+    tasks_.clear();
+    const auto add = [&](const std::vector<stored_layer>& layers, const network_memory& memory,
+                         const panel_matrix& first_input, std::int64_t rows) {
+        for (std::size_t l = 0; l < layers.size(); ++l)
+            for (std::int64_t panel = 0; panel < layers[l].output_panels; ++panel)
+                tasks_.push_back({&layers[l], panel, l == 0 ? first_input : memory.out[l - 1], memory.delta[l], rows});
+    };
+    add(p_.decoder, decoder_.network, decoder_.z, decoder_.rows);
+    add(p_.encoder, encoder_.network, encoder_.x, encoder_.rows);
+    squares_.assign(tasks_.size(), 0.0);
+}
+
+/// Gradient of a task's parameters and the sum of its squares.
+double training_step::take_gradient(const gradient_task& task) {
+    const stored_layer& layer = *task.layer;
+    const float scale = 1.0f / static_cast<float>(record_.rows);
+    const float* const delta = task.delta.at(task.output_panel, 0);
+    double squares = network_.kernels.bias_gradient(delta, task.rows, scale,
+                                                    p_.gradient.data() + layer.bias + task.output_panel * panel_width);
+    for (std::int64_t i = 0; i < layer.input_panels; ++i)
+        squares += network_.kernels.weight_gradient(task.input.at(i, 0), delta, task.rows, scale,
+                                                    p_.gradient.data() + layer.block(i, task.output_panel));
+    return squares;
+}
+
+/// Gradient of the sphere and of ln σ² of the likelihood; returns the sum of its squares.
+double training_step::extra_gradient() {
+    const vae::architecture& a = layout_.architecture;
+    const auto rows = static_cast<double>(record_.rows);
+    float* const extra = p_.gradient.data() + p_.extras - p_.first_extra;
+    if (a.decoder_form == vae::decoder_kind::sphere) {
+        double radius = 0;
+        for (std::int64_t i = 0; i < decoder_.rows; ++i)
+            radius += decoder_.along[i];
+        extra[layout_.sphere_radius] = static_cast<float>(radius / rows);
+        alignas(64) float centre[panel_width];
+        for (std::int64_t j = 0; j < a.dimensions; ++j) {
+            if (j % panel_width == 0)
+                network_.kernels.bias_gradient(decoder_.output.at(j / panel_width, 0), decoder_.rows,
+                                               static_cast<float>(1 / rows), centre);
+            extra[layout_.sphere_centre + j] = centre[j % panel_width];
+        }
+    }
+    if (layout_.log_variances > 0 && !is_optimal(layout_)) {
+        double total_weight = 0, scaled = 0; // Σ weight and Σ weight · (x − mean)²/σ²
+        for (std::int64_t i = 0; i < decoder_.rows; ++i) {
+            total_weight += weights_[i];
+            scaled += weights_[i] * -2 * decoder_.sum(decoder_.value, i);
+        }
+        const auto gradient_of = [&](double of_squares, double count) {
+            return static_cast<float>(0.5 * (of_squares - count * total_weight) / rows);
+        };
+        if (layout_.log_variances == 1 && a.likelihood.scale == vae::gaussian_scale::learned)
+            extra[layout_.log_variance] = gradient_of(scaled, static_cast<double>(a.dimensions));
+        else
+            for (std::int64_t j = 0; j < layout_.log_variances; ++j)
+                extra[layout_.log_variance + j] = gradient_of(column_sums_[j] * std::exp(log_variance_[j]), 1);
+    }
+    double squares = 0;
+    for (std::int64_t i = p_.extras; i < p_.extras + p_.extra_count; ++i)
+        squares += static_cast<double>(p_.gradient[i]) * p_.gradient[i];
+    return squares;
+}
+
+void training_step::finish_gradient(const step_task& task) {
+    double squares = extra_gradient();
+    for (double part : squares_)
+        squares += part;
+    record_.gradient_norm = std::sqrt(squares);
+    record_.not_finite = first_not_finite(record_, record_.gradient_norm);
+    const vae::optimizer& o = task.settings.optimizer;
+    optimizer_ =
+        make_optimizer_step<float>(o, task.learning_rate, steps, clip_factor(record_.gradient_norm, o.clip_norm));
+    const bool moves = task.moves && record_.not_finite == step_record::term::none;
+    if (moves && task.settings.average_decay > 0 && p_.average.size() == 0) {
+        p_.average = aligned_array<float>(p_.size());
+        std::copy_n(p_.values.data(), p_.size(), p_.average.data());
+    }
+}
+
+void training_step::move_numbers(std::int64_t first, std::int64_t count, bool is_weight) {
+    const parameter_view view{p_.values.data() + first,
+                              p_.gradient.data() + first,
+                              p_.first_moment.data() + first,
+                              p_.second_moment.data() + first,
+                              p_.average.size() > 0 && average_decay_ > 0 ? p_.average.data() + first : nullptr,
+                              is_weight,
+                              average_decay_,
+                              one_minus_decay_};
+    network_.kernels.optimize(optimizer_, view, count);
+}
+
+void training_step::move(const gradient_task& task) {
+    const stored_layer& layer = *task.layer;
+    move_numbers(layer.bias + task.output_panel * panel_width, panel_width, false);
+    move_numbers(layer.block(0, task.output_panel), layer.input_panels * panel_width * panel_width, true);
+    for (std::int64_t i = 0; i < layer.input_panels; ++i)
+        p_.transpose_block(layer, i, task.output_panel);
+}
+
+} // namespace elbo::kernels::cpu

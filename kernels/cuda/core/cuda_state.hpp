@@ -1,0 +1,64 @@
+// What a CUDA context owns: a device, a stream and the limits that launch shapes depend on.
+#pragma once
+
+#include "kernels/contract/context_state.hpp"
+#include "kernels/cuda/core/check.hpp"
+
+#include <cuda_runtime_api.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace elbo::kernels::cuda {
+
+/// Move-only owner of a handle that `Destroy` gives back.
+template <class Handle, cudaError_t (*Destroy)(Handle)>
+class unique_handle {
+public:
+    unique_handle() = default;
+    explicit unique_handle(Handle h) noexcept : handle_(h) {}
+    unique_handle(unique_handle&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    unique_handle& operator=(unique_handle&& other) noexcept {
+        std::swap(handle_, other.handle_);
+        return *this;
+    }
+    ~unique_handle() {
+        if (handle_)
+            report(Destroy(handle_), "destroying a CUDA handle");
+    }
+    Handle get() const noexcept { return handle_; }
+
+private:
+    Handle handle_ = nullptr;
+};
+
+using unique_stream = unique_handle<cudaStream_t, cudaStreamDestroy>;
+using unique_event = unique_handle<cudaEvent_t, cudaEventDestroy>;
+using unique_graph = unique_handle<cudaGraph_t, cudaGraphDestroy>;
+using unique_graph_exec = unique_handle<cudaGraphExec_t, cudaGraphExecDestroy>;
+
+/// A stream that does not wait for the default stream, and an event without a time, on the current device.
+unique_stream make_stream();
+unique_event make_event();
+
+} // namespace elbo::kernels::cuda
+
+namespace elbo::internal {
+
+struct cuda_state {
+    int device = 0;
+    cudaStream_t stream = nullptr;             ///< all work of the context is enqueued here
+    kernels::cuda::unique_stream owned_stream; ///< empty where the caller owns the stream
+    int multiprocessors = 0;
+    std::int64_t shared_bytes = 0; ///< largest dynamic shared memory of a block
+    std::string name;
+
+    /// Makes the device current in the calling thread.
+    void activate() const { kernels::cuda::check(cudaSetDevice(device), "cudaSetDevice"); }
+};
+
+/// A state on a stream of the caller's; the caller destroys the stream, after the context.
+std::shared_ptr<cuda_state> make_cuda_state_on(int ordinal, cudaStream_t stream);
+
+} // namespace elbo::internal

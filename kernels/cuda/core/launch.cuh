@@ -1,0 +1,39 @@
+// The one place where kernels are launched.
+#pragma once
+
+#include "kernels/cuda/core/cuda_state.hpp"
+#include "kernels/cuda/gmm/e_step/tuning.hpp"
+
+#include <utility>
+
+namespace elbo::kernels::cuda {
+
+#ifdef ELBO_CUDA_SYNC_AFTER_LAUNCH
+inline constexpr bool sync_after_launch = true;
+#else
+inline constexpr bool sync_after_launch = false;
+#endif
+
+/// Launches on the context's stream and checks the launch.
+template <class... P, class... A>
+void launch(const internal::cuda_state& state, const char* name, const launch_shape& shape, void (*kernel)(P...),
+            A&&... args) {
+    if (shape.blocks == 0)
+        return; // an empty problem is not an error
+    // More than 48 KB of dynamic shared memory must be asked for.
+    if (shape.shared_bytes > 48 * 1024)
+        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   static_cast<int>(shape.shared_bytes)),
+              name);
+    kernel<<<dim3(static_cast<unsigned>(shape.blocks), static_cast<unsigned>(shape.blocks_y)), shape.threads,
+             static_cast<std::size_t>(shape.shared_bytes), state.stream>>>(std::forward<A>(args)...);
+    check(cudaGetLastError(), name);
+    if constexpr (sync_after_launch) {
+        cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+        check(cudaStreamIsCapturing(state.stream, &capture), name);
+        if (capture == cudaStreamCaptureStatusNone)
+            check(cudaStreamSynchronize(state.stream), name);
+    }
+}
+
+} // namespace elbo::kernels::cuda

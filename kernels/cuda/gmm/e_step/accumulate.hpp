@@ -1,0 +1,51 @@
+// E-step and statistics: what the engine calls, one function for each way to run it.
+#pragma once
+
+#include "kernels/cuda/core/cuda_state.hpp"
+#include "kernels/cuda/gmm/device_views.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace elbo::kernels::cuda {
+
+/// Memory for the rows of the slab engine.
+template <class T>
+struct slab_view {
+    T* densities; ///< [slab rows x K]: lp, then weight · r
+    T* whitened;  ///< [slab rows x padded(d)], tied only
+};
+
+/// Fused engine. `blocks` is the grid; it does not change the result.
+template <class T>
+void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
+                      const device_rows<T>& rows, const device_sums& sums, std::int64_t blocks);
+
+/// Register engine, float32 alone; rows without labels.
+void accumulate_registers(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
+                          const device_rows<float>& rows, const device_sums& sums, std::int64_t blocks);
+
+/// Slab engine: log-densities of some units, row rule, statistics, then the next units.
+template <class T>
+void accumulate_slab(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
+                     const device_rows<T>& rows, const slab_view<T>& slab, const device_sums& sums);
+
+/// Log-densities of at most slab_units units, with what is known of the rows, into the slab.
+template <class T>
+void slab_densities(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
+                    const device_rows<T>& rows, const slab_view<T>& slab);
+
+/// Row rule over the slab for inference: log p(x̃) in nats, argmax and, in the slab, r_k.
+template <class T>
+void slab_posteriors(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
+                     std::int64_t rows, const slab_view<T>& slab, double* log_density, std::int32_t* assignment);
+
+/// Σ w x̃ x̃ᵀ (packed upper triangle, diagonal or trace by family) into limbs [3][entries].
+template <class T>
+void accumulate_scatter(const internal::cuda_state& state, const gmm_shape& shape, const device_rows<T>& rows,
+                        std::int64_t* limbs, std::int64_t entries, int exponent);
+
+/// Moves carries upwards, so that further additions_between_carries partials can be added.
+void carry_sums(const internal::cuda_state& state, const device_sums& sums);
+
+} // namespace elbo::kernels::cuda

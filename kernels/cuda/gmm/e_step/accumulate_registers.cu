@@ -1,0 +1,483 @@
+// The register engine (kernels.md A5): small mixtures, float32. A thread takes whole rows and keeps the statistics of
+// all components in registers; parameters are read from shared memory, the same word by all lanes.
+//
+// Parameters do not come from constant memory: it belongs to the module, and two contexts may fit at the same time.
+#include "kernels/cuda/core/launch.cuh"
+#include "kernels/cuda/gmm/e_step/accumulate.hpp"
+#include "kernels/cuda/gmm/e_step/device_model.cuh"
+#include "kernels/cuda/gmm/e_step/sums.cuh"
+
+namespace elbo::kernels::cuda {
+
+namespace {
+
+using gmm::family;
+
+/// Numbers of a shape that are known when it is compiled.
+template <family F, int D, int K>
+struct register_shape {
+    static constexpr int factors = F == family::full ? D * (D + 1) / 2 : F == family::diagonal ? D : 1;
+    static constexpr int parameters = (D + factors + 1 + 3) / 4 * 4; ///< of a component, in quads
+    static constexpr int statistics = static_cast<int>(statistics_size(F, D));
+    static constexpr int values = K * statistics;
+    /// Rows that a thread works on at a time: two where registers allow, so that each parameter read serves both.
+    static constexpr int rows_at_once = values <= 60 ? 2 : 1;
+    /// Blocks of a multiprocessor: 128 or 255 registers a thread.
+    static constexpr int blocks = values <= 60 && D < 3 ? 4 : 2;
+};
+
+/// What a thread sums over its rows of a chunk: statistics in chains of at most register_rows numbers; the scalars in
+/// float64, since a chain of log-densities in float32 would cost 1e-6 nats a sample.
+template <family F, int D, int K>
+struct register_sums {
+    float value[register_shape<F, D, K>::values] = {};
+    double scalars[scalar_count] = {};
+};
+
+template <int D>
+struct register_row {
+    float x[D];
+    float weight;
+};
+
+template <int D>
+__device__ register_row<D> load_row(const device_rows<float>& rows, std::int64_t row, std::int64_t end) {
+    register_row<D> r{};
+    if (row >= end)
+        return r; // weight zero: the row does not count
+    const float* x = rows.x + row * D;
+    if constexpr (D == 4) {
+        const float4 v = __ldg(reinterpret_cast<const float4*>(x));
+        r.x[0] = v.x, r.x[1] = v.y, r.x[2] = v.z, r.x[3] = v.w;
+    } else if constexpr (D == 2) {
+        const float2 v = __ldg(reinterpret_cast<const float2*>(x));
+        r.x[0] = v.x, r.x[1] = v.y;
+    } else {
+        for (int j = 0; j < D; ++j)
+            r.x[j] = __ldg(x + j);
+    }
+    r.weight = rows.weights ? __ldg(rows.weights + row) : 1.0f;
+    if (r.weight == 0) // skipped, not multiplied: x may overflow
+#pragma unroll
+        for (int j = 0; j < D; ++j)
+            r.x[j] = 0;
+    return r;
+}
+
+/// What responsibilities are computed from and moments are taken about.
+enum class moment_centre {
+    common, ///< the origin for all components: Uᵀx + b, and features of a row that serve every component
+    own     ///< the mean of each component: digits are kept however far it lies from the origin
+};
+
+/// Parameters of a component from shared memory, four at a time: b or the mean, factors by columns, offset.
+template <family F, int D, int K, moment_centre Centre>
+struct component {
+    using shape = register_shape<F, D, K>;
+    float value[shape::parameters];
+    __device__ explicit component(const float* from) {
+#pragma unroll
+        for (int i = 0; i < shape::parameters; i += 4) {
+            const quad<float> q = load_quad(from + i);
+            for (int a = 0; a < 4; ++a)
+                value[i + a] = q.v[a];
+        }
+    }
+    __device__ float mean(int j) const {
+        return value[j];
+    }
+    __device__ float shift(int j) const {
+        return value[j];
+    }
+    __device__ float factor(int i) const {
+        return value[D + i];
+    }
+    __device__ float offset() const {
+        return value[D + shape::factors];
+    }
+
+    /// −lp of x in units of ln 2.
+    __device__ float energy(const float (&x)[D]) const {
+        float sum = offset();
+        int at = 0;
+#pragma unroll
+        for (int j = 0; j < D; ++j) {
+            float y = 0;
+            if constexpr (Centre == moment_centre::common)
+                y = shift(j);
+            if constexpr (F == family::full) {
+#pragma unroll
+                for (int t = 0; t <= j; ++t)
+                    y += factor(at++) * centred(x, t);
+            } else {
+                y += factor(F == family::diagonal ? j : 0) * centred(x, j);
+            }
+            sum += y * y;
+        }
+        return sum;
+    }
+
+    /// Adds g · [1, z, second moments of z], z = x − μ_k.
+    __device__ void add(float g, const float (&x)[D], float* sums) const {
+        static_assert(Centre == moment_centre::own);
+        sums[0] += g;
+        int at = 1 + D;
+        float squares = 0;
+#pragma unroll
+        for (int i = 0; i < D; ++i) {
+            const float z = x[i] - mean(i);
+            const float gz = g * z;
+            sums[1 + i] += gz;
+            if constexpr (F == family::full) {
+#pragma unroll
+                for (int j = i; j < D; ++j)
+                    sums[at++] += gz * (x[j] - mean(j));
+            } else if constexpr (F == family::diagonal) {
+                sums[1 + D + i] += gz * z;
+            } else {
+                squares += z * z;
+            }
+        }
+        if constexpr (F == family::spherical)
+            sums[1 + D] += g * squares;
+    }
+
+private:
+    __device__ float centred(const float (&x)[D], int j) const {
+        return Centre == moment_centre::common ? x[j] : x[j] - mean(j);
+    }
+};
+
+/// scale · [1, x, second moments of x]: what a row adds to each component, but for the factor exp(lp − m).
+template <family F, int D>
+struct row_features {
+    static constexpr int count = static_cast<int>(statistics_size(F, D));
+    float value[count];
+    __device__ row_features(float scale, const float (&x)[D]) {
+        value[0] = scale;
+        int at = 1 + D;
+        float squares = 0;
+#pragma unroll
+        for (int i = 0; i < D; ++i) {
+            const float scaled = scale * x[i];
+            value[1 + i] = scaled;
+            if constexpr (F == family::full) {
+#pragma unroll
+                for (int j = i; j < D; ++j)
+                    value[at++] = scaled * x[j];
+            } else if constexpr (F == family::diagonal) {
+                value[at++] = scaled * x[i];
+            } else {
+                squares += scaled * x[i];
+            }
+        }
+        if constexpr (F == family::spherical)
+            value[at] = squares;
+    }
+    __device__ void add(float e, float* sums) const {
+#pragma unroll
+        for (int v = 0; v < count; ++v)
+            sums[v] += e * value[v];
+    }
+};
+
+/// Number s of a component's statistics about its mean, from raw(s) about the origin.
+template <family F, int D, class Raw>
+__device__ double about_mean(int s, const float* mean, const Raw& raw) {
+    if (s == 0)
+        return raw(0);
+    const auto shifted = [&](int second, int i, int j) {
+        const double a = static_cast<double>(mean[i]), b = static_cast<double>(mean[j]);
+        return raw(second) - raw(1 + i) * b - a * raw(1 + j) + raw(0) * a * b;
+    };
+    if (s <= D)
+        return raw(s) - raw(0) * static_cast<double>(mean[s - 1]);
+    if constexpr (F == family::diagonal) {
+        return shifted(s, s - 1 - D, s - 1 - D);
+    } else if constexpr (F == family::full) {
+        int i = 0, j = s - 1 - D;
+        for (; j >= D - i; ++i)
+            j -= D - i;
+        return shifted(s, i, i + j);
+    } else {
+        double sum = raw(s);
+        for (int j = 0; j < D; ++j) {
+            const double m = static_cast<double>(mean[j]);
+            sum += m * (raw(0) * m - 2 * raw(1 + j));
+        }
+        return sum;
+    }
+}
+
+/// E-step, row rule and statistics of some rows of one thread. ex2: one a component; lg2 and rcp: one a row.
+template <family F, int D, int K, moment_centre Centre, int Rows>
+__device__ void add_rows(const float* parameters, const register_row<D> (&row)[Rows], register_sums<F, D, K>& sums) {
+    using shape = register_shape<F, D, K>;
+    float e[Rows][K];
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+        const component<F, D, K, Centre> c(parameters + k * shape::parameters);
+#pragma unroll
+        for (int r = 0; r < Rows; ++r)
+            e[r][k] = c.energy(row[r].x);
+    }
+    float scale[Rows];
+#pragma unroll
+    for (int r = 0; r < Rows; ++r) {
+        float smallest = e[r][0];
+#pragma unroll
+        for (int k = 1; k < K; ++k)
+            smallest = fminf(smallest, e[r][k]);
+        float sum = 0, spread = 0;
+#pragma unroll
+        for (int k = 0; k < K; ++k) {
+            const float below = smallest - e[r][k];
+            e[r][k] = exp2_of(below);
+            sum += e[r][k];
+            spread += e[r][k] * below;
+        }
+        const float log_sum = log2_of(sum);
+        const float inverse = reciprocal(sum);
+        const double w = static_cast<double>(row[r].weight);
+        sums.scalars[scalar_log_likelihood] += w * static_cast<double>(log_sum - smallest);
+        sums.scalars[scalar_entropy] += w * static_cast<double>(log_sum - spread * inverse);
+        sums.scalars[scalar_weight] += w;
+        scale[r] = row[r].weight * inverse;
+    }
+    if constexpr (Centre == moment_centre::common) {
+#pragma unroll
+        for (int r = 0; r < Rows; ++r) {
+            const row_features<F, D> features(scale[r], row[r].x);
+#pragma unroll
+            for (int k = 0; k < K; ++k)
+                features.add(e[r][k], sums.value + k * shape::statistics);
+        }
+    } else {
+#pragma unroll
+        for (int k = 0; k < K; ++k) {
+            const component<F, D, K, Centre> c(parameters + k * shape::parameters);
+#pragma unroll
+            for (int r = 0; r < Rows; ++r)
+                c.add(e[r][k] * scale[r], row[r].x, sums.value + k * shape::statistics);
+        }
+    }
+}
+
+/// One step of warp_transpose_sum: the lanes of a pair at `Distance` share the Held values between them, the lower lane
+/// takes the first half. A template for each step, so that every index is known and the values stay in registers.
+template <int Held, int Distance, int V>
+__device__ void transpose_step(float (&value)[V], int& first, int& count) {
+    constexpr int half = (Held + 1) / 2;
+    const bool upper = (threadIdx.x & Distance) != 0;
+#pragma unroll
+    for (int i = 0; i < half; ++i) {
+        const float high = i + half < Held ? value[i + half < Held ? i + half : i] : 0.0f;
+        const float keep = upper ? high : value[i];
+        const float send = upper ? value[i] : high;
+        value[i] = keep + __shfl_xor_sync(0xffffffffu, send, Distance);
+    }
+    first += upper ? half : 0;
+    count = upper ? count - half : min(count, half);
+    if constexpr (Distance > 1)
+        transpose_step<half, Distance / 2>(value, first, count);
+}
+
+/// Sums of each value over the lanes of a warp, in a tree: V exchanges in all, where a butterfly of each value takes 5
+/// V. With the chain of a thread's rows a number passes through at most register_rows + 5 float32 additions. The sum of
+/// value v goes to out[v].
+template <int V>
+__device__ void warp_transpose_sum(float (&value)[V], float* out) {
+    int first = 0; // this lane ends up with the values first ... first + count - 1
+    int count = V;
+    transpose_step<V, 16>(value, first, count);
+#pragma unroll
+    for (int i = 0; i < (V + 31) / 32; ++i)
+        if (i < count)
+            out[first + i] = value[i];
+}
+
+/// Position of factor (t, j) of component k in the model, t ≤ j; a spherical factor is repeated there.
+template <family F>
+__device__ std::int64_t factor_at(int k, int t, int j) {
+    constexpr int p = 4; // padded(D)
+    return F == family::full ? (k * p + t) * p + j : k * p + j;
+}
+
+/// Uᵀμ of a component, number j.
+template <family F>
+__device__ double whitened_mean(const device_model<float>& model, int k, int j) {
+    double y = 0;
+    for (int t = F == family::full ? 0 : j; t <= j; ++t)
+        y += static_cast<double>(model.factors[factor_at<F>(k, t, j)]) * static_cast<double>(model.means[k * 4 + t]);
+    return y;
+}
+
+/// Greatest ‖Uᵀμ‖ of components whose moments may be taken about the origin. Such moments have an error of about
+/// 2^-24 (1 + ‖Uᵀμ‖²) of the covariance in a chain, and ‖Uᵀμ‖ bounds |μ_j| / σ_j for every j.
+inline constexpr double common_centre_limit = 3;
+
+/// Which centre serves these parameters: the same in every block, whatever the data.
+template <family F, int D>
+__device__ moment_centre choose_centre(const device_model<float>& model, int components) {
+    const int k = static_cast<int>(threadIdx.x);
+    double squares = 0;
+    for (int j = 0; j < D && k < components && !::isinf(model.offsets[k]); ++j) {
+        const double y = whitened_mean<F>(model, k, j);
+        squares += y * y;
+    }
+    return block_all(squares <= common_centre_limit * common_centre_limit) ? moment_centre::common : moment_centre::own;
+}
+
+/// Parameters of all components into shared memory. Factors are multiplied by √(½ log2 e), so that ½‖Uᵀz‖² comes in
+/// units of ln 2; they are rounded after that and the offset takes the rounding up: the density stays normalised.
+/// Components that are dropped or only fill up to K get an energy so high that their responsibility is zero, but
+/// finite, so that 0 · (lp − m) is zero.
+template <family F, int D, int K>
+__device__ void stage_parameters(const device_model<float>& model, int components, moment_centre centre, float* out) {
+    using shape = register_shape<F, D, K>;
+    constexpr double unit = 0.84932180028801904272; // √(½ log2 e)
+    constexpr double nowhere = 1e30;
+    const int k = static_cast<int>(threadIdx.x);
+    if (k >= K)
+        return;
+    float* c = out + k * shape::parameters;
+    for (int i = 0; i < shape::parameters; ++i)
+        c[i] = 0;
+    c[D + shape::factors] = static_cast<float>(nowhere);
+    if (k >= components || ::isinf(model.offsets[k]))
+        return;
+    double growth = 0; // of log det U by rounding
+    for (int j = 0, at = D; j < D; ++j) {
+        for (int t = F == family::full ? 0 : j; t <= j; ++t) {
+            const double exact = unit * static_cast<double>(model.factors[factor_at<F>(k, t, j)]);
+            const float rounded = static_cast<float>(exact);
+            c[F == family::spherical ? D : at++] = rounded;
+            if (t == j)
+                growth += static_cast<double>(rounded) / exact - 1;
+        }
+    }
+    for (int j = 0; j < D; ++j)
+        c[j] = centre == moment_centre::own ? model.means[k * 4 + j]
+                                            : static_cast<float>(-unit * whitened_mean<F>(model, k, j));
+    const double offset = (model.constants[k] - *model.reference + growth) * log2_e;
+    c[D + shape::factors] = static_cast<float>(::fmin(-offset, nowhere));
+}
+
+/// Sums over this thread's rows of the chunk that begins at `begin`.
+template <family F, int D, int K, moment_centre Centre>
+__device__ void add_chunk(const float* parameters, const device_rows<float>& rows, std::int64_t begin,
+                          register_sums<F, D, K>& total) {
+    constexpr int together = register_shape<F, D, K>::rows_at_once;
+    const std::int64_t first = begin + threadIdx.x;
+    register_row<D> row[together], next[together];
+#pragma unroll
+    for (int r = 0; r < together; ++r)
+        next[r] = load_row<D>(rows, first + r * register_threads, rows.rows);
+#pragma unroll 1
+    for (int i = 0; i < register_rows; i += together) {
+#pragma unroll
+        for (int r = 0; r < together; ++r) {
+            row[r] = next[r];
+            const bool more = i + together < register_rows;
+            if (more)
+                next[r] = load_row<D>(rows, first + (i + together + r) * std::int64_t(register_threads), rows.rows);
+        }
+        add_rows<F, D, K, Centre, together>(parameters, row, total);
+    }
+}
+
+// E-step and statistics of chunks of register_chunk_rows rows.
+//   reads 4 N (D + [1]) bytes once, coalesced; adds 24 K·S bytes a chunk; no other traffic
+//   integer atomics only: equal input, equal bits, for any grid
+template <family F, int D, int K>
+__global__ void __launch_bounds__(register_threads, register_shape<F, D, K>::blocks)
+    accumulate_registers_kernel(const int components, const device_model<float> model, const device_rows<float> rows,
+                                const device_sums sums) {
+    using shape = register_shape<F, D, K>;
+    constexpr int warps = register_threads / 32;
+    __shared__ __align__(16) float parameters[K * shape::parameters];
+    __shared__ float partial[warps][shape::values];
+    __shared__ double scratch[32];
+    const moment_centre centre = choose_centre<F, D>(model, components);
+    stage_parameters<F, D, K>(model, components, centre, parameters);
+    __syncthreads();
+    for (std::int64_t begin = blockIdx.x * std::int64_t(register_chunk_rows); begin < rows.rows;
+         begin += gridDim.x * std::int64_t(register_chunk_rows)) {
+        register_sums<F, D, K> total;
+        if (centre == moment_centre::common)
+            add_chunk<F, D, K, moment_centre::common>(parameters, rows, begin, total);
+        else
+            add_chunk<F, D, K, moment_centre::own>(parameters, rows, begin, total);
+        warp_transpose_sum(total.value, partial[threadIdx.x / 32]);
+        __syncthreads();
+        for (int v = static_cast<int>(threadIdx.x); v < components * shape::statistics; v += register_threads) {
+            const int k = v / shape::statistics, s = v - k * shape::statistics;
+            const auto over_warps = [&](int i) {
+                double sum = 0;
+                for (int w = 0; w < warps; ++w)
+                    sum += static_cast<double>(partial[w][k * shape::statistics + i]);
+                return sum;
+            };
+            add_fixed(sums.limbs, sums.count, v,
+                      centre == moment_centre::common ? about_mean<F, D>(s, model.means + k * 4, over_warps)
+                                                      : over_warps(s),
+                      sums.component_exponent);
+        }
+        // lse is in units of ln 2 and less the reference: Σ w lse = ln 2 · sum + reference · Σ w.
+        const double weight = block_sum(total.scalars[scalar_weight], scratch);
+        const double scalars[scalar_count] = {block_sum(total.scalars[scalar_log_likelihood], scratch) * ln_2 +
+                                                  *model.reference * weight,
+                                              block_sum(total.scalars[scalar_entropy], scratch) * ln_2, weight};
+        if (threadIdx.x == 0)
+            for (int i = 0; i < scalar_count; ++i)
+                add_fixed(sums.limbs, sums.count, sums.count - scalar_count + i, scalars[i], sums.scalar_exponent);
+        __syncthreads(); // the partial sums have been read
+    }
+}
+
+template <family F, int D, int K>
+void start(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
+           const device_rows<float>& rows, const device_sums& sums, std::int64_t blocks) {
+    const launch_shape grid{std::min(blocks, blocks_for(rows.rows, register_chunk_rows)), register_threads};
+    launch(state, "accumulate_registers", grid, accumulate_registers_kernel<F, D, K>,
+           static_cast<int>(shape.components), model, rows, sums);
+}
+
+template <family F, int D, class... A>
+void choose_components(const internal::cuda_state& state, const gmm_shape& shape, const A&... a) {
+    if (shape.components <= 2)
+        return start<F, D, 2>(state, shape, a...);
+    if (shape.components <= 4)
+        return start<F, D, 4>(state, shape, a...);
+    return start<F, D, 8>(state, shape, a...);
+}
+
+template <family F, class... A>
+void choose_dimensions(const internal::cuda_state& state, const gmm_shape& shape, const A&... a) {
+    switch (shape.dimensions) {
+    case 1:
+        return choose_components<F, 1>(state, shape, a...);
+    case 2:
+        return choose_components<F, 2>(state, shape, a...);
+    case 3:
+        return choose_components<F, 3>(state, shape, a...);
+    default:
+        return choose_components<F, 4>(state, shape, a...);
+    }
+}
+
+} // namespace
+
+void accumulate_registers(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
+                          const device_rows<float>& rows, const device_sums& sums, std::int64_t blocks) {
+    switch (shape.family) {
+    case family::full:
+        return choose_dimensions<family::full>(state, shape, model, rows, sums, blocks);
+    case family::diagonal:
+        return choose_dimensions<family::diagonal>(state, shape, model, rows, sums, blocks);
+    default:
+        return choose_dimensions<family::spherical>(state, shape, model, rows, sums, blocks);
+    }
+}
+
+} // namespace elbo::kernels::cuda

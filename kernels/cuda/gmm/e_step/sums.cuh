@@ -1,0 +1,58 @@
+// Partial sums into the fixed-point sums of a fit, and sums over a block.
+#pragma once
+
+#include "kernels/cuda/gmm/device_views.hpp"
+#include "kernels/math/fixed_point.hpp"
+
+#include <cstdint>
+
+namespace elbo::kernels::cuda {
+
+/// Adds a float64 partial. Integer addition commutes, so the result does not depend on the order of the blocks.
+__device__ inline void add_fixed(std::int64_t* limbs, std::int64_t count, std::int64_t at, double value, int exponent) {
+    std::int64_t parts[limb_count];
+    split_fixed(value, exponent, parts);
+    for (int l = 0; l < limb_count; ++l)
+        if (parts[l] != 0)
+            atomicAdd(reinterpret_cast<unsigned long long*>(limbs + l * count + at),
+                      static_cast<unsigned long long>(parts[l]));
+}
+
+__device__ inline double read_fixed(const device_sums& s, std::int64_t at, int exponent) {
+    const std::int64_t limbs[limb_count] = {s.limbs[at], s.limbs[s.count + at], s.limbs[2 * s.count + at]};
+    return join_fixed(limbs, exponent);
+}
+
+/// Reduces over all threads of the block, in an order fixed by the number of threads; every thread gets the result.
+/// `scratch` is 32 doubles of shared memory.
+template <class Operation>
+__device__ double block_reduce(double value, double* scratch, Operation operation) {
+    for (int distance = 16; distance > 0; distance /= 2)
+        value = operation(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    const int warps = static_cast<int>(blockDim.x) / 32;
+    __syncthreads(); // the scratch of the last call has been read
+    if (threadIdx.x % 32 == 0)
+        scratch[threadIdx.x / 32] = value;
+    __syncthreads();
+    value = scratch[0];
+    for (int i = 1; i < warps; ++i)
+        value = operation(value, scratch[i]);
+    return value;
+}
+
+__device__ inline double block_sum(double value, double* scratch) {
+    return block_reduce(value, scratch, [](double a, double b) { return a + b; });
+}
+
+/// For how many threads of the block a condition holds, and whether it does for all. These barriers take whole warps,
+/// and a condition is often found in a loop or a branch that not every lane takes: the lanes meet first.
+__device__ inline int block_count(bool condition) {
+    __syncwarp();
+    return __syncthreads_count(condition);
+}
+__device__ inline bool block_all(bool condition) {
+    __syncwarp();
+    return __syncthreads_and(condition) != 0;
+}
+
+} // namespace elbo::kernels::cuda

@@ -1,0 +1,348 @@
+#include "kernels/cuda/gmm/engine.hpp"
+
+#include "elbo/error.hpp"
+#include "kernels/math/fixed_point.hpp"
+#include "kernels/shared/host_loop.hpp"
+#include "kernels/shared/host_sums.hpp"
+
+#include <algorithm>
+#include <numbers>
+#include <type_traits>
+
+namespace elbo::kernels::cuda {
+
+namespace {
+
+std::int64_t whitened_size(const gmm_shape& s, std::int64_t rows) {
+    return form_of(s.family) == density_form::whitened ? rows * padded(s.dimensions) : 0;
+}
+
+} // namespace
+
+template <class T>
+cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
+    : cuda_engine_base(s, state), current_(state, s), next_(state, s), arrays_(state, s),
+      limbs_(state, "the sums", limb_count * sum_count(s)), sums_{limbs_.data(), sum_count(s), 0, 0},
+      rule_(state, "the update rule", s.dimensions + scatter_size(s)), frame_(state, "the frame", 2 * s.dimensions),
+      survey_(state, s.dimensions),
+      slab_densities_(state, "the log-densities of a slab of rows", slab_rows() * s.components),
+      slab_whitened_(state, "a slab of whitened rows", whitened_size(s, slab_rows())),
+      log_density_(state, "log densities", slab_rows()), assignment_(state, "assignments", slab_rows()),
+      staging_(state, s.dimensions), loop_(state, s) {
+    grid_ = std::int64_t(state->multiprocessors) * (choose_engine(s, sizeof(T)) == engine_kind::registers ? 8 : 2);
+}
+
+template <class T>
+cuda_engine<T>::~cuda_engine() = default;
+
+template <class T>
+std::int64_t cuda_engine<T>::bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind labels) const {
+    const std::int64_t d = shape.dimensions, element = sizeof(T);
+    const std::int64_t fixed = 2 * parameter_set<T>::bytes(shape) + update_memory::bytes(shape) +
+                               8 * (limb_count * sum_count(shape) + d + scatter_size(shape) + 2 * d) +
+                               survey_pipeline::bytes(d) +
+                               element * (slab_rows() * shape.components + whitened_size(shape, slab_rows())) +
+                               12 * slab_rows() + staging::bytes(d);
+    return fixed + element * rows * (row_stride(shape, element) + (weighted ? 1 : 0)) +
+           known_rows<T>::bytes(labels, rows, shape.components);
+}
+
+template <class T>
+template <class V>
+void cuda_engine<T>::copy_async(V* to, const V* from, std::int64_t count) {
+    check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(count) * sizeof(V), cudaMemcpyDefault, state_->stream),
+          "cudaMemcpyAsync");
+}
+
+template <class T>
+std::int64_t cuda_engine<T>::summarize(const input_rows& in, std::vector<unit_summary>& out) {
+    state_->activate();
+    survey_.begin(out);
+    staging_.for_each_piece(in, [&](const device_input& piece, std::int64_t first) { survey_.add(piece, first); });
+    return survey_.end();
+}
+
+template <class T>
+void cuda_engine<T>::reserve(std::int64_t rows, bool weighted, sample_labels::kind labels) {
+    rows_ = {}; // first give back, then ask
+    weights_ = {};
+    known_ = {};
+    rows_ = device_buffer<T>(state_, "normalised rows", rows * row_stride(shape, sizeof(T)));
+    if (weighted)
+        weights_ = device_buffer<T>(state_, "weights", rows);
+    known_ = known_rows<T>(state_, labels, rows, shape.components);
+}
+
+template <class T>
+void cuda_engine<T>::load(const input_rows& in, const frame& f, std::int64_t slot) {
+    state_->activate();
+    const std::int64_t d = shape.dimensions, stride = row_stride(shape, sizeof(T));
+    if (f.centre != loaded_frame_.centre || f.scale != loaded_frame_.scale) {
+        copy_async(frame_.data(), f.centre.data(), d);
+        copy_async(frame_.data() + d, f.scale.data(), d);
+        wait(); // the caller may free the frame; once a fit, so that streamed rows wait for nothing
+        loaded_frame_ = f;
+    }
+    staging_.for_each_piece(in, [&](const device_input& piece, std::int64_t first) {
+        normalize_rows(*state_, piece, frame_.data(), frame_.data() + d, rows_.data() + (slot + first) * stride, stride,
+                       weights_.data() ? weights_.data() + slot + first : nullptr);
+    });
+    known_.load(in, slot);
+    if (in.x.space == memory_space::device || in.weights.space == memory_space::device)
+        wait(); // the caller may change or free its rows from here on
+}
+
+template <class T>
+device_rows<T> cuda_engine<T>::rows_view(std::int64_t first, std::int64_t rows) const {
+    const std::int64_t stride = row_stride(shape, sizeof(T));
+    device_rows<T> view{rows_.data() + first * stride, weights_.data() ? weights_.data() + first : nullptr, stride,
+                        rows};
+    known_.show(first, view);
+    return view;
+}
+
+template <class T>
+void cuda_engine<T>::clear_sums(double component_bound, double scalar_bound) {
+    state_->activate();
+    sums_.component_exponent = fixed_exponent(component_bound);
+    sums_.scalar_exponent = fixed_exponent(scalar_bound);
+    check(cudaMemsetAsync(limbs_.data(), 0, static_cast<std::size_t>(limbs_.size()) * 8, state_->stream),
+          "cudaMemsetAsync");
+    additions_ = 0;
+}
+
+template <class T>
+void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
+    const device_rows<T> view = rows_view(first, rows);
+    switch (choose_engine(shape, sizeof(T), view.labelled())) {
+    case engine_kind::registers:
+        if constexpr (std::is_same_v<T, float>)
+            accumulate_registers(*state_, shape, current_.view(), view, sums_, grid_);
+        break;
+    case engine_kind::fused:
+        accumulate_fused(*state_, shape, current_.view(), view, sums_, grid_);
+        break;
+    case engine_kind::slab:
+        accumulate_slab(*state_, shape, current_.view(), view,
+                        slab_view<T>{slab_densities_.data(), slab_whitened_.data()}, sums_);
+        break;
+    }
+}
+
+template <class T>
+void cuda_engine<T>::accumulate(std::int64_t first, std::int64_t rows) {
+    state_->activate();
+    const std::int64_t chunk = chunk_rows(shape, sizeof(T), !known_.empty());
+    // The slab engine adds the squares of a spherical component one dimension at a time.
+    const std::int64_t each = shape.family == gmm::family::spherical ? shape.dimensions : 1;
+    const std::int64_t step =
+        std::max<std::int64_t>(additions_between_carries / each, 1) * unit_rows / (unit_rows / chunk);
+    for (std::int64_t begin = 0; begin < rows; begin += step) {
+        const std::int64_t count = std::min(step, rows - begin);
+        const std::int64_t additions = blocks_for(count, chunk) * each;
+        if (additions_ + additions > additions_between_carries) {
+            carry_sums(*state_, sums_);
+            additions_ = 0;
+        }
+        enqueue_accumulate(first + begin, count);
+        additions_ += additions;
+    }
+}
+
+template <class T>
+void cuda_engine<T>::accumulate_scatter(std::int64_t first, std::int64_t rows, fixed_sums& scatter) {
+    state_->activate();
+    const std::int64_t entries = static_cast<std::int64_t>(scatter.limbs.size()) / limb_count;
+    device_buffer<std::int64_t> limbs(state_, "the scatter matrix", limb_count * entries);
+    copy_async(limbs.data(), scatter.limbs.data(), limb_count * entries);
+    cuda::accumulate_scatter(*state_, shape, rows_view(first, rows), limbs.data(), entries, scatter.component_exponent);
+    carry_sums(*state_, {limbs.data(), entries, 0, 0});
+    copy_async(scatter.limbs.data(), limbs.data(), limb_count * entries);
+    wait(); // the host reads the limbs
+}
+
+template <class T>
+fixed_sums cuda_engine<T>::sums() {
+    state_->activate();
+    fixed_sums all;
+    all.component_exponent = sums_.component_exponent;
+    all.scalar_exponent = sums_.scalar_exponent;
+    all.limbs.resize(static_cast<std::size_t>(limbs_.size()));
+    carry_sums(*state_, sums_);
+    additions_ = 0;
+    copy_async(all.limbs.data(), limbs_.data(), limbs_.size());
+    wait(); // the host reads the limbs
+    return all;
+}
+
+template <class T>
+void cuda_engine<T>::set_sums(const fixed_sums& s) {
+    state_->activate();
+    sums_.component_exponent = s.component_exponent;
+    sums_.scalar_exponent = s.scalar_exponent;
+    copy_async(limbs_.data(), s.limbs.data(), limbs_.size());
+    carry_sums(*state_, sums_);
+    additions_ = 0;
+    wait(); // the caller may free the sums
+}
+
+template <class T>
+void cuda_engine<T>::set_parameters(const gmm_parameters& p) {
+    state_->activate();
+    const update_arrays& a = arrays_.view();
+    upload_parameters(p);
+    check(cudaMemsetAsync(a.reseeds, 0, static_cast<std::size_t>(shape.components) * sizeof(std::int32_t),
+                          state_->stream),
+          "cudaMemsetAsync");
+    write_model(*state_, shape, a, current_.view());
+    wait(); // the caller may free the parameters
+}
+
+template <class T>
+void cuda_engine<T>::upload_parameters(const gmm_parameters& p) {
+    const update_arrays& a = arrays_.view();
+    copy_async(a.log_weights, p.log_weights.data(), shape.components);
+    copy_async(a.means, p.means.data(), shape.components * shape.dimensions);
+    copy_async(a.factors, p.precision_cholesky.data(), static_cast<std::int64_t>(p.precision_cholesky.size()));
+}
+
+template <class T>
+gmm_parameters cuda_engine<T>::parameters() {
+    state_->activate();
+    const std::int64_t K = shape.components, d = shape.dimensions, width = padded(d);
+    const device_model<T>& m = current_.view();
+    std::vector<T> means(static_cast<std::size_t>(K * width));
+    std::vector<T> factors(static_cast<std::size_t>(device_factor_size(shape)));
+    gmm_parameters p;
+    p.log_weights.resize(static_cast<std::size_t>(K));
+    copy_async(p.log_weights.data(), m.log_weights, K);
+    copy_async(means.data(), m.means, K * width);
+    copy_async(factors.data(), m.factors, static_cast<std::int64_t>(factors.size()));
+    wait(); // the host unpacks them
+    for (std::int64_t k = 0; k < K; ++k)
+        for (std::int64_t j = 0; j < d; ++j)
+            p.means.push_back(static_cast<double>(means[k * width + j]));
+    const bool matrix = form_of(shape.family) != density_form::diagonal;
+    const std::int64_t size = gmm::covariance_size(shape.family, K, d);
+    // Numbers of a row in the model, and of the same row here: a scalar of the spherical families stands in d places.
+    const std::int64_t row =
+        shape.family == gmm::family::spherical || shape.family == gmm::family::tied_spherical ? 1 : d;
+    for (std::int64_t i = 0; i < size; ++i) {
+        const std::int64_t block = matrix ? i / (d * d) * width : 0;
+        const std::int64_t line = matrix ? i / d % d : i / row;
+        p.precision_cholesky.push_back(static_cast<double>(factors[(block + line) * width + i % row]));
+    }
+    return p;
+}
+
+template <class T>
+device_rule cuda_engine<T>::upload_rule(const update_rule& rule) {
+    const std::int64_t d = shape.dimensions;
+    copy_async(rule_.data(), rule.lambda.data(), d);
+    copy_async(rule_.data() + d, rule.scatter.data(), scatter_size(shape));
+    double mean = 0;
+    for (double lambda : rule.lambda)
+        mean += lambda / static_cast<double>(d);
+    return {rule.total_weight, mean, rule_.data(), rule_.data() + d, rule.on_collapse, rule.reseeds_each};
+}
+
+/// The M-step on the host, in float64, from sums and to parameters on the device: with a prior.
+template <class T>
+update_outcome cuda_engine<T>::update_on_host(const update_rule& rule) {
+    if (!host_step_)
+        host_step_.emplace(shape, 1);
+    gmm_parameters next;
+    const update_outcome outcome = host_step_->run(parameters(), normalized_sums(sums(), shape), rule, next);
+    upload_parameters(next);
+    write_model(*state_, shape, arrays_.view(), next_.view());
+    wait(); // `next` ends here
+    return outcome;
+}
+
+template <class T>
+update_outcome cuda_engine<T>::update(const update_rule& rule) {
+    if (rule.prior)
+        return update_on_host(rule);
+    state_->activate();
+    update_parameters(*state_, shape, sums_, upload_rule(rule), arrays_.view(), current_.view(), next_.view());
+    update_record record{};
+    copy_async(&record, arrays_.view().record, 1);
+    wait(); // the host reads the outcome
+    std::vector<collapse_action> actions(static_cast<std::size_t>(record.actions));
+    if (!actions.empty()) {
+        copy_async(actions.data(), arrays_.view().actions, record.actions);
+        wait(); // the host reads the events
+    }
+    return to_outcome(record, actions.data());
+}
+
+template <class T>
+void cuda_engine<T>::adopt() {
+    state_->activate();
+    copy_async(current_.data(), next_.data(), current_.size());
+}
+
+template <class T>
+loop_result cuda_engine<T>::run(std::int64_t rows, const loop_options& options) {
+    if (options.rule.prior || !graph_loop::supported()) // the graph has no M-step with a prior
+        return host_loop(*this, rows, options);
+    state_->activate();
+    const device_rule rule = upload_rule(options.rule);
+    return loop_.run(options, arrays_.view(), {current_.data(), next_.data(), current_.size()}, [&] {
+        clear_sums(options.component_bound, options.scalar_bound);
+        accumulate(0, rows);
+        update_parameters(*state_, shape, sums_, rule, arrays_.view(), current_.view(), next_.view());
+    });
+}
+
+template <class T>
+void cuda_engine<T>::infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
+                           std::int32_t* assignment, double* log_joint) {
+    state_->activate();
+    const slab_view<T> slab{slab_densities_.data(), slab_whitened_.data()};
+    double reference = 0;
+    copy_async(&reference, current_.view().reference, 1);
+    std::vector<T> joint, r;
+    const auto fetch_slab = [&](std::vector<T>& to, std::int64_t count) {
+        to.resize(static_cast<std::size_t>(count * shape.components));
+        copy_async(to.data(), slab_densities_.data(), count * shape.components);
+    };
+    for (std::int64_t begin = 0; begin < rows; begin += slab_rows()) {
+        const std::int64_t count = std::min(slab_rows(), rows - begin);
+        slab_densities(*state_, shape, current_.view(), rows_view(first + begin, count), slab);
+        if (log_joint)
+            fetch_slab(joint, count);
+        slab_posteriors(*state_, shape, current_.view(), count, slab, log_density_.data(), assignment_.data());
+        if (log_density)
+            copy_async(log_density + begin, log_density_.data(), count);
+        if (assignment)
+            copy_async(assignment + begin, assignment_.data(), count);
+        if (responsibilities)
+            fetch_slab(r, count);
+        wait(); // the host takes the results of this slab
+        if (log_joint)
+            std::ranges::transform(joint, log_joint + begin * shape.components, [&](T lp) {
+                return static_cast<double>(lp) * std::numbers::ln2 + reference; // units of ln 2 in the slab
+            });
+        if (responsibilities)
+            std::ranges::copy(r, responsibilities + begin * shape.components);
+    }
+}
+
+template class cuda_engine<float>;
+template class cuda_engine<double>;
+
+} // namespace elbo::kernels::cuda
+
+namespace elbo::kernels {
+
+std::unique_ptr<gmm_engine> make_cuda_engine(const context& ctx, const gmm_shape& shape, element_type precision) {
+    const auto& state = ctx.state().cuda;
+    if (!state)
+        throw invalid_argument("the context is not a CUDA context: expected context::cuda()");
+    if (precision == element_type::float32)
+        return std::make_unique<cuda::cuda_engine<float>>(shape, state);
+    return std::make_unique<cuda::cuda_engine<double>>(shape, state);
+}
+
+} // namespace elbo::kernels

@@ -1,0 +1,89 @@
+// The CUDA back end of Gaussian mixtures.
+#pragma once
+
+#include "kernels/contract/gmm_engine.hpp"
+#include "kernels/cuda/core/device_buffer.hpp"
+#include "kernels/cuda/gmm/e_step/accumulate.hpp"
+#include "kernels/cuda/gmm/graph_loop.hpp"
+#include "kernels/cuda/gmm/m_step/parameter_set.hpp"
+#include "kernels/cuda/gmm/rows/known_rows.hpp"
+#include "kernels/cuda/gmm/rows/staging.hpp"
+#include "kernels/cuda/gmm/rows/survey.hpp"
+#include "kernels/shared/m_step.hpp"
+
+#include <optional>
+
+namespace elbo::kernels::cuda {
+
+/// What does not depend on the element type.
+class cuda_engine_base : public gmm_engine {
+public:
+    cuda_engine_base(const gmm_shape& s, state_pointer state) : gmm_engine(s), state_(std::move(state)) {}
+    /// Blocks of the persistent kernels; by default as many as the device holds. No result depends on it.
+    void set_grid(std::int64_t blocks) { grid_ = blocks; }
+
+protected:
+    state_pointer state_;
+    std::int64_t grid_ = 0;
+};
+
+/// With a prior the M-step runs on the host: update() takes the sums there and brings the parameters back, and run() is
+/// the host loop, as the graph has no such step.
+template <class T>
+class cuda_engine final : public cuda_engine_base {
+public:
+    cuda_engine(const gmm_shape& s, const state_pointer& state);
+    ~cuda_engine() override;
+
+    std::int64_t summarize(const input_rows& in, std::vector<unit_summary>& out) override;
+    std::int64_t bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind labels) const override;
+    void reserve(std::int64_t rows, bool weighted, sample_labels::kind labels) override;
+    void load(const input_rows& in, const frame& f, std::int64_t slot) override;
+
+    void clear_sums(double component_bound, double scalar_bound) override;
+    void accumulate(std::int64_t first, std::int64_t rows) override;
+    void accumulate_scatter(std::int64_t first, std::int64_t rows, fixed_sums& scatter) override;
+    fixed_sums sums() override;
+    void set_sums(const fixed_sums& s) override;
+
+    void set_parameters(const gmm_parameters& p) override;
+    gmm_parameters parameters() override;
+    update_outcome update(const update_rule& rule) override;
+    void adopt() override;
+
+    loop_result run(std::int64_t rows, const loop_options& options) override;
+
+    void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
+               std::int32_t* assignment, double* log_joint) override;
+
+private:
+    std::int64_t slab_rows() const { return slab_units(shape, sizeof(T)) * unit_rows; }
+    device_rows<T> rows_view(std::int64_t first, std::int64_t rows) const;
+    void enqueue_accumulate(std::int64_t first, std::int64_t rows);
+    device_rule upload_rule(const update_rule& rule);
+    update_outcome update_on_host(const update_rule& rule);
+    void upload_parameters(const gmm_parameters& p);
+    void wait() { internal::wait_for(*state_); }
+    template <class V>
+    void copy_async(V* to, const V* from, std::int64_t count);
+
+    parameter_set<T> current_, next_;
+    update_memory arrays_;
+    device_buffer<std::int64_t> limbs_;
+    device_sums sums_;
+    device_buffer<double> rule_;  ///< λ, then the scatter
+    device_buffer<double> frame_; ///< centre, then scale
+    frame loaded_frame_;          ///< what frame_ holds
+    survey_pipeline survey_;
+    device_buffer<T> slab_densities_, slab_whitened_;
+    device_buffer<double> log_density_;
+    device_buffer<std::int32_t> assignment_;
+    staging staging_;
+    graph_loop loop_;
+    std::optional<cpu::m_step> host_step_; ///< of updates with a prior
+    device_buffer<T> rows_, weights_;
+    known_rows<T> known_;
+    std::int64_t additions_ = 0; ///< partials added to the sums since the last carry
+};
+
+} // namespace elbo::kernels::cuda

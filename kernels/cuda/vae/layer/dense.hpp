@@ -1,0 +1,104 @@
+// Layers of a network on the device: forward pass, gradients of data and of weights.
+#pragma once
+
+#include "kernels/cuda/core/cuda_state.hpp"
+#include "kernels/cuda/vae/views.hpp"
+
+#include <cstdint>
+
+namespace elbo::kernels::cuda {
+
+/// Weights and bias of one layer; `rounded` are the weights for products of bfloat16 numbers.
+struct layer_view {
+    std::int64_t inputs, outputs;
+    const float* weights;
+    const __nv_bfloat16* rounded;
+    const float* bias;
+    vae::activation form;
+};
+
+/// y = f(x W + b) for the rows of a step, `draws` times as many.
+struct forward_arguments {
+    step_pointer step;
+    std::int64_t draws;
+    layer_view layer;
+    matrix input;  ///< data == nullptr: the rows of the data, which go to data_copy
+    matrix output; ///< [rows · draws x outputs]
+    float* kept;   ///< as output, before the activation; null where the slope comes from the output
+    matrix data_copy;
+    std::uint64_t* row_numbers;
+};
+
+/// The last layer of a decoder with the likelihood of what it puts out (bernoulli, gaussian).
+struct output_arguments {
+    step_pointer step;
+    draw_range draws;
+    layer_view layer;
+    matrix input;
+    likelihood_view likelihood;
+    vae::objective objective;
+    matrix gradient; ///< [rows · draws x d] ∂ ln p(x|z), times draw_scale for the ELBO; data == nullptr: not wanted
+    likelihood_parts parts;
+};
+
+/// ∂/∂x of a layer, with the slope of the layer before it: of the input's pre-activation.
+struct backward_arguments {
+    step_pointer step;
+    draw_range draws;
+    bool decoder; ///< rows · draws rows, else rows
+    layer_view layer;
+    matrix gradient;       ///< of the outputs
+    matrix input_gradient; ///< [rows (· draws) x inputs]
+    vae::activation form;  ///< of the layer before
+    const float* kept;     ///< as input_gradient: what the slope comes from
+    /// The input is z with one draw a row: the gradient goes on to that of the encoder's heads.
+    bool to_heads;
+    latent_view latents;
+    objective_rule rule;
+};
+
+/// Gradients of all weights and biases, sums over the rows in `shards` parts, and the terms of the step.
+struct gradient_arguments {
+    step_pointer step;
+    draw_range draws;
+    const weight_task* tasks;
+    std::int64_t task_count, weight_blocks;
+    const column_task* columns;
+    std::int64_t column_task_count, column_blocks;
+    float* gradient;        ///< [shards x parameters_padded]
+    std::int64_t size;      ///< numbers from one shard to the next
+    std::int64_t shards;    ///< sums of so many parts of the rows
+    double* square_sums;    ///< [blocks] Σ of squares of what a block has written, for shards == 1
+    matrix output_gradient; ///< for the columns
+    likelihood_view likelihood;
+    likelihood_parts parts;
+    latent_view latents;
+    objective_rule rule;
+    vae::optimizer optimizer;
+    optimizer_step<float>* next;   ///< numbers of the coming step, but for the clipping
+    const double* log_mean_weight; ///< [rows], importance
+    const double* along;           ///< [rows · draws] ∂/∂r of a sphere decoder, null for others
+    std::int64_t radius;           ///< offset of r
+    std::int64_t log_variance;     ///< offset of the one learned ln σ², or -1
+};
+
+void forward_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,
+                   const forward_arguments& a);
+void output_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,
+                  const output_arguments& a);
+void backward_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,
+                    const backward_arguments& a);
+void weight_gradients(const internal::cuda_state& state, vae::training_precision precision,
+                      const gradient_arguments& a);
+/// Adds the shards (at most largest_shards, a power of two) in a binary tree into the first; square_sums
+/// [blocks_for(size, shard_sum_block)].
+void add_shards(const internal::cuda_state& state, const step_pointer& step, float* gradient, std::int64_t size,
+                std::int64_t shards, double* square_sums);
+inline constexpr int largest_shards = 8, shard_sum_threads = 256, shard_sum_block = 1024;
+
+/// Blocks of a weight task, of columns of the decoder's output.
+std::int64_t weight_tiles(std::int64_t inputs, std::int64_t outputs);
+std::int64_t column_tiles(std::int64_t outputs);
+inline constexpr std::int64_t column_task_width = 32;
+
+} // namespace elbo::kernels::cuda

@@ -1,0 +1,117 @@
+// Forward pass of layers, and the output layer with its likelihood: logits are never stored.
+#include "kernels/cuda/core/launch.cuh"
+#include "kernels/cuda/vae/layer/dense.hpp"
+#include "kernels/cuda/vae/layer/likelihood.cuh"
+#include "kernels/cuda/vae/layer/source.cuh"
+#include "kernels/cuda/vae/layer/warp.cuh"
+#include "kernels/math/vae_activation.hpp"
+
+namespace elbo::kernels::cuda {
+
+namespace {
+
+template <class Math>
+__global__ void __launch_bounds__(tile_threads) forward(const forward_arguments a) {
+    __shared__ tile_memory memory;
+    const std::int64_t rows = a.step.rows() * a.draws;
+    const std::int64_t first = std::int64_t(blockIdx.x) * tile_m, first_column = std::int64_t(blockIdx.y) * tile_n;
+    if (first >= rows)
+        return;
+    weight_columns b(weights_of<Math>(a.layer), a.layer.inputs, a.layer.outputs, first_column);
+    const tile_extent wanted{rows - first, a.layer.outputs - first_column};
+    if (a.input.data) {
+        matrix_rows left(a.input, first, rows);
+        multiply<Math>(memory, left, b, a.layer.inputs, wanted);
+    } else {
+        data_rows left(a.step, first, a.data_copy, a.row_numbers, blockIdx.y == 0);
+        multiply<Math>(memory, left, b, a.layer.inputs, wanted);
+    }
+    for_each_product(memory, [&](int i, int j, float value) {
+        const std::int64_t row = first + i, column = first_column + j;
+        if (row >= rows || column >= a.output.stride())
+            return;
+        const bool real = column < a.layer.outputs;
+        const float sum = real ? value + a.layer.bias[column] : 0.0f;
+        a.output(row, column) = real ? activate(a.layer.form, sum) : 0.0f;
+        if (a.kept)
+            a.kept[row * a.output.stride() + column] = sum;
+    });
+}
+
+template <class Math>
+__global__ void __launch_bounds__(tile_threads) output(const output_arguments a) {
+    __shared__ tile_memory memory;
+    const std::int64_t batch = a.step.rows(), rows = batch * a.draws.count;
+    const std::int64_t first = std::int64_t(blockIdx.x) * tile_m, first_column = std::int64_t(blockIdx.y) * tile_n;
+    if (first >= rows)
+        return;
+    matrix_rows left(a.input, first, rows);
+    weight_columns b(weights_of<Math>(a.layer), a.layer.inputs, a.layer.outputs, first_column);
+    const tile_extent wanted{rows - first, a.layer.outputs - first_column};
+    multiply<Math>(memory, left, b, a.layer.inputs, wanted);
+    const bool is_elbo = a.objective == vae::objective::elbo;
+    const float scale = is_elbo ? static_cast<float>(draw_scale(a.objective, batch, a.draws.all)) : 1.0f;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll 1
+    for (int i = static_cast<int>(threadIdx.x) / 32; i < tile_m && first + i < rows; i += tile_threads / 32) {
+        const std::int64_t row = first + i, source = row / a.draws.count;
+        double value = 0, error = 0;
+        for (int j = lane; j < tile_n; j += 32) {
+            const std::int64_t column = first_column + j;
+            if (column >= a.likelihood.x.stride())
+                continue;
+            output_term t = {};
+            if (column < a.layer.outputs)
+                t = term_of(a.likelihood, a.likelihood.x(source, column), memory.c[i][j] + a.layer.bias[column],
+                            column);
+            value += t.term.value;
+            error += t.squared_error;
+            if (a.gradient.data)
+                a.gradient(row, column) = scale * t.term.gradient;
+        }
+        value = warp_sum(value);
+        error = warp_sum(error);
+        if (lane == 0) {
+            a.parts.log_likelihood[blockIdx.y * a.parts.capacity + row] = value;
+            a.parts.squared_error[blockIdx.y * a.parts.capacity + row] = error;
+        }
+    }
+}
+
+launch_shape tiles(std::int64_t rows, std::int64_t columns) {
+    return {blocks_for(rows, tile_m), tile_threads, 0, blocks_for(columns, tile_n)};
+}
+
+} // namespace
+
+std::int64_t column_tiles(std::int64_t outputs) {
+    return blocks_for(outputs, tile_n);
+}
+
+void forward_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,
+                   const forward_arguments& a) {
+    const launch_shape shape = tiles(rows * a.draws, a.layer.outputs);
+    switch (precision) {
+    case vae::training_precision::float32:
+        return launch(state, "forward", shape, forward<float32_math>, a);
+    case vae::training_precision::tf32:
+        return launch(state, "forward", shape, forward<tf32_math>, a);
+    case vae::training_precision::bfloat16:
+        return launch(state, "forward", shape, forward<bfloat16_math>, a);
+    }
+}
+
+void output_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,
+                  const output_arguments& a) {
+    const launch_shape shape = tiles(rows * a.draws.count, a.layer.outputs);
+    switch (precision) {
+    case vae::training_precision::float32:
+        return launch(state, "output", shape, output<float32_math>, a);
+    case vae::training_precision::tf32:
+        return launch(state, "output", shape, output<tf32_math>, a);
+    case vae::training_precision::bfloat16:
+        return launch(state, "output", shape, output<bfloat16_math>, a);
+    }
+}
+
+} // namespace elbo::kernels::cuda

@@ -1,0 +1,74 @@
+// Resident rows: the row at a position of a step, and its values as they are wanted, four at a time.
+#pragma once
+
+#include "kernels/cuda/vae/layer/tile.cuh"
+#include "kernels/math/vae_storage.hpp"
+
+namespace elbo::kernels::cuda {
+
+/// Slot of row n of the step.
+__device__ inline std::int64_t slot_of(const step_pointer& step, std::int64_t n) {
+    const auto position = static_cast<std::uint64_t>(step.first() + n);
+    return static_cast<std::int64_t>(step.plan->order.rows == 0 ? position : shuffled(step.plan->order, position));
+}
+
+/// Values k ... k + 3 of a row, 0 beyond its end; k is a multiple of 4.
+__device__ inline float4 stored_values(const row_source& source, std::int64_t slot, std::int64_t k) {
+    const std::int64_t at = slot * source.stride;
+    switch (source.form) {
+    case row_storage::bits: {
+        const std::uint32_t word = static_cast<const std::uint32_t*>(source.data)[at + k / 32] >> (k % 32);
+        return {static_cast<float>(word & 1), static_cast<float>(word >> 1 & 1), static_cast<float>(word >> 2 & 1),
+                static_cast<float>(word >> 3 & 1)};
+    }
+    case row_storage::bytes: {
+        const uchar4 v = *reinterpret_cast<const uchar4*>(static_cast<const unsigned char*>(source.data) + at + k);
+        return {byte_value(v.x), byte_value(v.y), byte_value(v.z), byte_value(v.w)};
+    }
+    default:
+        return *reinterpret_cast<const float4*>(static_cast<const float*>(source.data) + at + k);
+    }
+}
+
+/// A loader of the rows of a step, drawn as bits where that is asked for. The block that `keeps` them also writes them
+/// to a matrix, for the likelihood and the gradient of the first weights.
+class data_rows {
+public:
+    __device__ data_rows(const step_pointer& step, std::int64_t first, const matrix& x, std::uint64_t* row_numbers,
+                         bool keeps)
+        : plan_(*step.plan), x_(x), row_(first + threadIdx.x / 4), valid_(row_ < step.rows()), keeps_(keeps) {
+        if (!valid_)
+            return;
+        slot_ = slot_of(step, row_);
+        number_ = static_cast<std::uint64_t>(plan_.first_row + slot_);
+        if (keeps && threadIdx.x % 4 == 0)
+            row_numbers[row_] = number_;
+    }
+    __device__ void load(std::int64_t k) {
+        const std::int64_t at = k + 4 * (threadIdx.x % 4);
+        piece_ = {0, 0, 0, 0};
+        if (!valid_ || at >= plan_.source.dimensions)
+            return;
+        piece_ = stored_values(plan_.source, slot_, at);
+        if (plan_.binarize) {
+            const philox_block words = noise_words(plan_.binarization, number_, 0, static_cast<std::uint32_t>(at / 4));
+            piece_ = {drawn(words.word[0], piece_.x), drawn(words.word[1], piece_.y), drawn(words.word[2], piece_.z),
+                      drawn(words.word[3], piece_.w)};
+        }
+        if (keeps_)
+            *reinterpret_cast<float4*>(&x_(row_, at)) = piece_;
+    }
+    __device__ void store(float (*a)[tile_a_stride]) const { matrix_rows::put(a, piece_); }
+
+private:
+    __device__ static float drawn(std::uint32_t word, float value) { return binarized(word, value) ? 1.0f : 0.0f; }
+
+    const slice_plan& plan_;
+    matrix x_;
+    std::int64_t row_, slot_ = 0;
+    std::uint64_t number_ = 0;
+    bool valid_, keeps_;
+    float4 piece_;
+};
+
+} // namespace elbo::kernels::cuda

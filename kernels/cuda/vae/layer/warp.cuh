@@ -1,0 +1,26 @@
+// Kernels that give a warp to each row.
+#pragma once
+
+#include "kernels/cuda/gmm/e_step/tuning.hpp"
+
+namespace elbo::kernels::cuda {
+
+inline constexpr int row_threads = 128;
+
+inline launch_shape warps(std::int64_t count) {
+    return {blocks_for(count, row_threads / 32), row_threads};
+}
+
+/// Number of the warp in the grid.
+__device__ inline std::int64_t warp_index() {
+    return (blockIdx.x * std::int64_t(row_threads) + threadIdx.x) / 32;
+}
+
+/// Sum over the lanes of a warp, in a fixed order; every lane gets it.
+__device__ inline double warp_sum(double value) {
+    for (int distance = 16; distance > 0; distance /= 2)
+        value += __shfl_xor_sync(0xffffffffu, value, distance);
+    return value;
+}
+
+} // namespace elbo::kernels::cuda

@@ -1,0 +1,162 @@
+#include "kernels/cuda/vae/network.hpp"
+
+#include "kernels/cuda/vae/copy.hpp"
+
+#include <cmath>
+
+namespace elbo::kernels::cuda {
+
+namespace {
+
+std::vector<std::int64_t> block_edges(const vae::architecture& a) {
+    if (a.likelihood.family != vae::likelihood_family::categorical)
+        return {};
+    std::vector<std::int64_t> edges = {0};
+    for (std::int64_t size : a.likelihood.blocks)
+        edges.push_back(edges.back() + size);
+    return edges;
+}
+
+std::vector<std::int64_t> edges_of_weights(const vae_layout& l) {
+    std::vector<std::int64_t> edges;
+    for (const auto* layers : {&l.encoder, &l.decoder})
+        for (const dense_layer& layer : *layers)
+            edges.insert(edges.end(), {layer.weights, layer.bias});
+    return edges;
+}
+
+template <class T>
+device_buffer<T> upload(const state_pointer& state, const char* label, const std::vector<T>& values) {
+    device_buffer<T> buffer(state, label, static_cast<std::int64_t>(values.size()));
+    check(
+        cudaMemcpyAsync(buffer.data(), values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice, state->stream),
+        "cudaMemcpyAsync");
+    internal::wait_for(*state); // the values are gone when this returns
+    return buffer;
+}
+
+} // namespace
+
+vae_network::vae_network(const state_pointer& state, const vae_layout& layout)
+    : state_(state), layout_(layout), parameters_(state, "parameters", size()),
+      first_moment_(state, "first moments", size()), second_moment_(state, "second moments", size()),
+      log_variance_(
+          upload<float>(state, "ln σ²", {static_cast<float>(2 * std::log(layout.architecture.likelihood.sigma))})),
+      blocks_(upload(state, "blocks of the likelihood", block_edges(layout.architecture))),
+      weight_edges_(upload(state, "places of the weights", edges_of_weights(layout))) {}
+
+std::int64_t vae_network::bytes(const vae_layout& layout) {
+    const auto small =
+        static_cast<std::int64_t>(block_edges(layout.architecture).size() + edges_of_weights(layout).size());
+    return padded(layout.parameters) * (4 * 4 + 2) + 8 * small + 4;
+}
+
+optimizer_view vae_network::vectors() const {
+    return {parameters_.data(), first_moment_.data(), second_moment_.data(), average_.data(), rounded_.data()};
+}
+
+void vae_network::want_rounded() {
+    if (!rounded_.data())
+        rounded_ = device_buffer<__nv_bfloat16>(state_, "rounded parameters", size());
+    round_parameters(*state_, parameters_.data(), rounded_.data(), size());
+}
+
+void vae_network::want_average() {
+    if (!average_.data())
+        average_ = device_buffer<float>(state_, "averaged parameters", size());
+}
+
+layer_view vae_network::view(const dense_layer& layer) const {
+    return {layer.inputs,
+            layer.outputs,
+            parameters_.data() + layer.weights,
+            rounded_.data() ? rounded_.data() + layer.weights : nullptr,
+            parameters_.data() + layer.bias,
+            layer.form};
+}
+
+likelihood_view vae_network::likelihood(const matrix& x, bool training) const {
+    const bool own = layout_.log_variances == 0 || (training && has_optimal_scale(layout_));
+    return {layout_.architecture.likelihood.family,
+            x,
+            own ? log_variance_.data() : parameters_.data() + layout_.log_variance,
+            own ? 1 : layout_.log_variances,
+            blocks_.data(),
+            blocks_.size() - 1};
+}
+
+void vae_network::encode(const pass& p) const {
+    const pass_memory& m = p.memory;
+    for (std::size_t i = 0; i < layout_.encoder.size(); ++i) {
+        const bool keeps = m.encoder[i].kept && m.encoder[i].kept != m.encoder[i].output.data;
+        forward_layer(*state_, p.precision, p.rows,
+                      {p.step, 1, view(layout_.encoder[i]), i == 0 ? matrix{} : m.encoder[i - 1].output,
+                       m.encoder[i].output, keeps ? m.encoder[i].kept : nullptr, m.x, m.latents.row_numbers});
+    }
+}
+
+void vae_network::hidden_layers(const pass& p) const {
+    const pass_memory& m = p.memory;
+    for (std::size_t i = 0; i + 1 < layout_.decoder.size(); ++i) {
+        const bool keeps = m.decoder[i].kept && m.decoder[i].kept != m.decoder[i].output.data;
+        forward_layer(*state_, p.precision, p.rows,
+                      {p.step,
+                       p.draws.count,
+                       view(layout_.decoder[i]),
+                       i == 0 ? m.latents.z : m.decoder[i - 1].output,
+                       m.decoder[i].output,
+                       keeps ? m.decoder[i].kept : nullptr,
+                       {},
+                       nullptr});
+    }
+}
+
+sphere_arguments vae_network::sphere(const pass& p) const {
+    const pass_memory& m = p.memory;
+    return {p.step,
+            p.draws.count,
+            parameters_.data() + layout_.sphere_radius,
+            parameters_.data() + layout_.sphere_centre,
+            m.latents,
+            m.output,
+            m.inverse_norm,
+            m.along};
+}
+
+void vae_network::decode(const pass& p) const {
+    const pass_memory& m = p.memory;
+    if (layout_.decoder.empty())
+        return sphere_forward(*state_, p.rows, sphere(p));
+    hidden_layers(p);
+    const std::size_t last = layout_.decoder.size() - 1;
+    forward_layer(*state_, p.precision, p.rows,
+                  {p.step,
+                   p.draws.count,
+                   view(last_layer()),
+                   last == 0 ? m.latents.z : m.decoder[last - 1].output,
+                   m.output,
+                   nullptr,
+                   {},
+                   nullptr});
+}
+
+void vae_network::evaluate_likelihood(const pass& p, vae::objective objective, bool training) const {
+    const pass_memory& m = p.memory;
+    const likelihood_view likelihood = this->likelihood(m.x, training);
+    if (!likelihood_of_rows(layout_, training)) {
+        hidden_layers(p);
+        const std::size_t last = layout_.decoder.size() - 1;
+        output_layer(*state_, p.precision, p.rows,
+                     {p.step, p.draws, view(last_layer()), last == 0 ? m.latents.z : m.decoder[last - 1].output,
+                      likelihood, objective, training ? m.output : matrix{}, m.parts});
+        return;
+    }
+    decode(p);
+    const likelihood_arguments a{p.step,   p.draws,  likelihood, objective,
+                                 m.output, training, m.parts,    log_variance_.data()};
+    if (training && has_optimal_scale(layout_))
+        optimal_variance(*state_, p.rows, a);
+    row_likelihoods(*state_, p.rows, a);
+}
+
+} // namespace elbo::kernels::cuda

@@ -1,0 +1,56 @@
+// The network on the device: parameters with the optimiser's state, and passes of rows through it.
+#pragma once
+
+#include "kernels/cuda/vae/latent/latent.hpp"
+#include "kernels/cuda/vae/layer/dense.hpp"
+#include "kernels/cuda/vae/train/optimizer.hpp"
+#include "kernels/cuda/vae/workspace.hpp"
+
+namespace elbo::kernels::cuda {
+
+/// What a pass works on: the rows of a step, in launches for `rows` of them.
+struct pass {
+    step_pointer step;
+    std::int64_t rows;
+    draw_range draws;
+    vae::training_precision precision;
+    const pass_memory& memory;
+};
+
+/// Parameters and what depends on the architecture alone. Enqueues only.
+class vae_network {
+public:
+    vae_network(const state_pointer& state, const vae_layout& layout);
+    static std::int64_t bytes(const vae_layout& layout);
+
+    std::int64_t size() const { return padded(layout_.parameters); }
+    /// Of the optimiser; rounded and average once they are wanted.
+    optimizer_view vectors() const;
+    void want_rounded();
+    void want_average();
+    layer_view view(const dense_layer& layer) const;
+    const std::int64_t* weight_edges() const { return weight_edges_.data(); }
+    std::int64_t weight_edge_count() const { return weight_edges_.size(); }
+    /// `training`: with gaussian_scale::optimal, the variance of the batch instead of that of the parameters.
+    likelihood_view likelihood(const matrix& x, bool training) const;
+
+    void encode(const pass& p) const;
+    /// z to what the decoder puts out; the rows of p.memory.latents.z.
+    void decode(const pass& p) const;
+    /// z to terms of log p(x|z), and with `wants_gradient` to the gradient of the decoder's output.
+    void evaluate_likelihood(const pass& p, vae::objective objective, bool training) const;
+    sphere_arguments sphere(const pass& p) const;
+
+private:
+    void hidden_layers(const pass& p) const;
+    const dense_layer& last_layer() const { return layout_.decoder.back(); }
+
+    state_pointer state_;
+    const vae_layout& layout_;
+    device_buffer<float> parameters_, first_moment_, second_moment_, average_;
+    device_buffer<__nv_bfloat16> rounded_;
+    device_buffer<float> log_variance_; ///< fixed, and optimal of a batch
+    device_buffer<std::int64_t> blocks_, weight_edges_;
+};
+
+} // namespace elbo::kernels::cuda

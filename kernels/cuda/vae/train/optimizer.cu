@@ -1,0 +1,111 @@
+#include "kernels/cuda/vae/train/optimizer.hpp"
+
+#include "kernels/cuda/core/launch.cuh"
+#include "kernels/cuda/gmm/e_step/sums.cuh"
+#include "kernels/math/vae_finite.hpp"
+
+#include <cuda_device_runtime_api.h>
+
+namespace elbo::kernels::cuda {
+
+namespace {
+
+inline constexpr int flat_threads = 256;
+
+/// Whether parameter i belongs to a weight matrix.
+__device__ bool is_weight(const finish_arguments& a, std::int64_t i) {
+    for (std::int64_t e = 0; e < a.weight_edge_count; e += 2)
+        if (i >= a.weight_edges[e] && i < a.weight_edges[e + 1])
+            return true;
+    return false;
+}
+
+/// Moves parameters i ... i + 3.
+__device__ void move_four(const finish_arguments& a, const optimizer_step<float>& step, std::int64_t i) {
+    float4 g = *reinterpret_cast<const float4*>(a.gradient + i);
+    float4 p = *reinterpret_cast<const float4*>(a.to.parameters + i);
+    float4 m = *reinterpret_cast<const float4*>(a.to.first_moment + i);
+    float4 v = {0, 0, 0, 0};
+    const bool has_second = step.kind != vae::optimizer_kind::sgd;
+    if (has_second)
+        v = *reinterpret_cast<const float4*>(a.to.second_moment + i);
+    const auto decays = [&](int k) { return step.decay > 0 && is_weight(a, i + k); };
+    p.x = optimize(step, g.x, decays(0), p.x, m.x, v.x);
+    p.y = optimize(step, g.y, decays(1), p.y, m.y, v.y);
+    p.z = optimize(step, g.z, decays(2), p.z, m.z, v.z);
+    p.w = optimize(step, g.w, decays(3), p.w, m.w, v.w);
+    *reinterpret_cast<float4*>(a.to.parameters + i) = p;
+    *reinterpret_cast<float4*>(a.to.first_moment + i) = m;
+    if (has_second)
+        *reinterpret_cast<float4*>(a.to.second_moment + i) = v;
+    if (a.to.rounded) {
+        auto* pairs = reinterpret_cast<__nv_bfloat162*>(a.to.rounded + i);
+        pairs[0] = __floats2bfloat162_rn(p.x, p.y);
+        pairs[1] = __floats2bfloat162_rn(p.z, p.w);
+    }
+    if (a.to.average) {
+        float4 w = *reinterpret_cast<const float4*>(a.to.average + i);
+        w = {averaged(a.average_decay, a.one_minus_average_decay, w.x, p.x),
+             averaged(a.average_decay, a.one_minus_average_decay, w.y, p.y),
+             averaged(a.average_decay, a.one_minus_average_decay, w.z, p.z),
+             averaged(a.average_decay, a.one_minus_average_decay, w.w, p.w)};
+        *reinterpret_cast<float4*>(a.to.average + i) = w;
+    }
+}
+
+/// By one thread, when all blocks are done: record, and whether another step follows.
+__device__ void end_step(const finish_arguments& a, double norm, step_record::term bad) {
+    slice_state& state = *a.step.state;
+    step_record& record = a.step.plan->records[state.step];
+    record.gradient_norm = norm;
+    record.not_finite = bad;
+    state.stopped = bad != step_record::term::none;
+    state.step += 1;
+    state.arrived = 0;
+    if (a.in_graph)
+        cudaGraphSetConditional(a.condition, !state.stopped && state.step < a.step.plan->steps);
+}
+
+// Every block adds the squares again, in one order, rather than wait for another kernel.
+__global__ void __launch_bounds__(flat_threads) finish(const finish_arguments a) {
+    __shared__ double scratch[32];
+    if (a.step.rows() == 0)
+        return;
+    double squares = 0;
+    for (std::int64_t i = threadIdx.x; i < a.square_sum_count; i += flat_threads)
+        squares += a.square_sums[i];
+    const double norm = sqrt(block_sum(squares, scratch));
+    const step_record::term bad = first_not_finite(a.step.plan->records[a.step.state->step], norm);
+    const std::int64_t i = 4 * (blockIdx.x * std::int64_t(flat_threads) + threadIdx.x);
+    if (a.moves && bad == step_record::term::none && i < a.size) {
+        optimizer_step<float> step = *a.next;
+        step.clip = static_cast<float>(clip_factor(norm, a.clip_norm));
+        move_four(a, step, i);
+    }
+    __syncthreads(); // the block has read the state of the step
+    if (threadIdx.x > 0)
+        return;
+    __threadfence();
+    if (atomicAdd(&a.step.state->arrived, 1u) == gridDim.x - 1)
+        end_step(a, norm, bad);
+}
+
+__global__ void __launch_bounds__(flat_threads)
+    round_all(const float* parameters, __nv_bfloat16* rounded, std::int64_t size) {
+    const std::int64_t i = blockIdx.x * std::int64_t(flat_threads) + threadIdx.x;
+    if (i < size)
+        rounded[i] = __float2bfloat16_rn(parameters[i]);
+}
+
+} // namespace
+
+void finish_step(const internal::cuda_state& state, const finish_arguments& a) {
+    launch(state, "finish", {a.moves ? blocks_for(a.size, 4 * flat_threads) : 1, flat_threads}, finish, a);
+}
+
+void round_parameters(const internal::cuda_state& state, const float* parameters, __nv_bfloat16* rounded,
+                      std::int64_t size) {
+    launch(state, "round_all", {blocks_for(size, flat_threads), flat_threads}, round_all, parameters, rounded, size);
+}
+
+} // namespace elbo::kernels::cuda

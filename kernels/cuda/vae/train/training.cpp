@@ -1,0 +1,204 @@
+#include "kernels/cuda/vae/train/training.hpp"
+
+#include "kernels/cuda/vae/copy.hpp"
+
+#include <algorithm>
+
+namespace elbo::kernels::cuda {
+
+namespace {
+
+/// Parts of the sums over `rows` rows: chains of at most 1024 additions, for up to 8192 rows.
+std::int64_t shards_of(std::int64_t rows) {
+    std::int64_t shards = 1;
+    while (shards < largest_shards && rows > 1024 * shards)
+        shards *= 2;
+    return shards;
+}
+
+struct task_list {
+    std::vector<weight_task> weights;
+    std::vector<column_task> columns;
+    std::int64_t weight_blocks = 0, column_blocks = 0;
+};
+
+void add_weights(task_list& list, const dense_layer& layer, const matrix& input, const matrix& gradient, bool decoder) {
+    list.weights.push_back({input, gradient, layer.weights, decoder, list.weight_blocks, column_tiles(layer.outputs)});
+    list.weight_blocks += weight_tiles(layer.inputs, layer.outputs);
+}
+
+void add_columns(task_list& list, column_task::kind what, std::int64_t offset, std::int64_t d) {
+    list.columns.push_back({what, offset, list.column_blocks});
+    list.column_blocks += blocks_for(d, column_task_width);
+}
+
+task_list make_tasks(const vae_layout& l, const pass_memory& m) {
+    task_list list;
+    for (std::size_t i = 0; i < l.encoder.size(); ++i)
+        add_weights(list, l.encoder[i], i == 0 ? m.x : m.encoder[i - 1].output, m.encoder[i].gradient, false);
+    for (std::size_t i = 0; i < l.decoder.size(); ++i)
+        add_weights(list, l.decoder[i], i == 0 ? m.latents.z : m.decoder[i - 1].output, m.decoder[i].gradient, true);
+    const std::int64_t d = l.architecture.dimensions;
+    if (l.sphere_centre >= 0)
+        add_columns(list, column_task::kind::sum, l.sphere_centre, d);
+    if (l.architecture.likelihood.scale == vae::gaussian_scale::learned_per_dimension && l.log_variances > 0)
+        add_columns(list, column_task::kind::log_variance, l.log_variance, d);
+    return list;
+}
+
+std::int64_t square_sum_count(const vae_layout& l, const task_list& list) {
+    return std::max(list.weight_blocks + list.column_blocks + 1, blocks_for(padded(l.parameters), shard_sum_block));
+}
+
+task_list count_tasks(const vae_layout& l) {
+    carver count(nullptr);
+    return make_tasks(l, carve_pass(l, 1, 1, true, count));
+}
+
+} // namespace
+
+vae_training::vae_training(const state_pointer& state, const vae_layout& layout, std::int64_t rows,
+                           std::int64_t samples)
+    : state_(state), layout_(layout), memory_(state, layout, rows, rows * samples, true),
+      gradient_(state, "gradients", shards_of(rows * samples) * padded(layout.parameters)), next_(state, "a step", 1) {
+    const task_list list = make_tasks(layout, memory_.view());
+    weight_blocks_ = list.weight_blocks;
+    column_blocks_ = list.column_blocks;
+    square_sums_ = device_buffer<double>(state, "squares of gradients", square_sum_count(layout, list));
+    weight_tasks_ =
+        device_buffer<weight_task>(state, "gradients to compute", static_cast<std::int64_t>(list.weights.size()));
+    column_tasks_ = device_buffer<column_task>(state, "columns to add", static_cast<std::int64_t>(list.columns.size()));
+    copy_async(*state, weight_tasks_.data(), list.weights.data(), weight_tasks_.size());
+    copy_async(*state, column_tasks_.data(), list.columns.data(), column_tasks_.size());
+    // Padding, and what no task computes (an optimal ln σ², columns in shards but the first), stays 0.
+    check(
+        cudaMemsetAsync(gradient_.data(), 0, static_cast<std::size_t>(gradient_.size()) * sizeof(float), state->stream),
+        "cudaMemsetAsync");
+    internal::wait_for(*state); // the list is gone when this returns
+}
+
+std::int64_t vae_training::bytes(const vae_layout& layout, std::int64_t rows, std::int64_t samples) {
+    const task_list list = count_tasks(layout);
+    return pass_owner::bytes(layout, rows, rows * samples, true) +
+           4 * shards_of(rows * samples) * padded(layout.parameters) + 8 * square_sum_count(layout, list) +
+           static_cast<std::int64_t>(sizeof(optimizer_step<float>) + list.weights.size() * sizeof(weight_task) +
+                                     list.columns.size() * sizeof(column_task));
+}
+
+objective_rule vae_training::rule(const vae_settings& s) const {
+    const bool importance = s.objective == vae::objective::importance;
+    return {s.objective, s.estimator, importance ? 0 : s.free_bits, importance ? memory_.view().weights : nullptr};
+}
+
+void vae_training::forward(const vae_network& network, const vae_settings& s, const pass& p) const {
+    const pass_memory& m = p.memory;
+    network.encode(p);
+    draw_latents(*state_, p.rows, p.step, p.draws, m.latents);
+    if (rule(s).free_bits > 0)
+        average_unit_kl(*state_, p.step, m.latents);
+    network.evaluate_likelihood(p, s.objective, true);
+    if (s.objective == vae::objective::importance)
+        weigh_draws(*state_, p.rows,
+                    {p.step, p.draws.count, m.parts, m.latents.log_ratios, m.weights, m.log_mean_weight, m.output});
+}
+
+void vae_training::backward_one(const vae_network& network, const pass& p, bool decoder, const dense_layer& layer,
+                                const matrix& gradient, const layer_memory& before) const {
+    backward_layer(*state_, p.precision, p.rows,
+                   {p.step,
+                    p.draws,
+                    decoder,
+                    network.view(layer),
+                    gradient,
+                    before.gradient,
+                    decoder ? layout_.decoder.front().form : layout_.encoder.front().form,
+                    before.kept,
+                    false,
+                    {},
+                    {}});
+}
+
+void vae_training::backward(const vae_network& network, const vae_settings& s, const pass& p) const {
+    const pass_memory& m = p.memory;
+    for (std::size_t i = layout_.decoder.size(); i-- > 1;)
+        backward_one(network, p, true, layout_.decoder[i], m.decoder[i].gradient, m.decoder[i - 1]);
+    const bool straight = s.objective == vae::objective::elbo && s.samples == 1 && !layout_.decoder.empty();
+    if (layout_.decoder.empty())
+        sphere_backward(*state_, p.rows, network.sphere(p));
+    else
+        backward_layer(*state_, p.precision, p.rows,
+                       {p.step, p.draws, true, network.view(layout_.decoder[0]), m.decoder[0].gradient,
+                        m.latents.z_gradient, vae::activation::identity, nullptr, straight, m.latents, rule(s)});
+    if (!straight)
+        heads_gradients(*state_, p.rows, p.step, p.draws, m.latents, rule(s));
+    for (std::size_t i = layout_.encoder.size(); i-- > 1;)
+        backward_one(network, p, false, layout_.encoder[i], m.encoder[i].gradient, m.encoder[i - 1]);
+}
+
+void vae_training::sum_gradients(const vae_network& network, const vae_settings& s, const pass& p,
+                                 std::int64_t shards) const {
+    const pass_memory& m = p.memory;
+    const bool importance = s.objective == vae::objective::importance;
+    const bool one_scale =
+        layout_.architecture.likelihood.scale == vae::gaussian_scale::learned && layout_.log_variances == 1;
+    gradient_arguments a = {};
+    a.step = p.step;
+    a.draws = p.draws;
+    a.tasks = weight_tasks_.data();
+    a.task_count = weight_tasks_.size();
+    a.weight_blocks = weight_blocks_;
+    a.columns = column_tasks_.data();
+    a.column_task_count = column_tasks_.size();
+    a.column_blocks = column_blocks_;
+    a.gradient = gradient_.data();
+    a.size = network.size();
+    a.shards = shards;
+    a.square_sums = square_sums_.data();
+    a.output_gradient = m.output;
+    a.likelihood = network.likelihood(m.x, true);
+    a.parts = m.parts;
+    a.latents = m.latents;
+    a.rule = rule(s);
+    a.optimizer = s.optimizer;
+    a.next = next_.data();
+    a.log_mean_weight = importance ? m.log_mean_weight : nullptr;
+    a.along = layout_.decoder.empty() ? m.along : nullptr;
+    a.radius = layout_.sphere_radius;
+    a.log_variance = one_scale ? layout_.log_variance : -1;
+    weight_gradients(*state_, p.precision, a);
+    if (shards > 1)
+        add_shards(*state_, p.step, gradient_.data(), network.size(), shards, square_sums_.data());
+}
+
+void vae_training::enqueue(const vae_network& network, const vae_settings& s, const step_pointer& step,
+                           std::int64_t rows, const ending& end) const {
+    const pass p{step, rows, {0, s.samples, s.samples}, s.precision, memory_.view()};
+    forward(network, s, p);
+    backward(network, s, p);
+    const std::int64_t shards = shards_of(rows * s.samples);
+    sum_gradients(network, s, p, shards);
+
+    finish_arguments a = {};
+    a.step = step;
+    a.to = network.vectors();
+    if (s.precision != vae::training_precision::bfloat16)
+        a.to.rounded = nullptr;
+    if (!(s.average_decay > 0))
+        a.to.average = nullptr;
+    a.gradient = gradient_.data();
+    a.size = network.size();
+    a.square_sums = square_sums_.data();
+    a.square_sum_count = shards > 1 ? blocks_for(network.size(), shard_sum_block) : weight_blocks_ + column_blocks_ + 1;
+    a.next = next_.data();
+    a.clip_norm = s.optimizer.clip_norm;
+    a.average_decay = static_cast<float>(s.average_decay);
+    a.one_minus_average_decay = static_cast<float>(1 - s.average_decay);
+    a.weight_edges = network.weight_edges();
+    a.weight_edge_count = network.weight_edge_count();
+    a.moves = end.moves;
+    a.in_graph = end.condition.has_value();
+    a.condition = end.condition.value_or(cudaGraphConditionalHandle{});
+    finish_step(*state_, a);
+}
+
+} // namespace elbo::kernels::cuda

@@ -1,0 +1,53 @@
+// Memory of a pass through a network, and of the rows it works on.
+#pragma once
+
+#include "kernels/cuda/core/carver.hpp"
+#include "kernels/cuda/core/device_buffer.hpp"
+#include "kernels/cuda/vae/layer/likelihood.hpp"
+#include "kernels/cuda/vae/views.hpp"
+
+#include <vector>
+
+namespace elbo::kernels::cuda {
+
+/// One layer in a pass. `kept` is what the slope of its activation comes from, null for the identity.
+struct layer_memory {
+    matrix output;
+    float* kept = nullptr;
+    matrix gradient = {}; ///< of the output before the activation; training alone
+};
+
+/// What a pass over `rows` rows with pairs of (row, draw) needs. The last encoder layer puts out the heads, the last
+/// decoder layer (or the sphere) `output`, whose place the gradient takes.
+struct pass_memory {
+    std::int64_t rows = 0, pairs = 0;
+    matrix x = {};
+    std::vector<layer_memory> encoder, decoder;
+    latent_view latents = {};
+    matrix output = {};
+    likelihood_parts parts = {};
+    float* weights = nullptr;          ///< [pairs] importance weights, training alone
+    double* log_mean_weight = nullptr; ///< [rows]
+    float* inverse_norm = nullptr;     ///< [pairs] sphere
+    double* along = nullptr;           ///< [pairs] sphere, training alone
+    row_sums sums = {};                ///< [rows] evaluation alone
+};
+/// Whether terms of log p(x|z) come from whole rows of outputs, not from the last layer tile by tile.
+bool likelihood_of_rows(const vae_layout& l, bool training);
+bool has_optimal_scale(const vae_layout& l);
+pass_memory carve_pass(const vae_layout& l, std::int64_t rows, std::int64_t pairs, bool training, carver& from);
+
+/// Owner of the memory of a pass.
+class pass_owner {
+public:
+    pass_owner() = default;
+    pass_owner(const state_pointer& state, const vae_layout& l, std::int64_t rows, std::int64_t pairs, bool training);
+    static std::int64_t bytes(const vae_layout& l, std::int64_t rows, std::int64_t pairs, bool training);
+    const pass_memory& view() const { return view_; }
+
+private:
+    device_buffer<unsigned char> memory_;
+    pass_memory view_;
+};
+
+} // namespace elbo::kernels::cuda

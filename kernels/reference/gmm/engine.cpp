@@ -1,0 +1,222 @@
+#include "kernels/reference/gmm/engine.hpp"
+
+#include "elbo/error.hpp"
+#include "kernels/math/fixed_point.hpp"
+#include "kernels/shared/host_loop.hpp"
+#include "kernels/shared/host_sums.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <limits>
+#include <new>
+
+namespace elbo::kernels {
+
+namespace {
+
+using namespace reference;
+
+double element(const any_matrix_view& v, std::int64_t i, std::int64_t j) {
+    return v.type == element_type::float32 ? v.as<float>()(i, j) : v.as<double>()(i, j);
+}
+
+double weight_of(const input_rows& in, std::int64_t i) {
+    return in.weights.data ? element(in.weights, i, 0) * in.weight_scale : 1;
+}
+
+/// Adds float64 partials to fixed-point sums.
+void add_partials(fixed_sums& sums, const std::vector<double>& partial, std::int64_t scalars_from) {
+    const std::int64_t count = static_cast<std::int64_t>(partial.size());
+    for (std::int64_t i = 0; i < count; ++i) {
+        std::int64_t limbs[limb_count];
+        split_fixed(partial[i], i < scalars_from ? sums.component_exponent : sums.scalar_exponent, limbs);
+        std::int64_t total[limb_count];
+        for (int l = 0; l < limb_count; ++l)
+            total[l] = sums.limbs[l * count + i] + limbs[l];
+        carry_fixed(total);
+        for (int l = 0; l < limb_count; ++l)
+            sums.limbs[l * count + i] = total[l];
+    }
+}
+
+class reference_engine final : public gmm_engine {
+public:
+    explicit reference_engine(const gmm_shape& s) : gmm_engine(s), d_(s.dimensions), K_(s.components) {}
+
+    std::int64_t summarize(const input_rows& in, std::vector<unit_summary>& out) override {
+        out.clear();
+        for (std::int64_t first = 0; first < in.x.rows; first += unit_rows) {
+            const std::int64_t bad = summarize_unit(in, first, std::min(unit_rows, in.x.rows - first), out);
+            if (bad >= 0)
+                return bad;
+        }
+        return -1;
+    }
+
+    std::int64_t bytes_needed(std::int64_t rows, bool, sample_labels::kind labels) const override {
+        return 8 * (rows * (d_ + 1) + 4 * sum_count(shape) + 3 * K_ * (d_ + 1) + 3 * factor_numbers()) +
+               rows * label_columns(labels, K_) * (labels == sample_labels::kind::factors ? 8 : 4);
+    }
+
+    void reserve(std::int64_t rows, bool, sample_labels::kind labels) override {
+        try {
+            x_.assign(rows * d_, 0);
+            weights_.assign(rows, 1);
+            labels_.assign(labels == sample_labels::kind::labels ? rows : 0, -1);
+            log_factors_.assign(labels == sample_labels::kind::factors ? rows * K_ : 0, 0);
+        } catch (const std::bad_alloc&) {
+            throw out_of_memory(fmt::format("{} rows of {} numbers do not fit in memory", rows, d_),
+                                bytes_needed(rows, true, labels), 0);
+        }
+    }
+
+    void load(const input_rows& in, const frame& f, std::int64_t slot) override {
+        for (std::int64_t i = 0; i < in.x.rows; ++i) {
+            for (std::int64_t j = 0; j < d_; ++j)
+                x_[(slot + i) * d_ + j] = (element(in.x, i, j) - f.centre[j]) / f.scale[j];
+            weights_[slot + i] = weight_of(in, i);
+        }
+        load_labels(in, slot);
+    }
+
+    void clear_sums(double component_bound, double scalar_bound) override {
+        sums_.limbs.assign(limb_count * sum_count(shape), 0);
+        sums_.component_exponent = fixed_exponent(component_bound);
+        sums_.scalar_exponent = fixed_exponent(scalar_bound);
+    }
+
+    void accumulate(std::int64_t first, std::int64_t rows) override {
+        std::vector<double> partial(sum_count(shape));
+        for (std::int64_t begin = first; begin < first + rows; begin += unit_rows) {
+            std::ranges::fill(partial, 0.0);
+            accumulate_rows(shape, current_, &x_[begin * d_], &weights_[begin],
+                            std::min(unit_rows, first + rows - begin), partial.data(), labels_from(begin));
+            add_partials(sums_, partial, sum_count(shape) - scalar_count);
+        }
+    }
+
+    void accumulate_scatter(std::int64_t first, std::int64_t rows, fixed_sums& scatter) override {
+        const std::int64_t count = static_cast<std::int64_t>(scatter.limbs.size()) / limb_count;
+        std::vector<double> partial(count);
+        for (std::int64_t begin = first; begin < first + rows; begin += unit_rows) {
+            std::ranges::fill(partial, 0.0);
+            for (std::int64_t n = begin; n < std::min(begin + unit_rows, first + rows); ++n)
+                add_scatter(&x_[n * d_], weights_[n], partial);
+            add_partials(scatter, partial, count);
+        }
+    }
+
+    fixed_sums sums() override { return sums_; }
+    void set_sums(const fixed_sums& s) override { sums_ = s; }
+
+    void set_parameters(const gmm_parameters& p) override {
+        current_ = with_offsets(shape, p);
+        reseeds_.assign(K_, 0);
+    }
+    gmm_parameters parameters() override { return current_.values; }
+
+    update_outcome update(const update_rule& rule) override {
+        return m_step(shape, current_.values, normalized_sums(sums_, shape), rule, reseeds_, next_);
+    }
+    void adopt() override { current_ = with_offsets(shape, next_); }
+
+    loop_result run(std::int64_t rows, const loop_options& options) override { return host_loop(*this, rows, options); }
+
+    void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
+               std::int32_t* assignment, double* log_joint) override {
+        std::vector<double> lp(K_), r(K_), factors(K_);
+        for (std::int64_t i = 0; i < rows; ++i) {
+            const double* log_factors = log_factors_of(labels_from(first), current_, i, factors.data());
+            const double lse = row_posterior(shape, current_, &x_[(first + i) * d_], lp.data(), r.data(), log_factors);
+            if (log_density)
+                log_density[i] = lse;
+            if (responsibilities)
+                std::ranges::copy(r, responsibilities + i * K_);
+            if (assignment)
+                assignment[i] = static_cast<std::int32_t>(std::ranges::max_element(lp) - lp.begin());
+            if (log_joint)
+                std::ranges::copy(lp, log_joint + i * K_);
+        }
+    }
+
+private:
+    void load_labels(const input_rows& in, std::int64_t slot) {
+        const bool known = in.label_kind != sample_labels::kind::none;
+        for (std::int64_t i = 0; i < in.x.rows; ++i) {
+            if (!labels_.empty())
+                labels_[slot + i] = known ? static_cast<std::int32_t>(element(in.labels, i, 0)) : -1;
+            for (std::int64_t k = 0; k < K_ && !log_factors_.empty(); ++k)
+                log_factors_[(slot + i) * K_ + k] = known ? std::log(element(in.labels, i, k)) : 0;
+        }
+    }
+    row_labels labels_from(std::int64_t slot) const {
+        return {labels_.empty() ? nullptr : &labels_[slot], log_factors_.empty() ? nullptr : &log_factors_[slot * K_]};
+    }
+
+    std::int64_t factor_numbers() const { return gmm::covariance_size(shape.family, K_, d_); }
+
+    std::int64_t summarize_unit(const input_rows& in, std::int64_t first, std::int64_t rows,
+                                std::vector<unit_summary>& out) {
+        constexpr double infinity = std::numeric_limits<double>::infinity();
+        unit_summary u;
+        u.smallest_weight = infinity;
+        u.mean.assign(d_, 0), u.m2.assign(d_, 0), u.min.assign(d_, infinity), u.max.assign(d_, -infinity);
+        for (std::int64_t i = first; i < first + rows; ++i) {
+            const double w = weight_of(in, i);
+            if (std::isnan(w) || w < u.smallest_weight)
+                u.smallest_weight = w; // a NaN enters and stays, since nothing is less
+            u.largest_weight = std::max(u.largest_weight, w);
+            u.weight += w > 0 ? w : 0;
+            u.positive += w > 0;
+            for (std::int64_t j = 0; j < d_; ++j) {
+                const double x = element(in.x, i, j);
+                if (!std::isfinite(x))
+                    return i * d_ + j;
+                if (!(w > 0))
+                    continue;
+                const double step = x - u.mean[j]; // West's update of a weighted mean and Σ w (x − mean)²
+                u.mean[j] += step * w / u.weight;
+                u.m2[j] += w * step * (x - u.mean[j]);
+                u.min[j] = std::min(u.min[j], x);
+                u.max[j] = std::max(u.max[j], x);
+            }
+        }
+        out.push_back(std::move(u));
+        return -1;
+    }
+
+    void add_scatter(const double* x, double w, std::vector<double>& partial) const {
+        switch (shape.family) {
+        case gmm::family::tied:
+            for (std::int64_t i = 0; i < d_; ++i)
+                for (std::int64_t j = i; j < d_; ++j)
+                    partial[packed_upper(i, j, d_)] += w * x[i] * x[j];
+            break;
+        case gmm::family::tied_diagonal:
+            for (std::int64_t j = 0; j < d_; ++j)
+                partial[j] += w * x[j] * x[j];
+            break;
+        default:
+            for (std::int64_t j = 0; j < d_; ++j)
+                partial[0] += w * x[j] * x[j];
+        }
+    }
+
+    std::int64_t d_, K_;
+    std::vector<double> x_, weights_;
+    std::vector<std::int32_t> labels_; // empty where none were reserved
+    std::vector<double> log_factors_;  // the same
+    reference::parameters current_;
+    gmm_parameters next_;
+    std::vector<std::int32_t> reseeds_;
+    fixed_sums sums_;
+};
+
+} // namespace
+
+std::unique_ptr<gmm_engine> make_reference_engine(const context&, const gmm_shape& shape) {
+    return std::make_unique<reference_engine>(shape);
+}
+
+} // namespace elbo::kernels

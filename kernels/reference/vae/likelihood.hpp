@@ -1,0 +1,30 @@
+// log p(x | z) of one row from what the decoder puts out.
+#pragma once
+
+#include "kernels/contract/vae_layout.hpp"
+
+#include <vector>
+
+namespace elbo::kernels::reference {
+
+/// ln σ² of a gaussian likelihood: [1] or [d] for learned_per_dimension; [] for the other likelihoods.
+std::vector<double> log_variances(const vae_layout& layout, const std::vector<double>& parameters);
+
+/// log p(x|z) = Σ_j of the dimensions or blocks.
+double log_likelihood(const vae_layout& layout, const std::vector<double>& log_variance, const std::vector<double>& x,
+                      const std::vector<double>& output);
+
+/// Its gradients with respect to the decoder's output [d] and to ln σ² [as many as it has].
+struct likelihood_gradient {
+    std::vector<double> output, log_variance;
+};
+likelihood_gradient log_likelihood_gradient(const vae_layout& layout, const std::vector<double>& log_variance,
+                                            const std::vector<double>& x, const std::vector<double>& output);
+
+/// Σ_j (x_j − mean_j)² of a gaussian likelihood; 0 for the others.
+double squared_error(const vae_layout& layout, const std::vector<double>& x, const std::vector<double>& output);
+
+/// E[x|z]: probabilities for bernoulli and categorical.
+std::vector<double> means(const vae_layout& layout, const std::vector<double>& output);
+
+} // namespace elbo::kernels::reference

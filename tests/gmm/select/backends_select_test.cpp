@@ -1,0 +1,481 @@
+// Sweeps over components and families: published values, single fits bit for bit, held-out numbers computed another
+// way, and everything that can go wrong in a cell.
+#include "elbo/error.hpp"
+#include "elbo/gmm/infer.hpp"
+#include "elbo/gmm/select.hpp"
+#include "host/gmm/select/folds.hpp"
+#include "host/io/split.hpp"
+#include "tests/support/backends.hpp"
+#include "tests/support/data.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <limits>
+
+namespace elbo::gmm {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+data_source faithful() {
+    return data_source::file(ELBO_TEST_DATA "/faithful.csv");
+}
+
+data_source view(const std::vector<double>& x, std::int64_t cols) {
+    return matrix_view<const double>(x.data(), static_cast<std::int64_t>(x.size()) / cols, cols);
+}
+
+const select_cell& cell_of(const select_result& r, family shape, std::int64_t k) {
+    for (const select_cell& c : r.table)
+        if (c.shape == shape && c.components == k)
+            return c;
+    throw std::out_of_range("no such cell");
+}
+
+/// All numbers of two tables but the times.
+void expect_same(const select_result& a, const select_result& b) {
+    ASSERT_EQ(a.table.size(), b.table.size());
+    for (std::size_t i = 0; i < a.table.size(); ++i) {
+        SCOPED_TRACE(i);
+        const select_cell &x = a.table[i], &y = b.table[i];
+        EXPECT_EQ(x.error, y.error);
+        EXPECT_EQ(x.log_likelihood, y.log_likelihood);
+        EXPECT_EQ(x.bic, y.bic);
+        EXPECT_EQ(x.icl, y.icl);
+        EXPECT_EQ(x.iterations, y.iterations);
+        EXPECT_TRUE(x.held_out == y.held_out || (std::isnan(x.held_out) && std::isnan(y.held_out)));
+        EXPECT_TRUE(x.held_out_error == y.held_out_error || std::isnan(x.held_out));
+    }
+    EXPECT_EQ(a.chosen, b.chosen);
+    EXPECT_EQ(a.reason, b.reason);
+    EXPECT_EQ(a.best.model, b.best.model);
+    EXPECT_EQ(a.best.best_restart, b.best.best_restart);
+}
+
+TEST(GmmSelect, FindsThePublishedModelOfOldFaithful) {
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        const select_result r =
+            select(ctx, faithful(), {.components = {1, 2, 3}, .families = {family::full, family::tied}});
+        // 1e-8 a sample is the default tolerance of the log-likelihood; 272 samples; the published digits end at 1e-6.
+        const double tolerance = 2 * (2 * 272e-8 + 1e-6);
+        const double n = std::log(272.0);
+        EXPECT_NEAR(cell_of(r, family::full, 1).bic, 2 * 1289.796745 + 5 * n, tolerance);
+        EXPECT_NEAR(cell_of(r, family::full, 2).bic, 2 * 1130.263960 + 11 * n, tolerance);
+        EXPECT_NEAR(cell_of(r, family::tied, 2).bic, 2 * 1140.186759 + 8 * n, tolerance);
+        EXPECT_NEAR(cell_of(r, family::tied, 3).bic, 2 * 1126.315928 + 11 * n, tolerance);
+        EXPECT_NEAR(cell_of(r, family::tied, 3).aic, 2 * 1126.315928 + 22, tolerance);
+        EXPECT_EQ(r.reason, "bic 2314.3 for tied K = 3; next: full K = 2, 2322.2, 7.9 more");
+        EXPECT_EQ(r.best.model.shape(), family::tied);
+        EXPECT_EQ(r.best.model.components(), 3);
+        EXPECT_EQ(r.table[r.chosen].parameters, 11);
+        EXPECT_FALSE(r.streamed);
+        EXPECT_FALSE(r.interrupted);
+    }
+}
+
+TEST(GmmSelect, FindsThePublishedModelOfIris) {
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        select_options o{.components = {1, 2, 3}};
+        o.fit.relative_regularization = 1e-9; // iris holds one nearly degenerate direction
+        o.fit.restarts = test::slow_device() ? 2 : 4;
+        const select_result r = select(ctx, data_source::file(ELBO_TEST_DATA "/iris.csv"), o);
+        EXPECT_EQ(r.best.model.components(), 2);
+        // What the regularisation leaves: the same as in the test of single fits.
+        EXPECT_NEAR(cell_of(r, family::full, 2).bic, 2 * 214.354704 + 29 * std::log(150.0), 2e-4);
+        EXPECT_LE(cell_of(r, family::full, 3).bic, 2 * 180.185477 + 44 * std::log(150.0) + 2e-4);
+    }
+}
+
+TEST(GmmSelect, CellsAreSingleFitsBitForBit) {
+    const std::vector<double> x = test::clustered(200, 2, 3, 4, 5);
+    std::vector<double> weights(200);
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        weights[i] = static_cast<double>(i % 4);
+    std::vector<std::int32_t> labels(200, -1);
+    labels[3] = 1, labels[7] = 0;
+    for (const context& ctx : test::contexts())
+        for (const std::string with : {"nothing else", "weights", "a prior", "labels"}) {
+            SCOPED_TRACE(ctx.name() + " with " + with);
+            select_options o{.components = {2, 3}, .families = {family::full, family::tied_diagonal}};
+            o.keep_fits = true;
+            o.fit.restarts = 3;
+            o.fit.seed = 11;
+            o.fit.tolerance = test::slow_device() ? 1e-4 : 1e-8;
+            if (with == "weights")
+                o.fit.weights = weights;
+            if (with == "a prior")
+                o.fit.prior = parameter_prior{};
+            if (with == "labels")
+                o.fit.labels = labels;
+            const select_result r = select(ctx, view(x, 2), o);
+            for (const select_cell& c : r.table) {
+                fit_options one = o.fit;
+                one.components = c.components;
+                one.shape = c.shape;
+                const fit_result alone = fit(ctx, view(x, 2), one);
+                ASSERT_TRUE(c.fit.has_value());
+                EXPECT_EQ(c.fit->model, alone.model);
+                EXPECT_EQ(c.fit->best_restart, alone.best_restart);
+                EXPECT_EQ(c.fit->trace.size(), alone.trace.size());
+                EXPECT_EQ(c.bic, alone.bic);
+                EXPECT_EQ(c.icl, alone.icl);
+                EXPECT_EQ(c.iterations, alone.iterations);
+                EXPECT_EQ(c.stopped, stop_reason::converged);
+            }
+        }
+}
+
+TEST(GmmSelect, JobsAndThreadsChangeNoBit) {
+    const std::vector<double> x = test::clustered(150, 2, 2, 4, 8);
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        select_options o{.components = {1, 2, 3}, .by = criterion::cross_validation, .folds = 2};
+        o.fit.restarts = 2;
+        o.fit.tolerance = test::slow_device() ? 1e-3 : 1e-8;
+        const select_result chosen = select(ctx, view(x, 2), o);
+        for (const std::int64_t jobs : {1, 3}) {
+            o.jobs = jobs;
+            const select_result r = select(ctx, view(x, 2), o);
+            EXPECT_EQ(r.jobs, jobs);
+            expect_same(chosen, r);
+        }
+        o.jobs = 0;
+        if (ctx.where() == backend::cpu)
+            for (const int threads : {1, 3})
+                expect_same(chosen, select(context::cpu(threads), view(x, 2), o));
+    }
+}
+
+TEST(GmmSelect, FindsPlantedComponentsByEveryCriterion) {
+    // Unit spread at the corners of a triangle, eight apart: two components lose some nats a sample.
+    std::vector<double> x = test::clustered(240, 2, 1, 0, 2);
+    for (std::size_t n = 0; n < 240; ++n)
+        if (n % 3 > 0)
+            x[2 * n + n % 3 - 1] += 8;
+    for (const context& ctx : test::contexts())
+        for (const criterion by :
+             {criterion::bic, criterion::icl, criterion::validation, criterion::cross_validation}) {
+            if (test::slow_device() && by == criterion::icl)
+                continue;
+            SCOPED_TRACE(ctx.name() + " " + std::string(to_string(by)));
+            select_options o{.components = {1, 2, 3, 4}, .families = {family::spherical}, .by = by, .folds = 3};
+            o.one_standard_error = is_held_out(by);
+            o.fit.tolerance = 1e-5;
+            const select_result r = select(ctx, view(x, 2), o);
+            EXPECT_EQ(r.best.model.components(), 3) << r.reason;
+            EXPECT_EQ(r.by, by);
+            // The returned model was fitted to all rows.
+            EXPECT_EQ(r.best.samples, 240);
+            EXPECT_EQ(r.best.total_weight, 240);
+        }
+}
+
+/// Rows with their weights, as a copy.
+struct row_copy {
+    std::vector<double> x, weights;
+};
+
+/// The rows of a set, or all others.
+row_copy take(const std::vector<double>& x, std::int64_t cols, const std::vector<double>& weights,
+              const std::vector<double>& training, bool held_out) {
+    row_copy part;
+    for (std::size_t i = 0; i < training.size(); ++i) {
+        if ((training[i] == 0) != held_out || weights[i] == 0)
+            continue;
+        part.x.insert(part.x.end(), x.begin() + i * cols, x.begin() + (i + 1) * cols);
+        part.weights.push_back(weights[i]);
+    }
+    return part;
+}
+
+TEST(GmmSelect, HeldOutNumbersAreThoseOfFitsToCopiesOfTheRows) {
+    const std::vector<double> x = test::clustered(180, 2, 2, 3, 21);
+    std::vector<double> weights(180);
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        weights[i] = 0.5 * static_cast<double>(i % 4);
+    const data_source data = view(x, 2);
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        select_options o{.components = {2}, .by = criterion::cross_validation, .folds = 3};
+        o.fit.weights = weights;
+        o.fit.tolerance = 1e-12;
+        o.fit.seed = 4;
+        const select_cell cell = select(ctx, data, o).table[0];
+        const held_out_rows folds = held_out_rows::cross_validation(data, 3, 4);
+        std::vector<double> means;
+        double sum = 0, weight = 0;
+        for (std::int64_t f = 0; f < 3; ++f) {
+            const std::vector<double> marked = folds.training_weights(std::vector<double>(180, 1), f);
+            const row_copy training = take(x, 2, weights, marked, false), held_out = take(x, 2, weights, marked, true);
+            fit_options one = o.fit;
+            one.components = 2;
+            one.weights = training.weights;
+            const fit_result fitted = fit(ctx, view(training.x, 2), one);
+            const score_result s = score(ctx, fitted.model, view(held_out.x, 2), held_out.weights);
+            means.push_back(s.log_likelihood);
+            sum += s.total_log_likelihood;
+            weight += s.total_weight;
+        }
+        // The frames may differ in rounding, so the parameters by √(1e-12) of a deviation where the likelihood of the
+        // training rows is flat; that of other rows is not flat there, but its slope is of order one.
+        const double tolerance = 1e-6;
+        EXPECT_NEAR(cell.held_out, sum / weight, tolerance);
+        double square = 0;
+        for (const double m : means)
+            square += (m - sum / weight) * (m - sum / weight);
+        EXPECT_NEAR(cell.held_out_error, std::sqrt(square / 6), tolerance);
+        EXPECT_GT(cell.held_out_error, 0);
+    }
+}
+
+TEST(GmmSelect, ValidationIsTheScoreOfTheRowsThatASplitTakes) {
+    const std::vector<double> x = test::clustered(180, 2, 2, 3, 22);
+    const data_source data = view(x, 2);
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        select_options o{.components = {1, 2}, .by = criterion::validation, .validation_fraction = 0.3};
+        o.fit.tolerance = 1e-12;
+        o.fit.seed = 4;
+        const select_result r = select(ctx, data, o);
+        const io::data_parts parts = io::split(data, 0.3, 4);
+        for (const select_cell& cell : r.table) {
+            fit_options one = o.fit;
+            one.components = cell.components;
+            const fit_result fitted = fit(ctx, parts.training, one);
+            const std::vector<double> densities = log_density(ctx, fitted.model, parts.validation);
+            double mean = 0, square = 0;
+            for (const double l : densities)
+                mean += l / 54;
+            for (const double l : densities)
+                square += (l - mean) * (l - mean);
+            EXPECT_EQ(densities.size(), 54u);
+            EXPECT_NEAR(cell.held_out, mean, 1e-6); // as above
+            EXPECT_NEAR(cell.held_out_error, std::sqrt(square) / 54, 1e-6);
+        }
+    }
+}
+
+TEST(GmmSelect, ACellThatFailsStaysInTheTableWithTheReason) {
+    std::vector<double> x; // four places, ten rows each
+    for (int i = 0; i < 40; ++i)
+        x.insert(x.end(), {static_cast<double>(i % 2), static_cast<double>(i / 2 % 2)});
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        const select_result r = select(ctx, view(x, 2), {.components = {1, 4, 5}, .families = {family::spherical}});
+        EXPECT_TRUE(r.table[0].fitted);
+        EXPECT_TRUE(r.table[0].error.empty());
+        EXPECT_FALSE(r.table[2].fitted);
+        EXPECT_THAT(r.table[2].error, AllOf(HasSubstr("components = 5"), HasSubstr("at most 4")));
+        EXPECT_NE(r.chosen, 2);
+        try {
+            select(ctx, view(x, 2), {.components = {6, 5}});
+            FAIL() << "nothing could be fitted";
+        } catch (const invalid_argument& e) {
+            EXPECT_THAT(e.what(), AllOf(HasSubstr("none of 2 models"), HasSubstr("full with 6 components"),
+                                        HasSubstr("components = 6: expected at most 4")));
+        }
+    }
+}
+
+TEST(GmmSelect, AFoldThatFailsLeavesTheOtherNumbers) {
+    // Five distinct rows: without one of them four components are the most.
+    const std::vector<double> x{0, 1, 2, 4, 8};
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        select_options o{.components = {1, 5}, .by = criterion::cross_validation, .folds = 5};
+        o.fit.relative_regularization = 0.1;
+        const select_result r = select(ctx, view(x, 1), o);
+        EXPECT_EQ(r.chosen, 0);
+        EXPECT_TRUE(r.table[1].fitted);
+        EXPECT_TRUE(std::isfinite(r.table[1].bic));
+        EXPECT_TRUE(std::isnan(r.table[1].held_out));
+        EXPECT_THAT(r.table[1].error, AllOf(HasSubstr("held out as set 0"), HasSubstr("at most 4")));
+    }
+}
+
+TEST(GmmSelect, ACollapseThatMustFailIsTheReasonOfItsCell) {
+    // Two equal rows far away: a component of its own is singular without regularisation.
+    std::vector<double> x = test::clustered(40, 1, 1, 0, 6);
+    x.insert(x.end(), {1000, 1000});
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        select_options o{.components = {1, 2}};
+        o.fit.relative_regularization = 0;
+        o.fit.on_collapse = collapse_policy::fail;
+        const select_result r = select(ctx, view(x, 1), o);
+        EXPECT_EQ(r.chosen, 0);
+        EXPECT_THAT(r.table[1].error, HasSubstr("component"));
+    }
+}
+
+TEST(GmmSelect, ReadsTheRowsOnceWhereTheyFit) {
+    const std::vector<double> x = test::clustered(100, 2, 2, 4, 13);
+    std::atomic<std::int64_t> rows_read = 0;
+    const data_source generated =
+        data_source::generator(100, 2, [&](std::int64_t first, std::int64_t rows, float* out) {
+            rows_read += rows;
+            for (std::int64_t i = 0; i < rows * 2; ++i)
+                out[i] = static_cast<float>(x[first * 2 + i]);
+        });
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        rows_read = 0;
+        select_options o{.components = {1, 2}, .by = criterion::validation};
+        o.fit.tolerance = 1e-3;
+        const select_result once = select(ctx, generated, o);
+        EXPECT_EQ(rows_read, 100);
+        EXPECT_FALSE(once.streamed);
+        o.fit.memory_limit = 1; // nothing is kept
+        const select_result streamed = select(ctx, generated, o);
+        EXPECT_TRUE(streamed.streamed);
+        EXPECT_GT(rows_read, 300);
+        expect_same(once, streamed);
+    }
+}
+
+TEST(GmmSelect, AnInterruptionKeepsWhatIsFinished) {
+    const std::vector<double> x = test::clustered(120, 2, 2, 5, 17);
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        select_options o{.components = {1, 2, 3}, .by = criterion::validation, .jobs = 1};
+        o.fit.tolerance = 1e-4;
+        // The largest model goes first: once its fits are done, the next one is stopped.
+        o.callback = [](const select_progress& p) { return p.components == 3; };
+        const select_result r = select(ctx, view(x, 2), o);
+        EXPECT_TRUE(r.interrupted);
+        EXPECT_EQ(r.chosen, 2);
+        EXPECT_TRUE(r.table[2].error.empty());
+        EXPECT_TRUE(std::isfinite(r.table[2].held_out));
+        EXPECT_THAT(r.table[1].error, HasSubstr("interrupted after"));
+        EXPECT_THAT(r.table[0].error, HasSubstr("interrupted before"));
+        EXPECT_FALSE(r.table[0].fitted);
+
+        o.callback = [](const select_progress&) { return false; };
+        const select_result nothing = select(ctx, view(x, 2), o);
+        EXPECT_TRUE(nothing.interrupted);
+        EXPECT_EQ(nothing.chosen, 2);
+        EXPECT_EQ(nothing.best.stopped, stop_reason::interrupted);
+        EXPECT_THAT(nothing.reason, HasSubstr("interrupted before a model was finished"));
+    }
+}
+
+TEST(GmmSelect, TheCallbackIsCalledByOneThreadAtATime) {
+    const std::vector<double> x = test::clustered(100, 2, 2, 4, 19);
+    for (const context& ctx : test::contexts()) {
+        SCOPED_TRACE(ctx.name());
+        select_options o{.components = {1, 2, 3}, .by = criterion::cross_validation, .folds = 2, .jobs = 3};
+        o.fit.restarts = 2;
+        o.fit.tolerance = 1e-3;
+        std::atomic<int> inside = 0;
+        std::int64_t calls = 0, most_finished = 0, last_restart = 0;
+        std::int64_t whole = 0;
+        o.callback = [&](const select_progress& p) {
+            EXPECT_EQ(++inside, 1);
+            ++calls;
+            whole += p.fold == -1;
+            most_finished = std::max(most_finished, p.finished);
+            last_restart = std::max(last_restart, p.fit.restart);
+            EXPECT_EQ(p.fits, 9);
+            EXPECT_EQ(p.fit.restarts, 2);
+            --inside;
+            return true;
+        };
+        select(ctx, view(x, 2), o);
+        EXPECT_GE(calls, 18);
+        EXPECT_GT(whole, 0);
+        EXPECT_LT(whole, calls);
+        EXPECT_GT(most_finished, 0);
+        EXPECT_LT(most_finished, 9);
+        EXPECT_EQ(last_restart, 1);
+    }
+}
+
+TEST(GmmSelect, AnErrorOfTheCallbackEndsTheSweep) {
+    const std::vector<double> x = test::clustered(60, 1, 2, 4, 19);
+    for (const context& ctx : test::contexts()) {
+        select_options o{.components = {1, 2}, .jobs = 2};
+        o.callback = [](const select_progress&) -> bool { throw std::logic_error("of the caller"); };
+        EXPECT_THROW(select(ctx, view(x, 1), o), std::logic_error) << ctx.name();
+    }
+}
+
+class GmmSelectBadInput : public testing::Test {
+protected:
+    std::vector<double> x_ = test::clustered(20, 2, 2, 3, 1);
+    /// The message of a sweep with these options on each back end, which must agree.
+    std::string message(const select_options& o) const {
+        std::string message;
+        for (const context& ctx : test::contexts()) {
+            std::string one = "no exception";
+            try {
+                select(ctx, view(x_, 2), o);
+            } catch (const invalid_argument& e) {
+                one = e.what();
+            }
+            EXPECT_TRUE(message.empty() || message == one) << message << "\n" << one;
+            message = one;
+        }
+        return message;
+    }
+};
+
+TEST_F(GmmSelectBadInput, OfTheSweep) {
+    EXPECT_THAT(message({.components = {}}), HasSubstr("components is empty"));
+    EXPECT_THAT(message({.components = {1, 0}}), AllOf(HasSubstr("components[1] = 0"), HasSubstr("at least 1")));
+    EXPECT_THAT(message({.components = {2, 3, 2}}), AllOf(HasSubstr("components[2] = 2"), HasSubstr("only once")));
+    EXPECT_THAT(message({.families = {}}), HasSubstr("families is empty"));
+    EXPECT_THAT(message({.families = {family::tied, family::tied}}), HasSubstr("families[1] = tied"));
+    EXPECT_THAT(message({.jobs = -1}), HasSubstr("jobs = -1"));
+    EXPECT_THAT(message({.one_standard_error = true}), AllOf(HasSubstr("one_standard_error"), HasSubstr("bic")));
+    for (const double fraction : {0.0, 1.0, -0.5, std::numeric_limits<double>::quiet_NaN()})
+        EXPECT_THAT(message({.by = criterion::validation, .validation_fraction = fraction}),
+                    HasSubstr("validation_fraction = "));
+    EXPECT_THAT(message({.by = criterion::validation, .validation_fraction = 0.001}), HasSubstr("0 of the 20 rows"));
+    EXPECT_THAT(message({.by = criterion::cross_validation, .folds = 1}), HasSubstr("folds = 1: expected 2 to 20"));
+    EXPECT_THAT(message({.by = criterion::cross_validation, .folds = 21}), HasSubstr("folds = 21: expected 2 to 20"));
+}
+
+TEST_F(GmmSelectBadInput, OfItsFits) {
+    select_options o{.components = {1, 2}};
+    o.fit.restarts = 0;
+    EXPECT_THAT(message(o), HasSubstr("restarts = 0"));
+    o.fit = {};
+    o.fit.callback = [](const progress&) { return true; };
+    EXPECT_THAT(message(o), HasSubstr("fit.callback"));
+    o.fit = {};
+    o.fit.start_model = model::from_covariances(family::full, 2, {1}, {0, 0}, {1, 0, 0, 1});
+    EXPECT_THAT(message(o), HasSubstr("fit.start_model"));
+    o.fit = {};
+    o.fit.weights = std::vector<double>(19, 1);
+    EXPECT_THAT(message(o), HasSubstr("weights has 19 x 1 numbers"));
+    std::vector<double> weights(20, 1);
+    weights[7] = -1;
+    o.fit.weights = weights;
+    EXPECT_THAT(message(o), HasSubstr("weights[7] = -1"));
+    // All weight in one row: the other part has none.
+    weights.assign(20, 0);
+    weights[7] = 1;
+    o.fit.weights = weights;
+    o.by = criterion::cross_validation;
+    EXPECT_THAT(message(o), HasSubstr("held-out rows has weight"));
+    o.fit = {};
+    o.by = criterion::bic;
+    x_[9] = std::numeric_limits<double>::quiet_NaN();
+    EXPECT_THAT(message(o), AllOf(HasSubstr("row 4, column 1"), HasSubstr("nan")));
+}
+
+TEST(GmmSelectNames, GoBothWays) {
+    for (const criterion c :
+         {criterion::bic, criterion::aic, criterion::icl, criterion::validation, criterion::cross_validation})
+        EXPECT_EQ(criterion_from_string(to_string(c)), c);
+    EXPECT_THROW(criterion_from_string("dic"), invalid_argument);
+}
+
+} // namespace
+} // namespace elbo::gmm

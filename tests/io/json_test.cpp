@@ -1,0 +1,128 @@
+// JSON values: how braces are read, what is printed and parsed, equality.
+#include "elbo/error.hpp"
+#include "host/io/model/json_text.hpp"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <stdexcept>
+
+namespace elbo::io {
+namespace {
+
+std::string as_added(const json& value) {
+    return json_text(value, key_order::as_added);
+}
+
+TEST(io_json, braces_make_objects_and_lists) {
+    EXPECT_EQ(json_text(json{}), "null");
+    EXPECT_EQ(json_text({{"b", 1}, {"a", {1, 2}}}), R"({"a":[1,2],"b":1})");
+    EXPECT_EQ(json_text({{"only", nullptr}}), R"({"only":null})");
+    EXPECT_EQ(json_text({"b", 1}), R"(["b",1])");
+    EXPECT_EQ(json_text({1, {"a", 2}}), R"([1,["a",2]])");
+    EXPECT_EQ(json_text({{"in", {{"x", true}, {"y", "z"}}}}), R"({"in":{"x":true,"y":"z"}})");
+    EXPECT_EQ(json_text(json(std::vector<std::string>{"a", "b"})), R"(["a","b"])");
+    EXPECT_EQ(json_text(json(std::vector<double>{})), "[]");
+    EXPECT_EQ(json_text(json(std::map<std::string, std::string>{{"k", "v"}})), R"({"k":"v"})");
+}
+
+TEST(io_json, members_keep_their_order_unless_sorted) {
+    json value;
+    value["z"] = 1;
+    value["a"] = json::array();
+    value["m"] = {{"y", 1}, {"x", 2}};
+    value["z"] = 3;
+    EXPECT_EQ(as_added(value), R"({"z":3,"a":[],"m":{"y":1,"x":2}})");
+    EXPECT_EQ(json_text(value), R"({"a":[],"m":{"x":2,"y":1},"z":3})");
+    value.update({{"a", "new"}, {"last", 0}});
+    value.erase("m");
+    value.erase("none");
+    EXPECT_EQ(as_added(value), R"({"z":3,"a":"new","last":0})");
+    EXPECT_EQ(as_added(parse_json(R"({"b": 1, "a": {"d": 2, "c": 3}})", "f")), R"({"a":{"c":3,"d":2},"b":1})");
+}
+
+TEST(io_json, numbers_are_printed_so_that_they_are_read_back) {
+    EXPECT_EQ(json_text({1.0, -0.0, 0.1, 1e-8, 1e300, 123456789012345680.0}),
+              "[1.0,-0.0,0.1,1e-08,1e+300,1.2345678901234568e+17]");
+    EXPECT_EQ(json_text({std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}),
+              "[null,null]");
+    EXPECT_EQ(json_text({std::int64_t(INT64_MIN), std::uint64_t(UINT64_MAX), 0.5f}),
+              "[-9223372036854775808,18446744073709551615,0.5]");
+    const json read = parse_json("[-9223372036854775808, 18446744073709551615, 7, 1.5, 18446744073709551616]", "f");
+    EXPECT_EQ(read[0].as_int64(), INT64_MIN);
+    EXPECT_FALSE(read[1].is_int64());
+    EXPECT_EQ(read[1].as_uint64(), UINT64_MAX);
+    EXPECT_EQ(read[1].as_double(), 18446744073709551615.0);
+    EXPECT_TRUE(read[2].is_int64() && read[2].is_natural());
+    EXPECT_TRUE(read[3].is_number() && !read[3].is_whole());
+    EXPECT_EQ(read[4].as_double(), 18446744073709551616.0);
+}
+
+TEST(io_json, strings_are_escaped_and_made_utf8) {
+    EXPECT_EQ(json_text("a\"\\\n\x01"), R"("a\"\\\n\u0001")");
+    EXPECT_EQ(json_text("\xff"), "\"\xef\xbf\xbd\"");
+    EXPECT_EQ(parse_json(R"("\u00e9\n")", "f").as_string(), "\xc3\xa9\n");
+}
+
+TEST(io_json, lookups) {
+    const json value{{"a", 1}};
+    EXPECT_EQ(value["a"].as_int64(), 1);
+    EXPECT_EQ(value.find("b"), nullptr);
+    EXPECT_EQ(json(3).find("a"), nullptr);
+    EXPECT_THROW(value["b"], std::out_of_range);
+    EXPECT_EQ(json(3).size(), 0u);
+}
+
+TEST(io_json, equality_is_that_of_values) {
+    EXPECT_EQ(json(1), json(1u));
+    EXPECT_EQ(json(1), json(1.0));
+    EXPECT_NE(json(-1), json(UINT64_MAX));
+    EXPECT_NE(json(1), json("1"));
+    EXPECT_NE(json(1), json(true));
+    EXPECT_EQ(json(), json(nullptr));
+    EXPECT_EQ((json{{"a", 1}, {"b", {1, 2}}}), (json{{"b", {1, 2}}, {"a", 1}}));
+    EXPECT_NE((json{{"a", 1}}), (json{{"b", 1}}));
+    EXPECT_NE((json{1, 2}), (json{1, 3}));
+    EXPECT_NE((json{1, 2}), (json{1}));
+}
+
+TEST(io_json, copies_are_independent) {
+    json first{{"a", {1}}};
+    json second = first;
+    second["a"].push_back(2);
+    EXPECT_EQ(json_text(first), R"({"a":[1]})");
+    first = std::move(second);
+    EXPECT_EQ(json_text(first), R"({"a":[1,2]})");
+    first["a"] = first["a"][0];
+    EXPECT_EQ(json_text(first), R"({"a":1})");
+}
+
+TEST(io_json, faults_name_the_byte) {
+    const auto message = [](std::string_view text) -> std::string {
+        try {
+            parse_json(text, "f", 100);
+        } catch (const file_error& e) {
+            return e.what();
+        }
+        return "";
+    };
+    EXPECT_NE(message(R"({"a": 1, "a": 2})").find("the key 'a' occurs twice"), std::string::npos);
+    EXPECT_NE(message(R"([1, nan])").find("f: byte 105: malformed JSON: 'an]'"), std::string::npos);
+    EXPECT_NE(message("[1,").find("f: byte 103: the JSON text ends here"), std::string::npos);
+    EXPECT_NE(message("[1e999]").find("f: byte 100: malformed JSON"), std::string::npos);
+    EXPECT_NE(message("1 2").find("malformed"), std::string::npos);
+}
+
+TEST(io_json, nesting_as_deep_as_the_text_is_long) {
+    constexpr int depth = 300000;
+    const json lists = parse_json(std::string(depth, '[') + std::string(depth, ']'), "f");
+    EXPECT_EQ(describe(lists), "a list");
+    std::string text;
+    for (int i = 0; i < depth; ++i)
+        text += R"({"a":)";
+    EXPECT_EQ(describe(parse_json(text + "1" + std::string(depth, '}'), "f")), "an object");
+    EXPECT_THROW(parse_json(text, "f"), file_error);
+}
+
+} // namespace
+} // namespace elbo::io

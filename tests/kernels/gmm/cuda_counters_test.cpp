@@ -1,0 +1,278 @@
+// What the kernels cost, counted by the emulator: memory traffic, special functions and instructions against the
+// formulas of kernels.md D. The counters are written when a process ends, so each case runs in a process of its own:
+// this program again, with the name of the case in the environment.
+#include "host/gmm/start/kmeans.hpp"
+#include "kernels/contract/gmm_engine.hpp"
+#include "kernels/contract/kmeans_engine.hpp"
+#include "kernels/cuda/gmm/e_step/tuning.hpp"
+#include "kernels/math/fixed_point.hpp"
+#include "kernels/math/kmeans.hpp"
+#include "tests/support/data.hpp"
+#include "tests/support/emulator_counters.hpp"
+#include "tests/support/gmm_cases.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+namespace elbo {
+namespace {
+
+using namespace kernels;
+using gmm::family;
+
+struct counted_case {
+    const char* name;
+    gmm_shape shape;
+    std::int64_t rows;
+    bool weighted;
+    double spread = 1; ///< of the means
+};
+
+constexpr counted_case cases[] = {
+    {"registers", {family::full, 2, 8}, 8192, false},
+    {"registers weighted", {family::full, 2, 8}, 8192, true},
+    {"registers near", {family::full, 2, 8}, 8192, false, 0.1},
+    {"registers diagonal", {family::diagonal, 4, 8}, 8192, false},
+    {"fused", {family::full, 16, 8}, 8192, true},
+    {"fused diagonal", {family::diagonal, 16, 32}, 4096, false},
+    {"slab", {family::full, 40, 50}, 300, true},
+};
+
+const counted_case& named(const std::string& name) {
+    for (const counted_case& c : cases)
+        if (name == c.name)
+            return c;
+    throw std::out_of_range("no case " + name);
+}
+
+/// One E-step and the sums of a case.
+void run(const counted_case& c) {
+    const auto engine = make_cuda_engine(context::cuda(), c.shape, element_type::float32);
+    const std::int64_t d = c.shape.dimensions;
+    const std::vector<float> x = test::as<float>(test::clustered(c.rows, d, 3, 1.0, 7));
+    const std::vector<float> weights(c.weighted ? c.rows : 0, 0.5f);
+    input_rows in{matrix_view<const float>(x.data(), c.rows, d), {}, 1};
+    if (c.weighted)
+        in.weights = matrix_view<const float>(weights.data(), c.rows, 1);
+    engine->reserve(c.rows, c.weighted);
+    engine->load(in, test::identity_frame(d), 0);
+    engine->set_parameters(test::random_parameters(c.shape, c.spread, 3));
+    loop_options options;
+    options.max_iterations = 1;
+    options.component_bound = options.scalar_bound = 0x1p40;
+    options.rule.total_weight = static_cast<double>(c.rows) * (c.weighted ? 0.5 : 1);
+    options.rule.lambda.assign(d, 1e-3);
+    engine->run(c.rows, options);
+}
+
+constexpr const char* one_case = "CudaCounters.DISABLED_OneCase";
+constexpr const char* case_variable = "ELBO_COUNTED_CASE";
+
+test::counter_sums count(const std::string& name, const std::string& kernel) {
+    return test::sum_counters(test::count_elsewhere(one_case, case_variable, name), kernel);
+}
+
+double sums_bytes(const counted_case& c) {
+    return 24.0 * static_cast<double>(sum_count(c.shape));
+}
+
+TEST(CudaCounters, DISABLED_OneCase) {
+    run(named(std::getenv(case_variable)));
+}
+
+TEST(CudaCounters, RegisterEngine) {
+    if (!test::emulated())
+        GTEST_SKIP() << "counters come from the emulator";
+    for (const char* name : {"registers", "registers weighted", "registers near", "registers diagonal"}) {
+        SCOPED_TRACE(name);
+        const counted_case& c = named(name);
+        ASSERT_EQ(cuda::choose_engine(c.shape, 4), cuda::engine_kind::registers);
+        const test::counter_sums got = count(name, "accumulate_registers");
+        const double n = static_cast<double>(c.rows), d = static_cast<double>(c.shape.dimensions);
+        const double k = static_cast<double>(c.shape.components);
+        const double chunks = n / cuda::register_chunk_rows;
+        // Rows once; the sums of a chunk are read and written by atomics.
+        const double floor = 4 * n * (d + (c.weighted ? 1 : 0));
+        EXPECT_LE(got.read, 1.02 * floor + chunks * sums_bytes(c) + 2048);
+        EXPECT_LE(got.written, chunks * sums_bytes(c) + 1024);
+        // ex2 for each pair, lg2 and rcp for each row.
+        EXPECT_EQ(got.special, n * k + 2 * n);
+        // PTX instructions, at most 1.1 times those of a pair and its share of a row and of the flush. A pair of full
+        // covariance with d = 2 has a floor of 16 (A1): Uᵀx + b and squares 5, minimum, subtract, ex2, sum, statistics
+        // 6, and the entropy. That is reached where means lie near the origin, but for 1 to read parameters. About its
+        // own mean a pair needs 5 or 6 more: differences twice, scale, products with it; d = 4 diagonal: 35. Reads,
+        // features and float64 scalars of a row (3 in the loop) and the flush of a chunk are 6 a pair together.
+        const double pair = c.shape.family == family::diagonal ? 35 : c.spread < 1 ? 17 : 22;
+        const double needed = pair + 6;
+        const double per_pair = got.instructions / (n * k);
+        EXPECT_LE(per_pair, 1.1 * needed);
+        std::printf("%s: %.1f instructions a pair\n", name, per_pair);
+    }
+}
+
+TEST(CudaCounters, FusedEngineReadsRowsOnce) {
+    if (!test::emulated())
+        GTEST_SKIP() << "counters come from the emulator";
+    for (const char* name : {"fused", "fused diagonal"}) {
+        SCOPED_TRACE(name);
+        const counted_case& c = named(name);
+        ASSERT_EQ(cuda::choose_engine(c.shape, 4), cuda::engine_kind::fused);
+        const test::counter_sums got = count(name, "accumulate_chunks");
+        const double n = static_cast<double>(c.rows), d = static_cast<double>(c.shape.dimensions);
+        const double k = static_cast<double>(c.shape.components);
+        const double chunks = n / static_cast<double>(cuda::chunk_rows(c.shape, 4));
+        const double parameters = 4 * k * (d * (c.shape.family == family::full ? d + 1 : 2) + 1);
+        EXPECT_LE(got.read, 1.1 * 4 * n * (d + (c.weighted ? 1 : 0)) + chunks * sums_bytes(c) + parameters + 1024);
+        EXPECT_LE(got.written, chunks * sums_bytes(c) + 1024);
+        // Rows are padded so that neighbouring rows lie in different banks.
+        EXPECT_LE(got.conflicts, 0.5 * got.wavefronts);
+        std::printf("%s: %.1f instructions a pair, %.0f%% of shared wavefronts from conflicts\n", name,
+                    got.instructions / (n * k), 100 * got.conflicts / got.wavefronts);
+    }
+}
+
+/// k-means on the device: greedy k-means++ or not, and Lloyd's iterations.
+struct kmeans_case {
+    const char* name;
+    std::int64_t rows, cols, centres;
+    bool greedy;
+};
+
+constexpr kmeans_case kmeans_cases[] = {{"k-means", 5000, 3, 8, false}, {"k-means greedy", 4096, 17, 12, true}};
+constexpr const char* one_kmeans_case = "CudaCounters.DISABLED_OneKmeansCase";
+constexpr std::uint64_t kmeans_seed = 5;
+constexpr int lloyd_iterations = 5;
+
+struct kmeans_rows {
+    std::vector<double> x, weights;
+    explicit kmeans_rows(const kmeans_case& c) : x(test::clustered(c.rows, c.cols, 3, 1.0, 7)), weights(c.rows, 1) {}
+};
+
+TEST(CudaCounters, DISABLED_OneKmeansCase) {
+    for (const kmeans_case& c : kmeans_cases) {
+        if (std::string(c.name) != std::getenv(case_variable))
+            continue;
+        const kmeans_rows data(c);
+        const auto engine = make_cuda_kmeans(context::cuda());
+        engine->load(data.x.data(), data.weights.data(), c.rows, c.cols);
+        std::vector<double> centres;
+        for (std::int64_t n : gmm::kmeans_plus_plus(*engine, c.centres, c.greedy, kmeans_seed))
+            centres.insert(centres.end(), data.x.begin() + n * c.cols, data.x.begin() + (n + 1) * c.cols);
+        gmm::lloyd(*engine, centres, c.cols, lloyd_iterations);
+    }
+}
+
+/// The counters of a case, and its sizes.
+struct counted_kmeans {
+    kmeans_case c;
+    nlohmann::json all;
+    double n, d, k;
+};
+
+std::vector<counted_kmeans> count_kmeans() {
+    std::vector<counted_kmeans> runs;
+    for (const kmeans_case& c : kmeans_cases)
+        runs.push_back({c, test::count_elsewhere(one_kmeans_case, case_variable, c.name), static_cast<double>(c.rows),
+                        static_cast<double>(c.cols), static_cast<double>(c.centres)});
+    return runs;
+}
+
+/// How often a row moved to a new centre in k-means++, over all steps.
+std::int64_t rows_moved(const kmeans_case& c) {
+    const kmeans_rows data(c);
+    const auto engine = make_reference_kmeans();
+    engine->load(data.x.data(), data.weights.data(), c.rows, c.cols);
+    std::int64_t moved = 0;
+    std::vector<double> nearest(c.rows, std::numeric_limits<double>::infinity());
+    for (std::int64_t centre : gmm::kmeans_plus_plus(*engine, c.centres, c.greedy, kmeans_seed))
+        for (std::int64_t n = 0; n < c.rows; ++n) {
+            const double distance = squared_distance(&data.x[n * c.cols], &data.x[centre * c.cols], c.cols);
+            moved += distance < nearest[n];
+            nearest[n] = std::min(nearest[n], distance);
+        }
+    return moved;
+}
+
+// kernels.md D allows a step of k-means++ 8 N bytes for the distances so far, and the coordinates (4 d) of the rows
+// that the triangle inequality does not settle. This engine works on a sample of at most 65536 rows in float64, in the
+// order that all back ends share, and tests nothing: it reads distance, weight and all coordinates, 8 N (d + 2) bytes,
+// and stores distance and label (12 bytes) of the rows that move, and a mass for each block.
+TEST(CudaCounters, KmeansPlusPlus) {
+    if (!test::emulated())
+        GTEST_SKIP() << "counters come from the emulator";
+    for (const counted_kmeans& run : count_kmeans()) {
+        SCOPED_TRACE(run.c.name);
+        const auto& [c, all, n, d, k] = run;
+        const double blocks = static_cast<double>(kmeans_blocks(c.rows));
+        const double pass = 8 * n * (d + 2), centre_row = 32 * d; // a number of a row is a sector of its own
+
+        const test::counter_sums add = test::sum_counters(all, "::add_centre");
+        EXPECT_EQ(add.launches, k);
+        EXPECT_GE(add.read, k * pass);
+        EXPECT_LE(add.read, k * (pass + centre_row));
+        EXPECT_EQ(add.stored, 12 * static_cast<double>(rows_moved(c)) + k * 8 * blocks);
+
+        // A draw: the masses of the blocks, and the rows of one block for each candidate.
+        const test::counter_sums draw = test::sum_counters(all, "::draw_rows");
+        EXPECT_EQ(draw.launches, k);
+        EXPECT_LE(draw.read, draw.blocks * 16 * static_cast<double>(kmeans_block_rows) + k * (8 * blocks + 32));
+        if (!c.greedy)
+            continue;
+        // One pass for the potentials of all candidates, but for the first centre.
+        const test::counter_sums potentials = test::sum_counters(all, "::sum_potentials");
+        EXPECT_EQ(potentials.launches, k - 1);
+        EXPECT_LE(potentials.read, (k - 1) * (pass + 4 * centre_row + 32 * kmeans_candidate_limit));
+        const double candidates = (draw.blocks - 1) / (k - 1);
+        EXPECT_EQ(potentials.stored, (k - 1) * 8 * blocks * candidates);
+    }
+}
+
+// An iteration of Lloyd reads the rows twice: to label them, and to add them up in the order of their labels. A pair of
+// a row and a centre costs a subtraction and a fused multiply-add for each dimension; rows are padded to those of a
+// block of threads (512) and centres to a tile (4, which divides their number here).
+TEST(CudaCounters, Lloyd) {
+    if (!test::emulated())
+        GTEST_SKIP() << "counters come from the emulator";
+    for (const counted_kmeans& run : count_kmeans()) {
+        SCOPED_TRACE(run.c.name);
+        const auto& [c, all, n, d, k] = run;
+
+        const test::counter_sums assign = test::sum_counters(all, "::assign_rows");
+        EXPECT_GT(assign.launches, 1);
+        EXPECT_LE(assign.read, assign.launches * (n * (8 * d + 4) + 8 * k * d + 64));
+        EXPECT_LE(assign.stored, assign.launches * (4 * n + 8) + 8 * assign.blocks);
+        EXPECT_EQ(assign.fp64, assign.launches * 512 * std::ceil(n / 512) * k * d * 3);
+
+        // Coordinates, weight and row number; begins of clusters and chunks. A partial sum for each chunk and column.
+        const test::counter_sums sums = test::sum_counters(all, "::sum_chunks");
+        const double chunks = n / static_cast<double>(kmeans_chunk_rows) + k;
+        EXPECT_EQ(sums.launches, assign.launches);
+        EXPECT_LE(sums.read, sums.launches * (8 * n * (d + 2) + 16 * (k + 1) + 64));
+        EXPECT_LE(sums.stored, sums.launches * 8 * chunks * (d + 1));
+
+        // The order: labels for the histogram, then labels and row numbers in and out, in one pass of the sort.
+        const test::counter_sums histogram = test::sum_counters(all, "RadixSortHistogram");
+        const test::counter_sums order = test::sum_counters(all, "RadixSortOnesweep");
+        EXPECT_EQ(order.launches, sums.launches);
+        EXPECT_LE(histogram.read, histogram.launches * (4 * n + 64));
+        EXPECT_LE(order.read, order.launches * (12 * n + 4096));
+        EXPECT_LE(order.written, order.launches * (12 * n + 4096));
+    }
+}
+
+TEST(CudaCounters, NoRacesOnGlobalMemory) {
+    if (!test::emulated())
+        GTEST_SKIP() << "the race check is that of the emulator";
+    constexpr const char* check = "CUDA_EMULATOR_STRICT=1 CUDA_EMULATOR_GLOBAL_RACECHECK=1";
+    for (const char* name : {"registers diagonal", "fused diagonal", "slab"})
+        EXPECT_EQ(test::run_elsewhere(one_case, case_variable, name, check), 0) << name;
+    for (const kmeans_case& c : kmeans_cases)
+        EXPECT_EQ(test::run_elsewhere(one_kmeans_case, case_variable, c.name, check), 0) << c.name;
+}
+
+} // namespace
+} // namespace elbo

@@ -1,0 +1,158 @@
+// The EM loop in a CUDA graph against the plain host loop over the same engine: the same kernels in the same order, so
+// the same bits.
+#include "elbo/error.hpp"
+#include "kernels/cuda/gmm/engine.hpp"
+#include "kernels/math/fixed_point.hpp"
+#include "kernels/shared/host_loop.hpp"
+#include "tests/support/data.hpp"
+#include "tests/support/gmm_cases.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+namespace elbo {
+namespace {
+
+using namespace kernels;
+using gmm::family;
+
+/// An engine with rows, and the options of a fit of them.
+struct problem {
+    std::unique_ptr<gmm_engine> engine;
+    loop_options options;
+    gmm_parameters start;
+    std::int64_t rows;
+};
+
+problem make_problem(const gmm_shape& shape, std::int64_t rows, element_type type) {
+    problem p{make_cuda_engine(context::cuda(), shape, type), {}, test::random_parameters(shape, 1.0, 4), rows};
+    const std::int64_t d = shape.dimensions;
+    const std::vector<double> x = test::clustered(rows, d, shape.components, 2.0, 6);
+    p.engine->reserve(rows, false);
+    p.engine->load({matrix_view<const double>(x.data(), rows, d), {}, 1}, test::identity_frame(d), 0);
+    p.options.max_iterations = 40; // more than a slice
+    p.options.tolerance = 0;
+    p.options.component_bound = p.options.scalar_bound = 0x1p40;
+    p.options.rule.total_weight = static_cast<double>(rows);
+    p.options.rule.lambda.assign(d, 1e-6);
+    if (gmm::is_tied(shape.family)) {
+        const std::int64_t size = shape.family == family::tied            ? d * (d + 1) / 2
+                                  : shape.family == family::tied_diagonal ? d
+                                                                          : 1;
+        fixed_sums scatter{std::vector<std::int64_t>(limb_count * size, 0), fixed_exponent(0x1p40), 0};
+        p.engine->accumulate_scatter(0, rows, scatter);
+        for (std::int64_t i = 0; i < size; ++i) {
+            const std::int64_t limbs[] = {scatter.limbs[i], scatter.limbs[size + i], scatter.limbs[2 * size + i]};
+            p.options.rule.scatter.push_back(join_fixed(limbs, scatter.component_exponent));
+        }
+    }
+    return p;
+}
+
+/// Everything a loop came to, for comparison to the bit.
+struct history {
+    std::vector<double> numbers;
+    loop_result result;
+    bool operator==(const history& other) const {
+        return result.stopped == other.result.stopped && result.iterations == other.result.iterations &&
+               numbers.size() == other.numbers.size() &&
+               std::memcmp(numbers.data(), other.numbers.data(), numbers.size() * sizeof(double)) == 0;
+    }
+};
+
+template <class Loop>
+history follow(problem& p, Loop loop) {
+    history h;
+    p.engine->set_parameters(p.start);
+    p.options.on_iteration = [&](std::int64_t t, const update_outcome& o, double) {
+        h.numbers.insert(h.numbers.end(),
+                         {static_cast<double>(t), o.log_likelihood, o.entropy, o.elbo_after, o.parameter_change});
+        for (const gmm::event& e : o.events)
+            h.numbers.insert(h.numbers.end(), {static_cast<double>(e.component), static_cast<double>(e.what),
+                                               static_cast<double>(e.action)});
+        return true;
+    };
+    h.result = loop(p);
+    const gmm_parameters end = p.engine->parameters();
+    h.numbers.insert(h.numbers.end(), end.log_weights.begin(), end.log_weights.end());
+    h.numbers.insert(h.numbers.end(), end.means.begin(), end.means.end());
+    h.numbers.insert(h.numbers.end(), end.precision_cholesky.begin(), end.precision_cholesky.end());
+    return h;
+}
+
+history in_graph(problem& p) {
+    return follow(p, [](problem& q) { return q.engine->run(q.rows, q.options); });
+}
+history on_host(problem& p) {
+    return follow(p, [](problem& q) { return host_loop(*q.engine, q.rows, q.options); });
+}
+
+TEST(CudaLoop, GraphEqualsHostLoopBitForBit) {
+    for (family f : test::all_families)
+        for (element_type type : {element_type::float32, element_type::float64}) {
+            SCOPED_TRACE(gmm::to_string(f));
+            problem p = make_problem({f, 3, 2}, 300, type);
+            EXPECT_TRUE(in_graph(p) == on_host(p));
+            p.options.tolerance = 1e-2;
+            const history converged = in_graph(p);
+            EXPECT_EQ(converged.result.stopped, gmm::stop_reason::converged);
+            EXPECT_LT(converged.result.iterations, 40);
+            EXPECT_TRUE(converged == on_host(p));
+        }
+}
+
+TEST(CudaLoop, SlabEngineInAGraph) {
+    problem p = make_problem({family::full, 8, 700}, 900, element_type::float32);
+    p.options.max_iterations = 2;
+    EXPECT_TRUE(in_graph(p) == on_host(p));
+}
+
+TEST(CudaLoop, EventsComeThrough) {
+    problem p = make_problem({family::full, 2, 3}, 200, element_type::float64);
+    p.start.means[2] = 500; // component 1 gets nothing
+    p.options.max_iterations = 6;
+    for (auto policy : {gmm::collapse_policy::reseed, gmm::collapse_policy::drop}) {
+        p.options.rule.on_collapse = policy;
+        const history h = in_graph(p);
+        EXPECT_EQ(h.numbers[5], 1); // the component of the first event
+        EXPECT_TRUE(h == on_host(p));
+    }
+    p.options.rule.on_collapse = gmm::collapse_policy::fail;
+    p.engine->set_parameters(p.start);
+    const gmm_parameters before = p.engine->parameters();
+    EXPECT_THROW(p.engine->run(p.rows, p.options), error);
+    EXPECT_EQ(p.engine->parameters().means, before.means);
+}
+
+TEST(CudaLoop, CallbackStopsWithTheParametersOfTheLastEStep) {
+    problem p = make_problem({family::full, 2, 2}, 200, element_type::float64);
+    p.options.max_iterations = 1000;
+    p.engine->set_parameters(p.start);
+    double last = 0;
+    std::int64_t calls = 0;
+    p.options.on_iteration = [&](std::int64_t t, const update_outcome& o, double) {
+        EXPECT_EQ(t, calls);
+        last = o.log_likelihood;
+        return ++calls < 3;
+    };
+    const loop_result r = p.engine->run(p.rows, p.options);
+    EXPECT_EQ(r.stopped, gmm::stop_reason::interrupted);
+    EXPECT_EQ(r.iterations, calls);
+    EXPECT_LE(r.iterations, 3 + cuda::graph_loop::slice_iterations);
+    p.options.on_iteration = nullptr;
+    p.engine->clear_sums(0x1p40, 0x1p40);
+    p.engine->accumulate(0, p.rows);
+    EXPECT_EQ(p.engine->update(p.options.rule).log_likelihood, last);
+}
+
+TEST(CudaLoop, ExceptionOfACallbackLeavesTheEngineUsable) {
+    problem p = make_problem({family::full, 2, 2}, 200, element_type::float64);
+    p.options.on_iteration = [](std::int64_t, const update_outcome&, double) -> bool { throw 5; };
+    p.engine->set_parameters(p.start);
+    EXPECT_THROW(p.engine->run(p.rows, p.options), int);
+    EXPECT_TRUE(in_graph(p) == on_host(p));
+}
+
+} // namespace
+} // namespace elbo

@@ -1,0 +1,132 @@
+// What a training step costs on the device, counted by the emulator: kernels, memory traffic and matrix instructions,
+// against the formulas of kernels.md D. Each case runs in a process of its own (support/emulator_counters.hpp).
+#include "kernels/contract/vae_engine.hpp"
+#include "tests/support/emulator_counters.hpp"
+#include "tests/support/vae_networks.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace elbo {
+namespace {
+
+using namespace kernels;
+
+struct counted_step {
+    const char* name;
+    vae::architecture architecture;
+    std::int64_t batch, steps;
+    vae::training_precision precision;
+};
+
+// 784-200-200-(50)-200-200-784, and one whose step takes milliseconds.
+const counted_step cases[] = {
+    {"large", test::make_architecture(784, 50, {200, 200}, vae::activation::tanh), 128, 1,
+     vae::training_precision::bfloat16},
+    {"small", test::make_architecture(40, 5, {17, 30}, vae::activation::tanh), 12, 3, vae::training_precision::float32},
+};
+
+const counted_step& named(const std::string& name) {
+    for (const counted_step& c : cases)
+        if (name == c.name)
+            return c;
+    throw std::out_of_range("no case " + name);
+}
+
+constexpr const char* one_case = "CudaVaeCounters.DISABLED_OneCase";
+constexpr const char* case_variable = "ELBO_COUNTED_CASE";
+
+TEST(CudaVaeCounters, DISABLED_OneCase) {
+    const counted_step& c = named(std::getenv(case_variable));
+    const vae_layout layout = make_layout(c.architecture);
+    const auto engine = make_cuda_vae_engine(context::cuda(), layout);
+    const std::int64_t d = c.architecture.dimensions, rows = c.batch * c.steps;
+    const auto x = test::network_rows(c.architecture, rows, test::values::bits, 3);
+    engine->reserve({.batch = c.batch, .slots = {rows}, .storage = row_storage::bits});
+    engine->load(0, 0, matrix_view<const float>(x.data(), rows, d));
+    engine->set_parameters(test::network_parameters(layout, 7));
+    const auto records =
+        engine->train({.precision = c.precision},
+                      {.window_rows = rows, .batch = c.batch, .steps = std::vector<step_schedule>(c.steps)});
+    ASSERT_EQ(static_cast<std::int64_t>(records.size()), c.steps);
+}
+
+nlohmann::json count(const char* name) {
+    return test::count_elsewhere(one_case, case_variable, name);
+}
+
+/// Parameters, and multiplications of the forward pass for a row.
+struct sizes {
+    double parameters = 0, products = 0, activations = 0;
+};
+
+sizes sizes_of(const vae_layout& layout) {
+    sizes s;
+    s.parameters = static_cast<double>(layout.parameters);
+    for (const auto* layers : {&layout.encoder, &layout.decoder})
+        for (const dense_layer& layer : *layers) {
+            s.products += static_cast<double>(layer.inputs * layer.outputs);
+            s.activations += static_cast<double>(layer.outputs);
+        }
+    return s;
+}
+
+TEST(CudaVaeCounters, FourteenKernelsAStep) {
+    if (!test::emulated())
+        GTEST_SKIP() << "counters come from the emulator";
+    // Everything but the storing of rows before the steps runs once a step.
+    double launches = 0;
+    for (const auto& kernel : count("small"))
+        if (kernel["name"].get<std::string>().find("::store<") == std::string::npos)
+            launches += kernel["launches"].get<double>();
+    EXPECT_EQ(launches, 14.0 * static_cast<double>(named("small").steps));
+}
+
+TEST(CudaVaeCounters, StepOfTheLargeNetwork) {
+    if (!test::emulated())
+        GTEST_SKIP() << "counters come from the emulator";
+    const counted_step& c = named("large");
+    const vae_layout layout = make_layout(c.architecture);
+    const sizes s = sizes_of(layout);
+    const auto all = count("large");
+    const auto batch = static_cast<double>(c.batch);
+
+    // Parameter, moments and gradient are read, parameter, moments and the rounded parameter written.
+    const test::counter_sums finish = test::sum_counters(all, "::finish");
+    EXPECT_NEAR(finish.read + finish.written, 30 * s.parameters, 0.02 * 30 * s.parameters);
+
+    double bytes = 0, matrix_operations = 0;
+    for (const auto& kernel : all) {
+        const std::string name = kernel["name"];
+        if (name.find("::store<") != std::string::npos || name.find("::round_all") != std::string::npos)
+            continue;
+        bytes += kernel["distinct_read_bytes"].get<double>() + kernel["distinct_write_bytes"].get<double>();
+        for (const auto& [unit, operations] : kernel["flops"].items())
+            if (unit.rfind("tensor", 0) == 0)
+                matrix_operations += operations.get<double>();
+    }
+    // Rounded weights forward and backward (2 B each), gradients (4 B), the optimiser; each activation and each
+    // gradient of one is float32: written once and read twice, but for the gradient of the outputs and the rows of
+    // data.
+    const double weights = 2 * 2 * s.products + 4 * s.parameters + 30 * s.parameters;
+    const double activations = 4 * batch * (6 * s.activations + 3 * static_cast<double>(c.architecture.dimensions));
+    EXPECT_LE(bytes, 1.1 * (weights + activations));
+    // Forward, data and weight gradients; the input has no gradient. Fragments of 16 x 8 x 16 go over the edges.
+    const double needed = batch * c.architecture.training_flops_per_sample();
+    EXPECT_GE(matrix_operations, needed);
+    EXPECT_LE(matrix_operations, 1.12 * needed);
+    std::printf("%.1f MB of %.1f, %.3f of the needed matrix operations\n", bytes / 1e6, (weights + activations) / 1e6,
+                matrix_operations / needed);
+}
+
+TEST(CudaVaeCounters, NoRacesOnGlobalMemory) {
+    if (!test::emulated())
+        GTEST_SKIP() << "the race check is that of the emulator";
+    EXPECT_EQ(test::run_elsewhere(one_case, case_variable, "small",
+                                  "CUDA_EMULATOR_STRICT=1 CUDA_EMULATOR_GLOBAL_RACECHECK=1"),
+              0);
+}
+
+} // namespace
+} // namespace elbo
