@@ -2,6 +2,7 @@
 
 #include "elbo/error.hpp"
 #include "host/rows/column_summary.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/row_access.hpp"
 
 #include <algorithm>
@@ -81,33 +82,25 @@ gmm::data_summary summarize(const context& ctx, gmm::row_feed& feed) {
     return gmm::summarize_columns(feed, *moments_engine(ctx, feed.data()));
 }
 
-latent_rows::latent_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights)
-    : ctx_(ctx), feed_(ctx, data, weights), summary_(summarize(ctx, feed_)),
-      engine_(make_latent_engine(ctx, data.cols())) {}
+factor_rows::factor_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights)
+    : ctx_(ctx), rows_(gmm::row_feed(ctx, data, weights), make_latent_engine(ctx, data.cols())),
+      summary_(summarize(ctx, rows_.feed())) {}
 
-void latent_rows::load(const kernels::frame& f, const latent_shape& largest, std::int64_t memory_limit) {
-    frame_ = f;
+void factor_rows::load(const kernels::frame& f, const latent_shape& largest, std::int64_t memory_limit) {
     largest_ = gmm::largest_normalized(summary_, f);
-    streamed_ = engine_->bytes_needed(largest, summary_.rows, feed_.weighted()) > available_bytes(ctx_, memory_limit);
-    if (streamed_)
-        feed_.stream();
-    engine_->reserve(streamed_ ? std::min(summary_.rows, feed_.batch_rows()) : summary_.rows, feed_.weighted());
-    if (!streamed_)
-        feed_.for_each([&](const input_rows& batch, std::int64_t first) { engine_->load(batch, frame_, first); });
+    const bool weighted = rows_.feed().weighted();
+    if (rows_.engine().bytes_needed(largest, summary_.rows, weighted) > available_bytes(ctx_, memory_limit))
+        rows_.stream();
+    rows_.load(f);
 }
 
-std::vector<double> latent_rows::sums(const latent_parameters& p) {
+std::vector<double> factor_rows::sums(const latent_parameters& p) {
     const sum_bounds bounds = bounds_of(p, largest_, total_weight());
-    engine_->set_parameters(p);
-    engine_->clear_sums(bounds.component, bounds.scalar);
-    if (streamed_)
-        feed_.for_each([&](const input_rows& batch, std::int64_t) {
-            engine_->load(batch, frame_, 0);
-            engine_->accumulate(0, batch.x.rows);
-        });
-    else
-        engine_->accumulate(0, summary_.rows);
-    return latent_sum_values(engine_->sums(), p.shape);
+    latent_engine& engine = rows_.engine();
+    engine.set_parameters(p);
+    engine.clear_sums(bounds.component, bounds.scalar);
+    rows_.accumulate();
+    return latent_sum_values(engine.sums(), p.shape);
 }
 
 void infer_rows(const context& ctx, const data_source& data, const frame& f, const latent_parameters& p,

@@ -4,7 +4,7 @@
 #include "elbo/context.hpp"
 #include "elbo/data_source.hpp"
 #include "elbo/gmm/fit.hpp"
-#include "host/rows/row_feed.hpp"
+#include "host/rows/resident_rows.hpp"
 #include "kernels/contract/latent_engine.hpp"
 
 #include <cstdint>
@@ -22,19 +22,18 @@ void check_rows(const context& ctx, gmm::row_feed& feed);
 /// The same for a fit, with what it derives from the columns (gmm::summarize_columns).
 gmm::data_summary summarize(const context& ctx, gmm::row_feed& feed);
 
-/// Data with weights, an engine, and the frame that maps one to the other. The rows are loaded once where they fit in
-/// memory, and read anew in each pass where they do not: with the same results to the bit.
-class latent_rows {
+/// Data with weights, an engine, and the frame that maps one to the other.
+class factor_rows {
 public:
     /// Checks the data and weights. Throws invalid_argument.
-    latent_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights);
+    factor_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights);
 
     const gmm::data_summary& summary() const { return summary_; }
-    gmm::row_feed& feed() { return feed_; }
-    const gmm::negligible_weights& negligible() const { return feed_.negligible(); }
-    const kernels::frame& frame() const { return frame_; }
+    gmm::row_feed& feed() { return rows_.feed(); }
+    const gmm::negligible_weights& negligible() const { return rows_.feed().negligible(); }
+    const kernels::frame& frame() const { return rows_.frame(); }
     /// W in the units of the sums.
-    double total_weight() const { return summary_.weight * feed_.weight_scale(); }
+    double total_weight() const { return summary_.weight * rows_.feed().weight_scale(); }
 
     /// Memory for the rows in this frame and passes of up to this shape, and the rows. memory_limit as in the options
     /// of fits.
@@ -44,12 +43,9 @@ public:
 
 private:
     const context& ctx_;
-    gmm::row_feed feed_;
+    resident_rows<kernels::latent_engine> rows_;
     gmm::data_summary summary_;
-    std::unique_ptr<kernels::latent_engine> engine_;
-    kernels::frame frame_;
     double largest_ = 1; ///< max |x̃|
-    bool streamed_ = false;
 };
 
 /// Results of inference for a batch of rows, in the frame: log p(x̃), p(k | x̃), c.

@@ -1,4 +1,5 @@
-// Between the units of the data and the normalised frame of the engines (kernels.md A4).
+#include "host/rows/frame.hpp"
+
 #include "host/rows/row_feed.hpp"
 
 #include <algorithm>

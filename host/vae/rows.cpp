@@ -10,7 +10,7 @@ namespace elbo::vae {
 
 using namespace kernels;
 
-row_feed::row_feed(const context& ctx, const data_source& data, std::int64_t cols, std::string_view what)
+row_batches::row_batches(const context& ctx, const data_source& data, std::int64_t cols, std::string_view what)
     : ctx_(ctx), data_(data) {
     expects(data.rows() >= 1, [&] { return fmt::format("{} has no rows: expected at least one", data.description()); });
     expects(data.cols() == cols, [&] {
@@ -18,12 +18,12 @@ row_feed::row_feed(const context& ctx, const data_source& data, std::int64_t col
     });
 }
 
-std::int64_t row_feed::batch_rows() const {
+std::int64_t row_batches::batch_rows() const {
     constexpr std::int64_t numbers = std::int64_t(1) << 22;
     return std::clamp<std::int64_t>(numbers / data_.cols(), 1, 65536);
 }
 
-void row_feed::for_each(const std::function<void(const any_matrix_view&, std::int64_t)>& visit) const {
+void row_batches::for_each(const std::function<void(const any_matrix_view&, std::int64_t)>& visit) const {
     std::vector<char> staging;
     std::int64_t first = 0;
     const auto reader = data_.read(batch_rows());
@@ -33,7 +33,7 @@ void row_feed::for_each(const std::function<void(const any_matrix_view&, std::in
     }
 }
 
-row_survey row_feed::survey(vae_engine& engine) const {
+row_survey row_batches::survey(vae_engine& engine) const {
     row_survey all;
     all.mean.assign(data_.cols(), 0);
     for_each([&](const any_matrix_view& batch, std::int64_t first) {
@@ -77,7 +77,7 @@ row_survey merge(const row_survey& a, const row_survey& b) {
     return {a.all_bits && b.all_bits, a.all_bytes && b.all_bytes, a.mean};
 }
 
-row_loader::row_loader(const row_feed& feed) : feed_(feed), reader_(feed.data().read(feed.batch_rows())) {}
+row_loader::row_loader(const row_batches& feed) : feed_(feed), reader_(feed.data().read(feed.batch_rows())) {}
 
 any_matrix_view row_loader::take(std::int64_t rows) {
     if (rest_.rows == 0)

@@ -18,10 +18,10 @@ struct row_survey {
 };
 
 /// A source whose width fits. It refers to context and source.
-class row_feed {
+class row_batches {
 public:
     /// Throws invalid_argument: no rows, or not `cols` columns; `what` names those ("the dimensions of the model").
-    row_feed(const context& ctx, const data_source& data, std::int64_t cols, std::string_view what);
+    row_batches(const context& ctx, const data_source& data, std::int64_t cols, std::string_view what);
 
     const data_source& data() const { return data_; }
     const context& where() const { return ctx_; }
@@ -48,7 +48,7 @@ row_survey merge(const row_survey& a, const row_survey& b);
 /// Hands the rows of a source to an engine in file order, any number at a time.
 class row_loader {
 public:
-    explicit row_loader(const row_feed& feed);
+    explicit row_loader(const row_batches& feed);
     /// Stores the next `rows` rows in slots 0 ... of a data set.
     void load(kernels::vae_engine& engine, std::int64_t dataset, std::int64_t rows);
     /// Leaves rows out.
@@ -58,7 +58,7 @@ private:
     /// Takes up to `rows` of the rows that follow.
     any_matrix_view take(std::int64_t rows);
 
-    const row_feed& feed_;
+    const row_batches& feed_;
     std::unique_ptr<batch_reader> reader_;
     any_matrix_view rest_; // of the batch under way
     std::vector<char> staging_;

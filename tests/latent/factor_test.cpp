@@ -224,7 +224,7 @@ TEST(LatentFactors, EveryWayToTheEigenvaluesIsTheSame) {
         std::vector<factor_model> models;
         std::vector<double> likelihoods;
         for (const eigen_way way : {eigen_way::matrix, eigen_way::gram, eigen_way::subspace}) {
-            latent_rows input(ctx, data, {});
+            factor_rows input(ctx, data, {});
             const gmm::data_summary& s = input.summary();
             input.load(factor_frame(factor_kind::ppca, s.mean, s.variance), {cols, 1, eigen_columns(way, cols, 3)}, 0);
             const eigen_solution solution = solve_by_eigen(input, way, 3, 1e-9, 1e-12, 1000, 1);

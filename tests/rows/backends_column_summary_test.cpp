@@ -4,6 +4,7 @@
 #include "elbo/gmm/fit.hpp"
 #include "elbo/latent/factors.hpp"
 #include "host/rows/column_summary.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"

@@ -5,6 +5,7 @@
 #include "host/gmm/fit/fit_pass.hpp"
 #include "host/gmm/fit/gradient_m_step.hpp"
 #include "host/gmm/fit/prior.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
 #include "host/rows/restarts.hpp"
 #include "host/seconds.hpp"
@@ -77,7 +78,7 @@ private:
     conjugate_prior prior() {
         prior_moments data{summary_.weight, summary_.mean, summary_.variance};
         if (takes_covariance(*options_.prior, options_.shape))
-            data.covariance = data_covariance(setup_.ctx, feed_, summary_, options_.precision, setup_.resident_rows());
+            data.covariance = data_covariance(setup_.ctx, feed_, summary_, options_.precision, setup_.rows.at_a_time());
         check_weight_beside_prior(summary_.weight);
         return to_frame(complete_prior(*options_.prior, shape_, data), shape_, frame_, feed_.weight_scale());
     }
@@ -102,7 +103,7 @@ private:
         return streamed_ ? em_loop(engine_, loop_, [&] { pass(); }) : engine_.run(feed_.data().rows(), loop_);
     }
 
-    void pass() { pass_over_rows(setup_, frame_, loop_.component_bound, loop_.scalar_bound); }
+    void pass() { pass_over_rows(setup_, loop_.component_bound, loop_.scalar_bound); }
 
     bool note_iteration(std::int64_t t, const update_outcome& o, double seconds, std::vector<iteration_record>& trace,
                         std::vector<event>& events) {
@@ -144,10 +145,10 @@ private:
 
     fit_setup setup_;
     const fit_options& options_ = setup_.options;
-    row_feed& feed_ = setup_.feed;
-    const gmm_shape& shape_ = setup_.shape;
-    gmm_engine& engine_ = *setup_.engine;
-    const bool streamed_ = setup_.streamed;
+    const row_feed& feed_ = setup_.feed();
+    const gmm_shape& shape_ = setup_.shape();
+    gmm_engine& engine_ = setup_.rows.engine();
+    const bool streamed_ = setup_.rows.streamed();
     data_summary summary_;
     frame frame_;
     double log_scale_ = 0;

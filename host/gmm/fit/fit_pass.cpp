@@ -1,6 +1,7 @@
 #include "host/gmm/fit/fit_pass.hpp"
 
 #include "host/rows/column_summary.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
 #include "host/rows/restarts.hpp"
 
@@ -13,10 +14,10 @@ namespace elbo::gmm {
 using namespace kernels;
 
 data_summary summarize_rows(fit_setup& setup) {
-    data_summary summary = summarize_columns(setup.feed, *setup.engine);
+    data_summary summary = summarize_columns(setup.rows.feed(), setup.rows.engine());
     if (setup.options.regularization_variances)
         summary.regular_variance = *setup.options.regularization_variances;
-    setup.feed.require_distinct_rows(setup.options.components);
+    setup.feed().require_distinct_rows(setup.options.components);
     return summary;
 }
 
@@ -37,14 +38,14 @@ gmm_parameters first_parameters(const fit_setup& setup, const frame& f, const da
     if (options.start_model)
         return to_frame(*options.start_model, f);
     if (sample.rows == 0)
-        sample = draw_start_sample(setup.feed, f, summary, start_row_limit(options.components, setup.shape.dimensions),
-                                   options.seed);
-    return start_parameters(setup.ctx, sample, setup.shape, choice_of(options, restart), lambda);
+        sample = draw_start_sample(setup.feed(), f, summary,
+                                   start_row_limit(options.components, setup.shape().dimensions), options.seed);
+    return start_parameters(setup.ctx, sample, setup.shape(), choice_of(options, restart), lambda);
 }
 
 std::vector<event> start_events(const fit_setup& setup) {
     std::vector<event> events;
-    if (!setup.options.start_model || setup.feed.known() != sample_labels::kind::none)
+    if (!setup.options.start_model || setup.feed().known() != sample_labels::kind::none)
         return events;
     const model& m = *setup.options.start_model;
     const std::int64_t each = is_tied(m.shape()) ? 0 : covariance_size(m.shape(), 1, m.dimensions());
@@ -67,31 +68,19 @@ std::vector<event> start_events(const fit_setup& setup) {
 }
 
 std::vector<double> load_rows(fit_setup& setup, const frame& f, double component_bound) {
-    gmm_engine& engine = *setup.engine;
-    const bool tied = is_tied(setup.shape.family);
-    engine.reserve(setup.resident_rows(), setup.feed.weighted(), setup.feed.known());
-    fixed_sums scatter = empty_scatter(setup.shape, component_bound);
-    if (!setup.streamed || tied)
-        setup.feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
-            const std::int64_t slot = setup.streamed ? 0 : first_row;
-            engine.load(batch, f, slot);
-            if (tied)
-                engine.accumulate_scatter(slot, batch.x.rows, scatter);
+    fixed_sums scatter = empty_scatter(setup.shape(), component_bound);
+    if (is_tied(setup.shape().family))
+        setup.rows.load(f, [&](std::int64_t slot, std::int64_t rows) {
+            setup.rows.engine().accumulate_scatter(slot, rows, scatter);
         });
+    else
+        setup.rows.load(f);
     return scatter_values(scatter);
 }
 
-void pass_over_rows(fit_setup& setup, const frame& f, double component_bound, double scalar_bound) {
-    gmm_engine& engine = *setup.engine;
-    engine.clear_sums(component_bound, scalar_bound);
-    if (!setup.streamed) {
-        engine.accumulate(0, setup.feed.data().rows());
-        return;
-    }
-    setup.feed.for_each([&](const input_rows& batch, std::int64_t) {
-        engine.load(batch, f, 0);
-        engine.accumulate(0, batch.x.rows);
-    });
+void pass_over_rows(fit_setup& setup, double component_bound, double scalar_bound) {
+    setup.rows.engine().clear_sums(component_bound, scalar_bound);
+    setup.rows.accumulate();
 }
 
 } // namespace elbo::gmm

@@ -27,6 +27,6 @@ std::vector<event> start_events(const fit_setup& setup);
 std::vector<double> load_rows(fit_setup& setup, const kernels::frame& f, double component_bound);
 
 /// One E-step over all rows: the engine's sums, from zero.
-void pass_over_rows(fit_setup& setup, const kernels::frame& f, double component_bound, double scalar_bound);
+void pass_over_rows(fit_setup& setup, double component_bound, double scalar_bound);
 
 } // namespace elbo::gmm

@@ -5,6 +5,7 @@
 #include "host/gmm/model/check_array.hpp"
 #include "host/gmm/start/kmeans.hpp"
 #include "host/gmm/start/start.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
 #include "host/rows/row_access.hpp"
 
@@ -70,48 +71,44 @@ const fit_options& checked(const data_source& data, const fit_options& o) {
     return o;
 }
 
-/// More components than rows are refused before memory is taken for them.
-kernels::gmm_shape shape_of(const row_feed& feed, const fit_options& o) {
-    if (o.components > feed.data().rows())
+resident_rows<kernels::gmm_engine> rows_of(const context& ctx, const data_source& data, const fit_options& o) {
+    row_feed feed(ctx, data, o.weights, o.labels, o.components);
+    // More components than rows are refused before memory is taken for them.
+    if (o.components > data.rows())
         feed.require_distinct_rows(o.components);
-    return {o.shape, feed.data().cols(), o.components};
+    auto engine = make_engine(ctx, {o.shape, data.cols(), o.components}, o.precision, data.type());
+    return {std::move(feed), std::move(engine)};
 }
 
 } // namespace
 
 fit_setup::fit_setup(const context& c, const data_source& data, const fit_options& o)
-    : ctx(c), options(checked(data, o)), feed(c, data, o.weights, o.labels, o.components), shape(shape_of(feed, o)),
-      engine(make_engine(c, shape, o.precision, data.type())) {
+    : ctx(c), options(checked(data, o)), rows(rows_of(c, data, o)) {
     // Decided once: what is free on a device changes as soon as memory is taken.
     const std::int64_t beside = o.restarts > 1 ? start_bytes() : 0;
     const std::int64_t available = available_bytes(c, o.memory_limit) - beside;
-    streamed = engine->bytes_needed(data.rows(), feed.weighted(), feed.known()) > available;
-    if (streamed)
-        feed.stream(rows_within(available));
+    if (rows.engine().bytes_needed(data.rows(), feed().weighted(), feed().known()) > available)
+        rows.stream(rows_within(available));
 }
 
 std::int64_t fit_setup::rows_within(std::int64_t bytes) const {
     // By what a unit takes where there are so many that every thread has its own memory.
     constexpr std::int64_t many = 1 << 12;
     const auto needed = [&](std::int64_t units) {
-        return engine->bytes_needed(units * kernels::unit_rows, feed.weighted(), feed.known());
+        return rows.engine().bytes_needed(units * kernels::unit_rows, feed().weighted(), feed().known());
     };
     const std::int64_t unit = (needed(2 * many) - needed(many)) / many, none = needed(many) - many * unit;
     return std::max<std::int64_t>(0, bytes - none) / unit * kernels::unit_rows;
-}
-
-std::int64_t fit_setup::resident_rows() const {
-    const std::int64_t rows = feed.data().rows();
-    return streamed ? std::min(rows, feed.batch_rows()) : rows;
 }
 
 std::int64_t fit_setup::start_bytes() const {
     const bool by_kmeans = options.start != start_method::samples && options.start != start_method::random;
     if (options.start_model)
         return 0;
-    const std::int64_t rows = most_start_rows(feed.data().rows(), shape.components, shape.dimensions);
-    return (ctx.where() == backend::cuda ? 0 : start_host_bytes(shape, options.start, rows)) +
-           (by_kmeans ? make_kmeans(ctx)->bytes_needed(rows, shape.dimensions, shape.components) : 0);
+    const kernels::gmm_shape& s = shape();
+    const std::int64_t most = most_start_rows(feed().data().rows(), s.components, s.dimensions);
+    return (ctx.where() == backend::cuda ? 0 : start_host_bytes(s, options.start, most)) +
+           (by_kmeans ? make_kmeans(ctx)->bytes_needed(most, s.dimensions, s.components) : 0);
 }
 
 double fit_setup::reach(const data_summary& summary, const kernels::frame& f,
@@ -125,7 +122,7 @@ double fit_setup::reach(const data_summary& summary, const kernels::frame& f,
             expects(away <= most, [&] {
                 return fmt::format(
                     "{}[{}] = {}: {:.3g} standard deviations from the mean of {}, expected at most {:.3g}", name, i,
-                    means[i], away, feed.data().description(), most);
+                    means[i], away, feed().data().description(), most);
             });
             largest = std::max(largest, away);
         }

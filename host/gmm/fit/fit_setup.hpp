@@ -2,11 +2,10 @@
 #pragma once
 
 #include "elbo/gmm/fit.hpp"
-#include "host/rows/row_feed.hpp"
+#include "host/rows/resident_rows.hpp"
 #include "kernels/contract/gmm_engine.hpp"
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <vector>
 
@@ -19,13 +18,10 @@ struct fit_setup {
 
     const context& ctx;
     const fit_options& options;
-    row_feed feed;
-    kernels::gmm_shape shape;
-    std::unique_ptr<kernels::gmm_engine> engine;
-    bool streamed = false; ///< the rows do not stay in memory
+    resident_rows<kernels::gmm_engine> rows;
 
-    /// Rows that are in memory at a time.
-    std::int64_t resident_rows() const;
+    const row_feed& feed() const { return rows.feed(); }
+    const kernels::gmm_shape& shape() const { return rows.engine().shape; }
     /// Bytes of the device (the host's memory for cpu and reference) that a start takes at most, for as long as it
     /// lasts.
     std::int64_t start_bytes() const;

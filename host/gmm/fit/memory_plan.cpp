@@ -18,28 +18,28 @@ constexpr std::int64_t host_vectors = 10;
 
 memory_plan plan_memory(const context& ctx, const data_source& data, const fit_options& options) {
     const fit_setup s(ctx, data, options);
-    const bool weighted = s.feed.weighted();
-    const sample_labels::kind known = s.feed.known();
-    const std::int64_t rows = data.rows(), resident = s.resident_rows();
+    const bool weighted = s.feed().weighted();
+    const sample_labels::kind known = s.feed().known();
+    const std::int64_t rows = data.rows(), resident = s.rows.at_a_time();
     const std::int64_t number = data.type() == element_type::float32 ? 4 : 8;
     const bool doubles = options.precision == compute_precision::float64 || ctx.where() == backend::reference ||
                          (options.precision == compute_precision::automatic && number == 8);
     memory_plan p;
-    p.streamed = s.streamed;
+    p.streamed = s.rows.streamed();
     const bool on_device = data.space() == memory_space::device;
-    p.data = ctx.where() == backend::cuda && on_device ? rows * s.shape.dimensions * number : 0;
-    p.normalized = resident * s.shape.dimensions * (doubles ? 8 : 4);
+    p.data = ctx.where() == backend::cuda && on_device ? rows * s.shape().dimensions * number : 0;
+    p.normalized = resident * s.shape().dimensions * (doubles ? 8 : 4);
     // The first start runs before the rows are loaded, those of further restarts beside them.
     const std::int64_t start = s.start_bytes();
     const bool on_host = ctx.where() != backend::cuda;
-    const std::int64_t summary = on_host ? summary_bytes(rows, s.shape.dimensions) : 0;
-    const std::int64_t beside = on_host ? 8 * host_vectors * s.shape.dimensions : 0;
-    const std::int64_t first_start = s.engine->bytes_needed(0, weighted, known) + std::max(start, summary);
+    const std::int64_t summary = on_host ? summary_bytes(rows, s.shape().dimensions) : 0;
+    const std::int64_t beside = on_host ? 8 * host_vectors * s.shape().dimensions : 0;
+    const std::int64_t first_start = s.rows.engine().bytes_needed(0, weighted, known) + std::max(start, summary);
     // The limbs of the scatter matrix of a tied family are on a device once, beside everything else.
     const std::int64_t scatter =
-        ctx.where() == backend::cuda ? 8 * kernels::limb_count * kernels::scatter_size(s.shape) : 0;
+        ctx.where() == backend::cuda ? 8 * kernels::limb_count * kernels::scatter_size(s.shape()) : 0;
     const std::int64_t iterations =
-        s.engine->bytes_needed(resident, weighted, known) + scatter + (options.restarts > 1 ? start : 0);
+        s.rows.engine().bytes_needed(resident, weighted, known) + scatter + (options.restarts > 1 ? start : 0);
     p.workspace = std::max<std::int64_t>(0, std::max(first_start, iterations) - p.normalized) + beside;
     p.peak = p.data + p.normalized + p.workspace;
     return p;

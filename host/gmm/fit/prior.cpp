@@ -2,6 +2,7 @@
 
 #include "host/check.hpp"
 #include "host/gmm/model/check_array.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
 #include "kernels/math/special_functions.hpp"
 #include "kernels/shared/gmm_prior.hpp"

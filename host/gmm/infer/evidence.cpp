@@ -3,6 +3,7 @@
 
 #include "host/check.hpp"
 #include "host/gmm/model/log_sum_exp.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/row_feed.hpp"
 #include "kernels/shared/threads/parallel.hpp"
 

@@ -5,6 +5,7 @@
 #include "host/check.hpp"
 #include "host/gmm/infer/expected_log_joint.hpp"
 #include "host/gmm/stream/statistics_state.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
 
 namespace elbo::gmm {

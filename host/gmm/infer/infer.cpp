@@ -1,6 +1,7 @@
 #include "elbo/gmm/infer.hpp"
 
 #include "host/check.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/row_feed.hpp"
 
 #include <algorithm>

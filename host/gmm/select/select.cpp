@@ -63,12 +63,12 @@ struct checked_rows {
 checked_rows checked(const context& ctx, const data_source& rows, const fit_options& common) {
     fit_setup setup(ctx, rows, common);
     checked_rows found;
-    found.variances = summarize_columns(setup.feed, *setup.engine).regular_variance;
+    found.variances = summarize_columns(setup.rows.feed(), setup.rows.engine()).regular_variance;
     if (common.regularization_variances)
         found.variances = *common.regularization_variances;
-    if (setup.feed.weighted())
-        found.weights = setup.feed.scaled_weights(0, rows.rows());
-    found.weight_scale = setup.feed.weight_scale();
+    if (setup.feed().weighted())
+        found.weights = setup.feed().scaled_weights(0, rows.rows());
+    found.weight_scale = setup.feed().weight_scale();
     return found;
 }
 

@@ -3,6 +3,7 @@
 #include "elbo/gmm/infer.hpp"
 #include "host/check.hpp"
 #include "host/gmm/stream/statistics_state.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
 #include "host/rows/row_access.hpp"
 #include "kernels/math/fixed_point.hpp"

@@ -3,6 +3,7 @@
 #include "host/check.hpp"
 #include "host/gmm/fit/prior.hpp"
 #include "host/gmm/stream/statistics_state.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
 #include "kernels/reference/gmm/engine.hpp"
 #include "kernels/shared/host_loop.hpp"

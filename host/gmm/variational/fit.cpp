@@ -4,6 +4,7 @@
 #include "host/gmm/fit/prior.hpp"
 #include "host/gmm/variational/distribution.hpp"
 #include "host/gmm/variational/prior.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
 #include "host/rows/restarts.hpp"
 #include "host/seconds.hpp"
@@ -92,7 +93,7 @@ private:
         variational_prior p;
         const structure s = structure_of(options_.shape);
         if (s == structure::full)
-            p.scale = data_covariance(setup_.ctx, feed_, summary_, options_.precision, setup_.resident_rows());
+            p.scale = data_covariance(setup_.ctx, feed_, summary_, options_.precision, setup_.rows.at_a_time());
         else
             p.scale = summary_.variance;
         if (s == structure::spherical)
@@ -114,7 +115,7 @@ private:
 
     variational::moments e_step(const gmm_parameters& p) {
         engine_.set_parameters(p);
-        pass_over_rows(setup_, frame_, component_bound_, scalar_bound_);
+        pass_over_rows(setup_, component_bound_, scalar_bound_);
         variational::moments m = variational::read_moments(shape_, engine_.sums(), scatter_, engine_.parameters().means,
                                                            feed_.weight_scale());
         // Components change places where their order matters to the prior and nobody has named them.
@@ -198,9 +199,9 @@ private:
     const variational_options& options_;
     const fit_options shared_;
     fit_setup setup_;
-    row_feed& feed_ = setup_.feed;
-    const gmm_shape& shape_ = setup_.shape;
-    gmm_engine& engine_ = *setup_.engine;
+    const row_feed& feed_ = setup_.feed();
+    const gmm_shape& shape_ = setup_.shape();
+    gmm_engine& engine_ = setup_.rows.engine();
     data_summary summary_;
     frame frame_;
     double log_scale_ = 0, component_bound_ = 0, scalar_bound_ = 0;

@@ -4,7 +4,7 @@
 #include "host/gmm/fit/prior.hpp"
 #include "host/gmm/model/check_array.hpp"
 #include "host/gmm/variational/distribution.hpp"
-#include "host/rows/row_feed.hpp"
+#include "host/rows/frame.hpp"
 
 #include <numeric>
 

@@ -27,7 +27,7 @@ std::int64_t ascent_columns(factor_kind kind, std::int64_t d, std::int64_t L, st
     return d <= most_profile_columns ? d : 0;
 }
 
-std::optional<factor_values> higher_values(latent_rows& rows, const factor_values& v, const ascent_rule& rule) {
+std::optional<factor_values> higher_values(factor_rows& rows, const factor_values& v, const ascent_rule& rule) {
     const std::int64_t d = v.shape.dimensions, L = v.shape.latent;
     if (ascent_columns(v.kind, d, L, v.shape.components) == 0)
         return std::nullopt;

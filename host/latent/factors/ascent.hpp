@@ -27,6 +27,6 @@ struct ascent_rule {
 
 /// Parameters to compare with those that EM came to rest at: the best loadings of PPCA, or the maximum of factor
 /// analysis above v. Nothing where ascent_columns is 0. `rows` has been loaded for passes of that many columns.
-std::optional<factor_values> higher_values(latent_rows& rows, const factor_values& v, const ascent_rule& rule);
+std::optional<factor_values> higher_values(factor_rows& rows, const factor_values& v, const ascent_rule& rule);
 
 } // namespace elbo::latent

@@ -56,7 +56,7 @@ latent_parameters multiplication(std::vector<double> q, std::int64_t d, std::int
 }
 
 /// Covariance times q, [d x count]; sets mean and trace.
-std::vector<double> covariance_times(latent_rows& rows, const std::vector<double>& q, std::int64_t count,
+std::vector<double> covariance_times(factor_rows& rows, const std::vector<double>& q, std::int64_t count,
                                      leading& found) {
     const std::int64_t d = rows.feed().data().cols();
     const latent_parameters p = multiplication(q, d, count);
@@ -76,7 +76,7 @@ std::vector<double> covariance_times(latent_rows& rows, const std::vector<double
     return y;
 }
 
-std::vector<double> covariance_of(latent_rows& rows, leading& found) {
+std::vector<double> covariance_of(factor_rows& rows, leading& found) {
     const std::int64_t d = rows.feed().data().cols();
     std::vector<double> identity(d * d, 0);
     for (std::int64_t j = 0; j < d; ++j)
@@ -84,13 +84,13 @@ std::vector<double> covariance_of(latent_rows& rows, leading& found) {
     return covariance_times(rows, identity, d, found);
 }
 
-leading of_matrix(latent_rows& rows, std::int64_t L) {
+leading of_matrix(factor_rows& rows, std::int64_t L) {
     leading found;
     largest_eigenpairs(covariance_of(rows, found), rows.feed().data().cols(), L, found.values, found.vectors);
     return found;
 }
 
-leading of_gram(latent_rows& rows, std::int64_t L) {
+leading of_gram(factor_rows& rows, std::int64_t L) {
     // All rows of positive weight: as many as there are is never too many here.
     const gmm::start_sample s =
         gmm::draw_start_sample(rows.feed(), rows.frame(), rows.summary(), rows.summary().positive_rows, 0);
@@ -146,7 +146,7 @@ std::vector<double> first_columns(std::int64_t d, std::int64_t L, std::int64_t c
     return orthonormal(std::move(q), d, count);
 }
 
-leading of_subspace(latent_rows& rows, std::int64_t L, double noise_floor, double tolerance,
+leading of_subspace(factor_rows& rows, std::int64_t L, double noise_floor, double tolerance,
                     std::int64_t max_iterations, std::uint64_t seed, const std::vector<double>* first,
                     eigen_solution& solution) {
     const std::int64_t d = rows.feed().data().cols(), count = eigen_columns(eigen_way::subspace, d, L);
@@ -179,7 +179,7 @@ leading of_subspace(latent_rows& rows, std::int64_t L, double noise_floor, doubl
 
 } // namespace
 
-row_moments moments_of(latent_rows& rows) {
+row_moments moments_of(factor_rows& rows) {
     leading found;
     std::vector<double> covariance = covariance_of(rows, found);
     return {std::move(found.mean), std::move(covariance)};
@@ -203,7 +203,7 @@ std::int64_t eigen_columns(eigen_way way, std::int64_t d, std::int64_t latent) {
     return latent;
 }
 
-eigen_solution solve_by_eigen(latent_rows& rows, eigen_way way, std::int64_t L, double noise_floor, double tolerance,
+eigen_solution solve_by_eigen(factor_rows& rows, eigen_way way, std::int64_t L, double noise_floor, double tolerance,
                               std::int64_t max_iterations, std::uint64_t seed, const std::vector<double>* first) {
     const one_blas_thread guard;
     const std::int64_t d = rows.feed().data().cols();

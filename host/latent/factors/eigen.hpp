@@ -26,7 +26,7 @@ struct row_moments {
     std::vector<double> covariance; ///< [d x d]
 };
 /// By one pass of d columns.
-row_moments moments_of(latent_rows& rows);
+row_moments moments_of(factor_rows& rows);
 
 struct eigen_solution {
     factor_values values;
@@ -39,7 +39,7 @@ struct eigen_solution {
 /// (at least `noise_floor`) and A = V (Λ − σ²)^½. `rows` has been loaded for passes of eigen_columns. Tolerance on the
 /// mean log-likelihood, and seed, are those of the subspace iteration, which begins with `first` [d x latent] and
 /// random columns beside it, or with random ones alone.
-eigen_solution solve_by_eigen(latent_rows& rows, eigen_way way, std::int64_t latent, double noise_floor,
+eigen_solution solve_by_eigen(factor_rows& rows, eigen_way way, std::int64_t latent, double noise_floor,
                               double tolerance, std::int64_t max_iterations, std::uint64_t seed,
                               const std::vector<double>* first = nullptr);
 

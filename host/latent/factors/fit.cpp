@@ -9,6 +9,7 @@
 #include "host/latent/factors/start.hpp"
 #include "host/latent/factors/update.hpp"
 #include "host/latent/latent_common.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/restarts.hpp"
 #include "host/seconds.hpp"
 #include "kernels/math/stopping.hpp"
@@ -306,7 +307,7 @@ private:
     const steady_time begin_;
     const context& ctx_;
     const factor_options& options_;
-    latent_rows rows_;
+    factor_rows rows_;
     factor_rule rule_;
     eigen_way way_ = eigen_way::matrix;
     double log_scale_ = 0;

@@ -5,6 +5,7 @@
 #include "host/latent/criteria.hpp"
 #include "host/latent/factors/values.hpp"
 #include "host/latent/latent_common.hpp"
+#include "host/rows/frame.hpp"
 #include "kernels/shared/blas_threads.hpp"
 
 #include <algorithm>
@@ -46,7 +47,7 @@ void require_density(const data_source& data, std::int64_t row, double log_densi
 }
 
 /// The same before a sum over all rows is made.
-void require_near_rows(const data_source& data, const latent_rows& rows, const frame& f) {
+void require_near_rows(const data_source& data, const factor_rows& rows, const frame& f) {
     constexpr double most = 0x1p400;
     const gmm::data_summary& s = rows.summary();
     for (std::size_t j = 0; j < f.centre.size(); ++j)
@@ -120,7 +121,7 @@ std::vector<double> reconstruct(const context& ctx, const factor_model& m, const
 gmm::score_result score(const context& ctx, const factor_model& m, const data_source& data,
                         const gmm::sample_weights& weights) {
     check_columns(m, data);
-    latent_rows rows(ctx, data, weights);
+    factor_rows rows(ctx, data, weights);
     const frame f = frame_of(m);
     require_near_rows(data, rows, f);
     const factor_operators o = operators_of(to_frame(m, f));

@@ -1,7 +1,7 @@
 #include "host/latent/factors/values.hpp"
 
 #include "elbo/error.hpp"
-#include "host/rows/row_feed.hpp"
+#include "host/rows/frame.hpp"
 #include "kernels/shared/blas_threads.hpp"
 
 #include <algorithm>

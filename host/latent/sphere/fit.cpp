@@ -5,6 +5,7 @@
 #include "host/latent/criteria.hpp"
 #include "host/latent/sphere/acceleration.hpp"
 #include "host/latent/sphere/rows.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/restarts.hpp"
 #include "host/seconds.hpp"
 #include "kernels/math/philox.hpp"

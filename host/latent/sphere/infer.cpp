@@ -5,6 +5,7 @@
 #include "host/latent/criteria.hpp"
 #include "host/latent/latent_common.hpp"
 #include "host/latent/sphere/rows.hpp"
+#include "host/rows/frame.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -2,9 +2,9 @@
 
 #include "elbo/error.hpp"
 #include "host/latent/latent_common.hpp"
+#include "host/rows/frame.hpp"
 #include "host/rows/row_access.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -42,34 +42,27 @@ std::unique_ptr<sphere_engine> make_sphere_engine(const context& ctx, std::int64
 
 sphere_rows::sphere_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights,
                          std::int64_t memory_limit)
-    : feed_(ctx, data, weights), summary_(summarize(ctx, feed_)),
-      frame_(gmm::make_frame(gmm::family::spherical, summary_.mean, summary_.variance)),
-      engine_(make_sphere_engine(ctx, data.cols())) {
-    reach_ = gmm::largest_normalized(summary_, frame_) * std::sqrt(static_cast<double>(data.cols()));
-    streamed_ = engine_->bytes_needed(summary_.rows, feed_.weighted()) > available_bytes(ctx, memory_limit);
-    if (streamed_)
-        feed_.stream();
-    engine_->reserve(streamed_ ? std::min(summary_.rows, feed_.batch_rows()) : summary_.rows, feed_.weighted());
-    if (!streamed_)
-        feed_.for_each([&](const input_rows& batch, std::int64_t first) { engine_->load(batch, frame_, first); });
+    : rows_(gmm::row_feed(ctx, data, weights), make_sphere_engine(ctx, data.cols())),
+      summary_(summarize(ctx, rows_.feed())) {
+    const kernels::frame f = gmm::make_frame(gmm::family::spherical, summary_.mean, summary_.variance);
+    reach_ = gmm::largest_normalized(summary_, f) * std::sqrt(static_cast<double>(data.cols()));
+    const bool weighted = rows_.feed().weighted();
+    if (rows_.engine().bytes_needed(summary_.rows, weighted) > available_bytes(ctx, memory_limit))
+        rows_.stream();
+    rows_.load(f);
 }
 
 double sphere_rows::mean_variance() const {
-    const double scale = frame_.scale.front(), d = static_cast<double>(summary_.variance.size());
+    const double scale = frame().scale.front(), d = static_cast<double>(summary_.variance.size());
     return std::accumulate(summary_.variance.begin(), summary_.variance.end(), 0.0) / (d * scale * scale);
 }
 
 std::vector<double> sphere_rows::sums(const sphere_values& p) {
-    engine_->set_parameters(p);
-    engine_->clear_sums(bounds_of(p, reach_, summary_.weight * feed_.weight_scale()));
-    if (streamed_)
-        feed_.for_each([&](const input_rows& batch, std::int64_t) {
-            engine_->load(batch, frame_, 0);
-            engine_->accumulate(0, batch.x.rows);
-        });
-    else
-        engine_->accumulate(0, summary_.rows);
-    return engine_->sums();
+    sphere_engine& engine = rows_.engine();
+    engine.set_parameters(p);
+    engine.clear_sums(bounds_of(p, reach_, summary_.weight * rows_.feed().weight_scale()));
+    rows_.accumulate();
+    return engine.sums();
 }
 
 sphere_values to_frame(const sphere_model& m, const frame& f) {

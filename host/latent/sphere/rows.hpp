@@ -2,7 +2,7 @@
 #pragma once
 
 #include "elbo/latent/sphere.hpp"
-#include "host/rows/row_feed.hpp"
+#include "host/rows/resident_rows.hpp"
 #include "kernels/contract/sphere_engine.hpp"
 
 #include <cstdint>
@@ -14,8 +14,7 @@ namespace elbo::latent {
 /// The engine of a context.
 std::unique_ptr<kernels::sphere_engine> make_sphere_engine(const context& ctx, std::int64_t dimensions);
 
-/// Data with weights in an engine, in a frame with one scale. The rows are loaded once where they fit in memory, and
-/// read anew in each pass where they do not: with the same results to the bit.
+/// Data with weights in an engine, in a frame with one scale.
 class sphere_rows {
 public:
     /// Checks the data and weights. Throws invalid_argument.
@@ -23,20 +22,17 @@ public:
                 std::int64_t memory_limit);
 
     const gmm::data_summary& summary() const { return summary_; }
-    const gmm::negligible_weights& negligible() const { return feed_.negligible(); }
-    const kernels::frame& frame() const { return frame_; }
+    const gmm::negligible_weights& negligible() const { return rows_.feed().negligible(); }
+    const kernels::frame& frame() const { return rows_.frame(); }
     /// Σ_j variance_j / d, in the frame.
     double mean_variance() const;
     /// The sums of one pass, [sphere_sum_count(d)], in the frame.
     std::vector<double> sums(const kernels::sphere_values& p);
 
 private:
-    gmm::row_feed feed_;
+    resident_rows<kernels::sphere_engine> rows_;
     gmm::data_summary summary_;
-    kernels::frame frame_;
-    std::unique_ptr<kernels::sphere_engine> engine_;
     double reach_ = 1; ///< max ‖x̃‖ or more
-    bool streamed_ = false;
 };
 
 /// Parameters in a frame, and back.

@@ -143,7 +143,7 @@ template <class Visit>
 void for_each_piece(const context& ctx, const model& m, const data_source& data, const evaluate_options& o,
                     const Visit& visit) {
     check(m, o);
-    const row_feed feed(ctx, data, m.architecture().dimensions, "the dimensions of the model");
+    const row_batches feed(ctx, data, m.architecture().dimensions, "the dimensions of the model");
     const auto engine = engine_of(ctx, m);
     const std::int64_t piece = rows_per_piece(ctx, o);
     row_results results;

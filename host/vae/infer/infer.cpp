@@ -22,7 +22,7 @@ constexpr std::string_view of_latents = "the latent units of the model";
 template <class Visit>
 void for_each_batch(const context& ctx, const data_source& data, vae_engine& engine, const Visit& visit) {
     const architecture& a = engine.layout.architecture;
-    const row_feed feed(ctx, data, a.dimensions, of_model);
+    const row_batches feed(ctx, data, a.dimensions, of_model);
     feed.for_each([&](const any_matrix_view& x, std::int64_t first) {
         check_rows(engine.inspect(x), data, first, a);
         visit(vae_rows{x, 0, 0, x.rows, first}, first);
@@ -136,7 +136,7 @@ void encode(const context& ctx, const model& m, any_matrix_view x, matrix_view<f
 void decode(const context& ctx, const model& m, const data_source& z, const row_sink& sink) {
     const architecture& a = m.architecture();
     const auto engine = engine_of(ctx, m);
-    const row_feed feed(ctx, z, a.latent, of_latents);
+    const row_batches feed(ctx, z, a.latent, of_latents);
     // The results are wider than the points, as a rule.
     const std::int64_t piece = std::max<std::int64_t>(1, (std::int64_t(1) << 22) / a.dimensions);
     std::vector<float> out;

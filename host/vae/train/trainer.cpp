@@ -126,7 +126,7 @@ epoch_record trainer::partial_fit(any_matrix_view batch) {
     state& s = *state_;
     const stopwatch watch;
     const data_source data(batch); // checks pointer, stride and sizes
-    const row_feed feed(s.ctx, data, s.shape.dimensions, "the dimensions of the model");
+    const row_batches feed(s.ctx, data, s.shape.dimensions, "the dimensions of the model");
     const any_matrix_view x = readable(s.ctx, batch, s.staging);
     check_rows(s.engine->inspect(x), data, 0, s.shape);
     s.reserve(x.rows);

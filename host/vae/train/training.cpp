@@ -334,7 +334,7 @@ std::vector<double> training_run::result_parameters() const {
     return state_.optimizer.average.empty() ? state_.parameters : state_.optimizer.average;
 }
 
-mean_terms training_run::terms_under(const std::vector<double>& parameters, const row_feed& feed) {
+mean_terms training_run::terms_under(const std::vector<double>& parameters, const row_batches& feed) {
     engine_->set_parameters(parameters);
     return streamed_terms(*engine_, feed, draws_);
 }

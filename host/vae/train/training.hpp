@@ -59,14 +59,14 @@ private:
     std::int64_t batch() const { return *options_.batch; }
     kernels::vae_settings settings() const;
     mean_terms validation_terms();
-    mean_terms terms_under(const std::vector<double>& parameters, const row_feed& feed);
+    mean_terms terms_under(const std::vector<double>& parameters, const row_batches& feed);
 
     const context& ctx_;
     const architecture& architecture_;
     const train_options& options_;
     std::int64_t rows_, steps_per_epoch_;
-    row_feed feed_;
-    std::optional<row_feed> validation_;
+    row_batches feed_;
+    std::optional<row_batches> validation_;
     std::unique_ptr<kernels::vae_engine> engine_;
     step_plan plan_;
     io::json description_;

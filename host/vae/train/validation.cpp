@@ -52,7 +52,7 @@ mean_terms resident_terms(vae_engine& engine, std::int64_t dataset, std::int64_t
     return sums.means();
 }
 
-mean_terms streamed_terms(vae_engine& engine, const row_feed& feed, const evaluation_draws& draws) {
+mean_terms streamed_terms(vae_engine& engine, const row_batches& feed, const evaluation_draws& draws) {
     term_sums sums(engine, draws);
     feed.for_each([&](const any_matrix_view& x, std::int64_t first) { sums.add({x, 0, 0, x.rows, first}); });
     return sums.means();

@@ -23,6 +23,6 @@ struct evaluation_draws {
 mean_terms resident_terms(kernels::vae_engine& engine, std::int64_t dataset, std::int64_t rows,
                           const evaluation_draws& draws);
 /// Of a source, streamed.
-mean_terms streamed_terms(kernels::vae_engine& engine, const row_feed& feed, const evaluation_draws& draws);
+mean_terms streamed_terms(kernels::vae_engine& engine, const row_batches& feed, const evaluation_draws& draws);
 
 } // namespace elbo::vae
