@@ -1,5 +1,6 @@
 // Linear-Gaussian models against exact optima, published and computed ones, and against their definition.
 #include "elbo/error.hpp"
+#include "elbo/gmm/infer.hpp"
 #include "elbo/latent/factors.hpp"
 #include "host/latent/factors/eigen.hpp"
 #include "tests/support/backends.hpp"

@@ -19,9 +19,6 @@ constexpr std::array<std::pair<start_method, std::string_view>, 5> starts{{{star
                                                                            {start_method::kmeans, "kmeans"},
                                                                            {start_method::random, "random"},
                                                                            {start_method::samples, "samples"}}};
-constexpr std::array<std::pair<collapse_policy, std::string_view>, 3> policies{
-    {{collapse_policy::reseed, "reseed"}, {collapse_policy::drop, "drop"}, {collapse_policy::fail, "fail"}}};
-
 constexpr std::array<std::pair<m_step_method, std::string_view>, 2> m_steps{
     {{m_step_method::closed_form, "closed_form"}, {m_step_method::gradient, "gradient"}}};
 
@@ -39,12 +36,6 @@ std::string_view to_string(start_method s) {
 start_method start_method_from_string(std::string_view name) {
     return value_of<start_method>(starts, name, "start");
 }
-std::string_view to_string(collapse_policy p) {
-    return name_of<collapse_policy>(policies, p);
-}
-collapse_policy collapse_policy_from_string(std::string_view name) {
-    return value_of<collapse_policy>(policies, name, "collapse policy");
-}
 std::string_view to_string(m_step_method m) {
     return name_of<m_step_method>(m_steps, m);
 }
@@ -61,17 +52,6 @@ std::string_view to_string(event::kind k) {
         return "identical";
     case event::kind::far_value:
         return "far_value";
-    }
-    return "?";
-}
-std::string_view to_string(stop_reason s) {
-    switch (s) {
-    case stop_reason::converged:
-        return "converged";
-    case stop_reason::max_iterations:
-        return "max_iterations";
-    case stop_reason::interrupted:
-        return "interrupted";
     }
     return "?";
 }

@@ -3,10 +3,10 @@
 
 #include "elbo/context.hpp"
 #include "elbo/data_source.hpp"
+#include "elbo/fit.hpp"
 #include "elbo/gmm/labels.hpp"
 #include "elbo/gmm/model.hpp"
 #include "elbo/gmm/prior.hpp"
-#include "elbo/gmm/weights.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -32,23 +32,6 @@ enum class start_method {
 std::string_view to_string(start_method s);
 start_method start_method_from_string(std::string_view name);
 
-/// What happens to a component that has lost its samples (N_k < 10·2⁻²⁴·W) or whose covariance is singular.
-enum class collapse_policy {
-    reseed, ///< it takes half of the heaviest component; after three times in a fit it is dropped
-    drop,   ///< it is removed from the model
-    fail    ///< the fit stops and throws elbo::error that names component and iteration; nothing changed
-};
-std::string_view to_string(collapse_policy p);
-collapse_policy collapse_policy_from_string(std::string_view name);
-
-/// Values of a column so far from its median that they are left out of what fits derive from its variance: robust z =
-/// |x − median| / (1.4826 MAD) above 1e4 (docs/regularization.md). They count in the likelihood as all others do.
-struct far_values {
-    std::int64_t row = -1, column = -1; ///< of the farthest one, the first of equals
-    double value = 0, robust_z = 0;
-    std::int64_t rows = 0; ///< how many there are in the column
-};
-
 /// Something that happened to a component during a fit, or that was found in the data before it.
 struct event {
     enum class kind {
@@ -65,30 +48,6 @@ struct event {
     far_values far = {};                              ///< of far_value: one event for each column that has some
 };
 std::string_view to_string(event::kind k);
-
-/// One iteration. The chain log p(θ_t) = J(q_{t+1}, θ_t) ≤ J(q_{t+1}, θ_{t+1}) ≤ log p(θ_{t+1}) is
-/// log_likelihood ≤ elbo_after_m_step ≤ the next record's log_likelihood. All are weighted means per sample, in nats.
-/// With a prior the chain holds for log_likelihood + log_prior ≤ elbo_after_m_step + log_prior_after ≤ the next sum.
-struct iteration_record {
-    std::int64_t iteration = 0;
-    double log_likelihood = 0;    ///< log p(x | θ_t) = the ELBO after the E-step
-    double elbo_after_m_step = 0; ///< J(q_{t+1}, θ_{t+1}); with regularisation, of the penalised bound less its penalty
-    double entropy = 0;           ///< H(q_{t+1})
-    double parameter_change = 0;  ///< largest |Δμ| in units of the data's standard deviation
-    double seconds = 0;           ///< since the iterations began
-    double log_prior = 0;         ///< log p(θ_t) / W; zero without a prior
-    double log_prior_after = 0;   ///< log p(θ_{t+1}) / W
-};
-
-enum class stop_reason { converged, max_iterations, interrupted };
-std::string_view to_string(stop_reason s);
-
-/// What a callback sees. Return false to stop; the best model so far is returned as `interrupted`.
-struct progress {
-    std::int64_t restart = 0;  ///< which of the restarts
-    std::int64_t restarts = 1; ///< how many there are
-    iteration_record record;
-};
 
 /// Precision of the E- and M-step. Parameters, factorisations and sums are float64 in any case.
 enum class compute_precision { automatic, float32, float64 };
@@ -151,11 +110,6 @@ struct fit_options {
     std::optional<parameter_prior> prior = {};
     m_step_method m_step = m_step_method::closed_form;
     gradient_steps gradient = {}; ///< of m_step_method::gradient
-};
-
-/// Seconds spent in each part of a fit.
-struct fit_seconds {
-    double load = 0, start = 0, iterations = 0, total = 0;
 };
 
 struct fit_result {

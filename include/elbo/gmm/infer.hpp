@@ -36,18 +36,6 @@ struct inference_batch {
 void infer(const context& ctx, const model& m, const data_source& data, bool with_responsibilities,
            const std::function<void(const inference_batch&)>& sink, const sample_labels& labels = {});
 
-/// Log-likelihood and criteria of a model on data.
-struct score_result {
-    double log_likelihood = 0;       ///< weighted mean per sample, nats
-    double total_log_likelihood = 0; ///< Σ w_n log p(x_n)
-    double entropy = 0;              ///< Σ w_n H(r_n) / W
-    double total_weight = 0;
-    std::int64_t samples = 0;
-    double bic = 0;                  ///< −2 LL + p ln W
-    double aic = 0;                  ///< −2 LL + 2 p
-    double icl = 0;                  ///< BIC + 2 Σ w_n H(r_n)
-    negligible_weights negligible{}; ///< rows whose weights are too small to count
-};
 score_result score(const context& ctx, const model& m, const data_source& data, const sample_weights& weights = {},
                    const sample_labels& labels = {});
 

@@ -10,8 +10,7 @@
 
 #include "elbo/context.hpp"
 #include "elbo/data_source.hpp"
-#include "elbo/gmm/fit.hpp"
-#include "elbo/gmm/infer.hpp"
+#include "elbo/fit.hpp"
 #include "elbo/gmm/model.hpp"
 
 #include <cstdint>
@@ -129,8 +128,8 @@ struct factor_event {
     std::int64_t component = 0; ///< index before any removal; 0 where all components share the noise
     std::int64_t column = -1;
     kind what = kind::empty;
-    gmm::collapse_policy action = gmm::collapse_policy::reseed; ///< of kind::empty
-    gmm::far_values far = {};                                   ///< of kind::far_value, before the first iteration
+    collapse_policy action = collapse_policy::reseed; ///< of kind::empty
+    far_values far = {};                              ///< of kind::far_value, before the first iteration
 };
 std::string_view to_string(factor_event::kind k);
 
@@ -156,10 +155,10 @@ struct factor_options {
     /// that variance (docs/regularization.md). A likelihood without it may have no maximum, and log p is rounded to
     /// about 1e-16 / noise_floor nats.
     double noise_floor = 1e-6;
-    gmm::sample_weights weights = {};
-    gmm::collapse_policy on_collapse = gmm::collapse_policy::reseed;
+    sample_weights weights = {};
+    collapse_policy on_collapse = collapse_policy::reseed;
     std::uint64_t seed = 0;
-    std::function<bool(const gmm::progress&)> callback = {}; ///< return false to stop: the best so far is `interrupted`
+    std::function<bool(const progress&)> callback = {}; ///< return false to stop: the best so far is `interrupted`
     /// Largest number of bytes of normalised data to keep in memory; more is streamed. 0: what fits.
     std::int64_t memory_limit = 0;
 };
@@ -168,10 +167,10 @@ struct factor_result {
     factor_model model;
     /// Of the restart that won; empty with eigen. The chain is log_likelihood ≤ elbo_after_m_step ≤ the next
     /// log_likelihood; `entropy` is H(q) of k and z together, a differential entropy, which may be negative.
-    std::vector<gmm::iteration_record> trace{};
-    gmm::stop_reason stopped = gmm::stop_reason::converged;
+    std::vector<iteration_record> trace{};
+    stop_reason stopped = stop_reason::converged;
     std::vector<factor_event> events{};
-    gmm::fit_seconds seconds{};
+    fit_seconds seconds{};
     std::int64_t iterations = 0;     ///< passes over the data with eigen
     double log_likelihood = 0;       ///< weighted mean per sample, of exactly the returned model
     double total_log_likelihood = 0; ///< times the sum of the weights
@@ -180,7 +179,7 @@ struct factor_result {
     double bic = 0;                  ///< −2 LL + p ln W
     double aic = 0;                  ///< −2 LL + 2 p
     std::int64_t best_restart = 0;
-    gmm::negligible_weights negligible{};     ///< rows whose weights are too small to count
+    negligible_weights negligible{};          ///< rows whose weights are too small to count
     std::optional<factor_start> best_start{}; ///< how that restart began; nothing with eigen and with a start model
 };
 
@@ -227,8 +226,8 @@ std::vector<double> reconstruct(const context& ctx, const factor_model& m, const
 
 /// Log-likelihood and criteria of a model on data; entropy and icl are those of p(k | x). Throws as fit does for
 /// weights.
-gmm::score_result score(const context& ctx, const factor_model& m, const data_source& data,
-                        const gmm::sample_weights& weights = {});
+score_result score(const context& ctx, const factor_model& m, const data_source& data,
+                   const sample_weights& weights = {});
 
 /// n samples (x, z, k) of the model, the same on every back end.
 struct factor_sample {

@@ -8,8 +8,7 @@
 
 #include "elbo/context.hpp"
 #include "elbo/data_source.hpp"
-#include "elbo/gmm/fit.hpp"
-#include "elbo/gmm/infer.hpp"
+#include "elbo/fit.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -60,7 +59,7 @@ struct sphere_event {
     };
     std::int64_t iteration = 0;
     kind what = kind::noise_floor; ///< each kind is reported once, far_value once for each column
-    gmm::far_values far = {};      ///< of kind::far_value
+    far_values far = {};           ///< of kind::far_value
 };
 std::string_view to_string(sphere_event::kind k);
 
@@ -80,9 +79,9 @@ struct sphere_options {
     /// Smallest noise relative to the mean variance of the columns (where that is 0: to 1). Points exactly on a sphere
     /// have no maximum of the likelihood without it. At least 1e-20.
     double noise_floor = 1e-12;
-    gmm::sample_weights weights = {};
+    sample_weights weights = {};
     std::uint64_t seed = 0;
-    std::function<bool(const gmm::progress&)> callback = {}; ///< return false to stop: the best so far is `interrupted`
+    std::function<bool(const progress&)> callback = {}; ///< return false to stop: the best so far is `interrupted`
     /// Largest number of bytes of normalised data to keep in memory; more is streamed. 0: what fits.
     std::int64_t memory_limit = 0;
 };
@@ -91,10 +90,10 @@ struct sphere_result {
     sphere_model model;
     /// Of the restart that won. The chain is log_likelihood ≤ elbo_after_m_step ≤ the next log_likelihood; `entropy` is
     /// that of q(u) with respect to the uniform distribution, −KL(q(u) ‖ p(u)) ≤ 0.
-    std::vector<gmm::iteration_record> trace{};
-    gmm::stop_reason stopped = gmm::stop_reason::converged;
+    std::vector<iteration_record> trace{};
+    stop_reason stopped = stop_reason::converged;
     std::vector<sphere_event> events{};
-    gmm::fit_seconds seconds{};
+    fit_seconds seconds{};
     std::int64_t iterations = 0;
     double log_likelihood = 0;       ///< weighted mean per sample, of exactly the returned model
     double total_log_likelihood = 0; ///< times the sum of the weights
@@ -103,7 +102,7 @@ struct sphere_result {
     double bic = 0;                  ///< −2 LL + p ln W
     double aic = 0;                  ///< −2 LL + 2 p
     std::int64_t best_restart = 0;
-    gmm::negligible_weights negligible{}; ///< rows whose weights are too small to count
+    negligible_weights negligible{}; ///< rows whose weights are too small to count
 };
 
 /// Fits by EM, maximum likelihood. An iteration takes time of order n d. Reads `data` once per iteration where it does
@@ -142,8 +141,8 @@ std::vector<double> reconstruct(const context& ctx, const sphere_model& m, const
 
 /// Log-likelihood and criteria of a model on data; there is no discrete latent variable, so entropy is 0 and icl is
 /// bic. Throws as fit does for weights.
-gmm::score_result score(const context& ctx, const sphere_model& m, const data_source& data,
-                        const gmm::sample_weights& weights = {});
+score_result score(const context& ctx, const sphere_model& m, const data_source& data,
+                   const sample_weights& weights = {});
 
 /// n samples (x, u) of the model, the same on every back end.
 struct sphere_sample {
