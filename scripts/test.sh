@@ -58,7 +58,7 @@ instrumented_build() { # <name> <CMake arguments>...
 }
 # What rests on the BLAS most, with OpenBLAS's kernels of three generations; the tests before ran with its own choice.
 # No result may hang on how one of them rounds.
-blas_tests() { OPENBLAS_CORETYPE=$1 run_tests "$build_folder/release" -L cpu -R 'latent|laws'; }
+blas_tests() { OPENBLAS_CORETYPE=$1 run_tests "$build_folder/release" -R 'latent|laws' -E ptxas -L 'cpu|cuda'; }
 blas_phases() {
     local pair flag core own what="results with other kernels of OpenBLAS"
     if [ "$(uname -m)" != x86_64 ]; then

@@ -34,7 +34,7 @@ void load(gmm_engine& e, const mixture_case& s, const problem& p, std::int64_t r
     e.set_parameters(p.parameters);
 }
 
-/// What log-densities and responsibilities may be off: kernels.md B5.7 with ‖U‖ = 1 and q up to 4 d + 16.
+/// What log-densities and responsibilities may be off: docs/kernels.md section 5 with ‖U‖ = 1 and q up to 4 d + 16.
 double bound(const mixture_case& s, const problem& p, std::int64_t rows) {
     double largest = 0;
     for (std::int64_t n = 0; n < rows; ++n) {
@@ -49,7 +49,8 @@ double bound(const mixture_case& s, const problem& p, std::int64_t rows) {
     return 4 * roundoff * (std::sqrt(q) * (largest + s.spread * 2) + d + q) + 0x1p-24;
 }
 
-/// Floating point operations that one pass cannot do without (kernels.md A1), multiplication and addition counted each.
+/// Floating point operations that one pass cannot do without (docs/kernels.md section 1), multiplication and addition
+/// counted each.
 double useful_flop(const mixture_case& s) {
     const double pairs = static_cast<double>(s.rows) * static_cast<double>(s.components);
     const double d = static_cast<double>(s.dimensions), triangle = d * (d + 1) / 2;

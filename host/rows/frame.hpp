@@ -1,4 +1,4 @@
-// Between the units of the data and the normalised frame of the engines (kernels.md A4).
+// Between the units of the data and the normalised frame of the engines (docs/kernels.md section 4).
 #pragma once
 
 #include "elbo/gmm/model.hpp"
@@ -10,8 +10,8 @@ namespace elbo::gmm {
 
 struct data_summary;
 
-/// The frame of the data (kernels.md A4): centre = weighted mean, scale = standard deviation rounded to a power of two;
-/// one common scale for the spherical families, 1 where the deviation is 0.
+/// The frame of the data (docs/kernels.md section 4): centre = weighted mean, scale = standard deviation rounded to a
+/// power of two; one common scale for the spherical families, 1 where the deviation is 0.
 kernels::frame make_frame(family f, const std::vector<double>& mean, const std::vector<double>& variance);
 
 /// x rounded to the nearest power of two; 1 for 0.

@@ -1,20 +1,20 @@
 // The operations of Gaussian mixtures, declared once: every back end implements gmm_engine, the host code uses nothing
 // else. An engine owns the normalised rows, the parameters, the sums and the scratch memory of one fit.
 //
-// Frame (kernels.md A4): engines work on x̃ = (x − centre) / scale with scale a power of two. Parameters here are in
-// that frame. log p(x) = log p(x̃) − Σ_j ln scale_j.
+// Frame (docs/kernels.md section 4): engines work on x̃ = (x − centre) / scale with scale a power of two. Parameters
+// here are in that frame. log p(x) = log p(x̃) − Σ_j ln scale_j.
 //
-// Unit (A3): rows n with the same n / unit_rows are the atom of arithmetic. Within a unit the order of every sum is
-// fixed by the position in the unit alone; unit partials are float64 and enter fixed-point sums (math/fixed_point.hpp),
-// so batches, threads and grids change no bit. Batches begin at a multiple of unit_rows.
+// Unit (section 3): rows n with the same n / unit_rows are the atom of arithmetic. Within a unit the order of every sum
+// is fixed by the position in the unit alone; unit partials are float64 and enter fixed-point sums
+// (math/fixed_point.hpp), so batches, threads and grids change no bit. Batches begin at a multiple of unit_rows.
 //
-// Active set (A2): m_n = max_k lp_nk; A_n = {k : lp_nk ≥ m_n − Θ}, Θ = 24 ln 2 + ln K; lse_n and r_nk are sums over A_n
-// in ascending k, r = 0 outside. An engine may also sum over all k: the difference is below 2⁻²⁴.
+// Active set (section 2): m_n = max_k lp_nk; A_n = {k : lp_nk ≥ m_n − Θ}, Θ = 24 ln 2 + ln K; lse_n and r_nk are sums
+// over A_n in ascending k, r = 0 outside. An engine may also sum over all k: the difference is below 2⁻²⁴.
 //
-// Labels (models.md section 1, partially observed z): lp_nk = log α_k + log π_nk + log N(x̃_n; k), and m_n, A_n, lse_n
-// and r_nk follow from it. A label l is π = 1 for k = l and 0 for all others; an unknown one is π = 1 for all k. A row
-// whose components with π_nk > 0 have all been dropped is taken as one without a label, for as long as that is so: it
-// follows from π and α alone, so it is the same in every engine.
+// Labels (docs/theory.md section 1, partially observed z): lp_nk = log α_k + log π_nk + log N(x̃_n; k), and m_n, A_n,
+// lse_n and r_nk follow from it. A label l is π = 1 for k = l and 0 for all others; an unknown one is π = 1 for all k.
+// A row whose components with π_nk > 0 have all been dropped is taken as one without a label, for as long as that is
+// so: it follows from π and α alone, so it is the same in every engine.
 #pragma once
 
 #include "elbo/context.hpp"

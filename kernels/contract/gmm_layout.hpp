@@ -8,7 +8,7 @@
 
 namespace elbo::kernels {
 
-/// Rows of a unit (kernels.md A3).
+/// Rows of a unit (docs/kernels.md section 3).
 inline constexpr std::int64_t unit_rows = 4096;
 
 /// Family and sizes of a mixture.
@@ -20,7 +20,7 @@ struct gmm_shape {
 
 /// Numbers of the second moments of one component: full: upper triangle by rows, (i, j ≥ i) at i·d − i(i−1)/2 + (j −
 /// i); diagonal: d squares; spherical: the sum of squares; tied families: none, the scatter matrix stands for them
-/// (A8).
+/// (docs/kernels.md section 1).
 ELBO_HD constexpr std::int64_t second_moments(gmm::family f, std::int64_t d) {
     switch (f) {
     case gmm::family::full:
@@ -72,9 +72,9 @@ ELBO_HD constexpr std::int64_t packed_upper(std::int64_t i, std::int64_t j, std:
     return i * d - i * (i - 1) / 2 + (j - i);
 }
 
-/// A component with N_k below this share of W counts as empty (A10).
+/// A component with N_k below this share of W counts as empty (docs/kernels.md section 5).
 inline constexpr double empty_share = 10 * 0x1p-24;
-/// A pivot below this share of trace / d counts as singular (A10).
+/// A pivot below this share of trace / d counts as singular (docs/kernels.md section 5).
 inline constexpr double singular_share = 0x1p-40;
 
 } // namespace elbo::kernels

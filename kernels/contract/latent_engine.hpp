@@ -1,5 +1,5 @@
-// One pass over the rows for models with continuous latent variables and a Gaussian posterior (models.md section 2),
-// declared once: every back end implements latent_engine, the host code uses nothing else.
+// One pass over the rows for models with continuous latent variables and a Gaussian posterior (docs/theory.md section
+// 2), declared once: every back end implements latent_engine, the host code uses nothing else.
 //
 // x = A_k z + μ_k + ε with z ~ N(0, I_L), ε ~ N(0, Ψ_k) has the covariance A Aᵀ + Ψ, whose inverse by Woodbury's
 // identity is a diagonal less a matrix of rank L. With M = I + Aᵀ Ψ⁻¹ A = R Rᵀ and W = Ψ⁻¹ A R⁻ᵀ [d x L],

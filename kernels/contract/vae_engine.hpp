@@ -7,7 +7,7 @@
 // Determinism: what a step computes is a function of the rows of its batch in their order, of the parameters and of
 // the step's settings alone. Sums over the rows of a batch have an order that depends on the batch size alone.
 //
-// One step on a batch of B rows with S draws each (models.md section 3; a row of the decoder is (n, s), n major):
+// One step on a batch of B rows with S draws each (docs/theory.md section 3; a row of the decoder is (n, s), n major):
 //   (μ, a) = encoder(x),  ln σ² = bounded(a),  z = μ + σ ε,  p(x|z) from decoder(z)
 //   log w_ns = log p(x_n|z_ns) + log p(z_ns) − log q(z_ns|x_n)
 // objective::elbo: mean over n of [ mean over s of log p(x_n|z_ns) − β Σ_l KL_l ], KL in closed form; with free bits λ

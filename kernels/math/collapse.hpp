@@ -1,5 +1,5 @@
-// The policy for components that have lost their samples or become singular (models.md section 1). One piece of code
-// for the host and for the device, where one thread runs it: it touches only the components that are flagged.
+// The policy for components that have lost their samples or become singular (docs/theory.md section 1). One piece of
+// code for the host and for the device, where one thread runs it: it touches only the components that are flagged.
 //
 // Re-seeding takes no data: the collapsed component gets half the weight of the heaviest healthy one and a copy of its
 // covariance, its mean one standard deviation away along the coordinate in which that one is widest. EM separates them.

@@ -14,8 +14,8 @@ ELBO_HD constexpr double counted_variance(double variance) {
     return variance > 1 ? 1 : variance;
 }
 
-/// A pivot at or below this counts as singular (A10): singular_share of the mean of the counted variances, or of its
-/// own variance where that is beyond 1, since the rounding of a pivot is relative to its variance.
+/// A pivot at or below this counts as singular (docs/kernels.md section 5): singular_share of the mean of the counted
+/// variances, or of its own variance where that is beyond 1, since the rounding of a pivot is relative to its variance.
 ELBO_HD constexpr double largest_singular_pivot(double variance, double mean) {
     return singular_share * (variance > 1 ? variance : mean);
 }

@@ -1,5 +1,5 @@
-// One row of the sphere model x = r u + m + σ ε (models.md section 2), given ρ = ‖x − m‖: what the E-step and the sums
-// need, written so that nothing is lost for large κ = rρ/σ², where ρ ≈ r and A(κ) ≈ 1.
+// One row of the sphere model x = r u + m + σ ε (docs/theory.md section 2), given ρ = ‖x − m‖: what the E-step and the
+// sums need, written so that nothing is lost for large κ = rρ/σ², where ρ ≈ r and A(κ) ≈ 1.
 //
 // With y = x − m, ū = A(κ) y/ρ and s = ρ − r:
 //     log p(x)        = −D/2 log 2πσ² − s²/(2σ²) + log E_uniform[e^{κ μᵀu}] − κ

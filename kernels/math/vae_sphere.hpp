@@ -1,4 +1,4 @@
-// The sphere decoder g(z) = r u + m with u = z/‖z‖ (models.md section 2). Where ‖z‖ is 0, u is 0: the centre.
+// The sphere decoder g(z) = r u + m with u = z/‖z‖ (docs/theory.md section 2). Where ‖z‖ is 0, u is 0: the centre.
 #pragma once
 
 #include "kernels/math/macros.hpp"

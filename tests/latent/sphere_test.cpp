@@ -110,7 +110,7 @@ TEST(LatentSphere, ThreeDimensionsHaveAClosedForm) {
     }
 }
 
-/// Σ w E_q[log p(x, u)] / W of models.md with q given by its means ū; the constant of p(u) left out.
+/// Σ w E_q[log p(x, u)] / W of docs/theory.md with q given by its means ū; the constant of p(u) left out.
 double expected_log_joint(const std::vector<double>& x, const std::vector<double>& u, const std::vector<double>& w,
                           const sphere_parameters& p) {
     const auto d = static_cast<std::int64_t>(p.centre.size());

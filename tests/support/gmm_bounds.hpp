@@ -1,9 +1,9 @@
 // Error bounds of the E-step and of the sufficient statistics, from the arithmetic alone.
 //
-// log p of a row: kernels.md B5.7 gives 4u·(√q ‖U_k‖₂ (‖x̃‖ + ‖μ̃_k‖) + d + q) for arithmetic with unit roundoff u
-// (2^-24 for float32: 2^-22 = 4u): rounding of x̃ and of the difference reach q through U, the products and the sum of d
-// squares through d + q; |c_k| is rounded once. ‖U_k‖_F stands for ‖U_k‖₂. The exponential and the logarithm add a few
-// u.
+// log p of a row: docs/kernels.md section 5 gives 4u·(√q ‖U_k‖₂ (‖x̃‖ + ‖μ̃_k‖) + d + q) for arithmetic with unit
+// roundoff u (2^-24 for float32: 2^-22 = 4u): rounding of x̃ and of the difference reach q through U, the products and
+// the sum of d squares through d + q; |c_k| is rounded once. ‖U_k‖_F stands for ‖U_k‖₂. The exponential and the
+// logarithm add a few u.
 #pragma once
 
 #include "kernels/contract/gmm_layout.hpp"

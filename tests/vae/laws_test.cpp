@@ -191,7 +191,7 @@ TEST(VaeLaws, TheImportanceBoundOfALinearDecoderReachesTheLikelihood) {
     }
 }
 
-// The sphere in the plane: x = r z/‖z‖ + m + σ ε. models.md's formula with D = 2 has I_0 alone.
+// The sphere in the plane: x = r z/‖z‖ + m + σ ε. docs/theory.md's formula with d = 2 has I_0 alone.
 double sphere_log_density(double x, double y, double r, double sigma, const double* m) {
     const double distance = std::hypot(x - m[0], y - m[1]), s2 = sigma * sigma;
     const double kappa = r * distance / s2;

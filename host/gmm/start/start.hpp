@@ -1,4 +1,4 @@
-// Where a fit begins (models.md, "Starting points").
+// Where a fit begins (docs/theory.md, "Starting points").
 //
 // A start looks at a sample of the rows, chosen by Philox from the seed and the row index alone, so that it is the same
 // whatever the chunking, the thread count or the back end. Up to `row_limit` rows it looks at all of them.

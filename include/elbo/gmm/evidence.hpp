@@ -1,4 +1,4 @@
-// The evidence lower bound of a mixture, term by term, for any q (models.md, first equation).
+// The evidence lower bound of a mixture, term by term, for any q (docs/theory.md, first equation).
 #pragma once
 
 #include "elbo/context.hpp"

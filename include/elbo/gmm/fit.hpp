@@ -130,12 +130,12 @@ struct fit_result {
     std::optional<start_method> best_start{}; ///< how that restart began; nothing where a start model was given
 };
 
-/// Fits a mixture by EM (models.md section 1). Reads `data` once per iteration where it does not fit in memory, once
-/// in all where it does. Waits for the device. Equal input, seed and device give equal bits, whatever the chunking,
-/// the thread count, the grid or the memory the data comes from.
-/// Throws invalid_argument (components < 1, more components than distinct rows with weights that count, weights of the
-/// wrong length, negative, NaN, all zero or with a sum above 2¹⁰⁰⁰, NaN or infinity in the data with row and column,
-/// start_model of other dimensions, ...), file_error, out_of_memory, cuda_error. After a throw nothing has changed.
+/// Fits a mixture by EM (docs/theory.md section 1). Reads `data` once per iteration where it does not fit in memory,
+/// once in all where it does. Waits for the device. Equal input, seed and device give equal bits, whatever the
+/// chunking, the thread count, the grid or the memory the data comes from. Throws invalid_argument (components < 1,
+/// more components than distinct rows with weights that count, weights of the wrong length, negative, NaN, all zero or
+/// with a sum above 2¹⁰⁰⁰, NaN or infinity in the data with row and column, start_model of other dimensions, ...),
+/// file_error, out_of_memory, cuda_error. After a throw nothing has changed.
 fit_result fit(const context& ctx, const data_source& data, const fit_options& options);
 
 /// What a fit will need in the memory of the context's device (the host's for cpu and reference).

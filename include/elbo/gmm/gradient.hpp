@@ -9,7 +9,8 @@
 
 namespace elbo::gmm {
 
-/// Derivatives of Σ_n w_n log p(x_n) with respect to unconstrained parameters (models.md section 1, gradient form).
+/// Derivatives of Σ_n w_n log p(x_n) with respect to unconstrained parameters (docs/theory.md section 1, gradient
+/// form).
 struct log_likelihood_gradient {
     /// [k] of a_k, where α = softmax(a): N_k − W α_k. They sum to zero; zero for a component of weight zero.
     std::vector<double> logits;

@@ -1,4 +1,5 @@
-// What is known beforehand of the component that each sample comes from (models.md section 1, partially observed z).
+// What is known beforehand of the component that each sample comes from (docs/theory.md section 1, partially observed
+// z).
 #pragma once
 
 #include "elbo/matrix_view.hpp"

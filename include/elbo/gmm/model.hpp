@@ -20,7 +20,7 @@ constexpr bool is_tied(family f) {
     return f == family::tied || f == family::tied_diagonal || f == family::tied_spherical;
 }
 
-/// p(x) = Σ_k α_k N(x; μ_k, Σ_k) (models.md section 1). Σ_k is kept as the Cholesky factor of the precision,
+/// p(x) = Σ_k α_k N(x; μ_k, Σ_k) (docs/theory.md section 1). Σ_k is kept as the Cholesky factor of the precision,
 /// Σ_k⁻¹ = U_k U_kᵀ with U_k upper triangular. float64, in the units of the data. An immutable value.
 class model {
 public:

@@ -1,4 +1,4 @@
-// Linear-Gaussian latent variables: probabilistic PCA, factor analysis and mixtures of factor analysers (models.md
+// Linear-Gaussian latent variables: probabilistic PCA, factor analysis and mixtures of factor analysers (docs/theory.md
 // section 2). Fit, densities, posteriors, reconstructions, samples, files.
 //
 // Sources: M. E. Tipping and C. M. Bishop, "Probabilistic principal component analysis", Journal of the Royal

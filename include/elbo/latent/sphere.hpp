@@ -1,4 +1,4 @@
-// Points near a sphere: z ~ N(0, I_d), x = r z/‖z‖ + m + σ ε (models.md section 2). The posterior of the direction
+// Points near a sphere: z ~ N(0, I_d), x = r z/‖z‖ + m + σ ε (docs/theory.md section 2). The posterior of the direction
 // u = z/‖z‖ is von Mises–Fisher, so log p(x) and EM are exact. Fit, densities, posteriors, samples, files.
 //
 // Sources: K. V. Mardia and P. E. Jupp, "Directional Statistics", 2000, section 9.3, for the von Mises–Fisher

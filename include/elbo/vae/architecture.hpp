@@ -56,7 +56,7 @@ struct likelihood {
 /// How z becomes the parameters of the likelihood.
 enum class decoder_kind {
     network, ///< multi-layer perceptron
-    sphere   ///< g(z) = r z/‖z‖ + m, r and m learned (models.md section 2); needs latent = dimensions and gaussian
+    sphere ///< g(z) = r z/‖z‖ + m, r and m learned (docs/theory.md section 2); needs latent = dimensions and gaussian
 };
 std::string_view to_string(decoder_kind k);
 decoder_kind decoder_kind_from_string(std::string_view name); ///< throws invalid_argument

@@ -1,4 +1,5 @@
-// Screening of all families but full: log-densities of those pairs alone that can be in an active set (kernels.md A2).
+// Screening of all families but full: log-densities of those pairs alone that can be in an active set (docs/kernels.md
+// section 2).
 //
 // Each row has a home, the component that it was summed under in the last pass. A row near its home is farther from
 // another component than the active set reaches, by the triangle inequality: packed_model finds for each pair of

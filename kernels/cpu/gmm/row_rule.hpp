@@ -1,4 +1,5 @@
-// From the log-densities of a block to responsibilities: maximum, active set, log-sum-exp, entropy (kernels.md A2).
+// From the log-densities of a block to responsibilities: maximum, active set, log-sum-exp, entropy (docs/kernels.md
+// section 2).
 #pragma once
 
 #include "kernels/cpu/core/simd.hpp"

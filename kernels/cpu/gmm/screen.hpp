@@ -1,4 +1,5 @@
-// Screening of full covariances: log-densities of those pairs alone that can be in an active set (kernels.md A2).
+// Screening of full covariances: log-densities of those pairs alone that can be in an active set (docs/kernels.md
+// section 2).
 //
 // The first outputs of Uᵀ (x − μ) give a partial sum of squares. Adding squares never lowers a sum, under rounding
 // neither, so c − ½ partial bounds the log-density from above in the very arithmetic of the whole. A row's component

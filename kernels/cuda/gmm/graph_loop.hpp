@@ -1,5 +1,5 @@
-// The EM loop as one CUDA graph (kernels.md A11): a WHILE node whose body is one iteration. The device decides when to
-// stop; the host only reads the records that come back.
+// The EM loop as one CUDA graph (docs/kernels.md section 6): a WHILE node whose body is one iteration. The device
+// decides when to stop; the host only reads the records that come back.
 #pragma once
 
 #include "kernels/contract/gmm_engine.hpp"

@@ -1,4 +1,4 @@
-// E-step and sums of models.md section 1, one row after the other.
+// E-step and sums of docs/theory.md section 1, one row after the other.
 #include "kernels/reference/gmm/engine.hpp"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// The reference back end: float64, one thread, plain loops that read like models.md. It sums over all components; its
-// sums are fixed-point by unit as in every back end.
+// The reference back end: float64, one thread, plain loops that read like docs/theory.md. It sums over all components;
+// its sums are fixed-point by unit as in every back end.
 #pragma once
 
 #include "kernels/contract/gmm_engine.hpp"

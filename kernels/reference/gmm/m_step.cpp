@@ -1,5 +1,5 @@
-// M-step of models.md section 1 with the component policy, float64, plain loops. With a prior it is that of the samples
-// and of those that the prior stands for.
+// M-step of docs/theory.md section 1 with the component policy, float64, plain loops. With a prior it is that of the
+// samples and of those that the prior stands for.
 #include "kernels/math/collapse.hpp"
 #include "kernels/math/singular.hpp"
 #include "kernels/reference/gmm/engine.hpp"

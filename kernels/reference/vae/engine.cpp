@@ -1,4 +1,4 @@
-// The reference engine of variational autoencoders: float64, one thread, plain loops that read like models.md.
+// The reference engine of variational autoencoders: float64, one thread, plain loops that read like docs/theory.md.
 #include "kernels/contract/vae_engine.hpp"
 
 #include "elbo/error.hpp"

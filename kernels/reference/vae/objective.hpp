@@ -1,4 +1,4 @@
-// The objectives of models.md section 3 on a batch, and their gradients.
+// The objectives of docs/theory.md section 3 on a batch, and their gradients.
 #pragma once
 
 #include "kernels/contract/vae_engine.hpp"

@@ -180,7 +180,8 @@ std::pair<double, double> largest_norms(const problem& p) {
     return {largest, mean_norm};
 }
 
-/// Largest error of a log-density in float32 or float64, kernels.md B5.7, over rows whose nearest component is theirs.
+/// Largest error of a log-density in float32 or float64, docs/kernels.md section 5, over rows whose nearest component
+/// is theirs.
 double log_density_bound(const problem& p, double unit_roundoff) {
     const auto [largest, mean_norm] = largest_norms(p);
     const double dimensions = static_cast<double>(p.shape.dimensions), q = 4 * dimensions + 16, factor_norm = 4;

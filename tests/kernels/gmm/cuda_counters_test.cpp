@@ -1,6 +1,6 @@
 // What the kernels cost, counted by the emulator: memory traffic, special functions and instructions against the
-// formulas of kernels.md D. The counters are written when a process ends, so each case runs in a process of its own:
-// this program again, with the name of the case in the environment.
+// formulas of docs/kernels.md section 7. The counters are written when a process ends, so each case runs in a process
+// of its own: this program again, with the name of the case in the environment.
 #include "host/gmm/start/kmeans.hpp"
 #include "kernels/contract/gmm_engine.hpp"
 #include "kernels/contract/kmeans_engine.hpp"
@@ -102,10 +102,11 @@ TEST(CudaCounters, RegisterEngine) {
         // ex2 for each pair, lg2 and rcp for each row.
         EXPECT_EQ(got.special, n * k + 2 * n);
         // PTX instructions, at most 1.1 times those of a pair and its share of a row and of the flush. A pair of full
-        // covariance with d = 2 has a floor of 16 (A1): Uᵀx + b and squares 5, minimum, subtract, ex2, sum, statistics
-        // 6, and the entropy. That is reached where means lie near the origin, but for 1 to read parameters. About its
-        // own mean a pair needs 5 or 6 more: differences twice, scale, products with it; d = 4 diagonal: 35. Reads,
-        // features and float64 scalars of a row (3 in the loop) and the flush of a chunk are 6 a pair together.
+        // covariance with d = 2 has a floor of 16 (docs/kernels.md section 6): Uᵀx + b and squares 5, minimum,
+        // subtract, ex2, sum, statistics 6, and the entropy. That is reached where means lie near the origin, but for 1
+        // to read parameters. About its own mean a pair needs 5 or 6 more: differences twice, scale, products with it;
+        // d = 4 diagonal: 35. Reads, features and float64 scalars of a row (3 in the loop) and the flush of a chunk are
+        // 6 a pair together.
         const double pair = c.shape.family == family::diagonal ? 35 : c.spread < 1 ? 17 : 22;
         const double needed = pair + 6;
         const double per_pair = got.instructions / (n * k);
@@ -197,10 +198,10 @@ std::int64_t rows_moved(const kmeans_case& c) {
     return moved;
 }
 
-// kernels.md D allows a step of k-means++ 8 N bytes for the distances so far, and the coordinates (4 d) of the rows
-// that the triangle inequality does not settle. This engine works on a sample of at most 65536 rows in float64, in the
-// order that all back ends share, and tests nothing: it reads distance, weight and all coordinates, 8 N (d + 2) bytes,
-// and stores distance and label (12 bytes) of the rows that move, and a mass for each block.
+// docs/kernels.md section 7 allows a step of k-means++ 8 N bytes for the distances so far, and the coordinates (4 d) of
+// the rows that the triangle inequality does not settle. This engine works on a sample of at most 65536 rows in
+// float64, in the order that all back ends share, and tests nothing: it reads distance, weight and all coordinates, 8 N
+// (d + 2) bytes, and stores distance and label (12 bytes) of the rows that move, and a mass for each block.
 TEST(CudaCounters, KmeansPlusPlus) {
     if (!test::emulated())
         GTEST_SKIP() << "counters come from the emulator";

@@ -220,7 +220,7 @@ TEST(CudaUpdate, TrafficAndArithmeticOfTheParameterPhase) {
                     factor_bytes, phase_bytes, multiply_adds / (K * d * d * d));
         EXPECT_GT(multiply_adds, K * d * d * d / 3); // factor and inverse: d³/6 each, and the sums
         EXPECT_LE(multiply_adds, 1.3 * K * 2 * d * d * d / 3);
-        // kernels.md D: statistics in three limbs, rounded factor, unrounded triangle.
+        // docs/kernels.md section 7: statistics in three limbs, rounded factor, unrounded triangle.
         if (in_shared) {
             EXPECT_LE(factor_bytes, 1.1 * K * (24 * S + 4 * d * d + 8 * S));
         }

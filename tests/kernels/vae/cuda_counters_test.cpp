@@ -1,5 +1,6 @@
 // What a training step costs on the device, counted by the emulator: kernels, memory traffic and matrix instructions,
-// against the formulas of kernels.md D. Each case runs in a process of its own (support/emulator_counters.hpp).
+// against the formulas of docs/kernels.md section 7. Each case runs in a process of its own
+// (support/emulator_counters.hpp).
 #include "kernels/contract/vae_engine.hpp"
 #include "tests/support/emulator_counters.hpp"
 #include "tests/support/vae_networks.hpp"

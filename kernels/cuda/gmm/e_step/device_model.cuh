@@ -21,7 +21,7 @@ __device__ inline quad<T> load_quad(const T* p) {
 inline constexpr double log2_e = 1.4426950408889634074;
 inline constexpr double ln_2 = 0.69314718055994530942;
 
-// ex2.approx and lg2.approx: 2 ulp, and an absolute error of 2^-22 near 1 (kernels.md B5.5).
+// ex2.approx and lg2.approx: 2 ulp, and an absolute error of 2^-22 near 1 (docs/kernels.md section 5).
 __device__ inline float exp2_of(float x) {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));

@@ -131,8 +131,8 @@ __device__ void log_densities(const T* rows, std::int64_t stride, int tile_rows,
 /// lse, entropy and responsibilities of one row, by the `Lanes` neighbouring lanes that call it together, lane q with
 /// the components q, q + Lanes, ...; lp[k] is replaced by weight · r_k. lse = m + log2 Σ 2^(lp_k − m), m = max lp_k:
 /// terms lie in [0, 1] and the largest is 1. Terms below 2^-24 / K (2^-53 / K in float64) are zero: the active set
-/// (kernels.md A2). H = log2 Σ + Σ e_k (m − lp_k) / Σ: all its terms are positive. Returns lse and H in units of ln 2,
-/// lse less the model's reference.
+/// (docs/kernels.md section 2). H = log2 Σ + Σ e_k (m − lp_k) / Σ: all its terms are positive. Returns lse and H in
+/// units of ln 2, lse less the model's reference.
 struct row_result {
     double lse, entropy;
 };

@@ -72,7 +72,7 @@ constexpr std::int64_t moment_tasks(const gmm_shape& s) {
 }
 
 inline constexpr int accumulate_threads = 256;
-/// Longest sum in T before it is added to a float64 (kernels.md A3).
+/// Longest sum in T before it is added to a float64 (docs/kernels.md section 3).
 inline constexpr int chain_rows = 64;
 
 /// Launch of the fused engine: E-step, row rule and statistics of a chunk of rows in one block.

@@ -1,4 +1,4 @@
-// M-step of models.md section 1, float64: means, covariances, factors, component policy.
+// M-step of docs/theory.md section 1, float64: means, covariances, factors, component policy.
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/m_step/covariance.cuh"
 #include "kernels/math/normalize_statistics.hpp"

@@ -1,4 +1,4 @@
-// The M-step on the device (kernels.md A10): from fixed-point sums to the next parameters.
+// The M-step on the device (docs/kernels.md section 6): from fixed-point sums to the next parameters.
 #pragma once
 
 #include "kernels/contract/gmm_engine.hpp"

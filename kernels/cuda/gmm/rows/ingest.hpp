@@ -1,4 +1,4 @@
-// The caller's rows into the engine: summaries of their columns, and normalisation (kernels.md A4).
+// The caller's rows into the engine: summaries of their columns, and normalisation (docs/kernels.md section 4).
 #pragma once
 
 #include "kernels/contract/gmm_engine.hpp"
