@@ -1,6 +1,7 @@
 #include "host/gmm/fit/fit_setup.hpp"
 
 #include "host/check.hpp"
+#include "host/gmm/fit/fields.hpp"
 #include "host/gmm/fit/prior.hpp"
 #include "host/gmm/model/check_array.hpp"
 #include "host/gmm/start/kmeans.hpp"
@@ -22,35 +23,12 @@ namespace {
 /// round the counts of samples at 2⁻¹²³ of it, to 1e-11 for d = 10⁴.
 constexpr double most_away = 0x1p36;
 
-void check_m_step(const fit_options& o) {
-    const gradient_steps& g = o.gradient;
-    expects(g.steps >= 1, [&] { return fmt::format("gradient.steps = {}: expected at least 1", g.steps); });
-    expects(g.rate > 0 && std::isfinite(g.rate),
-            [&] { return fmt::format("gradient.rate = {}: expected a finite number above 0", g.rate); });
+void check_options(const data_source& data, const fit_options& o) {
+    check_fields(o);
+    if (o.regularization_variances)
+        check_size("regularization_variances", o.regularization_variances->size(), data.cols(), "columns");
     expects(o.m_step == m_step_method::closed_form || !o.prior,
             [] { return std::string("m_step = gradient with a prior: expected closed_form where there is a prior"); });
-}
-
-void check_options(const data_source& data, const fit_options& o) {
-    const auto not_negative = [](std::string_view name, double value) {
-        expects(value >= 0 && std::isfinite(value),
-                [&] { return fmt::format("{} = {}: expected a finite number, at least 0", name, value); });
-    };
-    expects(o.components >= 1, [&] { return fmt::format("components = {}: expected at least 1", o.components); });
-    expects(o.restarts >= 1, [&] { return fmt::format("restarts = {}: expected at least 1", o.restarts); });
-    expects(o.max_iterations >= 1,
-            [&] { return fmt::format("max_iterations = {}: expected at least 1", o.max_iterations); });
-    expects(o.memory_limit >= 0, [&] {
-        return fmt::format("memory_limit = {}: expected 0 (what fits) or a number of bytes", o.memory_limit);
-    });
-    not_negative("tolerance", o.tolerance);
-    check_regularization(o.regularization, o.relative_regularization);
-    if (o.regularization_variances) {
-        check_size("regularization_variances", o.regularization_variances->size(), data.cols(), "columns");
-        for (std::size_t j = 0; j < o.regularization_variances->size(); ++j)
-            not_negative(fmt::format("regularization_variances[{}]", j), (*o.regularization_variances)[j]);
-    }
-    check_m_step(o);
     if (o.prior)
         check_prior(*o.prior, o.shape, data.cols());
     if (!o.start_model)

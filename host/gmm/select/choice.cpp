@@ -1,21 +1,11 @@
 #include "host/gmm/select/choice.hpp"
 
-#include "host/name_table.hpp"
-
-#include <array>
 #include <fmt/format.h>
 #include <tuple>
 
 namespace elbo::gmm {
 
 namespace {
-
-constexpr std::array<std::pair<criterion, std::string_view>, 5> criteria{
-    {{criterion::bic, "bic"},
-     {criterion::aic, "aic"},
-     {criterion::icl, "icl"},
-     {criterion::validation, "validation"},
-     {criterion::cross_validation, "cross_validation"}}};
 
 /// What is made small.
 double loss(const select_cell& cell, criterion by) {
@@ -89,14 +79,6 @@ std::string runner_up_text(const std::vector<select_cell>& table, criterion by, 
 }
 
 } // namespace
-
-std::string_view to_string(criterion c) {
-    return name_of<criterion>(criteria, c);
-}
-
-criterion criterion_from_string(std::string_view name) {
-    return value_of<criterion>(criteria, name, "criterion");
-}
 
 selection choose(const std::vector<select_cell>& table, criterion by, bool one_standard_error) {
     const table_index best = best_of(table, by, none);

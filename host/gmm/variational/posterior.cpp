@@ -3,17 +3,12 @@
 #include "host/gmm/variational/distribution.hpp"
 #include "host/gmm/variational/prior.hpp"
 #include "host/gmm/variational/weights.hpp"
-#include "host/name_table.hpp"
 
-#include <array>
 #include <cmath>
 
 namespace elbo::gmm {
 
 namespace {
-
-constexpr std::array<std::pair<weights_model, std::string_view>, 2> weights_models{
-    {{weights_model::dirichlet, "dirichlet"}, {weights_model::stick_breaking, "stick_breaking"}}};
 
 void check_above(std::string_view name, const std::vector<double>& values, double limit) {
     for (std::size_t i = 0; i < values.size(); ++i)
@@ -49,13 +44,6 @@ const variational_posterior::parameters& checked(const variational_posterior::pa
 }
 
 } // namespace
-
-std::string_view to_string(weights_model m) {
-    return name_of<weights_model>(weights_models, m);
-}
-weights_model weights_model_from_string(std::string_view name) {
-    return value_of<weights_model>(weights_models, name, "weights model");
-}
 
 variational_posterior::variational_posterior(parameters p) : values_(checked(p)) {}
 

@@ -1,30 +1,17 @@
-// Linear-Gaussian models as values, and the names of their enumerations.
+// Linear-Gaussian models as values.
 #include "elbo/latent/factors.hpp"
 
 #include "host/check.hpp"
 #include "host/gmm/model/check_array.hpp"
 #include "host/latent/factors/values.hpp"
-#include "host/name_table.hpp"
 
 #include <algorithm>
-#include <array>
 #include <fmt/format.h>
 #include <lapacke.h>
 
 namespace elbo::latent {
 
 namespace {
-
-constexpr std::array<std::pair<factor_kind, std::string_view>, 3> kinds{
-    {{factor_kind::ppca, "ppca"},
-     {factor_kind::factor_analysis, "factor_analysis"},
-     {factor_kind::factor_mixture, "factor_mixture"}}};
-constexpr std::array<std::pair<factor_method, std::string_view>, 2> methods{
-    {{factor_method::em, "em"}, {factor_method::eigen, "eigen"}}};
-constexpr std::array<std::pair<factor_start, std::string_view>, 4> starts{{{factor_start::automatic, "automatic"},
-                                                                           {factor_start::principal, "principal"},
-                                                                           {factor_start::conditional, "conditional"},
-                                                                           {factor_start::random, "random"}}};
 
 void check_component(const factor_model& m, std::int64_t k) {
     expects(k >= 0 && k < m.components(),
@@ -46,38 +33,6 @@ void check_noise(const factor_parameters& p, std::int64_t K) {
 }
 
 } // namespace
-
-std::string_view to_string(factor_kind k) {
-    return name_of<factor_kind>(kinds, k);
-}
-factor_kind factor_kind_from_string(std::string_view name) {
-    return value_of<factor_kind>(kinds, name, "kind");
-}
-std::string_view to_string(factor_method m) {
-    return name_of<factor_method>(methods, m);
-}
-factor_method factor_method_from_string(std::string_view name) {
-    return value_of<factor_method>(methods, name, "method");
-}
-std::string_view to_string(factor_start s) {
-    return name_of<factor_start>(starts, s);
-}
-factor_start factor_start_from_string(std::string_view name) {
-    return value_of<factor_start>(starts, name, "start");
-}
-std::string_view to_string(factor_event::kind k) {
-    switch (k) {
-    case factor_event::kind::empty:
-        return "empty";
-    case factor_event::kind::noise_floor:
-        return "noise_floor";
-    case factor_event::kind::far_value:
-        return "far_value";
-    case factor_event::kind::stalled:
-        return "stalled";
-    }
-    return "?";
-}
 
 void check_factor_sizes(factor_kind kind, std::int64_t d, std::int64_t L, std::int64_t components) {
     const std::int64_t least = kind == factor_kind::ppca ? 2 : 1;

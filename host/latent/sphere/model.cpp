@@ -38,18 +38,6 @@ void normalize(double* z, std::int64_t d) {
 
 } // namespace
 
-std::string_view to_string(sphere_event::kind k) {
-    switch (k) {
-    case sphere_event::kind::noise_floor:
-        return "noise_floor";
-    case sphere_event::kind::one_sided:
-        return "one_sided";
-    case sphere_event::kind::far_value:
-        break;
-    }
-    return "far_value";
-}
-
 sphere_model::sphere_model(sphere_parameters p) : p_(std::move(p)) {
     expects(!p_.centre.empty(), [] { return std::string("centre is empty: expected at least one number"); });
     gmm::check_finite("centre", p_.centre);

@@ -1,0 +1,52 @@
+// JSON of structs by their fields (host/fields.hpp).
+#pragma once
+
+#include "host/fields.hpp"
+#include "host/io/model/json.hpp"
+
+namespace elbo::io {
+
+template <class T>
+consteval bool has_json() {
+    if constexpr (is_list<T> || is_optional<T>)
+        return has_json<typename T::value_type>();
+    else
+        return std::is_arithmetic_v<T> || named<T> || with_fields<T> || std::convertible_to<T, std::string_view>;
+}
+
+/// A number, name of an enumeration, text, list of these, or object; null for an optional that is empty.
+template <class T>
+    requires(has_json<T>())
+json json_of(const T& value);
+
+/// An object with a member for each field that has a JSON value: no models, weights and callbacks.
+template <with_fields S>
+json json_of_fields(const S& s) {
+    json object = json::object();
+    for_each_field<S>([&](const auto& f) {
+        if constexpr (has_json<std::remove_cvref_t<decltype(s.*f.member)>>())
+            object[std::string(f.name)] = json_of(s.*f.member);
+    });
+    return object;
+}
+
+template <class T>
+    requires(has_json<T>())
+json json_of(const T& value) {
+    if constexpr (named<T>) {
+        return name_of(value);
+    } else if constexpr (is_optional<T>) {
+        return value ? json_of(*value) : json(nullptr);
+    } else if constexpr (is_list<T>) {
+        json list = json::array();
+        for (const auto& entry : value)
+            list.push_back(json_of(entry));
+        return list;
+    } else if constexpr (with_fields<T>) {
+        return json_of_fields(value);
+    } else {
+        return value;
+    }
+}
+
+} // namespace elbo::io
