@@ -26,7 +26,7 @@ inline constexpr auto fields<gmm::fit_options> = [] {
         field{"greedy", &s::greedy, "k-means++ tries several candidates for each centre"},
         field{"restarts", &s::restarts, at_least(1), "Starts, of which the best is kept"},
         field{"max_iterations", &s::max_iterations, at_least(1), "Limit of the iterations of one start"},
-        field{"tolerance", &s::tolerance, at_least(0), "Stop when the expected gain is below this, in nats per sample"},
+        field{"tolerance", &s::tolerance, at_least(0), "Stop below this gain, in nats per sample"},
         field{"regularization", &s::regularization, at_least(0),
               "Added to the diagonal of each covariance, in squared units of the data (default 0)"},
         field{"relative_regularization", &s::relative_regularization, at_least(0),
