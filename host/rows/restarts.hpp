@@ -1,12 +1,10 @@
-// What restarts begin with and are judged by, also where they run apart from each other, and what every iteration
-// keeps.
+// What restarts begin with and are judged by, also where they run apart from each other, and what ends them.
 #pragma once
 
 #include "elbo/error.hpp"
 #include "elbo/gmm/fit.hpp"
 
 #include <array>
-#include <cmath>
 #include <cstdint>
 #include <fmt/format.h>
 #include <optional>
@@ -42,13 +40,12 @@ inline double restart_objective(const fit_result& r) {
     return r.log_likelihood + r.trace.back().log_prior;
 }
 
-/// Throws elbo::error where the objective of an iteration is not finite: no rule would ever end such a fit.
-inline void require_finite(std::int64_t iteration, double objective) {
-    if (!std::isfinite(objective))
-        throw error(
-            fmt::format("iteration {}: the objective is {}: expected a finite number; rows may lie too far from "
-                        "every component for the arithmetic (compute in float64, or scale the columns)",
-                        iteration, objective));
+/// The exception of the policy `fail`: names the component, the iteration and what happened.
+[[noreturn]] inline void throw_collapsed(const event& e, std::int64_t iteration) {
+    throw error(
+        fmt::format("component {} became {} in iteration {} and the collapse policy is `fail`: use fewer components, "
+                    "more regularization, or the policy `reseed` or `drop`",
+                    e.component, to_string(e.what), iteration));
 }
 
 } // namespace elbo::gmm

@@ -23,6 +23,7 @@
 #include "elbo/gmm/model.hpp"
 #include "elbo/matrix_view.hpp"
 #include "kernels/contract/gmm_layout.hpp"
+#include "kernels/math/stopping.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -120,13 +121,16 @@ struct loop_options {
     double component_bound = 0; ///< scales of the sums, as for clear_sums
     double scalar_bound = 0;
     update_rule rule;
+    loop_position begin; ///< what was done before
     /// Called once an iteration, at the latest when the loop ends; return false to stop.
-    std::function<bool(std::int64_t iteration, const update_outcome&, double seconds)> on_iteration;
+    std::function<bool(std::int64_t iteration, const update_outcome&)> on_iteration;
+    /// Called now and then between two iterations, with what is done; the engine's parameters are those of the next.
+    std::function<void(const loop_position&)> on_pause;
 };
 
 struct loop_result {
-    gmm::stop_reason stopped = gmm::stop_reason::converged;
-    std::int64_t iterations = 0; ///< E-steps done; the engine's parameters are those of the last E-step
+    stop_reason stopped = stop_reason::converged;
+    loop_position end; ///< the engine's parameters are those of the last E-step, the next are for adopt()
 };
 
 class gmm_engine {
@@ -172,8 +176,9 @@ public:
     virtual void adopt() = 0;
 
     // --- loops --------------------------------------------------------------------------------------------------
-    /// EM over the resident slots 0 ... rows − 1 until it stops.
-    virtual loop_result run(std::int64_t rows, const loop_options& options) = 0;
+    /// EM over the resident slots 0 ... rows − 1 until it stops, by an engine that has a loop of its own. Others return
+    /// nothing, and nothing has happened.
+    virtual std::optional<loop_result> run(std::int64_t /*rows*/, const loop_options& /*options*/) { return {}; }
 
     // --- inference ----------------------------------------------------------------------------------------------
     /// For the slots first ... first + rows − 1, to host memory: lse [rows] (without labels log p(x̃)), responsibilities

@@ -17,6 +17,12 @@ struct stopping_state {
     double best = 0;        ///< the last value that was above all before it by more than the tolerance
 };
 
+/// Where a loop stands: the iterations that it has done, and what the rule remembers of them.
+struct loop_position {
+    std::int64_t iterations = 0;
+    stopping_state rule;
+};
+
 /// Falls without a gain after which an iteration is taken to be at its end.
 inline constexpr std::int32_t most_falls = 8;
 

@@ -1,20 +1,16 @@
-// The way of a fit: summarise the data, choose the frame, start, load, iterate, map back.
+// The way of a fit: summarise the data, choose the frame, start, load, iterate (host/rows/em_driver.hpp), map back.
 #include "elbo/gmm/fit.hpp"
 
 #include "elbo/gmm/infer.hpp"
 #include "host/gmm/fit/fit_pass.hpp"
 #include "host/gmm/fit/gradient_m_step.hpp"
 #include "host/gmm/fit/prior.hpp"
+#include "host/rows/em_driver.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
 #include "host/rows/restarts.hpp"
-#include "host/seconds.hpp"
-#include "kernels/math/fixed_point.hpp"
-#include "kernels/shared/host_loop.hpp"
 
-#include <algorithm>
 #include <chrono>
-#include <cmath>
 
 namespace elbo::gmm {
 
@@ -22,38 +18,80 @@ using namespace kernels;
 
 namespace {
 
-using clock = std::chrono::steady_clock;
-
-/// One fit under way.
-class fitter {
+/// A mixture as em_driver fits it. Parameters are in the frame until the result is made.
+class mixture_em {
 public:
-    explicit fitter(fit_setup setup) : setup_(std::move(setup)) {}
+    using record = iteration_record;
+    using result = fit_result;
 
-    /// The best of the restarts first ... last − 1.
-    fit_result run(std::int64_t first_restart, std::int64_t last_restart) {
-        const auto begin = clock::now();
-        fit_seconds spent;
-        timed(spent.load, [&] { summarize(); });
-        std::optional<fit_result> best;
-        for (restart_ = first_restart; restart_ < last_restart && !interrupted_; ++restart_) {
-            gmm_parameters first;
-            timed(spent.start,
-                  [&] { first = first_parameters(setup_, frame_, summary_, loop_.rule.lambda, restart_, sample_); });
-            // After the first start, so that the sample that it takes to the device and the rows are not there at once.
-            if (options_.restarts == 1)
-                sample_ = {};
-            if (restart_ == first_restart)
-                timed(spent.load, [&] { loop_.rule.scatter = load_rows(setup_, frame_, loop_.component_bound); });
-            engine_.set_parameters(first);
-            fit_result one = iterate(spent.iterations);
-            if (!best || restart_objective(one) > restart_objective(*best))
-                best = std::move(one);
-        }
-        if (interrupted_)
-            best->stopped = stop_reason::interrupted;
-        best->seconds = spent;
-        best->seconds.total = seconds_since(begin);
-        return std::move(*best);
+    /// Reads the data once.
+    mixture_em(const context& ctx, const data_source& data, const fit_options& options) : setup_(ctx, data, options) {
+        summarize();
+    }
+
+    const fit_options& options() const { return options_; }
+
+    void start(std::int64_t restart, fit_seconds& spent) {
+        gmm_parameters first;
+        timed(spent.start,
+              [&] { first = first_parameters(setup_, frame_, summary_, loop_.rule.lambda, restart, sample_); });
+        // After the first start, so that the sample that it takes to the device and the rows are not there at once.
+        if (options_.restarts == 1)
+            sample_ = {};
+        if (!loaded_)
+            timed(spent.load, [&] { loop_.rule.scatter = load_rows(setup_, frame_, loop_.component_bound); });
+        loaded_ = true;
+        engine_.set_parameters(first);
+        events_ = start_events(setup_);
+        if (options_.m_step == m_step_method::gradient)
+            gradient_.emplace(engine_, loop_.rule, options_.gradient);
+    }
+
+    void pass() { pass_over_rows(setup_, loop_.component_bound, loop_.scalar_bound); }
+    em_step<record> update(std::int64_t t) {
+        return step_of(t, gradient_ ? gradient_->update() : engine_.update(loop_.rule));
+    }
+    void adopt() { gradient_ ? gradient_->adopt() : engine_.adopt(); }
+
+    /// The loop of the engine, where it has one for this fit.
+    template <class Note>
+    std::optional<stop_reason> run(loop_position& position, const Note& note) {
+        if (gradient_ || setup_.rows.streamed())
+            return std::nullopt;
+        loop_.begin = position;
+        loop_.on_iteration = [&](std::int64_t t, const update_outcome& o) { return note(step_of(t, o)); };
+        const std::optional<loop_result> done = engine_.run(feed_.data().rows(), loop_);
+        if (!done)
+            return std::nullopt;
+        position = done->end;
+        return done->stopped;
+    }
+
+    static bool is_better(const result& one, const result& best) {
+        return restart_objective(one) > restart_objective(best);
+    }
+
+    result make_result(std::int64_t restart, stop_reason stopped, std::vector<record> trace) {
+        const record last = trace.back();
+        result r{keep_regularization(from_frame(options_.shape, engine_.parameters(), frame_), loop_.rule.lambda,
+                                     summary_.regular_variance, frame_)};
+        r.stopped = stopped;
+        r.iterations = last.iteration + 1;
+        r.trace = std::move(trace);
+        r.events = summary_.far;
+        r.events.insert(r.events.end(), events_.begin(), events_.end());
+        r.log_likelihood = last.log_likelihood;
+        r.total_weight = summary_.weight;
+        r.total_log_likelihood = last.log_likelihood * summary_.weight;
+        r.entropy = last.entropy;
+        r.samples = summary_.rows;
+        r.negligible = feed_.negligible();
+        r.bic = bic(r.model, r.total_log_likelihood, r.total_weight);
+        r.aic = aic(r.model, r.total_log_likelihood);
+        r.icl = icl(r.model, r.total_log_likelihood, r.entropy * r.total_weight, r.total_weight);
+        r.best_restart = restart;
+        r.best_start = start_of(options_, restart);
+        return r;
     }
 
 private:
@@ -83,64 +121,26 @@ private:
         return to_frame(complete_prior(*options_.prior, shape_, data), shape_, frame_, feed_.weight_scale());
     }
 
-    fit_result iterate(double& spent) {
-        const auto begin = clock::now();
-        std::vector<iteration_record> trace;
-        std::vector<event> events = start_events(setup_);
-        loop_.on_iteration = [&](std::int64_t t, const update_outcome& o, double seconds) {
-            return note_iteration(t, o, seconds, trace, events);
-        };
-        const loop_result loop = run_loop();
-        spent += seconds_since(begin);
-        return make_result(loop, std::move(trace), std::move(events));
-    }
-
-    loop_result run_loop() {
-        if (options_.m_step == m_step_method::gradient) {
-            gradient_m_step step(engine_, loop_.rule, options_.gradient);
-            return em_loop(loop_, [&] { pass(); }, {[&] { return step.update(); }, [&] { step.adopt(); }});
-        }
-        return streamed_ ? em_loop(engine_, loop_, [&] { pass(); }) : engine_.run(feed_.data().rows(), loop_);
-    }
-
-    void pass() { pass_over_rows(setup_, loop_.component_bound, loop_.scalar_bound); }
-
-    bool note_iteration(std::int64_t t, const update_outcome& o, double seconds, std::vector<iteration_record>& trace,
-                        std::vector<event>& events) {
+    em_step<record> step_of(std::int64_t t, const update_outcome& o) {
+        if (options_.on_collapse == collapse_policy::fail && !o.events.empty())
+            throw_collapsed(o.events.front(), t);
         const double w = loop_.rule.total_weight;
-        require_finite(t, o.log_likelihood / w);
-        trace.push_back({t, o.log_likelihood / w - log_scale_, o.elbo_after / w - log_scale_, o.entropy / w,
-                         o.parameter_change, seconds, o.log_prior / w, o.log_prior_after / w});
+        em_step<record> step;
+        step.record = {0,
+                       o.log_likelihood / w - log_scale_,
+                       o.elbo_after / w - log_scale_,
+                       o.entropy / w,
+                       o.parameter_change,
+                       0,
+                       o.log_prior / w,
+                       o.log_prior_after / w};
+        step.objective = (o.log_likelihood + o.log_prior) / w;
+        step.had_event = !o.events.empty();
         for (event e : o.events) {
             e.iteration = t;
-            events.push_back(e);
+            events_.push_back(e);
         }
-        if (options_.callback && !options_.callback({restart_, options_.restarts, trace.back()}))
-            interrupted_ = true;
-        return !interrupted_;
-    }
-
-    fit_result make_result(const loop_result& loop, std::vector<iteration_record> trace, std::vector<event> events) {
-        const iteration_record last = trace.back();
-        fit_result r{keep_regularization(from_frame(options_.shape, engine_.parameters(), frame_), loop_.rule.lambda,
-                                         summary_.regular_variance, frame_)};
-        r.stopped = loop.stopped;
-        r.iterations = loop.iterations;
-        r.trace = std::move(trace);
-        r.events = summary_.far;
-        r.events.insert(r.events.end(), events.begin(), events.end());
-        r.log_likelihood = last.log_likelihood;
-        r.total_weight = summary_.weight;
-        r.total_log_likelihood = last.log_likelihood * summary_.weight;
-        r.entropy = last.entropy;
-        r.samples = summary_.rows;
-        r.negligible = feed_.negligible();
-        r.bic = bic(r.model, r.total_log_likelihood, r.total_weight);
-        r.aic = aic(r.model, r.total_log_likelihood);
-        r.icl = icl(r.model, r.total_log_likelihood, r.entropy * r.total_weight, r.total_weight);
-        r.best_restart = restart_;
-        r.best_start = start_of(options_, restart_);
-        return r;
+        return step;
     }
 
     fit_setup setup_;
@@ -148,24 +148,31 @@ private:
     const row_feed& feed_ = setup_.feed();
     const gmm_shape& shape_ = setup_.shape();
     gmm_engine& engine_ = setup_.rows.engine();
-    const bool streamed_ = setup_.rows.streamed();
     data_summary summary_;
     frame frame_;
     double log_scale_ = 0;
     loop_options loop_;
     start_sample sample_;
-    std::int64_t restart_ = 0;
-    bool interrupted_ = false;
+    bool loaded_ = false;
+    std::optional<gradient_m_step> gradient_; ///< instead of that of the engine
+    std::vector<event> events_;               ///< of this restart
 };
+
+fit_result fit_restarts(const context& ctx, const data_source& data, const fit_options& options, std::int64_t first,
+                        std::int64_t last) {
+    const steady_time begin = std::chrono::steady_clock::now();
+    mixture_em model(ctx, data, options);
+    return em_driver(model, begin).run(first, last);
+}
 
 } // namespace
 
 fit_result fit(const context& ctx, const data_source& data, const fit_options& options) {
-    return fitter(fit_setup(ctx, data, options)).run(0, options.restarts);
+    return fit_restarts(ctx, data, options, 0, options.restarts);
 }
 
 fit_result fit_restart(const context& ctx, const data_source& data, const fit_options& options, std::int64_t restart) {
-    return fitter(fit_setup(ctx, data, options)).run(restart, restart + 1);
+    return fit_restarts(ctx, data, options, restart, restart + 1);
 }
 
 } // namespace elbo::gmm

@@ -5,8 +5,8 @@
 #include "host/gmm/stream/statistics_state.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
+#include "host/rows/restarts.hpp"
 #include "kernels/reference/gmm/engine.hpp"
-#include "kernels/shared/host_loop.hpp"
 #include "kernels/shared/host_sums.hpp"
 
 #include <algorithm>

@@ -4,11 +4,10 @@
 #include "host/gmm/fit/prior.hpp"
 #include "host/gmm/variational/distribution.hpp"
 #include "host/gmm/variational/prior.hpp"
+#include "host/rows/em_driver.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
 #include "host/rows/restarts.hpp"
-#include "host/seconds.hpp"
-#include "kernels/math/stopping.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -21,8 +20,6 @@ namespace elbo::gmm {
 using namespace kernels;
 
 namespace {
-
-using clock = std::chrono::steady_clock;
 
 /// What the ways to the data and to a start read.
 fit_options shared_options(const variational_options& o) {
@@ -43,30 +40,63 @@ fit_options shared_options(const variational_options& o) {
     return f;
 }
 
-/// One fit under way. Posteriors and priors are in the frame until the result is made.
-class variational_fitter {
+/// Coordinate ascent as em_driver runs it. Posteriors and priors are in the frame until the result is made.
+class variational_em {
 public:
-    variational_fitter(const context& ctx, const data_source& data, const variational_options& options)
+    using record = variational_record;
+    using result = variational_result;
+
+    /// Reads the data once.
+    variational_em(const context& ctx, const data_source& data, const variational_options& options)
         : options_(options), shared_(shared_options(options)), setup_(ctx, data, shared_) {
         variational::check_prior(options.prior, options.shape, data.cols(), "prior");
+        summarize();
     }
 
-    variational_result run() {
-        const auto begin = clock::now();
-        timed(spent_.load, [&] { summarize(); });
-        std::optional<variational_result> best;
-        for (restart_ = 0; restart_ < options_.restarts && !interrupted_; ++restart_) {
-            variational::moments first;
-            timed(spent_.start, [&] { first = first_moments(); });
-            variational_result one = iterate(first);
-            if (!best || one.bound > best->bound)
-                best = std::move(one);
-        }
-        if (interrupted_)
-            best->stopped = stop_reason::interrupted;
-        best->seconds = spent_;
-        best->seconds.total = seconds_since(begin);
-        return std::move(*best);
+    const variational_options& options() const { return options_; }
+
+    /// θ_0 is that of the E-step of a mixture.
+    void start(std::int64_t restart, fit_seconds& spent) {
+        gmm_parameters first;
+        timed(spent.start, [&] { first = first_parameters(setup_, frame_, summary_, lambda_, restart, sample_); });
+        // After the first start, so that the sample that it takes to the device and the rows are not there at once.
+        if (options_.restarts == 1)
+            sample_ = {};
+        if (!loaded_)
+            timed(spent.load, [&] { scatter_ = load_rows(setup_, frame_, component_bound_); });
+        loaded_ = true;
+        timed(spent.start, [&] { q_ = m_step(e_step(first)); });
+    }
+
+    void pass() { sums_ = e_step(variational::e_step_parameters(q_)); }
+    em_step<record> update(std::int64_t) {
+        next_ = m_step(sums_);
+        const record r = make_record();
+        return {r, r.bound};
+    }
+    void adopt() { q_ = std::move(next_); }
+
+    static bool is_better(const result& one, const result& best) { return one.bound > best.bound; }
+
+    result make_result(std::int64_t restart, stop_reason stopped, std::vector<record> trace) const {
+        variational_posterior posterior(variational::from_frame(q_, frame_, options_.prior));
+        gmm::model plug_in = keep_regularization(posterior.model(), lambda_, summary_.regular_variance, frame_);
+        result r{std::move(posterior), std::move(plug_in)};
+        const record& last = trace.back();
+        r.stopped = stopped;
+        r.iterations = last.iteration + 1;
+        r.bound = last.bound;
+        r.total_bound = last.bound * summary_.weight;
+        r.entropy = last.entropy;
+        r.total_weight = summary_.weight;
+        r.samples = summary_.rows;
+        r.negligible = feed_.negligible();
+        r.events = start_events(setup_);
+        r.events.insert(r.events.end(), summary_.far.begin(), summary_.far.end());
+        r.best_restart = restart;
+        r.best_start = start_of(options_, restart);
+        r.trace = std::move(trace);
+        return r;
     }
 
 private:
@@ -102,17 +132,6 @@ private:
         return *variational::to_frame(std::move(p), options_.shape, frame_).scale;
     }
 
-    /// Of the E-step of a mixture, which is where a fit begins.
-    variational::moments first_moments() {
-        const gmm_parameters start = first_parameters(setup_, frame_, summary_, lambda_, restart_, sample_);
-        // After the first start, so that the sample that it takes to the device and the rows are not there at once.
-        if (options_.restarts == 1)
-            sample_ = {};
-        if (restart_ == 0)
-            timed(spent_.load, [&] { scatter_ = load_rows(setup_, frame_, component_bound_); });
-        return e_step(start);
-    }
-
     variational::moments e_step(const gmm_parameters& p) {
         engine_.set_parameters(p);
         pass_over_rows(setup_, component_bound_, scalar_bound_);
@@ -123,31 +142,6 @@ private:
         return ordered ? variational::in_stick_order(std::move(m), shape_, concentration()) : m;
     }
 
-    variational_result iterate(const variational::moments& first) {
-        const auto begin = clock::now();
-        parameters q = m_step(first);
-        std::vector<variational_record> trace;
-        stopping_state rule;
-        stop_reason stopped = stop_reason::max_iterations;
-        for (std::int64_t t = 0;; ++t) {
-            const variational::moments m = e_step(variational::e_step_parameters(q));
-            parameters next = m_step(m);
-            trace.push_back(record_of(t, q, m, next, seconds_since(begin)));
-            require_finite(t, trace.back().bound);
-            if (options_.callback && !options_.callback({restart_, options_.restarts, trace.back()}))
-                interrupted_ = true;
-            const bool converged = should_stop(rule, trace.back().bound, options_.tolerance, false);
-            if (converged)
-                stopped = stop_reason::converged;
-            // The posterior returned is the one whose bound is known: that of this E-step.
-            if (converged || interrupted_ || t + 1 >= options_.max_iterations)
-                break;
-            q = std::move(next);
-        }
-        spent_.iterations += seconds_since(begin);
-        return make_result(std::move(q), std::move(trace), stopped);
-    }
-
     double concentration() const {
         return options_.prior.concentration.value_or(1 / static_cast<double>(shape_.components));
     }
@@ -156,43 +150,19 @@ private:
         return variational::update(shape_, options_.weights_prior, prior_, m);
     }
 
-    variational_record record_of(std::int64_t t, const parameters& q, const variational::moments& m,
-                                 const parameters& next, double seconds) const {
-        const double w = m.weight, d = static_cast<double>(shape_.dimensions);
-        const variational::divergences kl = variational::divergences_from_prior(q);
-        variational_record r;
-        r.iteration = t;
-        r.expected_log_likelihood = m.expected_log_likelihood / w - log_scale_;
+    record make_record() const {
+        const double w = sums_.weight, d = static_cast<double>(shape_.dimensions);
+        const variational::divergences kl = variational::divergences_from_prior(q_);
+        record r;
+        r.expected_log_likelihood = sums_.expected_log_likelihood / w - log_scale_;
         r.weights_divergence = kl.weights / w;
         r.components_divergence = kl.components / w;
         r.bound = r.expected_log_likelihood - r.weights_divergence - r.components_divergence;
-        r.bound_after_m_step = (m.entropy + m.log_factors + variational::log_normalizer_gain(next)) / w -
+        r.bound_after_m_step = (sums_.entropy + sums_.log_factors + variational::log_normalizer_gain(next_)) / w -
                                0.5 * d * std::log(2 * std::numbers::pi) - log_scale_;
-        r.entropy = m.entropy / w;
-        for (std::size_t i = 0; i < m.centres.size(); ++i)
-            r.parameter_change = std::max(r.parameter_change, std::abs(next.means[i] - m.centres[i]));
-        r.seconds = seconds;
-        return r;
-    }
-
-    variational_result make_result(parameters q, std::vector<variational_record> trace, stop_reason stopped) const {
-        variational_posterior posterior(variational::from_frame(std::move(q), frame_, options_.prior));
-        gmm::model plug_in = keep_regularization(posterior.model(), lambda_, summary_.regular_variance, frame_);
-        variational_result r{std::move(posterior), std::move(plug_in)};
-        const variational_record& last = trace.back();
-        r.stopped = stopped;
-        r.iterations = last.iteration + 1;
-        r.bound = last.bound;
-        r.total_bound = last.bound * summary_.weight;
-        r.entropy = last.entropy;
-        r.total_weight = summary_.weight;
-        r.samples = summary_.rows;
-        r.negligible = feed_.negligible();
-        r.events = start_events(setup_);
-        r.events.insert(r.events.end(), summary_.far.begin(), summary_.far.end());
-        r.best_restart = restart_;
-        r.best_start = start_of(options_, restart_);
-        r.trace = std::move(trace);
+        r.entropy = sums_.entropy / w;
+        for (std::size_t i = 0; i < sums_.centres.size(); ++i)
+            r.parameter_change = std::max(r.parameter_change, std::abs(next_.means[i] - sums_.centres[i]));
         return r;
     }
 
@@ -208,15 +178,17 @@ private:
     std::vector<double> lambda_, scatter_;
     start_sample sample_;
     variational_prior prior_;
-    fit_seconds spent_;
-    std::int64_t restart_ = 0;
-    bool interrupted_ = false;
+    bool loaded_ = false;
+    parameters q_, next_;
+    variational::moments sums_; ///< of the last pass
 };
 
 } // namespace
 
 variational_result fit_variational(const context& ctx, const data_source& data, const variational_options& options) {
-    return variational_fitter(ctx, data, options).run();
+    const steady_time begin = std::chrono::steady_clock::now();
+    variational_em model(ctx, data, options);
+    return em_driver(model, begin).run(0, options.restarts);
 }
 
 } // namespace elbo::gmm

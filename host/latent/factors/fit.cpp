@@ -1,4 +1,5 @@
-// The way of a fit of a linear-Gaussian model: summarise, choose the frame, load, start, iterate, map back.
+// The way of a fit of a linear-Gaussian model: summarise, choose the frame, load, start, iterate
+// (host/rows/em_driver.hpp), map back.
 #include "elbo/latent/factors.hpp"
 
 #include "host/check.hpp"
@@ -9,10 +10,9 @@
 #include "host/latent/factors/start.hpp"
 #include "host/latent/factors/update.hpp"
 #include "host/latent/latent_common.hpp"
+#include "host/rows/em_driver.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/restarts.hpp"
-#include "host/seconds.hpp"
-#include "kernels/math/stopping.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -85,12 +85,15 @@ std::vector<double> floors(const factor_options& o, const gmm::data_summary& s, 
     return floor;
 }
 
-/// One fit under way.
-class fitter {
+/// A linear-Gaussian model as em_driver fits it. Parameters are in the frame until the result is made.
+class factor_em {
 public:
-    fitter(const context& ctx, const data_source& data, const factor_options& options)
-        : begin_(std::chrono::steady_clock::now()), ctx_(ctx), options_(checked(data, options)),
-          rows_(ctx, data, options.weights) {
+    using record = iteration_record;
+    using result = factor_result;
+
+    /// Reads the data, and loads it.
+    factor_em(const context& ctx, const data_source& data, const factor_options& options)
+        : ctx_(ctx), options_(checked(data, options)), rows_(ctx, data, options.weights) {
         const gmm::data_summary& s = rows_.summary();
         rows_.feed().require_distinct_rows(options.components);
         const frame f = factor_frame(options.kind, s.mean, s.variance);
@@ -107,122 +110,122 @@ public:
             largest.latent = std::max(largest.latent, beside);
         }
         rows_.load(f, largest, options.memory_limit);
-        spent_.load = seconds_since(begin_);
     }
 
-    factor_result run() {
-        std::optional<factor_result> best;
-        if (options_.method == factor_method::eigen)
-            best = solve();
-        else
-            for (restart_ = 0; restart_ < options_.restarts && !interrupted_; ++restart_) {
-                factor_values first = first_values();
-                factor_result one = iterate(std::move(first));
-                if (!best || one.log_likelihood > best->log_likelihood + options_.tolerance)
-                    best = std::move(one);
-            }
-        if (interrupted_)
-            best->stopped = gmm::stop_reason::interrupted;
-        best->seconds = spent_;
-        best->seconds.total = seconds_since(begin_);
-        return std::move(*best);
+    const factor_options& options() const { return options_; }
+
+    void start(std::int64_t restart, fit_seconds& spent) {
+        timed(spent.start, [&] { values_ = first_values(restart); });
+        const std::int64_t K = values_.shape.components;
+        history_ = {std::vector<std::int64_t>(K), std::vector<int>(K, 0),
+                    std::vector<bool>(values_.noise.size(), false)};
+        std::iota(history_.index.begin(), history_.index.end(), 0);
+        events_.clear();
+        accelerator_ = {};
+        accelerator_.restart(values_.noise);
+        proposal_.reset(), ready_.reset();
+    }
+
+    void pass() {
+        pass_ = ready_ ? std::move(*ready_) : proposal_ ? try_noise(*proposal_) : pass_under(values_);
+        ready_.reset(), proposal_.reset();
+    }
+
+    em_step<record> update(std::int64_t t) {
+        next_ = values_;
+        outcome_ = latent::update(pass_.sums, pass_.under, rule_, history_, next_);
+        const double w = rule_.total_weight;
+        note_events(t);
+        return {{0, outcome_.log_likelihood / w - log_scale_, outcome_.elbo_after / w - log_scale_,
+                 outcome_.entropy / w, outcome_.parameter_change},
+                outcome_.log_likelihood / w,
+                outcome_.rounding / w,
+                outcome_.collapsed};
+    }
+
+    void adopt() {
+        values_ = std::move(next_);
+        // Steps that gain no more than rounding say nothing of where others would lead.
+        if (outcome_.collapsed || outcome_.elbo_after - outcome_.log_likelihood <= outcome_.rounding)
+            accelerator_.restart(values_.noise);
+        else if (options_.accelerate)
+            proposal_ = accelerator_.propose(values_.noise, noise_floors(options_.kind, rule_));
+    }
+
+    /// Where the model has a higher maximum than EM came to rest at: goes there, with the pass that shows it.
+    bool escape(std::int64_t t) {
+        std::optional<factor_values> higher = higher_values(
+            rows_, next_,
+            {noise_floors(options_.kind, rule_), options_.tolerance, options_.max_iterations, options_.seed});
+        if (!higher)
+            return false;
+        pass_result pass = pass_under(*higher);
+        const double reached = log_likelihood_of(pass.sums);
+        if (!(reached > outcome_.log_likelihood + options_.tolerance * rule_.total_weight &&
+              reached >= outcome_.elbo_after))
+            return false;
+        values_ = std::move(*higher);
+        ready_ = std::move(pass);
+        events_.push_back({t, 0, -1, factor_event::kind::stalled, options_.on_collapse});
+        accelerator_.restart(values_.noise);
+        return true;
+    }
+
+    bool is_better(const result& one, const result& best) const {
+        return one.log_likelihood > best.log_likelihood + options_.tolerance;
+    }
+
+    result make_result(std::int64_t restart, stop_reason stopped, std::vector<record> trace) const {
+        result r = result_of(values_, trace.back().log_likelihood, events_);
+        r.stopped = stopped;
+        r.iterations = trace.back().iteration + 1;
+        r.trace = std::move(trace);
+        r.best_restart = restart;
+        if (!options_.start_model)
+            r.best_start = restart_start(options_, restart);
+        return r;
+    }
+
+    /// Instead of EM: from eigenvectors.
+    result solve() {
+        const std::int64_t d = rows_.feed().data().cols();
+        const double floor =
+            std::accumulate(rule_.noise_floor.begin(), rule_.noise_floor.end(), 0.0) / static_cast<double>(d);
+        const eigen_solution s = solve_by_eigen(rows_, way_, options_.latent, floor, options_.tolerance,
+                                                options_.max_iterations, options_.seed);
+        const std::vector<double> sums = rows_.sums(operators_of(s.values).pass);
+        std::vector<factor_event> events;
+        if (s.floored)
+            events.push_back({s.passes - 1, 0, -1, factor_event::kind::noise_floor, options_.on_collapse});
+        result r = result_of(s.values, log_likelihood_of(sums) / rule_.total_weight - log_scale_, events);
+        r.stopped = s.converged ? stop_reason::converged : stop_reason::max_iterations;
+        r.iterations = s.passes;
+        return r;
     }
 
 private:
-    factor_values first_values() {
-        if (options_.start_model) {
-            factor_values v = to_frame(*options_.start_model, rows_.frame());
-            v.own_noise = options_.own_noise;
-            return v;
-        }
-        const auto begin = std::chrono::steady_clock::now();
-        if (sample_.rows == 0)
-            sample_ = gmm::draw_start_sample(rows_.feed(), rows_.frame(), rows_.summary(),
-                                             factor_start_rows(options_.components, rows_.feed().data().cols()),
-                                             options_.seed);
-        factor_values v = start_values(ctx_, sample_, options_, rule_.noise_floor, restart_);
-        spent_.start += seconds_since(begin);
-        return v;
-    }
-
-    /// The model returned is the one whose log-likelihood is known: that of the last pass.
-    factor_result iterate(factor_values values) {
-        const auto begin = std::chrono::steady_clock::now();
-        const std::int64_t K = values.shape.components;
-        factor_history history{std::vector<std::int64_t>(K), std::vector<int>(K, 0),
-                               std::vector<bool>(values.noise.size(), false)};
-        std::iota(history.index.begin(), history.index.end(), 0);
-        std::vector<gmm::iteration_record> trace;
-        std::vector<factor_event> events;
-        stopping_state state;
-        const std::vector<double> floor = noise_floors(options_.kind, rule_);
-        noise_accelerator accelerator;
-        accelerator.restart(values.noise);
-        std::optional<std::vector<double>> proposal;
-        std::optional<pass_result> ready;
-        for (std::int64_t t = 0;; ++t) {
-            pass_result pass = ready      ? std::move(*ready)
-                               : proposal ? try_noise(values, *proposal, accelerator)
-                                          : pass_under(values);
-            ready.reset(), proposal.reset();
-            const factor_values last = values;
-            const factor_outcome o = update(pass.sums, pass.under, rule_, history, values);
-            bound_ = o.elbo_after;
-            note(t, o, seconds_since(begin), trace, events);
-            bool converged = settled(state, o);
-            if (converged && !interrupted_ && t + 1 < options_.max_iterations && (ready = go_higher(values, o))) {
-                events.push_back({t, 0, -1, factor_event::kind::stalled, options_.on_collapse});
-                accelerator.restart(values.noise);
-                state = {};
-                continue;
-            }
-            if (converged || interrupted_ || t + 1 >= options_.max_iterations) {
-                spent_.iterations += seconds_since(begin);
-                return result_of(last, o.log_likelihood,
-                                 converged      ? gmm::stop_reason::converged
-                                 : interrupted_ ? gmm::stop_reason::interrupted
-                                                : gmm::stop_reason::max_iterations,
-                                 std::move(trace), std::move(events), t + 1);
-            }
-            // Steps that gain no more than rounding say nothing of where others would lead.
-            if (o.collapsed || o.elbo_after - o.log_likelihood <= o.rounding)
-                accelerator.restart(values.noise);
-            else if (options_.accelerate)
-                proposal = accelerator.propose(values.noise, floor);
-        }
-    }
-
     /// Sums and the operators they were taken with.
     struct pass_result {
         factor_operators under;
         std::vector<double> sums;
     };
 
+    factor_values first_values(std::int64_t restart) {
+        if (options_.start_model) {
+            factor_values v = to_frame(*options_.start_model, rows_.frame());
+            v.own_noise = options_.own_noise;
+            return v;
+        }
+        if (sample_.rows == 0)
+            sample_ = gmm::draw_start_sample(rows_.feed(), rows_.frame(), rows_.summary(),
+                                             factor_start_rows(options_.components, rows_.feed().data().cols()),
+                                             options_.seed);
+        return start_values(ctx_, sample_, options_, rule_.noise_floor, restart);
+    }
+
     pass_result pass_under(const factor_values& values) {
         pass_result pass{operators_of(values), {}};
         pass.sums = rows_.sums(pass.under.pass);
-        return pass;
-    }
-
-    /// Whether EM has come to rest. Changes below rounding are none, whatever their sign.
-    bool settled(stopping_state& state, const factor_outcome& o) const {
-        const double last = state.last * rule_.total_weight;
-        const double value = std::abs(o.log_likelihood - last) <= o.rounding ? last : o.log_likelihood;
-        return should_stop(state, value / rule_.total_weight, options_.tolerance, o.collapsed);
-    }
-
-    /// Where the model has a higher maximum than EM came to rest at after the pass of `o`: that, and its pass.
-    std::optional<pass_result> go_higher(factor_values& values, const factor_outcome& o) {
-        std::optional<factor_values> higher = higher_values(
-            rows_, values,
-            {noise_floors(options_.kind, rule_), options_.tolerance, options_.max_iterations, options_.seed});
-        if (!higher)
-            return std::nullopt;
-        pass_result pass = pass_under(*higher);
-        const double reached = log_likelihood_of(pass.sums);
-        if (!(reached > o.log_likelihood + options_.tolerance * rule_.total_weight && reached >= o.elbo_after))
-            return std::nullopt;
-        values = std::move(*higher);
         return pass;
     }
 
@@ -231,97 +234,73 @@ private:
     }
 
     /// A pass with these noise variances where log p does not fall below the bound after the last step, else without.
-    pass_result try_noise(factor_values& values, const std::vector<double>& noise, noise_accelerator& accelerator) {
-        std::vector<double> plain = values.noise;
-        values.noise = noise;
-        pass_result pass = pass_under(values);
-        const bool taken = log_likelihood_of(pass.sums) >= bound_;
-        accelerator.judge(taken);
+    pass_result try_noise(const std::vector<double>& noise) {
+        std::vector<double> plain = values_.noise;
+        values_.noise = noise;
+        pass_result pass = pass_under(values_);
+        const bool taken = log_likelihood_of(pass.sums) >= outcome_.elbo_after;
+        accelerator_.judge(taken);
         if (!taken) {
-            values.noise = std::move(plain);
-            pass = pass_under(values);
+            values_.noise = std::move(plain);
+            pass = pass_under(values_);
         }
-        accelerator.restart(values.noise);
+        accelerator_.restart(values_.noise);
         return pass;
     }
 
-    void note(std::int64_t t, const factor_outcome& o, double seconds, std::vector<gmm::iteration_record>& trace,
-              std::vector<factor_event>& events) {
-        const double w = rule_.total_weight;
-        gmm::require_finite(t, o.log_likelihood / w);
-        for (factor_event e : o.events) {
+    void note_events(std::int64_t t) {
+        for (factor_event e : outcome_.events) {
             e.iteration = t;
-            if (e.what == factor_event::kind::empty && e.action == gmm::collapse_policy::fail)
+            if (e.what == factor_event::kind::empty && e.action == collapse_policy::fail)
                 throw error(fmt::format("component {} became empty in iteration {} and the collapse policy is `fail`: "
                                         "use fewer components or the policy `reseed` or `drop`",
                                         e.component, t));
-            events.push_back(e);
+            events_.push_back(e);
         }
-        trace.push_back({t, o.log_likelihood / w - log_scale_, o.elbo_after / w - log_scale_, o.entropy / w,
-                         o.parameter_change, seconds});
-        if (options_.callback && !options_.callback({restart_, options_.restarts, trace.back()}))
-            interrupted_ = true;
     }
 
-    factor_result solve() {
-        const auto begin = std::chrono::steady_clock::now();
-        const std::int64_t d = rows_.feed().data().cols();
-        const double floor =
-            std::accumulate(rule_.noise_floor.begin(), rule_.noise_floor.end(), 0.0) / static_cast<double>(d);
-        const eigen_solution s = solve_by_eigen(rows_, way_, options_.latent, floor, options_.tolerance,
-                                                options_.max_iterations, options_.seed);
-        const std::vector<double> sums = rows_.sums(operators_of(s.values).pass);
-        spent_.iterations += seconds_since(begin);
-        std::vector<factor_event> events;
-        if (s.floored)
-            events.push_back({s.passes - 1, 0, -1, factor_event::kind::noise_floor, options_.on_collapse});
-        return result_of(s.values, log_likelihood_of(sums),
-                         s.converged ? gmm::stop_reason::converged : gmm::stop_reason::max_iterations, {},
-                         std::move(events), s.passes);
-    }
-
-    factor_result result_of(const factor_values& values, double log_likelihood, gmm::stop_reason stopped,
-                            std::vector<gmm::iteration_record> trace, std::vector<factor_event> events,
-                            std::int64_t iterations) const {
+    result result_of(const factor_values& values, double log_likelihood,
+                     const std::vector<factor_event>& events) const {
         const gmm::data_summary& s = rows_.summary();
-        factor_result r{from_frame(values, rows_.frame())};
-        r.stopped = stopped;
-        r.iterations = iterations;
-        r.trace = std::move(trace);
+        result r{from_frame(values, rows_.frame())};
         for (const gmm::event& e : s.far)
             r.events.push_back({0, 0, e.far.column, factor_event::kind::far_value, options_.on_collapse, e.far});
         r.events.insert(r.events.end(), events.begin(), events.end());
-        r.log_likelihood = log_likelihood / rule_.total_weight - log_scale_;
+        r.log_likelihood = log_likelihood;
         r.total_weight = s.weight;
         r.total_log_likelihood = r.log_likelihood * s.weight;
         r.samples = s.rows;
         r.negligible = rows_.negligible();
         r.bic = bic(r.model, r.total_log_likelihood, r.total_weight);
         r.aic = aic(r.model, r.total_log_likelihood);
-        r.best_restart = restart_;
-        if (options_.method == factor_method::em && !options_.start_model)
-            r.best_start = restart_start(options_, restart_);
         return r;
     }
 
-    const steady_time begin_;
     const context& ctx_;
     const factor_options& options_;
     factor_rows rows_;
     factor_rule rule_;
     eigen_way way_ = eigen_way::matrix;
     double log_scale_ = 0;
-    double bound_ = 0; ///< J after the last step, a total in the frame
     gmm::start_sample sample_;
-    gmm::fit_seconds spent_;
-    std::int64_t restart_ = 0;
-    bool interrupted_ = false;
+    factor_values values_, next_;
+    factor_history history_; ///< of next_
+    pass_result pass_;
+    factor_outcome outcome_; ///< totals in the frame
+    noise_accelerator accelerator_;
+    std::optional<std::vector<double>> proposal_; ///< noise variances to try in the next pass
+    std::optional<pass_result> ready_;            ///< the next pass, made already
+    std::vector<factor_event> events_;            ///< of this restart
 };
 
 } // namespace
 
 factor_result fit(const context& ctx, const data_source& data, const factor_options& options) {
-    return fitter(ctx, data, options).run();
+    const steady_time begin = std::chrono::steady_clock::now();
+    factor_em model(ctx, data, options);
+    em_driver driver(model, begin);
+    return options.method == factor_method::eigen ? driver.instead([&] { return model.solve(); })
+                                                  : driver.run(0, options.restarts);
 }
 
 } // namespace elbo::latent

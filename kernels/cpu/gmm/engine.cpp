@@ -7,7 +7,6 @@
 #include "kernels/cpu/gmm/label_store.hpp"
 #include "kernels/cpu/gmm/packed_model.hpp"
 #include "kernels/math/fixed_point.hpp"
-#include "kernels/shared/host_loop.hpp"
 #include "kernels/shared/m_step.hpp"
 
 #include <algorithm>
@@ -136,8 +135,6 @@ public:
         std::swap(current_, next_);
         model_.pack(current_);
     }
-
-    loop_result run(std::int64_t rows, const loop_options& options) override { return host_loop(*this, rows, options); }
 
     void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
                std::int32_t* assignment, double* log_joint) override {

@@ -2,7 +2,6 @@
 
 #include "elbo/error.hpp"
 #include "kernels/math/fixed_point.hpp"
-#include "kernels/shared/host_loop.hpp"
 #include "kernels/shared/host_sums.hpp"
 
 #include <algorithm>
@@ -283,9 +282,9 @@ void cuda_engine<T>::adopt() {
 }
 
 template <class T>
-loop_result cuda_engine<T>::run(std::int64_t rows, const loop_options& options) {
-    if (options.rule.prior || !graph_loop::supported()) // the graph has no M-step with a prior
-        return host_loop(*this, rows, options);
+std::optional<loop_result> cuda_engine<T>::run(std::int64_t rows, const loop_options& options) {
+    if (options.rule.prior || !graph_loop::supported())
+        return std::nullopt;
     state_->activate();
     const device_rule rule = upload_rule(options.rule);
     return loop_.run(options, arrays_.view(), {current_.data(), next_.data(), current_.size()}, [&] {

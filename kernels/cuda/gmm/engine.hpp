@@ -27,8 +27,8 @@ protected:
     std::int64_t grid_ = 0;
 };
 
-/// With a prior the M-step runs on the host: update() takes the sums there and brings the parameters back, and run() is
-/// the host loop, as the graph has no such step.
+/// With a prior the M-step runs on the host: update() takes the sums there and brings the parameters back, and there is
+/// no loop here, as the graph has no such step.
 template <class T>
 class cuda_engine final : public cuda_engine_base {
 public:
@@ -51,7 +51,7 @@ public:
     update_outcome update(const update_rule& rule) override;
     void adopt() override;
 
-    loop_result run(std::int64_t rows, const loop_options& options) override;
+    std::optional<loop_result> run(std::int64_t rows, const loop_options& options) override;
 
     void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
                std::int32_t* assignment, double* log_joint) override;

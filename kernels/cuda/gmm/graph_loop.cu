@@ -1,13 +1,10 @@
 #include "kernels/cuda/gmm/graph_loop.hpp"
 
-#include "elbo/error.hpp"
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/core/while_graph.hpp"
-#include "kernels/shared/host_loop.hpp"
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <thread>
 
 namespace elbo::kernels::cuda {
@@ -125,22 +122,16 @@ update_outcome graph_loop::outcome_of(std::int64_t iteration) const {
 // Per iteration the device writes one record to mapped memory; the host waits for nothing but the end of a slice.
 loop_result graph_loop::run(const loop_options& options, const update_arrays& arrays, const adoption& copy,
                             const std::function<void()>& iteration) {
-    using clock = std::chrono::steady_clock;
     const unique_graph_exec exec = build(options, arrays, copy, iteration);
-    loop_state state{};
-    *mailbox_.data() = {0, 0};
+    loop_state state{options.begin.rule, options.begin.iterations, loop_end::running};
+    *mailbox_.data() = {state.iterations, 0};
     check(cudaMemcpyAsync(loop_.data(), &state, sizeof(state), cudaMemcpyHostToDevice, state_->stream),
           "cudaMemcpyAsync");
-    const auto begin = clock::now();
-    std::int64_t told = 0;
+    std::int64_t told = state.iterations;
     const auto tell = [&] {
         const std::int64_t completed = std::atomic_ref(mailbox_.data()->completed).load(std::memory_order_acquire);
         for (; told < completed; ++told) {
-            const double seconds = std::chrono::duration<double>(clock::now() - begin).count();
-            const update_outcome outcome = outcome_of(told);
-            if (options.rule.on_collapse == gmm::collapse_policy::fail && !outcome.events.empty())
-                throw_collapsed(outcome.events.front(), told);
-            if (options.on_iteration && !options.on_iteration(told, outcome, seconds))
+            if (options.on_iteration && !options.on_iteration(told, outcome_of(told)))
                 std::atomic_ref(mailbox_.data()->stop_request).store(1, std::memory_order_release);
         }
     };
@@ -159,6 +150,8 @@ loop_result graph_loop::run(const loop_options& options, const update_arrays& ar
             internal::wait_for(*state_); // the slice is over: whether another one follows
             // A stop that was asked for at the end of a slice takes one more iteration: the next parameters are current
             // already.
+            if (state.end == loop_end::running && options.on_pause)
+                options.on_pause({state.iterations, state.rule});
         } while (state.end == loop_end::running);
     } catch (...) {
         // A callback threw: the graph must end before its memory goes.
@@ -166,7 +159,7 @@ loop_result graph_loop::run(const loop_options& options, const update_arrays& ar
         report(cudaStreamSynchronize(state_->stream), "cudaStreamSynchronize");
         throw;
     }
-    return {reason_of(state.end), state.iterations};
+    return {reason_of(state.end), {state.iterations, state.rule}};
 }
 
 } // namespace elbo::kernels::cuda

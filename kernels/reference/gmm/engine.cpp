@@ -2,7 +2,6 @@
 
 #include "elbo/error.hpp"
 #include "kernels/math/fixed_point.hpp"
-#include "kernels/shared/host_loop.hpp"
 #include "kernels/shared/host_sums.hpp"
 
 #include <algorithm>
@@ -120,8 +119,6 @@ public:
         return m_step(shape, current_.values, normalized_sums(sums_, shape), rule, reseeds_, next_);
     }
     void adopt() override { current_ = with_offsets(shape, next_); }
-
-    loop_result run(std::int64_t rows, const loop_options& options) override { return host_loop(*this, rows, options); }
 
     void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
                std::int32_t* assignment, double* log_joint) override {

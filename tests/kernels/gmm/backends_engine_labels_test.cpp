@@ -4,6 +4,7 @@
 #include "host/rows/row_feed.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
+#include "tests/support/engine_loop.hpp"
 #include "tests/support/gmm_bounds.hpp"
 #include "tests/support/gmm_cases.hpp"
 #include "tests/support/gmm_labels.hpp"
@@ -411,12 +412,12 @@ TEST(GmmEngineLabels, LoopMatchesReference) {
                     options.component_bound = 0x1p40, options.scalar_bound = 0x1p60;
                     options.rule = rule_for(data, *engine);
                     std::vector<double> trace;
-                    options.on_iteration = [&](std::int64_t, const update_outcome& o, double) {
+                    options.on_iteration = [&](std::int64_t, const update_outcome& o) {
                         trace.push_back(o.log_likelihood / options.rule.total_weight);
                         return true;
                     };
                     engine->set_parameters(test::random_parameters(data.c.shape, 1.0, 8));
-                    engine->run(data.c.rows, options);
+                    test::run_loop(*engine, data.c.rows, options);
                     likelihoods.push_back(trace);
                     means.push_back(engine->parameters().means);
                 }

@@ -1,10 +1,9 @@
 // The EM loop in a CUDA graph against the plain host loop over the same engine: the same kernels in the same order, so
 // the same bits.
-#include "elbo/error.hpp"
 #include "kernels/cuda/gmm/engine.hpp"
 #include "kernels/math/fixed_point.hpp"
-#include "kernels/shared/host_loop.hpp"
 #include "tests/support/data.hpp"
+#include "tests/support/engine_loop.hpp"
 #include "tests/support/gmm_cases.hpp"
 
 #include <gtest/gtest.h>
@@ -55,7 +54,7 @@ struct history {
     std::vector<double> numbers;
     loop_result result;
     bool operator==(const history& other) const {
-        return result.stopped == other.result.stopped && result.iterations == other.result.iterations &&
+        return result.stopped == other.result.stopped && result.end.iterations == other.result.end.iterations &&
                numbers.size() == other.numbers.size() &&
                std::memcmp(numbers.data(), other.numbers.data(), numbers.size() * sizeof(double)) == 0;
     }
@@ -65,7 +64,7 @@ template <class Loop>
 history follow(problem& p, Loop loop) {
     history h;
     p.engine->set_parameters(p.start);
-    p.options.on_iteration = [&](std::int64_t t, const update_outcome& o, double) {
+    p.options.on_iteration = [&](std::int64_t t, const update_outcome& o) {
         h.numbers.insert(h.numbers.end(),
                          {static_cast<double>(t), o.log_likelihood, o.entropy, o.elbo_after, o.parameter_change});
         for (const gmm::event& e : o.events)
@@ -82,10 +81,10 @@ history follow(problem& p, Loop loop) {
 }
 
 history in_graph(problem& p) {
-    return follow(p, [](problem& q) { return q.engine->run(q.rows, q.options); });
+    return follow(p, [](problem& q) { return q.engine->run(q.rows, q.options).value(); });
 }
 history on_host(problem& p) {
-    return follow(p, [](problem& q) { return host_loop(*q.engine, q.rows, q.options); });
+    return follow(p, [](problem& q) { return test::host_loop(*q.engine, q.rows, q.options); });
 }
 
 TEST(CudaLoop, GraphEqualsHostLoopBitForBit) {
@@ -97,7 +96,7 @@ TEST(CudaLoop, GraphEqualsHostLoopBitForBit) {
             p.options.tolerance = 1e-2;
             const history converged = in_graph(p);
             EXPECT_EQ(converged.result.stopped, gmm::stop_reason::converged);
-            EXPECT_LT(converged.result.iterations, 40);
+            EXPECT_LT(converged.result.end.iterations, 40);
             EXPECT_TRUE(converged == on_host(p));
         }
 }
@@ -121,7 +120,8 @@ TEST(CudaLoop, EventsComeThrough) {
     p.options.rule.on_collapse = gmm::collapse_policy::fail;
     p.engine->set_parameters(p.start);
     const gmm_parameters before = p.engine->parameters();
-    EXPECT_THROW(p.engine->run(p.rows, p.options), error);
+    p.options.on_iteration = nullptr;
+    EXPECT_EQ(p.engine->run(p.rows, p.options)->end.iterations, 1);
     EXPECT_EQ(p.engine->parameters().means, before.means);
 }
 
@@ -131,24 +131,43 @@ TEST(CudaLoop, CallbackStopsWithTheParametersOfTheLastEStep) {
     p.engine->set_parameters(p.start);
     double last = 0;
     std::int64_t calls = 0;
-    p.options.on_iteration = [&](std::int64_t t, const update_outcome& o, double) {
+    p.options.on_iteration = [&](std::int64_t t, const update_outcome& o) {
         EXPECT_EQ(t, calls);
         last = o.log_likelihood;
         return ++calls < 3;
     };
-    const loop_result r = p.engine->run(p.rows, p.options);
+    const loop_result r = p.engine->run(p.rows, p.options).value();
     EXPECT_EQ(r.stopped, gmm::stop_reason::interrupted);
-    EXPECT_EQ(r.iterations, calls);
-    EXPECT_LE(r.iterations, 3 + cuda::graph_loop::slice_iterations);
+    EXPECT_EQ(r.end.iterations, calls);
+    EXPECT_LE(r.end.iterations, 3 + cuda::graph_loop::slice_iterations);
     p.options.on_iteration = nullptr;
     p.engine->clear_sums(0x1p40, 0x1p40);
     p.engine->accumulate(0, p.rows);
     EXPECT_EQ(p.engine->update(p.options.rule).log_likelihood, last);
 }
 
+TEST(CudaLoop, GoesOnFromAPause) {
+    problem p = make_problem({family::tied, 3, 2}, 300, element_type::float32);
+    const history all = in_graph(p);
+    loop_position begin;
+    gmm_parameters between;
+    p.options.on_pause = [&](const loop_position& done) {
+        begin = done;
+        between = p.engine->parameters();
+    };
+    EXPECT_TRUE(in_graph(p) == all);
+    ASSERT_EQ(begin.iterations, cuda::graph_loop::slice_iterations);
+    p.options.begin = begin;
+    p.start = between;
+    const history rest = in_graph(p);
+    EXPECT_EQ(rest.result.end.iterations, all.result.end.iterations);
+    ASSERT_LT(rest.numbers.size(), all.numbers.size());
+    EXPECT_TRUE(std::equal(rest.numbers.rbegin(), rest.numbers.rend(), all.numbers.rbegin()));
+}
+
 TEST(CudaLoop, ExceptionOfACallbackLeavesTheEngineUsable) {
     problem p = make_problem({family::full, 2, 2}, 200, element_type::float64);
-    p.options.on_iteration = [](std::int64_t, const update_outcome&, double) -> bool { throw 5; };
+    p.options.on_iteration = [](std::int64_t, const update_outcome&) -> bool { throw 5; };
     p.engine->set_parameters(p.start);
     EXPECT_THROW(p.engine->run(p.rows, p.options), int);
     EXPECT_TRUE(in_graph(p) == on_host(p));
