@@ -5,6 +5,7 @@
 #include "host/cli/core/command_line.hpp"
 
 #include <functional>
+#include <memory>
 #include <string>
 
 namespace elbo::cli {
@@ -22,36 +23,25 @@ struct invocation {
     std::function<exit_status()> run;
 };
 
+/// Adds a command. `Command` holds its options as they are typed: add_options(parser&) adds them, and
+/// run(command_line) does the work.
+template <class Command>
+void add_command(parser& above, invocation& call, const std::string& name, const std::string& help) {
+    parser* app = above.add_subcommand(name, help);
+    const auto command = std::make_shared<Command>();
+    command->add_options(*app);
+    app->callback([command, &call] { call.run = [command, &call] { return command->run(call.command_line); }; });
+}
+
 // Each adds one command and lives in a file of that name.
-void add_mixture_fit(parser& mixture, invocation& call);
-void add_mixture_select(parser& mixture, invocation& call);
-void add_mixture_variational(parser& mixture, invocation& call);
-void add_mixture_accumulate(parser& mixture, invocation& call);
-void add_mixture_maximize(parser& mixture, invocation& call);
-void add_mixture_update(parser& mixture, invocation& call);
-void add_mixture_evidence(parser& mixture, invocation& call);
-void add_mixture_score(parser& mixture, invocation& call);
-void add_mixture_assign(parser& mixture, invocation& call);
-void add_mixture_sample(parser& mixture, invocation& call);
-void add_mixture_info(parser& mixture, invocation& call);
-void add_mixture_marginal(parser& mixture, invocation& call);
-void add_mixture_condition(parser& mixture, invocation& call);
-void add_mixture_divergence(parser& mixture, invocation& call);
-void add_vae_train(parser& vae, invocation& call);
-void add_vae_evaluate(parser& vae, invocation& call);
-void add_vae_encode(parser& vae, invocation& call);
-void add_vae_decode(parser& vae, invocation& call);
-void add_vae_reconstruct(parser& vae, invocation& call);
-void add_vae_sample(parser& vae, invocation& call);
-void add_vae_interpolate(parser& vae, invocation& call);
-void add_vae_info(parser& vae, invocation& call);
-void add_latent_fit(parser& latent, invocation& call);
-void add_latent_score(parser& latent, invocation& call);
-void add_latent_posterior(parser& latent, invocation& call);
-void add_latent_reconstruct(parser& latent, invocation& call);
-void add_latent_sample(parser& latent, invocation& call);
-void add_latent_info(parser& latent, invocation& call);
-void add_devices(parser& app, invocation& call);
-void add_convert(parser& app, invocation& call);
+using command_adder = void(parser& above, invocation& call);
+command_adder add_mixture_fit, add_mixture_select, add_mixture_variational, add_mixture_accumulate,
+    add_mixture_maximize, add_mixture_update, add_mixture_score, add_mixture_evidence, add_mixture_assign,
+    add_mixture_sample, add_mixture_info, add_mixture_marginal, add_mixture_condition, add_mixture_divergence;
+command_adder add_vae_train, add_vae_evaluate, add_vae_encode, add_vae_decode, add_vae_reconstruct, add_vae_sample,
+    add_vae_interpolate, add_vae_info;
+command_adder add_latent_fit, add_latent_score, add_latent_posterior, add_latent_reconstruct, add_latent_sample,
+    add_latent_info;
+command_adder add_devices, add_convert;
 
 } // namespace elbo::cli

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fmt/format.h>
+#include <initializer_list>
 #include <new>
 #include <stdexcept>
 #include <string_view>
@@ -42,48 +43,33 @@ exit_status fail(exit_status status, std::string message, const std::string& adv
     return status;
 }
 
+void add_group(parser& app, invocation& call, const char* name, const char* help,
+               std::initializer_list<command_adder*> commands) {
+    parser* group = app.add_subcommand(name, help);
+    group->require_subcommand();
+    for (command_adder* const add : commands)
+        add(*group, call);
+}
+
 void set_up(parser& app, invocation& call) {
     app.set_version_flag("--version", fmt::format("elbo {}", version));
     app.require_subcommand();
-    parser* mixture =
-        app.add_subcommand("mixture", "Gaussian mixtures: fit, select, variational, accumulate, maximize, update, "
-                                      "score, evidence, assign, sample, info, marginal, condition, divergence");
-    mixture->require_subcommand();
-    add_mixture_fit(*mixture, call);
-    add_mixture_select(*mixture, call);
-    add_mixture_variational(*mixture, call);
-    add_mixture_accumulate(*mixture, call);
-    add_mixture_maximize(*mixture, call);
-    add_mixture_update(*mixture, call);
-    add_mixture_evidence(*mixture, call);
-    add_mixture_score(*mixture, call);
-    add_mixture_assign(*mixture, call);
-    add_mixture_sample(*mixture, call);
-    add_mixture_info(*mixture, call);
-    add_mixture_marginal(*mixture, call);
-    add_mixture_condition(*mixture, call);
-    add_mixture_divergence(*mixture, call);
-    parser* vae = app.add_subcommand(
-        "vae", "Variational autoencoders: train, evaluate, encode, decode, reconstruct, sample, interpolate, info");
-    vae->require_subcommand();
-    add_vae_train(*vae, call);
-    add_vae_evaluate(*vae, call);
-    add_vae_encode(*vae, call);
-    add_vae_decode(*vae, call);
-    add_vae_reconstruct(*vae, call);
-    add_vae_sample(*vae, call);
-    add_vae_interpolate(*vae, call);
-    add_vae_info(*vae, call);
-    parser* latent =
-        app.add_subcommand("latent", "Factor analysis, probabilistic PCA and points near a sphere: fit, score, "
-                                     "posterior, reconstruct, sample, info");
-    latent->require_subcommand();
-    add_latent_fit(*latent, call);
-    add_latent_score(*latent, call);
-    add_latent_posterior(*latent, call);
-    add_latent_reconstruct(*latent, call);
-    add_latent_sample(*latent, call);
-    add_latent_info(*latent, call);
+    add_group(app, call, "mixture",
+              "Gaussian mixtures: fit, select, variational, accumulate, maximize, update, score, evidence, assign, "
+              "sample, info, marginal, condition, divergence",
+              {add_mixture_fit, add_mixture_select, add_mixture_variational, add_mixture_accumulate,
+               add_mixture_maximize, add_mixture_update, add_mixture_evidence, add_mixture_score, add_mixture_assign,
+               add_mixture_sample, add_mixture_info, add_mixture_marginal, add_mixture_condition,
+               add_mixture_divergence});
+    add_group(app, call, "vae",
+              "Variational autoencoders: train, evaluate, encode, decode, reconstruct, sample, interpolate, info",
+              {add_vae_train, add_vae_evaluate, add_vae_encode, add_vae_decode, add_vae_reconstruct, add_vae_sample,
+               add_vae_interpolate, add_vae_info});
+    add_group(app, call, "latent",
+              "Factor analysis, probabilistic PCA and points near a sphere: fit, score, posterior, reconstruct, "
+              "sample, info",
+              {add_latent_fit, add_latent_score, add_latent_posterior, add_latent_reconstruct, add_latent_sample,
+               add_latent_info});
     add_devices(app, call);
     add_convert(app, call);
 }

@@ -133,6 +133,8 @@ refuses 'eruptions' condition model.safetensors other.csv --given eruptions
 refuses 'all 2 dimensions' condition model.safetensors both.csv --given waiting,eruptions
 refuses '3 columns' condition model.safetensors three.csv --given 0
 refuses 'row 1' condition model.safetensors nan.csv -o never.csv
+refuses 'row 1' condition model.safetensors nan.csv # where rows are printed, no head of a table without rows
+[ ! -s stdout ] || fail "condition printed before it failed: $(head -1 stdout)"
 refuses 'row 0 (the first number is 1e+308)' condition model.safetensors far.csv -o never.csv
 refuses '--variances some' condition model.safetensors known.csv --variances some
 refuses '--type float16' condition model.safetensors known.csv --type float16

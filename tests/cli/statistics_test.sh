@@ -70,6 +70,10 @@ refuses 2 "format = 'elbo.gmm'" mixture maximize start.safetensors
 refuses 2 'missing.safetensors' mixture maximize one.safetensors missing.safetensors
 run 0 mixture accumulate whole.safetensors two.csv -o other.safetensors -q
 refuses 2 'other.safetensors was made under another model' mixture maximize one.safetensors other.safetensors
+ln one.safetensors link.safetensors
+for again in one.safetensors ./one.safetensors link.safetensors; do # each part counts once
+    refuses 2 "$again: is named twice" mixture maximize one.safetensors two.safetensors $again -o twice.safetensors
+done
 head -c 300 one.safetensors > short.safetensors
 refuses 2 'short.safetensors: byte' mixture maximize short.safetensors
 refuses 2 'regularization = -1' mixture maximize one.safetensors --regularization -1

@@ -203,11 +203,26 @@ void add_rows_option(parser& command, std::string& path, const std::string& what
         ->group("Output");
 }
 
+void add_density_option(parser& command, std::string& path) {
+    command.add_option("-o,--output", path, "Write log p(x) of every row (.csv, .npy, .f32, .f64, .h5)")
+        ->type_name("FILE")
+        ->group("Output");
+}
+
 void add_type_option(parser& command, std::string& type) {
     command.add_option("--type", type, "Type of the numbers in FILE: float32 or float64")
         ->type_name("TYPE")
         ->capture_default_str()
         ->group("Output");
+}
+
+void add_count_option(parser& command, std::int64_t& count) {
+    command.add_option("-n,--samples", count, "Number of samples")->required()->type_name("N");
+}
+
+void check_count(std::int64_t count) {
+    if (count < 1)
+        throw invalid_argument(fmt::format("-n {}: expected at least one sample", count));
 }
 
 void add_seed_option(parser& command, std::uint64_t& seed) {

@@ -17,6 +17,11 @@ namespace elbo::cli {
 void add_rows_option(parser& command, std::string& path, const std::string& what);
 /// --type of the numbers in FILE.
 void add_type_option(parser& command, std::string& type);
+/// FILE of --output where the log-densities of rows are written.
+void add_density_option(parser& command, std::string& path);
+/// -n of samples to draw, at least one. check_count throws invalid_argument.
+void add_count_option(parser& command, std::int64_t& count);
+void check_count(std::int64_t count);
 /// --seed.
 void add_seed_option(parser& command, std::uint64_t& seed);
 

@@ -37,8 +37,7 @@ struct named_file {
     bool input = false;
 };
 
-// Device and inode of an ordinary file, whatever its name; the place where a file would be made. Empty for what nothing
-// can be lost of: devices, pipes. "-" is the open file `standard`.
+// "-" is the open file `standard`.
 std::string identity_of(const std::string& path, int standard) {
     if (path.empty())
         return {};
@@ -75,6 +74,10 @@ void check_one(std::vector<named_file>& seen, const command_files& files, const 
 }
 
 } // namespace
+
+std::string identity_of(const std::string& path) {
+    return identity_of(path, STDIN_FILENO);
+}
 
 void check_files(const command_files& files) {
     std::vector<named_file> seen;

@@ -29,6 +29,10 @@ struct command_files {
     std::string updated = {};           ///< the input that the first output may replace: a state, a checkpoint
 };
 
+/// Device and inode of an ordinary file, whatever its name; the place where a file would be made. Empty for what
+/// nothing can be lost of: devices, pipes. "-" is standard input.
+std::string identity_of(const std::string& path);
+
 /// Checks before any work that files can be made at these paths, and that none of them is lost: an output that is an
 /// input, or another output, by device and inode through links, is refused. Throws file_error (no such folder, a folder
 /// itself, no permission) and invalid_argument (one file named twice; a kind of file that is not written; an HDF5 file

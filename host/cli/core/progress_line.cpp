@@ -2,18 +2,27 @@
 
 #include "host/cli/core/text_table.hpp"
 
+#include <cstdio>
 #include <fmt/format.h>
+#include <string>
+#include <unistd.h>
 
 namespace elbo::cli {
 
 namespace {
 
+using namespace std::chrono_literals;
+constexpr auto live_interval = 100ms;
+constexpr auto log_interval = 5s;
+
+std::string start_of(std::int64_t restart, std::int64_t restarts) {
+    return restarts > 1 ? fmt::format("start {} of {}, ", restart + 1, restarts) : "";
+}
+
 std::string describe(const gmm::progress& now, std::optional<double> previous) {
     const gmm::iteration_record& record = now.record;
-    std::string text;
-    if (now.restarts > 1)
-        text = fmt::format("start {} of {}, ", now.restart + 1, now.restarts);
-    text += fmt::format("iteration {}  log-likelihood {:.6f}", record.iteration, record.log_likelihood);
+    std::string text = start_of(now.restart, now.restarts) +
+                       fmt::format("iteration {}  log-likelihood {:.6f}", record.iteration, record.log_likelihood);
     if (previous)
         text += fmt::format("  gain {:.1e}", record.log_likelihood - *previous);
     if (record.iteration > 0)
@@ -21,42 +30,62 @@ std::string describe(const gmm::progress& now, std::optional<double> previous) {
     return text;
 }
 
-std::string describe(const gmm::select_progress& now) {
-    std::string text =
-        fmt::format("{} of {} fits done, {} K = {}", now.finished, now.fits, to_string(now.shape), now.components);
-    if (now.fold >= 0)
-        text += fmt::format(" without set {}", now.fold);
-    return text + ", " + describe(now.fit, {});
-}
-
-std::string describe(const vae::train_progress& now, std::optional<double> validation) {
-    std::string text = fmt::format("epoch {} of {}  ELBO {:.4f}", now.epoch, now.epochs, now.elbo);
-    if (validation)
-        text += fmt::format("  validation {:.4f}", *validation);
-    return text + fmt::format("  {:.3g} samples/s  {} left", now.samples_per_second, duration_text(now.seconds_left));
-}
-
 } // namespace
+
+progress_line::progress_line(bool quiet)
+    : quiet_(quiet), live_(isatty(STDERR_FILENO) == 1), last_shown_(live_ ? clock::time_point() : clock::now()) {}
+
+progress_line::~progress_line() {
+    if (line_open_)
+        std::fputs("\r\033[K", stderr);
+}
+
+bool progress_line::due() const {
+    const clock::duration interval = live_ ? clock::duration(live_interval) : clock::duration(log_interval);
+    return !quiet_ && clock::now() - last_shown_ >= interval;
+}
+
+void progress_line::print(std::string_view text) {
+    fmt::print(stderr, "{}{}{}", live_ ? "\r\033[K" : "elbo: ", text, live_ ? "" : "\n");
+    std::fflush(stderr);
+    line_open_ = live_;
+    last_shown_ = clock::now();
+}
 
 void progress_line::show(const gmm::progress& now) {
     if (now.restart != restart_)
         previous_.reset();
     restart_ = now.restart;
-    if (line_.due())
-        line_.show(describe(now, previous_));
+    if (due())
+        print(describe(now, previous_));
     previous_ = now.record.log_likelihood;
 }
 
-void sweep_line::show(const gmm::select_progress& now) {
-    if (line_.due())
-        line_.show(describe(now));
+void progress_line::show(const gmm::variational_progress& now) {
+    if (due())
+        print(fmt::format("{}iteration {}  bound {:.6f}", start_of(now.restart, now.restarts), now.record.iteration,
+                          now.record.bound));
 }
 
-void training_line::show(const vae::train_progress& now) {
+void progress_line::show(const gmm::select_progress& now) {
+    if (due())
+        print(fmt::format("{} of {} fits done, {} K = {}{}, {}", now.finished, now.fits, to_string(now.shape),
+                          now.components, now.fold >= 0 ? fmt::format(" without set {}", now.fold) : "",
+                          describe(now.fit, {})));
+}
+
+void progress_line::show(const vae::train_progress& now) {
     if (now.finished)
-        validation_ = now.finished->validation_elbo;
-    if (line_.due())
-        line_.show(describe(now, validation_));
+        previous_ = now.finished->validation_elbo;
+    if (due())
+        print(fmt::format("epoch {} of {}  ELBO {:.4f}{}  {:.3g} samples/s  {} left", now.epoch, now.epochs, now.elbo,
+                          previous_ ? fmt::format("  validation {:.4f}", *previous_) : "", now.samples_per_second,
+                          duration_text(now.seconds_left)));
+}
+
+void progress_line::show(std::int64_t done, std::int64_t rows) {
+    if (due())
+        print(fmt::format("{} of {} rows", done, rows));
 }
 
 } // namespace elbo::cli

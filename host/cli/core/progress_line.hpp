@@ -1,48 +1,44 @@
-// Progress of fits and trainings on standard error.
+// Progress of long work on standard error.
 #pragma once
-
-#include "host/cli/core/status_line.hpp"
 
 #include "elbo/gmm/fit.hpp"
 #include "elbo/gmm/select.hpp"
+#include "elbo/gmm/variational.hpp"
 #include "elbo/vae/train.hpp"
 
+#include <chrono>
 #include <optional>
-#include <string>
+#include <string_view>
 
 namespace elbo::cli {
 
-/// Iterations of a fit.
+/// On a terminal one line that is rewritten; elsewhere a line every few seconds; nothing when quiet.
 class progress_line {
 public:
-    explicit progress_line(bool quiet) : line_(quiet) {}
+    explicit progress_line(bool quiet);
+    ~progress_line();
+    progress_line(const progress_line&) = delete;
+    progress_line& operator=(const progress_line&) = delete;
+
+    /// Shows how far the work has come, if enough time has passed: the iterations of a fit, the fits of a sweep, the
+    /// epochs of a training, the rows of a pass.
     void show(const gmm::progress& now);
-
-private:
-    status_line line_;
-    std::int64_t restart_ = -1;
-    std::optional<double> previous_; ///< log-likelihood one iteration before
-};
-
-/// Fits of a sweep over models.
-class sweep_line {
-public:
-    explicit sweep_line(bool quiet) : line_(quiet) {}
+    void show(const gmm::variational_progress& now);
     void show(const gmm::select_progress& now);
-
-private:
-    status_line line_;
-};
-
-/// Epochs of a training.
-class training_line {
-public:
-    explicit training_line(bool quiet) : line_(quiet) {}
     void show(const vae::train_progress& now);
+    void show(std::int64_t done, std::int64_t rows);
 
 private:
-    status_line line_;
-    std::optional<double> validation_; ///< ELBO after the last epoch
+    using clock = std::chrono::steady_clock;
+    bool due() const;
+    void print(std::string_view text);
+
+    const bool quiet_, live_;
+    bool line_open_ = false;
+    clock::time_point last_shown_;
+    std::int64_t restart_ = -1;
+    std::optional<double>
+        previous_; ///< log-likelihood one iteration before; ELBO on validation data after the last epoch
 };
 
 } // namespace elbo::cli

@@ -1,34 +1,34 @@
-#include "host/cli/core/fit_notes.hpp"
-#include "host/cli/core/interrupt.hpp"
-#include "host/cli/core/progress_line.hpp"
-#include "host/cli/latent/model.hpp"
+#include "host/cli/core/fit_command.hpp"
+#include "host/cli/core/fit_summary.hpp"
 #include "host/cli/latent/report.hpp"
-#include "host/cli/latent/summary.hpp"
 #include "host/cli/mixture/fit_options.hpp"
+#include "host/joined.hpp"
+#include "host/latent/factors/file.hpp"
+#include "host/latent/sphere/file.hpp"
 
-#include <chrono>
 #include <fmt/format.h>
-#include <memory>
+#include <map>
 #include <optional>
 
 namespace elbo::cli {
 
 namespace {
 
-struct latent_fit_command {
-    data_options data;
-    device_options device;
-    output_options output;
+/// What fits of all kinds of model take.
+struct latent_fit_options : fit_inputs {
     std::string kind = "ppca";
     std::optional<std::int64_t> latent, components;
     std::string method = "em";
     std::string start = "automatic";
     std::optional<double> noise_floor;
     bool own_noise = false, no_acceleration = false;
-    latent::factor_options fit; ///< what all kinds have in common
+    latent::factor_options typed; ///< what all kinds have in common
     std::string on_collapse = "reseed";
-    std::string model_path;
     std::vector<option*> of_components, of_starts; ///< options without a meaning for some models and methods
+
+    void add_options(parser& app);
+    void add_model_options(parser& app);
+    void add_fit_options(parser& app);
 };
 
 latent::factor_kind factor_kind_of(const std::string& name) {
@@ -41,169 +41,220 @@ latent::factor_kind factor_kind_of(const std::string& name) {
     throw invalid_argument(fmt::format("--model {}: expected ppca, factors, factor-mixture or sphere", name));
 }
 
-latent::factor_options factor_options_of(const latent_fit_command& command) {
-    latent::factor_options o = command.fit;
-    o.kind = factor_kind_of(command.kind);
-    if (command.no_acceleration)
-        throw invalid_argument(fmt::format("--no-acceleration: expected --model sphere, not {}", command.kind));
-    o.method = latent::factor_method_from_string(command.method);
+/// What was typed, as the library takes it; `start_columns` are those of a model to begin with. Throws invalid_argument
+/// and file_error.
+void prepare(const latent_fit_options& typed, latent::factor_options& o, model_columns& start_columns) {
+    o = typed.typed;
+    o.kind = factor_kind_of(typed.kind);
+    if (typed.no_acceleration)
+        throw invalid_argument(fmt::format("--no-acceleration: expected --model sphere, not {}", typed.kind));
+    o.method = latent::factor_method_from_string(typed.method);
     if (o.method == latent::factor_method::eigen)
-        refuse_given(command.of_starts, "expected --method em beside it; eigenvectors need no start");
-    o.on_collapse = gmm::collapse_policy_from_string(command.on_collapse);
-    o.own_noise = command.own_noise;
-    if (command.noise_floor)
-        o.noise_floor = *command.noise_floor;
-    if (is_model_file(command.start)) {
-        o.start_model = latent::load_factors(command.start);
+        refuse_given(typed.of_starts, "expected --method em beside it; eigenvectors need no start");
+    o.on_collapse = gmm::collapse_policy_from_string(typed.on_collapse);
+    o.own_noise = typed.own_noise;
+    if (is_model_file(typed.start)) {
+        latent::saved_factor_model saved = latent::load_saved_factors(typed.start);
+        start_columns = {std::move(saved.column_names), typed.start};
+        o.start_model = std::move(saved.model);
         o.latent = o.start_model->latent();
         o.components = o.start_model->components();
     } else {
-        o.start = latent::factor_start_from_string(command.start);
+        o.start = latent::factor_start_from_string(typed.start);
     }
-    if (command.latent)
-        o.latent = *command.latent;
+    if (typed.latent)
+        o.latent = *typed.latent;
     else if (!o.start_model)
         throw invalid_argument("the number of latent variables is missing: give -L L, or --start with a model file");
-    o.components = command.components.value_or(o.components);
-    return o;
+    o.components = typed.components.value_or(o.components);
 }
 
-latent::sphere_options sphere_options_of(const latent_fit_command& command) {
+void prepare(const latent_fit_options& typed, latent::sphere_options& o, model_columns& start_columns) {
     const auto without = [](bool given, const char* option) {
         if (given)
             throw invalid_argument(fmt::format("{}: the sphere has no such choice", option));
     };
-    without(command.latent.has_value(), "-L");
-    without(command.components.has_value(), "-k");
-    without(command.own_noise, "--own-noise");
-    without(command.method != "em", "--method");
-    refuse_given(command.of_components, "the sphere has no such choice");
-    latent::sphere_options o;
-    o.restarts = command.fit.restarts;
-    o.max_iterations = command.fit.max_iterations;
-    o.tolerance = command.fit.tolerance;
-    o.seed = command.fit.seed;
-    o.accelerate = !command.no_acceleration;
-    if (command.noise_floor)
-        o.noise_floor = *command.noise_floor;
-    if (is_model_file(command.start))
-        o.start_model = latent::load_sphere(command.start);
-    else
-        without(command.start != "automatic", "--start");
-    return o;
+    without(typed.latent.has_value(), "-L");
+    without(typed.components.has_value(), "-k");
+    without(typed.own_noise, "--own-noise");
+    without(typed.method != "em", "--method");
+    refuse_given(typed.of_components, "the sphere has no such choice");
+    o.restarts = typed.typed.restarts;
+    o.max_iterations = typed.typed.max_iterations;
+    o.tolerance = typed.typed.tolerance;
+    o.seed = typed.typed.seed;
+    o.accelerate = !typed.no_acceleration;
+    if (is_model_file(typed.start)) {
+        latent::saved_sphere saved = latent::load_saved_sphere(typed.start);
+        start_columns = {std::move(saved.column_names), typed.start};
+        o.start_model = std::move(saved.model);
+    } else {
+        without(typed.start != "automatic", "--start");
+    }
 }
 
-/// With progress on standard error and Ctrl-C as the end. Eigenvectors come in one piece, without a model so far: there
-/// Ctrl-C ends the program as if nothing had been asked for.
-template <class Options>
-auto fit_with_progress(const latent_fit_command& command, const context& ctx, const weighted_data& input,
-                       Options options) {
-    std::optional<interrupt_guard> guard;
-    if (command.method != "eigen")
-        guard.emplace();
-    progress_line progress(command.output.quiet);
-    options.weights = input.view();
-    options.callback = [&](const gmm::progress& now) {
-        progress.show(now);
-        return !interrupt_requested();
-    };
-    return latent::fit(ctx, input.data, options);
+json event_json(const latent::factor_event& e) {
+    json entry{{"iteration", e.iteration}, {"component", e.component}, {"event", to_string(e.what)}};
+    if (e.what == latent::factor_event::kind::empty)
+        entry["action"] = to_string(e.action);
+    if (e.what == latent::factor_event::kind::noise_floor)
+        entry["column"] = e.column;
+    return entry;
 }
 
-model_columns start_columns(const latent_fit_command& command) {
-    if (!is_model_file(command.start))
-        return {};
-    return {load_latent_model(command.start).column_names, command.start};
+json event_json(const latent::sphere_event& e) {
+    return {{"iteration", e.iteration}, {"event", to_string(e.what)}};
 }
 
-template <class Options>
-exit_status fit_and_write(const latent_fit_command& command, const std::string& command_line, const Options& options) {
-    const context ctx = make_context(command.device);
-    const auto opened = std::chrono::steady_clock::now();
-    const weighted_data input = open_data(command.data, start_columns(command));
-    tell(command.output, input.data, input.notes);
-    const double opening = std::chrono::duration<double>(std::chrono::steady_clock::now() - opened).count();
-    if (options.start_model)
-        check_columns(command.start, options.start_model->dimensions(), "dimensions", input.data);
-    note(command.output, fmt::format("{}: {} rows, {} columns; {}", input.data.description(), input.data.rows(),
-                                     input.data.cols(), ctx.name()));
-    note_slow_blas(command.output, ctx);
-    auto fit = fit_with_progress(command, ctx, input, options);
-    fit.seconds.load += opening;
-    fit.seconds.total += opening;
-    const latent_fit_summary summary = summarize(fit);
-    const fit_setting setting{command_line, ctx.name(), input.data.description(), input.data.column_names(), {}};
-    if (!command.model_path.empty())
-        writing([&] { latent::save(fit.model, command.model_path, input.data.column_names()); });
-    json all = latent_fit_json(summary, setting);
-    tell_negligible(command.output, summary.negligible, all);
-    add_left_out(all, input.notes);
-    write_json(command.output, all);
-    if (!command.output.report.empty())
-        write_latent_report(command.output.report, ctx, summary, input.data, command_line);
-    print_results(command.output, latent_fit_text(summary, setting));
-    return fit.stopped == gmm::stop_reason::interrupted ? exit_status::interrupted : exit_status::success;
+template <class Event>
+void add_events(findings& found, const std::vector<Event>& happened, const std::vector<std::string>& column_names) {
+    json events = json::array();
+    std::map<std::string_view, std::int64_t> counts; // there may be one for every column
+    std::vector<gmm::far_values> far;
+    for (const Event& e : happened) {
+        const bool is_far = e.what == Event::kind::far_value;
+        events.push_back(is_far ? far_values_json(e.far) : event_json(e));
+        if (is_far)
+            far.push_back(e.far);
+        else
+            ++counts[to_string(e.what)];
+    }
+    std::vector<std::string> texts;
+    for (const auto& [what, count] : counts)
+        texts.push_back(fmt::format("{} {}", count, what));
+    found.add("events", std::move(events));
+    if (!texts.empty())
+        found.tell("events", joined(texts, ", "));
+    tell_far_values(found, far, column_names);
 }
 
-exit_status run(const latent_fit_command& command, const std::string& command_line) {
-    check_model_path(command.model_path);
-    check_files({.inputs = files_of(command.data, {start_file(command.start)}),
-                 .outputs = {command.model_path, command.output.json, command.output.report}});
-    return command.kind == "sphere" ? fit_and_write(command, command_line, sphere_options_of(command))
-                                    : fit_and_write(command, command_line, factor_options_of(command));
-}
+/// Options and result are those of a kind of model.
+template <class Options, class Result>
+struct latent_fit : latent_fit_options {
+    using input = weighted_data;
+    using options = Options;
+    using result = Result;
 
-void add_latent_model_options(parser& app, latent_fit_command& command) {
-    app.add_option("--model", command.kind, "Kind of model: ppca, factors, factor-mixture or sphere")
+    command_files files() const { return files_with({start_file(start)}, {}); }
+    /// Eigenvectors come in one piece, without a model so far: there Ctrl-C ends the program as if nothing had been
+    /// asked for.
+    bool interruptible() const { return method != "eigen"; }
+
+    options prepare(model_columns& start_columns) const {
+        options o;
+        cli::prepare(*this, o, start_columns);
+        o.noise_floor = noise_floor.value_or(o.noise_floor);
+        return o;
+    }
+
+    void take(const input& rows, options& o) const {
+        check_start(o, start, rows.data);
+        o.weights = rows.view();
+    }
+
+    void announce(const context& ctx, const input& rows, const options& /*o*/) const {
+        fit_inputs::announce(ctx, rows);
+        note_slow_blas(output, ctx);
+    }
+
+    result fit(const context& ctx, const input& rows, const options& o) const { return latent::fit(ctx, rows.data, o); }
+
+    void save(const fitted<latent_fit>& work) const {
+        if (!model_path.empty())
+            writing([&] { latent::save(work.fit.model, model_path, work.column_names()); });
+    }
+
+    findings found(const fitted<latent_fit>& work) const {
+        const result& fit = work.fit;
+        findings found(work.command_line, work.ctx);
+        found.add("samples", fit.samples);
+        add_shape(found.summary, fit.model);
+        add_stopping(found, fit.stopped, fit.iterations);
+        std::optional<std::string_view> began; // nothing with eigen, a start model and a sphere
+        if constexpr (requires { fit.best_start; })
+            began = name_of_start(fit.best_start);
+        add_start(found, began, fit.best_restart, began.has_value());
+        add_likelihoods(found, fit, fit.model.parameters());
+        add_seconds(found, fit.seconds);
+        found.add("trace", trace_json(fit.trace));
+        add_events(found, fit.events, work.column_names());
+        add_parameters(found.summary, fit.model);
+        add_negligible(found, output, fit.negligible);
+        return found;
+    }
+
+    std::string page(const fitted<latent_fit>& work, fact_list facts) const {
+        facts.insert(facts.begin(),
+                     {{"samples", std::to_string(work.fit.samples)}, {"model", describe(work.fit.model)}});
+        return latent_page(work.ctx, work.fit.model, work.fit.trace, work.data(), std::move(facts), work.command_line);
+    }
+
+    std::string text(const fitted<latent_fit>& work, const fact_list& facts) const {
+        return fit_text(work.data().description(), describe(work.fit.model),
+                        fmt::format("{} samples", work.fit.samples), work.ctx, facts,
+                        parameter_text(work.fit.model, work.column_names()));
+    }
+};
+
+using factor_fit = latent_fit<latent::factor_options, latent::factor_result>;
+using sphere_fit = latent_fit<latent::sphere_options, latent::sphere_result>;
+
+/// Which kind, is said by an option.
+struct latent_fit_command : latent_fit_options {
+    exit_status run(const std::string& command_line) const {
+        return kind == "sphere" ? fit_command<sphere_fit>{{*this}}.run(command_line)
+                                : fit_command<factor_fit>{{*this}}.run(command_line);
+    }
+};
+
+void latent_fit_options::add_model_options(parser& app) {
+    app.add_option("--model", kind, "Kind of model: ppca, factors, factor-mixture or sphere")
         ->type_name("KIND")
         ->capture_default_str()
         ->group("Model");
-    app.add_option("-L,--latent", command.latent, "Number of latent variables; not for a sphere")
+    app.add_option("-L,--latent", latent, "Number of latent variables; not for a sphere")
         ->type_name("L")
         ->group("Model");
-    app.add_option("-k,--components", command.components, "Number of components of a factor-mixture")
+    app.add_option("-k,--components", components, "Number of components of a factor-mixture")
         ->type_name("K")
         ->group("Model");
-    app.add_flag("--own-noise", command.own_noise, "Noise variances of its own for each component of a factor-mixture")
+    app.add_flag("--own-noise", own_noise, "Noise variances of its own for each component of a factor-mixture")
         ->group("Model");
-    app.add_option("--noise-floor", command.noise_floor,
+    app.add_option("--noise-floor", noise_floor,
                    "Smallest noise variance relative to that of the data (default: 1e-6; sphere: 1e-12)")
         ->type_name("F")
         ->group("Model");
 }
 
-void add_latent_fit_options(parser& app, latent_fit_command& command) {
-    app.add_option("--method", command.method, "em, or for ppca eigen: from the eigenvectors of the covariance")
+void latent_fit_options::add_fit_options(parser& app) {
+    app.add_option("--method", method, "em, or for ppca eigen: from the eigenvectors of the covariance")
         ->type_name("METHOD")
         ->capture_default_str()
         ->group("Fit");
-    app.add_option("--start", command.start, "Start: automatic, principal, conditional, random, or a model file")
+    app.add_option("--start", start, "Start: automatic, principal, conditional, random, or a model file")
         ->type_name("METHOD|FILE")
         ->capture_default_str()
         ->group("Fit");
-    add_loop_options(app, command.fit);
-    add_collapse_option(app, command.on_collapse);
-    command.of_starts = {app.get_option("--start"), app.get_option("--restarts")};
-    command.of_components = {app.get_option("--on-collapse")};
-    app.add_flag("--no-acceleration", command.no_acceleration, "Plain EM steps for a sphere")->group("Fit");
+    add_loop_options(app, typed);
+    add_collapse_option(app, on_collapse);
+    of_starts = {app.get_option("--start"), app.get_option("--restarts")};
+    of_components = {app.get_option("--on-collapse")};
+    app.add_flag("--no-acceleration", no_acceleration, "Plain EM steps for a sphere")->group("Fit");
+}
+
+void latent_fit_options::add_options(parser& app) {
+    add_inputs(app);
+    add_weights_option(app, data);
+    add_model_options(app);
+    add_fit_options(app);
+    add_outputs(app);
+    app.footer("Example: elbo latent fit digits.npy --model factors -L 5 -o model.safetensors");
 }
 
 } // namespace
 
 void add_latent_fit(parser& latent, invocation& call) {
-    parser* app = latent.add_subcommand("fit", "Fit a model with continuous latent variables to data");
-    const auto command = std::make_shared<latent_fit_command>();
-    add_data_options(*app, command->data);
-    add_by_position_option(*app, command->data);
-    add_weights_option(*app, command->data);
-    add_latent_model_options(*app, *command);
-    add_latent_fit_options(*app, *command);
-    add_device_options(*app, command->device);
-    add_model_output_option(*app, command->model_path);
-    add_output_options(*app, command->output);
-    add_report_option(*app, command->output);
-    app->footer("Example: elbo latent fit digits.npy --model factors -L 5 -o model.safetensors");
-    app->callback([command, &call] { call.run = [command, &call] { return run(*command, call.command_line); }; });
+    add_command<latent_fit_command>(latent, call, "fit", "Fit a model with continuous latent variables to data");
 }
 
 } // namespace elbo::cli

@@ -1,6 +1,5 @@
 #include "host/cli/latent/model.hpp"
 
-#include "host/cli/core/row_output.hpp"
 #include "host/cli/core/text_table.hpp"
 #include "host/io/model/model_file.hpp"
 #include "host/latent/factors/file.hpp"
@@ -8,7 +7,6 @@
 #include "host/report/chart/plane.hpp"
 
 #include "elbo/blas.hpp"
-#include "elbo/version.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -19,7 +17,6 @@ namespace elbo::cli {
 
 namespace {
 
-constexpr std::int64_t largest_json_array = 10000;
 constexpr std::int64_t largest_row_count = 20;
 
 /// What the file says it is.
@@ -27,20 +24,6 @@ std::string format_of(const std::string& path) {
     if (io::kind_to_load(path) == io::model_file_kind::safetensors)
         return io::metadata_text(io::read_safetensors(path), "format", path);
     return io::text(io::read_json_object(path), "format", path);
-}
-
-json nested(const double* values, const std::vector<std::int64_t>& shape, std::size_t axis = 0) {
-    json array = json::array();
-    std::int64_t part = 1;
-    for (std::size_t i = axis + 1; i < shape.size(); ++i)
-        part *= shape[i];
-    for (std::int64_t i = 0; i < shape[axis]; ++i)
-        array.push_back(axis + 1 == shape.size() ? json(values[i]) : nested(values + i * part, shape, axis + 1));
-    return array;
-}
-
-json array_or_null(const std::vector<double>& values, const std::vector<std::int64_t>& shape) {
-    return std::ssize(values) <= largest_json_array ? nested(values.data(), shape) : json(nullptr);
 }
 
 std::string text_of(const latent::sphere_model& m, const std::vector<std::string>& names) {
@@ -75,7 +58,7 @@ std::string text_of(const latent::factor_model& m, const std::vector<std::string
 }
 
 void add_arrays(json& summary, const latent::sphere_model& m) {
-    summary["centre"] = array_or_null(m.centre(), {m.dimensions()});
+    summary["centre"] = array_or_null(m.centre(), std::vector{m.dimensions()});
     summary["radius"] = m.radius();
     summary["noise"] = m.noise();
 }
@@ -83,8 +66,8 @@ void add_arrays(json& summary, const latent::sphere_model& m) {
 void add_arrays(json& summary, const latent::factor_model& m) {
     const std::int64_t k = m.components(), d = m.dimensions();
     summary["weights"] = m.weights();
-    summary["means"] = array_or_null(m.means(), {k, d});
-    summary["loadings"] = array_or_null(m.loadings(), {k, d, m.latent()});
+    summary["means"] = array_or_null(m.means(), std::vector{k, d});
+    summary["loadings"] = array_or_null(m.loadings(), std::vector{k, d, m.latent()});
     const auto size = static_cast<std::int64_t>(m.noise().size());
     summary["noise"] = array_or_null(m.noise(), m.own_noise() ? std::vector{k, d} : std::vector{size});
 }
@@ -140,8 +123,8 @@ std::string describe(const latent_model& m) {
     const std::int64_t k = components_of(m), d = dimensions_of(m);
     std::string text = kind_of(m);
     if (k > 1)
-        text += fmt::format(", {} components", k);
-    text += fmt::format(", {} dimension{}", d, d == 1 ? "" : "s");
+        text += ", " + plural(k, "component");
+    text += ", " + plural(d, "dimension");
     return std::holds_alternative<latent::factor_model>(m) ? text + fmt::format(", {} latent", latent_of(m)) : text;
 }
 
@@ -160,14 +143,6 @@ void add_parameters(json& summary, const latent_model& m) {
     std::visit([&](const auto& model) { add_arrays(summary, model); }, m);
 }
 
-void add_latent_apply_options(parser& command, latent_apply_options& options) {
-    command.add_option("MODEL", options.model_path, "Model file (.safetensors or .json)")->required();
-    add_data_options(command, options.data);
-    add_by_position_option(command, options.data);
-    add_device_options(command, options.device);
-    add_output_options(command, options.output);
-}
-
 void note_slow_blas(const output_options& output, const context& ctx) {
     if (ctx.where() != backend::cpu || std::getenv("OPENBLAS_CORETYPE") != nullptr)
         return;
@@ -176,29 +151,14 @@ void note_slow_blas(const output_options& output, const context& ctx) {
         note(output, advice);
 }
 
-std::vector<std::string> files_of(const latent_apply_options& options) {
-    return files_of(options.data, {options.model_path});
+void latent_kind::add_parameters(json& summary, const saved& s) {
+    summary["parameters"] = parameters_of(s.model);
+    summary["column_names"] = s.column_names;
+    cli::add_parameters(summary, s.model);
 }
 
-latent_applied open(const latent_apply_options& options) {
-    saved_latent_model saved = load_latent_model(options.model_path);
-    context ctx = make_context(options.device);
-    note_slow_blas(options.output, ctx);
-    weighted_data input = open_data(options.data, {saved.column_names, options.model_path});
-    tell(options.output, input.data, input.notes);
-    check_columns(options.model_path, dimensions_of(saved.model), "dimensions", input.data);
-    return {std::move(ctx), std::move(saved), std::move(input)};
-}
-
-json summary_head(const std::string& command_line, const latent_apply_options& options, const latent_applied& work) {
-    json summary{{"command", command_line},
-                 {"version", version},
-                 {"device", work.ctx.name()},
-                 {"model", options.model_path},
-                 {"samples", work.input.data.rows()}};
-    add_shape(summary, work.saved.model);
-    add_left_out(summary, work.input.notes);
-    return summary;
+std::string latent_kind::text(const saved& s) {
+    return fmt::format(", {} parameters\n\n{}", parameters_of(s.model), parameter_text(s.model, s.column_names));
 }
 
 } // namespace elbo::cli

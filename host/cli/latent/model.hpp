@@ -1,12 +1,8 @@
 // Models with continuous latent variables as the commands take them: which kind, is told by the file.
 #pragma once
 
-#include "host/cli/command.hpp"
-#include "host/cli/core/inputs.hpp"
-#include "host/cli/core/options.hpp"
-#include "host/cli/core/outputs.hpp"
+#include "host/cli/core/apply_command.hpp"
 
-#include "elbo/context.hpp"
 #include "elbo/latent/factors.hpp"
 #include "elbo/latent/sphere.hpp"
 
@@ -48,27 +44,21 @@ void add_parameters(json& summary, const latent_model& m);
 /// processor unused, and the cure. Not where OPENBLAS_CORETYPE is set: then somebody has chosen.
 void note_slow_blas(const output_options& output, const context& ctx);
 
-/// MODEL DATA, where to compute and what to write.
-struct latent_apply_options {
-    std::string model_path;
-    data_options data;
-    device_options device;
-    output_options output;
+struct latent_kind {
+    using saved = saved_latent_model;
+    using input = weighted_data;
+    static constexpr const char* argument_help = "Model file (.safetensors or .json)";
+
+    static saved load(const std::string& path) { return load_latent_model(path); }
+    static const std::vector<std::string>& columns(const saved& s) { return s.column_names; }
+    static std::int64_t dimensions(const saved& s) { return dimensions_of(s.model); }
+    static input open(const data_options& data, const model_columns& columns) { return open_data(data, columns); }
+    static std::string describe(const saved& s) { return cli::describe(s.model); }
+    static void note_on(const context& ctx, const output_options& output) { note_slow_blas(output, ctx); }
+    static void add_input(json& /*summary*/, const input& /*rows*/) {}
+    static void add_shape(json& summary, const saved& s) { cli::add_shape(summary, s.model); }
+    static void add_parameters(json& summary, const saved& s);
+    static std::string text(const saved& s);
 };
-void add_latent_apply_options(parser& command, latent_apply_options& options);
-
-/// The files that are read: for check_files.
-std::vector<std::string> files_of(const latent_apply_options& options);
-
-/// Model and data, which fit each other: columns are found by their names.
-struct latent_applied {
-    context ctx;
-    saved_latent_model saved;
-    weighted_data input;
-};
-latent_applied open(const latent_apply_options& options);
-
-/// The first keys of every summary: command, version, device, model, samples, and those of add_shape.
-json summary_head(const std::string& command_line, const latent_apply_options& options, const latent_applied& work);
 
 } // namespace elbo::cli

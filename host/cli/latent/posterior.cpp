@@ -1,20 +1,10 @@
-#include "host/cli/core/interrupt.hpp"
-#include "host/cli/core/row_output.hpp"
 #include "host/cli/latent/model.hpp"
 
 #include <algorithm>
-#include <fmt/format.h>
-#include <memory>
 
 namespace elbo::cli {
 
 namespace {
-
-struct latent_posterior_command {
-    latent_apply_options apply;
-    std::string row_path = "-";
-    std::string type = "float64";
-};
 
 /// One component: z0 ... Several: the probabilities p0 ... of the components, then E[z | x, k] of each.
 std::vector<std::string> columns_of(const latent::factor_model& m) {
@@ -45,49 +35,45 @@ void copy_row(const latent::sphere_model& m, const latent::sphere_batch& batch, 
     *std::copy_n(batch.means + i * m.dimensions(), m.dimensions(), out) = batch.concentrations[i];
 }
 
-template <class Model>
-bool write_rows(const latent_posterior_command& command, const latent_applied& work, const Model& m,
-                io::output_type type) {
-    const std::vector<std::string> columns = columns_of(m);
-    const std::int64_t width = std::ssize(columns);
-    row_output output(command.row_path, work.input.data.rows(), columns, type);
-    std::vector<double> rows;
-    latent::infer(work.ctx, m, work.input.data, [&](const auto& batch) {
-        rows.resize(batch.rows * width);
-        for (std::int64_t i = 0; i < batch.rows; ++i)
-            copy_row(m, batch, i, &rows[i * width]);
-        output.append(matrix_view<const double>(rows.data(), batch.rows, width));
-    });
-    output.close();
-    return output.printed();
-}
+class posterior_command : public apply_command<latent_kind> {
+    row_options rows;
 
-exit_status run(const latent_posterior_command& command, const std::string& command_line) {
-    const latent_apply_options& options = command.apply;
-    check_row_output(command.row_path, options.output);
-    check_files({.inputs = files_of(options), .outputs = {options.output.json}, .rows = {command.row_path}});
-    const io::output_type type = output_type_from_string(command.type);
-    const interrupt_guard guard;
-    const latent_applied work = open(options);
-    const bool printed =
-        std::visit([&](const auto& m) { return write_rows(command, work, m, type); }, work.saved.model);
-    write_json(options.output, summary_head(command_line, options, work));
-    if (!printed)
-        print_results(options.output,
-                      fmt::format("{}: posteriors of {} rows under {} ({})\n", command.row_path, work.input.data.rows(),
-                                  options.model_path, describe(work.saved.model)));
-    return exit_status::success;
-}
+    template <class Model>
+    bool write_rows(const applied<latent_kind>& work, const Model& m) const {
+        const std::vector<std::string> columns = columns_of(m);
+        const std::int64_t width = std::ssize(columns);
+        row_output output = rows.open(work.rows(), columns);
+        std::vector<double> numbers;
+        latent::infer(work.ctx, m, work.data(), [&](const auto& batch) {
+            numbers.resize(static_cast<std::size_t>(batch.rows * width));
+            for (std::int64_t i = 0; i < batch.rows; ++i)
+                copy_row(m, batch, i, &numbers[i * width]);
+            output.append(numbers.data(), batch.rows);
+        });
+        output.close();
+        return output.printed();
+    }
+
+public:
+    void add_options(parser& app) override {
+        add_common(app);
+        rows.add(app, "the means");
+    }
+
+    command_files files() const override { return rows.files(output); }
+
+    answer apply(const applied<latent_kind>& work, findings& /*found*/) const override {
+        const bool printed = std::visit([&](const auto& m) { return write_rows(work, m); }, work.saved.model);
+        return {printed ? ""
+                        : fmt::format("{}: posteriors of {} rows under {} ({})\n", rows.path, work.rows(), model_path,
+                                      work.describe())};
+    }
+};
 
 } // namespace
 
 void add_latent_posterior(parser& latent, invocation& call) {
-    parser* app = latent.add_subcommand("posterior", "Means of the latent variables given each row");
-    const auto command = std::make_shared<latent_posterior_command>();
-    add_latent_apply_options(*app, command->apply);
-    add_rows_option(*app, command->row_path, "the means");
-    add_type_option(*app, command->type);
-    app->callback([command, &call] { call.run = [command, &call] { return run(*command, call.command_line); }; });
+    add_command<posterior_command>(latent, call, "posterior", "Means of the latent variables given each row");
 }
 
 } // namespace elbo::cli

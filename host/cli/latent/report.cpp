@@ -1,6 +1,5 @@
 #include "host/cli/latent/report.hpp"
 
-#include "host/cli/core/report_page.hpp"
 #include "host/report/chart/plane.hpp"
 #include "host/report/page/latent_page.hpp"
 #include "host/report/page/mixture_page.hpp"
@@ -80,25 +79,23 @@ void show(report::latent_page& page, const context& ctx, const latent::sphere_mo
 
 } // namespace
 
-void write_latent_report(const std::string& path, const context& ctx, const latent_fit_summary& fit,
-                         const data_source& data, const std::string& command_line) {
+std::string latent_page(const context& ctx, const latent_model& model, const std::vector<gmm::iteration_record>& trace,
+                        const data_source& data, fact_list facts, const std::string& command_line) {
     const std::vector<double> rows = evenly_spaced_rows(data, report::shown_points(data.cols()));
-    const std::int64_t d = dimensions_of(fit.model);
+    const std::int64_t d = dimensions_of(model);
     const matrix_view<const double> view(rows.data(), std::ssize(rows) / d, d);
     report::latent_page page;
-    page.title =
-        fmt::format("{} of {}", kind_of(fit.model), std::filesystem::path(data.description()).filename().string());
-    page.facts = latent_fit_facts(fit, data.column_names());
-    page.facts.insert(page.facts.begin(), {{"samples", std::to_string(fit.samples)}, {"model", describe(fit.model)}});
-    page.trace = fit.trace;
+    page.title = fmt::format("{} of {}", kind_of(model), std::filesystem::path(data.description()).filename().string());
+    page.facts = std::move(facts);
+    page.trace = trace;
     page.x_title = report::column_name(data.column_names(), 0);
     page.y_title = report::column_name(data.column_names(), 1);
-    std::visit([&](const auto& m) { show(page, ctx, m, view); }, fit.model);
-    if (view.rows < fit.samples)
-        page.cloud_note += fmt::format(" {} of {} samples are shown, evenly spaced.", view.rows, fit.samples);
+    std::visit([&](const auto& m) { show(page, ctx, m, view); }, model);
+    if (view.rows < data.rows())
+        page.cloud_note += fmt::format(" {} of {} samples are shown, evenly spaced.", view.rows, data.rows());
     page.command = command_line;
     page.made_by = made_by(ctx);
-    write_text(path, report::render(page));
+    return report::render(page);
 }
 
 } // namespace elbo::cli

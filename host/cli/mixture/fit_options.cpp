@@ -33,33 +33,54 @@ std::string start_file(const std::string& start) {
     return is_model_file(start) ? start : "";
 }
 
-model_columns set_start(const std::string& start, gmm::fit_options& options) {
+template <class Options>
+model_columns model_arguments::set(Options& options) const {
+    model_columns columns;
     if (is_model_file(start)) {
         gmm::saved_model saved = gmm::load_saved(start);
         options.start_model = std::move(saved.model);
         options.components = options.start_model->components();
         options.shape = options.start_model->shape();
-        return {std::move(saved.column_names), start};
+        columns = {std::move(saved.column_names), start};
+    } else {
+        try {
+            options.start = gmm::start_method_from_string(start);
+        } catch (const invalid_argument& unknown) {
+            throw invalid_argument(fmt::format("--start {}: there is no such file, and {}", start, unknown.what()));
+        }
     }
-    try {
-        options.start = gmm::start_method_from_string(start);
-    } catch (const invalid_argument& unknown) {
-        throw invalid_argument(fmt::format("--start {}: there is no such file, and {}", start, unknown.what()));
-    }
-    return {};
+    if (components)
+        options.components = *components;
+    else if (!options.start_model)
+        throw invalid_argument("the number of components is missing: give -k K, or --start with a model file");
+    if (!family.empty())
+        options.shape = gmm::family_from_string(family);
+    return columns;
+}
+
+template model_columns model_arguments::set(gmm::fit_options&) const;
+template model_columns model_arguments::set(gmm::variational_options&) const;
+
+void model_arguments::add_model_options(parser& command, const std::string& what) {
+    command.add_option("-k,--components", components, what)->type_name("K")->group("Model");
+    command
+        .add_option("--family", family,
+                    "Covariances: full, tied, diagonal, spherical, tied_diagonal or tied_spherical (default: full)")
+        ->type_name("FAMILY")
+        ->group("Model");
+}
+
+void model_arguments::add_start_option(parser& command) {
+    command.add_option("--start", start, "Start: automatic, kmeans, kmeans++, random, samples, or a model file")
+        ->type_name("METHOD|FILE")
+        ->capture_default_str()
+        ->group("Fit");
 }
 
 void refuse_given(const std::vector<option*>& options, std::string_view why) {
     for (const option* o : options)
         if (o->count() > 0)
             throw invalid_argument(fmt::format("{}: {}", o->get_name(), why));
-}
-
-void add_start_option(parser& command, std::string& start) {
-    command.add_option("--start", start, "Start: automatic, kmeans, kmeans++, random, samples, or a model file")
-        ->type_name("METHOD|FILE")
-        ->capture_default_str()
-        ->group("Fit");
 }
 
 void add_regularization_options(parser& command, gmm::fit_options& options) {

@@ -2,9 +2,11 @@
 #pragma once
 
 #include "elbo/gmm/fit.hpp"
+#include "elbo/gmm/variational.hpp"
 #include "host/cli/core/command_line.hpp"
 #include "host/cli/core/inputs.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,15 +26,26 @@ struct fit_arguments {
 /// Throws invalid_argument that names the first of these options that was given, and why it cannot be.
 void refuse_given(const std::vector<option*>& options, std::string_view why);
 
-/// --start: a method, or a model file to begin with.
-void add_start_option(parser& command, std::string& start);
-/// Whether what was typed there is meant as a file.
+/// -k, --family and --start as they are typed.
+struct model_arguments {
+    std::optional<std::int64_t> components;
+    std::string family;
+    std::string start = "automatic";
+
+    void add_model_options(parser& command, const std::string& what);
+    void add_start_option(parser& command);
+    /// Sets components, shape, start and start_model. A model says how many components of which family there are, and
+    /// returned are the names of its columns. Throws invalid_argument and file_error.
+    template <class Options>
+    model_columns set(Options& options) const;
+};
+extern template model_columns model_arguments::set(gmm::fit_options&) const;
+extern template model_columns model_arguments::set(gmm::variational_options&) const;
+
+/// Whether what was typed for --start is meant as a file.
 bool is_model_file(const std::string& start);
 /// What was typed there where it is a file, else nothing: for check_files.
 std::string start_file(const std::string& start);
-/// Takes what was typed there. A model says how many components of which family there are, and returned are the names
-/// of its columns. Throws invalid_argument and file_error.
-model_columns set_start(const std::string& start, gmm::fit_options& options);
 /// --regularization and --relative-regularization.
 void add_regularization_options(parser& command, gmm::fit_options& options);
 /// --on-collapse.

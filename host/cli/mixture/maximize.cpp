@@ -1,27 +1,27 @@
-#include "host/cli/command.hpp"
-#include "host/cli/core/options.hpp"
-#include "host/cli/core/outputs.hpp"
 #include "host/cli/mixture/fit_options.hpp"
-#include "host/cli/mixture/summary/model_summary.hpp"
+#include "host/cli/mixture/model.hpp"
 
 #include "elbo/gmm/statistics.hpp"
-#include "elbo/version.hpp"
 #include "host/gmm/stream/statistics_file.hpp"
 #include "host/joined.hpp"
 
-#include <fmt/format.h>
-#include <memory>
+#include <map>
 
 namespace elbo::cli {
 
 namespace {
 
-struct maximize_command {
-    std::vector<std::string> parts;
-    std::string model_path;
-    fit_arguments fit;
-    output_options output;
-};
+/// Each counts once: a part that is named twice, by whatever path, is refused.
+void check_different(const std::vector<std::string>& parts) {
+    std::map<std::string, std::string> seen; // identity, path
+    for (const std::string& path : parts) {
+        const std::string identity = identity_of(path);
+        const auto [before, is_new] = seen.emplace(identity, path);
+        if (!is_new && !identity.empty())
+            throw invalid_argument(fmt::format("{}: is named twice{}, and would count twice: expected each part once",
+                                               path, before->second == path ? "" : ", as " + before->second + ", too"));
+    }
+}
 
 gmm::saved_statistics merged(const std::vector<std::string>& parts) {
     gmm::saved_statistics all = gmm::load_saved_statistics(parts.front());
@@ -41,46 +41,52 @@ gmm::saved_statistics merged(const std::vector<std::string>& parts) {
     return all;
 }
 
-exit_status run(const maximize_command& command, const std::string& command_line) {
-    check_model_path(command.model_path);
-    check_files({.inputs = command.parts, .outputs = {command.model_path, command.output.json}});
-    const gmm::saved_statistics all = merged(command.parts);
-    const gmm::statistics& s = all.statistics;
-    const gmm::model made = gmm::maximize(s, command.fit.parsed());
-    if (!command.model_path.empty())
-        writing([&] { gmm::save(made, command.model_path, all.column_names); });
+struct maximize_command {
+    std::vector<std::string> parts;
+    std::string model_path;
+    fit_arguments arguments;
+    output_options output;
 
-    const double log_likelihood = s.total_log_likelihood() / s.total_weight();
-    json summary{{"command", command_line},
-                 {"version", version},
-                 {"parts", command.parts},
-                 {"samples", s.samples()},
-                 {"total_weight", s.total_weight()},
-                 {"log_likelihood", log_likelihood},
-                 {"entropy", s.total_entropy() / s.total_weight()},
-                 {"dimensions", made.dimensions()},
-                 {"components", made.components()},
-                 {"family", to_string(made.shape())},
-                 {"column_names", all.column_names}};
-    add_parameters(summary, made);
-    write_json(command.output, summary);
-    print_results(command.output,
-                  fmt::format("{} samples, log-likelihood of the model before {:.6f} nats per sample\n\n{}\n\n{}",
-                              s.samples(), log_likelihood, describe(made), component_text(made, all.column_names)));
-    return exit_status::success;
-}
+    void add_options(parser& app) {
+        app.add_option("PART", parts, "Files that elbo mixture accumulate wrote")->required();
+        add_regularization_options(app, arguments.fit);
+        add_collapse_option(app, arguments.on_collapse);
+        add_model_output_option(app, model_path);
+        add_output_options(app, output);
+    }
+
+    exit_status run(const std::string& command_line) const {
+        check_model_path(model_path);
+        check_files({.inputs = parts, .outputs = {model_path, output.json}});
+        check_different(parts);
+        const gmm::saved_statistics all = merged(parts);
+        const gmm::statistics& s = all.statistics;
+        const gmm::model made = gmm::maximize(s, arguments.parsed());
+        if (!model_path.empty())
+            writing([&] { gmm::save(made, model_path, all.column_names); });
+        const double log_likelihood = s.total_log_likelihood() / s.total_weight();
+        findings found(command_line);
+        found.summary.update({{"parts", parts},
+                              {"samples", s.samples()},
+                              {"total_weight", s.total_weight()},
+                              {"log_likelihood", log_likelihood},
+                              {"entropy", s.total_entropy() / s.total_weight()}});
+        add_shape(found.summary, made);
+        found.add("column_names", all.column_names);
+        add_parameters(found.summary, made);
+        write_json(output, found.summary);
+        print_results(output,
+                      fmt::format("{} samples, log-likelihood of the model before {:.6f} nats per sample\n\n{}\n\n{}",
+                                  s.samples(), log_likelihood, describe(made), component_text(made, all.column_names)));
+        return exit_status::success;
+    }
+};
 
 } // namespace
 
 void add_mixture_maximize(parser& mixture, invocation& call) {
-    parser* app = mixture.add_subcommand("maximize", "M-step: the model of statistics that parts of the data gave");
-    const auto command = std::make_shared<maximize_command>();
-    app->add_option("PART", command->parts, "Files that elbo mixture accumulate wrote")->required();
-    add_regularization_options(*app, command->fit.fit);
-    add_collapse_option(*app, command->fit.on_collapse);
-    add_model_output_option(*app, command->model_path);
-    add_output_options(*app, command->output);
-    app->callback([command, &call] { call.run = [command, &call] { return run(*command, call.command_line); }; });
+    add_command<maximize_command>(mixture, call, "maximize",
+                                  "M-step: the model of statistics that parts of the data gave");
 }
 
 } // namespace elbo::cli

@@ -1,19 +1,14 @@
 #include "host/cli/mixture/regress.hpp"
 
-#include "host/cli/core/apply_command.hpp"
-#include "host/cli/core/interrupt.hpp"
-#include "host/cli/core/row_output.hpp"
+#include "host/cli/mixture/model.hpp"
 #include "host/gmm/algebra/factor.hpp"
-#include "host/gmm/model/model_file.hpp"
 #include "host/io/sources.hpp"
 #include "host/joined.hpp"
 
 #include "elbo/gmm/regress.hpp"
-#include "elbo/version.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <optional>
 #include <unordered_set>
 
 namespace elbo::cli {
@@ -44,7 +39,7 @@ std::vector<std::string> pick(const std::vector<std::string>& names, const std::
 }
 
 /// The columns of the model that the data names, in the order of the model.
-std::vector<std::int64_t> named_columns(const regress_command& command, const gmm::saved_model& saved,
+std::vector<std::int64_t> named_columns(const regression& command, const gmm::saved_model& saved,
                                         const data_source& data) {
     const std::unordered_set<std::string> there(data.column_names().begin(), data.column_names().end());
     std::vector<std::int64_t> known;
@@ -69,7 +64,7 @@ struct known_rows {
 
 /// The known columns of the model and the data with these alone: by name where both have names; else the data has them
 /// in the order of --given, or has all columns of the model.
-known_rows open_known(const regress_command& command, const gmm::saved_model& saved) {
+known_rows open_known(const regression& command, const gmm::saved_model& saved) {
     const data_options& options = command.data;
     weighted_data input = open_data(options);
     const std::int64_t d = saved.model.dimensions();
@@ -110,91 +105,61 @@ std::vector<std::string> result_names(const std::vector<std::string>& names, var
     return result;
 }
 
-/// Takes the results of batches to where they go.
-class regression_output {
-public:
-    regression_output(const regress_command& command, const std::vector<std::string>& names, variance_form form,
-                      std::int64_t rows, std::int64_t components)
-        : a_(std::ssize(names)), components_(components), form_(form),
-          rows_(command.row_path, rows, result_names(names, form), output_type_from_string(command.type)) {
-        if (!command.density_path.empty())
-            densities_.emplace(command.density_path, rows, std::vector<std::string>{"log_density"},
-                               io::output_type::float64);
-        if (!command.responsibility_path.empty())
-            responsibilities_.emplace(command.responsibility_path, rows, numbered("component ", components),
-                                      io::output_type::float64);
+/// Means and variances of the rows of a batch, side by side.
+void interleave(const gmm::regression_batch& batch, std::int64_t means, variance_form form, std::vector<double>& out) {
+    const double* spread = form == variance_form::full ? batch.covariances : batch.variances;
+    const std::int64_t of_row = form == variance_form::none       ? 0
+                                : form == variance_form::diagonal ? means
+                                                                  : means * means;
+    out.clear();
+    for (std::int64_t n = 0; n < batch.rows; ++n) {
+        out.insert(out.end(), batch.means + n * means, batch.means + (n + 1) * means);
+        out.insert(out.end(), spread + n * of_row, spread + (n + 1) * of_row);
     }
-
-    void take(const gmm::regression_batch& batch) {
-        const double* spread = form_ == variance_form::full ? batch.covariances : batch.variances;
-        const std::int64_t of_row = form_ == variance_form::none ? 0 : form_ == variance_form::diagonal ? a_ : a_ * a_;
-        values_.clear();
-        for (std::int64_t n = 0; n < batch.rows; ++n) {
-            values_.insert(values_.end(), batch.means + n * a_, batch.means + (n + 1) * a_);
-            values_.insert(values_.end(), spread + n * of_row, spread + (n + 1) * of_row);
-        }
-        rows_.append(matrix_view<const double>(values_.data(), batch.rows, a_ + of_row));
-        if (densities_)
-            densities_->append(matrix_view<const double>(batch.log_density, batch.rows, 1));
-        if (responsibilities_)
-            responsibilities_->append(matrix_view<const double>(batch.responsibilities, batch.rows, components_));
-    }
-
-    void close() {
-        rows_.close();
-        if (densities_)
-            densities_->close();
-        if (responsibilities_)
-            responsibilities_->close();
-    }
-    bool printed() const { return rows_.printed(); }
-
-private:
-    std::int64_t a_, components_;
-    variance_form form_;
-    row_output rows_;
-    std::optional<row_output> densities_, responsibilities_;
-    std::vector<double> values_;
-};
-
-json summary_of(const regress_command& command, const std::string& command_line, const context& ctx,
-                const gmm::model& m, const known_rows& known, const std::vector<std::string>& names) {
-    json summary{{"command", command_line},        {"version", version},
-                 {"device", ctx.name()},           {"model", command.model_path},
-                 {"samples", known.data.rows()},   {"dimensions", m.dimensions()},
-                 {"components", m.components()},   {"family", to_string(m.shape())},
-                 {"given_columns", known.columns}, {"columns", gmm::other_columns(known.columns, m.dimensions())},
-                 {"column_names", names}};
-    add_left_out(summary, known.notes);
-    return summary;
 }
 
 } // namespace
 
-exit_status regress_rows(const regress_command& command, const std::string& command_line) {
-    check_row_output(command.row_path, command.output);
-    check_files({.inputs = files_of(command.data, {command.model_path}),
-                 .outputs = {command.output.json},
-                 .rows = {command.row_path, command.density_path, command.responsibility_path}});
-    const variance_form form = variances_from_string(command.variances);
+exit_status regression::run(const std::string& command_line) const {
+    check_row_output(rows.path, output);
+    check_files({.inputs = files_of(data, {model_path}),
+                 .outputs = {output.json},
+                 .rows = {rows.path, density_path, responsibility_path}});
+    const variance_form form = variances_from_string(variances);
     const interrupt_guard guard;
-    const gmm::saved_model saved = gmm::load_saved(command.model_path);
+    const gmm::saved_model saved = gmm::load_saved(model_path);
     const gmm::model& m = saved.model;
-    const context ctx = make_context(command.device);
-    const known_rows known = open_known(command, saved);
-    const std::vector<std::string> all =
-        saved.column_names.empty() ? numbered("x", m.dimensions()) : saved.column_names;
-    const std::vector<std::string> names = pick(all, gmm::other_columns(known.columns, m.dimensions()));
-    regression_output output(command, names, form, known.data.rows(), m.components());
-    gmm::regress(
-        ctx, m, known.columns, known.data, [&](const gmm::regression_batch& batch) { output.take(batch); },
-        {.covariances = form == variance_form::full, .responsibilities = !command.responsibility_path.empty()});
-    output.close();
-    write_json(command.output, summary_of(command, command_line, ctx, m, known, names));
-    if (!output.printed())
-        print_results(command.output,
-                      fmt::format("{}: {} given {} for {} rows of {}\n", command.row_path, joined(names, ", "),
-                                  joined(pick(all, known.columns), ", "), known.data.rows(), known.data.description()));
+    const context ctx = make_context(device);
+    const known_rows known = open_known(*this, saved);
+    const std::vector<std::int64_t> others = gmm::other_columns(known.columns, m.dimensions());
+    const std::vector<std::string> all = column_names_of(saved), names = pick(all, others);
+    const std::int64_t n = known.data.rows();
+    row_output results = rows.open(n, result_names(names, form));
+    row_output densities(density_path, n, {"log_density"});
+    row_output responsibilities(responsibility_path, n, numbered("component ", m.components()));
+    std::vector<double> values;
+    const auto take = [&](const gmm::regression_batch& batch) {
+        interleave(batch, std::ssize(names), form, values);
+        results.append(values.data(), batch.rows);
+        densities.append(batch.log_density, batch.rows);
+        responsibilities.append(batch.responsibilities, batch.rows);
+    };
+    gmm::regress(ctx, m, known.columns, known.data, take,
+                 {.covariances = form == variance_form::full, .responsibilities = !responsibility_path.empty()});
+    for (row_output* const written : {&results, &densities, &responsibilities})
+        written->close();
+    findings found(command_line, ctx);
+    found.add("model", model_path);
+    found.add("samples", n);
+    add_shape(found.summary, m);
+    found.add("given_columns", known.columns);
+    found.add("columns", others);
+    found.add("column_names", names);
+    add_left_out(found.summary, known.notes);
+    write_json(output, found.summary);
+    if (!results.printed())
+        print_results(output, fmt::format("{}: {} given {} for {} rows of {}\n", rows.path, joined(names, ", "),
+                                          joined(pick(all, known.columns), ", "), n, known.data.description()));
     return exit_status::success;
 }
 

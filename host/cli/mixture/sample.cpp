@@ -1,17 +1,6 @@
-#include "host/cli/command.hpp"
-#include "host/cli/core/interrupt.hpp"
-#include "host/cli/core/options.hpp"
-#include "host/cli/core/outputs.hpp"
-#include "host/cli/core/report_page.hpp"
-#include "host/cli/core/row_output.hpp"
-#include "host/cli/mixture/summary/model_summary.hpp"
-#include "host/gmm/model/model_file.hpp"
+#include "host/cli/mixture/model.hpp"
 
 #include "elbo/gmm/infer.hpp"
-#include "elbo/version.hpp"
-
-#include <fmt/format.h>
-#include <memory>
 
 namespace elbo::cli {
 
@@ -21,88 +10,77 @@ struct sample_command {
     std::string model_path;
     std::int64_t count = 0;
     std::uint64_t seed = 0;
-    std::string type = "float64";
     device_options device;
     output_options output;
-    std::string row_path = "-";
+    row_options rows;
     std::string label_path;
+
+    void add_options(parser& app) {
+        app.add_option("MODEL", model_path, mixture_kind::argument_help)->required();
+        add_count_option(app, count);
+        add_seed_option(app, seed);
+        add_device_options(app, device);
+        rows.add(app, "the rows");
+        app.add_option("--labels", label_path, "Write the component that each row was drawn from")
+            ->type_name("FILE")
+            ->group("Output");
+        add_output_options(app, output);
+        add_report_option(app, output);
+    }
+
+    void write_labels(const gmm::sample_result& sample) const {
+        auto writer = io::matrix_writer::open(label_path, count, 1, io::output_type::int32, {"component"});
+        writing([&] {
+            writer.append(matrix_view<const std::int32_t>(sample.labels.data(), count, 1));
+            writer.close();
+        });
+    }
+
+    void write_report(const context& ctx, const gmm::saved_model& saved, const gmm::sample_result& sample,
+                      const std::string& command_line) const {
+        const data_source drawn(matrix_view<const double>(sample.x.data(), count, saved.model.dimensions()));
+        report::page page =
+            make_page(ctx, saved.model, drawn, {{"samples", std::to_string(count)}, {"seed", std::to_string(seed)}},
+                      command_line);
+        page.column_names = column_names_of(saved);
+        page.title = fmt::format("Samples of {}", model_path);
+        write_text(output.report, report::render(page));
+    }
+
+    exit_status run(const std::string& command_line) const {
+        check_count(count);
+        command_files files = rows.files(output);
+        files.inputs = {model_path};
+        files.outputs = {output.json, output.report};
+        files.rows.push_back(label_path);
+        check_files(files);
+        const interrupt_guard guard;
+        const gmm::saved_model saved = gmm::load_saved(model_path);
+        const context ctx = make_context(device);
+        const gmm::sample_result sample = gmm::sample(ctx, saved.model, count, seed);
+        throw_if_interrupted();
+        row_output drawn = rows.open(count, column_names_of(saved));
+        drawn.append(sample.x.data(), count);
+        drawn.close();
+        if (!label_path.empty())
+            write_labels(sample);
+        findings found(command_line, ctx);
+        found.summary.update(
+            {{"model", model_path}, {"samples", count}, {"dimensions", saved.model.dimensions()}, {"seed", seed}});
+        write_json(output, found.summary);
+        if (!output.report.empty())
+            write_report(ctx, saved, sample, command_line);
+        if (!drawn.printed())
+            print_results(output, fmt::format("{}: {} samples of {} ({})\n", rows.path, count, model_path,
+                                              describe(saved.model)));
+        return exit_status::success;
+    }
 };
-
-// Names of the columns of the data that the model was fitted to, or x0, x1, ...
-std::vector<std::string> column_names(const gmm::saved_model& saved) {
-    return saved.column_names.empty() ? numbered("x", saved.model.dimensions()) : saved.column_names;
-}
-
-void write_labels(const sample_command& command, const gmm::sample_result& sample) {
-    auto writer = io::matrix_writer::open(command.label_path, command.count, 1, io::output_type::int32, {"component"});
-    writing([&] {
-        writer.append(matrix_view<const std::int32_t>(sample.labels.data(), command.count, 1));
-        writer.close();
-    });
-}
-
-void write_report(const sample_command& command, const context& ctx, const gmm::saved_model& saved,
-                  const gmm::sample_result& sample, const std::string& command_line) {
-    const data_source rows(matrix_view<const double>(sample.x.data(), command.count, saved.model.dimensions()));
-    report::page page = make_page(ctx, saved.model, rows, command_line);
-    page.column_names = column_names(saved);
-    page.title = fmt::format("Samples of {}", command.model_path);
-    page.facts = {{"samples", std::to_string(command.count)}, {"seed", std::to_string(command.seed)}};
-    write_text(command.output.report, report::render(page));
-}
-
-exit_status run(const sample_command& command, const std::string& command_line) {
-    if (command.count < 1)
-        throw invalid_argument(fmt::format("-n {}: expected at least one sample", command.count));
-    check_row_output(command.row_path, command.output);
-    check_files({.inputs = {command.model_path},
-                 .outputs = {command.output.json, command.output.report},
-                 .rows = {command.row_path, command.label_path}});
-    const interrupt_guard guard;
-    const gmm::saved_model saved = gmm::load_saved(command.model_path);
-    const gmm::model& model = saved.model;
-    const std::vector<std::string> names = column_names(saved);
-    const context ctx = make_context(command.device);
-    const std::int64_t d = model.dimensions();
-    const gmm::sample_result sample = gmm::sample(ctx, model, command.count, command.seed);
-    throw_if_interrupted();
-    row_output rows(command.row_path, command.count, names, output_type_from_string(command.type));
-    rows.append(matrix_view<const double>(sample.x.data(), command.count, d));
-    rows.close();
-    if (!command.label_path.empty())
-        write_labels(command, sample);
-    write_json(command.output, {{"command", command_line},
-                                {"version", version},
-                                {"device", ctx.name()},
-                                {"model", command.model_path},
-                                {"samples", command.count},
-                                {"dimensions", d},
-                                {"seed", command.seed}});
-    if (!command.output.report.empty())
-        write_report(command, ctx, saved, sample, command_line);
-    if (!rows.printed())
-        print_results(command.output, fmt::format("{}: {} samples of {} ({})\n", command.row_path, command.count,
-                                                  command.model_path, describe(model)));
-    return exit_status::success;
-}
 
 } // namespace
 
 void add_mixture_sample(parser& mixture, invocation& call) {
-    parser* app = mixture.add_subcommand("sample", "Draw samples of a model");
-    const auto command = std::make_shared<sample_command>();
-    app->add_option("MODEL", command->model_path, "Model file (.safetensors or .json)")->required();
-    app->add_option("-n,--samples", command->count, "Number of samples")->required()->type_name("N");
-    add_seed_option(*app, command->seed);
-    add_device_options(*app, command->device);
-    add_rows_option(*app, command->row_path, "the rows");
-    add_type_option(*app, command->type);
-    app->add_option("--labels", command->label_path, "Write the component that each row was drawn from")
-        ->type_name("FILE")
-        ->group("Output");
-    add_output_options(*app, command->output);
-    add_report_option(*app, command->output);
-    app->callback([command, &call] { call.run = [command, &call] { return run(*command, call.command_line); }; });
+    add_command<sample_command>(mixture, call, "sample", "Draw samples of a model");
 }
 
 } // namespace elbo::cli

@@ -1,43 +1,24 @@
-#include "host/cli/command.hpp"
-#include "host/cli/core/fit_notes.hpp"
-#include "host/cli/core/inputs.hpp"
-#include "host/cli/core/interrupt.hpp"
-#include "host/cli/core/options.hpp"
-#include "host/cli/core/outputs.hpp"
-#include "host/cli/core/progress_line.hpp"
-#include "host/cli/core/report_page.hpp"
+#include "host/cli/core/fit_command.hpp"
+#include "host/cli/core/fit_summary.hpp"
+#include "host/cli/core/text_table.hpp"
 #include "host/cli/mixture/fit_options.hpp"
+#include "host/cli/mixture/model.hpp"
 #include "host/cli/mixture/prior_options.hpp"
-#include "host/cli/mixture/summary/select_summary.hpp"
+#include "host/gmm/select/folds.hpp"
 #include "host/report/page/selection_page.hpp"
 
 #include "elbo/gmm/select.hpp"
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
-#include <memory>
 #include <optional>
 
 namespace elbo::cli {
 
 namespace {
-
-struct select_command {
-    data_options data;
-    device_options device;
-    output_options output;
-    fit_arguments fit;
-    prior_arguments prior;
-    gmm::select_options library;
-    std::vector<std::string> components{"1:9"};
-    std::vector<std::string> families{"full"};
-    std::string criterion = "bic";
-    std::string start = "automatic";
-    std::string model_path;
-    option *fraction = nullptr, *folds = nullptr; ///< each of one criterion
-};
 
 std::optional<std::int64_t> whole_number(std::string_view text) {
     std::int64_t value = 0;
@@ -64,140 +45,266 @@ void append_range(std::vector<std::int64_t>& numbers, const std::string& text) {
         numbers.push_back(k);
 }
 
-gmm::select_options library_options(const select_command& command) {
-    gmm::select_options options = command.library;
-    options.fit = command.fit.parsed();
-    options.fit.prior = command.prior.parsed();
-    options.fit.start = gmm::start_method_from_string(command.start);
-    options.components.clear();
-    for (const std::string& text : command.components)
-        append_range(options.components, text);
-    options.families.clear();
-    for (const std::string& name : command.families)
-        options.families.push_back(gmm::family_from_string(name));
-    std::string name = command.criterion;
+std::string components_text(const gmm::select_cell& cell) {
+    return cell.components_left == cell.components || !cell.fitted
+               ? std::to_string(cell.components)
+               : fmt::format("{} ({} left)", cell.components, cell.components_left);
+}
+
+std::vector<std::string> table_row(const gmm::select_cell& cell, bool chosen, bool held_out) {
+    std::vector<std::string> row{chosen ? "*" : "", std::string(to_string(cell.shape)), components_text(cell)};
+    if (!cell.fitted) {
+        row.push_back("failed");
+        return row;
+    }
+    row.insert(row.end(),
+               {std::to_string(cell.parameters), fmt::format("{:.4f}", cell.total_log_likelihood),
+                fmt::format("{:.2f}", cell.bic), fmt::format("{:.2f}", cell.aic), fmt::format("{:.2f}", cell.icl)});
+    if (held_out)
+        row.push_back(std::isnan(cell.held_out) ? "failed"
+                                                : fmt::format("{:.4f} ± {:.4f}", cell.held_out, cell.held_out_error));
+    row.insert(row.end(),
+               {std::to_string(cell.iterations), std::string(to_string(cell.stopped)), duration_text(cell.seconds)});
+    return row;
+}
+
+std::string table_text(const gmm::select_result& result) {
+    const bool held_out = is_held_out(result.by);
+    std::vector<std::string> head{"", "family", "K", "parameters", "log-likelihood", "BIC", "AIC", "ICL"};
+    if (held_out)
+        head.push_back("held out");
+    head.insert(head.end(), {"iterations", "stopped", "time"});
+    std::vector<std::vector<std::string>> rows{head};
+    std::string failures;
+    for (std::int64_t i = 0; i < std::ssize(result.table); ++i) {
+        const gmm::select_cell& cell = result.table[static_cast<std::size_t>(i)];
+        rows.push_back(table_row(cell, i == result.chosen, held_out));
+        if (!cell.error.empty())
+            failures += fmt::format("  {} K = {}: {}\n", to_string(cell.shape), cell.components, cell.error);
+    }
+    return text_table(rows) + (failures.empty() ? "" : "\n" + failures);
+}
+
+/// A number, or null where there is none.
+json number(bool there, double value) {
+    return there && std::isfinite(value) ? json(value) : json();
+}
+
+json cell_json(const gmm::select_cell& cell) {
+    json entry{{"family", to_string(cell.shape)}, {"components", cell.components}};
+    const bool there = cell.fitted;
+    entry["components_left"] = there ? json(cell.components_left) : json();
+    entry["parameters"] = there ? json(cell.parameters) : json();
+    entry["log_likelihood"] = number(there, cell.log_likelihood);
+    entry["total_log_likelihood"] = number(there, cell.total_log_likelihood);
+    entry["bic"] = number(there, cell.bic);
+    entry["aic"] = number(there, cell.aic);
+    entry["icl"] = number(there, cell.icl);
+    entry["held_out"] = number(there, cell.held_out);
+    entry["held_out_standard_error"] = number(there, cell.held_out_error);
+    entry["iterations"] = there ? json(cell.iterations) : json();
+    entry["stopped"] = there ? json(to_string(cell.stopped)) : json();
+    entry["events"] = cell.events.size();
+    entry["seconds"] = cell.seconds;
+    entry["error"] = cell.error.empty() ? json() : json(cell.error);
+    return entry;
+}
+
+struct select_fit : fit_inputs {
+    using input = weighted_data;
+    using options = gmm::select_options;
+    using result = gmm::select_result;
+
+    fit_arguments arguments;
+    prior_arguments prior;
+    options typed;
+    std::vector<std::string> components{"1:9"};
+    std::vector<std::string> families{"full"};
+    std::string criterion = "bic";
+    std::string start = "automatic";
+    option *fraction = nullptr, *folds = nullptr; ///< each of one criterion
+
+    void add_options(parser& app);
+    void add_model_options(parser& app);
+    void add_choice_options(parser& app);
+
+    command_files files() const { return files_with({}, {}); }
+    options prepare(model_columns& start_columns) const;
+
+    void take(const input& rows, options& o) const {
+        o.fit.weights = rows.view();
+        o.fit.labels = rows.known();
+    }
+
+    void announce(const context& ctx, const input& rows, const options& o) const {
+        fit_inputs::announce(
+            ctx, rows,
+            fmt::format("; {} models, chosen by {}", o.components.size() * o.families.size(), to_string(o.by)));
+    }
+
+    result fit(const context& ctx, const input& rows, const options& o) const { return gmm::select(ctx, rows.data, o); }
+
+    void save(const fitted<select_fit>& work) const {
+        if (!model_path.empty())
+            writing([&] { gmm::save(work.fit.best.model, model_path, work.column_names()); });
+    }
+
+    findings found(const fitted<select_fit>& work) const;
+    std::string page(const fitted<select_fit>& work, fact_list facts) const;
+    std::string text(const fitted<select_fit>& work, const fact_list& facts) const;
+};
+
+gmm::select_options select_fit::prepare(model_columns& /*start_columns*/) const {
+    options o = typed;
+    o.fit = arguments.parsed();
+    o.fit.prior = prior.parsed();
+    o.fit.start = gmm::start_method_from_string(start);
+    o.components.clear();
+    for (const std::string& text : components)
+        append_range(o.components, text);
+    o.families.clear();
+    for (const std::string& name : families)
+        o.families.push_back(gmm::family_from_string(name));
+    std::string name = criterion;
     std::replace(name.begin(), name.end(), '-', '_');
-    options.by = gmm::criterion_from_string(name);
-    if (options.by != gmm::criterion::validation)
-        refuse_given({command.fraction}, "expected --criterion validation beside it");
-    if (options.by != gmm::criterion::cross_validation)
-        refuse_given({command.folds}, "expected --criterion cross-validation beside it");
-    return options;
+    o.by = gmm::criterion_from_string(name);
+    if (o.by != gmm::criterion::validation)
+        refuse_given({fraction}, "expected --criterion validation beside it");
+    if (o.by != gmm::criterion::cross_validation)
+        refuse_given({folds}, "expected --criterion cross-validation beside it");
+    return o;
 }
 
-void announce(const select_command& command, const context& ctx, const data_source& data,
-              const gmm::select_options& options) {
-    note(command.output, fmt::format("{}: {} rows, {} columns; {}; {} models, chosen by {}", data.description(),
-                                     data.rows(), data.cols(), ctx.name(),
-                                     options.components.size() * options.families.size(), to_string(options.by)));
+findings select_fit::found(const fitted<select_fit>& work) const {
+    const result& choice = work.fit;
+    const options& o = work.options;
+    const gmm::fit_result& best = choice.best;
+    const gmm::select_cell& chosen = choice.table[static_cast<std::size_t>(choice.chosen)];
+    const bool by_folds = o.by == gmm::criterion::cross_validation, by_fraction = o.by == gmm::criterion::validation;
+    json table = json::array();
+    for (const gmm::select_cell& cell : choice.table)
+        table.push_back(cell_json(cell));
+    findings found(work.command_line, work.ctx);
+    found.summary.update({{"samples", best.samples},
+                          {"dimensions", best.model.dimensions()},
+                          {"criterion", to_string(o.by)},
+                          {"folds", by_folds ? json(gmm::held_out_rows::folds_of(o.folds, best.samples)) : json()},
+                          {"validation_fraction", by_fraction ? json(o.validation_fraction) : json()},
+                          {"one_standard_error", o.one_standard_error},
+                          {"seed", o.fit.seed},
+                          {"restarts", o.fit.restarts},
+                          {"jobs", choice.jobs},
+                          {"streamed", choice.streamed},
+                          {"stopped", choice.interrupted ? "interrupted" : "finished"},
+                          {"table", table},
+                          {"chosen", choice.chosen},
+                          {"reason", choice.reason},
+                          {"seconds", choice.seconds},
+                          {"components", best.model.components()},
+                          {"family", to_string(best.model.shape())}});
+    found.tell("chosen", describe(best.model));
+    found.tell("criterion", std::string(to_string(choice.by)));
+    found.tell("models", std::to_string(choice.table.size()));
+    found.tell("samples", std::to_string(best.samples));
+    found.add("log_likelihood", "log-likelihood", best.log_likelihood);
+    found.add("total_log_likelihood", best.total_log_likelihood);
+    found.add("parameters", "parameters", best.model.parameters());
+    found.add("bic", "BIC", best.bic, "{:.4f}");
+    found.add("aic", best.aic);
+    found.add("icl", best.icl);
+    found.add("held_out", number(true, chosen.held_out));
+    found.add("held_out_standard_error", number(true, chosen.held_out_error));
+    found.tell("time", duration_text(choice.seconds));
+    if (!std::isnan(chosen.held_out))
+        found.tell("held out", fmt::format("{:.4f} ± {:.4f} nats per sample", chosen.held_out, chosen.held_out_error));
+    if (choice.interrupted)
+        found.tell("sweep", "interrupted");
+    add_parameters(found.summary, best.model);
+    add_negligible(found, output, best.negligible);
+    return found;
 }
 
-gmm::select_result select_with_progress(const select_command& command, const context& ctx, const data_source& data,
-                                        gmm::select_options options) {
-    const interrupt_guard guard;
-    sweep_line progress(command.output.quiet);
-    options.callback = [&](const gmm::select_progress& now) {
-        progress.show(now);
-        return !interrupt_requested();
-    };
-    return gmm::select(ctx, data, options);
-}
-
-void write_report(const select_command& command, const gmm::select_result& result, const context& ctx,
-                  const data_source& data, const std::string& command_line) {
-    report::selection_page page{make_page(ctx, result.best.model, data, command_line), &result};
+std::string select_fit::page(const fitted<select_fit>& work, fact_list facts) const {
+    report::selection_page page{
+        make_page(work.ctx, work.fit.best.model, work.data(), std::move(facts), work.command_line), &work.fit};
     page.chosen.title =
-        fmt::format("Choice of a mixture for {}", std::filesystem::path(data.description()).filename().string());
-    page.chosen.facts = select_facts(result);
-    write_text(command.output.report, report::render(page));
+        fmt::format("Choice of a mixture for {}", std::filesystem::path(work.data().description()).filename().string());
+    return report::render(page);
 }
 
-exit_status run(const select_command& command, const std::string& command_line) {
-    check_model_path(command.model_path);
-    check_files({.inputs = files_of(command.data),
-                 .outputs = {command.model_path, command.output.json, command.output.report}});
-    gmm::select_options options = library_options(command);
-    const context ctx = make_context(command.device);
-    const weighted_data input = open_data(command.data);
-    tell(command.output, input.data, input.notes);
-    options.fit.weights = input.view();
-    options.fit.labels = input.known();
-    announce(command, ctx, input.data, options);
-    const gmm::select_result result = select_with_progress(command, ctx, input.data, options);
-    const fit_setting setting{command_line, ctx.name(), input.data.description(), input.data.column_names()};
-    if (!command.model_path.empty())
-        writing([&] { gmm::save(result.best.model, command.model_path, input.data.column_names()); });
-    json summary = select_json(result, options, setting);
-    tell_negligible(command.output, result.best.negligible, summary);
-    add_left_out(summary, input.notes);
-    write_json(command.output, summary);
-    if (!command.output.report.empty())
-        write_report(command, result, ctx, input.data, command_line);
-    print_results(command.output, select_text(result, setting));
-    return result.interrupted ? exit_status::interrupted : exit_status::success;
+std::string select_fit::text(const fitted<select_fit>& work, const fact_list& /*facts*/) const {
+    const result& choice = work.fit;
+    return fmt::format("Gaussian mixtures of {}: {} models, {} samples, on {}{}\n\n", work.data().description(),
+                       choice.table.size(), choice.best.samples, work.ctx.name(),
+                       choice.jobs > 1 ? fmt::format(", up to {} fits side by side", choice.jobs) : "") +
+           table_text(choice) +
+           fmt::format("\nchosen{}: {}\nin {}{}\n\n", choice.interrupted ? " (interrupted)" : "", choice.reason,
+                       duration_text(choice.seconds), choice.streamed ? ", rows streamed in every pass" : "") +
+           component_text(choice.best.model, work.column_names());
 }
 
-void add_model_options(parser& app, select_command& command) {
-    app.add_option("-k,--components", command.components, "Numbers of components: 1:10, 2:20:2, or 1,2,5")
+void select_fit::add_model_options(parser& app) {
+    app.add_option("-k,--components", components, "Numbers of components: 1:10, 2:20:2, or 1,2,5")
         ->delimiter(',')
         ->type_name("K,...")
         ->capture_default_str()
         ->group("Models");
-    app.add_option("--families", command.families,
+    app.add_option("--families", families,
                    "Covariances: full, tied, diagonal, spherical, tied_diagonal, tied_spherical")
         ->delimiter(',')
         ->type_name("FAMILY,...")
         ->capture_default_str()
         ->group("Models");
-    add_regularization_options(app, command.fit.fit);
+    add_regularization_options(app, arguments.fit);
 }
 
-void add_choice_options(parser& app, select_command& command) {
-    app.add_option("--criterion", command.criterion, "bic, aic, icl, validation or cross-validation")
+void select_fit::add_choice_options(parser& app) {
+    app.add_option("--criterion", criterion, "bic, aic, icl, validation or cross-validation")
         ->type_name("NAME")
         ->capture_default_str()
         ->group("Choice");
-    command.fraction = app.add_option("--validation-fraction", command.library.validation_fraction,
-                                      "Share of the rows that --criterion validation holds out")
-                           ->type_name("F")
-                           ->capture_default_str()
-                           ->group("Choice");
-    command.folds = app.add_option("--folds", command.library.folds,
-                                   "Folds of --criterion cross-validation (default: 5, or as many as rows)")
-                        ->type_name("N")
-                        ->group("Choice");
-    app.add_flag("--one-standard-error", command.library.one_standard_error,
+    fraction = app.add_option("--validation-fraction", typed.validation_fraction,
+                              "Share of the rows that --criterion validation holds out")
+                   ->type_name("F")
+                   ->capture_default_str()
+                   ->group("Choice");
+    folds =
+        app.add_option("--folds", typed.folds, "Folds of --criterion cross-validation (default: 5, or as many as rows)")
+            ->type_name("N")
+            ->group("Choice");
+    app.add_flag("--one-standard-error", typed.one_standard_error,
                  "Of the models within one standard error of the best on held-out rows, that with the fewest "
                  "parameters")
         ->group("Choice");
 }
 
-} // namespace
-
-void add_mixture_select(parser& mixture, invocation& call) {
-    parser* app = mixture.add_subcommand("select", "Choose the number of components and the family");
-    const auto command = std::make_shared<select_command>();
-    add_data_options(*app, command->data);
-    add_weights_option(*app, command->data);
-    add_known_labels_option(*app, command->data);
-    add_model_options(*app, *command);
-    add_choice_options(*app, *command);
-    app->add_option("--start", command->start, "Start: automatic, kmeans, kmeans++, random or samples")
+void select_fit::add_options(parser& app) {
+    add_data_options(app, data);
+    add_weights_option(app, data);
+    add_known_labels_option(app, data);
+    add_model_options(app);
+    add_choice_options(app);
+    app.add_option("--start", start, "Start: automatic, kmeans, kmeans++, random or samples")
         ->type_name("METHOD")
         ->capture_default_str()
         ->group("Fit");
-    add_iteration_options(*app, command->fit);
-    add_prior_options(*app, command->prior);
-    add_device_options(*app, command->device);
-    app->add_option("--jobs", command->library.jobs, "Fits side by side; 0 chooses by their size")
+    add_iteration_options(app, arguments);
+    add_prior_options(app, prior);
+    add_device_options(app, device);
+    app.add_option("--jobs", typed.jobs, "Fits side by side; 0 chooses by their size")
         ->type_name("N")
         ->capture_default_str()
         ->group("Device");
-    add_model_output_option(*app, command->model_path);
-    add_output_options(*app, command->output);
-    add_report_option(*app, command->output);
-    app->footer("Example: elbo mixture select faithful.csv -k 1:6 --families full,tied -o model.safetensors");
-    app->callback([command, &call] { call.run = [command, &call] { return run(*command, call.command_line); }; });
+    add_model_output_option(app, model_path);
+    add_output_options(app, output);
+    add_report_option(app, output);
+    app.footer("Example: elbo mixture select faithful.csv -k 1:6 --families full,tied -o model.safetensors");
+}
+
+} // namespace
+
+void add_mixture_select(parser& mixture, invocation& call) {
+    add_command<fit_command<select_fit>>(mixture, call, "select", "Choose the number of components and the family");
 }
 
 } // namespace elbo::cli

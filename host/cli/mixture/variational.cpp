@@ -1,13 +1,7 @@
-#include "host/cli/command.hpp"
-#include "host/cli/core/fit_notes.hpp"
-#include "host/cli/core/inputs.hpp"
-#include "host/cli/core/interrupt.hpp"
-#include "host/cli/core/options.hpp"
-#include "host/cli/core/outputs.hpp"
-#include "host/cli/core/report_page.hpp"
-#include "host/cli/core/status_line.hpp"
+#include "host/cli/core/fit_command.hpp"
+#include "host/cli/core/fit_summary.hpp"
 #include "host/cli/mixture/fit_options.hpp"
-#include "host/cli/mixture/summary/variational_summary.hpp"
+#include "host/cli/mixture/model.hpp"
 
 #include "elbo/gmm/variational.hpp"
 #include "host/report/page/variational_page.hpp"
@@ -16,143 +10,176 @@
 #include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
-#include <memory>
-#include <optional>
 
 namespace elbo::cli {
 
 namespace {
-
-struct variational_command {
-    data_options data;
-    device_options device;
-    output_options output;
-    gmm::variational_options fit;
-    std::optional<std::int64_t> components;
-    std::string family;
-    std::string weights_model = "dirichlet";
-    std::string start = "automatic";
-    std::string precision = "automatic";
-    std::vector<double> prior_mean, prior_scale;
-    double threshold = 1;
-    bool drop_empty = false;
-    std::string posterior_path, model_path;
-};
 
 gmm::weights_model weights_model_of(std::string name) {
     std::ranges::replace(name, '-', '_');
     return gmm::weights_model_from_string(name);
 }
 
-gmm::variational_options library_options(const variational_command& command, model_columns& columns) {
-    gmm::variational_options options = command.fit;
-    gmm::fit_options start;
-    columns = set_start(command.start, start);
-    options.start = start.start;
-    options.start_model = start.start_model;
-    options.shape = start.shape;
-    options.components = start.components;
-    if (command.components)
-        options.components = *command.components;
-    else if (!options.start_model)
-        throw invalid_argument("the number of components is missing: give -k K, or --start with a model file");
-    if (!command.family.empty())
-        options.shape = gmm::family_from_string(command.family);
-    options.weights_prior = weights_model_of(command.weights_model);
-    options.precision = precision_from_string(command.precision);
-    if (!command.prior_mean.empty())
-        options.prior.mean = command.prior_mean;
-    if (!command.prior_scale.empty())
-        options.prior.scale = command.prior_scale;
-    return options;
+json prior_json(const gmm::variational_prior& prior) {
+    return {{"concentration", *prior.concentration},
+            {"mean", *prior.mean},
+            {"mean_precision", prior.mean_precision},
+            {"degrees_of_freedom", *prior.degrees_of_freedom},
+            {"scale", *prior.scale}};
 }
 
-gmm::variational_result fit_with_progress(const variational_command& command, const context& ctx,
-                                          const data_source& data, gmm::variational_options options) {
-    const interrupt_guard guard;
-    status_line line(command.output.quiet);
-    options.callback = [&](const gmm::variational_progress& now) {
-        if (line.due()) {
-            const std::string start =
-                now.restarts > 1 ? fmt::format("start {} of {}, ", now.restart + 1, now.restarts) : "";
-            line.show(fmt::format("{}iteration {}  bound {:.6f}", start, now.record.iteration, now.record.bound));
-        }
-        return !interrupt_requested();
-    };
-    return gmm::fit_variational(ctx, data, options);
+json trace_json(const gmm::variational_result& fit) {
+    json trace = json::array();
+    for (const gmm::variational_record& record : fit.trace)
+        trace.push_back({{"iteration", record.iteration},
+                         {"bound", record.bound},
+                         {"expected_log_likelihood", record.expected_log_likelihood},
+                         {"weights_divergence", record.weights_divergence},
+                         {"components_divergence", record.components_divergence},
+                         {"bound_after_m_step", record.bound_after_m_step},
+                         {"entropy", record.entropy},
+                         {"parameter_change", record.parameter_change},
+                         {"seconds", record.seconds}});
+    return trace;
 }
 
-void write_report(const variational_command& command, const gmm::variational_result& fit, const context& ctx,
-                  const data_source& data, const fit_setting& setting) {
+struct variational_fit : fit_inputs {
+    using input = weighted_data;
+    using options = gmm::variational_options;
+    using result = gmm::variational_result;
+
+    model_arguments model;
+    options typed;
+    std::string weights_model = "dirichlet";
+    std::string precision = "automatic";
+    std::vector<double> prior_mean, prior_scale;
+    double threshold = 1;
+    bool drop_empty = false;
+    std::string posterior_path; ///< beside that of the mixture at the posterior means
+
+    void add_options(parser& app);
+    void add_prior_options(parser& app);
+    void add_result_options(parser& app);
+
+    command_files files() const {
+        check_model_path(posterior_path);
+        return files_with({start_file(model.start)}, {posterior_path});
+    }
+
+    options prepare(model_columns& start) const {
+        if (!(threshold >= 0 && std::isfinite(threshold)))
+            throw invalid_argument(
+                fmt::format("--threshold {}: expected a finite number of samples, at least 0", threshold));
+        options o = typed;
+        start = model.set(o);
+        o.weights_prior = weights_model_of(weights_model);
+        o.precision = precision_from_string(precision);
+        if (!prior_mean.empty())
+            o.prior.mean = prior_mean;
+        if (!prior_scale.empty())
+            o.prior.scale = prior_scale;
+        return o;
+    }
+
+    void take(const input& rows, options& o) const {
+        check_start(o, model.start, rows.data);
+        o.weights = rows.view();
+        o.labels = rows.known();
+    }
+
+    void announce(const context& ctx, const input& rows, const options& /*o*/) const {
+        fit_inputs::announce(ctx, rows);
+    }
+
+    result fit(const context& ctx, const input& rows, const options& o) const {
+        return gmm::fit_variational(ctx, rows.data, o);
+    }
+
+    /// The posterior that is written.
+    gmm::variational_posterior kept(const result& fit) const {
+        return drop_empty ? fit.posterior.without_empty(threshold) : fit.posterior;
+    }
+    gmm::model mixture_of(const result& fit) const {
+        return kept(fit).model().with_regularization(fit.model.regularization(), fit.model.regularization_variances());
+    }
+
+    void save(const fitted<variational_fit>& work) const {
+        if (!posterior_path.empty())
+            writing([&] { gmm::save(kept(work.fit), posterior_path, work.column_names()); });
+        if (!model_path.empty())
+            writing([&] { gmm::save(mixture_of(work.fit), model_path, work.column_names()); });
+    }
+
+    findings found(const fitted<variational_fit>& work) const;
+    std::string page(const fitted<variational_fit>& work, fact_list facts) const;
+
+    std::string text(const fitted<variational_fit>& work, const fact_list& facts) const {
+        return fit_text("Variational mixture of " + work.data().description(), describe(work.fit.model),
+                        fmt::format("{} samples", work.fit.samples), work.ctx, facts,
+                        component_text(mixture_of(work.fit), work.column_names()));
+    }
+};
+
+findings variational_fit::found(const fitted<variational_fit>& work) const {
+    const result& fit = work.fit;
+    const gmm::variational_record& last = fit.trace.back();
+    const gmm::variational_prior& prior = fit.posterior.values().prior;
+    const std::string_view weights = to_string(fit.posterior.values().weights);
+    const std::vector<std::int64_t> effective = fit.posterior.effective_components(threshold);
+    findings found(work.command_line, work.ctx);
+    found.add("samples", fit.samples);
+    add_shape(found.summary, fit.model);
+    found.add("weights_model", weights);
+    add_stopping(found, fit.stopped, fit.iterations);
+    add_start(found, name_of_start(fit.best_start), fit.best_restart);
+    found.tell("effective components",
+               fmt::format("{} of {} (more than {} samples)", effective.size(), fit.posterior.components(), threshold));
+    found.add("bound", fit.bound);
+    found.add("total_bound", fit.total_bound);
+    found.tell("bound on log p(x)", fmt::format("{:.6f} nats per sample ({:.6f} in all)", fit.bound, fit.total_bound));
+    found.add("expected_log_likelihood", "expected log-likelihood", last.expected_log_likelihood);
+    found.add("weights_divergence", "divergence of the weights", last.weights_divergence);
+    found.add("components_divergence", "divergence of the components", last.components_divergence);
+    found.add("entropy", "entropy of q(z)", fit.entropy);
+    found.add("threshold", threshold);
+    found.add("effective_components", effective);
+    found.add("counts", fit.posterior.counts());
+    found.add("prior", prior_json(prior));
+    found.tell("prior of the weights", fmt::format("{}, concentration {:.6g}", weights, *prior.concentration));
+    found.tell("prior of the components", fmt::format("{:.6g} samples for the mean, {:.6g} degrees of freedom",
+                                                      prior.mean_precision, *prior.degrees_of_freedom));
+    add_seconds(found, fit.seconds);
+    found.add("trace", trace_json(fit));
+    json events = json::array();
+    for (const gmm::far_values& far : far_values_of(fit.events))
+        events.push_back(far_values_json(far));
+    found.add("events", std::move(events));
+    tell_far_values(found, far_values_of(fit.events), work.column_names());
+    if (!work.input.labels.empty())
+        found.add("labelled", work.input.labelled());
+    add_parameters(found.summary, fit.model);
+    add_negligible(found, output, fit.negligible);
+    note_identical(output, fit.events);
+    return found;
+}
+
+std::string variational_fit::page(const fitted<variational_fit>& work, fact_list facts) const {
+    const result& fit = work.fit;
+    facts.insert(facts.begin(), {{"samples", std::to_string(fit.samples)},
+                                 {"dimensions", std::to_string(fit.model.dimensions())},
+                                 {"family", std::string(to_string(fit.model.shape()))}});
     // Components without samples would only be drawn where the prior is.
-    const bool some = !fit.posterior.effective_components(command.threshold).empty();
-    const gmm::model shown = some ? fit.posterior.without_empty(command.threshold).model() : fit.model;
-    report::variational_page page{make_page(ctx, shown, data, setting.command), &fit};
+    const bool some = !fit.posterior.effective_components(threshold).empty();
+    const gmm::model shown = some ? fit.posterior.without_empty(threshold).model() : fit.model;
+    report::variational_page page{make_page(work.ctx, shown, work.data(), std::move(facts), work.command_line), &fit};
     page.plug_in.title =
-        fmt::format("Variational mixture of {}", std::filesystem::path(data.description()).filename().string());
-    page.plug_in.facts = variational_facts(fit, command.threshold, data.column_names());
-    page.plug_in.facts.insert(page.plug_in.facts.begin(), {{"samples", std::to_string(fit.samples)},
-                                                           {"dimensions", std::to_string(fit.model.dimensions())},
-                                                           {"family", std::string(to_string(fit.model.shape()))}});
-    write_text(command.output.report, report::render(page));
+        fmt::format("Variational mixture of {}", std::filesystem::path(work.data().description()).filename().string());
+    return report::render(page);
 }
 
-exit_status run(const variational_command& command, const std::string& command_line) {
-    check_model_path(command.posterior_path);
-    check_model_path(command.model_path);
-    check_files({.inputs = files_of(command.data, {start_file(command.start)}),
-                 .outputs = {command.posterior_path, command.model_path, command.output.json, command.output.report}});
-    if (!(command.threshold >= 0 && std::isfinite(command.threshold)))
-        throw invalid_argument(
-            fmt::format("--threshold {}: expected a finite number of samples, at least 0", command.threshold));
-    model_columns columns; // of a model to begin with
-    gmm::variational_options options = library_options(command, columns);
-    const context ctx = make_context(command.device);
-    const weighted_data input = open_data(command.data, columns);
-    tell(command.output, input.data, input.notes);
-    if (options.start_model)
-        check_columns(command.start, options.start_model->dimensions(), "dimensions", input.data);
-    options.weights = input.view();
-    options.labels = input.known();
-    note(command.output, fmt::format("{}: {} rows, {} columns; {}", input.data.description(), input.data.rows(),
-                                     input.data.cols(), ctx.name()));
-    const gmm::variational_result fit = fit_with_progress(command, ctx, input.data, options);
-    const gmm::variational_posterior kept =
-        command.drop_empty ? fit.posterior.without_empty(command.threshold) : fit.posterior;
-    const gmm::model shown =
-        kept.model().with_regularization(fit.model.regularization(), fit.model.regularization_variances());
-    const std::vector<std::string>& names = input.data.column_names();
-    fit_setting setting{command_line, ctx.name(), input.data.description(), names};
-    if (!input.labels.empty())
-        setting.labelled = input.labelled();
-    if (!command.posterior_path.empty())
-        writing([&] { gmm::save(kept, command.posterior_path, names); });
-    if (!command.model_path.empty())
-        writing([&] { gmm::save(shown, command.model_path, names); });
-    json summary = variational_json(fit, command.threshold, setting);
-    tell_negligible(command.output, fit.negligible, summary);
-    tell_identical(command.output, fit.events);
-    add_left_out(summary, input.notes);
-    write_json(command.output, summary);
-    if (!command.output.report.empty())
-        write_report(command, fit, ctx, input.data, setting);
-    print_results(command.output, variational_text(fit, shown, command.threshold, setting));
-    return fit.stopped == gmm::stop_reason::interrupted ? exit_status::interrupted : exit_status::success;
-}
-
-void add_model_options(parser& app, variational_command& command) {
-    app.add_option("-k,--components", command.components, "Largest number of components")
-        ->type_name("K")
-        ->group("Model");
-    app.add_option("--family", command.family,
-                   "Covariances: full, tied, diagonal, spherical, tied_diagonal or tied_spherical (default: full)")
-        ->type_name("FAMILY")
-        ->group("Model");
-}
-
-void add_prior_options(parser& app, variational_command& command) {
-    gmm::variational_prior& prior = command.fit.prior;
-    app.add_option("--weights-model", command.weights_model, "Prior of the weights: dirichlet or stick-breaking")
+void variational_fit::add_prior_options(parser& app) {
+    gmm::variational_prior& prior = typed.prior;
+    app.add_option("--weights-model", weights_model, "Prior of the weights: dirichlet or stick-breaking")
         ->type_name("NAME")
         ->capture_default_str()
         ->group("Prior");
@@ -160,7 +187,7 @@ void add_prior_options(parser& app, variational_command& command) {
                    "Of the weights: small numbers leave fewer components (default: 1/K)")
         ->type_name("A")
         ->group("Prior");
-    app.add_option("--prior-mean", command.prior_mean, "Centre of the means (default: the mean of the data)")
+    app.add_option("--prior-mean", prior_mean, "Centre of the means (default: the mean of the data)")
         ->delimiter(',')
         ->type_name("M,...")
         ->group("Prior");
@@ -172,48 +199,48 @@ void add_prior_options(parser& app, variational_command& command) {
                    "Of the Wishart or gamma distributions (default: the number of columns)")
         ->type_name("V")
         ->group("Prior");
-    app.add_option("--prior-scale", command.prior_scale,
+    app.add_option("--prior-scale", prior_scale,
                    "Scale by the family: d x d, d or 1 numbers (default: the covariance of the data)")
         ->delimiter(',')
         ->type_name("S,...")
         ->group("Prior");
 }
 
-void add_result_options(parser& app, variational_command& command) {
-    app.add_option("--threshold", command.threshold, "Components with more samples than this count as effective")
+void variational_fit::add_result_options(parser& app) {
+    app.add_option("--threshold", threshold, "Components with more samples than this count as effective")
         ->type_name("N")
         ->capture_default_str()
         ->group("Output");
-    app.add_flag("--drop-empty", command.drop_empty, "Write effective components alone")->group("Output");
-    app.add_option("-o,--output", command.posterior_path, "Write the posterior (.safetensors or .json)")
+    app.add_flag("--drop-empty", drop_empty, "Write effective components alone")->group("Output");
+    app.add_option("-o,--output", posterior_path, "Write the posterior (.safetensors or .json)")
         ->type_name("FILE")
         ->group("Output");
-    app.add_option("--model-output", command.model_path, "Write the mixture at the posterior means, as of fit")
+    app.add_option("--model-output", model_path, "Write the mixture at the posterior means, as of fit")
         ->type_name("MODEL")
         ->group("Output");
+}
+
+void variational_fit::add_options(parser& app) {
+    add_inputs(app);
+    add_weights_option(app, data);
+    add_known_labels_option(app, data);
+    model.add_model_options(app, "Largest number of components");
+    add_prior_options(app);
+    model.add_start_option(app);
+    add_loop_options(app, typed);
+    add_precision_option(app, precision);
+    add_device_options(app, device);
+    add_result_options(app);
+    add_output_options(app, output);
+    add_report_option(app, output);
+    app.footer(
+        "Example: elbo mixture variational faithful.csv --columns eruptions,waiting -k 10 -o posterior.safetensors");
 }
 
 } // namespace
 
 void add_mixture_variational(parser& mixture, invocation& call) {
-    parser* app = mixture.add_subcommand("variational", "Fit a mixture by variational Bayes");
-    const auto command = std::make_shared<variational_command>();
-    add_data_options(*app, command->data);
-    add_by_position_option(*app, command->data);
-    add_weights_option(*app, command->data);
-    add_known_labels_option(*app, command->data);
-    add_model_options(*app, *command);
-    add_prior_options(*app, *command);
-    add_start_option(*app, command->start);
-    add_loop_options(*app, command->fit);
-    add_precision_option(*app, command->precision);
-    add_device_options(*app, command->device);
-    add_result_options(*app, *command);
-    add_output_options(*app, command->output);
-    add_report_option(*app, command->output);
-    app->footer(
-        "Example: elbo mixture variational faithful.csv --columns eruptions,waiting -k 10 -o posterior.safetensors");
-    app->callback([command, &call] { call.run = [command, &call] { return run(*command, call.command_line); }; });
+    add_command<fit_command<variational_fit>>(mixture, call, "variational", "Fit a mixture by variational Bayes");
 }
 
 } // namespace elbo::cli

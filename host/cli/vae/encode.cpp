@@ -1,67 +1,53 @@
-#include "host/cli/core/interrupt.hpp"
-#include "host/cli/core/row_output.hpp"
-#include "host/cli/vae/apply.hpp"
+#include "host/cli/vae/model.hpp"
 
 #include "elbo/vae/infer.hpp"
-
-#include <fmt/format.h>
-#include <memory>
-#include <optional>
 
 namespace elbo::cli {
 
 namespace {
 
-struct encode_command {
-    vae_apply_options apply;
-    std::string mean_path = "-";
+class encode_command : public vae_command {
+    row_options rows{.path = "-", .type = "float32"};
     std::string log_variance_path;
-    std::string type = "float32";
-};
 
-exit_status run(const encode_command& command, const std::string& command_line) {
-    const output_options& output = command.apply.output;
-    check_row_output(command.mean_path, output);
-    check_files({.inputs = files_of(command.apply),
-                 .outputs = {output.json},
-                 .rows = {command.mean_path, command.log_variance_path}});
-    const io::output_type type = output_type_from_string(command.type);
-    const interrupt_guard guard;
-    const vae_applied work = open(command.apply);
-    const std::int64_t n = work.input.data.rows(), latent = work.model.architecture().latent;
-    row_output means(command.mean_path, n, numbered("mean", latent), type);
-    std::optional<row_output> log_variances;
-    if (!command.log_variance_path.empty())
-        log_variances.emplace(command.log_variance_path, n, numbered("log_variance", latent), type);
-    vae::encode(work.ctx, work.model, work.input.data, [&](std::int64_t, matrix_view<const float> rows) {
-        const auto half = [&](std::int64_t first) {
-            return matrix_view<const float>(rows.data + first, rows.rows, latent, rows.stride, rows.space);
-        };
-        means.append(half(0));
-        if (log_variances)
-            log_variances->append(half(latent));
-    });
-    means.close();
-    if (log_variances)
-        log_variances->close();
-    write_json(output, summary_head(command_line, command.apply, work));
-    if (!means.printed())
-        print_results(output, fmt::format("{}: {} latent means of {}\n", command.mean_path, n, describe(work.input)));
-    return exit_status::success;
-}
+public:
+    void add_options(parser& app) override {
+        add_common(app);
+        add_rows_option(app, rows.path, "the means");
+        app.add_option("--log-variances", log_variance_path, "Write the log-variances")
+            ->type_name("FILE")
+            ->group("Output");
+        add_type_option(app, rows.type);
+    }
+
+    command_files files() const override {
+        command_files files = rows.files(output);
+        files.rows.push_back(log_variance_path);
+        return files;
+    }
+
+    answer apply(const applied<vae_kind>& work, findings& /*found*/) const override {
+        const std::int64_t n = work.rows(), latent = work.saved.architecture().latent;
+        row_output means = rows.open(n, numbered("mean", latent));
+        row_output log_variances(log_variance_path, n, numbered("log_variance", latent),
+                                 output_type_from_string(rows.type));
+        vae::encode(work.ctx, work.saved, work.data(), [&](std::int64_t, matrix_view<const float> part) {
+            const auto half = [&](std::int64_t first) {
+                return matrix_view<const float>(part.data + first, part.rows, latent, part.stride, part.space);
+            };
+            means.append(half(0));
+            log_variances.append(half(latent));
+        });
+        means.close();
+        log_variances.close();
+        return {means.printed() ? "" : fmt::format("{}: {} latent means of {}\n", rows.path, n, describe(work.input))};
+    }
+};
 
 } // namespace
 
 void add_vae_encode(parser& vae, invocation& call) {
-    parser* app = vae.add_subcommand("encode", "Mean and log-variance of q(z|x) for every row");
-    const auto command = std::make_shared<encode_command>();
-    add_vae_apply_options(*app, command->apply);
-    add_rows_option(*app, command->mean_path, "the means");
-    app->add_option("--log-variances", command->log_variance_path, "Write the log-variances")
-        ->type_name("FILE")
-        ->group("Output");
-    add_type_option(*app, command->type);
-    app->callback([command, &call] { call.run = [command, &call] { return run(*command, call.command_line); }; });
+    add_command<encode_command>(vae, call, "encode", "Mean and log-variance of q(z|x) for every row");
 }
 
 } // namespace elbo::cli

@@ -1,25 +1,37 @@
-#include "host/cli/core/interrupt.hpp"
-#include "host/cli/core/report_page.hpp"
-#include "host/cli/core/row_output.hpp"
-#include "host/cli/core/status_line.hpp"
+#include "host/cli/core/progress_line.hpp"
 #include "host/cli/core/text_table.hpp"
-#include "host/cli/vae/apply.hpp"
 #include "host/cli/vae/pictures.hpp"
-#include "host/cli/vae/summary.hpp"
 
-#include <fmt/format.h>
-#include <memory>
+#include "elbo/vae/infer.hpp"
 
 namespace elbo::cli {
 
 namespace {
 
-struct evaluate_command {
-    vae_apply_options apply;
-    vae::evaluate_options evaluate;
-    picture_options pictures;
-    std::string row_path;
-};
+constexpr const char* nats = "{:.4f} nats per sample";
+
+void add_evaluation(findings& found, const vae::evaluation& e) {
+    found.tell("samples", std::to_string(e.rows));
+    found.add("elbo", e.elbo);
+    found.add("elbo_standard_error", e.elbo_standard_error);
+    found.tell("ELBO", fmt::format("{:.4f} nats per sample (standard error {:.2g})", e.elbo, e.elbo_standard_error));
+    found.add("reconstruction", "reconstruction", e.reconstruction, nats);
+    found.add("kl", "KL", e.kl, nats);
+    found.add("kl_per_unit", e.kl_per_unit);
+    found.add("unit_activity", e.unit_activity);
+    found.add("active_units", e.active_units);
+    found.tell("active units", fmt::format("{} of {}", e.active_units, e.kl_per_unit.size()));
+    if (!e.log_likelihood_bound)
+        return;
+    found.add("importance_samples", e.importance_samples);
+    found.add("log_likelihood_bound", *e.log_likelihood_bound);
+    found.add("log_likelihood_standard_error", or_null(e.log_likelihood_standard_error));
+    found.add("effective_sample_size", or_null(e.effective_sample_size));
+    found.tell("log-likelihood bound",
+               fmt::format("{:.4f} nats per sample ({} importance samples, standard error {:.2g})",
+                           *e.log_likelihood_bound, e.importance_samples, e.log_likelihood_standard_error.value_or(0)));
+    found.tell("effective samples", fmt::format("{:.1f}", e.effective_sample_size.value_or(0)));
+}
 
 void write_rows(const std::string& path, const vae::row_bounds& bounds) {
     const bool importance = !bounds.log_likelihood_bound.empty();
@@ -32,80 +44,75 @@ void write_rows(const std::string& path, const vae::row_bounds& bounds) {
         if (importance)
             rows.push_back(bounds.log_likelihood_bound[i]);
     }
-    const auto count = std::ssize(bounds.elbo);
-    row_output output(path, count, names, io::output_type::float64);
-    output.append(matrix_view<const double>(rows.data(), count, std::ssize(names)));
+    row_output output(path, std::ssize(bounds.elbo), names);
+    output.append(rows.data(), std::ssize(bounds.elbo));
     output.close();
 }
 
-void write_report(const evaluate_command& command, const vae_applied& work, const vae::evaluation& e,
-                  const std::string& command_line) {
-    report::vae_page page =
-        make_vae_page(work.ctx, work.model, work.input, work.input.data, command.pictures, command.evaluate.seed);
-    page.title = fmt::format("{} on {}", command.apply.model_path, work.input.data.description());
-    page.facts = evaluation_facts(e);
-    page.evaluated = e;
-    page.command = command_line;
-    page.made_by = made_by(work.ctx);
-    write_text(command.apply.output.report, report::render(page));
-}
+class evaluate_command : public vae_command {
+    vae::evaluate_options typed;
+    picture_options pictures;
+    std::string row_path;
 
-exit_status run(const evaluate_command& command, const std::string& command_line) {
-    const output_options& output = command.apply.output;
-    check_files(
-        {.inputs = files_of(command.apply), .outputs = {output.json, output.report}, .rows = {command.row_path}});
-    const interrupt_guard guard;
-    const vae_applied work = open(command.apply);
-    image_size_of(command.pictures, work.model.architecture().dimensions); // refused before the work
-    vae::evaluate_options options = command.evaluate;
-    const bool each = !command.row_path.empty();
-    vae::row_bounds bounds;
-    vae::evaluation e;
-    {
-        status_line progress(output.quiet);
+    vae::evaluation evaluate(const applied<vae_kind>& work, vae::row_bounds* bounds) const {
+        vae::evaluate_options options = typed;
+        progress_line progress(output.quiet);
         options.callback = [&](std::int64_t done, std::int64_t rows) {
-            if (progress.due())
-                progress.show(fmt::format("{} of {} rows", done, rows));
+            progress.show(done, rows);
             return !interrupt_requested();
         };
-        e = vae::evaluate(work.ctx, work.model, work.input.data, options, each ? &bounds : nullptr);
+        return vae::evaluate(work.ctx, work.saved, work.data(), options, bounds);
     }
-    if (each)
-        write_rows(command.row_path, bounds);
-    json summary = summary_head(command_line, command.apply, work);
-    add_evaluation(summary, e);
-    summary["seconds"] = e.seconds;
-    write_json(output, summary);
-    if (!output.report.empty())
-        write_report(command, work, e, command_line);
-    print_results(output, fmt::format("{} ({}) on {}\n\n", command.apply.model_path,
-                                      describe(work.model.architecture()), describe(work.input)) +
-                              text_list(evaluation_facts(e)));
-    return exit_status::success;
+
+public:
+    void add_options(parser& app) override;
+
+    command_files files() const override { return {.inputs = {}, .outputs = {}, .rows = {row_path}}; }
+
+    answer apply(const applied<vae_kind>& work, findings& found) const override {
+        image_size_of(pictures, vae_kind::dimensions(work.saved)); // refused before the work
+        vae::row_bounds bounds;
+        const vae::evaluation e = evaluate(work, row_path.empty() ? nullptr : &bounds);
+        if (!row_path.empty())
+            write_rows(row_path, bounds);
+        add_evaluation(found, e);
+        found.add("seconds", e.seconds);
+        return {fmt::format("{} ({}) on {}\n\n", model_path, work.describe(), describe(work.input)) +
+                    text_list(found.facts),
+                [this, &work, e, facts = found.facts] {
+                    report::vae_page page =
+                        make_vae_page(work.ctx, work.saved, work.input, work.data(), pictures, typed.seed);
+                    page.title = fmt::format("{} on {}", model_path, work.data().description());
+                    page.facts = facts;
+                    page.evaluated = e;
+                    page.command = work.command_line;
+                    return report::render(page);
+                }};
+    }
+};
+
+void evaluate_command::add_options(parser& app) {
+    add_common(app);
+    add_labels_option(app, data);
+    app.add_option("--samples", typed.samples, "Draws of z a row for the ELBO")->type_name("S")->capture_default_str();
+    app.add_option("--importance-samples", typed.importance_samples,
+                   "Draws of z a row for the importance bound on log p(x); 0: none")
+        ->type_name("S")
+        ->capture_default_str();
+    app.add_flag("--binarize", typed.binarize, "bernoulli: draw x once, with the values as probabilities");
+    add_seed_option(app, typed.seed);
+    app.add_option("-o,--output", row_path, "Write the bounds of every row (.csv, .npy, .f32, .f64, .h5)")
+        ->type_name("FILE")
+        ->group("Output");
+    add_report_option(app, output);
+    add_image_option(app, pictures);
 }
 
 } // namespace
 
 void add_vae_evaluate(parser& vae, invocation& call) {
-    parser* app = vae.add_subcommand("evaluate", "ELBO, its terms, active units and the importance bound on data");
-    const auto command = std::make_shared<evaluate_command>();
-    add_vae_apply_options(*app, command->apply);
-    add_labels_option(*app, command->apply.data);
-    app->add_option("--samples", command->evaluate.samples, "Draws of z a row for the ELBO")
-        ->type_name("S")
-        ->capture_default_str();
-    app->add_option("--importance-samples", command->evaluate.importance_samples,
-                    "Draws of z a row for the importance bound on log p(x); 0: none")
-        ->type_name("S")
-        ->capture_default_str();
-    app->add_flag("--binarize", command->evaluate.binarize, "bernoulli: draw x once, with the values as probabilities");
-    add_seed_option(*app, command->evaluate.seed);
-    app->add_option("-o,--output", command->row_path, "Write the bounds of every row (.csv, .npy, .f32, .f64, .h5)")
-        ->type_name("FILE")
-        ->group("Output");
-    add_report_option(*app, command->apply.output);
-    add_image_option(*app, command->pictures);
-    app->callback([command, &call] { call.run = [command, &call] { return run(*command, call.command_line); }; });
+    add_command<evaluate_command>(vae, call, "evaluate",
+                                  "ELBO, its terms, active units and the importance bound on data");
 }
 
 } // namespace elbo::cli

@@ -1,6 +1,5 @@
 #include "host/cli/vae/pictures.hpp"
 
-#include "host/cli/core/outputs.hpp"
 #include "host/report/image/png.hpp"
 #include "host/report/page/mixture_page.hpp"
 
@@ -71,10 +70,15 @@ void add_png_option(parser& command, picture_options& options, const char* what)
     add_image_option(command, options);
 }
 
-void add_row_options(parser& command, row_options& options, const char* picture) {
-    add_rows_option(command, options.path, "the rows");
-    add_type_option(command, options.type);
-    add_png_option(command, options.pictures, picture);
+void picture_rows::add(parser& command, const char* picture) {
+    row_options::add(command, "the rows");
+    add_png_option(command, pictures, picture);
+}
+
+command_files picture_rows::files(const output_options& output) const {
+    command_files files = numbers().files(output);
+    files.outputs.push_back(pictures.png);
+    return files;
 }
 
 std::optional<report::image_size> image_size_of(const picture_options& options, std::int64_t dimensions) {
@@ -113,6 +117,7 @@ report::vae_page make_vae_page(const context& ctx, const vae::model& m, const la
     const std::int64_t d = m.architecture().dimensions;
     report::vae_page page;
     page.model = &m;
+    page.made_by = made_by(ctx);
     page.image = image_size_of(options, d);
     page.latents = latents_of(ctx, m, input);
     const std::vector<double> rows = evenly_spaced_rows(shown, report::shown_points(d));

@@ -1,12 +1,8 @@
 // Pictures of variational autoencoders: PNG files, and what the page shows.
 #pragma once
 
-#include "host/cli/core/inputs.hpp"
-#include "host/cli/core/options.hpp"
+#include "host/cli/vae/model.hpp"
 #include "host/report/page/vae_page.hpp"
-
-#include "elbo/context.hpp"
-#include "elbo/vae/model.hpp"
 
 #include <optional>
 #include <span>
@@ -23,16 +19,23 @@ void add_image_option(parser& command, picture_options& options);
 void add_png_option(parser& command, picture_options& options, const char* what);
 
 /// Rows as numbers, as a picture, or both.
-struct row_options {
-    std::string path; ///< --output
-    std::string type = "float32";
+struct picture_rows : row_options {
     picture_options pictures;
-    /// Where the numbers go: standard output only where no picture is asked for either; empty: nowhere.
-    std::string destination() const { return path.empty() && pictures.png.empty() ? "-" : path; }
+
+    picture_rows() : row_options{.path = "", .type = "float32"} {}
+    void add(parser& command, const char* picture);
+    /// The rows and the picture. Throws as row_options::files.
+    command_files files(const output_options& output) const;
+    row_output open(std::int64_t rows, std::vector<std::string> names) const {
+        return numbers().open(rows, std::move(names));
+    }
     /// The name of the file for people.
     const std::string& written() const { return path.empty() ? pictures.png : path; }
+
+private:
+    /// They are printed only where no picture is asked for either; an empty path: nowhere.
+    row_options numbers() const { return {path.empty() && pictures.png.empty() ? "-" : path, type}; }
 };
-void add_row_options(parser& command, row_options& options, const char* picture);
 
 /// Size of the images that rows are: --image, or the square where there is one. Throws invalid_argument: malformed,
 /// another number of pixels than `dimensions`, or --png without a size.
@@ -52,7 +55,7 @@ void write_png(const std::string& path, std::span<const float> originals, std::s
 std::vector<float> picture_samples(const context& ctx, const vae::model& m, std::uint64_t seed);
 
 /// A page with samples, reconstructions and terms of `shown`, and the latents of `input`. The caller adds title, facts,
-/// history and who made it; `m` must outlive the page.
+/// history and the command; `m` must outlive the page.
 report::vae_page make_vae_page(const context& ctx, const vae::model& m, const labelled_data& input,
                                const data_source& shown, const picture_options& options, std::uint64_t seed);
 

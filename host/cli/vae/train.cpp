@@ -1,190 +1,271 @@
-#include "host/cli/command.hpp"
-#include "host/cli/core/inputs.hpp"
-#include "host/cli/core/interrupt.hpp"
-#include "host/cli/core/progress_line.hpp"
-#include "host/cli/core/report_page.hpp"
-#include "host/cli/vae/apply.hpp"
+#include "host/cli/core/fit_command.hpp"
+#include "host/cli/core/fit_summary.hpp"
+#include "host/cli/core/text_table.hpp"
 #include "host/cli/vae/options.hpp"
 #include "host/cli/vae/pictures.hpp"
-#include "host/cli/vae/summary.hpp"
 #include "host/io/split.hpp"
 #include "host/vae/train/options.hpp"
 
-#include <chrono>
+#include "elbo/vae/train.hpp"
+
+#include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
-#include <memory>
 #include <optional>
 
 namespace elbo::cli {
 
 namespace {
 
-struct train_command {
-    data_options data;
-    std::string validation_path;
-    double validation_fraction = 0;
-    architecture_options architecture;
-    training_options training;
-    device_options device;
-    output_options output;
-    picture_options pictures;
-    std::string model_path;
-};
+constexpr const char* nats = "{:.4f} nats per sample";
+
+json history_json(const std::vector<vae::epoch_record>& history) {
+    json list = json::array();
+    for (const vae::epoch_record& r : history)
+        list.push_back({{"epoch", r.epoch},
+                        {"step", r.step},
+                        {"train_elbo", r.train_elbo},
+                        {"train_reconstruction", r.train_reconstruction},
+                        {"train_kl", r.train_kl},
+                        {"train_objective", r.train_objective},
+                        {"validation_elbo", or_null(r.validation_elbo)},
+                        {"validation_reconstruction", or_null(r.validation_reconstruction)},
+                        {"validation_kl", or_null(r.validation_kl)},
+                        {"learning_rate", r.learning_rate},
+                        {"gradient_norm", r.gradient_norm},
+                        {"seconds", r.seconds},
+                        {"samples_per_second", r.samples_per_second}});
+    return list;
+}
+
+std::string stopping(const vae::train_result& result) {
+    switch (result.stopped) {
+    case vae::train_stop::completed:
+        return fmt::format("completed {} epochs, {} steps", result.epochs, result.steps);
+    case vae::train_stop::early_stopping:
+        return fmt::format("stopped early after {} epochs; the best is epoch {}", result.epochs, result.best_epoch);
+    case vae::train_stop::interrupted:
+        return fmt::format("interrupted after {} epochs, {} steps", result.epochs, result.steps);
+    }
+    return {};
+}
+
+std::string bits_note(const vae::train_options& o) {
+    return o.binarize ? ", binarised anew at each use" : "";
+}
+
+std::string objective_text(const vae::train_options& o) {
+    std::string text(to_string(o.objective));
+    if (o.samples > 1)
+        text += fmt::format(", {} draws", o.samples);
+    if (o.estimator != vae::gradient_estimator::standard)
+        text += fmt::format(", {}", to_string(o.estimator));
+    if (o.beta != 1)
+        text += fmt::format(", beta {:g}", o.beta);
+    if (o.free_bits > 0)
+        text += fmt::format(", free bits {:g}", o.free_bits);
+    return text;
+}
+
+// The epoch whose bound is that of the returned model, the best or the last; none after a stop inside an epoch.
+const vae::epoch_record* record_of_result(const vae::train_result& result) {
+    const auto found = std::find_if(result.history.rbegin(), result.history.rend(), [&](const vae::epoch_record& r) {
+        return r.validation_elbo.value_or(r.train_elbo) == result.elbo;
+    });
+    return found == result.history.rend() ? nullptr : &*found;
+}
+
+// Rows of the record, shortened to about ten lines, always with the first and the last.
+std::string history_text(const std::vector<vae::epoch_record>& history) {
+    if (history.empty())
+        return {};
+    constexpr std::size_t wanted = 10;
+    const std::size_t step = history.size() / wanted + 1;
+    std::vector<std::vector<std::string>> table{{"epoch", "ELBO", "reconstruction", "KL", "validation ELBO"}};
+    for (std::size_t i = 0; i < history.size(); ++i) {
+        const vae::epoch_record& r = history[i];
+        if (i % step == 0 || i + 1 == history.size())
+            table.push_back({std::to_string(r.epoch), fmt::format("{:.4f}", r.train_elbo),
+                             fmt::format("{:.4f}", r.train_reconstruction), fmt::format("{:.4f}", r.train_kl),
+                             r.validation_elbo ? fmt::format("{:.4f}", *r.validation_elbo) : "-"});
+    }
+    return text_table(table);
+}
 
 /// What is trained on and what is held out.
-struct train_data {
-    labelled_data all;
+struct train_data : labelled_data {
     data_source training;
-    std::optional<data_source> validation;
-    double seconds = 0;
+    std::optional<data_source> validation = {};
     /// Rows that pictures are made of, and their name.
     const data_source& shown() const { return validation ? *validation : training; }
     std::string shown_name() const { return validation ? "validation data" : "training data"; }
 };
 
-/// The columns of the model or checkpoint to begin with.
-model_columns start_columns(const train_command& command) {
-    const std::string& resumed = command.training.library.resume;
-    const std::string& path = resumed.empty() ? command.training.start : resumed;
-    if (path.empty())
-        return {};
-    return {vae::model::load(path).architecture().column_names, path};
-}
+struct train_plan : vae::train_options {
+    vae::architecture architecture;
+};
 
-train_data open_train_data(const train_command& command, const model_columns& columns) {
-    const auto began = std::chrono::steady_clock::now();
-    if (!command.validation_path.empty() && command.validation_fraction != 0)
-        throw invalid_argument("--validation and --validation-fraction: expected one of them");
-    labelled_data all = open_scaled_data(command.data, columns);
-    tell(command.output, all.data, all.notes);
-    train_data data{all, all.data, std::nullopt};
-    if (!command.validation_path.empty()) {
-        data.validation =
-            open_alike(command.data, command.validation_path, {all.data.column_names(), all.data.description()});
-    } else if (command.validation_fraction != 0) {
-        io::data_parts parts = io::split(all.data, command.validation_fraction, command.training.library.seed);
-        data.training = std::move(parts.training);
-        data.validation = std::move(parts.validation);
+struct vae_fit : fit_inputs {
+    using input = train_data;
+    using options = train_plan;
+    using result = vae::train_result;
+
+    std::string validation_path;
+    double validation_fraction = 0;
+    architecture_options architecture;
+    training_options training;
+    picture_options pictures;
+
+    void add_options(parser& app);
+
+    command_files files() const {
+        const vae::train_options& typed = training.library;
+        command_files files =
+            files_with({validation_path, training.start, typed.resume}, {typed.checkpoint.path, pictures.png});
+        files.updated = typed.resume; // training goes on in its checkpoint
+        return files;
     }
-    data.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    return data;
+
+    options prepare(model_columns& start) const {
+        options plan{make_train_options(training), {}};
+        const std::string& path = plan.resume.empty() ? training.start : plan.resume;
+        if (!path.empty())
+            start = {vae::model::load(path).architecture().column_names, path};
+        plan.architecture.column_names = start.names;
+        return plan;
+    }
+
+    input open(const model_columns& start) const;
+    void take(const input& rows, options& plan) const;
+
+    void announce(const context& ctx, const input& rows, const options& plan) const {
+        const vae::architecture& a = plan.architecture;
+        const std::int64_t bytes = a.training_bytes(vae::batch_of(plan, rows.training.rows()), plan.samples);
+        note(output, fmt::format("{}, {} columns; {}; {} parameters, {:.3g} MB a step", describe(rows),
+                                 rows.data.cols(), ctx.name(), a.parameters(), 1e-6 * static_cast<double>(bytes)));
+    }
+
+    result fit(const context& ctx, const input& rows, const options& plan) const {
+        return vae::train(ctx, plan.architecture, rows.training, plan, rows.validation);
+    }
+
+    void save(const fitted<vae_fit>& work) const {
+        const vae::model& m = work.fit.model;
+        if (!model_path.empty())
+            writing([&] { m.save(model_path); });
+        if (!pictures.png.empty())
+            write_png(pictures.png, picture_samples(work.ctx, m, work.options.seed),
+                      *image_size_of(pictures, m.architecture().dimensions));
+    }
+
+    findings found(const fitted<vae_fit>& work) const;
+    std::string page(const fitted<vae_fit>& work, fact_list facts) const;
+
+    std::string text(const fitted<vae_fit>& work, const fact_list& facts) const {
+        return fit_text("Variational autoencoder of " + work.data().description(),
+                        describe(work.fit.model.architecture()), fmt::format("{} samples", work.input.training.rows()),
+                        work.ctx, facts, history_text(work.fit.history));
+    }
+};
+
+train_data vae_fit::open(const model_columns& start) const {
+    if (!validation_path.empty() && validation_fraction != 0)
+        throw invalid_argument("--validation and --validation-fraction: expected one of them");
+    labelled_data all = open_scaled_data(data, start);
+    tell(output, all.data, all.notes);
+    train_data rows{all, all.data};
+    if (!validation_path.empty()) {
+        rows.validation = open_alike(data, validation_path, {all.data.column_names(), all.data.description()});
+    } else if (validation_fraction != 0) {
+        io::data_parts parts = io::split(all.data, validation_fraction, training.library.seed);
+        rows.training = std::move(parts.training);
+        rows.validation = std::move(parts.validation);
+    }
+    return rows;
 }
 
-void announce(const train_command& command, const context& ctx, const train_data& data, const vae::architecture& a) {
-    const vae::train_options& t = command.training.library;
-    const std::int64_t bytes = a.training_bytes(vae::batch_of(t, data.training.rows()), t.samples);
-    note(command.output,
-         fmt::format("{}, {} columns; {}; {} parameters, {:.3g} MB a step", describe(data.all), data.all.data.cols(),
-                     ctx.name(), a.parameters(), 1e-6 * static_cast<double>(bytes)));
+void vae_fit::take(const input& rows, options& plan) const {
+    const std::vector<std::string> names = std::move(plan.architecture.column_names); // of the model to begin with
+    plan.architecture = plan.start ? plan.start->architecture() : make_architecture(architecture, rows.training.cols());
+    const std::int64_t d = plan.architecture.dimensions;
+    if (plan.start)
+        check_columns(training.start, d, "dimensions", rows.training);
+    if (data.by_position && std::ssize(names) == d)
+        plan.architecture.column_names = names; // whatever the data calls them
+    image_size_of(pictures, d);                 // refused before the work
 }
 
-vae::train_result train_with_progress(const train_command& command, const context& ctx, const vae::architecture& a,
-                                      const train_data& data, vae::train_options options) {
-    const interrupt_guard guard;
-    training_line progress(command.output.quiet);
-    options.callback = [&](const vae::train_progress& now) {
-        progress.show(now);
-        return !interrupt_requested();
-    };
-    return vae::train(ctx, a, data.training, options, data.validation);
+findings vae_fit::found(const fitted<vae_fit>& work) const {
+    const result& fit = work.fit;
+    const vae::architecture& a = fit.model.architecture();
+    const double total = work.seconds_opening + fit.seconds;
+    findings found(work.command_line, work.ctx);
+    found.add("samples", work.input.training.rows());
+    found.add("validation_samples", work.input.validation ? work.input.validation->rows() : 0);
+    found.add("scale", work.input.scale);
+    add_architecture(found.summary, a);
+    found.summary.update({{"epochs", fit.epochs},
+                          {"steps", fit.steps},
+                          {"stopped", to_string(fit.stopped)},
+                          {"best_epoch", fit.best_epoch}});
+    found.tell("training", stopping(fit));
+    found.add("elbo", work.input.validation ? "ELBO (validation)" : "ELBO (training)", fit.elbo, nats);
+    if (const vae::epoch_record* r = record_of_result(fit)) {
+        found.tell("reconstruction", fmt::format(nats, r->validation_reconstruction.value_or(r->train_reconstruction)));
+        found.tell("KL", fmt::format(nats, r->validation_kl.value_or(r->train_kl)));
+    }
+    found.tell("parameters", std::to_string(a.parameters()));
+    found.tell("objective", objective_text(work.options) + bits_note(work.options));
+    found.add("sigma", fit.model.sigma());
+    if (const std::string sigma = sigma_text(fit.model); !sigma.empty())
+        found.tell("sigma", sigma);
+    found.add("samples_per_second", fit.samples_per_second);
+    found.add("seconds", {{"load", work.seconds_opening}, {"training", fit.seconds}, {"total", total}});
+    found.tell("time", fmt::format("{} (load {})", duration_text(total), duration_text(work.seconds_opening)));
+    found.tell("speed", fmt::format("{:.3g} samples per second", fit.samples_per_second));
+    found.add("history", history_json(fit.history));
+    return found;
 }
 
-void write_report(const train_command& command, const vae::train_result& result, const context& ctx,
-                  const train_data& data, const train_setting& setting) {
-    const std::uint64_t seed = command.training.library.seed;
-    report::vae_page page = make_vae_page(ctx, result.model, data.all, data.shown(), command.pictures, seed);
+std::string vae_fit::page(const fitted<vae_fit>& work, fact_list facts) const {
+    const train_data& rows = work.input;
+    const vae::model& m = work.fit.model;
+    report::vae_page page = make_vae_page(work.ctx, m, rows, rows.shown(), pictures, work.options.seed);
     page.title = fmt::format("Variational autoencoder of {}",
-                             std::filesystem::path(data.all.data.description()).filename().string());
-    page.facts = train_facts(result, setting);
-    page.facts.insert(page.facts.begin(),
-                      {{"samples", std::to_string(setting.samples)},
-                       {"dimensions", std::to_string(data.all.data.cols())},
-                       {"latent units", std::to_string(result.model.architecture().latent)},
-                       {"likelihood", std::string(to_string(result.model.architecture().likelihood.family))}});
-    page.history = result.history;
-    page.rows_name = data.shown_name();
-    page.command = setting.command;
-    page.made_by = made_by(ctx);
-    write_text(command.output.report, report::render(page));
+                             std::filesystem::path(work.data().description()).filename().string());
+    page.facts = std::move(facts);
+    page.facts.insert(page.facts.begin(), {{"samples", std::to_string(rows.training.rows())},
+                                           {"dimensions", std::to_string(work.data().cols())},
+                                           {"latent units", std::to_string(m.architecture().latent)},
+                                           {"likelihood", std::string(to_string(m.architecture().likelihood.family))}});
+    page.history = work.fit.history;
+    page.rows_name = rows.shown_name();
+    page.command = work.command_line;
+    return report::render(page);
 }
 
-void write_results(const train_command& command, const vae::train_result& result, const context& ctx,
-                   const train_data& data, const train_setting& setting) {
-    if (!command.model_path.empty())
-        writing([&] { result.model.save(command.model_path); });
-    json summary = train_json(result, setting);
-    add_left_out(summary, data.all.notes);
-    write_json(command.output, summary);
-    if (!command.pictures.png.empty())
-        write_png(command.pictures.png, picture_samples(ctx, result.model, command.training.library.seed),
-                  *image_size_of(command.pictures, result.model.architecture().dimensions));
-    if (!command.output.report.empty())
-        write_report(command, result, ctx, data, setting);
-    print_results(command.output, train_text(result, setting));
-}
-
-exit_status run(const train_command& command, const std::string& command_line) {
-    check_model_path(command.model_path);
-    const vae::train_options& typed = command.training.library;
-    check_files({.inputs = files_of(command.data, {command.validation_path, command.training.start, typed.resume}),
-                 .outputs = {typed.checkpoint.path, command.model_path, command.output.json, command.output.report,
-                             command.pictures.png},
-                 .updated = typed.resume}); // training goes on in its checkpoint
-    const vae::train_options options = make_train_options(command.training);
-    const context ctx = make_context(command.device);
-    const model_columns columns = start_columns(command);
-    const train_data data = open_train_data(command, columns);
-    vae::architecture a =
-        options.start ? options.start->architecture() : make_architecture(command.architecture, data.training.cols());
-    if (options.start)
-        check_columns(command.training.start, a.dimensions, "dimensions", data.training);
-    if (command.data.by_position && std::ssize(columns.names) == a.dimensions)
-        a.column_names = columns.names;            // whatever the data calls them
-    image_size_of(command.pictures, a.dimensions); // refused before the work
-    announce(command, ctx, data, a);
-    const vae::train_result result = train_with_progress(command, ctx, a, data, options);
-    const train_setting setting{.command = command_line,
-                                .device = ctx.name(),
-                                .data = data.all.data.description(),
-                                .samples = data.training.rows(),
-                                .validation_samples = data.validation ? data.validation->rows() : 0,
-                                .scale = data.all.scale,
-                                .seconds_loading = data.seconds,
-                                .options = &options};
-    write_results(command, result, ctx, data, setting);
-    return result.stopped == vae::train_stop::interrupted ? exit_status::interrupted : exit_status::success;
-}
-
-void add_validation_options(parser& app, train_command& command) {
-    app.add_option("--validation", command.validation_path, "Data that is evaluated after each epoch; columns as DATA")
+void vae_fit::add_options(parser& app) {
+    add_inputs(app);
+    add_scale_option(app, data);
+    add_labels_option(app, data);
+    app.add_option("--validation", validation_path, "Data that is evaluated after each epoch; columns as DATA")
         ->type_name("FILE")
         ->group("Data");
-    app.add_option("--validation-fraction", command.validation_fraction,
+    app.add_option("--validation-fraction", validation_fraction,
                    "Share of the rows of DATA that is held out for validation")
         ->type_name("F")
         ->group("Data");
+    add_architecture_options(app, architecture);
+    add_training_options(app, training);
+    add_outputs(app);
+    add_png_option(app, pictures, "samples of the model");
+    app.footer("Example: elbo vae train train-images-idx3-ubyte.gz --latent 20 --encoder 400 -o model.safetensors");
 }
 
 } // namespace
 
 void add_vae_train(parser& vae, invocation& call) {
-    parser* app = vae.add_subcommand("train", "Train a variational autoencoder on data");
-    const auto command = std::make_shared<train_command>();
-    add_data_options(*app, command->data);
-    add_by_position_option(*app, command->data);
-    add_scale_option(*app, command->data);
-    add_labels_option(*app, command->data);
-    add_validation_options(*app, *command);
-    add_architecture_options(*app, command->architecture);
-    add_training_options(*app, command->training);
-    add_device_options(*app, command->device);
-    add_model_output_option(*app, command->model_path);
-    add_output_options(*app, command->output);
-    add_report_option(*app, command->output);
-    add_png_option(*app, command->pictures, "samples of the model");
-    app->footer("Example: elbo vae train train-images-idx3-ubyte.gz --latent 20 --encoder 400 -o model.safetensors");
-    app->callback([command, &call] { call.run = [command, &call] { return run(*command, call.command_line); }; });
+    add_command<fit_command<vae_fit>>(vae, call, "train", "Train a variational autoencoder on data");
 }
 
 } // namespace elbo::cli

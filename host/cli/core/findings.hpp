@@ -1,0 +1,55 @@
+// What a command found: for programs (--json) and for people (standard output, --report) alike.
+#pragma once
+
+#include "host/io/model/json.hpp"
+
+#include "elbo/context.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace elbo::cli {
+
+using io::json;
+/// Names and values for people.
+using fact_list = std::vector<std::pair<std::string, std::string>>;
+
+inline constexpr const char* nats_per_sample = "{:.6f} nats per sample";
+
+/// Entries in their order, each for programs, for people, or for both.
+struct findings {
+    json summary = json::object();
+    fact_list facts;
+
+    findings() = default;
+    /// Begins with "command" and "version".
+    explicit findings(const std::string& command_line);
+    /// The same with "device".
+    findings(const std::string& command_line, const context& ctx);
+
+    /// For programs.
+    void add(std::string_view key, json value) { summary[key] = std::move(value); }
+    /// For people.
+    void tell(std::string name, std::string text) { facts.emplace_back(std::move(name), std::move(text)); }
+    /// For both; `format` is that of the text.
+    void add(std::string_view key, std::string name, double value, const char* format = nats_per_sample);
+    void add(std::string_view key, std::string name, std::int64_t value);
+};
+
+/// Numbers nested as `shape` says; null in place of more than 10,000.
+json array_or_null(std::span<const double> values, std::span<const std::int64_t> shape);
+
+json or_null(const std::optional<double>& value);
+
+/// "2 components", "1 component".
+std::string plural(std::int64_t count, std::string_view noun);
+
+/// "elbo 0.1.0 on CPU, 2 threads".
+std::string made_by(const context& ctx);
+
+} // namespace elbo::cli

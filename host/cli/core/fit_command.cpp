@@ -1,0 +1,36 @@
+#include "host/cli/core/fit_command.hpp"
+
+#include <fmt/format.h>
+
+namespace elbo::cli {
+
+void fit_inputs::add_inputs(parser& app) {
+    add_data_options(app, data);
+    add_by_position_option(app, data);
+}
+
+void fit_inputs::add_outputs(parser& app) {
+    add_device_options(app, device);
+    add_model_output_option(app, model_path);
+    add_output_options(app, output);
+    add_report_option(app, output);
+}
+
+command_files fit_inputs::files_with(std::vector<std::string> inputs, std::vector<std::string> outputs) const {
+    check_model_path(model_path);
+    outputs.insert(outputs.end(), {model_path, output.json, output.report});
+    return {.inputs = files_of(data, std::move(inputs)), .outputs = std::move(outputs)};
+}
+
+weighted_data fit_inputs::open(const model_columns& start) const {
+    weighted_data input = open_data(data, start);
+    tell(output, input.data, input.notes);
+    return input;
+}
+
+void fit_inputs::announce(const context& ctx, const weighted_data& input, const std::string& more) const {
+    note(output, fmt::format("{}: {} rows, {} columns; {}{}", input.data.description(), input.data.rows(),
+                             input.data.cols(), ctx.name(), more));
+}
+
+} // namespace elbo::cli

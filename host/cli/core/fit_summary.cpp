@@ -1,0 +1,118 @@
+#include "host/cli/core/fit_summary.hpp"
+
+#include "host/cli/core/outputs.hpp"
+#include "host/cli/core/text_table.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace elbo::cli {
+
+namespace {
+
+std::string stopping_text(gmm::stop_reason stopped, std::int64_t iterations) {
+    switch (stopped) {
+    case gmm::stop_reason::converged:
+        return fmt::format("converged after {} iterations", iterations);
+    case gmm::stop_reason::max_iterations:
+        return fmt::format("stopped at the limit of {} iterations", iterations);
+    case gmm::stop_reason::interrupted:
+        return fmt::format("interrupted after {} iterations", iterations);
+    }
+    return {};
+}
+
+// "row 301, column 0 (x): 99999 is 5.1e+04 robust deviations from the median; 2 such rows".
+std::string far_values_text(const gmm::far_values& far, const std::vector<std::string>& column_names) {
+    const std::string name = column_names.empty() ? "" : fmt::format(" ({})", column_names[far.column]);
+    const std::string more = far.rows > 1 ? fmt::format("; {} such rows", far.rows) : "";
+    return fmt::format("row {}, column {}{}: {:.6g} is {:.3g} robust deviations from the median{}", far.row, far.column,
+                       name, far.value, far.robust_z, more);
+}
+
+} // namespace
+
+void add_stopping(findings& found, gmm::stop_reason stopped, std::int64_t iterations) {
+    found.add("iterations", iterations);
+    found.add("stopped", to_string(stopped));
+    found.tell("fit", stopping_text(stopped, iterations));
+}
+
+void add_start(findings& found, std::optional<std::string_view> kind, std::int64_t restart, bool for_people) {
+    found.add("start", kind ? json(*kind) : json());
+    found.add("best_restart", restart);
+    const std::string name(kind.value_or("a model"));
+    if (for_people)
+        found.tell("start", restart == 0 ? name : fmt::format("{}, restart {} from 0", name, restart));
+}
+
+void add_seconds(findings& found, const gmm::fit_seconds& s) {
+    found.add("seconds", {{"load", s.load}, {"start", s.start}, {"iterations", s.iterations}, {"total", s.total}});
+    found.tell("time", fmt::format("{} (load {}, start {}, iterations {})", duration_text(s.total),
+                                   duration_text(s.load), duration_text(s.start), duration_text(s.iterations)));
+}
+
+json trace_json(const std::vector<gmm::iteration_record>& records) {
+    json trace = json::array();
+    for (const gmm::iteration_record& record : records)
+        trace.push_back({{"iteration", record.iteration},
+                         {"log_likelihood", record.log_likelihood},
+                         {"elbo_after_m_step", record.elbo_after_m_step},
+                         {"entropy", record.entropy},
+                         {"parameter_change", record.parameter_change},
+                         {"seconds", record.seconds},
+                         {"log_prior", record.log_prior},
+                         {"log_prior_after", record.log_prior_after}});
+    return trace;
+}
+
+json far_values_json(const gmm::far_values& far) {
+    return {{"event", to_string(gmm::event::kind::far_value)},
+            {"row", far.row},
+            {"column", far.column},
+            {"value", far.value},
+            {"robust_z", far.robust_z},
+            {"rows", far.rows}};
+}
+
+void tell_far_values(findings& found, const std::vector<gmm::far_values>& far,
+                     const std::vector<std::string>& column_names) {
+    constexpr std::size_t most = 10;
+    for (std::size_t i = 0; i < std::min(most, far.size()); ++i)
+        found.tell("far value", far_values_text(far[i], column_names));
+    if (far.size() > most)
+        found.tell("far values", fmt::format("in {} more columns", far.size() - most));
+}
+
+std::vector<gmm::far_values> far_values_of(const std::vector<gmm::event>& events) {
+    std::vector<gmm::far_values> far;
+    for (const gmm::event& e : events)
+        if (e.what == gmm::event::kind::far_value)
+            far.push_back(e.far);
+    return far;
+}
+
+void add_negligible(findings& found, const output_options& output, const gmm::negligible_weights& rows) {
+    if (rows.rows == 0)
+        return;
+    found.add("negligible_weights", {{"rows", rows.rows}, {"first_row", rows.first}});
+    note(output, fmt::format("{}, the first is {}, with weights below 2e-22 of the sum of all: taken as 0",
+                             plural(rows.rows, "row"), rows.first));
+}
+
+void note_identical(const output_options& output, const std::vector<gmm::event>& events) {
+    const auto is_identical = [](const gmm::event& e) { return e.what == gmm::event::kind::identical; };
+    const std::int64_t count = std::ranges::count_if(events, is_identical);
+    if (count == 0)
+        return;
+    note(output, fmt::format("the start model has {}, the first is {}, the same as one before: EM cannot separate "
+                             "them; give them means of their own",
+                             plural(count, "component"), std::ranges::find_if(events, is_identical)->component));
+}
+
+std::string fit_text(const std::string& subject, const std::string& model, const std::string& samples,
+                     const context& ctx, const fact_list& facts, const std::string& more) {
+    return fmt::format("{}: {}, {}, on {}\n\n{}\n{}", subject, model, samples, ctx.name(), text_list(facts), more);
+}
+
+} // namespace elbo::cli
