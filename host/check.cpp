@@ -15,7 +15,7 @@ std::string text(const rule& r, bool whole) {
         return std::string(r.expected);
     if (has_least && has_most && !r.above && !r.below)
         return whole ? fmt::format("{:.0f} to {:.0f}", r.least, r.most)
-                     : fmt::format("a number from {} to {}", r.least, r.most);
+                     : fmt::format("a number from {:g} to {:g}", r.least, r.most);
     std::string ends;
     if (has_least)
         ends = fmt::format("{} {}", r.above ? "above" : "at least", r.least);

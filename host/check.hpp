@@ -44,6 +44,8 @@ constexpr rule between(double least, double most, std::string_view expected = {}
     return {.least = least, .most = most, .expected = expected};
 }
 
+inline constexpr rule finite =
+    between(std::numeric_limits<double>::lowest(), std::numeric_limits<double>::max(), "a finite number");
 /// Bytes of a limit of memory.
 inline constexpr rule bytes_or_what_fits = at_least(0, "0 (what fits) or a number of bytes");
 

@@ -20,6 +20,7 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace elbo {
@@ -108,8 +109,10 @@ void check_value(const std::string& name, const T& value, const rule& allowed) {
         if (value)
             check_value(name, *value, allowed);
     } else if constexpr (is_list<T>) {
-        for (std::size_t i = 0; i < value.size(); ++i)
-            check_value(fmt::format("{}[{}]", name, i), value[i], allowed);
+        if constexpr (std::is_arithmetic_v<typename T::value_type>)
+            for (std::size_t i = 0; i < value.size(); ++i)
+                if (!allowed.allows(static_cast<double>(value[i])))
+                    check_value(fmt::format("{}[{}]", name, i), value[i], allowed);
     } else if constexpr (with_fields<T>) {
         check_fields(value, name + ".");
     } else if constexpr (std::floating_point<T>) {
@@ -131,6 +134,18 @@ template <class S, class M>
 void check_field(const S& s, M S::*member) {
     const auto& f = field_of(member);
     check_value(std::string(f.name), s.*member, f.allowed);
+}
+
+/// Copies the members of `from` to those of `to` that have the same name and type.
+template <with_fields From, with_fields To>
+void copy_fields(const From& from, To& to) {
+    for_each_field<From>([&](const auto& a) {
+        for_each_field<To>([&](const auto& b) {
+            if constexpr (std::same_as<decltype(from.*a.member), decltype(std::as_const(to).*b.member)>)
+                if (a.name == b.name)
+                    to.*b.member = from.*a.member;
+        });
+    });
 }
 
 } // namespace elbo

@@ -11,8 +11,52 @@ inline constexpr name_table names<collapse_policy>{"collapse policy", {"reseed",
 template <>
 inline constexpr name_table names<stop_reason>{"stop", {"converged", "max_iterations", "interrupted"}};
 
-// How results are shown.
-inline constexpr shown nats_per_sample{"{:.6f} nats per sample"}, nats{"{:.6f}"}, criterion_value{"{:.4f}"};
+/// Fields that the options of all fits have.
+namespace of_fits {
+template <class S>
+inline constexpr field restarts{"restarts", &S::restarts, at_least(1), "Starts, of which the best is kept"};
+template <class S>
+inline constexpr field max_iterations{"max_iterations", &S::max_iterations, at_least(1),
+                                      "Limit of the iterations of one start"};
+template <class S>
+inline constexpr field tolerance{"tolerance", &S::tolerance, at_least(0), "Stop below this gain, in nats per sample"};
+template <class S>
+inline constexpr field weights{"weights", &S::weights, "Weights of the samples"};
+template <class S>
+inline constexpr field labels{"labels", &S::labels, "What is known of the component of each sample"};
+template <class S>
+inline constexpr field seed{"seed", &S::seed, "Seed of the random numbers"};
+template <class S>
+inline constexpr field on_collapse{"on_collapse", &S::on_collapse,
+                                   "What to do with an empty or singular component: reseed, drop or fail"};
+template <class S>
+inline constexpr field callback = field{"callback", &S::callback}.free();
+template <class S>
+inline constexpr field
+    memory_limit = field{"memory_limit", &S::memory_limit, bytes_or_what_fits,
+                         "Largest bytes of data kept in memory; more is read anew in each iteration; 0: what fits"}
+                       .free();
+template <class S>
+inline constexpr field start_model{"start_model", &S::start_model, "Begin with this model"};
+} // namespace of_fits
+
+/// Fields that the results of all fits have.
+namespace of_fits {
+template <class S>
+inline constexpr field log_likelihood{"log_likelihood", &S::log_likelihood, shown{"{:.6f} nats per sample"},
+                                      "log-likelihood"};
+template <class S>
+inline constexpr field total_log_likelihood{"total_log_likelihood", &S::total_log_likelihood, shown{"{:.6f}"},
+                                            "total log-likelihood"};
+template <class S>
+inline constexpr field entropy{"entropy", &S::entropy, shown{"{:.6f} nats per sample"}, "entropy of q"};
+template <class S>
+inline constexpr field bic{"bic", &S::bic, shown{"{:.4f}"}, "BIC"};
+template <class S>
+inline constexpr field aic{"aic", &S::aic, shown{"{:.4f}"}, "AIC"};
+template <class S>
+inline constexpr field icl{"icl", &S::icl, shown{"{:.4f}"}, "ICL"};
+} // namespace of_fits
 
 template <>
 inline constexpr auto fields<iteration_record> = [] {
@@ -46,12 +90,9 @@ inline constexpr auto fields<negligible_weights> = [] {
 template <>
 inline constexpr auto fields<score_result> = [] {
     using s = score_result;
-    return table<s>(field{"log_likelihood", &s::log_likelihood, nats_per_sample, "log-likelihood"},
-                    field{"total_log_likelihood", &s::total_log_likelihood, nats, "total log-likelihood"},
-                    field{"entropy", &s::entropy, nats_per_sample, "entropy of q"},
-                    field{"total_weight", &s::total_weight}, field{"samples", &s::samples},
-                    field{"bic", &s::bic, criterion_value, "BIC"}, field{"aic", &s::aic, criterion_value, "AIC"},
-                    field{"icl", &s::icl, criterion_value, "ICL"}, field{"negligible", &s::negligible});
+    return table<s>(of_fits::log_likelihood<s>, of_fits::total_log_likelihood<s>, of_fits::entropy<s>,
+                    field{"total_weight", &s::total_weight}, field{"samples", &s::samples}, of_fits::bic<s>,
+                    of_fits::aic<s>, of_fits::icl<s>, field{"negligible", &s::negligible});
 }();
 
 } // namespace elbo

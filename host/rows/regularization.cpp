@@ -1,13 +1,9 @@
 #include "host/rows/regularization.hpp"
 
-#include "host/check.hpp"
 #include "kernels/math/fixed_point.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <fmt/format.h>
 #include <numeric>
-#include <string_view>
 
 namespace elbo::gmm {
 
@@ -18,15 +14,6 @@ namespace {
 constexpr double default_relative = 1e-6;
 
 } // namespace
-
-void check_regularization(std::optional<double> regularization, std::optional<double> relative_regularization) {
-    const auto not_negative = [](std::string_view name, std::optional<double> value) {
-        expects(!value || (*value >= 0 && std::isfinite(*value)),
-                [&] { return fmt::format("{} = {}: expected a finite number, at least 0", name, *value); });
-    };
-    not_negative("regularization", regularization);
-    not_negative("relative_regularization", relative_regularization);
-}
 
 std::vector<double> normalized_lambda(const fit_options& o, const std::vector<double>& variance, const frame& f) {
     std::vector<double> lambda(variance.size());

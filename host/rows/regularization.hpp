@@ -10,9 +10,6 @@
 
 namespace elbo::gmm {
 
-/// Throws invalid_argument unless both are finite and at least 0 where they are given.
-void check_regularization(std::optional<double> regularization, std::optional<double> relative_regularization);
-
 /// λ of each dimension in the normalised frame: (regularization + relative_regularization · variance_j) / scale_j². A
 /// column without variance counts as one of unit variance in the frame, so that it stays finite too.
 std::vector<double> normalized_lambda(const fit_options& o, const std::vector<double>& variance,

@@ -15,36 +15,59 @@ inline constexpr auto fields<gmm::gradient_steps> = [] {
                     field{"backtracking", &s::backtracking, "Halve the rate until the bound rises"});
 }();
 
+/// Fields that the options of all fits of mixtures have.
+namespace of_mixtures {
+template <class S>
+inline constexpr field shape{"family", &S::shape,
+                             "Covariances: full, tied, diagonal, spherical, tied_diagonal or tied_spherical"};
+template <class S>
+inline constexpr field start{"start", &S::start,
+                             "Start: automatic, kmeans, kmeans++, random, samples, or a model file"};
+template <class S>
+inline constexpr field greedy{"greedy", &S::greedy, "k-means++ tries several candidates for each centre"};
+template <class S>
+inline constexpr field regularization{
+    "regularization", &S::regularization, at_least(0),
+    "Added to the diagonal of each covariance, in squared units of the data (default 0)"};
+template <class S>
+inline constexpr field relative_regularization{
+    "relative_regularization", &S::relative_regularization, at_least(0),
+    "The same as a share of the variance of each column, far values left out (default 1e-6)"};
+template <class S>
+inline constexpr field precision{"precision", &S::precision,
+                                 "Arithmetic: automatic (that of the data), float32 or float64"};
+} // namespace of_mixtures
+
+/// What a prior may count for in samples: less or more is nothing or everything beside any data, and the logarithms of
+/// gamma functions of more lose the digits that the bound is judged by.
+inline constexpr rule prior_count = between(1e-30, 1e9);
+
+template <>
+inline constexpr auto fields<gmm::parameter_prior> = [] {
+    using s = gmm::parameter_prior;
+    return table<s>(field{"concentration", &s::concentration, between(1, prior_count.most),
+                          "a of the Dirichlet distribution of the weights, at least 1"},
+                    field{"mean", &s::mean, finite, "Mean of the means, one number a column"},
+                    field{"mean_precision", &s::mean_precision, prior_count, "Samples that the mean counts as"},
+                    field{"degrees_of_freedom", &s::degrees_of_freedom, "Of the distribution of the covariances"},
+                    field{"scale", &s::scale, finite,
+                          "Scale of the covariances: a matrix by rows, a number a column, or one number, by family"});
+}();
+
 template <>
 inline constexpr auto fields<gmm::fit_options> = [] {
     using s = gmm::fit_options;
-    return table<s>(
-        field{"components", &s::components, at_least(1), "Number of components"},
-        field{"shape", &s::shape, "Covariances: full, tied, diagonal, spherical, tied_diagonal or tied_spherical"},
-        field{"start", &s::start, "Start: automatic, kmeans, kmeans++, random, samples, or a model file"},
-        field{"start_model", &s::start_model, "Begin with this model"},
-        field{"greedy", &s::greedy, "k-means++ tries several candidates for each centre"},
-        field{"restarts", &s::restarts, at_least(1), "Starts, of which the best is kept"},
-        field{"max_iterations", &s::max_iterations, at_least(1), "Limit of the iterations of one start"},
-        field{"tolerance", &s::tolerance, at_least(0), "Stop below this gain, in nats per sample"},
-        field{"regularization", &s::regularization, at_least(0),
-              "Added to the diagonal of each covariance, in squared units of the data (default 0)"},
-        field{"relative_regularization", &s::relative_regularization, at_least(0),
-              "The same as a share of the variance of each column, far values left out (default 1e-6)"},
-        field{"regularization_variances", &s::regularization_variances, at_least(0),
-              "Variances that this is a share of"},
-        field{"weights", &s::weights, "Weights of the samples"},
-        field{"on_collapse", &s::on_collapse, "What to do with an empty or singular component: reseed, drop or fail"},
-        field{"seed", &s::seed, "Seed of the random numbers"},
-        field{"precision", &s::precision, "Arithmetic: automatic (that of the data), float32 or float64"},
-        field{"callback", &s::callback}.free(),
-        field{"memory_limit", &s::memory_limit, bytes_or_what_fits,
-              "Largest bytes of data kept in memory; more is read anew in each iteration; 0: what fits"}
-            .free(),
-        field{"labels", &s::labels, "What is known of the component of each sample"},
-        field{"prior", &s::prior, "Prior of the parameters"},
-        field{"m_step", &s::m_step, "M-step: closed_form, or gradient for ascent steps instead"},
-        field{"gradient", &s::gradient, "Ascent steps"});
+    return table<s>(field{"components", &s::components, at_least(1), "Number of components"}, of_mixtures::shape<s>,
+                    of_mixtures::start<s>, of_fits::start_model<s>, of_mixtures::greedy<s>, of_fits::restarts<s>,
+                    of_fits::max_iterations<s>, of_fits::tolerance<s>, of_mixtures::regularization<s>,
+                    of_mixtures::relative_regularization<s>,
+                    field{"regularization_variances", &s::regularization_variances, at_least(0),
+                          "Variances that this is a share of"},
+                    of_fits::weights<s>, of_fits::on_collapse<s>, of_fits::seed<s>, of_mixtures::precision<s>,
+                    of_fits::callback<s>, of_fits::memory_limit<s>, of_fits::labels<s>,
+                    field{"prior", &s::prior, "Prior of the parameters"},
+                    field{"m_step", &s::m_step, "M-step: closed_form, or gradient for ascent steps instead"},
+                    field{"gradient", &s::gradient, "Ascent steps"});
 }();
 
 template <>
@@ -59,13 +82,10 @@ inline constexpr auto fields<gmm::fit_result> = [] {
     using s = gmm::fit_result;
     return table<s>(field{"model", &s::model}, field{"trace", &s::trace}, field{"stopped", &s::stopped},
                     field{"events", &s::events}, field{"seconds", &s::seconds}, field{"iterations", &s::iterations},
-                    field{"log_likelihood", &s::log_likelihood, nats_per_sample, "log-likelihood"},
-                    field{"total_log_likelihood", &s::total_log_likelihood, nats, "total log-likelihood"},
-                    field{"total_weight", &s::total_weight},
-                    field{"entropy", &s::entropy, nats_per_sample, "entropy of q"}, field{"samples", &s::samples},
-                    field{"bic", &s::bic, criterion_value, "BIC"}, field{"aic", &s::aic, criterion_value, "AIC"},
-                    field{"icl", &s::icl, criterion_value, "ICL"}, field{"best_restart", &s::best_restart},
-                    field{"negligible", &s::negligible}, field{"best_start", &s::best_start});
+                    of_fits::log_likelihood<s>, of_fits::total_log_likelihood<s>,
+                    field{"total_weight", &s::total_weight}, of_fits::entropy<s>, field{"samples", &s::samples},
+                    of_fits::bic<s>, of_fits::aic<s>, of_fits::icl<s>, field{"best_restart", &s::best_restart},
+                    field{"negligible", &s::negligible}, field{"start", &s::best_start});
 }();
 
 } // namespace elbo

@@ -1,6 +1,7 @@
 #include "host/gmm/fit/prior.hpp"
 
 #include "host/check.hpp"
+#include "host/gmm/fit/fields.hpp"
 #include "host/gmm/model/check_array.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
@@ -55,7 +56,6 @@ void check_scale(const std::vector<double>& scale, family f, std::int64_t d) {
                matrix              ? "dimensions x dimensions"
                : has_one_number(f) ? "one number for a spherical family"
                                    : "dimensions");
-    check_finite("prior.scale", scale);
     const std::size_t step = matrix ? d + 1 : 1;
     for (std::size_t i = 0; i < scale.size(); i += step)
         expects(scale[i] > 0,
@@ -195,13 +195,6 @@ std::vector<double> with_correlations(const std::vector<double>& scatter, const 
 
 } // namespace
 
-void check_prior_count(std::string_view what, double count) {
-    expects(count >= least_prior_count && count <= most_prior_count, [&] {
-        return fmt::format("{} = {}: expected a number from {:g} to {:g}", what, count, least_prior_count,
-                           most_prior_count);
-    });
-}
-
 void check_weight_beside_prior(double total_weight) {
     constexpr double most = 0x1p400;
     expects(total_weight >= 1 / most && total_weight <= most, [&] {
@@ -211,23 +204,17 @@ void check_weight_beside_prior(double total_weight) {
 }
 
 void check_prior(const parameter_prior& p, family f, std::int64_t dimensions) {
-    expects(p.concentration >= 1 && p.concentration <= most_prior_count, [&] {
-        return fmt::format("prior.concentration = {}: expected a number from 1 to {:g}", p.concentration,
-                           most_prior_count);
-    });
-    check_prior_count("prior.mean_precision", p.mean_precision);
+    check_fields(p, "prior.");
     if (p.degrees_of_freedom) {
         const std::int64_t above = has_matrix(f) ? dimensions - 1 : 0;
         expects(*p.degrees_of_freedom > static_cast<double>(above), [&] {
             return fmt::format("prior.degrees_of_freedom = {}: expected a finite number above {}{}",
                                *p.degrees_of_freedom, above, has_matrix(f) ? " = dimensions - 1" : "");
         });
-        check_prior_count("prior.degrees_of_freedom", *p.degrees_of_freedom);
+        expects("prior.degrees_of_freedom", *p.degrees_of_freedom, prior_count);
     }
-    if (p.mean) {
+    if (p.mean)
         check_size("prior.mean", p.mean->size(), dimensions, "dimensions");
-        check_finite("prior.mean", *p.mean);
-    }
     if (p.scale)
         check_scale(*p.scale, f, dimensions);
 }

@@ -5,7 +5,6 @@
 #include "host/rows/row_feed.hpp"
 #include "kernels/contract/gmm_engine.hpp"
 
-#include <string_view>
 #include <vector>
 
 namespace elbo::gmm {
@@ -18,11 +17,6 @@ struct prior_moments {
     std::vector<double> covariance;
 };
 
-/// What a prior may count for in samples: less or more is nothing or everything beside any data, and the logarithms of
-/// gamma functions of more lose the digits that the bound is judged by.
-inline constexpr double least_prior_count = 1e-30, most_prior_count = 1e9;
-/// Throws invalid_argument that names the count (of `what`, as "prior.mean_precision") unless it lies between those.
-void check_prior_count(std::string_view what, double count);
 /// Throws invalid_argument where Σ w is too far from 1 for sums of samples and of a prior, which counts in samples.
 void check_weight_beside_prior(double total_weight);
 

@@ -4,6 +4,7 @@
 #include "host/check.hpp"
 #include "host/gmm/fit/fit_setup.hpp"
 #include "host/gmm/select/choice.hpp"
+#include "host/gmm/select/fields.hpp"
 #include "host/gmm/select/rows.hpp"
 #include "host/gmm/select/sweep.hpp"
 #include "host/rows/column_summary.hpp"
@@ -30,10 +31,7 @@ void require_different(const char* name, const std::vector<T>& values, const Tex
 void check_options(const select_options& o) {
     require_different("components", o.components, [](std::int64_t k) { return k; });
     require_different("families", o.families, [](family f) { return to_string(f); });
-    for (std::size_t i = 0; i < o.components.size(); ++i)
-        expects(o.components[i] >= 1,
-                [&] { return fmt::format("components[{}] = {}: expected at least 1", i, o.components[i]); });
-    expects(o.jobs >= 0, [&] { return fmt::format("jobs = {}: expected 0 (chosen) or a positive number", o.jobs); });
+    check_fields(o);
     expects(is_held_out(o.by) || !o.one_standard_error, [&] {
         return fmt::format("one_standard_error with criterion {}: expected validation or cross_validation",
                            to_string(o.by));

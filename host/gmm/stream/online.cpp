@@ -1,6 +1,7 @@
 #include "elbo/gmm/online.hpp"
 
 #include "host/check.hpp"
+#include "host/gmm/stream/fields.hpp"
 #include "host/gmm/stream/online_moments.hpp"
 #include "host/rows/regularization.hpp"
 #include "host/rows/row_feed.hpp"
@@ -13,17 +14,6 @@ namespace elbo::gmm {
 using namespace kernels;
 
 namespace {
-
-void check_options(const online_options& o) {
-    expects(o.t0 >= 0 && std::isfinite(o.t0),
-            [&] { return fmt::format("t0 = {}: expected a finite number, at least 0", o.t0); });
-    check_regularization(o.regularization, o.relative_regularization);
-    expects(o.kappa > 0.5 && o.kappa <= 1, [&] {
-        return fmt::format("kappa = {}: expected a number above 1/2, at most 1, so that the steps settle", o.kappa);
-    });
-    expects(!o.rate || (*o.rate > 0 && *o.rate <= 1),
-            [&] { return fmt::format("rate = {}: expected a number above 0, at most 1", *o.rate); });
-}
 
 void check_state(const online_state& s) {
     const std::int64_t k = s.model.components();
@@ -69,7 +59,7 @@ online::online(const gmm::model& start, const online_options& options)
     : online({start, start.covariances(), std::vector<std::int32_t>(start.components(), 0)}, options) {}
 
 online::online(online_state state, const online_options& options) : state_(std::move(state)), options_(options) {
-    check_options(options_);
+    check_fields(options_);
     check_state(state_);
 }
 

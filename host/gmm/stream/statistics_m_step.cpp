@@ -1,6 +1,7 @@
 #include "host/gmm/stream/statistics_m_step.hpp"
 
 #include "host/check.hpp"
+#include "host/gmm/fit/fields.hpp"
 #include "host/gmm/fit/prior.hpp"
 #include "host/gmm/stream/statistics_state.hpp"
 #include "host/rows/frame.hpp"
@@ -106,7 +107,8 @@ model made_model(const plain_sums& s, const m_step_result& made) {
 
 model maximize(const statistics& s, const fit_options& options) {
     expects(s.samples() > 0, [] { return std::string("statistics are empty: accumulate data before maximize"); });
-    check_regularization(options.regularization, options.relative_regularization);
+    check_field(options, &fit_options::regularization);
+    check_field(options, &fit_options::relative_regularization);
     const plain_sums sums = plain(s);
     if (options.prior)
         check_prior(*options.prior, sums.shape.family, sums.shape.dimensions);

@@ -3,6 +3,7 @@
 #include "host/gmm/fit/fit_pass.hpp"
 #include "host/gmm/fit/prior.hpp"
 #include "host/gmm/variational/distribution.hpp"
+#include "host/gmm/variational/fields.hpp"
 #include "host/gmm/variational/prior.hpp"
 #include "host/rows/em_driver.hpp"
 #include "host/rows/frame.hpp"
@@ -24,19 +25,7 @@ namespace {
 /// What the ways to the data and to a start read.
 fit_options shared_options(const variational_options& o) {
     fit_options f;
-    f.components = o.components;
-    f.shape = o.shape;
-    f.start = o.start;
-    f.start_model = o.start_model;
-    f.greedy = o.greedy;
-    f.restarts = o.restarts;
-    f.max_iterations = o.max_iterations;
-    f.tolerance = o.tolerance;
-    f.weights = o.weights;
-    f.labels = o.labels;
-    f.seed = o.seed;
-    f.precision = o.precision;
-    f.memory_limit = o.memory_limit;
+    copy_fields(o, f);
     return f;
 }
 

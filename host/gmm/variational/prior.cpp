@@ -4,6 +4,7 @@
 #include "host/gmm/fit/prior.hpp"
 #include "host/gmm/model/check_array.hpp"
 #include "host/gmm/variational/distribution.hpp"
+#include "host/gmm/variational/fields.hpp"
 #include "host/rows/frame.hpp"
 
 #include <numeric>
@@ -31,7 +32,6 @@ void check_scale(const std::vector<double>& scale, family f, std::int64_t d, con
                s == structure::full       ? "d x d"
                : s == structure::diagonal ? "d"
                                           : "1");
-    check_finite(label, scale);
     try {
         model::from_covariances(family_of(s, true), d, {1}, std::vector<double>(d, 0), scale);
     } catch (const invalid_argument& e) {
@@ -42,21 +42,16 @@ void check_scale(const std::vector<double>& scale, family f, std::int64_t d, con
 } // namespace
 
 void check_prior(const variational_prior& prior, family f, std::int64_t d, const char* name) {
-    if (prior.concentration)
-        check_prior_count(fmt::format("{}.concentration", name), *prior.concentration);
-    check_prior_count(fmt::format("{}.mean_precision", name), prior.mean_precision);
-    if (prior.mean) {
-        const std::string label = fmt::format("{}.mean", name);
-        check_size(label, prior.mean->size(), d, "d");
-        check_finite(label, *prior.mean);
-    }
+    check_fields(prior, fmt::format("{}.", name));
+    if (prior.mean)
+        check_size(fmt::format("{}.mean", name), prior.mean->size(), d, "d");
     if (prior.degrees_of_freedom) {
         const double nu = *prior.degrees_of_freedom;
         const std::int64_t above = structure_of(f) == structure::full ? d - 1 : 0;
         expects(nu > static_cast<double>(above), [&] {
             return fmt::format("{}.degrees_of_freedom = {}: expected a finite number above {}", name, nu, above);
         });
-        check_prior_count(fmt::format("{}.degrees_of_freedom", name), nu);
+        expects(fmt::format("{}.degrees_of_freedom", name), nu, prior_count);
     }
     if (prior.scale)
         check_scale(*prior.scale, f, d, name);

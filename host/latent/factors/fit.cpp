@@ -7,6 +7,7 @@
 #include "host/latent/factors/accelerate.hpp"
 #include "host/latent/factors/ascent.hpp"
 #include "host/latent/factors/eigen.hpp"
+#include "host/latent/factors/fields.hpp"
 #include "host/latent/factors/start.hpp"
 #include "host/latent/factors/update.hpp"
 #include "host/latent/latent_common.hpp"
@@ -26,9 +27,6 @@ using namespace kernels;
 
 namespace {
 
-/// Rounding of Σ δ²/ψ − ‖c‖² is about 2⁻⁵² / floor: at this floor still below 1e-5 nats.
-constexpr double least_noise_floor = 1e-10;
-
 void check_start_model(const data_source& data, const factor_options& o) {
     const factor_model& m = *o.start_model;
     expects(m.dimensions() == data.cols(), [&] {
@@ -45,21 +43,12 @@ const factor_options& checked(const data_source& data, const factor_options& o) 
     expects(data.cols() >= 1,
             [&] { return fmt::format("{} has no columns: expected at least one", data.description()); });
     check_factor_sizes(o.kind, data.cols(), o.latent, o.components);
+    check_fields(o);
     expects(!o.own_noise || o.kind == factor_kind::factor_mixture, [&] {
         return fmt::format("own_noise = true: expected false for {}, which has one component", to_string(o.kind));
     });
     expects(o.method == factor_method::em || o.kind == factor_kind::ppca, [&] {
         return fmt::format("method = eigen: expected em for {}; eigenvalues solve ppca only", to_string(o.kind));
-    });
-    expects(o.restarts >= 1, [&] { return fmt::format("restarts = {}: expected at least 1", o.restarts); });
-    expects(o.max_iterations >= 1,
-            [&] { return fmt::format("max_iterations = {}: expected at least 1", o.max_iterations); });
-    expects(o.tolerance >= 0 && std::isfinite(o.tolerance),
-            [&] { return fmt::format("tolerance = {}: expected a finite number, at least 0", o.tolerance); });
-    expects(o.noise_floor >= least_noise_floor && o.noise_floor <= 1,
-            [&] { return fmt::format("noise_floor = {}: expected {} to 1", o.noise_floor, least_noise_floor); });
-    expects(o.memory_limit >= 0, [&] {
-        return fmt::format("memory_limit = {}: expected 0 (what fits) or a number of bytes", o.memory_limit);
     });
     if (o.start_model)
         check_start_model(data, o);

@@ -4,6 +4,7 @@
 #include "host/check.hpp"
 #include "host/latent/criteria.hpp"
 #include "host/latent/sphere/acceleration.hpp"
+#include "host/latent/sphere/fields.hpp"
 #include "host/latent/sphere/rows.hpp"
 #include "host/rows/em_driver.hpp"
 #include "host/rows/frame.hpp"
@@ -21,16 +22,7 @@ using namespace kernels;
 namespace {
 
 void check_options(const data_source& data, const sphere_options& o) {
-    expects(o.restarts >= 1, [&] { return fmt::format("restarts = {}: expected at least 1", o.restarts); });
-    expects(o.max_iterations >= 1,
-            [&] { return fmt::format("max_iterations = {}: expected at least 1", o.max_iterations); });
-    expects(o.tolerance >= 0 && std::isfinite(o.tolerance),
-            [&] { return fmt::format("tolerance = {}: expected a finite number, at least 0", o.tolerance); });
-    expects(o.noise_floor >= 1e-20 && o.noise_floor < 1,
-            [&] { return fmt::format("noise_floor = {}: expected a number from 1e-20 to 1", o.noise_floor); });
-    expects(o.memory_limit >= 0, [&] {
-        return fmt::format("memory_limit = {}: expected 0 (what fits) or a number of bytes", o.memory_limit);
-    });
+    check_fields(o);
     expects(!o.start_model || o.start_model->dimensions() == data.cols(), [&] {
         return fmt::format("start_model has {} dimensions: expected {}, the columns of {}", o.start_model->dimensions(),
                            data.cols(), data.description());
