@@ -45,9 +45,6 @@ std::unique_ptr<gmm_engine> moments_engine(const context& ctx, const data_source
 }
 
 /// Bounds of the sums over all rows: of w r times 1, δ, δ² and δ c, and of w times log p(x̃) and H(r).
-struct sum_bounds {
-    double component = 0, scalar = 0;
-};
 sum_bounds bounds_of(const latent_parameters& p, double largest, double total_weight) {
     const double delta = largest + largest_magnitude(p.means), c = delta * largest_column_sum(p);
     const double squares = delta * delta * largest_magnitude(p.precisions) * static_cast<double>(p.shape.dimensions) +
@@ -95,12 +92,11 @@ void factor_rows::load(const kernels::frame& f, const latent_shape& largest, std
 }
 
 std::vector<double> factor_rows::sums(const latent_parameters& p) {
-    const sum_bounds bounds = bounds_of(p, largest_, total_weight());
     latent_engine& engine = rows_.engine();
     engine.set_parameters(p);
-    engine.clear_sums(bounds.component, bounds.scalar);
+    engine.clear_sums(bounds_of(p, largest_, total_weight()));
     rows_.accumulate();
-    return latent_sum_values(engine.sums(), p.shape);
+    return engine.sums();
 }
 
 void infer_rows(const context& ctx, const data_source& data, const frame& f, const latent_parameters& p,
@@ -122,7 +118,7 @@ void infer_rows(const context& ctx, const data_source& data, const frame& f, con
             densities.resize(rows);
             responsibilities.resize(rows * p.shape.components);
             projected.resize(rows * p.shape.components * p.shape.latent);
-            engine->infer(at, rows, densities.data(), responsibilities.data(), projected.data());
+            engine->infer(at, rows, {densities.data(), responsibilities.data(), projected.data()});
             sink({first_row + at, rows, densities.data(), responsibilities.data(), projected.data()});
         }
     });

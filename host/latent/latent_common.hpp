@@ -38,7 +38,7 @@ public:
     /// Memory for the rows in this frame and passes of up to this shape, and the rows. memory_limit as in the options
     /// of fits.
     void load(const kernels::frame& f, const kernels::latent_shape& largest, std::int64_t memory_limit);
-    /// The sums of one pass, [latent_sum_count(p.shape)], in the frame. Counts are in units of total_weight().
+    /// The sums of one pass, [sum_count(p.shape)], in the frame. Counts are in units of total_weight().
     std::vector<double> sums(const kernels::latent_parameters& p);
 
 private:

@@ -33,8 +33,11 @@ ELBO_HD constexpr std::int64_t latent_products(const latent_shape& s) {
 }
 
 /// Numbers in the sums: components x latent_statistics_size, then the scalars of sum_scalar (gmm_layout.hpp).
-ELBO_HD constexpr std::int64_t latent_sum_count(const latent_shape& s) {
+ELBO_HD constexpr std::int64_t sum_count(const latent_shape& s) {
     return s.components * latent_statistics_size(s) + scalar_count;
+}
+constexpr std::int64_t scalar_sums(const latent_shape&) {
+    return scalar_count;
 }
 
 } // namespace elbo::kernels

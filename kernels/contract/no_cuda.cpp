@@ -5,7 +5,7 @@
 #include "kernels/contract/gmm_engine.hpp"
 #include "kernels/contract/kmeans_engine.hpp"
 #include "kernels/contract/latent_engine.hpp"
-#include "kernels/contract/sphere_engine.hpp"
+#include "kernels/contract/radial_engine.hpp"
 #include "kernels/contract/vae_engine.hpp"
 
 namespace elbo {

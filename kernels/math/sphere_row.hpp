@@ -15,43 +15,58 @@
 
 namespace elbo::kernels {
 
-/// The model without its centre, in the normalised frame.
-struct sphere_scales {
+/// The vectors of which a pass sums multiples of y, and the scalars that it sums.
+enum sphere_vector : std::int64_t {
+    sphere_direction, ///< ū / y; 0 for y = 0
+    sphere_residual,  ///< E[y − r u] / y; 0 for y = 0
+    sphere_vectors
+};
+enum sphere_scalar : std::int64_t {
+    sphere_weight,        ///< 1
+    sphere_alignment,     ///< E[u·(y − r u)]
+    sphere_squared_error, ///< E‖y − r u‖²
+    sphere_log_density,   ///< log p(x)
+    sphere_negative_kl,   ///< −KL(p(u|x) ‖ uniform)
+    sphere_scalars
+};
+
+struct sphere_row {
+    double vectors[sphere_vectors];
+    double scalars[sphere_scalars];
+    double concentration; ///< κ
+};
+
+/// The model without its centre, in the normalised frame: a law of radial_engine.hpp.
+struct sphere_law {
+    static constexpr std::int64_t vectors = sphere_vectors, scalars = sphere_scalars;
+    static constexpr std::int64_t log_density = sphere_log_density, logs = scalars - log_density;
+
     std::int64_t dimensions;
     double radius;       ///< r
     double noise;        ///< σ²
     double log_constant; ///< −D/2 log 2πσ²
+
+    ELBO_HD sphere_row operator()(double distance) const {
+        // Beyond this κ the terms in 1/κ are nothing, and κ² would overflow.
+        constexpr double largest = 1e150;
+        sphere_row row;
+        row.concentration = ::fmin(radius * (distance / noise), largest);
+        const von_mises_fisher v = make_von_mises_fisher(dimensions, row.concentration);
+        const double step = distance - radius;
+        row.vectors[sphere_direction] = distance > 0 ? v.length / distance : 0;
+        row.vectors[sphere_residual] = distance > 0 ? (step + radius * v.one_minus_length) / distance : 0;
+        row.scalars[sphere_weight] = 1;
+        row.scalars[sphere_alignment] = step - v.one_minus_length * distance;
+        row.scalars[sphere_squared_error] = step * step + 2 * radius * v.one_minus_length * distance;
+        row.scalars[sphere_log_density] = log_constant - 0.5 * step * (step / noise) + v.log_scaled_mean;
+        row.scalars[sphere_negative_kl] = v.log_scaled_mean + row.concentration * v.one_minus_length;
+        return row;
+    }
 };
 
-inline sphere_scales make_sphere_scales(std::int64_t dimensions, double radius, double noise) {
+inline sphere_law make_sphere_law(std::int64_t dimensions, double radius, double noise) {
     constexpr double log_2pi = 1.83787706640934548356;
     return {dimensions, radius, noise, -0.5 * static_cast<double>(dimensions) * (log_2pi + std::log(noise))};
-}
-
-struct sphere_row {
-    double log_density;   ///< log p(x)
-    double concentration; ///< κ
-    double direction;     ///< ū = direction · y; 0 for y = 0
-    double residual;      ///< E[y − r u] = residual · y; 0 for y = 0
-    double alignment;     ///< E[u·(y − r u)]
-    double squared_error; ///< E‖y − r u‖²
-    double negative_kl;   ///< −KL(p(u|x) ‖ uniform)
-};
-
-ELBO_HD inline sphere_row make_sphere_row(const sphere_scales& m, double distance) {
-    // Beyond this κ the terms in 1/κ are nothing, and κ² would overflow.
-    constexpr double largest = 1e150;
-    sphere_row row;
-    row.concentration = ::fmin(m.radius * (distance / m.noise), largest);
-    const von_mises_fisher v = make_von_mises_fisher(m.dimensions, row.concentration);
-    const double step = distance - m.radius;
-    row.log_density = m.log_constant - 0.5 * step * (step / m.noise) + v.log_scaled_mean;
-    row.direction = distance > 0 ? v.length / distance : 0;
-    row.residual = distance > 0 ? (step + m.radius * v.one_minus_length) / distance : 0;
-    row.alignment = step - v.one_minus_length * distance;
-    row.squared_error = step * step + 2 * m.radius * v.one_minus_length * distance;
-    row.negative_kl = v.log_scaled_mean + row.concentration * v.one_minus_length;
-    return row;
 }
 
 } // namespace elbo::kernels

@@ -41,7 +41,7 @@ sphere_values some_values(const engine_case& c) {
     return {std::vector<double>(c.d, 0.25), 1.5, c.sigma * c.sigma};
 }
 
-constexpr sphere_bounds bounds{0x1p40, 0x1p70};
+constexpr sum_bounds bounds{0x1p40, 0x1p70};
 
 input_rows input_of(const engine_case& c, const std::vector<double>& x, const std::vector<double>& w) {
     input_rows in{matrix_view<const double>(x.data(), c.rows, c.d), {}, 1};
@@ -60,7 +60,7 @@ outputs run(const context& ctx, const engine_case& c, std::int64_t step) {
     const std::vector<double> x = some_rows(c), w = test::quarter_weights(c.rows);
     const auto engine = make_sphere_engine(ctx, c.d);
     engine->reserve(c.rows, c.weighted);
-    engine->set_parameters(some_values(c));
+    engine->set_parameters(some_values(c).pass());
     engine->clear_sums(bounds);
     const input_rows all = input_of(c, x, w);
     for (std::int64_t first = 0; first < c.rows; first += step) {
@@ -74,7 +74,7 @@ outputs run(const context& ctx, const engine_case& c, std::int64_t step) {
     }
     outputs out{engine->sums(), std::vector<double>(c.rows), std::vector<double>(c.rows * c.d),
                 std::vector<double>(c.rows)};
-    engine->infer(0, c.rows, out.log_density.data(), out.means.data(), out.concentrations.data());
+    engine->infer(0, c.rows, {out.log_density.data(), out.means.data(), out.concentrations.data()});
     return out;
 }
 

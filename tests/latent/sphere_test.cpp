@@ -138,7 +138,7 @@ TEST(LatentSphere, MStepIsTheMaximumOfTheExpectedLogJoint) {
         engine->load({matrix_view<const double>(x.data(), rows, d), matrix_view<const double>(w.data(), rows, 1)},
                      test::identity_frame(d), 0);
         const kernels::sphere_values from{current.centre(), current.radius(), current.noise()};
-        engine->set_parameters(from);
+        engine->set_parameters(from.pass());
         engine->clear_sums({1e6, 1e6});
         engine->accumulate(0, rows);
         const sphere_step step = maximize(from, engine->sums(), 1e-12);

@@ -42,7 +42,7 @@ void infer_rows(const context& ctx, const sphere_model& m, const data_source& da
     const double shift = gmm::log_scale(f);
     const auto engine = make_sphere_engine(ctx, data.cols());
     engine->reserve(std::min(data.rows(), feed.batch_rows()), false);
-    engine->set_parameters(to_frame(m, f));
+    engine->set_parameters(to_frame(m, f).pass());
     std::vector<double> densities, means, concentrations;
     feed.for_each(gmm::reading::in_turn, [&](const input_rows& batch, std::int64_t first_row) {
         const std::int64_t rows = batch.x.rows;
@@ -50,7 +50,7 @@ void infer_rows(const context& ctx, const sphere_model& m, const data_source& da
         concentrations.resize(rows);
         means.resize(with_means ? rows * m.dimensions() : 0);
         engine->load(batch, f, 0);
-        engine->infer(0, rows, densities.data(), with_means ? means.data() : nullptr, concentrations.data());
+        engine->infer(0, rows, {densities.data(), with_means ? means.data() : nullptr, concentrations.data()});
         for (double& v : densities)
             v -= shift;
         sink({first_row, rows, densities.data(), with_means ? means.data() : nullptr, concentrations.data()});

@@ -19,10 +19,9 @@ double length(const std::vector<double>& v) {
 }
 
 /// Bounds of the sums over rows of total weight W with ‖x̃‖ ≤ reach.
-sphere_bounds bounds_of(const sphere_values& p, double reach, double total_weight) {
+sum_bounds bounds_of(const sphere_values& p, double reach, double total_weight) {
     const double most = 1 + reach + length(p.centre) + p.radius; // ‖y − r u‖, ‖y‖ and r
-    const auto d = static_cast<std::int64_t>(p.centre.size());
-    const double constant = std::abs(make_sphere_scales(d, p.radius, p.noise).log_constant);
+    const double constant = std::abs(p.law().log_constant);
     return {2 * total_weight * most * most, 2 * total_weight * (constant + 2 * most * most / p.noise)};
 }
 
@@ -47,7 +46,7 @@ sphere_rows::sphere_rows(const context& ctx, const data_source& data, const gmm:
     const kernels::frame f = gmm::make_frame(gmm::family::spherical, summary_.mean, summary_.variance);
     reach_ = gmm::largest_normalized(summary_, f) * std::sqrt(static_cast<double>(data.cols()));
     const bool weighted = rows_.feed().weighted();
-    if (rows_.engine().bytes_needed(summary_.rows, weighted) > available_bytes(ctx, memory_limit))
+    if (rows_.engine().bytes_needed({data.cols()}, summary_.rows, weighted) > available_bytes(ctx, memory_limit))
         rows_.stream();
     rows_.load(f);
 }
@@ -59,7 +58,7 @@ double sphere_rows::mean_variance() const {
 
 std::vector<double> sphere_rows::sums(const sphere_values& p) {
     sphere_engine& engine = rows_.engine();
-    engine.set_parameters(p);
+    engine.set_parameters(p.pass());
     engine.clear_sums(bounds_of(p, reach_, summary_.weight * rows_.feed().weight_scale()));
     rows_.accumulate();
     return engine.sums();

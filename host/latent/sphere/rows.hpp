@@ -3,7 +3,7 @@
 
 #include "elbo/latent/sphere.hpp"
 #include "host/rows/resident_rows.hpp"
-#include "kernels/contract/sphere_engine.hpp"
+#include "kernels/contract/radial_engine.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -26,7 +26,7 @@ public:
     const kernels::frame& frame() const { return rows_.frame(); }
     /// Σ_j variance_j / d, in the frame.
     double mean_variance() const;
-    /// The sums of one pass, [sphere_sum_count(d)], in the frame.
+    /// The sums of one pass, [sum_count(shape)], in the frame.
     std::vector<double> sums(const kernels::sphere_values& p);
 
 private:

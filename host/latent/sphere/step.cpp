@@ -62,8 +62,7 @@ sphere_step maximize(const sphere_values& current, const std::vector<double>& su
 
     step.log_likelihood = mean.of(kernels::sphere_log_density);
     step.entropy = mean.of(kernels::sphere_negative_kl);
-    const auto scales = kernels::make_sphere_scales(mean.d, step.next.radius, step.next.noise);
-    step.elbo_after = scales.log_constant - square / (2 * step.next.noise) + step.entropy;
+    step.elbo_after = step.next.law().log_constant - square / (2 * step.next.noise) + step.entropy;
     return step;
 }
 

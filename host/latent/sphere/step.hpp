@@ -1,7 +1,7 @@
 // The M-step of the sphere model and its start: from the sums of a pass to the next parameters.
 #pragma once
 
-#include "kernels/contract/sphere_engine.hpp"
+#include "kernels/contract/radial_engine.hpp"
 
 #include <cstdint>
 #include <vector>

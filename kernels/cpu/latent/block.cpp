@@ -30,21 +30,19 @@ double square(const double* c, std::int64_t count) {
 
 } // namespace
 
-std::int64_t latent_block_rows(std::int64_t dimensions) {
+std::int64_t latent_block::rows(std::int64_t dimensions) {
     constexpr std::int64_t numbers = std::int64_t(1) << 16;
     return std::clamp<std::int64_t>(numbers / dimensions / 16 * 16, 64, 512);
 }
 
 latent_block::latent_block(const latent_shape& s)
-    : shape_(s), delta_(latent_block_rows(s.dimensions) * s.dimensions),
-      projected_(latent_block_rows(s.dimensions) * s.components * s.latent),
-      weighted_(latent_block_rows(s.dimensions) * s.latent), log_joint_(latent_block_rows(s.dimensions) * s.components),
-      responsibilities_(latent_block_rows(s.dimensions) * s.components), log_density_(latent_block_rows(s.dimensions)),
-      partial_(latent_sum_count(s)) {}
+    : shape_(s), delta_(rows(s.dimensions) * s.dimensions), projected_(rows(s.dimensions) * s.components * s.latent),
+      weighted_(rows(s.dimensions) * s.latent), log_joint_(rows(s.dimensions) * s.components),
+      responsibilities_(rows(s.dimensions) * s.components), log_density_(rows(s.dimensions)), partial_(sum_count(s)) {}
 
 std::int64_t latent_block::bytes(const latent_shape& s) {
     const std::int64_t row_numbers = s.dimensions + (s.components + 1) * s.latent + 2 * s.components + 1;
-    return 8 * (latent_block_rows(s.dimensions) * row_numbers + latent_sum_count(s));
+    return 8 * (rows(s.dimensions) * row_numbers + sum_count(s));
 }
 
 void latent_block::clear_partial() {
@@ -84,6 +82,22 @@ void latent_block::find_posterior(const latent_parameters& p, const double* x, s
         for (std::int64_t k = 0; k < K; ++k)
             responsibilities_[k * rows + n] = std::exp(log_joint_[k * rows + n] - log_density_[n]);
     }
+}
+
+void latent_block::write(const latent_parameters& p, const double* x, std::int64_t rows, std::int64_t at,
+                         const latent_results& to) {
+    const std::int64_t K = shape_.components, L = shape_.latent;
+    find_posterior(p, x, rows);
+    if (to.log_density)
+        std::copy_n(log_density_.data(), rows, to.log_density + at);
+    for (std::int64_t n = 0; n < rows; ++n)
+        for (std::int64_t k = 0; k < K; ++k) {
+            const std::int64_t from = k * rows + n, i = (at + n) * K + k;
+            if (to.responsibilities)
+                to.responsibilities[i] = responsibilities_[from];
+            if (to.projected)
+                std::copy_n(projected_.data() + from * L, L, to.projected + i * L);
+        }
 }
 
 void latent_block::add_statistics(const latent_parameters& p, const double* x, const double* weights) {

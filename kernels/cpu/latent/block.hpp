@@ -8,30 +8,30 @@
 
 namespace elbo::kernels::cpu {
 
-/// Rows of a block: differences that fit in a second-level cache, but enough rows for products to be efficient. Depends
-/// on d alone, so the order of the sums does, too.
-std::int64_t latent_block_rows(std::int64_t dimensions);
-
-/// Scratch memory of one thread for blocks of up to latent_block_rows rows, and the partial sums of one unit.
+/// Scratch memory of one thread for blocks of rows, and the partial sums of one unit: a Block of row_engine.hpp.
 class latent_block {
 public:
     explicit latent_block(const latent_shape& shape);
     static std::int64_t bytes(const latent_shape& shape);
 
-    /// log p(x̃, k) − offsets and all that follows from it for `rows` rows of x without gaps.
-    void find_posterior(const latent_parameters& p, const double* x, std::int64_t rows);
-    /// Adds the statistics of the rows of the last find_posterior; null weights are all 1.
-    void add_statistics(const latent_parameters& p, const double* x, const double* weights);
+    /// Rows of a block: differences that fit in a second-level cache, but enough rows for products to be efficient.
+    static std::int64_t rows(std::int64_t dimensions);
+
+    void add(const latent_parameters& p, const double* x, const double* weights, std::int64_t rows) {
+        find_posterior(p, x, rows);
+        add_statistics(p, x, weights);
+    }
+    void write(const latent_parameters& p, const double* x, std::int64_t rows, std::int64_t at,
+               const latent_results& to);
 
     void clear_partial();
     const double* partial() const { return partial_.data(); }
-    /// Of the last find_posterior, by component: element (n, k) of log p(x̃_n, k) and p(k | x̃_n) at k · rows + n, c_k of
-    /// row n at (k · rows + n) · L.
-    const double* log_density() const { return log_density_.data(); }
-    const double* responsibilities() const { return responsibilities_.data(); }
-    const double* projected() const { return projected_.data(); }
 
 private:
+    /// log p(x̃, k) − offsets and all that follows from it for `rows` rows of x without gaps.
+    void find_posterior(const latent_parameters& p, const double* x, std::int64_t rows);
+    /// Adds the statistics of the rows of the last find_posterior.
+    void add_statistics(const latent_parameters& p, const double* x, const double* weights);
     void subtract_mean(const latent_parameters& p, std::int64_t k, const double* x);
     void add_component(const latent_parameters& p, std::int64_t k, const double* weights);
 
@@ -43,7 +43,7 @@ private:
     aligned_array<double> weighted_;                     ///< [rows x L] w r c
     aligned_array<double> log_joint_, responsibilities_; ///< [K][rows]
     aligned_array<double> log_density_;                  ///< [rows]
-    aligned_array<double> partial_;                      ///< [latent_sum_count]
+    aligned_array<double> partial_;                      ///< [sum_count]
 };
 
 } // namespace elbo::kernels::cpu

@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(latent_threads)
     }
     if (!limbs)
         return;
-    const std::int64_t count = latent_sum_count(s.shape);
+    const std::int64_t count = sum_count(s.shape);
     for (int i = 0; i < scalar_count; ++i) {
         const double sum = block_sum(scalars[i], scratch);
         if (threadIdx.x == 0)
@@ -148,7 +148,7 @@ __global__ void __launch_bounds__(latent_threads)
     add_statistics(const latent_slab s, std::int64_t chunks, std::int64_t dimension_tiles, std::int64_t column_tiles,
                    std::int64_t* limbs, int exponent) {
     __shared__ double delta[32][latent_depth + 1], wrc[32][latent_columns + 1], wr[32];
-    const std::int64_t d = s.shape.dimensions, L = s.shape.latent, count = latent_sum_count(s.shape);
+    const std::int64_t d = s.shape.dimensions, L = s.shape.latent, count = sum_count(s.shape);
     const latent_task task = task_of(blockIdx.x, chunks, dimension_tiles * column_tiles);
     const std::int64_t k = task.component, chunk = task.tile * latent_chunk;
     const std::int64_t j0 = task.second / column_tiles * latent_depth, l0 = task.second % column_tiles * latent_columns;
@@ -197,6 +197,16 @@ __global__ void __launch_bounds__(latent_threads)
     add_fixed(limbs, count, at + latent_squares(s.shape) + j0 + j, second, exponent);
     if (j0 + j == 0)
         add_fixed(limbs, count, at, weight, exponent);
+}
+
+/// [K][capacity x columns] to [rows x K x columns].
+__global__ void __launch_bounds__(latent_threads)
+    interleave(const double* from, std::int64_t rows, std::int64_t capacity, std::int64_t components,
+               std::int64_t columns, double* to) {
+    const std::int64_t i = blockIdx.x * std::int64_t(latent_threads) + threadIdx.x;
+    const std::int64_t n = i / (components * columns), at = i % (components * columns);
+    if (n < rows)
+        to[i] = from[(at / columns * capacity + n) * columns + at % columns];
 }
 
 } // namespace

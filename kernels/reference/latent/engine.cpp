@@ -1,80 +1,49 @@
-// The reference back end of latent_engine.hpp: float64, one thread, one row after the other.
+// Models with a Gaussian posterior (latent_engine.hpp) in the reference back end.
 #include "kernels/contract/latent_engine.hpp"
 
-#include "elbo/error.hpp"
+#include "kernels/reference/latent/row_engine.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <fmt/format.h>
-#include <new>
 
 namespace elbo::kernels {
 
 namespace {
 
-class reference_latent_engine final : public latent_engine {
+class reference_latent_model {
 public:
-    explicit reference_latent_engine(std::int64_t dimensions) : latent_engine(dimensions) {}
+    reference_latent_model() = default;
+    explicit reference_latent_model(const latent_parameters& p)
+        : p_(p), log_joint_(p.shape.components), responsibilities_(p.shape.components),
+          projected_(p.shape.components * p.shape.latent) {}
 
-    std::int64_t bytes_needed(const latent_shape& s, std::int64_t rows, bool) const override {
-        const std::int64_t parameters = s.components * (1 + s.dimensions * (2 + s.latent));
-        return 8 * (rows * (dimensions + 1) + 4 * latent_sum_count(s) + parameters);
-    }
-
-    void reserve(std::int64_t rows, bool) override {
-        try {
-            x_.assign(rows * dimensions, 0);
-            weights_.assign(rows, 1);
-        } catch (const std::bad_alloc&) {
-            throw out_of_memory(fmt::format("{} rows of {} numbers do not fit in memory", rows, dimensions),
-                                static_cast<std::uint64_t>(8 * rows * (dimensions + 1)), 0);
+    void add(const double* x, double w, double* partial) {
+        const double lse = find_posterior(x);
+        double* const scalars = partial + sum_count(p_.shape) - scalar_count;
+        scalars[scalar_log_likelihood] += w * lse;
+        scalars[scalar_weight] += w;
+        for (std::int64_t k = 0; k < p_.shape.components; ++k) {
+            const double r = responsibilities_[k];
+            if (r > 0)
+                scalars[scalar_entropy] -= w * r * (log_joint_[k] - lse);
+            add_component(k, x, w * r, partial + k * latent_statistics_size(p_.shape));
         }
     }
 
-    void load(const input_rows& in, const frame& f, std::int64_t slot) override {
-        load_latent_rows(in, f, &x_[slot * dimensions], &weights_[slot]);
-    }
-
-    void set_parameters(const latent_parameters& p) override {
-        p_ = p;
-        log_joint_.resize(p.shape.components);
-        responsibilities_.resize(p.shape.components);
-        projected_.resize(p.shape.components * p.shape.latent);
-    }
-
-    void clear_sums(double component_bound, double scalar_bound) override {
-        sums_ = empty_latent_sums(p_.shape, component_bound, scalar_bound);
-    }
-
-    void accumulate(std::int64_t first, std::int64_t rows) override {
-        std::vector<double> partial(latent_sum_count(p_.shape));
-        for (std::int64_t begin = first; begin < first + rows; begin += unit_rows) {
-            std::ranges::fill(partial, 0.0);
-            for (std::int64_t n = begin; n < std::min(begin + unit_rows, first + rows); ++n)
-                add_row(&x_[n * dimensions], weights_[n], partial);
-            add_latent_partials(sums_, p_.shape, partial.data());
-        }
-    }
-
-    fixed_sums sums() override { return sums_; }
-
-    void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
-               double* projected) override {
-        for (std::int64_t i = 0; i < rows; ++i) {
-            const double lse = row_posterior(&x_[(first + i) * dimensions]);
-            if (log_density)
-                log_density[i] = lse;
-            if (responsibilities)
-                std::ranges::copy(responsibilities_, responsibilities + i * p_.shape.components);
-            if (projected)
-                std::ranges::copy(projected_, projected + i * p_.shape.components * p_.shape.latent);
-        }
+    void write(const double* x, std::int64_t i, const latent_results& to) {
+        const double lse = find_posterior(x);
+        if (to.log_density)
+            to.log_density[i] = lse;
+        if (to.responsibilities)
+            std::ranges::copy(responsibilities_, to.responsibilities + i * p_.shape.components);
+        if (to.projected)
+            std::ranges::copy(projected_, to.projected + i * p_.shape.components * p_.shape.latent);
     }
 
 private:
     /// offset_k − ½ (Σ_j δ_j² / ψ_j − ‖c‖²), and c.
     double log_joint(std::int64_t k, const double* x) {
-        const std::int64_t d = dimensions, L = p_.shape.latent;
+        const std::int64_t d = p_.shape.dimensions, L = p_.shape.latent;
         double* c = projected_.data() + k * L;
         std::fill_n(c, L, 0.0);
         double square = 0;
@@ -90,7 +59,7 @@ private:
     }
 
     /// log p(x̃); leaves p(k | x̃) and c_k.
-    double row_posterior(const double* x) {
+    double find_posterior(const double* x) {
         for (std::int64_t k = 0; k < p_.shape.components; ++k)
             log_joint_[k] = log_joint(k, x);
         const double largest = std::ranges::max(log_joint_);
@@ -103,23 +72,8 @@ private:
         return lse;
     }
 
-    void add_row(const double* x, double w, std::vector<double>& partial) {
-        if (!(w > 0))
-            return;
-        const double lse = row_posterior(x);
-        double* const scalars = partial.data() + partial.size() - scalar_count;
-        scalars[scalar_log_likelihood] += w * lse;
-        scalars[scalar_weight] += w;
-        for (std::int64_t k = 0; k < p_.shape.components; ++k) {
-            const double r = responsibilities_[k];
-            if (r > 0)
-                scalars[scalar_entropy] -= w * r * (log_joint_[k] - lse);
-            add_component(k, x, w * r, &partial[k * latent_statistics_size(p_.shape)]);
-        }
-    }
-
     void add_component(std::int64_t k, const double* x, double wr, double* sums) const {
-        const std::int64_t d = dimensions, L = p_.shape.latent;
+        const std::int64_t d = p_.shape.dimensions, L = p_.shape.latent;
         const double* c = projected_.data() + k * L;
         sums[0] += wr;
         for (std::int64_t j = 0; j < d; ++j) {
@@ -131,16 +85,14 @@ private:
         }
     }
 
-    std::vector<double> x_, weights_;
     latent_parameters p_;
     std::vector<double> log_joint_, responsibilities_, projected_; ///< of one row: [K], [K], [K x L]
-    fixed_sums sums_;
 };
 
 } // namespace
 
 std::unique_ptr<latent_engine> make_reference_latent_engine(const context&, std::int64_t dimensions) {
-    return std::make_unique<reference_latent_engine>(dimensions);
+    return std::make_unique<reference_row_engine<latent_parameters, reference_latent_model>>(dimensions);
 }
 
 } // namespace elbo::kernels

@@ -23,7 +23,7 @@ TEST(CudaLatentCounters, DISABLED_Case) {
     engine->load({matrix_view<const double>(x.data(), rows, d), {}, 1}, test::identity_frame(d), 0);
     engine->set_parameters({shape, std::vector<double>(K, -60), std::vector<double>(K * d, 0.1),
                             std::vector<double>(K * d, 1), std::vector<double>(K * d * L, 0.01)});
-    engine->clear_sums(0x1p40, 0x1p60);
+    engine->clear_sums({0x1p40, 0x1p60});
     engine->accumulate(0, rows);
     engine->sums();
 }

@@ -1,4 +1,4 @@
-#include "kernels/contract/latent_engine.hpp"
+#include "kernels/contract/row_engine.hpp"
 
 #include "kernels/math/fixed_point.hpp"
 #include "kernels/math/weightless.hpp"
@@ -9,8 +9,8 @@ namespace elbo::kernels {
 
 namespace {
 
-int exponent_of(const fixed_sums& sums, std::int64_t i, std::int64_t count) {
-    return i < count - scalar_count ? sums.component_exponent : sums.scalar_exponent;
+std::int64_t count_of(const fixed_sums& sums) {
+    return std::ssize(sums.limbs) / limb_count;
 }
 
 template <class T>
@@ -22,7 +22,7 @@ void normalize(const matrix_view<const T>& rows, const frame& f, double* x) {
 
 } // namespace
 
-void load_latent_rows(const input_rows& in, const frame& f, double* x, double* weights) {
+void normalize_host_rows(const input_rows& in, const frame& f, double* x, double* weights) {
     if (in.x.type == element_type::float32)
         normalize(in.x.as<float>(), f, x);
     else
@@ -36,32 +36,32 @@ void load_latent_rows(const input_rows& in, const frame& f, double* x, double* w
     }
 }
 
-std::vector<double> latent_sum_values(const fixed_sums& sums, const latent_shape& shape) {
-    const std::int64_t count = latent_sum_count(shape);
-    std::vector<double> values(count);
-    for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t limbs[limb_count] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
-        values[i] = join_fixed(limbs, exponent_of(sums, i, count));
-    }
-    return values;
+fixed_sums empty_sums(std::int64_t count, const sum_bounds& bounds) {
+    return {std::vector<std::int64_t>(limb_count * count, 0), fixed_exponent(bounds.component),
+            fixed_exponent(bounds.scalar)};
 }
 
-fixed_sums empty_latent_sums(const latent_shape& shape, double component_bound, double scalar_bound) {
-    return {std::vector<std::int64_t>(limb_count * latent_sum_count(shape), 0), fixed_exponent(component_bound),
-            fixed_exponent(scalar_bound)};
-}
-
-void add_latent_partials(fixed_sums& sums, const latent_shape& shape, const double* partials) {
-    const std::int64_t count = latent_sum_count(shape);
+void add_partials(fixed_sums& sums, std::int64_t scalars, const double* partials) {
+    const std::int64_t count = count_of(sums);
     for (std::int64_t i = 0; i < count; ++i) {
         std::int64_t limbs[limb_count];
-        split_fixed(partials[i], exponent_of(sums, i, count), limbs);
+        split_fixed(partials[i], i < count - scalars ? sums.component_exponent : sums.scalar_exponent, limbs);
         for (int l = 0; l < limb_count; ++l)
             limbs[l] += sums.limbs[l * count + i];
         carry_fixed(limbs);
         for (int l = 0; l < limb_count; ++l)
             sums.limbs[l * count + i] = limbs[l];
     }
+}
+
+std::vector<double> sum_values(const fixed_sums& sums, std::int64_t scalars) {
+    const std::int64_t count = count_of(sums);
+    std::vector<double> values(count);
+    for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t limbs[limb_count] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
+        values[i] = join_fixed(limbs, i < count - scalars ? sums.component_exponent : sums.scalar_exponent);
+    }
+    return values;
 }
 
 } // namespace elbo::kernels

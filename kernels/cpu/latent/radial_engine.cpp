@@ -1,0 +1,88 @@
+// Models of distances from a centre (radial_engine.hpp) on the CPU: eight running sums for each distance.
+#include "kernels/contract/radial_engine.hpp"
+
+#include "kernels/cpu/latent/row_engine.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace elbo::kernels {
+
+namespace cpu {
+
+namespace {
+
+/// ‖x − m‖. Eight sums, so that the compiler can use vectors without changing the order of additions.
+double distance(const double* x, const double* m, std::int64_t d) {
+    constexpr std::int64_t lanes = 8;
+    double sums[lanes] = {};
+    std::int64_t j = 0;
+    for (; j + lanes <= d; j += lanes)
+        for (std::int64_t l = 0; l < lanes; ++l)
+            sums[l] += (x[j + l] - m[j + l]) * (x[j + l] - m[j + l]);
+    for (; j < d; ++j)
+        sums[j % lanes] += (x[j] - m[j]) * (x[j] - m[j]);
+    return std::sqrt(((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7])));
+}
+
+template <class Law>
+class radial_block {
+public:
+    using parameters = radial_parameters<Law>;
+
+    explicit radial_block(const radial_shape<Law>& s) : partial_(sum_count(s)) {}
+    static std::int64_t bytes(const radial_shape<Law>& s) { return 8 * sum_count(s); }
+    static std::int64_t rows(std::int64_t) { return unit_rows; }
+
+    void clear_partial() { std::fill_n(partial_.data(), partial_.size(), 0.0); }
+    const double* partial() const { return partial_.data(); }
+
+    void add(const parameters& p, const double* x, const double* weights, std::int64_t rows) {
+        const std::int64_t d = p.shape.dimensions;
+        for (std::int64_t n = 0; n < rows; ++n)
+            if (const double w = weights ? weights[n] : 1; w > 0)
+                add_row(p, x + n * d, w);
+    }
+
+    void write(const parameters& p, const double* x, std::int64_t rows, std::int64_t at, const radial_results& to) {
+        const std::int64_t d = p.shape.dimensions;
+        for (std::int64_t n = 0; n < rows; ++n, x += d, ++at) {
+            const auto row = p.law(distance(x, p.centre.data(), d));
+            if (to.log_density)
+                to.log_density[at] = row.scalars[Law::log_density];
+            if (to.concentrations)
+                to.concentrations[at] = row.concentration;
+            for (std::int64_t j = 0; to.means && j < d; ++j)
+                to.means[at * d + j] = row.vectors[0] * (x[j] - p.centre[j]);
+        }
+    }
+
+private:
+    void add_row(const parameters& p, const double* x, double w) {
+        const std::int64_t d = p.shape.dimensions;
+        auto row = p.law(distance(x, p.centre.data(), d));
+        for (double& a : row.vectors)
+            a *= w;
+        double* const sums = partial_.data();
+        for (std::int64_t j = 0; j < d; ++j) {
+            const double y = x[j] - p.centre[j];
+            for (std::int64_t v = 0; v < Law::vectors; ++v)
+                sums[v * d + j] += row.vectors[v] * y;
+        }
+        for (std::int64_t s = 0; s < Law::scalars; ++s)
+            sums[Law::vectors * d + s] += w * row.scalars[s];
+    }
+
+    aligned_array<double> partial_;
+};
+
+} // namespace
+
+} // namespace cpu
+
+std::unique_ptr<sphere_engine> make_cpu_sphere_engine(const context& ctx, std::int64_t dimensions) {
+    return std::make_unique<cpu::cpu_row_engine<sphere_engine::parameters, cpu::radial_block<sphere_law>>>(ctx,
+                                                                                                           dimensions);
+}
+
+} // namespace elbo::kernels
