@@ -10,6 +10,30 @@
 #include <cmath>
 #include <iostream>
 
+/// Fits with labels and with factors; whether they are kept.
+static bool fits_with_labels(const elbo::context& ctx, const elbo::data_source& data) {
+    // [labels]
+    std::vector<std::int32_t> labels(data.rows(), -1); // −1: unknown
+    labels[0] = 1;                                     // a long eruption
+    labels[1] = 0;                                     // a short one
+    elbo::gmm::fit_options known{.components = 2};
+    known.labels = labels;
+    elbo::gmm::model named = elbo::gmm::fit(ctx, data, known).model;
+    std::cout << "short eruptions: " << named.means()[0] << ", long ones: " << named.means()[2] << " minutes\n";
+    // [labels end]
+
+    // [sets]
+    // Row 2 is not of component 0, and of row 3 a prior of its own is known.
+    std::vector<float> factors(2 * data.rows(), 1);
+    factors[2 * 2] = 0;
+    factors[2 * 3] = 0.9f, factors[2 * 3 + 1] = 0.1f;
+    elbo::matrix_view<const float> prior(factors.data(), data.rows(), 2);
+    std::vector<double> r =
+        elbo::gmm::responsibilities(ctx, named, data, elbo::gmm::sample_labels::from_factors(prior));
+    // [sets end]
+    return named.means()[0] < 3 && named.means()[2] > 4 && r[2 * 2] == 0;
+}
+
 int main(int argc, char** argv) {
     const char* path = argc > 1 ? argv[1] : "faithful.csv";
     elbo::context ctx = elbo::context::best();
@@ -51,30 +75,10 @@ int main(int argc, char** argv) {
     std::cout << by_steps.iterations << " iterations to " << by_steps.log_likelihood << '\n';
     // [steps end]
 
-    // [labels]
-    std::vector<std::int32_t> labels(data.rows(), -1); // −1: unknown
-    labels[0] = 1;                                     // a long eruption
-    labels[1] = 0;                                     // a short one
-    elbo::gmm::fit_options known{.components = 2};
-    known.labels = labels;
-    elbo::gmm::model named = elbo::gmm::fit(ctx, data, known).model;
-    std::cout << "short eruptions: " << named.means()[0] << ", long ones: " << named.means()[2] << " minutes\n";
-    // [labels end]
-
-    // [sets]
-    // Row 2 is not of component 0, and of row 3 a prior of its own is known.
-    std::vector<float> factors(2 * data.rows(), 1);
-    factors[2 * 2] = 0;
-    factors[2 * 3] = 0.9f, factors[2 * 3 + 1] = 0.1f;
-    elbo::matrix_view<const float> prior(factors.data(), data.rows(), 2);
-    std::vector<double> r =
-        elbo::gmm::responsibilities(ctx, named, data, elbo::gmm::sample_labels::from_factors(prior));
-    // [sets end]
-
     const bool right = std::abs(tight.elbo - tight.log_likelihood) < 1e-10 && loose.elbo < tight.elbo &&
                        std::abs(loose.elbo - loose.elbo_from_gap) < 1e-10 &&
                        fit.trace[1].log_likelihood <= raised.elbo && raised.elbo <= raised.log_likelihood &&
                        slope.means.size() == 4 && std::abs(by_steps.log_likelihood - tight.log_likelihood) < 1e-6 &&
-                       named.means()[0] < 3 && named.means()[2] > 4 && r[2 * 2] == 0;
+                       fits_with_labels(ctx, data);
     return right ? 0 : 1;
 }

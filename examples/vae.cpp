@@ -8,11 +8,16 @@
 #include <cmath>
 #include <iostream>
 
-int main(int argc, char** argv) {
-    const std::string path = argc > 1 ? argv[1] : "optdigits.tes";
+static std::vector<std::string> pixel_columns() {
     std::vector<std::string> pixels;
     for (int j = 0; j < 64; ++j)
         pixels.push_back(std::to_string(j));
+    return pixels;
+}
+
+int main(int argc, char** argv) {
+    const std::string path = argc > 1 ? argv[1] : "optdigits.tes";
+    const std::vector<std::string> pixels = pixel_columns();
 
     // [train]
     elbo::context ctx = elbo::context::best(); // a GPU if there is one, else the CPU

@@ -145,6 +145,7 @@ else
         else
             skip "thread sanitizer and fuzzing (no clang)"
         fi
+        phase "limits of folders, files and functions" python3 scripts/limits.py
         if have clang-format; then phase "formatting" scripts/format.sh --check; else skip "formatting (no clang-format)"; fi
     fi
 fi

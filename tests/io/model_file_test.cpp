@@ -3,7 +3,7 @@
 #include "elbo/gmm/model.hpp"
 #include "host/gmm/model/model_file.hpp"
 #include "host/io/model/safetensors.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/cases.hpp"
 #include "tests/support/io_files.hpp"
 
 #include <cmath>

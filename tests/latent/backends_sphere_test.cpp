@@ -5,7 +5,7 @@
 #include "host/latent/sphere/rows.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/cases.hpp"
 
 #include <gtest/gtest.h>
 

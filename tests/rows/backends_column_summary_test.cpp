@@ -8,8 +8,9 @@
 #include "host/rows/regularization.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/cases.hpp"
 #include "tests/support/sentinels.hpp"
+#include "tests/support/sources.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -20,12 +21,8 @@
 namespace elbo::gmm {
 namespace {
 
+using test::view;
 using testing::HasSubstr;
-
-template <class T>
-data_source view(const std::vector<T>& x, std::int64_t cols) {
-    return matrix_view<const T>(x.data(), static_cast<std::int64_t>(x.size()) / cols, cols);
-}
 
 template <class T>
 data_source in_pieces(const std::vector<T>& x, std::int64_t cols, std::int64_t rows) {

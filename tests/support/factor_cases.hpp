@@ -3,6 +3,7 @@
 
 #include "elbo/latent/factors.hpp"
 #include "tests/support/data.hpp"
+#include "tests/support/sources.hpp"
 
 #include <gtest/gtest.h>
 
@@ -13,9 +14,7 @@
 
 namespace elbo::test {
 
-inline data_source view(const std::vector<double>& x, std::int64_t cols) {
-    return matrix_view<const double>(x.data(), static_cast<std::int64_t>(x.size()) / cols, cols);
-}
+using test::view;
 
 /// A model with K components of moderate size, for data of d columns.
 inline latent::factor_model random_model(latent::factor_kind kind, std::int64_t d, std::int64_t L, std::int64_t K,

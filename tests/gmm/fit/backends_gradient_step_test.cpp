@@ -2,8 +2,8 @@
 #include "elbo/gmm/fit.hpp"
 #include "elbo/gmm/gradient.hpp"
 #include "tests/support/backends.hpp"
-#include "tests/support/gmm_cases.hpp"
-#include "tests/support/gmm_samples.hpp"
+#include "tests/support/gmm/cases.hpp"
+#include "tests/support/gmm/samples.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

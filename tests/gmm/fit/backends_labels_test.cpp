@@ -4,8 +4,8 @@
 #include "elbo/gmm/gradient.hpp"
 #include "elbo/gmm/infer.hpp"
 #include "tests/support/backends.hpp"
-#include "tests/support/gmm_cases.hpp"
-#include "tests/support/gmm_samples.hpp"
+#include "tests/support/gmm/cases.hpp"
+#include "tests/support/gmm/samples.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -9,6 +9,7 @@
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/sentinels.hpp"
+#include "tests/support/sources.hpp"
 
 #include <gtest/gtest.h>
 
@@ -18,10 +19,7 @@
 namespace elbo::gmm {
 namespace {
 
-template <class T>
-data_source view(const std::vector<T>& x, std::int64_t cols) {
-    return matrix_view<const T>(x.data(), static_cast<std::int64_t>(x.size()) / cols, cols);
-}
+using test::view;
 
 // ------------------------------------------------------------------------------------------------
 

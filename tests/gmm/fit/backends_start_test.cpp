@@ -6,18 +6,18 @@
 #include "host/rows/restarts.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
+#include "tests/support/sources.hpp"
 
 #include <gtest/gtest.h>
 
 namespace elbo::gmm {
 namespace {
 
+using test::faithful;
+using test::view;
+
 constexpr start_method kinds[] = {start_method::kmeans, start_method::kmeans_plus_plus, start_method::samples,
                                   start_method::random};
-
-data_source view(const std::vector<double>& x, std::int64_t cols) {
-    return matrix_view<const double>(x.data(), static_cast<std::int64_t>(x.size()) / cols, cols);
-}
 
 std::vector<double> rows() {
     return test::clustered(test::slow_device() ? 120 : 600, 3, 4, 2, 17);
@@ -151,6 +151,22 @@ TEST(GmmStart, OtherKindsReachWhatAlikeKMeansStartsDoNot) {
             // k-means start -4.403.
             EXPECT_NEAR(mixed.log_likelihood, -3.728, 1e-3) << options.seed;
             EXPECT_NE(mixed.best_start, start_method::kmeans);
+        }
+    }
+}
+
+TEST(GmmFit, RestartsKeepTheBest) {
+    for (const context& ctx : test::contexts()) {
+        fit_options options;
+        options.components = 4;
+        options.start = start_method::samples;
+        options.max_iterations = 40;
+        double best = -1e300;
+        for (std::int64_t r = 1; r <= 3; ++r) {
+            options.restarts = r;
+            const fit_result result = fit(ctx, faithful(), options);
+            EXPECT_GE(result.log_likelihood, best);
+            best = result.log_likelihood;
         }
     }
 }

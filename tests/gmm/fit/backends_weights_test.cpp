@@ -12,6 +12,7 @@
 #include "elbo/latent/sphere.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
+#include "tests/support/sources.hpp"
 
 #include <gtest/gtest.h>
 
@@ -21,11 +22,8 @@
 namespace elbo::gmm {
 namespace {
 
+using test::view;
 using number = long double;
-
-data_source view(const std::vector<double>& x, std::int64_t cols) {
-    return matrix_view<const double>(x.data(), static_cast<std::int64_t>(x.size()) / cols, cols);
-}
 
 /// EM for diagonal covariances as it is written in the books, on weights of which the largest is 1.
 struct plain_mixture {
@@ -88,6 +86,24 @@ model start_of(const std::vector<double>& x, std::int64_t d, std::int64_t k) {
                                    std::vector<double>(k * d, 4.0));
 }
 
+/// What the library says of rows that cannot count, in long double: below 2^-72 of the sum.
+struct counted_weights {
+    number sum = 0, total = 0;
+    std::vector<number> scaled;
+    std::int64_t negligible = 0, first = -1;
+    explicit counted_weights(const std::vector<double>& w) {
+        for (const double v : w)
+            sum += v;
+        for (std::size_t n = 0; n < w.size(); ++n) {
+            const bool counts = w[n] >= 0x1p-72L * sum;
+            if (!counts && w[n] > 0 && negligible++ == 0)
+                first = static_cast<std::int64_t>(n);
+            scaled.push_back(counts ? w[n] / sum : 0);
+            total += scaled.back();
+        }
+    }
+};
+
 TEST(GmmWeights, AnyRangeGivesWhatPlainLoopsGive) {
     struct range {
         double low, high;
@@ -102,19 +118,7 @@ TEST(GmmWeights, AnyRangeGivesWhatPlainLoopsGive) {
     for (const range& e : ranges) {
         SCOPED_TRACE(testing::Message() << "weights 2^" << e.low << " to 2^" << e.high);
         const std::vector<double> w = spread_weights(rows, e.low, e.high, seed++);
-        // What the library says of rows that cannot count, in long double: below 2^-72 of the sum.
-        number sum = 0, total = 0;
-        for (const double v : w)
-            sum += v;
-        std::vector<number> scaled;
-        std::int64_t negligible = 0, first = -1;
-        for (std::int64_t n = 0; n < rows; ++n) {
-            const bool counts = w[n] >= 0x1p-72L * sum;
-            if (!counts && w[n] > 0 && negligible++ == 0)
-                first = n;
-            scaled.push_back(counts ? w[n] / sum : 0);
-            total += scaled.back();
-        }
+        const counted_weights counted(w);
         const std::vector<number> lambda(d, 0x1p-10L);
         const model start = start_of(x, d, k);
         plain_mixture plain{std::vector<number>(k, 1.0L / k), {}, std::vector<number>(k * d, 4)};
@@ -122,7 +126,7 @@ TEST(GmmWeights, AnyRangeGivesWhatPlainLoopsGive) {
         std::vector<number> chain;
         constexpr int steps = 6;
         for (int t = 0; t < steps; ++t)
-            chain.push_back(plain.step(x, scaled, lambda));
+            chain.push_back(plain.step(x, counted.scaled, lambda));
 
         for (const context& ctx : test::contexts()) {
             SCOPED_TRACE(ctx.name());
@@ -136,8 +140,8 @@ TEST(GmmWeights, AnyRangeGivesWhatPlainLoopsGive) {
             options.regularization = 0x1p-10;
             options.relative_regularization = 0;
             const fit_result r = fit(ctx, view(x, d), options);
-            EXPECT_EQ(r.negligible.rows, negligible);
-            EXPECT_EQ(r.negligible.first, first);
+            EXPECT_EQ(r.negligible.rows, counted.negligible);
+            EXPECT_EQ(r.negligible.first, counted.first);
             ASSERT_EQ(r.model.components(), k); // with these weights no component is empty for some steps
             ASSERT_EQ(r.trace.size(), chain.size());
             // The active set leaves out 2⁻²⁴ of a row for each component, which moves the parameters by as much, and so
@@ -145,7 +149,7 @@ TEST(GmmWeights, AnyRangeGivesWhatPlainLoopsGive) {
             for (int t = 0; t < steps; ++t)
                 EXPECT_NEAR(r.trace[t].log_likelihood, static_cast<double>(chain[t]), 1e-5) << "iteration " << t;
             EXPECT_TRUE(std::isfinite(r.bic) && std::isfinite(r.aic) && std::isfinite(r.icl));
-            EXPECT_NEAR(static_cast<double>(r.total_weight / sum), static_cast<double>(total), 1e-12);
+            EXPECT_NEAR(static_cast<double>(r.total_weight / counted.sum), static_cast<double>(counted.total), 1e-12);
         }
     }
 }

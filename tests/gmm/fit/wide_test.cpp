@@ -12,6 +12,7 @@
 #include "host/report/page/mixture_page.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/sanitizers.hpp"
+#include "tests/support/sources.hpp"
 
 #include <gtest/gtest.h>
 
@@ -19,6 +20,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <malloc.h>
 #include <new>
 
@@ -83,6 +85,8 @@ void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
 namespace elbo::gmm {
 namespace {
 
+using test::view;
+
 /// Bytes that an action holds at most beside those before it.
 template <class Action>
 std::int64_t peak_of(const Action& action) {
@@ -101,10 +105,6 @@ constexpr std::int64_t order_of_kd = 256 * 8 * k * wide; // 123 MB
 std::vector<float> wide_rows() {
     return test::as<float>(test::clustered(rows, wide, 3, 1, 77));
 }
-data_source view(const std::vector<float>& x, std::int64_t cols) {
-    return matrix_view<const float>(x.data(), static_cast<std::int64_t>(x.size()) / cols, cols);
-}
-
 fit_options options_for(family f) {
     fit_options options;
     options.components = k;
@@ -159,80 +159,89 @@ TEST(GmmWide, FitsTakeWhatTheyAnnounce) {
         }
 }
 
+/// Expects an action to take memory of order k d at most.
+void within(const char* what, const std::function<void()>& action) {
+    const std::int64_t peak = peak_of(action);
+    std::printf("%s: %.2f MB\n", what, static_cast<double>(peak) / 1e6);
+    EXPECT_LE(peak, order_of_kd) << what;
+}
+
+void check_fits(const context& ctx, const data_source& data, const fit_options& options) {
+    within("fit", [&] { fit(ctx, data, options); });
+    within("fit with a prior", [&] {
+        fit_options map = options;
+        map.prior.emplace();
+        fit(ctx, data, map);
+    });
+    within("gradient steps", [&] {
+        fit_options ascent = options;
+        ascent.m_step = m_step_method::gradient;
+        fit(ctx, data, ascent);
+    });
+    within("variational", [&] {
+        variational_options bayes;
+        bayes.components = k;
+        bayes.shape = options.shape;
+        bayes.max_iterations = 3;
+        const variational_result v = fit_variational(ctx, data, bayes);
+        log_density(ctx, v.posterior, data);
+        sample(ctx, v.posterior, 3, 1);
+    });
+    within("select", [&] {
+        select_options sweep;
+        sweep.components = {1, 2};
+        sweep.families = {options.shape};
+        sweep.fit.max_iterations = 2;
+        select(ctx, data, sweep);
+    });
+}
+
+void check_uses(const context& ctx, const data_source& data, const fit_options& options, const fit_result& r) {
+    within("score, assign, responsibilities", [&] {
+        score(ctx, r.model, data);
+        assign(ctx, r.model, data);
+        responsibilities(ctx, r.model, data);
+        evidence(ctx, r.model, data);
+    });
+    within("statistics", [&] {
+        statistics s(r.model);
+        s.accumulate(ctx, data);
+        maximize(s, options);
+        gradient(s);
+        online stream(r.model);
+        stream.partial_fit(s);
+    });
+    within("algebra", [&] {
+        sample(ctx, r.model, 4, 1);
+        std::vector<std::int64_t> half;
+        for (std::int64_t j = 0; j < wide; j += 2)
+            half.push_back(j);
+        const model part = marginal(r.model, half);
+        conditional(r.model, half, std::vector<double>(half.size(), 0.1));
+        kl_variational(r.model, r.model);
+        divergence_options few;
+        few.samples = 4;
+        kl_divergence(ctx, part, part, few);
+    });
+    within("files", [&] {
+        const std::string path = testing::TempDir() + "wide_" + std::string(to_string(options.shape)) + ".safetensors";
+        save(r.model, path);
+        EXPECT_EQ(load(path), r.model);
+        std::filesystem::remove(path);
+    });
+}
+
 TEST(GmmWide, EveryUseOfAFamilyWithoutMatricesIsOfOrderKd) {
     ELBO_COUNTED_OR_SKIPPED;
     const std::vector<float> x = wide_rows();
-    const std::vector<double> values(x.begin(), x.begin() + wide);
+    const context ctx = context::cpu(2);
     for (const family f : cheap_families) {
         SCOPED_TRACE(to_string(f));
-        const context ctx = context::cpu(2);
-        const data_source data = view(x, wide);
+        std::printf("%s\n", std::string(to_string(f)).c_str());
         const fit_options options = options_for(f);
-        const fit_result r = fit(ctx, data, options);
-        const auto within = [&](const char* what, const auto& action) {
-            const std::int64_t peak = peak_of(action);
-            std::printf("%s %s: %.2f MB\n", std::string(to_string(f)).c_str(), what, static_cast<double>(peak) / 1e6);
-            EXPECT_LE(peak, order_of_kd) << what;
-        };
-        within("fit", [&] { fit(ctx, data, options); });
-        within("fit with a prior", [&] {
-            fit_options map = options;
-            map.prior.emplace();
-            fit(ctx, data, map);
-        });
-        within("gradient steps", [&] {
-            fit_options ascent = options;
-            ascent.m_step = m_step_method::gradient;
-            fit(ctx, data, ascent);
-        });
-        within("variational", [&] {
-            variational_options bayes;
-            bayes.components = k;
-            bayes.shape = f;
-            bayes.max_iterations = 3;
-            const variational_result v = fit_variational(ctx, data, bayes);
-            log_density(ctx, v.posterior, data);
-            sample(ctx, v.posterior, 3, 1);
-        });
-        within("select", [&] {
-            select_options sweep;
-            sweep.components = {1, 2};
-            sweep.families = {f};
-            sweep.fit.max_iterations = 2;
-            select(ctx, data, sweep);
-        });
-        within("score, assign, responsibilities", [&] {
-            score(ctx, r.model, data);
-            assign(ctx, r.model, data);
-            responsibilities(ctx, r.model, data);
-            evidence(ctx, r.model, data);
-        });
-        within("statistics", [&] {
-            statistics s(r.model);
-            s.accumulate(ctx, data);
-            maximize(s, options);
-            gradient(s);
-            online stream(r.model);
-            stream.partial_fit(s);
-        });
-        within("algebra", [&] {
-            sample(ctx, r.model, 4, 1);
-            std::vector<std::int64_t> half;
-            for (std::int64_t j = 0; j < wide; j += 2)
-                half.push_back(j);
-            const model part = marginal(r.model, half);
-            conditional(r.model, half, std::vector<double>(half.size(), 0.1));
-            kl_variational(r.model, r.model);
-            divergence_options few;
-            few.samples = 4;
-            kl_divergence(ctx, part, part, few);
-        });
-        within("files", [&] {
-            const std::string path = testing::TempDir() + "wide_" + std::string(to_string(f)) + ".safetensors";
-            save(r.model, path);
-            EXPECT_EQ(load(path), r.model);
-            std::filesystem::remove(path);
-        });
+        check_fits(ctx, view(x, wide), options);
+        const fit_result r = fit(ctx, view(x, wide), options);
+        check_uses(ctx, view(x, wide), options, r);
         within("page", [&] {
             report::page page;
             page.model = &r.model;

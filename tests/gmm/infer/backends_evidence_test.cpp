@@ -5,7 +5,7 @@
 #include "elbo/gmm/infer.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/cases.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

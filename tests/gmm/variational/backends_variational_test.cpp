@@ -3,7 +3,8 @@
 #include "elbo/gmm/variational.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/cases.hpp"
+#include "tests/support/sources.hpp"
 
 #include <gtest/gtest.h>
 
@@ -13,12 +14,9 @@
 namespace elbo::gmm {
 namespace {
 
-constexpr weights_model both_models[] = {weights_model::dirichlet, weights_model::stick_breaking};
+using test::view;
 
-template <class T>
-data_source view(const std::vector<T>& x, std::int64_t cols) {
-    return matrix_view<const T>(x.data(), static_cast<std::int64_t>(x.size()) / cols, cols);
-}
+constexpr weights_model both_models[] = {weights_model::dirichlet, weights_model::stick_breaking};
 
 variational_options options_for(family f, weights_model w, std::int64_t components) {
     variational_options o;

@@ -2,7 +2,8 @@
 #include "elbo/error.hpp"
 #include "elbo/gmm/variational.hpp"
 #include "tests/support/data.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/cases.hpp"
+#include "tests/support/sources.hpp"
 
 #include <gtest/gtest.h>
 
@@ -17,11 +18,9 @@
 namespace elbo::gmm {
 namespace {
 
-constexpr weights_model both_models[] = {weights_model::dirichlet, weights_model::stick_breaking};
+using test::view;
 
-data_source view(const std::vector<double>& x, std::int64_t cols) {
-    return matrix_view<const double>(x.data(), static_cast<std::int64_t>(x.size()) / cols, cols);
-}
+constexpr weights_model both_models[] = {weights_model::dirichlet, weights_model::stick_breaking};
 
 variational_result small_fit(family f, weights_model w, std::int64_t components, const std::vector<double>& x,
                              std::int64_t d) {

@@ -4,7 +4,8 @@
 #include "elbo/gmm/variational.hpp"
 #include "kernels/math/special_functions.hpp"
 #include "tests/support/data.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/cases.hpp"
+#include "tests/support/sources.hpp"
 
 #include <gtest/gtest.h>
 
@@ -19,9 +20,7 @@
 namespace elbo::gmm {
 namespace {
 
-data_source view(const std::vector<double>& x, std::int64_t cols) {
-    return matrix_view<const double>(x.data(), static_cast<std::int64_t>(x.size()) / cols, cols);
-}
+using test::view;
 
 TEST(SpecialFunctions, DigammaHasItsKnownValues) {
     // DLMF 5.4.12 to 5.4.16; the last by the asymptotic series, of which two terms are exact to 1e-15.

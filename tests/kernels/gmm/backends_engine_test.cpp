@@ -2,8 +2,8 @@
 #include "host/rows/row_feed.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
-#include "tests/support/gmm_bounds.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/bounds.hpp"
+#include "tests/support/gmm/cases.hpp"
 
 #include <gtest/gtest.h>
 
@@ -165,6 +165,19 @@ TEST(GmmEngine, BatchesChangeNoBit) {
             }
 }
 
+/// Parameters after the same update, for matrices of this condition: below 1e3, so Cholesky and inverse lose at most
+/// d·cond·2^-53.
+void expect_same_parameters(const gmm_parameters& a, const gmm_parameters& b, element_type type) {
+    const double tolerance = (type == element_type::float32 ? 0x1p-24 : 0) + 1e-11;
+    for (std::size_t i = 0; i < a.means.size(); ++i)
+        expect_within(a.means[i], b.means[i], tolerance * (1 + std::abs(b.means[i])), "mean");
+    for (std::size_t i = 0; i < a.log_weights.size(); ++i)
+        expect_within(a.log_weights[i], b.log_weights[i], 1e-12, "log weight");
+    for (std::size_t i = 0; i < a.precision_cholesky.size(); ++i)
+        expect_within(a.precision_cholesky[i], b.precision_cholesky[i],
+                      tolerance * (1 + std::abs(b.precision_cholesky[i])), "factor " + std::to_string(i));
+}
+
 TEST(GmmEngine, UpdateMatchesReference) {
     for (const context& ctx : test::contexts_under_test())
         for (family f : test::all_families)
@@ -214,17 +227,7 @@ TEST(GmmEngine, UpdateMatchesReference) {
                     expect_within(got.parameter_change, want.parameter_change, 1e-12, "change");
                     engine->adopt();
                     reference->adopt();
-                    const gmm_parameters a = engine->parameters(), b = reference->parameters();
-                    // Condition numbers here are below 1e3: Cholesky and inverse lose at most d·cond·2^-53.
-                    const double tolerance = (type == element_type::float32 ? 0x1p-24 : 0) + 1e-11;
-                    for (std::size_t i = 0; i < a.means.size(); ++i)
-                        expect_within(a.means[i], b.means[i], tolerance * (1 + std::abs(b.means[i])), "mean");
-                    for (std::size_t i = 0; i < a.log_weights.size(); ++i)
-                        expect_within(a.log_weights[i], b.log_weights[i], 1e-12, "log weight");
-                    for (std::size_t i = 0; i < a.precision_cholesky.size(); ++i)
-                        expect_within(a.precision_cholesky[i], b.precision_cholesky[i],
-                                      tolerance * (1 + std::abs(b.precision_cholesky[i])),
-                                      "factor " + std::to_string(i));
+                    expect_same_parameters(engine->parameters(), reference->parameters(), type);
                     if (HasFailure())
                         return;
                 }

@@ -1,17 +1,13 @@
-// The parts of the CPU back end: elementary functions against the standard library, sums and inference against the
-// reference engine, and that threads, batches, strides and screening change no bit.
-#define ELBO_SIMD baseline
-#include "kernels/cpu/core/fused.hpp"
-#include "kernels/cpu/core/simd.hpp"
-
+// The CPU back end: sums and inference against the reference engine, and that threads, batches, strides and screening
+// change no bit.
 #include "elbo/error.hpp"
 #include "kernels/contract/gmm_engine.hpp"
 #include "kernels/math/fixed_point.hpp"
 #include "kernels/math/philox.hpp"
+#include "tests/support/gmm/cpu_problem.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <gtest/gtest.h>
 #include <limits>
 #include <string>
@@ -21,135 +17,6 @@ namespace {
 
 using namespace elbo;
 using namespace elbo::kernels;
-using gmm::family;
-
-double normal(std::uint64_t index, std::uint32_t item) {
-    double a, b;
-    normal_pair(random_block(3, random_purpose::sample_noise, index, item), a, b);
-    return a;
-}
-
-// --- elementary functions -------------------------------------------------------------------------------------------
-
-template <class T>
-double ulps(T got, long double expected) {
-    const T nearest = static_cast<T>(expected);
-    const T next = std::nextafter(nearest, std::numeric_limits<T>::infinity());
-    return static_cast<double>(std::abs(static_cast<long double>(got) - expected) / (next - nearest));
-}
-
-template <class T>
-void check_exponential(T from, std::int64_t steps) {
-    using namespace cpu::baseline;
-    double worst = 0;
-    for (std::int64_t i = 0; i <= steps; ++i) {
-        const T x = from * static_cast<T>(i) / static_cast<T>(steps);
-        worst = std::max(worst, ulps<T>(exponential<T>(broadcast(x))[0], std::exp(static_cast<long double>(x))));
-    }
-    EXPECT_LE(worst, 2);
-    EXPECT_EQ(exponential<T>(broadcast(T(0)))[0], T(1));
-    EXPECT_EQ(exponential<T>(broadcast(T(-1e30)))[0], T(0));
-    EXPECT_EQ(exponential<T>(broadcast(-std::numeric_limits<T>::infinity()))[0], T(0));
-}
-
-TEST(cpu_simd, exponential_is_within_two_ulps) {
-    check_exponential<float>(-87.0f, 200000);
-    check_exponential<double>(-700.0, 200000);
-}
-
-template <class T>
-void check_logarithm() {
-    using namespace cpu::baseline;
-    double worst = 0;
-    for (std::int64_t i = 0; i <= 200000; ++i) {
-        const T x = static_cast<T>(1 + static_cast<double>(i) * static_cast<double>(i) * 1e-6); // 1 ... 40001
-        worst = std::max(worst, ulps<T>(logarithm<T>(broadcast(x))[0], std::log(static_cast<long double>(x))));
-    }
-    EXPECT_LE(worst, 2);
-    EXPECT_EQ(logarithm<T>(broadcast(T(1)))[0], T(0));
-}
-
-TEST(cpu_simd, logarithm_is_within_two_ulps) {
-    check_logarithm<float>();
-    check_logarithm<double>();
-}
-
-TEST(cpu_simd, fused_multiply_add_rounds_once) {
-    using namespace cpu::baseline;
-    for (std::int64_t i = 0; i < 300000; ++i) {
-        double a = normal(i, 1), c = normal(i, 3);
-        const double b = normal(i, 2);
-        if (i % 3 == 0)
-            a = static_cast<float>(a); // shorter products, and with them ties
-        if (i % 5 == 0)
-            c = -a * b * (1 + static_cast<double>(i % 7) * 0x1p-52); // all leading bits cancel
-        c = std::ldexp(c, static_cast<int>(i % 121) - 60);
-        ASSERT_EQ(fused(broadcast(a), broadcast(b), broadcast(c))[0], std::fma(a, b, c)) << a << ' ' << b << ' ' << c;
-    }
-    EXPECT_EQ(fused(broadcast(1e200), broadcast(1e200), broadcast(1.0))[0], std::numeric_limits<double>::infinity());
-}
-
-// --- engines --------------------------------------------------------------------------------------------------------
-
-/// Rows, weights and parameters of a made-up problem in the normalised frame.
-struct problem {
-    gmm_shape shape;
-    std::int64_t rows;
-    std::vector<float> x, weights;
-    gmm_parameters parameters;
-    frame identity() const {
-        return {std::vector<double>(shape.dimensions, 0.0), std::vector<double>(shape.dimensions, 1.0)};
-    }
-    input_rows input(bool weighted) const {
-        input_rows in{matrix_view<const float>(x.data(), rows, shape.dimensions), {}, 1};
-        if (weighted)
-            in.weights = matrix_view<const float>(weights.data(), rows, 1);
-        return in;
-    }
-};
-
-/// `spread`: distance of the means in standard deviations of a coordinate.
-problem make_problem(family f, std::int64_t d, std::int64_t k, std::int64_t rows, double spread = 1) {
-    problem p{{f, d, k}, rows, {}, {}, {}};
-    p.parameters.means.resize(k * d);
-    for (std::int64_t i = 0; i < k * d; ++i)
-        p.parameters.means[i] = static_cast<float>(spread * normal(1000000 + i, 1));
-    p.parameters.log_weights.resize(k);
-    for (std::int64_t c = 0; c < k; ++c)
-        p.parameters.log_weights[c] = std::log(2.0 * static_cast<double>(c + 1) / static_cast<double>(k * (k + 1)));
-    const std::int64_t numbers = gmm::covariance_size(f, k, d), step = d * d;
-    p.parameters.precision_cholesky.assign(numbers, 0);
-    for (std::int64_t i = 0; i < numbers; ++i) {
-        double& u = p.parameters.precision_cholesky[i];
-        if (f == family::full || f == family::tied) {
-            const std::int64_t row = i % step / d, column = i % d;
-            if (row == column)
-                u = 1 + 0.25 * std::abs(normal(i, 2));
-            if (row < column)
-                u = 0.3 / std::sqrt(static_cast<double>(d)) * normal(i, 2);
-        } else {
-            u = 1 + 0.5 * std::abs(normal(i, 2));
-        }
-        u = static_cast<float>(u);
-    }
-    for (std::int64_t n = 0; n < rows; ++n) {
-        const std::int64_t c = n * 7 % k;
-        for (std::int64_t j = 0; j < d; ++j)
-            p.x.push_back(static_cast<float>(p.parameters.means[c * d + j] + normal(n, 100 + j)));
-        p.weights.push_back(n % 5 == 3 ? 0.0f : 0.5f + static_cast<float>(n % 3));
-    }
-    return p;
-}
-
-constexpr double bound = 0x1p40; // of the sums
-
-std::unique_ptr<gmm_engine> loaded(std::unique_ptr<gmm_engine> e, const problem& p, bool weighted) {
-    e->reserve(p.rows, weighted);
-    e->load(p.input(weighted), p.identity(), 0);
-    e->set_parameters(p.parameters);
-    e->clear_sums(bound, bound);
-    return e;
-}
 
 std::vector<double> totals(const gmm_shape& s, const fixed_sums& sums) {
     const std::int64_t count = sum_count(s);
@@ -227,9 +94,6 @@ void expect_same_sums(const problem& p, element_type precision, bool weighted, c
     EXPECT_DOUBLE_EQ(e[scalar_weight], g[scalar_weight]);
     EXPECT_EQ(g[scalar_log_factors], 0);
 }
-
-constexpr family families[] = {family::full, family::diagonal,      family::spherical,
-                               family::tied, family::tied_diagonal, family::tied_spherical};
 
 TEST(cpu_engine, sums_equal_those_of_the_reference) {
     for (const family f : families)
@@ -410,127 +274,6 @@ TEST(cpu_engine, inference_equals_the_reference) {
                 ASSERT_NEAR(r[0][n * 9 + k], r[1][n * 9 + k], tolerance);
             ASSERT_NEAR(r[0][n * 9 + label[0][n]], r[0][n * 9 + label[1][n]], 2 * tolerance);
         }
-    }
-}
-
-/// Relative difference of the entries of two vectors, to the largest entry.
-double difference(const std::vector<double>& a, const std::vector<double>& b) {
-    double largest = 0, apart = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        if (std::isinf(a[i]) && a[i] == b[i])
-            continue;
-        largest = std::max(largest, std::abs(a[i]));
-        apart = std::max(apart, std::abs(a[i] - b[i]));
-    }
-    return apart / largest;
-}
-
-update_rule rule_for(const problem& p, double lambda) {
-    update_rule rule;
-    rule.total_weight = static_cast<double>(p.rows);
-    rule.lambda.assign(p.shape.dimensions, lambda);
-    if (!gmm::is_tied(p.shape.family))
-        return rule;
-    const std::int64_t d = p.shape.dimensions;
-    const bool matrix = p.shape.family == family::tied;
-    rule.scatter.assign(matrix ? d * (d + 1) / 2 : p.shape.family == family::tied_diagonal ? d : 1, 0);
-    for (std::int64_t n = 0; n < p.rows; ++n)
-        for (std::int64_t i = 0; i < d; ++i)
-            for (std::int64_t j = i; j < (matrix ? d : i + 1); ++j)
-                rule.scatter[matrix                     ? packed_upper(i, j, d)
-                             : rule.scatter.size() == 1 ? 0
-                                                        : i] += double(p.x[n * d + i]) * p.x[n * d + j];
-    return rule;
-}
-
-/// The M-step of both engines from the sums of the reference.
-void expect_same_update(const problem& p, const update_rule& rule) {
-    SCOPED_TRACE(std::string(gmm::to_string(p.shape.family)) + " d = " + std::to_string(p.shape.dimensions));
-    const auto reference = loaded(make_reference_engine(context::reference(), p.shape), p, false);
-    reference->accumulate(0, p.rows);
-    const update_outcome expected = reference->update(rule);
-    for (const int threads : {1, 3}) {
-        const auto cpu = loaded(make_cpu_engine(context::cpu(threads), p.shape, element_type::float64), p, false);
-        cpu->set_sums(reference->sums());
-        const update_outcome got = cpu->update(rule);
-        // Cholesky and inverse of matrices with condition below 1e4, d < 100: d · 1e4 · 2⁻⁵³ = 1e-10
-        const double scale = std::abs(expected.log_likelihood) + static_cast<double>(p.rows);
-        EXPECT_NEAR(expected.elbo_after, got.elbo_after, 1e-10 * scale);
-        EXPECT_NEAR(expected.parameter_change, got.parameter_change, 1e-12);
-        ASSERT_EQ(expected.events.size(), got.events.size());
-        for (std::size_t i = 0; i < got.events.size(); ++i) {
-            EXPECT_EQ(expected.events[i].component, got.events[i].component);
-            EXPECT_EQ(expected.events[i].what, got.events[i].what);
-            EXPECT_EQ(expected.events[i].action, got.events[i].action);
-        }
-        EXPECT_EQ(cpu->parameters().means, reference->parameters().means); // not adopted yet
-        cpu->adopt();
-        const auto adopted = loaded(make_reference_engine(context::reference(), p.shape), p, false);
-        adopted->set_sums(reference->sums());
-        adopted->update(rule);
-        adopted->adopt();
-        EXPECT_LE(difference(adopted->parameters().means, cpu->parameters().means), 1e-12);
-        EXPECT_LE(difference(adopted->parameters().precision_cholesky, cpu->parameters().precision_cholesky), 1e-10);
-        EXPECT_LE(difference(adopted->parameters().log_weights, cpu->parameters().log_weights), 1e-12);
-    }
-}
-
-TEST(cpu_engine, updates_equal_those_of_the_reference) {
-    for (const family f : families)
-        for (const std::int64_t d : {1, 3, 32, 50})
-            for (const double lambda : {0.0, 0.01}) {
-                const problem p = make_problem(f, d, 5, 1500);
-                expect_same_update(p, rule_for(p, lambda));
-            }
-}
-
-TEST(cpu_engine, collapsed_components_follow_the_policy) {
-    for (const family f : families)
-        for (const auto policy :
-             {gmm::collapse_policy::reseed, gmm::collapse_policy::drop, gmm::collapse_policy::fail}) {
-            problem p = make_problem(f, 40, 3, 900);
-            for (std::int64_t j = 0; j < 40; ++j)
-                p.parameters.means[40 + j] = 1000; // gets no rows
-            for (std::int64_t n = 0; n < p.rows; ++n)
-                p.x[n * 40 + 7] = 0.5f; // no variance
-            update_rule rule = rule_for(p, 0);
-            rule.on_collapse = policy;
-            if (f == family::full || f == family::diagonal) {
-                rule.lambda[7] = 1e-3;
-                expect_same_update(p, rule); // one is empty
-                rule.lambda[7] = 0;
-            }
-            const auto cpu = loaded(make_cpu_engine(context::cpu(2), p.shape, element_type::float64), p, false);
-            cpu->accumulate(0, p.rows);
-            const update_outcome outcome = cpu->update(rule);
-            EXPECT_FALSE(outcome.events.empty());
-            cpu->adopt();
-            for (double u : cpu->parameters().precision_cholesky)
-                EXPECT_TRUE(std::isfinite(u));
-        }
-}
-
-TEST(cpu_engine, scatter_equals_the_reference) {
-    for (const family f : {family::tied, family::tied_diagonal, family::tied_spherical}) {
-        const problem p = make_problem(f, 13, 2, unit_rows + 100);
-        const std::int64_t count = f == family::tied ? 13 * 14 / 2 : f == family::tied_diagonal ? 13 : 1;
-        std::vector<double> scatter[2];
-        for (int e = 0; e < 2; ++e) {
-            const auto engine = loaded(e == 0 ? make_reference_engine(context::reference(), p.shape)
-                                              : make_cpu_engine(context::cpu(2), p.shape, element_type::float32),
-                                       p, true);
-            fixed_sums sums;
-            sums.limbs.assign(limb_count * count, 0);
-            sums.component_exponent = fixed_exponent(bound);
-            engine->accumulate_scatter(0, p.rows, sums);
-            for (std::int64_t i = 0; i < count; ++i) {
-                const std::int64_t limbs[] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
-                scatter[e].push_back(join_fixed(limbs, sums.component_exponent));
-            }
-        }
-        // float64 sums of about 4200 terms of size at most 50 each: 4200 · 50 · 2⁻⁵³ a term of the error
-        for (std::int64_t i = 0; i < count; ++i)
-            EXPECT_NEAR(scatter[0][i], scatter[1][i], 13 * 4200 * 50 * 0x1p-50);
     }
 }
 

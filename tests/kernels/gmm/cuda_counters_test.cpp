@@ -9,7 +9,7 @@
 #include "kernels/math/kmeans.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/emulator_counters.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/cases.hpp"
 
 #include <gtest/gtest.h>
 

@@ -4,8 +4,8 @@
 #include "kernels/cuda/core/device_buffer.hpp"
 #include "kernels/cuda/gmm/engine.hpp"
 #include "tests/support/data.hpp"
-#include "tests/support/gmm_bounds.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/bounds.hpp"
+#include "tests/support/gmm/cases.hpp"
 
 #include <gtest/gtest.h>
 

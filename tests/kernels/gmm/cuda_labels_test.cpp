@@ -3,8 +3,8 @@
 #include "kernels/cuda/core/device_buffer.hpp"
 #include "kernels/cuda/gmm/engine.hpp"
 #include "tests/support/device_memory.hpp"
-#include "tests/support/gmm_bounds.hpp"
-#include "tests/support/gmm_labels.hpp"
+#include "tests/support/gmm/bounds.hpp"
+#include "tests/support/gmm/labels.hpp"
 
 #include <gtest/gtest.h>
 

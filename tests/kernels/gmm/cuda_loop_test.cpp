@@ -4,7 +4,7 @@
 #include "kernels/math/fixed_point.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/engine_loop.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/cases.hpp"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 #include "kernels/contract/latent_engine.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/cases.hpp"
 
 #include <gtest/gtest.h>
 
@@ -92,38 +92,47 @@ struct bounded {
     std::vector<double> sums, sum_bounds, log_density, log_density_bound, r, r_bound, c, c_bound;
 };
 
+/// log p(x_n, k) of all components, with bounds; projections and their bounds go into b.
+void add_row(const latent_parameters& p, const latent_shape& s, const double* x, std::int64_t n, bounded& b,
+             std::vector<double>& lp, std::vector<double>& lp_bound) {
+    const std::int64_t d = s.dimensions, K = s.components, L = s.latent;
+    const double u = 0x1p-53, depth = static_cast<double>(d + L + 8);
+    std::vector<double> delta(d);
+    for (std::int64_t k = 0; k < K; ++k) {
+        double square = 0, terms = 0;
+        for (std::int64_t j = 0; j < d; ++j) {
+            delta[j] = x[j] - p.means[k * d + j];
+            square += delta[j] * delta[j] * p.precisions[k * d + j];
+        }
+        terms = square;
+        for (std::int64_t l = 0; l < L; ++l) {
+            double &value = b.c[(n * K + k) * L + l], &bound = b.c_bound[(n * K + k) * L + l];
+            for (std::int64_t j = 0; j < d; ++j) {
+                value += p.projections[(k * d + j) * L + l] * delta[j];
+                bound += depth * u * std::abs(p.projections[(k * d + j) * L + l] * delta[j]);
+            }
+            square -= value * value;
+            terms += value * value + 2 * std::abs(value) * bound / (depth * u);
+        }
+        lp[k] = p.offsets[k] - square / 2;
+        lp_bound[k] = depth * u * (terms + std::abs(p.offsets[k]));
+    }
+}
+
 bounded expected(const engine_case& c, const case_data& data) {
     const latent_parameters p = make_parameters(c.shape);
     const std::int64_t d = c.shape.dimensions, K = c.shape.components, L = c.shape.latent;
     const std::int64_t size = latent_statistics_size(c.shape), count = sum_count(c.shape);
-    const double u = 0x1p-53, depth = static_cast<double>(d + L + 8), length = static_cast<double>(unit_rows + 8);
+    const double u = 0x1p-53, length = static_cast<double>(unit_rows + 8);
     bounded b;
     b.sums.assign(count, 0), b.sum_bounds.assign(count, 0);
     b.log_density.resize(c.rows), b.log_density_bound.resize(c.rows);
     b.r.resize(c.rows * K), b.r_bound.resize(c.rows * K);
     b.c.assign(c.rows * K * L, 0), b.c_bound.assign(c.rows * K * L, 0);
-    std::vector<double> lp(K), lp_bound(K), delta(d);
+    std::vector<double> lp(K), lp_bound(K);
     for (std::int64_t n = 0; n < c.rows; ++n) {
         const double w = c.weighted ? data.weights[n] : 1;
-        for (std::int64_t k = 0; k < K; ++k) {
-            double square = 0, terms = 0;
-            for (std::int64_t j = 0; j < d; ++j) {
-                delta[j] = data.x[n * d + j] - p.means[k * d + j];
-                square += delta[j] * delta[j] * p.precisions[k * d + j];
-            }
-            terms = square;
-            for (std::int64_t l = 0; l < L; ++l) {
-                double &value = b.c[(n * K + k) * L + l], &bound = b.c_bound[(n * K + k) * L + l];
-                for (std::int64_t j = 0; j < d; ++j) {
-                    value += p.projections[(k * d + j) * L + l] * delta[j];
-                    bound += depth * u * std::abs(p.projections[(k * d + j) * L + l] * delta[j]);
-                }
-                square -= value * value;
-                terms += value * value + 2 * std::abs(value) * bound / (depth * u);
-            }
-            lp[k] = p.offsets[k] - square / 2;
-            lp_bound[k] = depth * u * (terms + std::abs(p.offsets[k]));
-        }
+        add_row(p, c.shape, &data.x[n * d], n, b, lp, lp_bound);
         const double largest = *std::max_element(lp.begin(), lp.end());
         const double worst = *std::max_element(lp_bound.begin(), lp_bound.end());
         double sum = 0;

@@ -2,7 +2,7 @@
 #include "kernels/contract/latent_engine.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/emulator_counters.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/cases.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,15 +1,19 @@
 // Rows of which something is known, as the tests of labels in engines take them.
 #pragma once
 
+#include "host/rows/row_feed.hpp"
 #include "kernels/contract/gmm_engine.hpp"
 #include "kernels/math/fixed_point.hpp"
 #include "kernels/reference/gmm/engine.hpp"
 #include "tests/support/data.hpp"
-#include "tests/support/gmm_cases.hpp"
+#include "tests/support/gmm/cases.hpp"
+
+#include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -106,6 +110,32 @@ struct labelled_rows {
 inline void load(kernels::gmm_engine& engine, const labelled_rows& data) {
     engine.reserve(data.c.rows, data.c.weighted, kind_of(data.c.known));
     engine.load(data.input(), identity_frame(data.c.shape.dimensions), 0);
+}
+
+inline std::unique_ptr<kernels::gmm_engine> loaded_engine(const context& ctx, const labelled_rows& data) {
+    auto engine = gmm::make_engine(ctx, data.c.shape, gmm::compute_precision::automatic, data.c.type);
+    load(*engine, data);
+    return engine;
+}
+
+inline void accumulate(kernels::gmm_engine& engine, std::int64_t rows) {
+    engine.clear_sums(0x1p40, 0x1p60);
+    engine.accumulate(0, rows);
+}
+
+/// What infer gives.
+struct inferred {
+    std::vector<double> density, r, joint;
+    std::vector<std::int32_t> label;
+    inferred(kernels::gmm_engine& engine, std::int64_t rows)
+        : density(rows), r(rows * engine.shape.components), joint(rows * engine.shape.components), label(rows) {
+        engine.infer(0, rows, density.data(), r.data(), label.data(), joint.data());
+    }
+};
+
+inline void expect_within(double got, double want, double bound, const std::string& what) {
+    EXPECT_LE(std::abs(got - want), bound)
+        << what << ": got " << got << ", want " << want << ", error/bound " << std::abs(got - want) / bound;
 }
 
 } // namespace elbo::test

@@ -51,6 +51,30 @@ inline double factor_norm(const kernels::gmm_shape& s, const kernels::gmm_parame
     return 0;
 }
 
+/// What the statistics of component k may be off by one row: the relative error of w r, and the rounding of x̃ itself.
+inline void add_statistics_bounds(const kernels::gmm_shape& s, const kernels::gmm_parameters& parameters,
+                                  const double* row, std::int64_t k, double rounded, double relative, double* bound) {
+    const std::int64_t d = s.dimensions;
+    std::vector<double> difference(d);
+    bound[0] += relative;
+    for (std::int64_t j = 0; j < d; ++j) {
+        difference[j] = std::abs(row[j] - parameters.means[k * d + j]);
+        bound[1 + j] += relative * difference[j] + rounded * std::abs(row[j]);
+    }
+    const auto rounding = [&](std::int64_t i, std::int64_t j) {
+        return relative * difference[i] * difference[j] +
+               rounded * (std::abs(row[i]) * difference[j] + std::abs(row[j]) * difference[i]);
+    };
+    for (std::int64_t i = 0; i < d; ++i) {
+        if (s.family == gmm::family::diagonal)
+            bound[1 + d + i] += rounding(i, i);
+        if (s.family == gmm::family::spherical)
+            bound[1 + d] += rounding(i, i);
+        for (std::int64_t j = i; s.family == gmm::family::full && j < d; ++j)
+            bound[1 + d + kernels::packed_upper(i, j, d)] += rounding(i, j);
+    }
+}
+
 /// Sums over rows x̃ [rows x d] under p, with bounds for an engine whose unit roundoff is u. log π is rounded once, as
 /// c_k is.
 inline bounded_sums reference_sums(const kernels::gmm_shape& s, const kernels::gmm_parameters& parameters,
@@ -100,28 +124,7 @@ inline bounded_sums reference_sums(const kernels::gmm_shape& s, const kernels::g
         // float additions by 70 u, and r left out altogether by 2^-24.
         for (std::int64_t k = 0; k < K; ++k) {
             const double relative = r[k] * (4 * error + 70 * u) + left_out;
-            double* bound = &result.bounds[k * size];
-            std::vector<double> difference(d);
-            for (std::int64_t j = 0; j < d; ++j) {
-                // |x̃ − μ̃| with the rounding of x̃ itself.
-                difference[j] = std::abs(row[j] - parameters.means[k * d + j]);
-                bound[1 + j] += w * r[k] * 2 * u * std::abs(row[j]);
-            }
-            bound[0] += w * relative;
-            for (std::int64_t j = 0; j < d; ++j)
-                bound[1 + j] += w * relative * difference[j];
-            const auto rounding = [&](std::int64_t i, std::int64_t j) {
-                return w * (relative * difference[i] * difference[j] +
-                            r[k] * 2 * u * (std::abs(row[i]) * difference[j] + std::abs(row[j]) * difference[i]));
-            };
-            for (std::int64_t i = 0; i < d; ++i) {
-                if (s.family == gmm::family::diagonal)
-                    bound[1 + d + i] += rounding(i, i);
-                if (s.family == gmm::family::spherical)
-                    bound[1 + d] += rounding(i, i);
-                for (std::int64_t j = i; s.family == gmm::family::full && j < d; ++j)
-                    bound[1 + d + packed_upper(i, j, d)] += rounding(i, j);
-            }
+            add_statistics_bounds(s, parameters, row, k, w * r[k] * 2 * u, w * relative, &result.bounds[k * size]);
         }
         result.bounds[K * size + scalar_log_likelihood] += w * (error + left_out + 70 * u * std::abs(lse));
         // H = lse − Σ r lp: each r is off by 4·error, times how far lp lies from lse.
