@@ -2,6 +2,7 @@
 
 #include "host/check.hpp"
 #include "host/rows/row_access.hpp"
+#include "kernels/math/likelihood/families.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -57,15 +58,16 @@ void check_rows(const row_report& report, const data_source& data, std::int64_t 
     case row_report::fault::not_finite:
         throw invalid_argument(fmt::format("{}: row {}, column {} is {}: expected finite numbers", data.description(),
                                            row, column_label(data, report.column), report.value));
-    case row_report::fault::outside_unit_interval:
-        throw invalid_argument(fmt::format("{}: row {}, column {} is {}: expected 0 to 1 for the {} likelihood",
+    case row_report::fault::not_allowed:
+        throw invalid_argument(fmt::format("{}: row {}, column {} is {}: expected {} for the {} likelihood",
                                            data.description(), row, column_label(data, report.column), report.value,
-                                           to_string(a.likelihood.family)));
+                                           facts_of(a.likelihood.family).values, to_string(a.likelihood.family)));
     case row_report::fault::not_one_hot:
         throw invalid_argument(
-            fmt::format("{}: row {}, the block that begins at column {} is not one-hot (found {}): expected one 1 and "
-                        "else 0 for the categorical likelihood",
-                        data.description(), row, column_label(data, report.column), report.value));
+            fmt::format("{}: row {}, the block that begins at column {} is not one-hot (found {}): expected {} for "
+                        "the {} likelihood",
+                        data.description(), row, column_label(data, report.column), report.value,
+                        facts_of(a.likelihood.family).values, to_string(a.likelihood.family)));
     }
 }
 

@@ -48,7 +48,7 @@ struct vae_rows {
 
 /// What inspect() says of rows: whether the likelihood allows them, and how they may be stored.
 struct row_report {
-    enum class fault { none, not_finite, outside_unit_interval, not_one_hot };
+    enum class fault { none, not_finite, not_allowed, not_one_hot };
     fault found = fault::none;
     std::int64_t row = 0, column = 0; ///< of the first fault; column: of the first entry of the block for not_one_hot
     double value = 0;                 ///< the entry, or the sum of the block (entries must be 0 or 1, adding up to 1)

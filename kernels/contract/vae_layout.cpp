@@ -1,5 +1,7 @@
 #include "kernels/contract/vae_layout.hpp"
 
+#include "kernels/math/likelihood/families.hpp"
+
 namespace elbo::kernels {
 
 namespace {
@@ -22,12 +24,6 @@ std::int64_t add_network(std::vector<dense_layer>& layers, std::int64_t inputs, 
     return add_layer(layers, inputs, outputs, vae::activation::identity, at);
 }
 
-std::int64_t log_variance_count(const vae::architecture& a) {
-    if (a.likelihood.family != vae::likelihood_family::gaussian || a.likelihood.scale == vae::gaussian_scale::fixed)
-        return 0;
-    return a.likelihood.scale == vae::gaussian_scale::learned_per_dimension ? a.dimensions : 1;
-}
-
 } // namespace
 
 vae_layout make_layout(const vae::architecture& a) {
@@ -41,10 +37,10 @@ vae_layout make_layout(const vae::architecture& a) {
     } else {
         at = add_network(layout.decoder, a.latent, a.decoder, a.dimensions, a.hidden, at);
     }
-    layout.log_variances = log_variance_count(a);
-    if (layout.log_variances > 0)
-        layout.log_variance = at;
-    layout.parameters = at + layout.log_variances;
+    layout.own_count = own_parameters(a.likelihood, a.dimensions);
+    if (layout.own_count > 0)
+        layout.own = at;
+    layout.parameters = at + layout.own_count;
     return layout;
 }
 

@@ -16,13 +16,13 @@ struct dense_layer {
 };
 
 /// The order of model::parameters(): encoder, decoder (or sphere), likelihood. Of a sphere decoder r is stored at
-/// `sphere_radius` [1] and m at `sphere_centre` [d]; ln σ² of the likelihood at `log_variance` [log_variances].
+/// `sphere_radius` [1] and m at `sphere_centre` [d]; the likelihood's own parameter (ln σ²) at `own` [own_count].
 struct vae_layout {
     vae::architecture architecture;
     std::vector<dense_layer> encoder; ///< the last: identity, 2·latent outputs, means then a (see bounded_log_variance)
     std::vector<dense_layer> decoder; ///< the last: identity, d outputs; empty for a sphere decoder
     std::int64_t sphere_radius = -1, sphere_centre = -1;
-    std::int64_t log_variance = -1, log_variances = 0;
+    std::int64_t own = -1, own_count = 0;
     std::int64_t parameters = 0;
 };
 vae_layout make_layout(const vae::architecture& a);

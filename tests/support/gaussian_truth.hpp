@@ -140,7 +140,7 @@ inline vae::model optimal_network(const ppca& p) {
         values[encoder.bias + p.latent + l] = before_bound(std::log(p.variance / p.eigenvalues[l]));
     }
     std::copy(p.mean.begin(), p.mean.end(), values.begin() + decoder.bias);
-    values[layout.log_variance] = std::log(p.variance);
+    values[layout.own] = std::log(p.variance);
     return {a, values};
 }
 

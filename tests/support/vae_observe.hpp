@@ -113,7 +113,7 @@ inline std::vector<std::pair<std::int64_t, std::int64_t>> tensors(const kernels:
     for (const auto* layers : {&layout.encoder, &layout.decoder})
         for (const kernels::dense_layer& layer : *layers)
             edges.insert(edges.end(), {layer.weights, layer.bias});
-    for (std::int64_t edge : {layout.sphere_radius, layout.sphere_centre, layout.log_variance})
+    for (std::int64_t edge : {layout.sphere_radius, layout.sphere_centre, layout.own})
         if (edge >= 0)
             edges.push_back(edge);
     std::ranges::sort(edges);
@@ -177,8 +177,8 @@ inline std::vector<double> moved(const kernels::vae_layout& layout, std::vector<
         }
     if (layout.sphere_radius >= 0)
         move(layout.sphere_radius, layout.sphere_centre + layout.architecture.dimensions, 8 * 0x1p-24, 1);
-    if (layout.log_variance >= 0)
-        move(layout.log_variance, layout.log_variance + layout.log_variances, 8 * 0x1p-24, 1);
+    if (layout.own >= 0)
+        move(layout.own, layout.own + layout.own_count, 8 * 0x1p-24, 1);
     return p;
 }
 

@@ -3,10 +3,10 @@
 #include "host/check.hpp"
 #include "host/vae/train/initialize.hpp"
 #include "kernels/contract/vae_layout.hpp"
+#include "kernels/math/likelihood/families.hpp"
 
 #include <cmath>
 #include <fmt/format.h>
-#include <limits>
 
 namespace elbo::vae {
 
@@ -16,13 +16,11 @@ void check_mean(const architecture& a, const std::vector<double>& mean) {
     expects(mean.empty() || static_cast<std::int64_t>(mean.size()) == a.dimensions, [&] {
         return fmt::format("data_mean has {} numbers: expected none or {}, the dimensions", mean.size(), a.dimensions);
     });
-    constexpr double largest = std::numeric_limits<float>::max();
-    const bool probability = a.likelihood.family != likelihood_family::gaussian;
-    for (std::size_t j = 0; j < mean.size(); ++j)
-        expects(probability ? mean[j] >= 0 && mean[j] <= 1 : std::abs(mean[j]) <= largest, [&] {
-            return fmt::format("data_mean[{}] = {}: expected a number {}", j, mean[j],
-                               probability ? "from 0 to 1" : "within the range of float32");
-        });
+    kernels::with_likelihood(a.likelihood.family, [&](auto family) {
+        for (std::size_t j = 0; j < mean.size(); ++j)
+            expects(family.allows_mean(mean[j]),
+                    [&] { return fmt::format("data_mean[{}] = {}: expected {}", j, mean[j], family.facts.means); });
+    });
 }
 
 } // namespace
@@ -44,16 +42,22 @@ model::model(const vae::architecture& a, std::vector<double> parameters) : archi
     parameters_ = std::move(parameters);
 }
 
+std::vector<double> model::own_parameter() const {
+    const kernels::vae_layout layout = kernels::make_layout(architecture_);
+    std::vector<double> numbers = kernels::own_numbers(architecture_.likelihood, architecture_.dimensions,
+                                                       [&](std::int64_t j) { return parameters_[layout.own + j]; });
+    for (double& number : numbers)
+        number = kernels::with_likelihood(architecture_.likelihood.family,
+                                          [&](auto family) { return family.natural(number); });
+    return numbers;
+}
+
 std::vector<double> model::sigma() const {
     if (architecture_.likelihood.family != likelihood_family::gaussian)
         return {};
     if (architecture_.likelihood.scale == gaussian_scale::fixed)
         return {architecture_.likelihood.sigma};
-    const kernels::vae_layout layout = kernels::make_layout(architecture_);
-    std::vector<double> result(layout.log_variances);
-    for (std::int64_t j = 0; j < layout.log_variances; ++j)
-        result[j] = std::exp(0.5 * parameters_[layout.log_variance + j]);
-    return result;
+    return own_parameter();
 }
 
 } // namespace elbo::vae

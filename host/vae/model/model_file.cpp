@@ -6,6 +6,7 @@
 
 #include "host/gmm/model/model_file.hpp"
 #include "host/io/write/atomic_file.hpp"
+#include "kernels/math/likelihood/families.hpp"
 
 #include <fmt/format.h>
 
@@ -40,8 +41,9 @@ std::vector<named_part> parts_of(const architecture& a) {
         parts.push_back({"decoder.radius", layout.sphere_radius, {1}});
         parts.push_back({"decoder.centre", layout.sphere_centre, {a.dimensions}});
     }
-    if (layout.log_variances > 0)
-        parts.push_back({"likelihood.log_variance", layout.log_variance, {layout.log_variances}});
+    if (layout.own_count > 0)
+        parts.push_back(
+            {fmt::format("likelihood.{}", kernels::facts_of(a.likelihood.family).own), layout.own, {layout.own_count}});
     return parts;
 }
 

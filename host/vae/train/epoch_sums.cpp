@@ -1,5 +1,7 @@
 #include "host/vae/train/epoch_sums.hpp"
 
+#include "kernels/math/likelihood/families.hpp"
+
 #include <cmath>
 #include <numbers>
 
@@ -15,7 +17,7 @@ double log_normalizer(const architecture& a, double log_variance) {
 } // namespace
 
 bool has_optimal_scale(const architecture& a) {
-    return a.likelihood.family == likelihood_family::gaussian && a.likelihood.scale == gaussian_scale::optimal;
+    return kernels::source_of(a.likelihood) == parameter_source::optimal;
 }
 
 void epoch_sums::add(const architecture& a, const kernels::step_record& record, double rate) {

@@ -1,5 +1,6 @@
 #include "host/vae/train/initialize.hpp"
 
+#include "kernels/math/likelihood/families.hpp"
 #include "kernels/math/vae_activation.hpp"
 #include "kernels/math/vae_random.hpp"
 
@@ -11,10 +12,6 @@ namespace elbo::vae {
 using namespace kernels;
 
 namespace {
-
-/// Probabilities are kept this far from 0 and 1: a logit must be finite, and a value that the training data never show
-/// must stay possible.
-constexpr double smallest_probability = 1e-4;
 
 double uniform_limit(const dense_layer& layer) {
     const bool he = layer.form == activation::relu || layer.form == activation::gelu || layer.form == activation::silu;
@@ -31,25 +28,6 @@ void draw_weights(const dense_layer& layer, std::uint64_t seed, std::uint32_t nu
             const double centred = (words.word[j % 4] + 0.5) * 0x1p-31 - 1; // in (−1, 1)
             parameters[layer.weights + i * layer.outputs + j] = static_cast<float>(limit * centred);
         }
-}
-
-double logit(double mean) {
-    const double p = std::clamp(mean, smallest_probability, 1 - smallest_probability);
-    return std::log(p / (1 - p));
-}
-
-/// What the decoder must put out for p(x|z) to have this mean. A categorical block is a softmax of logarithms, which
-/// only the clamping keeps from being exact.
-double output_for_mean(likelihood_family family, double mean) {
-    switch (family) {
-    case likelihood_family::bernoulli:
-        return logit(mean);
-    case likelihood_family::categorical:
-        return std::log(std::max(mean, smallest_probability));
-    case likelihood_family::gaussian:
-        return mean;
-    }
-    return 0;
 }
 
 /// The decoder's output [d] at z = 0 with the parameters so far; softplus is not 0 at 0, so neither is this always.
@@ -70,8 +48,10 @@ std::vector<double> output_at_origin(const vae_layout& layout, const double* par
 void set_output_bias(const vae_layout& layout, const std::vector<double>& data_mean, double* parameters) {
     const std::vector<double> without = output_at_origin(layout, parameters);
     double* bias = parameters + layout.decoder.back().bias;
-    for (std::size_t j = 0; j < data_mean.size(); ++j)
-        bias[j] = static_cast<float>(output_for_mean(layout.architecture.likelihood.family, data_mean[j]) - without[j]);
+    with_likelihood(layout.architecture.likelihood.family, [&](auto family) {
+        for (std::size_t j = 0; j < data_mean.size(); ++j)
+            bias[j] = static_cast<float>(family.output_for_mean(data_mean[j]) - without[j]);
+    });
 }
 
 } // namespace
@@ -86,8 +66,8 @@ std::vector<double> initial_parameters(const vae_layout& layout, std::uint64_t s
         draw_weights(layer, seed, number++, parameters.data());
     if (layout.sphere_radius >= 0)
         parameters[layout.sphere_radius] = 1;
-    for (std::int64_t j = 0; j < layout.log_variances; ++j)
-        parameters[layout.log_variance + j] = static_cast<float>(2 * std::log(layout.architecture.likelihood.sigma));
+    for (std::int64_t j = 0; j < layout.own_count; ++j)
+        parameters[layout.own + j] = static_cast<float>(initial_own(layout.architecture.likelihood));
     if (data_mean.empty())
         return parameters;
     if (layout.sphere_centre >= 0)

@@ -43,7 +43,7 @@ struct trainer::state {
     /// The optimal σ² of the last rows, which is not among the parameters of the engine.
     void set_optimal_scale(std::vector<double>& parameters) const {
         if (has_optimal_scale(shape) && scale.rows > 0)
-            parameters[engine->layout.log_variance] = optimal_log_variance(scale, shape.dimensions);
+            parameters[engine->layout.own] = optimal_log_variance(scale, shape.dimensions);
     }
 
     vae_settings settings() const {

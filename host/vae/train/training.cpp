@@ -205,9 +205,9 @@ void training_run::set_optimal_scale() {
     const double log_variance = state_.sums.optimal_log_variance(architecture_);
     optimizer_state optimizer = engine_->optimizer();
     std::vector<double> parameters = engine_->parameters();
-    parameters[engine_->layout.log_variance] = log_variance;
+    parameters[engine_->layout.own] = log_variance;
     if (!optimizer.average.empty())
-        optimizer.average[engine_->layout.log_variance] = log_variance;
+        optimizer.average[engine_->layout.own] = log_variance;
     engine_->set_parameters(parameters);
     engine_->set_optimizer(optimizer);
 }
@@ -369,7 +369,7 @@ void training_run::finish_optimal_scale(train_result& result) {
         throw error(fmt::format("the mean squared error of the training data is {}: expected a positive number for "
                                 "likelihood.scale = optimal",
                                 terms.squared_error));
-    parameters[engine_->layout.log_variance] = log_variance;
+    parameters[engine_->layout.own] = log_variance;
     result.model = model(architecture_, std::move(parameters));
     if (validation_)
         result.elbo = terms_under(result.model.parameters(), *validation_).elbo();

@@ -1,5 +1,7 @@
 #include "host/vae/train/validation.hpp"
 
+#include "kernels/math/likelihood/families.hpp"
+
 #include <algorithm>
 
 namespace elbo::vae {
@@ -18,7 +20,7 @@ public:
         row_terms out;
         out.reconstruction = reconstruction_.data();
         out.kl = kl_.data();
-        if (engine_.layout.architecture.likelihood.family == likelihood_family::gaussian)
+        if (facts_of(engine_.layout.architecture.likelihood.family).second == second_sum::squared_error)
             out.squared_error = squared_error_.data();
         engine_.evaluate(rows, draws_.samples, draws_.binarize, draws_.seed, out);
         for (std::int64_t n = 0; n < rows.rows; ++n) {

@@ -29,11 +29,11 @@ enum class likelihood_family {
 std::string_view to_string(likelihood_family l);
 likelihood_family likelihood_from_string(std::string_view name); ///< throws invalid_argument
 
-/// Where σ of a gaussian likelihood comes from.
-enum class gaussian_scale {
+/// Where the parameter of a likelihood itself comes from: σ of gaussian.
+enum class parameter_source {
     fixed,                 ///< given
-    learned,               ///< one σ, by gradient ascent on ln σ²
-    learned_per_dimension, ///< one σ a dimension, the same way
+    learned,               ///< one, by gradient ascent on ln σ²
+    learned_per_dimension, ///< one a dimension, the same way
     /// σ² = mean squared error of the training rows, which maximises the ELBO in closed form (Rybkin et al., arXiv
     /// 2006.13202). A step of training goes by the last 1,024 rows (or all, where there are fewer), so that the scale
     /// does not depend on the size of the batch; what an epoch reports and the validation data are under the one σ of
@@ -41,8 +41,9 @@ enum class gaussian_scale {
     /// maximiser of the ELBO; a learned scale is that of the objective.
     optimal
 };
-std::string_view to_string(gaussian_scale s);
-gaussian_scale gaussian_scale_from_string(std::string_view name); ///< throws invalid_argument
+using gaussian_scale = parameter_source;
+std::string_view to_string(parameter_source s);
+parameter_source gaussian_scale_from_string(std::string_view name); ///< throws invalid_argument
 
 struct likelihood {
     likelihood_family family = likelihood_family::bernoulli;

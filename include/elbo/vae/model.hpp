@@ -27,6 +27,8 @@ public:
     const std::vector<double>& parameters() const noexcept { return parameters_; }
     /// σ of a gaussian likelihood: [1], or [d] for learned_per_dimension. Empty for the other likelihoods.
     std::vector<double> sigma() const;
+    /// The parameter of whatever likelihood it is, in the same way.
+    std::vector<double> own_parameter() const;
 
     /// Writes .safetensors (tensors encoder.0.weight, encoder.0.bias, ..., in float32 where that is exact, else
     /// float64) or .json. Throws file_error, invalid_argument for another ending. Never leaves half a file.

@@ -1,5 +1,7 @@
 #include "kernels/cpu/vae/evaluation.hpp"
 
+#include "kernels/math/likelihood/families.hpp"
+
 #include <algorithm>
 
 namespace elbo::kernels::cpu {
@@ -71,7 +73,7 @@ void vae_inference::encode(const row_source& source, matrix_view<float> mean, ma
 
 void vae_inference::decode(const any_matrix_view& z, matrix_view<float> out) {
     const vae_layout& layout = network_.layout;
-    const likelihood_form form(layout, log_variances(layout, p_));
+    const likelihood_form form(layout, own_numbers(layout, p_));
     const resident_rows none;
     const row_source source(none, {z, 0, 0, z.rows, 0});
     const std::int64_t blocks = (z.rows + block_rows - 1) / block_rows;
@@ -102,15 +104,15 @@ void vae_inference::score_block(const likelihood_form& form, const inference_noi
     network_.kernels.draw(encoder_.latent(network_.layout), target, noise.latent,
                           {pass.noise, pass.z, pass.log_ratio.data()}, 0, pass.rows);
     network_.decode_and_score({}, p_, form, target, 0, pass);
-    const bool is_gaussian = form.view.family == vae::likelihood_family::gaussian;
+    const bool squares = facts_of(form.view.family).second == second_sum::squared_error;
     for (std::int64_t i = 0; i < pass.rows; ++i)
         scored_[first + i] = {pass.sum(pass.value, i) + form.constant, pass.log_ratio[i],
-                              is_gaussian ? pass.sum(pass.square, i) : 0};
+                              squares ? pass.sum(pass.second, i) : 0};
 }
 
 template <class Fold>
 void vae_inference::for_draws(std::int64_t samples, const inference_noise& noise, const Fold& fold) {
-    const likelihood_form form(network_.layout, log_variances(network_.layout, p_));
+    const likelihood_form form(network_.layout, own_numbers(network_.layout, p_));
     const std::int64_t most = std::max<std::int64_t>(1, kept_draws / encoder_.rows);
     scored_.resize(std::min(samples, most) * encoder_.rows);
     workers all(threads_, network_.layout, p_, std::min<std::int64_t>(block_rows, scored_.size()));

@@ -67,16 +67,17 @@ struct target_view {
 struct likelihood_view {
     vae::likelihood_family family;
     std::int64_t dimensions;
-    const float* inverse_variance; ///< [panels · 16] gaussian: 1/σ², 0 in the padding
-    const std::int64_t* blocks;    ///< categorical
+    const float *own, *prepared; ///< [panels · 16] own parameter and prepare() of it (ln σ², 1/σ²); 0 in the padding
+    const std::int64_t* blocks; ///< sizes; null for likelihoods of single numbers
     std::int64_t block_count;
 };
 
 /// Where the likelihood kernels put their sums: [rows][groups].
 struct likelihood_sums {
-    double* value;  ///< Σ log p, of gaussian without what does not depend on x
-    double* square; ///< gaussian: Σ (x − mean)²
+    double* value;  ///< Σ log p, of gaussian without constant() of likelihood traits
+    double* second; ///< Σ of the likelihood's second_sum
     std::int64_t groups;
+    panel_matrix own_gradient; ///< or no data: the derivative with respect to each own parameter
 };
 
 /// q(z|x) of rows of data, and its draws.
@@ -127,7 +128,7 @@ struct vae_table {
     double (*bias_gradient)(const float* g, std::int64_t rows, float scale, float* gradient);
 
     /// log p(x|z) of decoder rows and its gradient, which replaces the outputs where `scale` is not 0 and is
-    /// multiplied with it. For categorical the panels are all.
+    /// multiplied with it. For blocks the panels are all.
     void (*likelihood)(const likelihood_view&, const target_view&, const panel_matrix& outputs, float scale,
                        const likelihood_sums&, const panel_range&);
     /// Replaces outputs by means.

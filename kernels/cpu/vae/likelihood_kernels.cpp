@@ -1,8 +1,9 @@
-// log p(x|z) with its gradient, and means; compiled once for each instruction set. Formulas:
-// kernels/math/vae_likelihood.hpp.
+// log p(x|z) with its gradient, and means; compiled once for each instruction set. Formulas: kernels/math/likelihood;
+// those that can be summed with less work than term by term are written out here.
 #include "kernels/cpu/vae/kernels.hpp"
 #include "kernels/cpu/vae/math.hpp"
 #include "kernels/cpu/vae/product.hpp"
+#include "kernels/math/likelihood/families.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD::networks {
 
@@ -44,8 +45,8 @@ double bernoulli_group(const target_view& target, std::int64_t row, const panel_
     return sum_of(linear) - sum_of(logarithm<float>(product));
 }
 
-void bernoulli(const likelihood_view& form, const target_view& target, const panel_matrix& outputs, float scale,
-               const likelihood_sums& sums, const panel_range& range) {
+void score(likelihoods::bernoulli, const likelihood_view& form, const target_view& target, const panel_matrix& outputs,
+           float scale, const likelihood_sums& sums, const panel_range& range) {
     for (std::int64_t g = range.first_panel / group_panels; g * group_panels < range.last_panel; ++g)
         for (std::int64_t r = range.first_row; r < range.last_row; ++r)
             sums.value[r * sums.groups + g] =
@@ -64,7 +65,7 @@ gaussian_sum gaussian_group(const likelihood_view& form, const target_view& targ
         float* const out = outputs.at(p, row);
         for (int v = 0; v < panel_width; v += lanes<float>) {
             const float_vector difference = load(x + v) - load(out + v);
-            const float_vector gradient = difference * load(form.inverse_variance + p * panel_width + v);
+            const float_vector gradient = difference * load(form.prepared + p * panel_width + v);
             const double_vector low = widen_low(difference), high = widen_high(difference);
             scaled += low * widen_low(gradient) + high * widen_high(gradient);
             square += low * low + high * high;
@@ -75,13 +76,13 @@ gaussian_sum gaussian_group(const likelihood_view& form, const target_view& targ
     return {sum_lanes(scaled), sum_lanes(square)};
 }
 
-void gaussian(const likelihood_view& form, const target_view& target, const panel_matrix& outputs, float scale,
-              const likelihood_sums& sums, const panel_range& range) {
+void score(likelihoods::gaussian, const likelihood_view& form, const target_view& target, const panel_matrix& outputs,
+           float scale, const likelihood_sums& sums, const panel_range& range) {
     for (std::int64_t g = range.first_panel / group_panels; g * group_panels < range.last_panel; ++g)
         for (std::int64_t r = range.first_row; r < range.last_row; ++r) {
             const gaussian_sum sum = gaussian_group(form, target, r, outputs, scale, group_of(range, g));
             sums.value[r * sums.groups + g] = -0.5 * sum.scaled;
-            sums.square[r * sums.groups + g] = sum.square;
+            sums.second[r * sums.groups + g] = sum.square;
         }
 }
 
@@ -109,8 +110,8 @@ block_sum sum_block(const row_numbers& out, std::int64_t first, std::int64_t siz
     return block;
 }
 
-void categorical(const likelihood_view& form, const target_view& target, const panel_matrix& outputs, float scale,
-                 const likelihood_sums& sums, const panel_range& range) {
+void score(likelihoods::categorical, const likelihood_view& form, const target_view& target,
+           const panel_matrix& outputs, float scale, const likelihood_sums& sums, const panel_range& range) {
     for (std::int64_t r = range.first_row; r < range.last_row; ++r) {
         const row_numbers out{outputs, r}, x{target.x, target.row[r]};
         double value = 0;
@@ -130,36 +131,89 @@ void categorical(const likelihood_view& form, const target_view& target, const p
     }
 }
 
+/// Numbers v ... of panel p of a row, as a likelihood sees them.
+observation<vector_math> observed(const likelihood_view& form, const float* x, const float* output, std::int64_t p,
+                                  int v) {
+    const std::int64_t column = p * panel_width + v;
+    observation<vector_math> o{load(x + v), load(output + v)};
+    if (form.own != nullptr) {
+        o.own = load(form.own + column);
+        o.prepared = load(form.prepared + column);
+    }
+    return o;
+}
+
+/// Sums of a group of panels of one row, term by term.
+struct term_sum {
+    double value, second;
+};
+template <class Family>
+term_sum group_terms(const likelihood_view& form, const target_view& target, std::int64_t row,
+                     const panel_matrix& outputs, float scale, const likelihood_sums& sums, const group_range& panels) {
+    double_vector value{}, second{};
+    for (std::int64_t p = panels.first; p < panels.last; ++p) {
+        const float* x = target.x.at(p, target.row[row]);
+        float* const out = outputs.at(p, row);
+        for (int v = 0; v < panel_width; v += lanes<float>) {
+            auto term = Family::template term<vector_math>(observed(form, x, out, p, v));
+            const int32_vector inside = column_mask(v / lanes<float>, form.dimensions - p * panel_width);
+            for (float_vector* part : {&term.value, &term.gradient, &term.second})
+                *part = inside ? *part : float_vector{};
+            value += widen_low(term.value) + widen_high(term.value);
+            second += widen_low(term.second) + widen_high(term.second);
+            if (scale != 0)
+                store(out + v, term.gradient * scale);
+            if (sums.own_gradient.data)
+                store(sums.own_gradient.at(p, row) + v, term.second);
+        }
+    }
+    return {sum_lanes(value), sum_lanes(second)};
+}
+
+template <class Family>
+void score(Family, const likelihood_view& form, const target_view& target, const panel_matrix& outputs, float scale,
+           const likelihood_sums& sums, const panel_range& range) {
+    for (std::int64_t g = range.first_panel / group_panels; g * group_panels < range.last_panel; ++g)
+        for (std::int64_t r = range.first_row; r < range.last_row; ++r) {
+            const auto sum = group_terms<Family>(form, target, r, outputs, scale, sums, group_of(range, g));
+            sums.value[r * sums.groups + g] = sum.value;
+            sums.second[r * sums.groups + g] = sum.second;
+        }
+}
+
+template <class Family>
+void row_means(Family, const likelihood_view& form, const panel_matrix& outputs, std::int64_t row,
+               const panel_range& range) {
+    for (std::int64_t p = range.first_panel; p < range.last_panel; ++p)
+        for (int v = 0; v < panel_width; v += lanes<float>) {
+            float* const out = outputs.at(p, row);
+            store(out + v, Family::template mean<vector_math>(observed(form, out, out, p, v)));
+        }
+}
+
+void row_means(likelihoods::categorical, const likelihood_view& form, const panel_matrix& outputs, std::int64_t row,
+               const panel_range&) {
+    const row_numbers out{outputs, row};
+    std::int64_t first = 0;
+    for (std::int64_t b = 0; b < form.block_count; first += form.blocks[b], ++b) {
+        const block_sum block = sum_block(out, first, form.blocks[b]);
+        for (std::int64_t j = first; j < first + form.blocks[b]; ++j)
+            out[j] = exponential_of(out[j] - block.largest) / block.sum;
+    }
+}
+
 } // namespace
 
 void likelihood(const likelihood_view& form, const target_view& target, const panel_matrix& outputs, float scale,
                 const likelihood_sums& sums, const panel_range& range) {
-    switch (form.family) {
-    case vae::likelihood_family::bernoulli:
-        return bernoulli(form, target, outputs, scale, sums, range);
-    case vae::likelihood_family::gaussian:
-        return gaussian(form, target, outputs, scale, sums, range);
-    case vae::likelihood_family::categorical:
-        return categorical(form, target, outputs, scale, sums, range);
-    }
+    with_likelihood(form.family, [&](auto family) { score(family, form, target, outputs, scale, sums, range); });
 }
 
 void means(const likelihood_view& form, const panel_matrix& outputs, const panel_range& range) {
-    for (std::int64_t r = range.first_row; r < range.last_row; ++r) {
-        if (form.family == vae::likelihood_family::bernoulli)
-            for (std::int64_t p = range.first_panel; p < range.last_panel; ++p)
-                for (int v = 0; v < panel_width; v += lanes<float>)
-                    store(outputs.at(p, r) + v, logistic_of(load(outputs.at(p, r) + v)));
-        if (form.family == vae::likelihood_family::categorical) {
-            const row_numbers out{outputs, r};
-            std::int64_t first = 0;
-            for (std::int64_t b = 0; b < form.block_count; first += form.blocks[b], ++b) {
-                const block_sum block = sum_block(out, first, form.blocks[b]);
-                for (std::int64_t j = first; j < first + form.blocks[b]; ++j)
-                    out[j] = exponential_of(out[j] - block.largest) / block.sum;
-            }
-        }
-    }
+    with_likelihood(form.family, [&](auto family) {
+        for (std::int64_t r = range.first_row; r < range.last_row; ++r)
+            row_means(family, form, outputs, r, range);
+    });
 }
 
 void weigh(float* g, const double* weights, float factor, std::int64_t rows, double* sums) {

@@ -46,6 +46,13 @@ static inline float_vector logistic_of(float_vector a) {
     return (a > 0.0f ? broadcast(1.0f) : e) / (1.0f + e);
 }
 
+/// The functions of likelihood traits (kernels/math/likelihood/traits.hpp), a vector at a time.
+struct vector_math {
+    using real = float_vector;
+    using scalar = float;
+    static real logistic(real a) { return logistic_of(a); }
+};
+
 /// max(a, 0) + ln(1 + e^-|a|).
 static inline float_vector soft_plus(float_vector a) {
     return maximum(a, float_vector{}) + log_one_plus(exponential<float>(-absolute(a)));

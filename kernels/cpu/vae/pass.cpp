@@ -1,5 +1,6 @@
 #include "kernels/cpu/vae/pass.hpp"
 
+#include "kernels/math/likelihood/families.hpp"
 #include "kernels/math/vae_activation.hpp"
 #include "kernels/math/vae_sphere.hpp"
 
@@ -76,12 +77,13 @@ void decoder_pass::place(panel_arena& arena, const vae_layout& layout, const vae
     z_gradient = training ? arena.take(latent, capacity) : panel_matrix{};
     network.place(arena, p.decoder, capacity, true, training);
     output = p.decoder.empty() ? arena.take(panels, capacity) : network.out.back();
+    own_gradient = training && has_own_gradients(layout) ? arena.take(panels, capacity) : panel_matrix{};
     groups = parts_of(panels, group_panels);
     for (auto* v : {&row, &draw})
         v->resize(capacity);
     for (auto* v : {&log_ratio, &along})
         v->resize(capacity);
-    for (auto* v : {&value, &square})
+    for (auto* v : {&value, &second})
         v->resize(capacity * groups);
 }
 
@@ -92,31 +94,36 @@ double decoder_pass::sum(const std::vector<double>& parts, std::int64_t i) const
     return total;
 }
 
-std::vector<double> log_variances(const vae_layout& layout, const vae_parameters& p) {
+bool has_own_gradients(const vae_layout& layout) {
     const vae::likelihood& form = layout.architecture.likelihood;
-    if (form.family != vae::likelihood_family::gaussian)
-        return {};
-    if (layout.log_variances == 0)
-        return {2 * std::log(form.sigma)};
-    std::vector<double> result;
-    for (std::int64_t j = 0; j < layout.log_variances; ++j)
-        result.push_back(p.extra(layout.log_variance + j));
-    return result;
+    return facts_of(form.family).second == second_sum::own_gradient &&
+           source_of(form) == vae::parameter_source::learned_per_dimension;
 }
 
-likelihood_form::likelihood_form(const vae_layout& layout, const std::vector<double>& log_variance) {
+std::vector<double> own_numbers(const vae_layout& layout, const vae_parameters& p) {
+    return kernels::own_numbers(layout.architecture.likelihood, layout.architecture.dimensions,
+                                [&](std::int64_t i) { return static_cast<double>(p.extra(layout.own + i)); });
+}
+
+likelihood_form::likelihood_form(const vae_layout& layout, const std::vector<double>& own) {
     const vae::architecture& a = layout.architecture;
     const std::vector<std::int64_t>& blocks = a.likelihood.blocks;
-    view = {a.likelihood.family, a.dimensions, nullptr, blocks.data(), static_cast<std::int64_t>(blocks.size())};
-    if (log_variance.empty())
+    view = {
+        a.likelihood.family, a.dimensions, nullptr, nullptr, blocks.data(), static_cast<std::int64_t>(blocks.size())};
+    if (own.empty())
         return;
-    inverse_variance = aligned_array<float>(panels_of(a.dimensions) * panel_width);
-    view.inverse_variance = inverse_variance.data();
-    for (std::int64_t j = 0; j < a.dimensions; ++j) {
-        const double of_j = log_variance[log_variance.size() == 1 ? 0 : j];
-        inverse_variance[j] = static_cast<float>(std::exp(-of_j));
-        constant -= 0.5 * (1.83787706640934548356 + of_j); // ln 2π
-    }
+    const std::int64_t padded = panels_of(a.dimensions) * panel_width;
+    numbers = aligned_array<float>(2 * padded);
+    view.own = numbers.data();
+    view.prepared = numbers.data() + padded;
+    with_likelihood(a.likelihood.family, [&](auto family) {
+        for (std::int64_t j = 0; j < a.dimensions; ++j) {
+            const double of_j = own[own.size() == 1 ? 0 : j];
+            numbers[j] = static_cast<float>(of_j);
+            numbers[padded + j] = static_cast<float>(family.prepare(of_j));
+            constant += family.constant(of_j);
+        }
+    });
 }
 
 void vae_network::forward(team who, const vae_parameters& p, const std::vector<stored_layer>& layers,
@@ -172,9 +179,9 @@ void vae_network::decode(team who, const vae_parameters& p, decoder_pass& pass) 
 
 void vae_network::decode_and_score(team who, const vae_parameters& p, const likelihood_form& form,
                                    const target_view& target, float scale, decoder_pass& pass) const {
-    const likelihood_sums sums{pass.value.data(), pass.square.data(), pass.groups};
+    const likelihood_sums sums{pass.value.data(), pass.second.data(), pass.groups, pass.own_gradient};
     const std::int64_t panels = panels_of(layout.architecture.dimensions);
-    if (is_sphere() || form.view.family == vae::likelihood_family::categorical) {
+    if (is_sphere() || facts_of(form.view.family).blocks) {
         decode(who, p, pass);
         for_rows(who, pass.rows, [&](std::int64_t first, std::int64_t last) {
             kernels.likelihood(form.view, target, pass.output, scale, sums, {first, last, 0, panels});

@@ -81,27 +81,30 @@ struct encoder_pass {
 struct decoder_pass {
     std::int64_t rows = 0, groups = 0;
     panel_matrix noise, z, z_gradient, output;
+    panel_matrix own_gradient; ///< of each own parameter of the likelihood, where has_own_gradients
     network_memory network;
     std::vector<std::int32_t> row, draw;
     std::vector<double> log_ratio, along; ///< along: sphere, Σ_j ∂E/∂x_j u_j
-    std::vector<double> value, square;    ///< [rows][groups]
+    std::vector<double> value, second;    ///< [rows][groups]
 
     void place(panel_arena& arena, const vae_layout& layout, const vae_parameters& p, std::int64_t capacity,
                bool training);
     double sum(const std::vector<double>& parts, std::int64_t i) const;
 };
 
-/// A likelihood with its σ². All log p(x|z) are value sums of the kernels plus `constant`.
+/// A likelihood with its own parameters. All log p(x|z) are value sums of the kernels plus `constant`.
 struct likelihood_form {
     likelihood_view view{};
     double constant = 0;
-    aligned_array<float> inverse_variance;
+    aligned_array<float> numbers;
 
-    /// `log_variance`: [1] or [d], empty for other likelihoods.
-    likelihood_form(const vae_layout& layout, const std::vector<double>& log_variance);
+    /// `own`: [1] or [d], empty for likelihoods without.
+    likelihood_form(const vae_layout& layout, const std::vector<double>& own);
 };
-/// ln σ² of the likelihood that the parameters say.
-std::vector<double> log_variances(const vae_layout& layout, const vae_parameters& p);
+/// Whether the gradients of own parameters are kept for each row of the decoder.
+bool has_own_gradients(const vae_layout& layout);
+/// The own parameters of the likelihood.
+std::vector<double> own_numbers(const vae_layout& layout, const vae_parameters& p);
 
 /// The layers of a network with its parameters.
 class vae_network {

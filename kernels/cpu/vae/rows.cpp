@@ -30,7 +30,7 @@ std::vector<column_part> split_columns(const vae::likelihood& form, std::int64_t
         }
         parts.back().columns += columns;
     };
-    if (form.family != vae::likelihood_family::categorical)
+    if (form.blocks.empty())
         for (std::int64_t j = 0; j < d; ++j)
             add(1);
     for (std::int64_t size : form.blocks) {

@@ -1,5 +1,6 @@
 #include "kernels/cpu/vae/step.hpp"
 
+#include "kernels/math/likelihood/families.hpp"
 #include "kernels/math/vae_finite.hpp"
 #include "kernels/math/vae_importance.hpp"
 
@@ -10,8 +11,17 @@ namespace elbo::kernels::cpu {
 namespace {
 
 bool is_optimal(const vae_layout& layout) {
-    const vae::likelihood& form = layout.architecture.likelihood;
-    return form.family == vae::likelihood_family::gaussian && form.scale == vae::gaussian_scale::optimal;
+    return source_of(layout.architecture.likelihood) == vae::parameter_source::optimal;
+}
+
+bool has_squared_error(const vae_layout& layout) {
+    return facts_of(layout.architecture.likelihood.family).second == second_sum::squared_error;
+}
+
+/// Whether Σ weight · (∂ ln p/∂ mean)² of each column is wanted.
+bool sums_squares(const vae_layout& layout) {
+    return has_squared_error(layout) &&
+           source_of(layout.architecture.likelihood) == vae::parameter_source::learned_per_dimension;
 }
 
 /// Lays out the memory of a step.
@@ -35,6 +45,8 @@ std::int64_t training_step::bytes(const vae_layout& layout, const vae_parameters
     }
     arena.take(3 * panels_of(layout.architecture.latent), pairs);
     if (p.decoder.empty())
+        arena.take(panels_of(layout.architecture.dimensions), pairs);
+    if (has_own_gradients(layout))
         arena.take(panels_of(layout.architecture.dimensions), pairs);
     const std::int64_t groups = (panels_of(layout.architecture.dimensions) + group_panels - 1) / group_panels;
     return aligned_array<float>::bytes(arena.used) + 16 * batch + pairs * (32 + 16 * groups);
@@ -83,9 +95,9 @@ void training_step::prepare(const step_task& task, const row_source& source) {
     latent_key_ = make_noise_key(s.seed, noise_purpose::latent, epoch);
     binarization_key_ = make_noise_key(s.seed, noise_purpose::binarization, epoch);
     // The optimal σ² goes by the batch, too, and is known after the forward pass alone: until then it is 1.
-    log_variance_ = is_optimal(layout_) ? std::vector<double>{0.0} : log_variances(layout_, p_);
+    own_ = is_optimal(layout_) ? std::vector<double>{0.0} : own_numbers(layout_, p_);
     form_.clear();
-    form_.emplace_back(layout_, log_variance_);
+    form_.emplace_back(layout_, own_);
     average_decay_ = static_cast<float>(s.average_decay);
     one_minus_decay_ = static_cast<float>(1 - s.average_decay);
     list_gradient_tasks();
@@ -93,8 +105,7 @@ void training_step::prepare(const step_task& task, const row_source& source) {
 
 /// Whether the gradient of the outputs is multiplied row by row once the whole batch is known.
 bool training_step::weighs_rows(const step_task& task) const {
-    return task.settings.objective == vae::objective::importance || is_optimal(layout_) ||
-           layout_.architecture.likelihood.scale == vae::gaussian_scale::learned_per_dimension;
+    return task.settings.objective == vae::objective::importance || is_optimal(layout_) || sums_squares(layout_);
 }
 
 void training_step::forward(const step_task& task, const row_source& source) {
@@ -114,21 +125,21 @@ void training_step::forward(const step_task& task, const row_source& source) {
 double training_step::value_of(std::int64_t pair) const {
     if (!is_optimal(layout_))
         return decoder_.sum(decoder_.value, pair) + form_.front().constant;
-    const double square = decoder_.sum(decoder_.square, pair);
-    return form_.front().constant - 0.5 * square * std::exp(-log_variance_[0]);
+    const double square = decoder_.sum(decoder_.second, pair);
+    return form_.front().constant - 0.5 * square * std::exp(-own_[0]);
 }
 
 void training_step::finish_forward(const step_task& task) {
     const auto samples = static_cast<double>(samples_);
-    if (layout_.architecture.likelihood.family == vae::likelihood_family::gaussian)
+    if (has_squared_error(layout_))
         for (std::int64_t i = 0; i < decoder_.rows; ++i)
-            record_.squared_error += decoder_.sum(decoder_.square, i) / samples;
+            record_.squared_error += decoder_.sum(decoder_.second, i) / samples;
     if (is_optimal(layout_)) {
         const vae_settings& s = task.settings;
         record_.scale = with_batch(s.scale, record_.squared_error, static_cast<double>(record_.rows),
                                    static_cast<double>(s.scale_window));
-        log_variance_ = {optimal_log_variance(record_.scale, layout_.architecture.dimensions)};
-        form_.front() = likelihood_form(layout_, log_variance_);
+        own_ = {optimal_log_variance(record_.scale, layout_.architecture.dimensions)};
+        form_.front() = likelihood_form(layout_, own_);
     }
     weigh_draws(task);
     sum_divergences(task);
@@ -138,7 +149,7 @@ void training_step::finish_forward(const step_task& task) {
 /// Sums of the reconstruction and of the importance objective, and the weights of the draws in the gradient.
 void training_step::weigh_draws(const step_task& task) {
     const bool importance = task.settings.objective == vae::objective::importance;
-    const bool gaussian = layout_.architecture.likelihood.family == vae::likelihood_family::gaussian;
+    const bool squares = has_squared_error(layout_);
     const auto samples = static_cast<double>(samples_);
     for (std::int64_t n = 0; n < encoder_.rows; ++n) {
         importance_sum sum;
@@ -155,8 +166,8 @@ void training_step::weigh_draws(const step_task& task) {
         const double log_sum = sum.largest + std::log(sum.sum);
         for (std::int64_t s = 0; s < samples_; ++s) {
             weights[s] = importance ? std::exp(weights[s] - log_sum) : 1 / samples;
-            if (gaussian)
-                record_.weighted_squared_error += weights[s] * decoder_.sum(decoder_.square, n * samples_ + s);
+            if (squares)
+                record_.weighted_squared_error += weights[s] * decoder_.sum(decoder_.second, n * samples_ + s);
         }
     }
 }
@@ -189,8 +200,8 @@ void training_step::sum_divergences(const step_task& task) {
 void training_step::backward(const step_task& task) {
     const vae_settings& s = task.settings;
     if (weighs_rows(task)) {
-        const float factor = is_optimal(layout_) ? static_cast<float>(std::exp(-log_variance_[0])) : 1.0f;
-        const bool wants_sums = layout_.architecture.likelihood.scale == vae::gaussian_scale::learned_per_dimension;
+        const float factor = is_optimal(layout_) ? static_cast<float>(std::exp(-own_[0])) : 1.0f;
+        const bool wants_sums = sums_squares(layout_);
         for_tasks(team_, panels_of(layout_.architecture.dimensions), [&](std::int64_t p) {
             network_.kernels.weigh(decoder_.output.at(p, 0), weights_.data(), factor, decoder_.rows,
                                    wants_sums ? column_sums_.data() + p * panel_width : nullptr);
@@ -235,7 +246,32 @@ double training_step::take_gradient(const gradient_task& task) {
     return squares;
 }
 
-/// Gradient of the sphere and of ln σ² of the likelihood; returns the sum of its squares.
+/// Σ weight · derivative of the likelihood's own parameters, over the rows; of σ from the squares that are there
+/// already.
+void training_step::own_gradient(float* out) {
+    const auto rows = static_cast<double>(record_.rows);
+    const bool squares = has_squared_error(layout_);
+    double total_weight = 0, scaled = 0; // Σ weight, and Σ weight · (x − mean)²/σ² or · derivative
+    for (std::int64_t i = 0; i < decoder_.rows; ++i) {
+        total_weight += weights_[i];
+        scaled += weights_[i] * (squares ? -2 * decoder_.sum(decoder_.value, i) : decoder_.sum(decoder_.second, i));
+    }
+    const auto gradient_of = [&](double sum, double count) {
+        return static_cast<float>((squares ? 0.5 * (sum - count * total_weight) : sum) / rows);
+    };
+    if (source_of(layout_.architecture.likelihood) == vae::parameter_source::learned) {
+        *out = gradient_of(scaled, static_cast<double>(layout_.architecture.dimensions));
+        return;
+    }
+    for (std::int64_t j = 0; j < layout_.own_count; ++j) {
+        double sum = squares ? column_sums_[j] * std::exp(own_[j]) : 0;
+        for (std::int64_t i = 0; !squares && i < decoder_.rows; ++i)
+            sum += weights_[i] * static_cast<double>(decoder_.own_gradient.at(j / panel_width, i)[j % panel_width]);
+        out[j] = gradient_of(sum, 1);
+    }
+}
+
+/// Gradient of the sphere and of the likelihood's own parameters; returns the sum of its squares.
 double training_step::extra_gradient() {
     const vae::architecture& a = layout_.architecture;
     const auto rows = static_cast<double>(record_.rows);
@@ -253,21 +289,8 @@ double training_step::extra_gradient() {
             extra[layout_.sphere_centre + j] = centre[j % panel_width];
         }
     }
-    if (layout_.log_variances > 0 && !is_optimal(layout_)) {
-        double total_weight = 0, scaled = 0; // Σ weight and Σ weight · (x − mean)²/σ²
-        for (std::int64_t i = 0; i < decoder_.rows; ++i) {
-            total_weight += weights_[i];
-            scaled += weights_[i] * -2 * decoder_.sum(decoder_.value, i);
-        }
-        const auto gradient_of = [&](double of_squares, double count) {
-            return static_cast<float>(0.5 * (of_squares - count * total_weight) / rows);
-        };
-        if (layout_.log_variances == 1 && a.likelihood.scale == vae::gaussian_scale::learned)
-            extra[layout_.log_variance] = gradient_of(scaled, static_cast<double>(a.dimensions));
-        else
-            for (std::int64_t j = 0; j < layout_.log_variances; ++j)
-                extra[layout_.log_variance + j] = gradient_of(column_sums_[j] * std::exp(log_variance_[j]), 1);
-    }
+    if (layout_.own_count > 0 && !is_optimal(layout_))
+        own_gradient(extra + layout_.own);
     double squares = 0;
     for (std::int64_t i = p_.extras; i < p_.extras + p_.extra_count; ++i)
         squares += static_cast<double>(p_.gradient[i]) * p_.gradient[i];

@@ -55,6 +55,7 @@ private:
     double extra_gradient();
     void move(const gradient_task& task);
     void move_numbers(std::int64_t first, std::int64_t count, bool is_weight);
+    void own_gradient(float* extra);
     bool weighs_rows(const step_task& task) const;
     double value_of(std::int64_t pair) const;
 
@@ -69,8 +70,8 @@ private:
     std::vector<gradient_task> tasks_;
     std::vector<double> squares_;       ///< of the gradient, a task each
     std::vector<double> weights_;       ///< of each decoder row: 1/S or the normalised importance weight
-    std::vector<double> column_sums_;   ///< [panels · 16] Σ weight · (∂ ln p/∂ mean)²
-    std::vector<double> log_variance_;  ///< of the likelihood
+    std::vector<double> column_sums_;   ///< [panels · 16] Σ weight · (∂ ln p/∂ mean)², or of own gradients
+    std::vector<double> own_;           ///< parameters of the likelihood
     std::vector<likelihood_form> form_; ///< one while a step runs
     noise_key latent_key_{}, binarization_key_{};
     optimizer_step<float> optimizer_{};

@@ -1,6 +1,7 @@
 // Evaluation of networks: rows in chunks, draws in tiles, so that memory does not grow with either.
 #include "kernels/cuda/vae/copy.hpp"
 #include "kernels/cuda/vae/engine.hpp"
+#include "kernels/math/likelihood/families.hpp"
 
 #include <algorithm>
 
@@ -52,6 +53,7 @@ void cuda_vae_engine::evaluate(const vae_rows& rows, std::int64_t samples, bool 
     const evaluation_keys keys{make_noise_key(seed, noise_purpose::evaluation_latent, 0),
                                make_noise_key(seed, noise_purpose::evaluation_binarization, 0), binarize};
     const std::int64_t latent = layout.architecture.latent;
+    const bool squares = facts_of(layout.architecture.likelihood.family).second == second_sum::squared_error;
     for_each_chunk(rows, keys, [&](const pass& p, std::int64_t begin) {
         const pass_memory& m = p.memory;
         if (out.reconstruction || out.squared_error)
@@ -63,7 +65,8 @@ void cuda_vae_engine::evaluate(const vae_rows& rows, std::int64_t samples, bool 
                 copy_async(*state_, to + begin, from, p.rows);
         };
         copy_terms(out.reconstruction, m.sums.reconstruction);
-        copy_terms(out.squared_error, m.sums.squared_error);
+        if (squares)
+            copy_terms(out.squared_error, m.sums.squared_error);
         copy_terms(out.kl, m.latents.kl);
         if (out.mean)
             copy_matrix(*state_, out.mean + begin * latent, latent, m.latents.heads.data, m.latents.heads.stride(),
@@ -73,6 +76,8 @@ void cuda_vae_engine::evaluate(const vae_rows& rows, std::int64_t samples, bool 
                         m.latents.log_variance.stride(), latent, p.rows);
         wait(); // the memory of the chunk is used again, and the host reads the terms
     });
+    if (out.squared_error && !squares)
+        std::fill_n(out.squared_error, rows.rows, 0.0);
     for (double* sums : {out.reconstruction, out.squared_error})
         for (std::int64_t n = 0; sums && n < rows.rows; ++n)
             sums[n] /= static_cast<double>(samples);

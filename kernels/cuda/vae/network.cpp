@@ -1,6 +1,7 @@
 #include "kernels/cuda/vae/network.hpp"
 
 #include "kernels/cuda/vae/copy.hpp"
+#include "kernels/math/likelihood/families.hpp"
 
 #include <cmath>
 
@@ -9,7 +10,7 @@ namespace elbo::kernels::cuda {
 namespace {
 
 std::vector<std::int64_t> block_edges(const vae::architecture& a) {
-    if (a.likelihood.family != vae::likelihood_family::categorical)
+    if (a.likelihood.blocks.empty())
         return {};
     std::vector<std::int64_t> edges = {0};
     for (std::int64_t size : a.likelihood.blocks)
@@ -40,8 +41,8 @@ device_buffer<T> upload(const state_pointer& state, const char* label, const std
 vae_network::vae_network(const state_pointer& state, const vae_layout& layout)
     : state_(state), layout_(layout), parameters_(state, "parameters", size()),
       first_moment_(state, "first moments", size()), second_moment_(state, "second moments", size()),
-      log_variance_(
-          upload<float>(state, "ln σ²", {static_cast<float>(2 * std::log(layout.architecture.likelihood.sigma))})),
+      own_(upload<float>(state, "the parameter of the likelihood",
+                         {static_cast<float>(initial_own(layout.architecture.likelihood))})),
       blocks_(upload(state, "blocks of the likelihood", block_edges(layout.architecture))),
       weight_edges_(upload(state, "places of the weights", edges_of_weights(layout))) {}
 
@@ -75,14 +76,15 @@ layer_view vae_network::view(const dense_layer& layer) const {
             layer.form};
 }
 
-likelihood_view vae_network::likelihood(const matrix& x, bool training) const {
-    const bool own = layout_.log_variances == 0 || (training && has_optimal_scale(layout_));
+likelihood_view vae_network::likelihood(const matrix& x, bool training, const matrix& own_gradient) const {
+    const bool given = layout_.own_count == 0 || (training && has_optimal_scale(layout_));
     return {layout_.architecture.likelihood.family,
             x,
-            own ? log_variance_.data() : parameters_.data() + layout_.log_variance,
-            own ? 1 : layout_.log_variances,
+            given ? own_.data() : parameters_.data() + layout_.own,
+            given ? 1 : layout_.own_count,
             blocks_.data(),
-            blocks_.size() - 1};
+            blocks_.size() - 1,
+            own_gradient};
 }
 
 void vae_network::encode(const pass& p) const {
@@ -142,7 +144,7 @@ void vae_network::decode(const pass& p) const {
 
 void vae_network::evaluate_likelihood(const pass& p, vae::objective objective, bool training) const {
     const pass_memory& m = p.memory;
-    const likelihood_view likelihood = this->likelihood(m.x, training);
+    const likelihood_view likelihood = this->likelihood(m.x, training, m.own_gradient);
     if (!likelihood_of_rows(layout_, training)) {
         hidden_layers(p);
         const std::size_t last = layout_.decoder.size() - 1;
@@ -152,8 +154,7 @@ void vae_network::evaluate_likelihood(const pass& p, vae::objective objective, b
         return;
     }
     decode(p);
-    const likelihood_arguments a{p.step,   p.draws,  likelihood, objective,
-                                 m.output, training, m.parts,    log_variance_.data()};
+    const likelihood_arguments a{p.step, p.draws, likelihood, objective, m.output, training, m.parts, own_.data()};
     if (training && has_optimal_scale(layout_))
         optimal_variance(*state_, p.rows, a);
     row_likelihoods(*state_, p.rows, a);

@@ -32,7 +32,7 @@ public:
     const std::int64_t* weight_edges() const { return weight_edges_.data(); }
     std::int64_t weight_edge_count() const { return weight_edges_.size(); }
     /// `training`: with gaussian_scale::optimal, the variance of the batch instead of that of the parameters.
-    likelihood_view likelihood(const matrix& x, bool training) const;
+    likelihood_view likelihood(const matrix& x, bool training, const matrix& own_gradient = {}) const;
 
     void encode(const pass& p) const;
     /// z to what the decoder puts out; the rows of p.memory.latents.z.
@@ -49,7 +49,7 @@ private:
     const vae_layout& layout_;
     device_buffer<float> parameters_, first_moment_, second_moment_, average_;
     device_buffer<__nv_bfloat16> rounded_;
-    device_buffer<float> log_variance_; ///< fixed, and optimal of a batch
+    device_buffer<float> own_; ///< parameter of the likelihood: fixed, and optimal of a batch
     device_buffer<std::int64_t> blocks_, weight_edges_;
 };
 

@@ -1,6 +1,7 @@
 #include "kernels/cuda/vae/rows.hpp"
 
 #include "kernels/cuda/core/launch.cuh"
+#include "kernels/math/likelihood/families.hpp"
 #include "kernels/math/vae_storage.hpp"
 
 namespace elbo::kernels::cuda {
@@ -9,38 +10,34 @@ namespace {
 
 inline constexpr int rows_threads = 256;
 
-/// Whether the likelihood allows the entries first ... last − 1 of a row.
-template <class X>
-__device__ bool allowed(const likelihood_view& likelihood, const X* row, std::int64_t first, std::int64_t last) {
+/// Whether the likelihood allows the entries first ... last − 1 of a row: a number, or a block.
+template <class Family, class X>
+__device__ bool allowed(const X* row, std::int64_t first, std::int64_t last) {
     double sum = 0;
-    bool bits = true;
     for (std::int64_t j = first; j < last; ++j) {
         const double value = static_cast<double>(row[j]);
-        if (!::isfinite(value))
+        if (!::isfinite(value) || !Family::allows(value))
             return false;
-        if (likelihood.family == vae::likelihood_family::bernoulli && !(value >= 0 && value <= 1))
-            return false;
-        bits = bits && (value == 0 || value == 1);
         sum += value;
     }
-    return likelihood.family != vae::likelihood_family::categorical || (bits && sum == 1);
+    return !Family::facts.blocks || sum == 1;
 }
 
-// A thread an entry, or a categorical block.
-template <class X>
+// A thread an entry, or a block.
+template <class Family, class X>
 __global__ void __launch_bounds__(rows_threads) survey_entries(const matrix_view<const X> x, std::int64_t first_row,
                                                                const likelihood_view likelihood, row_survey* survey) {
-    const bool categorical = likelihood.family == vae::likelihood_family::categorical;
-    const std::int64_t items = categorical ? likelihood.block_count : x.cols;
+    constexpr bool blocks = Family::facts.blocks;
+    const std::int64_t items = blocks ? likelihood.block_count : x.cols;
     unsigned long long fault = ~0ull;
     bool bits = true, bytes = true;
     for (std::int64_t i = blockIdx.x * std::int64_t(rows_threads) + threadIdx.x; i < x.rows * items;
          i += gridDim.x * std::int64_t(rows_threads)) {
         const std::int64_t n = i / items, item = i % items;
         const X* row = x.data + n * x.stride;
-        const std::int64_t first = categorical ? likelihood.blocks[item] : item;
-        const std::int64_t last = categorical ? likelihood.blocks[item + 1] : item + 1;
-        if (fault == ~0ull && !allowed(likelihood, row, first, last))
+        const std::int64_t first = blocks ? likelihood.blocks[item] : item;
+        const std::int64_t last = blocks ? likelihood.blocks[item + 1] : item + 1;
+        if (fault == ~0ull && !allowed<Family>(row, first, last))
             fault = static_cast<unsigned long long>((first_row + n) * x.cols + first);
         for (std::int64_t j = first; j < last; ++j) {
             bits = bits && (row[j] == 0 || row[j] == 1);
@@ -106,7 +103,10 @@ launch_shape many(const internal::cuda_state& state, std::int64_t items) {
 template <class X>
 void start_survey(const internal::cuda_state& state, const matrix_view<const X>& x, std::int64_t first_row,
                   const likelihood_view& likelihood, row_survey* survey, double* column_sums) {
-    launch(state, "survey_entries", many(state, x.rows * x.cols), survey_entries<X>, x, first_row, likelihood, survey);
+    with_likelihood(likelihood.family, [&](auto family) {
+        launch(state, "survey_entries", many(state, x.rows * x.cols), survey_entries<decltype(family), X>, x, first_row,
+               likelihood, survey);
+    });
     launch(state, "add_columns", {blocks_for(x.cols, rows_threads), rows_threads}, add_columns<X>, x, column_sums);
 }
 

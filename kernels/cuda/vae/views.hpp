@@ -89,7 +89,7 @@ struct latent_view {
 /// Terms of log p(x|z) for each row of the decoder, in `parts` parts that lie one behind the other.
 struct likelihood_parts {
     double* log_likelihood; ///< [parts x rows · draws]
-    double* squared_error;  ///< [parts x rows · draws]
+    double* second;         ///< [parts x rows · draws] second_sum of the likelihood
     std::int64_t parts;
     std::int64_t capacity; ///< rows of a part
 
@@ -118,11 +118,12 @@ __device__ inline double draw_scale(vae::objective objective, std::int64_t rows,
 /// How log p(x | z) is computed.
 struct likelihood_view {
     vae::likelihood_family family;
-    matrix x;                  ///< [rows x d]
-    const float* log_variance; ///< gaussian: [1] or [d]
-    std::int64_t log_variances;
-    const std::int64_t* blocks; ///< categorical: where they begin, and d
+    matrix x;         ///< [rows x d]
+    const float* own; ///< its own parameters: [1] or [d]
+    std::int64_t own_count;
+    const std::int64_t* blocks; ///< where they begin, and d; of likelihoods of blocks
     std::int64_t block_count;
+    matrix own_gradient; ///< [rows · draws x d] the derivative with respect to each, or no data
 };
 
 /// Work on the gradient of one layer: [inputs + 1 x outputs] numbers, those of the bias last.
@@ -135,7 +136,7 @@ struct weight_task {
 
 /// Sums of columns of the gradient of the decoder's output.
 struct column_task {
-    enum class kind { sum, log_variance } what;
+    enum class kind { sum, squares, own } what; ///< of the gradient; ln σ² from its squares; of the own parameters
     std::int64_t offset;
     std::int64_t first_block;
 };

@@ -1,6 +1,7 @@
 #include "kernels/cuda/vae/workspace.hpp"
 
 #include "kernels/cuda/vae/layer/dense.hpp"
+#include "kernels/math/likelihood/families.hpp"
 #include "kernels/math/vae_activation.hpp"
 
 namespace elbo::kernels::cuda {
@@ -43,14 +44,18 @@ latent_view take_latents(const vae_layout& l, std::int64_t rows, std::int64_t pa
 } // namespace
 
 bool has_optimal_scale(const vae_layout& l) {
+    return source_of(l.architecture.likelihood) == vae::parameter_source::optimal;
+}
+
+bool has_own_gradients(const vae_layout& l) {
     const vae::likelihood& form = l.architecture.likelihood;
-    return form.family == vae::likelihood_family::gaussian && form.scale == vae::gaussian_scale::optimal;
+    return facts_of(form.family).second == second_sum::own_gradient &&
+           source_of(form) == vae::parameter_source::learned_per_dimension;
 }
 
 bool likelihood_of_rows(const vae_layout& l, bool training) {
-    // Categorical blocks reach over tiles, and the optimal scale is known after all outputs of a batch.
-    return l.decoder.empty() || l.architecture.likelihood.family == vae::likelihood_family::categorical ||
-           (training && has_optimal_scale(l));
+    // Blocks reach over tiles, and the optimal scale is known after all outputs of a batch.
+    return l.decoder.empty() || facts_of(l.architecture.likelihood.family).blocks || (training && has_optimal_scale(l));
 }
 
 pass_memory carve_pass(const vae_layout& l, std::int64_t rows, std::int64_t pairs, bool training, carver& from) {
@@ -63,6 +68,8 @@ pass_memory carve_pass(const vae_layout& l, std::int64_t rows, std::int64_t pair
         m.encoder.push_back(take_layer(from, layer, rows, training));
     m.latents = take_latents(l, rows, pairs, m.encoder.back(), from);
     m.output = take_matrix(from, pairs, d);
+    if (training && has_own_gradients(l))
+        m.own_gradient = take_matrix(from, pairs, d);
     for (std::size_t i = 0; i + 1 < l.decoder.size(); ++i)
         m.decoder.push_back(take_layer(from, l.decoder[i], pairs, training));
     if (!l.decoder.empty())

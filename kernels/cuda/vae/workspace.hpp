@@ -25,6 +25,7 @@ struct pass_memory {
     std::vector<layer_memory> encoder, decoder;
     latent_view latents = {};
     matrix output = {};
+    matrix own_gradient = {}; ///< as output: of each own parameter of the likelihood, where has_own_gradients
     likelihood_parts parts = {};
     float* weights = nullptr;          ///< [pairs] importance weights, training alone
     double* log_mean_weight = nullptr; ///< [rows]
@@ -35,6 +36,8 @@ struct pass_memory {
 /// Whether terms of log p(x|z) come from whole rows of outputs, not from the last layer tile by tile.
 bool likelihood_of_rows(const vae_layout& l, bool training);
 bool has_optimal_scale(const vae_layout& l);
+/// Whether the gradients of own parameters are kept for each row of the decoder.
+bool has_own_gradients(const vae_layout& l);
 pass_memory carve_pass(const vae_layout& l, std::int64_t rows, std::int64_t pairs, bool training, carver& from);
 
 /// Owner of the memory of a pass.

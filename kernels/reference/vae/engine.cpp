@@ -120,7 +120,7 @@ public:
     void importance(const vae_rows& rows, std::int64_t samples, bool binarize, std::uint64_t seed, double* log_bound,
                     double* effective_samples) override {
         const noise_key key = make_noise_key(seed, noise_purpose::importance_latent, 0);
-        const std::vector<double> log_variance = log_variances(layout, parameters_);
+        const std::vector<double> own = own_numbers(layout, parameters_);
         for (std::int64_t i = 0; i < rows.rows; ++i) {
             const numbered_row row = evaluation_row(rows, i, binarize, seed);
             network_tape tape;
@@ -128,7 +128,7 @@ public:
             importance_sum sum;
             for (std::int64_t s = 0; s < samples; ++s) {
                 const draw_pass pass = draw(layout, parameters_, q, key, row.index, s);
-                sum.add(log_likelihood(layout, log_variance, row.x, pass.decoder.output) + pass.log_ratio);
+                sum.add(log_likelihood(layout, own, row.x, pass.decoder.output) + pass.log_ratio);
             }
             log_bound[i] = sum.log_mean(samples);
             effective_samples[i] = sum.effective_samples();
@@ -191,11 +191,11 @@ private:
     /// Reconstruction term and squared error of row i, means over the draws.
     void store_draw_means(const numbered_row& row, const posterior& q, const noise_key& key, std::int64_t samples,
                           std::int64_t i, const row_terms& out) const {
-        const std::vector<double> log_variance = log_variances(layout, parameters_);
+        const std::vector<double> own = own_numbers(layout, parameters_);
         double reconstruction = 0, error = 0;
         for (std::int64_t s = 0; s < samples; ++s) {
             const draw_pass pass = draw(layout, parameters_, q, key, row.index, s);
-            reconstruction += log_likelihood(layout, log_variance, row.x, pass.decoder.output);
+            reconstruction += log_likelihood(layout, own, row.x, pass.decoder.output);
             error += squared_error(layout, row.x, pass.decoder.output);
         }
         if (out.reconstruction)

@@ -1,7 +1,6 @@
 #include "kernels/reference/vae/likelihood.hpp"
 
-#include "kernels/math/vae_activation.hpp"
-#include "kernels/math/vae_likelihood.hpp"
+#include "kernels/math/likelihood/families.hpp"
 
 #include <cmath>
 
@@ -9,72 +8,77 @@ namespace elbo::kernels::reference {
 
 namespace {
 
-using vae::likelihood_family;
+using math = scalar_math<double>;
 
-/// Calls visit(j, term) with log p and its derivative for each dimension j.
+/// One number of a row as a likelihood sees it.
+template <class Family>
+observation<math> observed(Family, double x, double output, const std::vector<double>& own, std::int64_t j) {
+    observation<math> o{x, output};
+    if (!own.empty()) {
+        o.own = own[own.size() == 1 ? 0 : j];
+        o.prepared = Family::prepare(o.own);
+    }
+    return o;
+}
+
+/// Calls visit(first, size, ln Σ e^l) for each block of logits.
 template <class Visit>
-void for_each_term(const vae_layout& layout, const std::vector<double>& log_variance, const std::vector<double>& x,
+void for_each_block(const vae_layout& layout, const std::vector<double>& output, const Visit& visit) {
+    std::int64_t first = 0;
+    for (std::int64_t size : layout.architecture.likelihood.blocks) {
+        visit(first, size, log_sum_exp(&output[first], size));
+        first += size;
+    }
+}
+
+/// Calls visit(j, term, ∂/∂ own) with log p and its derivatives for each dimension j.
+template <class Visit>
+void for_each_term(const vae_layout& layout, const std::vector<double>& own, const std::vector<double>& x,
                    const std::vector<double>& output, const Visit& visit) {
-    const vae::likelihood& form = layout.architecture.likelihood;
-    const auto d = static_cast<std::int64_t>(x.size());
-    switch (form.family) {
-    case likelihood_family::bernoulli:
-        for (std::int64_t j = 0; j < d; ++j)
-            visit(j, bernoulli_term(x[j], output[j]));
-        break;
-    case likelihood_family::gaussian:
-        for (std::int64_t j = 0; j < d; ++j) {
-            const double of_j = log_variance[log_variance.size() == 1 ? 0 : j];
-            visit(j, gaussian_term(x[j], output[j], of_j, std::exp(-of_j)));
+    with_likelihood(layout.architecture.likelihood.family, [&](auto family) {
+        if constexpr (decltype(family)::facts.blocks) {
+            for_each_block(layout, output, [&](std::int64_t first, std::int64_t size, double lse) {
+                for (std::int64_t j = first; j < first + size; ++j)
+                    visit(j, categorical_term(x[j], output[j], lse), 0.0);
+            });
+        } else {
+            for (std::int64_t j = 0; j < static_cast<std::int64_t>(x.size()); ++j) {
+                const observation<math> o = observed(family, x[j], output[j], own, j);
+                const likelihood_term<math> term = family.template term<math>(o);
+                visit(j, term, family.own_gradient(term, o.prepared));
+            }
         }
-        break;
-    case likelihood_family::categorical: {
-        std::int64_t first = 0;
-        for (std::int64_t size : form.blocks) {
-            const double lse = log_sum_exp(&output[first], size);
-            for (std::int64_t j = first; j < first + size; ++j)
-                visit(j, categorical_term(x[j], output[j], lse));
-            first += size;
-        }
-    }
-    }
+    });
 }
 
 } // namespace
 
-std::vector<double> log_variances(const vae_layout& layout, const std::vector<double>& parameters) {
-    const vae::likelihood& form = layout.architecture.likelihood;
-    if (form.family != likelihood_family::gaussian)
-        return {};
-    if (layout.log_variances == 0)
-        return {2 * std::log(form.sigma)};
-    const double* first = &parameters[layout.log_variance];
-    return {first, first + layout.log_variances};
+std::vector<double> own_numbers(const vae_layout& layout, const std::vector<double>& parameters) {
+    return kernels::own_numbers(layout.architecture.likelihood, layout.architecture.dimensions,
+                                [&](std::int64_t i) { return parameters[layout.own + i]; });
 }
 
-double log_likelihood(const vae_layout& layout, const std::vector<double>& log_variance, const std::vector<double>& x,
+double log_likelihood(const vae_layout& layout, const std::vector<double>& own, const std::vector<double>& x,
                       const std::vector<double>& output) {
     double sum = 0;
-    for_each_term(layout, log_variance, x, output,
-                  [&](std::int64_t, const likelihood_term<double>& term) { sum += term.value; });
+    for_each_term(layout, own, x, output,
+                  [&](std::int64_t, const likelihood_term<math>& term, double) { sum += term.value; });
     return sum;
 }
 
-likelihood_gradient log_likelihood_gradient(const vae_layout& layout, const std::vector<double>& log_variance,
+likelihood_gradient log_likelihood_gradient(const vae_layout& layout, const std::vector<double>& own,
                                             const std::vector<double>& x, const std::vector<double>& output) {
-    likelihood_gradient result{std::vector<double>(x.size()), std::vector<double>(log_variance.size())};
-    for_each_term(layout, log_variance, x, output, [&](std::int64_t j, const likelihood_term<double>& term) {
+    likelihood_gradient result{std::vector<double>(x.size()), std::vector<double>(own.size())};
+    for_each_term(layout, own, x, output, [&](std::int64_t j, const likelihood_term<math>& term, double of_own) {
         result.output[j] = term.gradient;
-        if (log_variance.empty())
-            return;
-        const std::int64_t at = log_variance.size() == 1 ? 0 : j;
-        result.log_variance[at] += gaussian_log_variance_gradient(x[j], output[j], std::exp(-log_variance[at]));
+        if (!own.empty())
+            result.own[own.size() == 1 ? 0 : j] += of_own;
     });
     return result;
 }
 
 double squared_error(const vae_layout& layout, const std::vector<double>& x, const std::vector<double>& output) {
-    if (layout.architecture.likelihood.family != likelihood_family::gaussian)
+    if (facts_of(layout.architecture.likelihood.family).second != second_sum::squared_error)
         return 0;
     double sum = 0;
     for (std::size_t j = 0; j < x.size(); ++j)
@@ -83,20 +87,18 @@ double squared_error(const vae_layout& layout, const std::vector<double>& x, con
 }
 
 std::vector<double> means(const vae_layout& layout, const std::vector<double>& output) {
-    const vae::likelihood& form = layout.architecture.likelihood;
     std::vector<double> result = output;
-    if (form.family == likelihood_family::bernoulli)
-        for (double& value : result)
-            value = logistic(value);
-    if (form.family == likelihood_family::categorical) {
-        std::int64_t first = 0;
-        for (std::int64_t size : form.blocks) {
-            const double lse = log_sum_exp(&output[first], size);
-            for (std::int64_t j = first; j < first + size; ++j)
-                result[j] = std::exp(output[j] - lse);
-            first += size;
+    with_likelihood(layout.architecture.likelihood.family, [&](auto family) {
+        if constexpr (decltype(family)::facts.blocks) {
+            for_each_block(layout, output, [&](std::int64_t first, std::int64_t size, double lse) {
+                for (std::int64_t j = first; j < first + size; ++j)
+                    result[j] = std::exp(output[j] - lse);
+            });
+        } else {
+            for (double& value : result)
+                value = family.template mean<math>(observation<math>{0, value});
         }
-    }
+    });
     return result;
 }
 

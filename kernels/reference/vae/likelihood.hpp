@@ -7,18 +7,18 @@
 
 namespace elbo::kernels::reference {
 
-/// ln σ² of a gaussian likelihood: [1] or [d] for learned_per_dimension; [] for the other likelihoods.
-std::vector<double> log_variances(const vae_layout& layout, const std::vector<double>& parameters);
+/// The likelihood's own parameter (ln σ² of gaussian): [1] or [d] for learned_per_dimension; [] where it has none.
+std::vector<double> own_numbers(const vae_layout& layout, const std::vector<double>& parameters);
 
 /// log p(x|z) = Σ_j of the dimensions or blocks.
-double log_likelihood(const vae_layout& layout, const std::vector<double>& log_variance, const std::vector<double>& x,
+double log_likelihood(const vae_layout& layout, const std::vector<double>& own, const std::vector<double>& x,
                       const std::vector<double>& output);
 
-/// Its gradients with respect to the decoder's output [d] and to ln σ² [as many as it has].
+/// Its gradients with respect to the decoder's output [d] and to its own parameter [as many as it has].
 struct likelihood_gradient {
-    std::vector<double> output, log_variance;
+    std::vector<double> output, own;
 };
-likelihood_gradient log_likelihood_gradient(const vae_layout& layout, const std::vector<double>& log_variance,
+likelihood_gradient log_likelihood_gradient(const vae_layout& layout, const std::vector<double>& own,
                                             const std::vector<double>& x, const std::vector<double>& output);
 
 /// Σ_j (x_j − mean_j)² of a gaussian likelihood; 0 for the others.

@@ -1,5 +1,6 @@
 #include "kernels/reference/vae/objective.hpp"
 
+#include "kernels/math/likelihood/families.hpp"
 #include "kernels/math/vae_finite.hpp"
 #include "kernels/math/vae_importance.hpp"
 #include "kernels/math/vae_latent.hpp"
@@ -24,8 +25,8 @@ struct row_pass {
 /// A batch between its forward and its backward pass.
 struct batch_pass {
     std::vector<row_pass> rows;
-    std::vector<double> log_variance; ///< of the likelihood
-    std::vector<double> mean_kl;      ///< [latent] over the rows
+    std::vector<double> own;     ///< of the likelihood
+    std::vector<double> mean_kl; ///< [latent] over the rows
 };
 
 row_pass forward_row(const vae_layout& layout, const std::vector<double>& parameters, const noise_key& key,
@@ -48,15 +49,15 @@ batch_pass forward_batch(const vae_layout& layout, const std::vector<double>& pa
         for (const draw_pass& draw : batch.rows.back().draws)
             record.squared_error += squared_error(layout, row.x, draw.decoder.output) / samples;
     }
-    batch.log_variance = log_variances(layout, parameters);
-    if (layout.architecture.likelihood.scale == vae::gaussian_scale::optimal && !batch.log_variance.empty()) {
+    batch.own = own_numbers(layout, parameters);
+    if (source_of(layout.architecture.likelihood) == vae::parameter_source::optimal) {
         record.scale = with_batch(s.scale, record.squared_error, static_cast<double>(record.rows),
                                   static_cast<double>(s.scale_window));
-        batch.log_variance = {optimal_log_variance(record.scale, layout.architecture.dimensions)};
+        batch.own = {optimal_log_variance(record.scale, layout.architecture.dimensions)};
     }
     for (row_pass& row : batch.rows)
         for (const draw_pass& draw : row.draws)
-            row.log_likelihood.push_back(log_likelihood(layout, batch.log_variance, *row.x, draw.decoder.output));
+            row.log_likelihood.push_back(log_likelihood(layout, batch.own, *row.x, draw.decoder.output));
     return batch;
 }
 
@@ -135,10 +136,10 @@ void backward_draw(const vae_layout& layout, const std::vector<double>& paramete
                    const batch_pass& batch, const row_pass& row, std::size_t number, double weight,
                    double encoder_weight, std::vector<double>& encoder_gradient, std::vector<double>& gradient) {
     const draw_pass& draw = row.draws[number];
-    likelihood_gradient of = log_likelihood_gradient(layout, batch.log_variance, *row.x, draw.decoder.output);
-    if (layout.architecture.likelihood.scale != vae::gaussian_scale::optimal)
-        for (std::int64_t j = 0; j < layout.log_variances; ++j)
-            gradient[layout.log_variance + j] += weight * of.log_variance[j];
+    likelihood_gradient of = log_likelihood_gradient(layout, batch.own, *row.x, draw.decoder.output);
+    if (source_of(layout.architecture.likelihood) != vae::parameter_source::optimal)
+        for (std::int64_t j = 0; j < layout.own_count; ++j)
+            gradient[layout.own + j] += weight * of.own[j];
     for (double& g : of.output)
         g *= weight;
     const std::vector<double> of_z = decode_backward(layout, parameters, draw.decoder, of.output, gradient);

@@ -1,5 +1,6 @@
 #include "kernels/reference/vae/rows.hpp"
 
+#include "kernels/math/likelihood/families.hpp"
 #include "kernels/math/vae_storage.hpp"
 
 #include <algorithm>
@@ -40,20 +41,20 @@ void check_block(row_report& report, const std::vector<double>& x, std::int64_t 
 }
 
 void check_row(row_report& report, const vae::likelihood& form, const std::vector<double>& x, std::int64_t row) {
-    if (form.family == vae::likelihood_family::categorical) {
-        std::int64_t first = 0;
-        for (std::int64_t size : form.blocks) {
-            check_block(report, x, row, first, size);
-            first += size;
-        }
+    std::int64_t first = 0;
+    for (std::int64_t size : form.blocks) {
+        check_block(report, x, row, first, size);
+        first += size;
+    }
+    if (first > 0)
         return;
-    }
-    for (std::int64_t j = 0; j < static_cast<std::int64_t>(x.size()); ++j) {
-        if (!std::isfinite(x[j]))
-            note(report, fault::not_finite, row, j, x[j]);
-        else if (form.family == vae::likelihood_family::bernoulli && !(x[j] >= 0 && x[j] <= 1))
-            note(report, fault::outside_unit_interval, row, j, x[j]);
-    }
+    with_likelihood(form.family, [&](auto family) {
+        for (std::int64_t j = 0; j < static_cast<std::int64_t>(x.size()); ++j)
+            if (!std::isfinite(x[j]))
+                note(report, fault::not_finite, row, j, x[j]);
+            else if (!family.allows(x[j]))
+                note(report, fault::not_allowed, row, j, x[j]);
+    });
 }
 
 } // namespace

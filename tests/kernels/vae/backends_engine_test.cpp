@@ -286,7 +286,7 @@ TEST(VaeEngine, InspectionSaysHowRowsMayBeStored) {
         EXPECT_TRUE(report({0, 1, 0, 7 * (1 / 255.0f), 1, 11 * (1 / 255.0f)}).all_bytes);
         EXPECT_FALSE(report({0, 1, 0, 1, 1, 0.5f}).all_bytes);
         EXPECT_EQ(report({0, 1, 0, 1, 1, 0.5f}).column_sums, (std::vector<double>{1, 2, 0.5}));
-        EXPECT_EQ(report({0, 1, 0, 1, 1, 2}).found, row_report::fault::outside_unit_interval);
+        EXPECT_EQ(report({0, 1, 0, 1, 1, 2}).found, row_report::fault::not_allowed);
     }
 }
 

@@ -139,7 +139,7 @@ TEST(VaeEngineSteps, NonFiniteStepsChangeNothing) {
         SCOPED_TRACE(ctx.name());
         const auto engine = make_vae_engine(ctx, layout);
         auto p = test::network_parameters(layout, 7);
-        p[layout.log_variance] = -800; // 1/σ² is infinite in float64, too
+        p[layout.own] = -800; // 1/σ² is infinite in float64, too
         engine->reserve({.batch = 4, .samples = 1, .slots = {12}});
         engine->load(0, 0, x.view());
         engine->set_parameters(p);
@@ -153,7 +153,7 @@ TEST(VaeEngineSteps, NonFiniteStepsChangeNothing) {
         for (double moment : engine->optimizer().second_moment)
             EXPECT_EQ(moment, 0);
         // It goes on from parameters that are good.
-        p[layout.log_variance] = 0;
+        p[layout.own] = 0;
         engine->set_parameters(p);
         EXPECT_EQ(engine->train_on(s, {0.01, 1}, 0, vae_rows{x.view().slice(0, 4), 0, 0, 4, 0}).not_finite,
                   step_record::term::none);

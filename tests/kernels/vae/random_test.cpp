@@ -2,7 +2,6 @@
 #include "kernels/math/vae_activation.hpp"
 #include "kernels/math/vae_importance.hpp"
 #include "kernels/math/vae_latent.hpp"
-#include "kernels/math/vae_likelihood.hpp"
 #include "kernels/math/vae_optimizer.hpp"
 #include "kernels/math/vae_random.hpp"
 #include "kernels/math/vae_sphere.hpp"

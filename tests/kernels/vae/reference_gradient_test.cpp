@@ -53,7 +53,7 @@ struct surrogate {
 
     std::vector<double> variance_at(const std::vector<double>& p) const {
         if (!optimal())
-            return reference::log_variances(layout, p);
+            return reference::own_numbers(layout, p);
         double sum = 0;
         for (const auto& row : rows)
             for (const auto& draw : draw_row(p, row).draws)
@@ -96,7 +96,7 @@ struct surrogate {
 
     double path_value(const std::vector<double>& p, bool squared) const {
         const double ratio_weight = s.objective == objective::elbo ? beta : 1;
-        const auto variance = optimal() ? log_variance : reference::log_variances(layout, p);
+        const auto variance = optimal() ? log_variance : reference::own_numbers(layout, p);
         double sum = 0;
         for (std::size_t n = 0; n < rows.size(); ++n) {
             const row_draws now = draw_row(p, rows[n]);
@@ -172,7 +172,7 @@ void check_gradient(const vae::architecture& a, const vae_settings& s, double be
     for (std::int64_t i = 0; i < layout.parameters; ++i) {
         const double at = p[i];
         // The optimal σ² is no parameter.
-        if (i == layout.log_variance && f.optimal()) {
+        if (i == layout.own && f.optimal()) {
             EXPECT_EQ(gradient[i], 0);
             continue;
         }

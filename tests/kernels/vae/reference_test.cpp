@@ -41,8 +41,8 @@ TEST(VaeLayout, OrderOfTheParameters) {
     EXPECT_EQ(network.decoder[0].weights, 44);
     EXPECT_EQ(network.decoder[1].weights, 44 + 15);
     EXPECT_EQ(network.decoder[1].bias, 44 + 15 + 15);
-    EXPECT_EQ(network.log_variance, 77);
-    EXPECT_EQ(network.log_variances, 3);
+    EXPECT_EQ(network.own, 77);
+    EXPECT_EQ(network.own_count, 3);
     EXPECT_EQ(network.parameters, 80);
     EXPECT_EQ(network.sphere_radius, -1);
 
@@ -54,11 +54,11 @@ TEST(VaeLayout, OrderOfTheParameters) {
     EXPECT_TRUE(sphere.decoder.empty());
     EXPECT_EQ(sphere.sphere_radius, 3 * 6 + 6);
     EXPECT_EQ(sphere.sphere_centre, 25);
-    EXPECT_EQ(sphere.log_variance, 28);
+    EXPECT_EQ(sphere.own, 28);
     EXPECT_EQ(sphere.parameters, 29);
     a.likelihood.scale = gaussian_scale::fixed;
     EXPECT_EQ(make_layout(a).parameters, 28);
-    EXPECT_EQ(make_layout(a).log_variance, -1);
+    EXPECT_EQ(make_layout(a).own, -1);
 }
 
 TEST(VaeReference, OneByOneGaussianByHand) {

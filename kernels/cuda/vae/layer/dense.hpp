@@ -29,7 +29,7 @@ struct forward_arguments {
     std::uint64_t* row_numbers;
 };
 
-/// The last layer of a decoder with the likelihood of what it puts out (bernoulli, gaussian).
+/// The last layer of a decoder with the likelihood of what it puts out (not of blocks).
 struct output_arguments {
     step_pointer step;
     draw_range draws;
@@ -79,7 +79,8 @@ struct gradient_arguments {
     const double* log_mean_weight; ///< [rows], importance
     const double* along;           ///< [rows · draws] ∂/∂r of a sphere decoder, null for others
     std::int64_t radius;           ///< offset of r
-    std::int64_t log_variance;     ///< offset of the one learned ln σ², or -1
+    bool squared_errors;           ///< what the likelihood adds up beside log p are squared errors
+    std::int64_t own;              ///< offset of the one learned own parameter of the likelihood, or -1
 };
 
 void forward_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,

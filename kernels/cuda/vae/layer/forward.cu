@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(tile_threads) forward(const forward_arguments 
     });
 }
 
-template <class Math>
+template <class Math, class Family>
 __global__ void __launch_bounds__(tile_threads) output(const output_arguments a) {
     __shared__ tile_memory memory;
     const std::int64_t batch = a.step.rows(), rows = batch * a.draws.count;
@@ -55,25 +55,24 @@ __global__ void __launch_bounds__(tile_threads) output(const output_arguments a)
 #pragma unroll 1
     for (int i = static_cast<int>(threadIdx.x) / 32; i < tile_m && first + i < rows; i += tile_threads / 32) {
         const std::int64_t row = first + i, source = row / a.draws.count;
-        double value = 0, error = 0;
+        double value = 0, second = 0;
         for (int j = lane; j < tile_n; j += 32) {
             const std::int64_t column = first_column + j;
             if (column >= a.likelihood.x.stride())
                 continue;
-            output_term t = {};
+            likelihood_term<device_math> t = {};
             if (column < a.layer.outputs)
-                t = term_of(a.likelihood, a.likelihood.x(source, column), memory.c[i][j] + a.layer.bias[column],
-                            column);
-            value += t.term.value;
-            error += t.squared_error;
+                t = term_of<Family>(a.likelihood, source, row, memory.c[i][j] + a.layer.bias[column], column);
+            value += t.value;
+            second += t.second;
             if (a.gradient.data)
-                a.gradient(row, column) = scale * t.term.gradient;
+                a.gradient(row, column) = scale * t.gradient;
         }
         value = warp_sum(value);
-        error = warp_sum(error);
+        second = warp_sum(second);
         if (lane == 0) {
             a.parts.log_likelihood[blockIdx.y * a.parts.capacity + row] = value;
-            a.parts.squared_error[blockIdx.y * a.parts.capacity + row] = error;
+            a.parts.second[blockIdx.y * a.parts.capacity + row] = second;
         }
     }
 }
@@ -104,14 +103,19 @@ void forward_layer(const internal::cuda_state& state, vae::training_precision pr
 void output_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,
                   const output_arguments& a) {
     const launch_shape shape = tiles(rows * a.draws.count, a.layer.outputs);
-    switch (precision) {
-    case vae::training_precision::float32:
-        return launch(state, "output", shape, output<float32_math>, a);
-    case vae::training_precision::tf32:
-        return launch(state, "output", shape, output<tf32_math>, a);
-    case vae::training_precision::bfloat16:
-        return launch(state, "output", shape, output<bfloat16_math>, a);
-    }
+    with_likelihood(a.likelihood.family, [&](auto family) {
+        using Family = decltype(family);
+        if constexpr (!Family::facts.blocks) { // braces: nvcc 12 stumbles over a switch without them
+            switch (precision) {
+            case vae::training_precision::float32:
+                return launch(state, "output", shape, output<float32_math, Family>, a);
+            case vae::training_precision::tf32:
+                return launch(state, "output", shape, output<tf32_math, Family>, a);
+            case vae::training_precision::bfloat16:
+                return launch(state, "output", shape, output<bfloat16_math, Family>, a);
+            }
+        }
+    });
 }
 
 } // namespace elbo::kernels::cuda

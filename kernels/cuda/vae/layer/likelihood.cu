@@ -10,7 +10,7 @@ namespace elbo::kernels::cuda {
 
 namespace {
 
-/// Terms of one categorical block by one lane.
+/// Terms of one block by one lane.
 __device__ double block_terms(const likelihood_arguments& a, std::int64_t r, const float* x, std::int64_t block,
                               float scale) {
     const std::int64_t first = a.likelihood.blocks[block], last = a.likelihood.blocks[block + 1];
@@ -27,31 +27,32 @@ __device__ double block_terms(const likelihood_arguments& a, std::int64_t r, con
 }
 
 // A warp a row of the decoder.
+template <class Family>
 __global__ void __launch_bounds__(row_threads) row_likelihood(const likelihood_arguments a) {
     const std::int64_t batch = a.step.rows(), r = warp_index(), lane = threadIdx.x % 32;
     if (r >= batch * a.draws.count)
         return;
     const bool is_elbo = a.objective == vae::objective::elbo;
     const float scale = is_elbo ? static_cast<float>(draw_scale(a.objective, batch, a.draws.all)) : 1.0f;
-    const float* x = &a.likelihood.x(r / a.draws.count, 0);
-    double value = 0, error = 0;
-    if (a.likelihood.family == vae::likelihood_family::categorical) {
+    const std::int64_t n = r / a.draws.count;
+    double value = 0, second = 0;
+    if constexpr (Family::facts.blocks) {
         for (std::int64_t block = lane; block < a.likelihood.block_count; block += 32)
-            value += block_terms(a, r, x, block, scale);
+            value += block_terms(a, r, &a.likelihood.x(n, 0), block, scale);
     } else {
         for (std::int64_t j = lane; j < a.output.columns; j += 32) {
-            const output_term t = term_of(a.likelihood, x[j], a.output(r, j), j);
-            value += static_cast<double>(t.term.value);
-            error += static_cast<double>(t.squared_error);
+            const likelihood_term<device_math> t = term_of<Family>(a.likelihood, n, r, a.output(r, j), j);
+            value += static_cast<double>(t.value);
+            second += static_cast<double>(t.second);
             if (a.wants_gradient)
-                a.output(r, j) = scale * t.term.gradient;
+                a.output(r, j) = scale * t.gradient;
         }
     }
     value = warp_sum(value);
-    error = warp_sum(error);
+    second = warp_sum(second);
     if (lane == 0) {
         a.parts.log_likelihood[r] = value;
-        a.parts.squared_error[r] = error;
+        a.parts.second[r] = second;
     }
 }
 
@@ -66,7 +67,7 @@ __global__ void __launch_bounds__(row_threads) row_error(const likelihood_argume
     }
     error = warp_sum(error);
     if (lane == 0)
-        a.parts.squared_error[r] = error;
+        a.parts.second[r] = error;
 }
 
 // One block.
@@ -75,33 +76,33 @@ __global__ void __launch_bounds__(row_threads) mean_error(const likelihood_argum
     const std::int64_t rows = a.step.rows() * a.draws.count;
     double sum = 0;
     for (std::int64_t r = threadIdx.x; r < rows; r += row_threads)
-        sum += a.parts.squared_error[r];
+        sum += a.parts.second[r];
     sum = block_sum(sum, scratch);
     if (threadIdx.x > 0 || rows == 0)
         return;
     running_scale& scale = a.step.state->scale;
     scale = with_batch(scale, sum / static_cast<double>(a.draws.count), static_cast<double>(a.step.rows()),
                        a.step.plan->scale_window);
-    *a.log_variance = static_cast<float>(optimal_log_variance(scale, a.output.columns));
+    *a.own = static_cast<float>(optimal_log_variance(scale, a.output.columns));
 }
 
-// A thread a number, or a categorical block.
+// A thread a number, or a block.
+template <class Family>
 __global__ void __launch_bounds__(row_threads)
     means(const likelihood_view likelihood, const matrix output, std::int64_t rows, float* out, std::int64_t stride) {
-    const bool blocks = likelihood.family == vae::likelihood_family::categorical;
-    const std::int64_t items = blocks ? likelihood.block_count : output.columns;
+    const std::int64_t items = Family::facts.blocks ? likelihood.block_count : output.columns;
     for (std::int64_t i = blockIdx.x * std::int64_t(row_threads) + threadIdx.x; i < rows * items;
          i += gridDim.x * std::int64_t(row_threads)) {
         const std::int64_t row = i / items, item = i % items;
-        if (!blocks) {
-            const float value = output(row, item);
-            out[row * stride + item] = likelihood.family == vae::likelihood_family::bernoulli ? logistic(value) : value;
-            continue;
+        if constexpr (Family::facts.blocks) {
+            const std::int64_t first = likelihood.blocks[item], last = likelihood.blocks[item + 1];
+            const float lse = log_sum_exp(&output(row, first), last - first);
+            for (std::int64_t j = first; j < last; ++j)
+                out[row * stride + j] = expf(output(row, j) - lse);
+        } else {
+            out[row * stride + item] =
+                Family::template mean<device_math>(observed<Family>(likelihood, 0.0f, output(row, item), item));
         }
-        const std::int64_t first = likelihood.blocks[item], last = likelihood.blocks[item + 1];
-        const float lse = log_sum_exp(&output(row, first), last - first);
-        for (std::int64_t j = first; j < last; ++j)
-            out[row * stride + j] = expf(output(row, j) - lse);
     }
 }
 
@@ -123,7 +124,7 @@ __global__ void __launch_bounds__(row_threads)
     for (std::int64_t r = n * draws.count; r < (n + 1) * draws.count; ++r) {
         const double log_likelihood = parts.sum(parts.log_likelihood, r);
         reconstruction += log_likelihood;
-        error += parts.sum(parts.squared_error, r);
+        error += parts.sum(parts.second, r);
         if (sums.weights)
             weights.add(log_likelihood + log_ratios[r]);
     }
@@ -138,7 +139,9 @@ __global__ void __launch_bounds__(row_threads)
 } // namespace
 
 void row_likelihoods(const internal::cuda_state& state, std::int64_t rows, const likelihood_arguments& a) {
-    launch(state, "row_likelihood", warps(rows * a.draws.count), row_likelihood, a);
+    with_likelihood(a.likelihood.family, [&](auto family) {
+        launch(state, "row_likelihood", warps(rows * a.draws.count), row_likelihood<decltype(family)>, a);
+    });
 }
 
 void optimal_variance(const internal::cuda_state& state, std::int64_t rows, const likelihood_arguments& a) {
@@ -150,7 +153,10 @@ void likelihood_means(const internal::cuda_state& state, const likelihood_view& 
                       std::int64_t rows, float* out, std::int64_t out_stride) {
     const std::int64_t blocks =
         std::min(blocks_for(rows * output.columns, row_threads), std::int64_t(state.multiprocessors) * 8);
-    launch(state, "means", {blocks, row_threads}, means, likelihood, output, rows, out, out_stride);
+    with_likelihood(likelihood.family, [&](auto family) {
+        launch(state, "means", {blocks, row_threads}, means<decltype(family)>, likelihood, output, rows, out,
+               out_stride);
+    });
 }
 
 void add_draws(const internal::cuda_state& state, std::int64_t rows, const step_pointer& step, const draw_range& draws,

@@ -2,21 +2,34 @@
 #pragma once
 
 #include "kernels/cuda/vae/views.hpp"
-#include "kernels/math/vae_likelihood.hpp"
+#include "kernels/math/likelihood/families.hpp"
 
 namespace elbo::kernels::cuda {
 
-/// Likelihood of one number, and its squared error.
-struct output_term {
-    likelihood_term<float> term;
-    float squared_error;
-};
+using device_math = scalar_math<float>;
 
-__device__ inline output_term term_of(const likelihood_view& likelihood, float x, float output, std::int64_t column) {
-    if (likelihood.family == vae::likelihood_family::bernoulli)
-        return {bernoulli_term(x, output), 0.0f};
-    const float log_variance = likelihood.log_variance[likelihood.log_variances == 1 ? 0 : column];
-    return {gaussian_term(x, output, log_variance, expf(-log_variance)), (x - output) * (x - output)};
+/// A number of a column as a likelihood sees it.
+template <class Family>
+__device__ observation<device_math> observed(const likelihood_view& likelihood, float x, float output,
+                                             std::int64_t column) {
+    observation<device_math> o{x, output};
+    if constexpr (!Family::facts.own.empty()) {
+        o.own = likelihood.own[likelihood.own_count == 1 ? 0 : column];
+        o.prepared = Family::prepare(o.own);
+    }
+    return o;
+}
+
+/// Of row r of the decoder, which belongs to row n of the data.
+template <class Family>
+__device__ likelihood_term<device_math> term_of(const likelihood_view& likelihood, std::int64_t n, std::int64_t r,
+                                                float output, std::int64_t column) {
+    const likelihood_term<device_math> t =
+        Family::template term<device_math>(observed<Family>(likelihood, likelihood.x(n, column), output, column));
+    if constexpr (Family::facts.second == second_sum::own_gradient)
+        if (likelihood.own_gradient.data)
+            likelihood.own_gradient(r, column) = t.second;
+    return t;
 }
 
 } // namespace elbo::kernels::cuda

@@ -15,9 +15,9 @@ struct likelihood_arguments {
     matrix output; ///< of the decoder [rows · draws x d]; its gradient takes its place where that is wanted
     bool wants_gradient;
     likelihood_parts parts; ///< of one part
-    float* log_variance;    ///< optimal_variance: where ln σ² goes
+    float* own;             ///< optimal_variance: where ln σ² goes
 };
-/// Terms of whole rows: categorical blocks reach over tiles, and a sphere has no last layer.
+/// Terms of whole rows: blocks reach over tiles, and a sphere has no last layer.
 void row_likelihoods(const internal::cuda_state& state, std::int64_t rows, const likelihood_arguments& a);
 /// Squared errors alone, added to the running scale, and ln of its mean over rows and dimensions.
 void optimal_variance(const internal::cuda_state& state, std::int64_t rows, const likelihood_arguments& a);

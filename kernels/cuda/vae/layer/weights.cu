@@ -55,8 +55,8 @@ __device__ double row_weight(const gradient_arguments& a, std::int64_t r, double
     return a.rule.weights ? scale * static_cast<double>(a.rule.weights[r]) : scale;
 }
 
-/// Sums of columns of the decoder's output gradient: the centre of a sphere, and ln σ² of each dimension, where
-/// ω ½ ((x − mean)²/σ² − 1) = ½ (G² σ²/ω − ω) of the gradient G = ω (x − mean)/σ².
+/// Sums of columns: of the decoder's output gradient the centre of a sphere, and ln σ² of each dimension, where
+/// ω ½ ((x − mean)²/σ² − 1) = ½ (G² σ²/ω − ω) of the gradient G = ω (x − mean)/σ²; or of own gradients.
 __device__ void column_block(const gradient_arguments& a) {
     __shared__ double parts[tile_threads];
     const std::int64_t index = blockIdx.x - a.weight_blocks;
@@ -64,14 +64,15 @@ __device__ void column_block(const gradient_arguments& a) {
     const std::int64_t d = a.output_gradient.columns, batch = a.step.rows();
     const std::int64_t column = (index - task.first_block) * column_task_width + threadIdx.x % column_task_width;
     const double scale = draw_scale(a.rule.objective, batch, a.draws.all);
-    const bool squared = task.what == column_task::kind::log_variance;
-    const double variance = squared && column < d ? exp(static_cast<double>(a.likelihood.log_variance[column])) : 0;
+    const bool squared = task.what == column_task::kind::squares, own = task.what == column_task::kind::own;
+    const double variance = squared && column < d ? exp(static_cast<double>(a.likelihood.own[column])) : 0;
+    const matrix& of = own ? a.likelihood.own_gradient : a.output_gradient;
     double sum = 0;
     for (std::int64_t r = threadIdx.x / column_task_width; column < d && r < batch * a.draws.count;
          r += tile_threads / column_task_width) {
-        const double g = static_cast<double>(a.output_gradient(r, column));
+        const double g = static_cast<double>(of(r, column));
         const double weight = row_weight(a, r, scale);
-        sum += !squared ? g : weight > 0 ? 0.5 * (g * g * variance / weight - weight) : 0;
+        sum += own ? weight * g : !squared ? g : weight > 0 ? 0.5 * (g * g * variance / weight - weight) : 0;
     }
     parts[threadIdx.x] = sum;
     __syncthreads();
@@ -88,7 +89,7 @@ __device__ void column_block(const gradient_arguments& a) {
 
 /// Sums over the rows, by one block.
 struct step_sums {
-    double reconstruction, squared_error, weighted_squared_error, kl, objective, log_variance, radius;
+    double reconstruction, squared_error, weighted_squared_error, kl, objective, own, radius;
 };
 
 __device__ step_sums add_rows(const gradient_arguments& a) {
@@ -96,14 +97,15 @@ __device__ step_sums add_rows(const gradient_arguments& a) {
     const std::int64_t batch = a.step.rows();
     const double scale = draw_scale(a.rule.objective, batch, a.draws.all),
                  d = static_cast<double>(a.likelihood.x.columns);
-    const double precision = a.log_variance < 0 ? 0 : exp(-static_cast<double>(a.likelihood.log_variance[0]));
+    const double precision =
+        a.own < 0 || !a.squared_errors ? 0 : exp(-static_cast<double>(a.likelihood.own[0])); // 1/σ²
     step_sums s = {};
     for (std::int64_t r = threadIdx.x; r < batch * a.draws.count; r += tile_threads) {
-        const double error = a.parts.sum(a.parts.squared_error, r);
+        const double second = a.parts.sum(a.parts.second, r), error = a.squared_errors ? second : 0;
         s.reconstruction += a.parts.sum(a.parts.log_likelihood, r);
         s.squared_error += error;
         s.weighted_squared_error += a.rule.weights ? error * static_cast<double>(a.rule.weights[r]) : 0;
-        s.log_variance += row_weight(a, r, scale) * 0.5 * (error * precision - d);
+        s.own += row_weight(a, r, scale) * (a.squared_errors ? 0.5 * (error * precision - d) : second);
         s.radius += a.along ? a.along[r] : 0;
     }
     for (std::int64_t n = threadIdx.x; n < batch; n += tile_threads) {
@@ -117,7 +119,7 @@ __device__ step_sums add_rows(const gradient_arguments& a) {
             a.rule.weights ? block_sum(s.weighted_squared_error, scratch) : squared_error,
             block_sum(s.kl, scratch),
             block_sum(s.objective, scratch),
-            block_sum(s.log_variance, scratch),
+            block_sum(s.own, scratch),
             block_sum(s.radius, scratch)};
 }
 
@@ -153,8 +155,8 @@ __device__ void terms_block(const gradient_arguments& a) {
         a.gradient[offset] = rounded;
         squares += static_cast<double>(rounded) * static_cast<double>(rounded);
     };
-    if (a.log_variance >= 0)
-        put(a.log_variance, s.log_variance);
+    if (a.own >= 0)
+        put(a.own, s.own);
     if (a.along)
         put(a.radius, s.radius);
     a.square_sums[blockIdx.x] = squares;

@@ -1,6 +1,7 @@
 #include "kernels/cuda/vae/train/training.hpp"
 
 #include "kernels/cuda/vae/copy.hpp"
+#include "kernels/math/likelihood/families.hpp"
 
 #include <algorithm>
 
@@ -41,8 +42,8 @@ task_list make_tasks(const vae_layout& l, const pass_memory& m) {
     const std::int64_t d = l.architecture.dimensions;
     if (l.sphere_centre >= 0)
         add_columns(list, column_task::kind::sum, l.sphere_centre, d);
-    if (l.architecture.likelihood.scale == vae::gaussian_scale::learned_per_dimension && l.log_variances > 0)
-        add_columns(list, column_task::kind::log_variance, l.log_variance, d);
+    if (source_of(l.architecture.likelihood) == vae::parameter_source::learned_per_dimension)
+        add_columns(list, has_own_gradients(l) ? column_task::kind::own : column_task::kind::squares, l.own, d);
     return list;
 }
 
@@ -139,8 +140,7 @@ void vae_training::sum_gradients(const vae_network& network, const vae_settings&
                                  std::int64_t shards) const {
     const pass_memory& m = p.memory;
     const bool importance = s.objective == vae::objective::importance;
-    const bool one_scale =
-        layout_.architecture.likelihood.scale == vae::gaussian_scale::learned && layout_.log_variances == 1;
+    const vae::likelihood& form = layout_.architecture.likelihood;
     gradient_arguments a = {};
     a.step = p.step;
     a.draws = p.draws;
@@ -155,7 +155,7 @@ void vae_training::sum_gradients(const vae_network& network, const vae_settings&
     a.shards = shards;
     a.square_sums = square_sums_.data();
     a.output_gradient = m.output;
-    a.likelihood = network.likelihood(m.x, true);
+    a.likelihood = network.likelihood(m.x, true, m.own_gradient);
     a.parts = m.parts;
     a.latents = m.latents;
     a.rule = rule(s);
@@ -164,7 +164,8 @@ void vae_training::sum_gradients(const vae_network& network, const vae_settings&
     a.log_mean_weight = importance ? m.log_mean_weight : nullptr;
     a.along = layout_.decoder.empty() ? m.along : nullptr;
     a.radius = layout_.sphere_radius;
-    a.log_variance = one_scale ? layout_.log_variance : -1;
+    a.squared_errors = facts_of(form.family).second == second_sum::squared_error;
+    a.own = source_of(form) == vae::parameter_source::learned ? layout_.own : -1;
     weight_gradients(*state_, p.precision, a);
     if (shards > 1)
         add_shards(*state_, p.step, gradient_.data(), network.size(), shards, square_sums_.data());
