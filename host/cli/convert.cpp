@@ -4,6 +4,7 @@
 #include "host/cli/core/options.hpp"
 #include "host/cli/core/outputs.hpp"
 #include "host/gmm/model/model_file.hpp"
+#include "host/io/model/model_archive.hpp"
 #include "host/vae/model/model_file.hpp"
 
 #include "elbo/version.hpp"
@@ -29,21 +30,9 @@ bool is_model(const std::string& path) {
     return path.ends_with(".safetensors") || path.ends_with(".json");
 }
 
-// "elbo.gmm", "elbo.vae"; empty where the file does not say, which the loader then explains.
-std::string declared_format(const std::string& path) {
-    if (io::kind_to_load(path) == io::model_file_kind::json) {
-        const io::json object = io::read_json_object(path);
-        const io::json* format = object.find("format");
-        return format && format->is_string() ? format->as_string() : "";
-    }
-    const io::tensor_file file = io::read_safetensors(path);
-    const auto found = file.metadata.find("format");
-    return found == file.metadata.end() ? "" : found->second;
-}
-
 json convert_model(const convert_command& command) {
     check_model_path(command.to);
-    if (declared_format(command.data.path) == vae::network_format.name) {
+    if (io::declared_format(command.data.path) == vae::network_format.name) {
         const vae::model model = vae::model::load(command.data.path);
         writing([&] { model.save(command.to); });
         return {{"parameters", model.architecture().parameters()}, {"dimensions", model.architecture().dimensions}};

@@ -1,7 +1,7 @@
 #include "host/cli/latent/model.hpp"
 
 #include "host/cli/core/text_table.hpp"
-#include "host/io/model/model_file.hpp"
+#include "host/io/model/model_archive.hpp"
 #include "host/latent/factors/file.hpp"
 #include "host/latent/sphere/file.hpp"
 #include "host/report/chart/plane.hpp"
@@ -18,13 +18,6 @@ namespace elbo::cli {
 namespace {
 
 constexpr std::int64_t largest_row_count = 20;
-
-/// What the file says it is.
-std::string format_of(const std::string& path) {
-    if (io::kind_to_load(path) == io::model_file_kind::safetensors)
-        return io::metadata_text(io::read_safetensors(path), "format", path);
-    return io::text(io::read_json_object(path), "format", path);
-}
 
 std::string text_of(const latent::sphere_model& m, const std::vector<std::string>& names) {
     std::vector<std::vector<std::string>> table{{"column", "centre"}};
@@ -80,7 +73,7 @@ std::int64_t components_of(const latent_model& m) {
 } // namespace
 
 saved_latent_model load_latent_model(const std::string& path) {
-    if (format_of(path) == latent::sphere_format.name) {
+    if (io::declared_format(path) == latent::sphere_format.name) {
         latent::saved_sphere saved = latent::load_saved_sphere(path);
         return {std::move(saved.model), std::move(saved.column_names)};
     }

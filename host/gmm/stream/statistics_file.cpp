@@ -3,7 +3,7 @@
 // fixed_point.hpp).
 #include "host/gmm/stream/statistics_file.hpp"
 
-#include "elbo/error.hpp"
+#include "host/check.hpp"
 #include "host/gmm/model/model_file.hpp"
 #include "host/gmm/stream/statistics_state.hpp"
 #include "host/rows/regularization.hpp"
@@ -11,6 +11,7 @@
 
 #include <cmath>
 #include <fmt/format.h>
+#include <utility>
 
 namespace elbo::gmm {
 
@@ -19,10 +20,6 @@ using namespace kernels;
 namespace {
 
 constexpr io::model_format statistics_format{"elbo.gmm.statistics", 1, "statistics of a mixture"};
-
-io::tensor limbs_tensor(const fixed_sums& sums) {
-    return io::tensor::of({limb_count, static_cast<std::int64_t>(sums.limbs.size()) / limb_count}, sums.limbs);
-}
 
 /// Carried limbs that are far from the end of their range, so that sums of many files do not overflow.
 void check_limbs(const fixed_sums& sums, const char* name, const std::string& path) {
@@ -37,28 +34,48 @@ void check_limbs(const fixed_sums& sums, const char* name, const std::string& pa
     }
 }
 
-void read_limbs(fixed_sums& sums, const char* name, const io::tensor_file& file, const std::string& path) {
+template <class Archive, class Sums>
+void describe_limbs(Archive& file, const char* name, Sums& sums) {
     const auto count = static_cast<std::int64_t>(sums.limbs.size()) / limb_count;
-    sums.limbs = file.integers(name, {limb_count, count}, path);
-    check_limbs(sums, name, path);
+    file.tensor(name, {limb_count, count}, sums.limbs);
+    if constexpr (Archive::reads)
+        check_limbs(sums, name, file.path());
 }
 
-frame read_frame(const io::tensor_file& file, std::int64_t d, const std::string& path) {
-    const frame f{file.doubles("centre", {d}, path), file.doubles("scale", {d}, path)};
-    for (std::int64_t j = 0; j < d; ++j)
-        if (int exponent = 0; !std::isfinite(f.centre[j]) || !(f.scale[j] > 0) || !std::isfinite(f.scale[j]) ||
-                              std::frexp(f.scale[j], &exponent) != 0.5)
-            io::fail(path,
-                     fmt::format("centre[{0}] = {1}, scale[{0}] = {2}: expected finite numbers, the scale a power "
-                                 "of two",
-                                 j, f.centre[j], f.scale[j]));
-    return f;
+void check_frame(const frame& f) {
+    for (std::size_t j = 0; j < f.scale.size(); ++j) {
+        int exponent = 0;
+        expects(std::isfinite(f.centre[j]) && f.scale[j] > 0 && std::isfinite(f.scale[j]) &&
+                    std::frexp(f.scale[j], &exponent) == 0.5,
+                [&] {
+                    return fmt::format("centre[{0}] = {1}, scale[{0}] = {2}: expected finite numbers, the scale a "
+                                       "power of two",
+                                       j, f.centre[j], f.scale[j]);
+                });
+    }
 }
 
 /// The sums in a file are multiples of powers of two, which must be those of sums of today.
-void check_exponent(const char* key, int expected, const io::tensor_file& file, const std::string& path) {
-    if (const std::int64_t found = io::metadata_number(file, key, path); found != expected)
-        io::fail(path, fmt::format("{} = {}, expected {}", key, found, expected));
+template <class Archive>
+void describe_exponent(Archive& file, const char* key, const std::int64_t expected) {
+    std::int64_t found = expected;
+    file.member(key, found);
+    expects(found == expected, [&] { return fmt::format("{} = {}, expected {}", key, found, expected); });
+}
+
+/// What a file of statistics has beyond the model.
+template <class Archive, class State>
+void describe(Archive& file, State& s) {
+    describe_exponent(file, "component_exponent", s.sums.component_exponent);
+    describe_exponent(file, "scalar_exponent", s.sums.scalar_exponent);
+    file.tensor("centre", {s.shape.dimensions}, s.frame.centre);
+    file.tensor("scale", {s.shape.dimensions}, s.frame.scale);
+    check_frame(s.frame);
+    describe_limbs(file, "sums", s.sums);
+    if (is_tied(s.shape.family))
+        describe_limbs(file, "scatter", s.scatter);
+    file.member("samples", s.samples);
+    expects(s.samples >= 0, [&] { return fmt::format("samples = {}: expected at least 0", s.samples); });
 }
 
 } // namespace
@@ -70,35 +87,20 @@ void require_safetensors(const std::string& path, const char* what) {
 
 void save(const statistics& s, const std::string& path, const std::vector<std::string>& column_names) {
     require_safetensors(path, "statistics");
-    const internal::statistics_state& state = s.state();
-    check_names(column_names, state.shape.dimensions);
-    io::tensor_file file = to_tensors(state.under, column_names, statistics_format);
-    file.metadata["samples"] = std::to_string(state.samples);
-    file.metadata["component_exponent"] = std::to_string(state.sums.component_exponent);
-    file.metadata["scalar_exponent"] = std::to_string(state.sums.scalar_exponent);
-    file.tensors.emplace("centre", io::tensor::of({state.shape.dimensions}, state.frame.centre));
-    file.tensors.emplace("scale", io::tensor::of({state.shape.dimensions}, state.frame.scale));
-    file.tensors.emplace("sums", limbs_tensor(state.sums));
-    if (is_tied(state.shape.family))
-        file.tensors.emplace("scatter", limbs_tensor(state.scatter));
-    io::write_safetensors(path, file);
+    io::archive_writer file(path, statistics_format);
+    write_members(file, s.state().under, column_names);
+    describe(file, std::as_const(s.state()));
+    file.commit();
 }
 
 saved_statistics load_saved_statistics(const std::string& path) {
-    const io::tensor_file file = io::read_safetensors(path);
-    saved_model saved = model_from(file, statistics_format, path);
-    statistics s = io::from_file(path, [&] { return statistics(saved.model); });
-    internal::statistics_state& state = s.state();
-    check_exponent("component_exponent", state.sums.component_exponent, file, path);
-    check_exponent("scalar_exponent", state.sums.scalar_exponent, file, path);
-    state.frame = read_frame(file, state.shape.dimensions, path);
-    read_limbs(state.sums, "sums", file, path);
-    if (is_tied(state.shape.family))
-        read_limbs(state.scatter, "scatter", file, path);
-    state.samples = io::metadata_number(file, "samples", path);
-    if (state.samples < 0)
-        io::fail(path, fmt::format("samples = {}: expected at least 0", state.samples));
-    return {std::move(s), std::move(saved.column_names)};
+    io::archive_reader file(path, statistics_format);
+    saved_model saved = read_members(file);
+    return io::from_file(path, [&]() -> saved_statistics {
+        statistics s(saved.model);
+        describe(file, s.state());
+        return {std::move(s), std::move(saved.column_names)};
+    });
 }
 
 statistics load_statistics(const std::string& path) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "elbo/latent/sphere.hpp"
-#include "host/io/model/model_file.hpp"
+#include "host/io/model/model_archive.hpp"
 
 #include <string>
 #include <vector>

@@ -4,8 +4,8 @@
 // The metadata of .safetensors hold format, version and the architecture as JSON text.
 #include "host/vae/model/model_file.hpp"
 
-#include "host/gmm/model/model_file.hpp"
-#include "host/io/write/atomic_file.hpp"
+#include "host/vae/model/names.hpp"
+#include "kernels/contract/vae_layout.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
 #include <fmt/format.h>
@@ -13,8 +13,6 @@
 namespace elbo::vae {
 
 namespace {
-
-using io::json;
 
 /// A piece of the flat vector that a file holds under a name.
 struct named_part {
@@ -51,131 +49,70 @@ std::int64_t size_of(const named_part& part) {
     return part.shape.size() == 2 ? part.shape[0] * part.shape[1] : part.shape[0];
 }
 
-std::vector<std::int64_t> whole_numbers(const json& object, const char* key, const std::string& path) {
-    const json& list = io::member(object, key, path);
-    if (!list.is_array())
-        io::fail(path, fmt::format("{}: expected a list of whole numbers, found {}", key, io::describe(list)));
-    std::vector<std::int64_t> values;
-    for (const json& value : list) {
-        if (!value.is_int64() || value.as_int64() < 0)
-            io::fail(path,
-                     fmt::format("{}: expected a list of whole numbers, found {} in it", key, io::describe(value)));
-        values.push_back(value.as_int64());
-    }
-    return values;
-}
-
-/// Takes the parameters from wherever `values(name, shape)` finds them. The parts follow each other in the flat vector,
-/// which grows with what is really there: what a file claims does not decide how much memory is taken.
-template <class Values>
-model assemble(const architecture& a, const std::string& path, const Values& values) {
-    std::vector<double> parameters;
-    for (const named_part& part : parts_of(a)) {
-        const std::vector<double> piece = values(part.name, part.shape);
-        parameters.insert(parameters.end(), piece.begin(), piece.end());
-    }
-    return io::from_file(path, [&] { return model(a, std::move(parameters)); });
-}
-
-std::string json_of(const model& m) {
-    std::string text =
-        fmt::format("{{\n  \"format\": \"{}\",\n  \"version\": {},\n  \"architecture\": {},\n"
-                    "  \"parameters\": {{",
-                    network_format.name, network_format.version, io::json_text(to_json(m.architecture())));
-    std::string_view separator = "\n";
-    for (const named_part& part : parts_of(m.architecture())) {
-        text += fmt::format("{}  \"{}\": {}", separator, part.name,
-                            io::nested_lists(m.parameters().data() + part.first, part.shape));
-        separator = ",\n";
-    }
-    return text + "\n}}\n";
-}
-
-model load_json(const std::string& path) {
-    const json file = io::read_json_object(path);
-    io::check_format(network_format, file, path);
-    const json& parameters = io::member(file, "parameters", path);
-    if (!parameters.is_object())
-        io::fail(path, fmt::format("parameters: expected an object, found {}", io::describe(parameters)));
-    return assemble(architecture_from(io::member(file, "architecture", path), path), path,
-                    [&](const std::string& name, const std::vector<std::int64_t>& shape) {
-                        return io::numbers(parameters, name.c_str(), shape, path);
-                    });
+template <class Members, class Architecture>
+void describe(Members& to, Architecture& a) {
+    to.member("dimensions", a.dimensions);
+    to.member("latent", a.latent);
+    to.member("encoder", a.encoder);
+    to.member("decoder", a.decoder);
+    to.member("activation", a.hidden);
+    to.member("likelihood", a.likelihood.family);
+    to.member("scale", a.likelihood.scale);
+    to.member("sigma", a.likelihood.sigma);
+    to.member("blocks", a.likelihood.blocks);
+    to.member("decoder_form", a.decoder_form);
+    if (to.has("column_names", !a.column_names.empty()))
+        to.member("column_names", a.column_names);
 }
 
 } // namespace
 
-json to_json(const architecture& a) {
-    json object{{"dimensions", a.dimensions},
-                {"latent", a.latent},
-                {"encoder", a.encoder},
-                {"decoder", a.decoder},
-                {"activation", to_string(a.hidden)},
-                {"likelihood", to_string(a.likelihood.family)},
-                {"scale", to_string(a.likelihood.scale)},
-                {"sigma", a.likelihood.sigma},
-                {"blocks", a.likelihood.blocks},
-                {"decoder_form", to_string(a.decoder_form)}};
-    if (!a.column_names.empty())
-        object["column_names"] = a.column_names;
-    return object;
+io::json to_json(const architecture& a) {
+    io::member_writer object;
+    describe(object, a);
+    return object.take();
 }
 
-architecture architecture_from(const json& object, const std::string& path) {
-    if (!object.is_object())
-        io::fail(path, fmt::format("architecture: expected an object, found {}", io::describe(object)));
-    return io::from_file(path, [&] {
+architecture read_architecture(const io::archive_reader& file) {
+    return io::from_file(file.path(), [&] {
         architecture a;
-        a.dimensions = io::whole_number(object, "dimensions", path);
-        a.latent = io::whole_number(object, "latent", path);
-        a.encoder = whole_numbers(object, "encoder", path);
-        a.decoder = whole_numbers(object, "decoder", path);
-        a.hidden = activation_from_string(io::text(object, "activation", path));
-        a.likelihood.family = likelihood_from_string(io::text(object, "likelihood", path));
-        a.likelihood.scale = gaussian_scale_from_string(io::text(object, "scale", path));
-        a.likelihood.sigma = io::number(object, "sigma", path);
-        a.likelihood.blocks = whole_numbers(object, "blocks", path);
-        a.decoder_form = decoder_kind_from_string(io::text(object, "decoder_form", path));
-        if (object.contains("column_names"))
-            a.column_names = gmm::read_names(object["column_names"], path);
+        file.object("architecture", [&](auto& members) { describe(members, a); });
         a.check();
         return a;
     });
 }
 
-io::tensor_file to_tensors(const architecture& a, const std::vector<double>& parameters) {
-    io::tensor_file file;
-    file.metadata = {{"format", network_format.name},
-                     {"version", std::to_string(network_format.version)},
-                     {"architecture", io::json_text(to_json(a))}};
+void write_members(io::archive_writer& file, const architecture& a, const std::vector<double>& parameters) {
+    file.member("architecture", to_json(a));
+    file.tensors_within("parameters");
     for (const named_part& part : parts_of(a)) {
         const auto first = parameters.begin() + part.first;
-        file.tensors.emplace(part.name,
-                             io::tensor::compact(part.shape, std::vector<double>(first, first + size_of(part))));
+        file.tensor(part.name, part.shape, std::vector<double>(first, first + size_of(part)), io::packing::compact);
     }
-    return file;
 }
 
-model model_from(const io::tensor_file& file, const std::string& path) {
-    io::check_format(network_format, file, path);
-    const json object = io::parse_json(io::metadata_text(file, "architecture", path), path);
-    return assemble(
-        architecture_from(object, path), path,
-        [&](const std::string& name, const std::vector<std::int64_t>& shape) { return file.reals(name, shape, path); });
+model read_members(io::archive_reader& file) {
+    const architecture a = read_architecture(file);
+    file.tensors_within("parameters");
+    // The parts follow each other in the flat vector, which grows with what is really there: what a file claims does
+    // not decide how much memory is taken.
+    std::vector<double> parameters, piece;
+    for (const named_part& part : parts_of(a)) {
+        file.tensor(part.name, part.shape, piece, io::packing::compact);
+        parameters.insert(parameters.end(), piece.begin(), piece.end());
+    }
+    return io::from_file(file.path(), [&] { return model(a, std::move(parameters)); });
 }
 
 void model::save(const std::string& path) const {
-    if (io::kind_to_save(path) == io::model_file_kind::safetensors)
-        return io::write_safetensors(path, to_tensors(architecture_, parameters_));
-    io::atomic_file file(path);
-    file.write(json_of(*this));
+    io::archive_writer file(path, network_format);
+    write_members(file, architecture_, parameters_);
     file.commit();
 }
 
 model model::load(const std::string& path) {
-    if (io::kind_to_load(path) == io::model_file_kind::safetensors)
-        return model_from(io::read_safetensors(path), path);
-    return load_json(path);
+    io::archive_reader file(path, network_format);
+    return read_members(file);
 }
 
 } // namespace elbo::vae

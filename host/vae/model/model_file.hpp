@@ -2,8 +2,7 @@
 #pragma once
 
 #include "elbo/vae/model.hpp"
-#include "host/io/model/model_file.hpp"
-#include "kernels/contract/vae_layout.hpp"
+#include "host/io/model/model_archive.hpp"
 
 #include <string>
 #include <vector>
@@ -13,12 +12,12 @@ namespace elbo::vae {
 inline constexpr io::model_format network_format{"elbo.vae", 1, "a variational autoencoder"};
 
 io::json to_json(const architecture& a);
-/// Throws file_error that names the key: missing, of another type, or not allowed by architecture::check().
-architecture architecture_from(const io::json& object, const std::string& path);
+/// Reading throws file_error that names the key: missing, of another type, or not allowed by architecture::check().
+architecture read_architecture(const io::archive_reader& file);
 
-/// The description and the parameters as tensors encoder.0.weight, encoder.0.bias, ...
-io::tensor_file to_tensors(const architecture& a, const std::vector<double>& parameters);
-/// The way back. Throws file_error.
-model model_from(const io::tensor_file& file, const std::string& path);
+/// The members of a model in a file: its architecture, and tensors encoder.0.weight, encoder.0.bias, ... Reading throws
+/// file_error.
+void write_members(io::archive_writer& file, const architecture& a, const std::vector<double>& parameters);
+model read_members(io::archive_reader& file);
 
 } // namespace elbo::vae

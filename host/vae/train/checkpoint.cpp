@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 #include <limits>
+#include <type_traits>
 
 namespace elbo::vae {
 
@@ -24,91 +25,105 @@ std::optional<double> present(double value) {
 
 constexpr std::int64_t history_columns = 13;
 
-std::vector<double> history_row(const epoch_record& r) {
-    return {static_cast<double>(r.epoch),
-            static_cast<double>(r.step),
-            r.train_elbo,
-            r.train_reconstruction,
-            r.train_kl,
-            r.train_objective,
-            r.validation_elbo.value_or(absent),
-            r.validation_reconstruction.value_or(absent),
-            r.validation_kl.value_or(absent),
-            r.learning_rate,
-            r.gradient_norm,
-            r.seconds,
-            r.samples_per_second};
+template <class Record, class Visit>
+void for_each_column(Record& r, const Visit& visit) {
+    visit(r.epoch);
+    visit(r.step);
+    visit(r.train_elbo);
+    visit(r.train_reconstruction);
+    visit(r.train_kl);
+    visit(r.train_objective);
+    visit(r.validation_elbo);
+    visit(r.validation_reconstruction);
+    visit(r.validation_kl);
+    visit(r.learning_rate);
+    visit(r.gradient_norm);
+    visit(r.seconds);
+    visit(r.samples_per_second);
 }
 
-epoch_record history_record(const double* v) {
-    epoch_record r;
-    r.epoch = static_cast<std::int64_t>(v[0]);
-    r.step = static_cast<std::int64_t>(v[1]);
-    r.train_elbo = v[2];
-    r.train_reconstruction = v[3];
-    r.train_kl = v[4];
-    r.train_objective = v[5];
-    r.validation_elbo = present(v[6]);
-    r.validation_reconstruction = present(v[7]);
-    r.validation_kl = present(v[8]);
-    r.learning_rate = v[9];
-    r.gradient_norm = v[10];
-    r.seconds = v[11];
-    r.samples_per_second = v[12];
-    return r;
+std::vector<double> table_of(const std::vector<epoch_record>& history) {
+    std::vector<double> values;
+    for (const epoch_record& r : history)
+        for_each_column(r, [&]<class T>(const T& value) {
+            if constexpr (std::is_same_v<T, std::optional<double>>)
+                values.push_back(value.value_or(absent));
+            else
+                values.push_back(static_cast<double>(value));
+        });
+    return values;
 }
 
-json position_of(const training_state& s) {
-    return {{"epoch", s.epoch},
-            {"step", s.step},
-            {"optimizer_steps", s.optimizer.steps},
-            {"window_rows", s.window_rows},
-            {"seconds", s.seconds}};
+std::vector<epoch_record> history_of(const std::vector<double>& table) {
+    std::vector<epoch_record> history(table.size() / history_columns);
+    auto at = table.begin();
+    for (epoch_record& r : history)
+        for_each_column(r, [&]<class T>(T& value) {
+            if constexpr (std::is_same_v<T, std::optional<double>>)
+                value = present(*at++);
+            else
+                value = static_cast<T>(*at++);
+        });
+    return history;
 }
 
-json sums_of(const epoch_sums& s) {
-    return {{"rows", s.rows},
-            {"reconstruction", s.reconstruction},
-            {"kl", s.kl},
-            {"objective", s.objective},
-            {"squared_error", s.squared_error},
-            {"weighted_squared_error", s.weighted_squared_error},
-            {"learning_rate", s.learning_rate},
-            {"gradient_norm", s.gradient_norm},
-            {"seconds", s.seconds}};
+template <class Members, class Sums>
+void describe_sums(Members& to, Sums& s) {
+    to.member("rows", s.rows);
+    to.member("reconstruction", s.reconstruction);
+    to.member("kl", s.kl);
+    to.member("objective", s.objective);
+    to.member("squared_error", s.squared_error);
+    if (to.has("weighted_squared_error", true)) // not in older files, which need none
+        to.member("weighted_squared_error", s.weighted_squared_error);
+    to.member("learning_rate", s.learning_rate);
+    to.member("gradient_norm", s.gradient_norm);
+    to.member("seconds", s.seconds);
 }
 
-json scale_of(const kernels::running_scale& s) {
-    return {{"squared_error", s.squared_error}, {"rows", s.rows}};
-}
-
-/// An older version took the scale of each batch by itself, and its sums are of another bound.
-void require_running_scale(const architecture& a, const json& training, const std::string& path) {
-    expects(!has_optimal_scale(a) || training.contains("scale"), [&] {
-        return fmt::format("resume = '{}': it was written by a version that took the optimal scale of each batch by "
-                           "itself, and cannot be gone on with to the same numbers: expected a newer one; train from "
-                           "its parameters instead (start)",
-                           path);
+/// What says how far training is, beside its vectors. Returns whether the scale that runs along with the steps is
+/// among it, which older versions did not have.
+template <class Archive, class State, class Options>
+bool describe_training(Archive& file, State& s, Options& options) {
+    bool has_scale = true;
+    file.object("training", [&](auto& to) {
+        to.object("options", [&](auto& all) { all.members(options); });
+        to.object("position", [&](auto& position) {
+            position.member("epoch", s.epoch);
+            position.member("step", s.step);
+            position.member("optimizer_steps", s.optimizer.steps);
+            position.member("window_rows", s.window_rows);
+            position.member("seconds", s.seconds);
+        });
+        to.object("sums", [&](auto& sums) { describe_sums(sums, s.sums); });
+        has_scale = to.has("scale", true);
+        if (has_scale)
+            to.object("scale", [&](auto& scale) {
+                scale.member("squared_error", s.scale.squared_error);
+                scale.member("rows", s.scale.rows);
+            });
+        to.object("best", [&](auto& best) {
+            best.member("epoch", s.best.epoch);
+            best.member("elbo", s.best.elbo);
+        });
     });
+    return has_scale;
 }
 
-kernels::running_scale scale_from(const json& object, const std::string& path) {
-    return {io::number(object, "squared_error", path), io::number(object, "rows", path)};
-}
-
-epoch_sums sums_from(const json& object, const std::string& path) {
-    epoch_sums s;
-    s.rows = io::whole_number(object, "rows", path);
-    s.reconstruction = io::number(object, "reconstruction", path);
-    s.kl = io::number(object, "kl", path);
-    s.objective = io::number(object, "objective", path);
-    s.squared_error = io::number(object, "squared_error", path);
-    if (object.contains("weighted_squared_error")) // not in older files, which need none
-        s.weighted_squared_error = io::number(object, "weighted_squared_error", path);
-    s.learning_rate = io::number(object, "learning_rate", path);
-    s.gradient_norm = io::number(object, "gradient_norm", path);
-    s.seconds = io::number(object, "seconds", path);
-    return s;
+/// The vectors beside the parameters, of which there are n.
+template <class Archive, class State>
+void describe_vectors(Archive& file, State& s, std::int64_t n) {
+    const auto vector = [&](const char* name, auto& values) { file.tensor(name, {n}, values, io::packing::compact); };
+    vector("optimizer.first_moment", s.optimizer.first_moment);
+    vector("optimizer.second_moment", s.optimizer.second_moment);
+    if (file.has("optimizer.average", !s.optimizer.average.empty()))
+        vector("optimizer.average", s.optimizer.average);
+    if (file.has("best.parameters", !s.best.parameters.empty()))
+        vector("best.parameters", s.best.parameters);
+    std::vector<double> table = table_of(s.history);
+    file.tensor("history", {-1, history_columns}, table);
+    if constexpr (Archive::reads)
+        s.history = history_of(table);
 }
 
 /// Throws invalid_argument that names the first member in which the two objects differ.
@@ -120,51 +135,6 @@ void require_same(const json& stored, const json& now, std::string_view what, co
                                io::json_text(there), io::json_text(wanted));
         });
     }
-}
-
-void put_flat(io::tensor_file& file, const std::string& name, const std::vector<double>& values) {
-    if (!values.empty())
-        file.tensors.emplace(name, io::tensor::compact({static_cast<std::int64_t>(values.size())}, values));
-}
-
-std::vector<double> take_flat(const io::tensor_file& file, const std::string& name, std::size_t size,
-                              const std::string& path) {
-    return file.reals(name, {static_cast<std::int64_t>(size)}, path);
-}
-
-/// The same where the file has such a tensor, else nothing.
-std::vector<double> take_optional(const io::tensor_file& file, const std::string& name, std::size_t size,
-                                  const std::string& path) {
-    return file.tensors.contains(name) ? take_flat(file, name, size, path) : std::vector<double>();
-}
-
-const json& object_in(const json& parent, const char* key, const std::string& path) {
-    const json& object = io::member(parent, key, path);
-    if (!object.is_object())
-        io::fail(path, fmt::format("{}: expected an object, found {}", key, io::describe(object)));
-    return object;
-}
-
-json training_metadata(const io::tensor_file& file, const std::string& path) {
-    if (!file.metadata.contains("training"))
-        io::fail(path, "expected a checkpoint of training; this is a model without the state of an optimiser");
-    json training = io::parse_json(file.metadata.at("training"), path);
-    if (!training.is_object())
-        io::fail(path, fmt::format("training: expected an object, found {}", io::describe(training)));
-    return training;
-}
-
-std::vector<epoch_record> history_from(const io::tensor_file& file, const std::string& path) {
-    const std::vector<double> values = file.doubles("history", {-1, history_columns}, path);
-    std::vector<epoch_record> history;
-    for (std::size_t at = 0; at < values.size(); at += history_columns)
-        history.push_back(history_record(&values[at]));
-    return history;
-}
-
-architecture architecture_in(const io::tensor_file& file, const std::string& path) {
-    io::check_format(network_format, file, path);
-    return architecture_from(io::parse_json(io::metadata_text(file, "architecture", path), path), path);
 }
 
 } // namespace
@@ -203,62 +173,41 @@ json describe(const train_options& o, const data_sizes& sizes) {
 }
 
 void write_checkpoint(const std::string& path, const architecture& a, const json& options, const training_state& s) {
-    io::tensor_file file = to_tensors(a, s.parameters);
-    file.metadata["training"] = io::json_text({{"options", options},
-                                               {"position", position_of(s)},
-                                               {"sums", sums_of(s.sums)},
-                                               {"scale", scale_of(s.scale)},
-                                               {"best", {{"epoch", s.best.epoch}, {"elbo", s.best.elbo}}}});
-    put_flat(file, "optimizer.first_moment", s.optimizer.first_moment);
-    put_flat(file, "optimizer.second_moment", s.optimizer.second_moment);
-    put_flat(file, "optimizer.average", s.optimizer.average);
-    put_flat(file, "best.parameters", s.best.parameters);
-    std::vector<double> history;
-    for (const epoch_record& r : s.history) {
-        const std::vector<double> row = history_row(r);
-        history.insert(history.end(), row.begin(), row.end());
-    }
-    file.tensors.emplace("history",
-                         io::tensor::of({static_cast<std::int64_t>(s.history.size()), history_columns}, history));
+    io::archive_writer file(path, network_format);
+    write_members(file, a, s.parameters);
+    describe_training(file, s, options);
+    describe_vectors(file, s, static_cast<std::int64_t>(s.parameters.size()));
     const io::commit_group at_once(false); // a crash is what it is for
-    io::write_safetensors(path, file);
+    file.commit();
 }
 
 training_state read_checkpoint(const std::string& path, const architecture& a, const json& options) {
-    const io::tensor_file file = io::read_safetensors(path);
-    const json stored = to_json(architecture_in(file, path));
+    io::archive_reader file(path, network_format);
+    const json stored = to_json(read_architecture(file));
     json now = to_json(a);
     if (!stored.contains("column_names")) // of data without names, or by a version that kept none
         now.erase("column_names");
     require_same(stored, now, "the architecture", path);
-    const json training = training_metadata(file, path);
-    require_same(object_in(training, "options", path), options, "the option", path);
-    require_running_scale(a, training, path);
-    const json& position = object_in(training, "position", path);
-    const json& best = object_in(training, "best", path);
-
+    if (!file.has("training"))
+        file.fail("expected a checkpoint of training; this is a model without the state of an optimiser");
     training_state s;
-    s.parameters = model_from(file, path).parameters();
-    const std::size_t size = s.parameters.size();
-    s.optimizer.steps = io::whole_number(position, "optimizer_steps", path);
-    s.optimizer.first_moment = take_flat(file, "optimizer.first_moment", size, path);
-    s.optimizer.second_moment = take_flat(file, "optimizer.second_moment", size, path);
-    s.optimizer.average = take_optional(file, "optimizer.average", size, path);
-    s.epoch = io::whole_number(position, "epoch", path);
-    s.step = io::whole_number(position, "step", path);
-    s.sums = sums_from(object_in(training, "sums", path), path);
-    if (training.contains("scale"))
-        s.scale = scale_from(object_in(training, "scale", path), path);
-    s.history = history_from(file, path);
-    s.best = {io::whole_number(best, "epoch", path), io::number(best, "elbo", path),
-              take_optional(file, "best.parameters", size, path)};
-    s.window_rows = io::whole_number(position, "window_rows", path);
-    s.seconds = io::number(position, "seconds", path);
+    json stored_options;
+    const bool has_scale = describe_training(file, s, stored_options);
+    require_same(stored_options, options, "the option", path);
+    // An older version took the scale of each batch by itself, and its sums are of another bound.
+    expects(!has_optimal_scale(a) || has_scale, [&] {
+        return fmt::format("resume = '{}': it was written by a version that took the optimal scale of each batch by "
+                           "itself, and cannot be gone on with to the same numbers: expected a newer one; train from "
+                           "its parameters instead (start)",
+                           path);
+    });
+    s.parameters = read_members(file).parameters();
+    describe_vectors(file, s, static_cast<std::int64_t>(s.parameters.size()));
     return s;
 }
 
 architecture checkpoint_architecture(const std::string& path) {
-    return architecture_in(io::read_safetensors(path), path);
+    return read_architecture(io::archive_reader(path, network_format));
 }
 
 } // namespace elbo::vae

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "elbo/vae/train.hpp"
-#include "host/io/model/model_file.hpp"
+#include "host/io/model/json.hpp"
 #include "host/vae/train/epoch_sums.hpp"
 #include "kernels/contract/vae_engine.hpp"
 

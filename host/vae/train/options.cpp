@@ -1,7 +1,7 @@
 #include "host/vae/train/options.hpp"
 
 #include "host/check.hpp"
-#include "host/io/model/model_file.hpp"
+#include "host/io/model/model_archive.hpp"
 
 #include <cmath>
 #include <fmt/format.h>

@@ -1,5 +1,6 @@
 // Online training, one batch after the other.
 #include "host/check.hpp"
+#include "host/io/model/model_archive.hpp"
 #include "host/rows/row_access.hpp"
 #include "host/vae/rows.hpp"
 #include "host/vae/train/checkpoint.hpp"

@@ -1,0 +1,340 @@
+#include "host/io/model/model_archive.hpp"
+
+#include "host/check.hpp"
+#include "host/io/format.hpp"
+#include "host/io/input_file.hpp"
+#include "host/io/write/atomic_file.hpp"
+#include "host/joined.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fmt/format.h>
+
+namespace elbo::io {
+
+namespace {
+
+std::optional<model_file_kind> kind_of(const std::string& path) {
+    if (has_ending(path, ".safetensors"))
+        return model_file_kind::safetensors;
+    if (has_ending(path, ".json"))
+        return model_file_kind::json;
+    return std::nullopt;
+}
+
+json read_json_object(const std::string& path) {
+    const std::string contents = read_text(path);
+    if (const std::string kind = looks_like(std::string_view(contents).substr(0, 64));
+        !contents.starts_with('{') && kind != "text")
+        fail_at_byte(path, 0, fmt::format("expected a JSON object, but this looks like {}", kind));
+    json object = parse_json(contents, path);
+    if (!object.is_object())
+        fail_at_byte(path, 0, "expected a JSON object");
+    return object;
+}
+
+std::string metadata_text(const tensor_file& file, std::string_view key, const std::string& path) {
+    const auto found = file.metadata.find(std::string(key));
+    if (found == file.metadata.end())
+        fail(path, fmt::format("__metadata__: expected the key '{}'", key));
+    return found->second;
+}
+
+std::int64_t metadata_number(const tensor_file& file, std::string_view key, const std::string& path) {
+    const std::string value = metadata_text(file, key, path);
+    std::int64_t result = 0;
+    const auto [rest, status] = std::from_chars(value.data(), value.data() + value.size(), result);
+    if (status != std::errc() || rest != value.data() + value.size())
+        fail(path, fmt::format("__metadata__: {} = {}, expected a whole number", key, in_quotes(value)));
+    return result;
+}
+
+const json& member_of(const json& object, std::string_view key, const std::string& path) {
+    const json* found = object.find(key);
+    if (!found)
+        fail(path, fmt::format("expected the key '{}'", key));
+    return *found;
+}
+
+// What a value must be, and the value.
+bool fits(const json& value, std::int64_t) {
+    return value.is_int64();
+}
+bool fits(const json& value, double) {
+    return value.is_number();
+}
+bool fits(const json& value, const std::string&) {
+    return value.is_string();
+}
+void assign(std::int64_t& to, const json& value) {
+    to = value.as_int64();
+}
+void assign(double& to, const json& value) {
+    to = value.as_double();
+}
+void assign(std::string& to, const json& value) {
+    to = value.as_string();
+}
+
+template <class T>
+T scalar_of(const json& value, std::string_view key, const char* expected, const std::string& path) {
+    T result{};
+    if (!fits(value, result))
+        fail(path, fmt::format("{} = {}, expected {}", key, describe(value), expected));
+    assign(result, value);
+    return result;
+}
+
+template <class T>
+std::vector<T> list_of(const json& list, std::string_view key, const char* expected, const std::string& path) {
+    std::vector<T> values;
+    if (!list.is_array())
+        fail(path, fmt::format("{}: expected a list of {}, found {}", key, expected, describe(list)));
+    for (const json& value : list) {
+        if (!fits(value, T()))
+            fail(path, fmt::format("{}: expected a list of {}, found {} in it", key, expected, describe(value)));
+        assign(values.emplace_back(), value);
+    }
+    return values;
+}
+
+/// Takes nested lists of these extents apart.
+template <class T>
+void flatten(const json& value, const extents& shape, std::size_t level, const std::string& key,
+             const std::string& path, std::vector<T>& out) {
+    if (level == shape.size()) {
+        if (!fits(value, T()))
+            fail(path, fmt::format("{}: expected a number, found {}", key, describe(value)));
+        assign(out.emplace_back(), value);
+        return;
+    }
+    if (!value.is_array() || (shape[level] != -1 && static_cast<std::int64_t>(value.size()) != shape[level]))
+        fail(path, fmt::format("{}: expected a list of {} entries, found {}", key, shape[level],
+                               value.is_array() ? std::to_string(value.size()) : describe(value)));
+    for (std::size_t i = 0; i < value.size(); ++i)
+        flatten(value[i], shape, level + 1, fmt::format("{}[{}]", key, i), path, out);
+}
+
+/// Nested lists as text, one line for each row, so that a matrix looks like one.
+template <class T>
+std::string nested_lists(const T*& values, const extents& shape, std::size_t level = 0) {
+    if (level + 1 == shape.size()) {
+        const json row(std::vector<T>(values, values + shape[level]));
+        values += shape[level];
+        return json_text(row);
+    }
+    std::string text = "[";
+    for (std::int64_t i = 0; i < shape[level]; ++i)
+        text += (i > 0 ? ",\n    " : "\n    ") + nested_lists(values, shape, level + 1);
+    return text + "]";
+}
+
+/// The extents with what -1 stands for among `count` numbers.
+extents filled(const std::string& name, extents shape, std::size_t count) {
+    const auto size = static_cast<std::int64_t>(count);
+    std::int64_t known = 1;
+    for (const std::int64_t extent : shape)
+        known *= extent == -1 ? 1 : extent;
+    std::replace(shape.begin(), shape.end(), std::int64_t(-1), known > 0 ? size / known : 0);
+    std::int64_t all = 1;
+    for (const std::int64_t extent : shape)
+        all *= extent;
+    expects(all == size, [&] {
+        return fmt::format("tensor '{}': {} elements do not fill the shape ({})", name, count, joined(shape, ", "));
+    });
+    return shape;
+}
+
+} // namespace
+
+model_file_kind kind_to_save(const std::string& path) {
+    if (const auto kind = kind_of(path))
+        return *kind;
+    throw invalid_argument(
+        fmt::format("'{}': expected a name that ends in .safetensors or .json to save a model", path));
+}
+
+model_file_kind kind_to_load(const std::string& path) {
+    if (const auto kind = kind_of(path))
+        return *kind;
+    fail(path, fmt::format("expected a model that ends in .safetensors or .json; this looks like {}",
+                           looks_like(first_bytes(path, 64))));
+}
+
+std::string declared_format(const std::string& path) {
+    if (kind_to_load(path) == model_file_kind::safetensors)
+        return metadata_text(read_safetensors(path), "format", path);
+    return scalar_of<std::string>(member_of(read_json_object(path), "format", path), "format", "a string", path);
+}
+
+// Reading -----------------------------------------------------------------------------------------------------------
+
+member_reader::member_reader(json object, std::string_view key, std::string path)
+    : path_(std::move(path)), object_(std::move(object)) {
+    if (!object_.is_object())
+        fail(fmt::format("{}: expected an object, found {}", key, describe(object_)));
+}
+
+json member_reader::find(std::string_view key, form wanted) const {
+    if (!tensors_)
+        return member_of(object_, key, path_);
+    if (wanted == form::whole)
+        return metadata_number(*tensors_, key, path_);
+    const std::string text = metadata_text(*tensors_, key, path_);
+    return wanted == form::text ? json(text) : parse_json(text, path_);
+}
+
+bool member_reader::has(std::string_view key, bool) const {
+    const std::string name(key);
+    return tensors_ ? tensors_->metadata.contains(name) || tensors_->tensors.contains(name) : object_.contains(key);
+}
+
+void member_reader::read(const json& value, std::string_view key, std::int64_t& out) const {
+    out = scalar_of<std::int64_t>(value, key, "a whole number", path_);
+}
+
+void member_reader::read(const json& value, std::string_view key, double& out) const {
+    out = scalar_of<double>(value, key, "a number", path_);
+}
+
+void member_reader::read(const json& value, std::string_view key, std::string& out) const {
+    out = scalar_of<std::string>(value, key, "a string", path_);
+}
+
+void member_reader::read(const json& value, std::string_view key, std::vector<std::int64_t>& out) const {
+    out = list_of<std::int64_t>(value, key, "whole numbers", path_);
+}
+
+void member_reader::read(const json& value, std::string_view key, std::vector<double>& out) const {
+    out = list_of<double>(value, key, "numbers", path_);
+}
+
+void member_reader::read(const json& value, std::string_view key, std::vector<std::string>& out) const {
+    out = list_of<std::string>(value, key, "strings", path_);
+}
+
+archive_reader::archive_reader(const std::string& path, const model_format& format) : member_reader(path) {
+    if (kind_to_load(path) == model_file_kind::safetensors)
+        tensors_ = read_safetensors(path);
+    else
+        object_ = read_json_object(path);
+    std::string name;
+    std::int64_t version = 0;
+    member("format", name);
+    if (name != format.name)
+        fail(fmt::format("format = {}, expected '{}': is this {} saved by elbo?", in_quotes(name), format.name,
+                         format.what));
+    member("version", version);
+    if (version != format.version)
+        fail(fmt::format("version = {}, expected {}: a newer elbo may have written it", version, format.version));
+}
+
+void archive_reader::column_names(std::vector<std::string>& names, std::int64_t dimensions) const {
+    if (tensors_ || has("column_names")) // those who write .json by hand may leave them out
+        member("column_names", names);
+    if (!names.empty() && static_cast<std::int64_t>(names.size()) != dimensions)
+        fail(fmt::format("{} column_names, expected one for each of the {} dimensions", names.size(), dimensions));
+}
+
+void archive_reader::tensor(const std::string& name, const extents& shape, std::vector<double>& values,
+                            packing how) const {
+    if (tensors_) {
+        values = how == packing::compact ? tensors_->reals(name, shape, path_) : tensors_->doubles(name, shape, path_);
+        return;
+    }
+    values.clear(); // grows with what is really there: what a file claims does not decide how much memory is taken
+    flatten(member_of(object_, name.c_str(), path_), shape, 0, name, path_, values);
+}
+
+void archive_reader::tensor(const std::string& name, const extents& shape, std::vector<std::int64_t>& values) const {
+    if (tensors_) {
+        values = tensors_->integers(name, shape, path_);
+        return;
+    }
+    values.clear();
+    flatten(member_of(object_, name.c_str(), path_), shape, 0, name, path_, values);
+}
+
+void archive_reader::scalar(const char* name, double& value) const {
+    std::vector<double> values;
+    tensor(name, {1}, values);
+    value = values.front();
+}
+
+void archive_reader::bare_scalar(const char* name, double& value) const {
+    if (tensors_)
+        scalar(name, value);
+    else
+        member(name, value);
+}
+
+void archive_reader::tensors_within(const char* key) {
+    if (tensors_)
+        return;
+    member_of(object_, key, path_); // is there
+    member_reader(std::move(object_[key]), key, path_).members(object_);
+}
+
+// Writing -----------------------------------------------------------------------------------------------------------
+
+archive_writer::archive_writer(std::string path, const model_format& format)
+    : path_(std::move(path)), kind_(kind_to_save(path_)) {
+    member("format", format.name);
+    member("version", format.version);
+}
+
+void archive_writer::column_names(const std::vector<std::string>& names, std::int64_t dimensions) {
+    expects(names.empty() || static_cast<std::int64_t>(names.size()) == dimensions, [&] {
+        return fmt::format("column_names: {} names, expected none or one for each of the {} dimensions", names.size(),
+                           dimensions);
+    });
+    member("column_names", names);
+}
+
+template <class T>
+void archive_writer::add_lists(const std::string& name, const extents& shape, const std::vector<T>& values) {
+    const T* first = values.data();
+    lists_.push_back(fmt::format("  \"{}\": {}", name, nested_lists(first, shape)));
+}
+
+void archive_writer::tensor(const std::string& name, extents shape, const std::vector<double>& values, packing how) {
+    shape = filled(name, std::move(shape), values.size());
+    if (kind_ == model_file_kind::json)
+        return add_lists(name, shape, values);
+    file_.tensors.emplace(name, how == packing::compact ? tensor::compact(std::move(shape), values)
+                                                        : tensor::of(std::move(shape), values));
+}
+
+void archive_writer::tensor(const std::string& name, extents shape, const std::vector<std::int64_t>& values) {
+    shape = filled(name, std::move(shape), values.size());
+    if (kind_ == model_file_kind::json)
+        return add_lists(name, shape, values);
+    file_.tensors.emplace(name, tensor::of(std::move(shape), values));
+}
+
+void archive_writer::bare_scalar(const char* name, double value) {
+    if (kind_ == model_file_kind::json)
+        lists_.push_back(fmt::format("  \"{}\": {}", name, value));
+    else
+        scalar(name, value);
+}
+
+void archive_writer::commit() {
+    if (kind_ == model_file_kind::safetensors) {
+        for (const auto& [key, value] : object_.items())
+            file_.metadata.emplace(key, value.is_string() ? value.as_string() : json_text(value));
+        return write_safetensors(path_, file_);
+    }
+    std::vector<std::string> lines;
+    for (const auto& [key, value] : object_.items())
+        lines.push_back(fmt::format("  \"{}\": {}", key, json_text(value)));
+    if (within_.empty())
+        lines.insert(lines.end(), lists_.begin(), lists_.end());
+    else
+        lines.push_back(fmt::format("  \"{}\": {{\n{}\n}}", within_, joined(lists_, ",\n")));
+    atomic_file file(path_);
+    file.write(fmt::format("{{\n{}{}}}\n", joined(lines, ",\n"), within_.empty() ? "\n" : ""));
+    file.commit();
+}
+
+} // namespace elbo::io
