@@ -8,7 +8,6 @@
 #include "elbo/version.hpp"
 
 #include <fmt/format.h>
-#include <memory>
 
 namespace elbo::cli {
 
@@ -59,22 +58,25 @@ json device_json(const device_list& list, const blas_info& blas, const std::stri
             {"blas", {{"name", blas.name}, {"core", blas.core}, {"advice", blas.advice}}}};
 }
 
-exit_status run(const output_options& output, const std::string& command_line) {
-    check_files({.inputs = {}, .outputs = {output.json}});
-    const device_list list = devices();
-    const blas_info used = blas();
-    write_json(output, device_json(list, used, command_line));
-    print_results(output, device_text(list, used));
-    return exit_status::success;
-}
+struct devices_command {
+    output_options output;
+
+    void add_options(parser& app) { add_output_options(app, output); }
+
+    exit_status run(const std::string& command_line) const {
+        check_files({.inputs = {}, .outputs = {output.json}});
+        const device_list list = devices();
+        const blas_info used = blas();
+        write_json(output, device_json(list, used, command_line));
+        print_results(output, device_text(list, used));
+        return exit_status::success;
+    }
+};
 
 } // namespace
 
 void add_devices(parser& app, invocation& call) {
-    parser* command = app.add_subcommand("devices", "List what can be computed on here");
-    const auto output = std::make_shared<output_options>();
-    add_output_options(*command, *output);
-    command->callback([output, &call] { call.run = [output, &call] { return run(*output, call.command_line); }; });
+    add_command<devices_command>(app, call, "devices", "List what can be computed on here");
 }
 
 } // namespace elbo::cli

@@ -124,8 +124,20 @@ option* parser::add_option(const std::string& names, option_target value, const 
         value.variable()));
 }
 
-option* parser::add_flag(const std::string& names, bool& value, const std::string& help) {
-    return state_->keep(state_->app->add_flag(names, value, help));
+option* parser::add_option(const std::string& names, option_target value, const std::string& help,
+                           const std::string& type, const std::string& group) {
+    return add_option(names, value, help)->type_name(type)->group(group);
+}
+
+option* parser::add_choice(const std::string& names, const std::string& shown,
+                           const std::function<void(const std::string&)>& choose, const std::string& help) {
+    CLI::Option* const added = state_->app->add_option_function<std::string>(names, choose, help);
+    return state_->keep(added->default_str(shown)->check(require_text, ""));
+}
+
+option* parser::add_flag(const std::string& names, bool& value, const std::string& help, const std::string& group) {
+    option* const added = state_->keep(state_->app->add_flag(names, value, help));
+    return group.empty() ? added : added->group(group);
 }
 
 option* parser::get_option(const std::string& name) {
@@ -162,6 +174,8 @@ bool parser::parse(int argc, const char* const* argv) {
         state_->app->exit(asked);
         return false;
     } catch (const CLI::ParseError& e) {
+        throw usage_error(e.what());
+    } catch (const invalid_argument& e) { // of a choice
         throw usage_error(e.what());
     }
 }

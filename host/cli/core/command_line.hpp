@@ -29,9 +29,10 @@ public:
 /// The variable that an option sets.
 class option_target {
 public:
-    using pointer = std::variant<std::string*, int*, std::int64_t*, std::uint64_t*, double*,
-                                 std::optional<std::string>*, std::optional<std::int64_t>*, std::optional<double>*,
-                                 std::vector<std::string>*, std::vector<std::int64_t>*, std::vector<double>*>;
+    using pointer =
+        std::variant<std::string*, int*, std::int64_t*, std::uint64_t*, double*, std::optional<std::string>*,
+                     std::optional<std::int64_t>*, std::optional<double>*, std::vector<std::string>*,
+                     std::vector<std::int64_t>*, std::vector<double>*, std::optional<std::vector<double>>*>;
     template <class T>
         requires std::constructible_from<pointer, T*> option_target(T& variable) : variable_(&variable) {}
         const pointer& variable() const {
@@ -70,7 +71,13 @@ public:
     ~parser();
 
     option* add_option(const std::string& names, option_target value, const std::string& help);
-    option* add_flag(const std::string& names, bool& value, const std::string& help);
+    /// The same with what stands for its value, and its group, in the help.
+    option* add_option(const std::string& names, option_target value, const std::string& help, const std::string& type,
+                       const std::string& group);
+    /// `choose` takes what was typed, and throws invalid_argument; `shown` is the default.
+    option* add_choice(const std::string& names, const std::string& shown,
+                       const std::function<void(const std::string&)>& choose, const std::string& help);
+    option* add_flag(const std::string& names, bool& value, const std::string& help, const std::string& group = "");
     option* get_option(const std::string& name);
     parser* add_subcommand(const std::string& name, const std::string& help);
     void require_subcommand(); ///< exactly one

@@ -1,11 +1,13 @@
 // What a command found: for programs (--json) and for people (standard output, --report) alike.
 #pragma once
 
-#include "host/io/model/json.hpp"
+#include "host/fields.hpp"
+#include "host/io/model/fields_json.hpp"
 
 #include "elbo/context.hpp"
 
 #include <cstdint>
+#include <fmt/format.h>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,8 +20,6 @@ namespace elbo::cli {
 using io::json;
 /// Names and values for people.
 using fact_list = std::vector<std::pair<std::string, std::string>>;
-
-inline constexpr const char* nats_per_sample = "{:.6f} nats per sample";
 
 /// Entries in their order, each for programs, for people, or for both.
 struct findings {
@@ -37,8 +37,30 @@ struct findings {
     /// For people.
     void tell(std::string name, std::string text) { facts.emplace_back(std::move(name), std::move(text)); }
     /// For both; `format` is that of the text.
-    void add(std::string_view key, std::string name, double value, const char* format = nats_per_sample);
+    void add(std::string_view key, std::string name, double value, const char* format);
     void add(std::string_view key, std::string name, std::int64_t value);
+
+    /// Members of a result, as their fields say (host/fields.hpp): for programs, and for people where there is a
+    /// format.
+    template <with_fields S, class... M>
+    void add(const S& result, M S::*... members) {
+        (add_field(result, field_of(members)), ...);
+    }
+    /// For people alone.
+    template <with_fields S>
+    void tell(const S& result, double S::*member) {
+        const auto& f = field_of(member);
+        tell(std::string(f.help), fmt::format(fmt::runtime(f.format), result.*member));
+    }
+
+private:
+    template <class S, class M>
+    void add_field(const S& result, const field<S, M>& f) {
+        add(f.name, io::json_of(result.*f.member));
+        if constexpr (std::same_as<M, double>)
+            if (!f.format.empty())
+                tell(result, f.member);
+    }
 };
 
 /// Numbers nested as `shape` says; null in place of more than 10,000.

@@ -1,8 +1,17 @@
 #include "host/cli/core/fit_command.hpp"
 
+#include <filesystem>
 #include <fmt/format.h>
 
 namespace elbo::cli {
+
+bool is_model_file(const std::string& start) {
+    return start.ends_with(".safetensors") || start.ends_with(".json") || std::filesystem::exists(start);
+}
+
+std::string start_file(const std::string& start) {
+    return is_model_file(start) ? start : "";
+}
 
 void fit_inputs::add_inputs(parser& app) {
     add_data_options(app, data);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "host/cli/command.hpp"
+#include "host/cli/core/field_option.hpp"
 #include "host/cli/core/findings.hpp"
 #include "host/cli/core/inputs.hpp"
 #include "host/cli/core/interrupt.hpp"
@@ -38,6 +39,20 @@ struct fit_inputs {
     /// Whether Ctrl-C ends the work with what there is so far.
     bool interruptible() const { return true; }
 };
+
+/// Whether what was typed for --start is meant as a file.
+bool is_model_file(const std::string& start);
+/// What was typed there where it is a file, else nothing: for check_files.
+std::string start_file(const std::string& start);
+
+/// --restarts, --max-iterations, --tolerance and --seed.
+template <class Options>
+void add_loop_options(parser& app, Options& options) {
+    add_field(app, "--restarts", options, &Options::restarts, "R", "Fit");
+    add_field(app, "--max-iterations", options, &Options::max_iterations, "N", "Fit");
+    add_field(app, "--tolerance", options, &Options::tolerance, "T", "Fit");
+    add_field(app, "--seed", options, &Options::seed, "S", "Fit");
+}
 
 /// A model to begin with, read from `path`, must have as many dimensions as the data has columns.
 template <class Options>

@@ -47,32 +47,15 @@ void add_start(findings& found, std::optional<std::string_view> kind, std::int64
 }
 
 void add_seconds(findings& found, const gmm::fit_seconds& s) {
-    found.add("seconds", {{"load", s.load}, {"start", s.start}, {"iterations", s.iterations}, {"total", s.total}});
+    found.add("seconds", io::json_of(s));
     found.tell("time", fmt::format("{} (load {}, start {}, iterations {})", duration_text(s.total),
                                    duration_text(s.load), duration_text(s.start), duration_text(s.iterations)));
 }
 
-json trace_json(const std::vector<gmm::iteration_record>& records) {
-    json trace = json::array();
-    for (const gmm::iteration_record& record : records)
-        trace.push_back({{"iteration", record.iteration},
-                         {"log_likelihood", record.log_likelihood},
-                         {"elbo_after_m_step", record.elbo_after_m_step},
-                         {"entropy", record.entropy},
-                         {"parameter_change", record.parameter_change},
-                         {"seconds", record.seconds},
-                         {"log_prior", record.log_prior},
-                         {"log_prior_after", record.log_prior_after}});
-    return trace;
-}
-
 json far_values_json(const gmm::far_values& far) {
-    return {{"event", to_string(gmm::event::kind::far_value)},
-            {"row", far.row},
-            {"column", far.column},
-            {"value", far.value},
-            {"robust_z", far.robust_z},
-            {"rows", far.rows}};
+    json event{{"event", to_string(gmm::event::kind::far_value)}};
+    event.update(io::json_of(far));
+    return event;
 }
 
 void tell_far_values(findings& found, const std::vector<gmm::far_values>& far,

@@ -5,6 +5,7 @@
 #include "host/cli/core/options.hpp"
 
 #include "elbo/gmm/fit.hpp"
+#include "host/fit_fields.hpp"
 
 #include <optional>
 #include <string>
@@ -26,15 +27,12 @@ void add_start(findings& found, std::optional<std::string_view> kind, std::int64
 /// Log-likelihoods and criteria of a model on data, of scores and of fits.
 template <class Result>
 void add_likelihoods(findings& found, const Result& result, std::int64_t parameters) {
-    found.add("log_likelihood", "log-likelihood", result.log_likelihood);
-    found.add("total_log_likelihood", "total log-likelihood", result.total_log_likelihood, "{:.6f}");
+    found.add(result, &Result::log_likelihood, &Result::total_log_likelihood);
     found.add("parameters", "parameters", parameters);
-    found.add("bic", "BIC", result.bic, "{:.4f}");
-    found.add("aic", "AIC", result.aic, "{:.4f}");
+    found.add(result, &Result::bic, &Result::aic);
 }
 
 void add_seconds(findings& found, const gmm::fit_seconds& s);
-json trace_json(const std::vector<gmm::iteration_record>& records);
 json far_values_json(const gmm::far_values& far);
 /// One fact for each column with far values, the first ten of them.
 void tell_far_values(findings& found, const std::vector<gmm::far_values>& far,

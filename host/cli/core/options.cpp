@@ -25,33 +25,27 @@ int cuda_ordinal(const std::string& device) {
 } // namespace
 
 void add_output_options(parser& command, output_options& options) {
-    command.add_option("--json", options.json, "Write a machine-readable summary; - is standard output")
-        ->type_name("FILE")
-        ->group("Output");
-    command.add_flag("-q,--quiet", options.quiet, "Print neither progress nor results")->group("Output");
+    command.add_option("--json", options.json, "Write a machine-readable summary; - is standard output", "FILE",
+                       "Output");
+    command.add_flag("-q,--quiet", options.quiet, "Print neither progress nor results", "Output");
 }
 
 void add_report_option(parser& command, output_options& options) {
-    command.add_option("--report", options.report, "Write one self-contained page with pictures")
-        ->type_name("FILE.html")
-        ->group("Output");
+    command.add_option("--report", options.report, "Write one self-contained page with pictures", "FILE.html",
+                       "Output");
 }
 
 void add_model_output_option(parser& command, std::string& path) {
-    command.add_option("-o,--output", path, "Write the model: .safetensors or .json")
-        ->type_name("MODEL")
-        ->group("Output");
+    command.add_option("-o,--output", path, "Write the model: .safetensors or .json", "MODEL", "Output");
 }
 
 void add_device_options(parser& command, device_options& options) {
-    command.add_option("--device", options.device, "Where to compute: auto, cpu, cuda, cuda:N or reference")
-        ->type_name("DEVICE")
-        ->capture_default_str()
-        ->group("Device");
-    command.add_option("--threads", options.threads, "Threads of the CPU back end; 0 takes all")
-        ->type_name("N")
-        ->capture_default_str()
-        ->group("Device");
+    command
+        .add_option("--device", options.device, "Where to compute: auto, cpu, cuda, cuda:N or reference", "DEVICE",
+                    "Device")
+        ->capture_default_str();
+    command.add_option("--threads", options.threads, "Threads of the CPU back end; 0 takes all", "N", "Device")
+        ->capture_default_str();
 }
 
 context make_context(const device_options& options) {
@@ -74,23 +68,20 @@ namespace {
 
 void add_text_options(parser& command, data_options& options) {
     command
-        .add_option("--header", options.header, "Whether the first line of a text table holds names: auto, yes or no")
-        ->type_name("WHEN")
-        ->capture_default_str()
-        ->group("Data");
-    command
-        .add_option("--delimiter", options.delimiter,
-                    "What separates the fields of a text table: a character, tab or space (default: found by itself)")
-        ->type_name("CHARACTER")
-        ->group("Data");
-    command.add_flag("--decimal-comma", options.decimal_comma, "In a text table 1,5 is one and a half")->group("Data");
+        .add_option("--header", options.header, "Whether the first line of a text table holds names: auto, yes or no",
+                    "WHEN", "Data")
+        ->capture_default_str();
+    command.add_option(
+        "--delimiter", options.delimiter,
+        "What separates the fields of a text table: a character, tab or space (default: found by itself)", "CHARACTER",
+        "Data");
+    command.add_flag("--decimal-comma", options.decimal_comma, "In a text table 1,5 is one and a half", "Data");
     command
         .add_option("--missing", options.missing,
-                    "Texts or numbers that stand for missing values, which are refused with their row and column")
-        ->delimiter(',')
-        ->type_name("TEXT,...")
-        ->group("Data");
-    command.add_flag("--strict", options.strict, "Refuse a file of which a column would be left out")->group("Data");
+                    "Texts or numbers that stand for missing values, which are refused with their row and column",
+                    "TEXT,...", "Data")
+        ->delimiter(',');
+    command.add_flag("--strict", options.strict, "Refuse a file of which a column would be left out", "Data");
 }
 
 header_row header_from_string(const std::string& name) {
@@ -135,10 +126,8 @@ std::vector<std::string> files_of(const data_options& options, std::vector<std::
 }
 
 void add_by_position_option(parser& command, data_options& options) {
-    command
-        .add_flag("--by-position", options.by_position,
-                  "Take the columns by their order, not by the names that the model knows")
-        ->group("Data");
+    command.add_flag("--by-position", options.by_position,
+                     "Take the columns by their order, not by the names that the model knows", "Data");
 }
 
 void add_data_options(parser& command, data_options& options) {
@@ -150,70 +139,57 @@ void add_optional_data_options(parser& command, data_options& options) {
     command.add_option("DATA", options.path,
                        "Data file: .csv .tsv .npy .npz .f32 .f64 .h5 idx, also .gz; file.h5:/dataset; a pipe; - for "
                        "standard input");
-    command.add_option("--columns", options.columns, "Columns to use, by name or by number from 0 (default: all)")
-        ->delimiter(',')
-        ->type_name("A,B,...")
-        ->group("Data");
-    command.add_option("--dimensions", options.dimensions, "Columns of a raw .f32 or .f64 file")
-        ->type_name("D")
-        ->group("Data");
-    command.add_option("--dataset", options.dataset, "Dataset of an HDF5 file, or member of an .npz file")
-        ->type_name("NAME")
-        ->group("Data");
+    command
+        .add_option("--columns", options.columns, "Columns to use, by name or by number from 0 (default: all)",
+                    "A,B,...", "Data")
+        ->delimiter(',');
+    command.add_option("--dimensions", options.dimensions, "Columns of a raw .f32 or .f64 file", "D", "Data");
+    command.add_option("--dataset", options.dataset, "Dataset of an HDF5 file, or member of an .npz file", "NAME",
+                       "Data");
     add_text_options(command, options);
 }
 
 void add_weights_option(parser& command, data_options& options) {
-    command
-        .add_option("--weights", options.weights, "Weights of the samples: a column of DATA, or a file of one column")
-        ->type_name("FILE|COLUMN")
-        ->group("Data");
+    command.add_option("--weights", options.weights,
+                       "Weights of the samples: a column of DATA, or a file of one column", "FILE|COLUMN", "Data");
 }
 
 void add_labels_option(parser& command, data_options& options) {
-    command
-        .add_option(
-            "--labels", options.labels,
-            "Numbers by which the picture of the latents is coloured: a column of DATA, or a file of one column")
-        ->type_name("FILE|COLUMN")
-        ->group("Data");
+    command.add_option(
+        "--labels", options.labels,
+        "Numbers by which the picture of the latents is coloured: a column of DATA, or a file of one column",
+        "FILE|COLUMN", "Data");
 }
 
 void add_known_labels_option(parser& command, data_options& options) {
-    command
-        .add_option("--labels", options.labels,
-                    "Components that samples are known to come from, -1 where unknown: a column of DATA, or a file of "
-                    "one column")
-        ->type_name("FILE|COLUMN")
-        ->group("Data");
+    command.add_option(
+        "--labels", options.labels,
+        "Components that samples are known to come from, -1 where unknown: a column of DATA, or a file of "
+        "one column",
+        "FILE|COLUMN", "Data");
 }
 
 void add_scale_option(parser& command, data_options& options) {
-    command
-        .add_option("--scale", options.scale,
-                    "Every value of DATA times this (default: 1/255 for images in -ubyte files, else 1)")
-        ->type_name("S")
-        ->group("Data");
+    command.add_option("--scale", options.scale,
+                       "Every value of DATA times this (default: 1/255 for images in -ubyte files, else 1)", "S",
+                       "Data");
 }
 
 void add_rows_option(parser& command, std::string& path, const std::string& what) {
-    command.add_option("-o,--output", path, fmt::format("Write {} (.csv, .npy, .f32, .f64, .h5); - prints them", what))
-        ->type_name("FILE")
-        ->capture_default_str()
-        ->group("Output");
+    command
+        .add_option("-o,--output", path, fmt::format("Write {} (.csv, .npy, .f32, .f64, .h5); - prints them", what),
+                    "FILE", "Output")
+        ->capture_default_str();
 }
 
 void add_density_option(parser& command, std::string& path) {
-    command.add_option("-o,--output", path, "Write log p(x) of every row (.csv, .npy, .f32, .f64, .h5)")
-        ->type_name("FILE")
-        ->group("Output");
+    command.add_option("-o,--output", path, "Write log p(x) of every row (.csv, .npy, .f32, .f64, .h5)", "FILE",
+                       "Output");
 }
 
 void add_type_option(parser& command, std::string& type) {
-    command.add_option("--type", type, "Type of the numbers in FILE: float32 or float64")
-        ->type_name("TYPE")
-        ->capture_default_str()
-        ->group("Output");
+    command.add_option("--type", type, "Type of the numbers in FILE: float32 or float64", "TYPE", "Output")
+        ->capture_default_str();
 }
 
 void add_count_option(parser& command, std::int64_t& count) {
@@ -223,6 +199,12 @@ void add_count_option(parser& command, std::int64_t& count) {
 void check_count(std::int64_t count) {
     if (count < 1)
         throw invalid_argument(fmt::format("-n {}: expected at least one sample", count));
+}
+
+void refuse_given(const std::vector<option*>& options, std::string_view why) {
+    for (const option* o : options)
+        if (o->count() > 0)
+            throw invalid_argument(fmt::format("{}: {}", o->get_name(), why));
 }
 
 void add_seed_option(parser& command, std::uint64_t& seed) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace elbo::cli {
@@ -22,6 +23,8 @@ void add_density_option(parser& command, std::string& path);
 /// -n of samples to draw, at least one. check_count throws invalid_argument.
 void add_count_option(parser& command, std::int64_t& count);
 void check_count(std::int64_t count);
+/// Throws invalid_argument that names the first of these options that was given, and why it cannot be.
+void refuse_given(const std::vector<option*>& options, std::string_view why);
 /// --seed.
 void add_seed_option(parser& command, std::uint64_t& seed);
 

@@ -1,9 +1,10 @@
 #include "host/cli/core/fit_command.hpp"
 #include "host/cli/core/fit_summary.hpp"
 #include "host/cli/latent/report.hpp"
-#include "host/cli/mixture/fit_options.hpp"
 #include "host/joined.hpp"
+#include "host/latent/factors/fields.hpp"
 #include "host/latent/factors/file.hpp"
+#include "host/latent/sphere/fields.hpp"
 #include "host/latent/sphere/file.hpp"
 
 #include <fmt/format.h>
@@ -18,12 +19,10 @@ namespace {
 struct latent_fit_options : fit_inputs {
     std::string kind = "ppca";
     std::optional<std::int64_t> latent, components;
-    std::string method = "em";
     std::string start = "automatic";
     std::optional<double> noise_floor;
-    bool own_noise = false, no_acceleration = false;
-    latent::factor_options typed; ///< what all kinds have in common
-    std::string on_collapse = "reseed";
+    bool no_acceleration = false;
+    latent::factor_options typed;                  ///< what all kinds have in common
     std::vector<option*> of_components, of_starts; ///< options without a meaning for some models and methods
 
     void add_options(parser& app);
@@ -48,11 +47,8 @@ void prepare(const latent_fit_options& typed, latent::factor_options& o, model_c
     o.kind = factor_kind_of(typed.kind);
     if (typed.no_acceleration)
         throw invalid_argument(fmt::format("--no-acceleration: expected --model sphere, not {}", typed.kind));
-    o.method = latent::factor_method_from_string(typed.method);
     if (o.method == latent::factor_method::eigen)
         refuse_given(typed.of_starts, "expected --method em beside it; eigenvectors need no start");
-    o.on_collapse = gmm::collapse_policy_from_string(typed.on_collapse);
-    o.own_noise = typed.own_noise;
     if (is_model_file(typed.start)) {
         latent::saved_factor_model saved = latent::load_saved_factors(typed.start);
         start_columns = {std::move(saved.column_names), typed.start};
@@ -76,8 +72,8 @@ void prepare(const latent_fit_options& typed, latent::sphere_options& o, model_c
     };
     without(typed.latent.has_value(), "-L");
     without(typed.components.has_value(), "-k");
-    without(typed.own_noise, "--own-noise");
-    without(typed.method != "em", "--method");
+    without(typed.typed.own_noise, "--own-noise");
+    without(typed.typed.method != latent::factor_method::em, "--method");
     refuse_given(typed.of_components, "the sphere has no such choice");
     o.restarts = typed.typed.restarts;
     o.max_iterations = typed.typed.max_iterations;
@@ -138,7 +134,7 @@ struct latent_fit : latent_fit_options {
     command_files files() const { return files_with({start_file(start)}, {}); }
     /// Eigenvectors come in one piece, without a model so far: there Ctrl-C ends the program as if nothing had been
     /// asked for.
-    bool interruptible() const { return method != "eigen"; }
+    bool interruptible() const { return typed.method != latent::factor_method::eigen; }
 
     options prepare(model_columns& start_columns) const {
         options o;
@@ -176,7 +172,7 @@ struct latent_fit : latent_fit_options {
         add_start(found, began, fit.best_restart, began.has_value());
         add_likelihoods(found, fit, fit.model.parameters());
         add_seconds(found, fit.seconds);
-        found.add("trace", trace_json(fit.trace));
+        found.add("trace", io::json_of(fit.trace));
         add_events(found, fit.events, work.column_names());
         add_parameters(found.summary, fit.model);
         add_negligible(found, output, fit.negligible);
@@ -208,38 +204,26 @@ struct latent_fit_command : latent_fit_options {
 };
 
 void latent_fit_options::add_model_options(parser& app) {
-    app.add_option("--model", kind, "Kind of model: ppca, factors, factor-mixture or sphere")
-        ->type_name("KIND")
-        ->capture_default_str()
-        ->group("Model");
-    app.add_option("-L,--latent", latent, "Number of latent variables; not for a sphere")
-        ->type_name("L")
-        ->group("Model");
-    app.add_option("-k,--components", components, "Number of components of a factor-mixture")
-        ->type_name("K")
-        ->group("Model");
-    app.add_flag("--own-noise", own_noise, "Noise variances of its own for each component of a factor-mixture")
-        ->group("Model");
-    app.add_option("--noise-floor", noise_floor,
-                   "Smallest noise variance relative to that of the data (default: 1e-6; sphere: 1e-12)")
-        ->type_name("F")
-        ->group("Model");
+    using s = latent::factor_options;
+    const auto add = [&](const char* name, auto& value, auto member, const char* type) {
+        return app.add_option(name, value, std::string(field_of(member).help), type, "Model");
+    };
+    add("--model", kind, &s::kind, "KIND")->capture_default_str();
+    add("-L,--latent", latent, &s::latent, "L");
+    add("-k,--components", components, &s::components, "K");
+    add_field(app, "--own-noise", typed, &s::own_noise, "", "Model");
+    add("--noise-floor", noise_floor, &s::noise_floor, "F");
 }
 
 void latent_fit_options::add_fit_options(parser& app) {
-    app.add_option("--method", method, "em, or for ppca eigen: from the eigenvectors of the covariance")
-        ->type_name("METHOD")
-        ->capture_default_str()
-        ->group("Fit");
-    app.add_option("--start", start, "Start: automatic, principal, conditional, random, or a model file")
-        ->type_name("METHOD|FILE")
-        ->capture_default_str()
-        ->group("Fit");
+    using s = latent::factor_options;
+    add_field(app, "--method", typed, &s::method, "METHOD", "Fit");
+    app.add_option("--start", start, std::string(field_of(&s::start).help), "METHOD|FILE", "Fit")
+        ->capture_default_str();
     add_loop_options(app, typed);
-    add_collapse_option(app, on_collapse);
+    of_components = {add_field(app, "--on-collapse", typed, &s::on_collapse, "POLICY", "Fit")};
     of_starts = {app.get_option("--start"), app.get_option("--restarts")};
-    of_components = {app.get_option("--on-collapse")};
-    app.add_flag("--no-acceleration", no_acceleration, "Plain EM steps for a sphere")->group("Fit");
+    app.add_flag("--no-acceleration", no_acceleration, "Plain EM steps for a sphere", "Fit");
 }
 
 void latent_fit_options::add_options(parser& app) {

@@ -16,10 +16,8 @@ public:
         add_inputs(app);
         add_weights_option(app, data);
         add_device_options(app, device);
-        app.add_option("-o,--output", statistics_path, "Write the statistics (.safetensors)")
-            ->required()
-            ->type_name("PART")
-            ->group("Output");
+        app.add_option("-o,--output", statistics_path, "Write the statistics (.safetensors)", "PART", "Output")
+            ->required();
         add_output_options(app, output);
     }
 
@@ -35,7 +33,8 @@ public:
         writing([&] { gmm::save(statistics, statistics_path, work.data().column_names()); });
         found.tell("samples", std::to_string(statistics.samples()));
         found.add("total_weight", statistics.total_weight());
-        found.add("log_likelihood", "log-likelihood", statistics.total_log_likelihood() / statistics.total_weight());
+        found.add("log_likelihood", "log-likelihood", statistics.total_log_likelihood() / statistics.total_weight(),
+                  "{:.6f} nats per sample");
         found.add("seconds", work.seconds());
         return {work.heading() + text_list(found.facts)};
     }

@@ -90,9 +90,7 @@ exit_status condition_on_values(const algebra_options& command, const std::strin
 struct marginal_command : algebra_options {
     void add_options(parser& app) {
         app.add_option("MODEL", model_path, mixture_kind::argument_help)->required();
-        app.add_option("-o,--output", output_path, "Write the new model (.safetensors or .json)")
-            ->type_name("MODEL")
-            ->group("Output");
+        app.add_option("-o,--output", output_path, "Write the new model (.safetensors or .json)", "MODEL", "Output");
         add_output_options(app, output);
         app.add_option("--columns", columns, "Columns to keep, by name or by number from 0, in this order")
             ->required()
@@ -127,21 +125,16 @@ struct condition_command {
         add_device_options(app, rows.device);
         app.add_option("-o,--output", output_path,
                        "Write the new model (.safetensors or .json); with DATA the rows (.csv, .npy, .f32, .f64, .h5; "
-                       "default: print them)")
-            ->type_name("FILE")
-            ->group("Output");
-        app.add_option("--variances", rows.variances, "With DATA: none, diagonal or full, beside the means")
-            ->type_name("NAME")
-            ->capture_default_str()
-            ->group("Output");
+                       "default: print them)",
+                       "FILE", "Output");
+        app.add_option("--variances", rows.variances, "With DATA: none, diagonal or full, beside the means", "NAME",
+                       "Output")
+            ->capture_default_str();
         add_type_option(app, rows.rows.type);
-        app.add_option("--log-density", rows.density_path, "With DATA: write log p of the known columns")
-            ->type_name("FILE")
-            ->group("Output");
+        app.add_option("--log-density", rows.density_path, "With DATA: write log p of the known columns", "FILE",
+                       "Output");
         app.add_option("--responsibilities", rows.responsibility_path,
-                       "With DATA: write p(component | known columns), one column each")
-            ->type_name("FILE")
-            ->group("Output");
+                       "With DATA: write p(component | known columns), one column each", "FILE", "Output");
         add_output_options(app, rows.output);
     }
 

@@ -29,9 +29,8 @@ public:
         add_common(app);
         add_known_labels_option(app, data);
         add_rows_option(app, label_path, "the labels");
-        app.add_option("--responsibilities", responsibility_path, "Write p(component | row), one column each")
-            ->type_name("FILE")
-            ->group("Output");
+        app.add_option("--responsibilities", responsibility_path, "Write p(component | row), one column each", "FILE",
+                       "Output");
     }
 
     command_files files() const override {

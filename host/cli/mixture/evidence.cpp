@@ -43,14 +43,10 @@ public:
         add_common(app);
         add_weights_option(app, data);
         add_known_labels_option(app, data);
-        option* other =
-            app.add_option("--posterior", other_path, "Take the posterior of this model for q (default: its own)")
-                ->type_name("MODEL")
-                ->group("Bound");
+        option* other = app.add_option("--posterior", other_path,
+                                       "Take the posterior of this model for q (default: its own)", "MODEL", "Bound");
         app.add_option("--responsibilities", responsibility_path,
-                       "Take these numbers for q: a row for each sample, a column for each component")
-            ->type_name("FILE")
-            ->group("Bound")
+                       "Take these numbers for q: a row for each sample, a column for each component", "FILE", "Bound")
             ->excludes(other);
     }
 

@@ -3,7 +3,6 @@
 #include "host/cli/core/text_table.hpp"
 #include "host/cli/mixture/fit_options.hpp"
 #include "host/cli/mixture/model.hpp"
-#include "host/cli/mixture/prior_options.hpp"
 
 #include "elbo/gmm/fit.hpp"
 
@@ -45,22 +44,19 @@ struct mixture_fit : fit_inputs {
     using result = gmm::fit_result;
 
     model_arguments model;
-    fit_arguments arguments;
+    options typed;
     prior_arguments prior;
-    std::string m_step = "closed_form";
     bool no_backtracking = false;
     std::vector<option*> ascent; ///< options of ascent steps
 
     void add_options(parser& app);
-    void add_m_step_options(parser& app);
 
     command_files files() const { return files_with({start_file(model.start)}, {}); }
 
     options prepare(model_columns& start) const {
-        options o = arguments.parsed();
+        options o = typed;
         o.prior = prior.parsed();
         start = model.set(o);
-        o.m_step = gmm::m_step_method_from_string(m_step);
         if (o.m_step != gmm::m_step_method::gradient)
             refuse_given(ascent, "expected --m-step gradient beside it");
         o.gradient.backtracking = !no_backtracking;
@@ -98,14 +94,14 @@ findings mixture_fit::found(const fitted<mixture_fit>& work) const {
     add_stopping(found, fit.stopped, fit.iterations);
     add_start(found, name_of_start(fit.best_start), fit.best_restart);
     add_likelihoods(found, fit, fit.model.parameters());
-    found.add("icl", "ICL", fit.icl, "{:.4f}");
-    found.tell("entropy of q", fmt::format(nats_per_sample, fit.entropy));
+    found.add(fit, &result::icl);
+    found.tell(fit, &result::entropy);
     if (!fit.trace.empty() && fit.trace.back().log_prior != 0)
-        found.tell("log prior", fmt::format(nats_per_sample, fit.trace.back().log_prior));
+        found.tell("log prior", fmt::format("{:.6f} nats per sample", fit.trace.back().log_prior));
     add_seconds(found, fit.seconds);
     found.add("seconds_per_iteration", seconds_per_iteration(fit));
     found.tell("time per iteration", duration_text(seconds_per_iteration(fit)));
-    found.add("trace", trace_json(fit.trace));
+    found.add("trace", io::json_of(fit.trace));
     found.add("events", events_json(fit));
     if (const auto count = std::ranges::count_if(fit.events, happened); count > 0)
         found.tell("events", fmt::format("{} (components that were empty or singular)", count));
@@ -137,40 +133,21 @@ std::string mixture_fit::text(const fitted<mixture_fit>& work, const fact_list& 
                     component_text(work.fit.model, work.column_names()));
 }
 
-void mixture_fit::add_m_step_options(parser& app) {
-    app.add_option("--m-step", m_step, "M-step: closed_form, or gradient for ascent steps instead")
-        ->type_name("METHOD")
-        ->capture_default_str()
-        ->group("Fit");
-    app.add_option("--rate", arguments.fit.gradient.rate, "Rate of ascent steps; the first one tried")
-        ->type_name("R")
-        ->capture_default_str()
-        ->group("Fit");
-    app.add_option("--steps", arguments.fit.gradient.steps, "Ascent steps of one M-step")
-        ->type_name("N")
-        ->capture_default_str()
-        ->group("Fit");
-    app.add_flag("--no-backtracking", no_backtracking, "Take ascent steps of this rate, even if the bound falls")
-        ->group("Fit");
-    for (const char* name : {"--rate", "--steps", "--no-backtracking"})
-        ascent.push_back(app.get_option(name));
-}
-
 void mixture_fit::add_options(parser& app) {
     add_inputs(app);
     add_weights_option(app, data);
     add_known_labels_option(app, data);
-    model.add_model_options(app, "Number of components");
-    add_regularization_options(app, arguments.fit);
+    model.add_model_options<options>(app);
+    add_regularization_options(app, typed);
     model.add_start_option(app);
-    add_iteration_options(app, arguments);
-    app.add_option("--memory-limit", arguments.fit.memory_limit,
-                   "Largest bytes of data kept in memory; more is read anew in each iteration; 0: what fits")
-        ->type_name("BYTES")
-        ->capture_default_str()
-        ->group("Fit");
-    add_m_step_options(app);
-    add_prior_options(app, prior);
+    add_iteration_options(app, typed);
+    add_field(app, "--memory-limit", typed, &options::memory_limit, "BYTES", "Fit");
+    add_field(app, "--m-step", typed, &options::m_step, "METHOD", "Fit");
+    ascent = {add_field(app, "--rate", typed.gradient, &gmm::gradient_steps::rate, "R", "Fit"),
+              add_field(app, "--steps", typed.gradient, &gmm::gradient_steps::steps, "N", "Fit"),
+              app.add_flag("--no-backtracking", no_backtracking,
+                           "Take ascent steps of this rate, even if the bound falls", "Fit")};
+    prior.add_options(app);
     add_outputs(app);
     app.footer("Example: elbo mixture fit faithful.csv --columns eruptions,waiting -k 2 -o model.safetensors");
 }

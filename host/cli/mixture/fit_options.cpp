@@ -1,37 +1,13 @@
 #include "host/cli/mixture/fit_options.hpp"
 
 #include "elbo/error.hpp"
+#include "host/cli/core/fit_command.hpp"
 #include "host/gmm/model/model_file.hpp"
 
-#include <filesystem>
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace elbo::cli {
-
-bool is_model_file(const std::string& start) {
-    return start.ends_with(".safetensors") || start.ends_with(".json") || std::filesystem::exists(start);
-}
-
-gmm::compute_precision precision_from_string(const std::string& name) {
-    if (name == "automatic")
-        return gmm::compute_precision::automatic;
-    if (name == "float32")
-        return gmm::compute_precision::float32;
-    if (name == "float64")
-        return gmm::compute_precision::float64;
-    throw invalid_argument(fmt::format("--precision {}: expected automatic, float32 or float64", name));
-}
-
-gmm::fit_options fit_arguments::parsed() const {
-    gmm::fit_options options = fit;
-    options.on_collapse = gmm::collapse_policy_from_string(on_collapse);
-    options.precision = precision_from_string(precision);
-    return options;
-}
-
-std::string start_file(const std::string& start) {
-    return is_model_file(start) ? start : "";
-}
 
 template <class Options>
 model_columns model_arguments::set(Options& options) const {
@@ -61,59 +37,49 @@ model_columns model_arguments::set(Options& options) const {
 template model_columns model_arguments::set(gmm::fit_options&) const;
 template model_columns model_arguments::set(gmm::variational_options&) const;
 
-void model_arguments::add_model_options(parser& command, const std::string& what) {
-    command.add_option("-k,--components", components, what)->type_name("K")->group("Model");
-    command
-        .add_option("--family", family,
-                    "Covariances: full, tied, diagonal, spherical, tied_diagonal or tied_spherical (default: full)")
-        ->type_name("FAMILY")
-        ->group("Model");
+void model_arguments::add_start_option(parser& app) {
+    app.add_option("--start", start, std::string(field_of(&gmm::fit_options::start).help), "METHOD|FILE", "Fit")
+        ->capture_default_str();
 }
 
-void model_arguments::add_start_option(parser& command) {
-    command.add_option("--start", start, "Start: automatic, kmeans, kmeans++, random, samples, or a model file")
-        ->type_name("METHOD|FILE")
-        ->capture_default_str()
-        ->group("Fit");
+void prior_arguments::add_options(parser& app) {
+    using s = gmm::parameter_prior;
+    app.add_option("--prior", name, "Maximum a posteriori: mclust, what is not given below follows the data; or none",
+                   "NAME", "Prior");
+    numbers = {add_field(app, "--prior-concentration", typed, &s::concentration, "A", "Prior"),
+               add_field(app, "--prior-mean", typed, &s::mean, "M,...", "Prior"),
+               add_field(app, "--prior-mean-precision", typed, &s::mean_precision, "K", "Prior"),
+               add_field(app, "--prior-degrees-of-freedom", typed, &s::degrees_of_freedom, "NU", "Prior"),
+               add_field(app, "--prior-scale", typed, &s::scale, "S,...", "Prior")};
 }
 
-void refuse_given(const std::vector<option*>& options, std::string_view why) {
-    for (const option* o : options)
-        if (o->count() > 0)
-            throw invalid_argument(fmt::format("{}: {}", o->get_name(), why));
+std::optional<gmm::parameter_prior> prior_arguments::parsed() const {
+    const bool any = std::ranges::any_of(numbers, [](const option* o) { return o->count() > 0; });
+    if (!name.empty() && name != "mclust" && name != "none")
+        throw invalid_argument(fmt::format("--prior {}: expected mclust or none", name));
+    if (name == "none" && any)
+        throw invalid_argument("--prior none: expected no other option of a prior beside it");
+    return name == "none" || (name.empty() && !any) ? std::nullopt : std::optional(typed);
 }
 
-void add_regularization_options(parser& command, gmm::fit_options& options) {
-    command
-        .add_option("--regularization", options.regularization,
-                    "Added to the diagonal of each covariance, in squared units of the data (default 0)")
-        ->type_name("L")
-        ->group("Model");
-    command
-        .add_option("--relative-regularization", options.relative_regularization,
-                    "The same as a share of the variance of each column, far values left out (default 1e-6)")
-        ->type_name("L")
-        ->group("Model");
-}
-
-void add_collapse_option(parser& command, std::string& policy) {
-    command.add_option("--on-collapse", policy, "What to do with an empty or singular component: reseed, drop or fail")
-        ->type_name("POLICY")
-        ->capture_default_str()
-        ->group("Fit");
-}
-
-void add_precision_option(parser& command, std::string& precision) {
-    command.add_option("--precision", precision, "Arithmetic: automatic (that of the data), float32 or float64")
+void add_precision_option(parser& app, gmm::compute_precision& precision) {
+    const auto choose = [&precision](const std::string& name) {
+        try {
+            precision = value_of<gmm::compute_precision>(name);
+        } catch (const invalid_argument&) {
+            throw invalid_argument(fmt::format("--precision {}: expected automatic, float32 or float64", name));
+        }
+    };
+    app.add_choice("--precision", std::string(name_of(precision)), choose,
+                   std::string(field_of(&gmm::fit_options::precision).help))
         ->type_name("TYPE")
-        ->capture_default_str()
         ->group("Fit");
 }
 
-void add_iteration_options(parser& command, fit_arguments& arguments) {
-    add_loop_options(command, arguments.fit);
-    add_precision_option(command, arguments.precision);
-    add_collapse_option(command, arguments.on_collapse);
+void add_iteration_options(parser& app, gmm::fit_options& options) {
+    add_loop_options(app, options);
+    add_precision_option(app, options.precision);
+    add_collapse_option(app, options);
 }
 
 } // namespace elbo::cli

@@ -1,30 +1,15 @@
 // Options that the commands which fit mixtures share.
 #pragma once
 
-#include "elbo/gmm/fit.hpp"
-#include "elbo/gmm/variational.hpp"
-#include "host/cli/core/command_line.hpp"
+#include "host/cli/core/field_option.hpp"
 #include "host/cli/core/inputs.hpp"
+#include "host/gmm/variational/fields.hpp"
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace elbo::cli {
-
-/// Options of a fit as they are typed.
-struct fit_arguments {
-    gmm::fit_options fit;
-    std::string on_collapse = "reseed";
-    std::string precision = "automatic";
-
-    /// With the names turned into values. Throws invalid_argument.
-    gmm::fit_options parsed() const;
-};
-
-/// Throws invalid_argument that names the first of these options that was given, and why it cannot be.
-void refuse_given(const std::vector<option*>& options, std::string_view why);
 
 /// -k, --family and --start as they are typed.
 struct model_arguments {
@@ -32,8 +17,13 @@ struct model_arguments {
     std::string family;
     std::string start = "automatic";
 
-    void add_model_options(parser& command, const std::string& what);
-    void add_start_option(parser& command);
+    template <class Options>
+    void add_model_options(parser& app) {
+        app.add_option("-k,--components", components, std::string(field_of(&Options::components).help), "K", "Model");
+        app.add_option("--family", family, std::string(field_of(&Options::shape).help) + " (default: full)", "FAMILY",
+                       "Model");
+    }
+    void add_start_option(parser& app);
     /// Sets components, shape, start and start_model. A model says how many components of which family there are, and
     /// returned are the names of its columns. Throws invalid_argument and file_error.
     template <class Options>
@@ -42,38 +32,34 @@ struct model_arguments {
 extern template model_columns model_arguments::set(gmm::fit_options&) const;
 extern template model_columns model_arguments::set(gmm::variational_options&) const;
 
-/// Whether what was typed for --start is meant as a file.
-bool is_model_file(const std::string& start);
-/// What was typed there where it is a file, else nothing: for check_files.
-std::string start_file(const std::string& start);
+/// --prior and its numbers as they are typed.
+struct prior_arguments {
+    std::string name;
+    gmm::parameter_prior typed;
+    std::vector<option*> numbers;
+
+    void add_options(parser& app);
+    /// None without any of the options. Throws invalid_argument.
+    std::optional<gmm::parameter_prior> parsed() const;
+};
+
+/// --precision.
+void add_precision_option(parser& app, gmm::compute_precision& precision);
+
 /// --regularization and --relative-regularization.
-void add_regularization_options(parser& command, gmm::fit_options& options);
-/// --on-collapse.
-void add_collapse_option(parser& command, std::string& policy);
-/// --restarts, --max-iterations, --tolerance and --seed, into the members of these names.
 template <class Options>
-void add_loop_options(parser& command, Options& options) {
-    command.add_option("--restarts", options.restarts, "Starts, of which the best is kept")
-        ->type_name("R")
-        ->capture_default_str()
-        ->group("Fit");
-    command.add_option("--max-iterations", options.max_iterations, "Limit of the iterations of one start")
-        ->type_name("N")
-        ->capture_default_str()
-        ->group("Fit");
-    command.add_option("--tolerance", options.tolerance, "Stop below this gain, in nats per sample")
-        ->type_name("T")
-        ->capture_default_str()
-        ->group("Fit");
-    command.add_option("--seed", options.seed, "Seed of the random numbers")
-        ->type_name("S")
-        ->capture_default_str()
-        ->group("Fit");
+void add_regularization_options(parser& app, Options& options) {
+    add_field(app, "--regularization", options, &Options::regularization, "L", "Model");
+    add_field(app, "--relative-regularization", options, &Options::relative_regularization, "L", "Model");
 }
-/// --precision, and what was typed there as a value. Throws invalid_argument.
-void add_precision_option(parser& command, std::string& precision);
-gmm::compute_precision precision_from_string(const std::string& name);
-/// All of them and --on-collapse.
-void add_iteration_options(parser& command, fit_arguments& arguments);
+
+/// --on-collapse.
+template <class Options>
+void add_collapse_option(parser& app, Options& options) {
+    add_field(app, "--on-collapse", options, &Options::on_collapse, "POLICY", "Fit");
+}
+
+/// Of the iterations of a fit, with those two.
+void add_iteration_options(parser& app, gmm::fit_options& options);
 
 } // namespace elbo::cli

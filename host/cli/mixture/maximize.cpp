@@ -44,13 +44,13 @@ gmm::saved_statistics merged(const std::vector<std::string>& parts) {
 struct maximize_command {
     std::vector<std::string> parts;
     std::string model_path;
-    fit_arguments arguments;
+    gmm::fit_options typed;
     output_options output;
 
     void add_options(parser& app) {
         app.add_option("PART", parts, "Files that elbo mixture accumulate wrote")->required();
-        add_regularization_options(app, arguments.fit);
-        add_collapse_option(app, arguments.on_collapse);
+        add_regularization_options(app, typed);
+        add_collapse_option(app, typed);
         add_model_output_option(app, model_path);
         add_output_options(app, output);
     }
@@ -61,7 +61,7 @@ struct maximize_command {
         check_different(parts);
         const gmm::saved_statistics all = merged(parts);
         const gmm::statistics& s = all.statistics;
-        const gmm::model made = gmm::maximize(s, arguments.parsed());
+        const gmm::model made = gmm::maximize(s, typed);
         if (!model_path.empty())
             writing([&] { gmm::save(made, model_path, all.column_names); });
         const double log_likelihood = s.total_log_likelihood() / s.total_weight();

@@ -21,9 +21,7 @@ struct sample_command {
         add_seed_option(app, seed);
         add_device_options(app, device);
         rows.add(app, "the rows");
-        app.add_option("--labels", label_path, "Write the component that each row was drawn from")
-            ->type_name("FILE")
-            ->group("Output");
+        app.add_option("--labels", label_path, "Write the component that each row was drawn from", "FILE", "Output");
         add_output_options(app, output);
         add_report_option(app, output);
     }

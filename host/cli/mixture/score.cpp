@@ -34,8 +34,7 @@ public:
         }
         found.tell("samples", std::to_string(score.samples));
         add_likelihoods(found, score, m.parameters());
-        found.add("icl", "ICL", score.icl, "{:.4f}");
-        found.add("entropy", "entropy of q", score.entropy);
+        found.add(score, &gmm::score_result::icl, &gmm::score_result::entropy);
         found.add("seconds", work.seconds());
         add_negligible(found, output, score.negligible);
         return with_page(work, work.heading() + text_list(found.facts), found.facts);

@@ -3,7 +3,7 @@
 #include "host/cli/core/text_table.hpp"
 #include "host/cli/mixture/fit_options.hpp"
 #include "host/cli/mixture/model.hpp"
-#include "host/cli/mixture/prior_options.hpp"
+#include "host/gmm/select/fields.hpp"
 #include "host/gmm/select/folds.hpp"
 #include "host/report/page/selection_page.hpp"
 
@@ -115,7 +115,6 @@ struct select_fit : fit_inputs {
     using options = gmm::select_options;
     using result = gmm::select_result;
 
-    fit_arguments arguments;
     prior_arguments prior;
     options typed;
     std::vector<std::string> components{"1:9"};
@@ -156,7 +155,6 @@ struct select_fit : fit_inputs {
 
 gmm::select_options select_fit::prepare(model_columns& /*start_columns*/) const {
     options o = typed;
-    o.fit = arguments.parsed();
     o.fit.prior = prior.parsed();
     o.fit.start = gmm::start_method_from_string(start);
     o.components.clear();
@@ -206,10 +204,10 @@ findings select_fit::found(const fitted<select_fit>& work) const {
     found.tell("criterion", std::string(to_string(choice.by)));
     found.tell("models", std::to_string(choice.table.size()));
     found.tell("samples", std::to_string(best.samples));
-    found.add("log_likelihood", "log-likelihood", best.log_likelihood);
+    found.add(best, &gmm::fit_result::log_likelihood);
     found.add("total_log_likelihood", best.total_log_likelihood);
     found.add("parameters", "parameters", best.model.parameters());
-    found.add("bic", "BIC", best.bic, "{:.4f}");
+    found.add(best, &gmm::fit_result::bic);
     found.add("aic", best.aic);
     found.add("icl", best.icl);
     found.add("held_out", number(true, chosen.held_out));
@@ -244,38 +242,21 @@ std::string select_fit::text(const fitted<select_fit>& work, const fact_list& /*
 }
 
 void select_fit::add_model_options(parser& app) {
-    app.add_option("-k,--components", components, "Numbers of components: 1:10, 2:20:2, or 1,2,5")
+    app.add_option("-k,--components", components, std::string(field_of(&options::components).help), "K,...", "Models")
         ->delimiter(',')
-        ->type_name("K,...")
-        ->capture_default_str()
-        ->group("Models");
-    app.add_option("--families", families,
-                   "Covariances: full, tied, diagonal, spherical, tied_diagonal, tied_spherical")
+        ->capture_default_str();
+    app.add_option("--families", families, std::string(field_of(&options::families).help), "FAMILY,...", "Models")
         ->delimiter(',')
-        ->type_name("FAMILY,...")
-        ->capture_default_str()
-        ->group("Models");
-    add_regularization_options(app, arguments.fit);
+        ->capture_default_str();
+    add_regularization_options(app, typed.fit);
 }
 
 void select_fit::add_choice_options(parser& app) {
-    app.add_option("--criterion", criterion, "bic, aic, icl, validation or cross-validation")
-        ->type_name("NAME")
-        ->capture_default_str()
-        ->group("Choice");
-    fraction = app.add_option("--validation-fraction", typed.validation_fraction,
-                              "Share of the rows that --criterion validation holds out")
-                   ->type_name("F")
-                   ->capture_default_str()
-                   ->group("Choice");
-    folds =
-        app.add_option("--folds", typed.folds, "Folds of --criterion cross-validation (default: 5, or as many as rows)")
-            ->type_name("N")
-            ->group("Choice");
-    app.add_flag("--one-standard-error", typed.one_standard_error,
-                 "Of the models within one standard error of the best on held-out rows, that with the fewest "
-                 "parameters")
-        ->group("Choice");
+    app.add_option("--criterion", criterion, std::string(field_of(&options::by).help), "NAME", "Choice")
+        ->capture_default_str();
+    fraction = add_field(app, "--validation-fraction", typed, &options::validation_fraction, "F", "Choice");
+    folds = add_field(app, "--folds", typed, &options::folds, "N", "Choice");
+    add_field(app, "--one-standard-error", typed, &options::one_standard_error, "", "Choice");
 }
 
 void select_fit::add_options(parser& app) {
@@ -284,17 +265,12 @@ void select_fit::add_options(parser& app) {
     add_known_labels_option(app, data);
     add_model_options(app);
     add_choice_options(app);
-    app.add_option("--start", start, "Start: automatic, kmeans, kmeans++, random or samples")
-        ->type_name("METHOD")
-        ->capture_default_str()
-        ->group("Fit");
-    add_iteration_options(app, arguments);
-    add_prior_options(app, prior);
+    app.add_option("--start", start, "Start: automatic, kmeans, kmeans++, random or samples", "METHOD", "Fit")
+        ->capture_default_str();
+    add_iteration_options(app, typed.fit);
+    prior.add_options(app);
     add_device_options(app, device);
-    app.add_option("--jobs", typed.jobs, "Fits side by side; 0 chooses by their size")
-        ->type_name("N")
-        ->capture_default_str()
-        ->group("Device");
+    add_field(app, "--jobs", typed, &options::jobs, "N", "Device");
     add_model_output_option(app, model_path);
     add_output_options(app, output);
     add_report_option(app, output);

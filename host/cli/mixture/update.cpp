@@ -2,6 +2,7 @@
 #include "host/cli/mixture/model.hpp"
 
 #include "elbo/gmm/online.hpp"
+#include "host/gmm/stream/fields.hpp"
 #include "host/gmm/stream/online_file.hpp"
 #include "host/gmm/stream/statistics_file.hpp"
 
@@ -23,7 +24,6 @@ bool holds_state(const std::string& path) {
 class update_command : public apply_command<mixture_kind> {
     std::string state_path;
     gmm::online_options stream;
-    fit_arguments arguments;    ///< of which a stream takes the regularisation and the policy
     std::vector<option*> given; ///< of a stream, which a state has already
 
     void add_stream_options(parser& app);
@@ -34,12 +34,7 @@ class update_command : public apply_command<mixture_kind> {
             refuse_given(given, model_path + " goes on with the options its stream began with");
             return gmm::online::load(model_path);
         }
-        const gmm::fit_options fit = arguments.parsed();
-        gmm::online_options options = stream;
-        options.regularization = fit.regularization;
-        options.relative_regularization = fit.relative_regularization;
-        options.on_collapse = fit.on_collapse;
-        return gmm::online(model, options);
+        return gmm::online(model, stream);
     }
 
 public:
@@ -48,10 +43,9 @@ public:
         add_weights_option(app, data);
         add_device_options(app, device);
         add_stream_options(app);
-        app.add_option("-o,--output", state_path, "Write the state, which is a model file, too (.safetensors)")
-            ->required()
-            ->type_name("STATE")
-            ->group("Output");
+        app.add_option("-o,--output", state_path, "Write the state, which is a model file, too (.safetensors)", "STATE",
+                       "Output")
+            ->required();
         add_output_options(app, output);
     }
 
@@ -69,15 +63,12 @@ public:
         throw_if_interrupted();
         const std::vector<std::string>& names = work.data().column_names();
         writing([&] { stream.save(state_path, names); });
-        found.summary.update({{"components", stream.model().components()},
-                              {"step", step.step},
-                              {"rate", step.rate},
-                              {"total_weight", step.total_weight},
-                              {"log_likelihood", step.log_likelihood},
-                              {"entropy", step.entropy},
-                              {"samples_so_far", stream.state().samples},
-                              {"events", event_list(step)},
-                              {"seconds", work.seconds()}});
+        using s = gmm::online_step;
+        found.add("components", stream.model().components());
+        found.add(step, &s::step, &s::rate, &s::total_weight, &s::log_likelihood, &s::entropy);
+        found.add("samples_so_far", stream.state().samples);
+        found.add("events", event_list(step));
+        found.add("seconds", work.seconds());
         return {fmt::format("step {} at rate {:.6g}: {} samples, log-likelihood of the model before {:.6f} nats per "
                             "sample\n\n{}\n\n{}",
                             step.step, step.rate, step.samples, step.log_likelihood, describe(stream.model()),
@@ -86,20 +77,12 @@ public:
 };
 
 void update_command::add_stream_options(parser& app) {
-    app.add_option("--t0", stream.t0, "Rate of step t: (t + t0)^-kappa; t0 at least 0")
-        ->type_name("T")
-        ->capture_default_str()
-        ->group("Fit");
-    app.add_option("--kappa", stream.kappa, "The same; above 0.5, at most 1")
-        ->type_name("K")
-        ->capture_default_str()
-        ->group("Fit");
-    app.add_option("--rate", stream.rate, "Rate of every step instead, for streams that drift")
-        ->type_name("R")
-        ->group("Fit");
-    app.get_option("--rate")->excludes(app.get_option("--t0"))->excludes(app.get_option("--kappa"));
-    add_regularization_options(app, arguments.fit);
-    add_collapse_option(app, arguments.on_collapse);
+    using s = gmm::online_options;
+    option* const t0 = add_field(app, "--t0", stream, &s::t0, "T", "Fit");
+    option* const kappa = add_field(app, "--kappa", stream, &s::kappa, "K", "Fit");
+    add_field(app, "--rate", stream, &s::rate, "R", "Fit")->excludes(t0)->excludes(kappa);
+    add_regularization_options(app, stream);
+    add_collapse_option(app, stream);
     for (const char* name :
          {"--t0", "--kappa", "--rate", "--regularization", "--relative-regularization", "--on-collapse"})
         given.push_back(app.get_option(name));

@@ -28,21 +28,6 @@ json prior_json(const gmm::variational_prior& prior) {
             {"scale", *prior.scale}};
 }
 
-json trace_json(const gmm::variational_result& fit) {
-    json trace = json::array();
-    for (const gmm::variational_record& record : fit.trace)
-        trace.push_back({{"iteration", record.iteration},
-                         {"bound", record.bound},
-                         {"expected_log_likelihood", record.expected_log_likelihood},
-                         {"weights_divergence", record.weights_divergence},
-                         {"components_divergence", record.components_divergence},
-                         {"bound_after_m_step", record.bound_after_m_step},
-                         {"entropy", record.entropy},
-                         {"parameter_change", record.parameter_change},
-                         {"seconds", record.seconds}});
-    return trace;
-}
-
 struct variational_fit : fit_inputs {
     using input = weighted_data;
     using options = gmm::variational_options;
@@ -51,8 +36,6 @@ struct variational_fit : fit_inputs {
     model_arguments model;
     options typed;
     std::string weights_model = "dirichlet";
-    std::string precision = "automatic";
-    std::vector<double> prior_mean, prior_scale;
     double threshold = 1;
     bool drop_empty = false;
     std::string posterior_path; ///< beside that of the mixture at the posterior means
@@ -73,11 +56,6 @@ struct variational_fit : fit_inputs {
         options o = typed;
         start = model.set(o);
         o.weights_prior = weights_model_of(weights_model);
-        o.precision = precision_from_string(precision);
-        if (!prior_mean.empty())
-            o.prior.mean = prior_mean;
-        if (!prior_scale.empty())
-            o.prior.scale = prior_scale;
         return o;
     }
 
@@ -134,13 +112,13 @@ findings variational_fit::found(const fitted<variational_fit>& work) const {
     add_start(found, name_of_start(fit.best_start), fit.best_restart);
     found.tell("effective components",
                fmt::format("{} of {} (more than {} samples)", effective.size(), fit.posterior.components(), threshold));
-    found.add("bound", fit.bound);
-    found.add("total_bound", fit.total_bound);
+    found.add(fit, &result::bound, &result::total_bound);
     found.tell("bound on log p(x)", fmt::format("{:.6f} nats per sample ({:.6f} in all)", fit.bound, fit.total_bound));
-    found.add("expected_log_likelihood", "expected log-likelihood", last.expected_log_likelihood);
-    found.add("weights_divergence", "divergence of the weights", last.weights_divergence);
-    found.add("components_divergence", "divergence of the components", last.components_divergence);
-    found.add("entropy", "entropy of q(z)", fit.entropy);
+    constexpr const char* nats = "{:.6f} nats per sample";
+    found.add("expected_log_likelihood", "expected log-likelihood", last.expected_log_likelihood, nats);
+    found.add("weights_divergence", "divergence of the weights", last.weights_divergence, nats);
+    found.add("components_divergence", "divergence of the components", last.components_divergence, nats);
+    found.add("entropy", "entropy of q(z)", fit.entropy, nats);
     found.add("threshold", threshold);
     found.add("effective_components", effective);
     found.add("counts", fit.posterior.counts());
@@ -149,7 +127,7 @@ findings variational_fit::found(const fitted<variational_fit>& work) const {
     found.tell("prior of the components", fmt::format("{:.6g} samples for the mean, {:.6g} degrees of freedom",
                                                       prior.mean_precision, *prior.degrees_of_freedom));
     add_seconds(found, fit.seconds);
-    found.add("trace", trace_json(fit));
+    found.add("trace", io::json_of(fit.trace));
     json events = json::array();
     for (const gmm::far_values& far : far_values_of(fit.events))
         events.push_back(far_values_json(far));
@@ -178,57 +156,35 @@ std::string variational_fit::page(const fitted<variational_fit>& work, fact_list
 }
 
 void variational_fit::add_prior_options(parser& app) {
-    gmm::variational_prior& prior = typed.prior;
-    app.add_option("--weights-model", weights_model, "Prior of the weights: dirichlet or stick-breaking")
-        ->type_name("NAME")
-        ->capture_default_str()
-        ->group("Prior");
-    app.add_option("--prior-concentration,--concentration", prior.concentration,
-                   "Of the weights: small numbers leave fewer components (default: 1/K)")
-        ->type_name("A")
-        ->group("Prior");
-    app.add_option("--prior-mean", prior_mean, "Centre of the means (default: the mean of the data)")
-        ->delimiter(',')
-        ->type_name("M,...")
-        ->group("Prior");
-    app.add_option("--prior-mean-precision", prior.mean_precision, "Samples that the centre counts for")
-        ->type_name("B")
-        ->capture_default_str()
-        ->group("Prior");
-    app.add_option("--prior-degrees-of-freedom", prior.degrees_of_freedom,
-                   "Of the Wishart or gamma distributions (default: the number of columns)")
-        ->type_name("V")
-        ->group("Prior");
-    app.add_option("--prior-scale", prior_scale,
-                   "Scale by the family: d x d, d or 1 numbers (default: the covariance of the data)")
-        ->delimiter(',')
-        ->type_name("S,...")
-        ->group("Prior");
+    using s = gmm::variational_prior;
+    app.add_option("--weights-model", weights_model, std::string(field_of(&options::weights_prior).help), "NAME",
+                   "Prior")
+        ->capture_default_str();
+    add_field(app, "--prior-concentration,--concentration", typed.prior, &s::concentration, "A", "Prior");
+    add_field(app, "--prior-mean", typed.prior, &s::mean, "M,...", "Prior");
+    add_field(app, "--prior-mean-precision", typed.prior, &s::mean_precision, "B", "Prior");
+    add_field(app, "--prior-degrees-of-freedom", typed.prior, &s::degrees_of_freedom, "V", "Prior");
+    add_field(app, "--prior-scale", typed.prior, &s::scale, "S,...", "Prior");
 }
 
 void variational_fit::add_result_options(parser& app) {
-    app.add_option("--threshold", threshold, "Components with more samples than this count as effective")
-        ->type_name("N")
-        ->capture_default_str()
-        ->group("Output");
-    app.add_flag("--drop-empty", drop_empty, "Write effective components alone")->group("Output");
-    app.add_option("-o,--output", posterior_path, "Write the posterior (.safetensors or .json)")
-        ->type_name("FILE")
-        ->group("Output");
-    app.add_option("--model-output", model_path, "Write the mixture at the posterior means, as of fit")
-        ->type_name("MODEL")
-        ->group("Output");
+    app.add_option("--threshold", threshold, "Components with more samples than this count as effective", "N", "Output")
+        ->capture_default_str();
+    app.add_flag("--drop-empty", drop_empty, "Write effective components alone", "Output");
+    app.add_option("-o,--output", posterior_path, "Write the posterior (.safetensors or .json)", "FILE", "Output");
+    app.add_option("--model-output", model_path, "Write the mixture at the posterior means, as of fit", "MODEL",
+                   "Output");
 }
 
 void variational_fit::add_options(parser& app) {
     add_inputs(app);
     add_weights_option(app, data);
     add_known_labels_option(app, data);
-    model.add_model_options(app, "Largest number of components");
+    model.add_model_options<options>(app);
     add_prior_options(app);
     model.add_start_option(app);
     add_loop_options(app, typed);
-    add_precision_option(app, precision);
+    add_precision_option(app, typed.precision);
     add_device_options(app, device);
     add_result_options(app);
     add_output_options(app, output);

@@ -14,9 +14,7 @@ public:
     void add_options(parser& app) override {
         add_common(app);
         add_rows_option(app, rows.path, "the means");
-        app.add_option("--log-variances", log_variance_path, "Write the log-variances")
-            ->type_name("FILE")
-            ->group("Output");
+        app.add_option("--log-variances", log_variance_path, "Write the log-variances", "FILE", "Output");
         add_type_option(app, rows.type);
     }
 

@@ -101,9 +101,8 @@ void evaluate_command::add_options(parser& app) {
         ->capture_default_str();
     app.add_flag("--binarize", typed.binarize, "bernoulli: draw x once, with the values as probabilities");
     add_seed_option(app, typed.seed);
-    app.add_option("-o,--output", row_path, "Write the bounds of every row (.csv, .npy, .f32, .f64, .h5)")
-        ->type_name("FILE")
-        ->group("Output");
+    app.add_option("-o,--output", row_path, "Write the bounds of every row (.csv, .npy, .f32, .f64, .h5)", "FILE",
+                   "Output");
     add_report_option(app, output);
     add_image_option(app, pictures);
 }

@@ -47,11 +47,11 @@ void set_schedule(vae::schedule& schedule, const std::string& name) {
 }
 
 void add(parser& app, const char* name, option_target value, const char* what, const char* type, const char* group) {
-    app.add_option(name, value, what)->type_name(type)->capture_default_str()->group(group);
+    app.add_option(name, value, what, type, group)->capture_default_str();
 }
 
 void add_list(parser& app, const char* name, std::vector<double>& values, const char* what) {
-    app.add_option(name, values, what)->delimiter(',')->type_name("A,B,...")->group("Optimiser");
+    app.add_option(name, values, what, "A,B,...", "Optimiser")->delimiter(',');
 }
 
 void add_optimizer_options(parser& app, training_options& options) {
@@ -86,8 +86,8 @@ void add_objective_options(parser& app, training_options& options) {
     add(app, "--beta", t.beta, "Weight of the KL divergence", "B", group);
     add(app, "--kl-warm-up", t.kl_warm_up_epochs, "Epochs over which that weight grows from 0", "E", group);
     add(app, "--free-bits", t.free_bits, "Nats of KL divergence a latent unit that cost nothing", "L", group);
-    app.add_flag("--binarize", t.binarize, "bernoulli: draw x anew at each use, with the values as probabilities")
-        ->group(group);
+    app.add_flag("--binarize", t.binarize, "bernoulli: draw x anew at each use, with the values as probabilities",
+                 group);
 }
 
 } // namespace
@@ -95,19 +95,16 @@ void add_objective_options(parser& app, training_options& options) {
 void add_architecture_options(parser& app, architecture_options& options) {
     constexpr const char* group = "Model";
     add(app, "--likelihood", options.likelihood, "p(x|z): bernoulli, gaussian or categorical", "NAME", group);
-    app.add_option("--latent", options.latent, "Latent units (default: 2; for a sphere the columns)")
-        ->type_name("L")
-        ->group(group);
+    app.add_option("--latent", options.latent, "Latent units (default: 2; for a sphere the columns)", "L", group);
     add(app, "--encoder", options.encoder, "Widths of the hidden layers, or none", "A,B,...", group);
     add(app, "--decoder", options.decoder, "The same (default: those of the encoder backwards)", "A,B,...", group);
     add(app, "--activation", options.activation, "tanh, relu, gelu, silu, softplus or identity", "NAME", group);
     add(app, "--gaussian-scale", options.scale,
         "sigma of the gaussian likelihood: fixed, learned, learned_per_dimension or optimal", "NAME", group);
     add(app, "--sigma", options.sigma, "gaussian: sigma, or where a learned one begins", "S", group);
-    app.add_option("--blocks", options.blocks, "categorical: sizes of the one-hot blocks; one size is repeated")
-        ->delimiter(',')
-        ->type_name("A,B,...")
-        ->group(group);
+    app.add_option("--blocks", options.blocks, "categorical: sizes of the one-hot blocks; one size is repeated",
+                   "A,B,...", group)
+        ->delimiter(',');
     add(app, "--decoder-form", options.decoder_form, "network, or sphere: g(z) = r z/|z| + m", "NAME", group);
 }
 
@@ -142,9 +139,7 @@ void add_training_options(parser& app, training_options& options) {
     constexpr const char* group = "Training";
     vae::train_options& t = options.library;
     add(app, "--epochs", t.epochs, "Passes over the data", "E", group);
-    app.add_option("--batch", t.batch, "Samples of a step (default: 128, or all where there are fewer)")
-        ->type_name("B")
-        ->group(group);
+    app.add_option("--batch", t.batch, "Samples of a step (default: 128, or all where there are fewer)", "B", group);
     add(app, "--patience", t.patience, "Stop after so many epochs without a better validation ELBO; 0: never", "E",
         group);
     add(app, "--seed", t.seed, "Seed of the random numbers", "S", group);

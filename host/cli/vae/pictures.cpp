@@ -56,17 +56,12 @@ report::latent_points latents_of(const context& ctx, const vae::model& m, const 
 } // namespace
 
 void add_image_option(parser& command, picture_options& options) {
-    command
-        .add_option("--image", options.image,
-                    "Rows are images of this size (default: a square, where the width is one)")
-        ->type_name("WxH")
-        ->group("Output");
+    command.add_option("--image", options.image,
+                       "Rows are images of this size (default: a square, where the width is one)", "WxH", "Output");
 }
 
 void add_png_option(parser& command, picture_options& options, const char* what) {
-    command.add_option("--png", options.png, fmt::format("Write a picture: {}", what))
-        ->type_name("FILE.png")
-        ->group("Output");
+    command.add_option("--png", options.png, fmt::format("Write a picture: {}", what), "FILE.png", "Output");
     add_image_option(command, options);
 }
 

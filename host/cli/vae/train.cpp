@@ -248,13 +248,10 @@ void vae_fit::add_options(parser& app) {
     add_inputs(app);
     add_scale_option(app, data);
     add_labels_option(app, data);
-    app.add_option("--validation", validation_path, "Data that is evaluated after each epoch; columns as DATA")
-        ->type_name("FILE")
-        ->group("Data");
+    app.add_option("--validation", validation_path, "Data that is evaluated after each epoch; columns as DATA", "FILE",
+                   "Data");
     app.add_option("--validation-fraction", validation_fraction,
-                   "Share of the rows of DATA that is held out for validation")
-        ->type_name("F")
-        ->group("Data");
+                   "Share of the rows of DATA that is held out for validation", "F", "Data");
     add_architecture_options(app, architecture);
     add_training_options(app, training);
     add_outputs(app);
