@@ -16,15 +16,7 @@ using kernels::gmm_engine;
 namespace {
 
 std::unique_ptr<gmm_engine> make_engine(const context& ctx, const mixture_case& s) {
-    const kernels::gmm_shape shape{s.shape, s.dimensions, s.components};
-    switch (ctx.where()) {
-    case backend::reference:
-        return kernels::make_reference_engine(ctx, shape);
-    case backend::cpu:
-        return kernels::make_cpu_engine(ctx, shape, s.common.precision);
-    default:
-        return kernels::make_cuda_engine(ctx, shape, s.common.precision);
-    }
+    return kernels::make_gmm_engine(ctx, {s.shape, s.dimensions, s.components}, s.common.precision);
 }
 
 void load(gmm_engine& e, const mixture_case& s, const problem& p, std::int64_t rows) {

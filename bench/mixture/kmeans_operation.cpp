@@ -11,10 +11,6 @@ namespace elbo::bench {
 
 namespace {
 
-std::unique_ptr<kernels::kmeans_engine> make_engine(const context& ctx) {
-    return ctx.where() == backend::cuda ? kernels::make_cuda_kmeans(ctx) : kernels::make_cpu_kmeans(ctx);
-}
-
 /// Memory that an engine works on, and its results.
 struct state {
     std::vector<double> x, weights, sums, counts;
@@ -41,14 +37,15 @@ void iterate(state& t, const problem& p) {
 
 double check_kmeans(const mixture_case& s, const problem& p) {
     const std::int64_t rows = std::min<std::int64_t>(s.rows, 10000);
-    state want = make_state(kernels::make_reference_kmeans(), s, p, rows);
-    state is = make_state(make_engine(make_context(s.common)), s, p, rows);
+    state want = make_state(kernels::make_kmeans_engine(context::reference()), s, p, rows);
+    state is = make_state(kernels::make_kmeans_engine(make_context(s.common)), s, p, rows);
     iterate(want, p), iterate(is, p);
     return want.sums == is.sums && want.counts == is.counts ? 0 : 2; // all back ends compute the same bits
 }
 
 operation kmeans_operation(const mixture_case& s, const problem& p) {
-    const auto t = std::make_shared<state>(make_state(make_engine(make_context(s.common)), s, p, s.rows));
+    const auto t =
+        std::make_shared<state>(make_state(kernels::make_kmeans_engine(make_context(s.common)), s, p, s.rows));
     operation o;
     o.run = [t, p = problem{p.parameters, {}}] { iterate(*t, p); };
     o.flop = 3.0 * static_cast<double>(s.rows * s.dimensions * s.components);

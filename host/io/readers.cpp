@@ -1,6 +1,6 @@
 #include "host/io/readers.hpp"
 
-#include "kernels/contract/device_copy.hpp"
+#include "kernels/contract/backend_table.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -66,7 +66,7 @@ private:
         const std::int64_t row_bytes = shape.cols * shape.element_size();
         if (shape.space == memory_space::device) {
             if (!device_staging_)
-                device_staging_ = allocate_device_rows(shape.data, rows_per_batch_, row_bytes);
+                device_staging_ = kernels::queue_of(shape.data)->allocate(rows_per_batch_, row_bytes);
             return static_cast<char*>(device_staging_.get());
         }
         if (host_staging_.data() == nullptr)
@@ -98,7 +98,7 @@ void copy_rows(const any_matrix_view& part, char* to) {
     if (part.rows * row_bytes == 0)
         return;
     if (part.space == memory_space::device)
-        return copy_device_rows(to, from, part.rows, row_bytes, stride_bytes);
+        return kernels::queue_of(from)->copy(to, from, part.rows, row_bytes, stride_bytes);
     if (row_bytes == stride_bytes) {
         std::memcpy(to, from, static_cast<std::size_t>(part.rows * row_bytes));
         return;

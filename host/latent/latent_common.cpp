@@ -1,6 +1,5 @@
 #include "host/latent/latent_common.hpp"
 
-#include "elbo/error.hpp"
 #include "host/rows/column_summary.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/row_access.hpp"
@@ -58,18 +57,6 @@ sum_bounds bounds_of(const latent_parameters& p, double largest, double total_we
 }
 
 } // namespace
-
-std::unique_ptr<latent_engine> make_latent_engine(const context& ctx, std::int64_t dimensions) {
-    switch (ctx.where()) {
-    case backend::reference:
-        return make_reference_latent_engine(ctx, dimensions);
-    case backend::cpu:
-        return make_cpu_latent_engine(ctx, dimensions);
-    case backend::cuda:
-        return make_cuda_latent_engine(ctx, dimensions);
-    }
-    throw invalid_argument("unknown back end");
-}
 
 void check_rows(const context& ctx, gmm::row_feed& feed) {
     feed.summarize(*moments_engine(ctx, feed.data()));

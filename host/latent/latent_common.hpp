@@ -14,9 +14,6 @@
 
 namespace elbo::latent {
 
-/// The engine of a context.
-std::unique_ptr<kernels::latent_engine> make_latent_engine(const context& ctx, std::int64_t dimensions);
-
 /// One pass that checks every value and weight. Throws invalid_argument that names row and column.
 void check_rows(const context& ctx, gmm::row_feed& feed);
 /// The same for a fit, with what it derives from the columns (gmm::summarize_columns).

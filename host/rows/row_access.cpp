@@ -1,6 +1,6 @@
 #include "host/rows/row_access.hpp"
 
-#include "kernels/contract/device_copy.hpp"
+#include "kernels/contract/backend_table.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@ any_matrix_view readable(const context& ctx, const any_matrix_view& view, std::v
         return view;
     const std::int64_t bytes = ((view.rows - 1) * view.stride + view.cols) * view.element_size();
     staging.resize(bytes);
-    io::copy_device_rows(staging.data(), view.data, 1, bytes, bytes);
+    kernels::queue_of(view.data)->copy(staging.data(), view.data, 1, bytes, bytes);
     any_matrix_view host = view;
     host.data = staging.data();
     host.space = memory_space::host;

@@ -4,7 +4,7 @@
 #include "host/io/read_ahead.hpp"
 #include "host/rows/label_rows.hpp"
 #include "host/rows/row_access.hpp"
-#include "kernels/contract/device_copy.hpp"
+#include "kernels/contract/backend_table.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -174,7 +174,7 @@ std::vector<double> row_feed::to_host(const any_matrix_view& view) const {
     if (view.space == memory_space::device) {
         const std::int64_t bytes = ((view.rows - 1) * view.stride + view.cols) * view.element_size();
         staging.resize(bytes);
-        io::copy_device_rows(staging.data(), view.data, 1, bytes, bytes);
+        kernels::queue_of(view.data)->copy(staging.data(), view.data, 1, bytes, bytes);
         host.data = staging.data();
     }
     std::vector<double> values(view.rows * view.cols);
@@ -305,15 +305,7 @@ std::unique_ptr<kernels::gmm_engine> make_engine(const context& ctx, const kerne
     const element_type type = precision == compute_precision::automatic ? data
                               : precision == compute_precision::float32 ? element_type::float32
                                                                         : element_type::float64;
-    switch (ctx.where()) {
-    case backend::reference:
-        return kernels::make_reference_engine(ctx, shape);
-    case backend::cpu:
-        return kernels::make_cpu_engine(ctx, shape, type);
-    case backend::cuda:
-        return kernels::make_cuda_engine(ctx, shape, type);
-    }
-    throw invalid_argument("unknown back end");
+    return kernels::make_gmm_engine(ctx, shape, type);
 }
 
 } // namespace elbo::gmm

@@ -188,8 +188,7 @@ public:
                        std::int32_t* assignment, double* log_joint = nullptr) = 0;
 };
 
-std::unique_ptr<gmm_engine> make_reference_engine(const context& ctx, const gmm_shape& shape);
-std::unique_ptr<gmm_engine> make_cpu_engine(const context& ctx, const gmm_shape& shape, element_type precision);
-std::unique_ptr<gmm_engine> make_cuda_engine(const context& ctx, const gmm_shape& shape, element_type precision);
+/// The engine of the context's back end; that of the reference computes in float64 whatever `precision` is.
+std::unique_ptr<gmm_engine> make_gmm_engine(const context& ctx, const gmm_shape& shape, element_type precision);
 
 } // namespace elbo::kernels

@@ -53,8 +53,7 @@ public:
     virtual void labels(std::span<std::int32_t> out) = 0;
 };
 
-std::unique_ptr<kmeans_engine> make_reference_kmeans();
-std::unique_ptr<kmeans_engine> make_cpu_kmeans(const context& ctx);
-std::unique_ptr<kmeans_engine> make_cuda_kmeans(const context& ctx);
+/// The engine of the context's back end.
+std::unique_ptr<kmeans_engine> make_kmeans_engine(const context& ctx);
 
 } // namespace elbo::kernels

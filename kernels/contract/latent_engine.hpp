@@ -42,8 +42,7 @@ constexpr std::int64_t parameter_numbers(const latent_shape& s) {
 
 using latent_engine = row_engine<latent_parameters>;
 
-std::unique_ptr<latent_engine> make_reference_latent_engine(const context& ctx, std::int64_t dimensions);
-std::unique_ptr<latent_engine> make_cpu_latent_engine(const context& ctx, std::int64_t dimensions);
-std::unique_ptr<latent_engine> make_cuda_latent_engine(const context& ctx, std::int64_t dimensions);
+/// The engine of the context's back end.
+std::unique_ptr<latent_engine> make_latent_engine(const context& ctx, std::int64_t dimensions);
 
 } // namespace elbo::kernels

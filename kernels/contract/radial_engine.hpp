@@ -66,8 +66,7 @@ struct sphere_values {
 
 using sphere_engine = row_engine<radial_parameters<sphere_law>>;
 
-std::unique_ptr<sphere_engine> make_reference_sphere_engine(const context& ctx, std::int64_t dimensions);
-std::unique_ptr<sphere_engine> make_cpu_sphere_engine(const context& ctx, std::int64_t dimensions);
-std::unique_ptr<sphere_engine> make_cuda_sphere_engine(const context& ctx, std::int64_t dimensions);
+/// The engine of the context's back end.
+std::unique_ptr<sphere_engine> make_sphere_engine(const context& ctx, std::int64_t dimensions);
 
 } // namespace elbo::kernels

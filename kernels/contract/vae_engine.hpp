@@ -183,9 +183,6 @@ public:
     virtual void decode(const any_matrix_view& z, matrix_view<float> out) = 0;
 };
 
-std::unique_ptr<vae_engine> make_reference_vae_engine(const context& ctx, const vae_layout& layout);
-std::unique_ptr<vae_engine> make_cpu_vae_engine(const context& ctx, const vae_layout& layout);
-std::unique_ptr<vae_engine> make_cuda_vae_engine(const context& ctx, const vae_layout& layout);
 /// The engine of the context's back end.
 std::unique_ptr<vae_engine> make_vae_engine(const context& ctx, const vae_layout& layout);
 

@@ -1,10 +1,12 @@
 // Sizes that come from files and callers, and the memory for them.
 #pragma once
 
+#include "elbo/context.hpp"
 #include "elbo/error.hpp"
 #include "elbo/matrix_view.hpp"
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <optional>
@@ -60,6 +62,19 @@ inline any_matrix_view dense_view(const void* data, element_type type, std::int6
     view.stride = cols;
     view.space = space;
     return view;
+}
+
+// The memory of contexts whose back ends compute on the host (contract/backend_table.hpp).
+inline void wait_on_host(const internal::context_state&) {}
+inline std::shared_ptr<void> allocate_on_host(const internal::context_state&, std::int64_t bytes) {
+    const auto memory = std::make_shared<host_memory>(bytes, 1);
+    return {memory, memory->data()};
+}
+inline void copy_on_host(const internal::context_state&, void* to, std::int64_t to_stride, const void* from,
+                         std::int64_t from_stride, std::int64_t row_bytes, std::int64_t rows) {
+    for (std::int64_t i = 0; i < rows; ++i)
+        std::memcpy(static_cast<char*>(to) + i * to_stride, static_cast<const char*>(from) + i * from_stride,
+                    static_cast<std::size_t>(row_bytes));
 }
 
 } // namespace elbo::io

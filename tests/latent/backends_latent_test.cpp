@@ -17,19 +17,6 @@ using test::random_model;
 using test::rows_of;
 using test::view;
 
-/// The back ends under test, less those without an engine for these models, which say so.
-std::vector<context> engines_under_test() {
-    std::vector<context> result;
-    for (const context& ctx : test::contexts_under_test())
-        try {
-            make_latent_engine(ctx, 2);
-            result.push_back(ctx);
-        } catch (const not_available& e) {
-            std::cout << ctx.name() << " is skipped: " << e.what() << '\n';
-        }
-    return result;
-}
-
 struct fit_case {
     factor_kind kind;
     std::int64_t components;
@@ -71,7 +58,7 @@ TEST(BackendsLatent, FitsAreThoseOfTheReference) {
         factor_options options = options_of(c);
         options.weights = weights;
         const factor_result want = fit(context::reference(), view(x, 6), options);
-        for (const context& ctx : engines_under_test()) {
+        for (const context& ctx : test::contexts_under_test()) {
             SCOPED_TRACE(ctx.name() + " " + std::string(to_string(c.kind)));
             const factor_result got = fit(ctx, view(x, 6), options);
             // Sums of 300 rows in another order differ by about 1e-14; a dozen maps that contract or nearly so leave
@@ -99,7 +86,7 @@ TEST(BackendsLatent, InferenceIsThatOfTheReference) {
         const data_source data = matrix_view<const float>(narrow.data(), 70, 6);
         const factor_posterior want = posterior(context::reference(), m, data);
         const gmm::score_result score_wanted = score(context::reference(), m, data);
-        for (const context& ctx : engines_under_test()) {
+        for (const context& ctx : test::contexts_under_test()) {
             SCOPED_TRACE(ctx.name() + " " + std::string(to_string(c.kind)));
             const factor_posterior got = posterior(ctx, m, data);
             // Float32 rows are exact in float64, in which all is computed.
@@ -121,7 +108,7 @@ TEST(BackendsLatent, EigenvaluesAreThoseOfTheReference) {
     options.latent = 2;
     options.method = factor_method::eigen;
     const factor_result want = fit(context::reference(), view(x, 6), options);
-    for (const context& ctx : engines_under_test()) {
+    for (const context& ctx : test::contexts_under_test()) {
         const factor_result got = fit(ctx, view(x, 6), options);
         EXPECT_NEAR(got.log_likelihood, want.log_likelihood, 1e-12);
         expect_close(got.model.covariance(0), want.model.covariance(0), 1e-12, "covariance");
@@ -135,7 +122,7 @@ TEST(BackendsLatent, ChunksAndMemoryLimitsChangeNoBit) {
         const std::vector<double> x = data_of(c, rows);
         factor_options options = options_of(c);
         options.max_iterations = test::slow_device() ? 2 : 5;
-        for (const context& ctx : engines_under_test()) {
+        for (const context& ctx : test::contexts_under_test()) {
             SCOPED_TRACE(ctx.name() + " " + std::string(to_string(c.kind)));
             const factor_result want = fit(ctx, view(x, 6), options);
             const auto part = [&](std::int64_t first, std::int64_t count) {

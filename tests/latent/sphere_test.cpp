@@ -133,7 +133,7 @@ TEST(LatentSphere, MStepIsTheMaximumOfTheExpectedLogJoint) {
         constexpr std::int64_t rows = 300;
         const sphere_model truth = some_model(d, 2, 0.6), current = some_model(d, 1.2, 0.9);
         const std::vector<double> x = sample(ctx, truth, rows, 5).x, w = test::quarter_weights(rows);
-        const auto engine = make_sphere_engine(context::reference(), d);
+        const auto engine = kernels::make_sphere_engine(context::reference(), d);
         engine->reserve(rows, true);
         engine->load({matrix_view<const double>(x.data(), rows, d), matrix_view<const double>(w.data(), rows, 1)},
                      test::identity_frame(d), 0);

@@ -64,7 +64,7 @@ constexpr estimate all_estimates[] = {{vae::objective::elbo, vae::gradient_estim
 /// The reference engine with parameters.
 inline std::unique_ptr<kernels::vae_engine> reference_engine(const vae::architecture& a,
                                                              const std::vector<double>& parameters) {
-    auto engine = kernels::make_reference_vae_engine(context::reference(), kernels::make_layout(a));
+    auto engine = kernels::make_vae_engine(context::reference(), kernels::make_layout(a));
     engine->set_parameters(parameters);
     return engine;
 }

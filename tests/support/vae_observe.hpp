@@ -212,7 +212,7 @@ inline void expect_close(std::span<const observation> got, std::span<const obser
 template <class Observe>
 void expect_matches_reference(kernels::vae_engine& engine, const std::vector<double>& parameters, double factor_u,
                               const Observe& observe) {
-    const auto reference = kernels::make_reference_vae_engine(context::reference(), engine.layout);
+    const auto reference = kernels::make_vae_engine(context::reference(), engine.layout);
     engine.set_parameters(parameters);
     reference->set_parameters(parameters);
     const std::vector<observation> got = observe(engine), want = observe(*reference);

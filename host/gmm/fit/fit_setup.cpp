@@ -86,7 +86,7 @@ std::int64_t fit_setup::start_bytes() const {
     const kernels::gmm_shape& s = shape();
     const std::int64_t most = most_start_rows(feed().data().rows(), s.components, s.dimensions);
     return (ctx.where() == backend::cuda ? 0 : start_host_bytes(s, options.start, most)) +
-           (by_kmeans ? make_kmeans(ctx)->bytes_needed(most, s.dimensions, s.components) : 0);
+           (by_kmeans ? kernels::make_kmeans_engine(ctx)->bytes_needed(most, s.dimensions, s.components) : 0);
 }
 
 double fit_setup::reach(const data_summary& summary, const kernels::frame& f,

@@ -9,12 +9,6 @@ namespace elbo::gmm {
 
 using namespace kernels;
 
-std::unique_ptr<kmeans_engine> make_kmeans(const context& ctx) {
-    if (ctx.where() == backend::reference)
-        return make_reference_kmeans();
-    return ctx.where() == backend::cpu ? make_cpu_kmeans(ctx) : make_cuda_kmeans(ctx);
-}
-
 std::vector<std::int64_t> kmeans_plus_plus(kmeans_engine& engine, std::int64_t k, bool greedy, std::uint64_t seed,
                                            std::int64_t given) {
     const std::int64_t wanted = greedy ? 2 + static_cast<std::int64_t>(std::log(static_cast<double>(k))) : 1;

@@ -4,13 +4,9 @@
 #include "kernels/contract/kmeans_engine.hpp"
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 namespace elbo::gmm {
-
-/// The engine of the context's back end.
-std::unique_ptr<kernels::kmeans_engine> make_kmeans(const context& ctx);
 
 /// Indices of k of the `rows` rows that the engine has loaded, chosen by k-means++ (Arthur and Vassilvitskii 2007):
 /// each with probability proportional to its weight times its squared distance to the nearest centre so far. Greedy:

@@ -283,7 +283,7 @@ gmm_parameters kmeans_parameters(const context& ctx, const start_sample& s, cons
     const std::int64_t size = s.rows * s.cols * shape.components;
     const bool tiny = size * s.cols <= tiny_start;
     const std::uint64_t tries = shape.components == 1 ? 1 : tiny ? 4 : size <= small_start ? 3 : 1;
-    const auto engine = make_kmeans(ctx);
+    const auto engine = make_kmeans_engine(ctx);
     std::optional<labelled_kmeans> labelled;
     if (!s.labels.empty())
         labelled.emplace(s, shape.components);

@@ -70,7 +70,7 @@ double sample_log_likelihood(const start_sample& s, const gmm_shape& shape, cons
 
 gmm_parameters after_some_steps(const start_sample& s, const gmm_shape& shape, const gmm_parameters& first,
                                 const std::vector<double>& lambda, int steps) {
-    const auto engine = make_reference_engine(context::reference(), shape);
+    const auto engine = make_gmm_engine(context::reference(), shape, element_type::float64);
     engine->reserve(s.rows, true, s.known);
     engine->set_parameters(first);
     const matrix_view<const double> x(s.x.data(), s.rows, s.cols), weights(s.weights.data(), s.rows, 1);

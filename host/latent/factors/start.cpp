@@ -36,7 +36,7 @@ std::vector<std::int32_t> cluster_labels(const context& ctx, const gmm::start_sa
     std::vector<std::int32_t> labels(s.rows, 0);
     if (components == 1)
         return labels;
-    const auto engine = gmm::make_kmeans(ctx);
+    const auto engine = kernels::make_kmeans_engine(ctx);
     engine->load(s.x.data(), s.weights.data(), s.rows, s.cols);
     std::vector<double> centres;
     for (std::int64_t n : gmm::kmeans_plus_plus(*engine, components, true, seed))

@@ -1,6 +1,5 @@
 #include "host/latent/sphere/rows.hpp"
 
-#include "elbo/error.hpp"
 #include "host/latent/latent_common.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/row_access.hpp"
@@ -26,18 +25,6 @@ sum_bounds bounds_of(const sphere_values& p, double reach, double total_weight) 
 }
 
 } // namespace
-
-std::unique_ptr<sphere_engine> make_sphere_engine(const context& ctx, std::int64_t dimensions) {
-    switch (ctx.where()) {
-    case backend::reference:
-        return make_reference_sphere_engine(ctx, dimensions);
-    case backend::cpu:
-        return make_cpu_sphere_engine(ctx, dimensions);
-    case backend::cuda:
-        return make_cuda_sphere_engine(ctx, dimensions);
-    }
-    throw invalid_argument("unknown back end");
-}
 
 sphere_rows::sphere_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights,
                          std::int64_t memory_limit)

@@ -11,9 +11,6 @@
 
 namespace elbo::latent {
 
-/// The engine of a context.
-std::unique_ptr<kernels::sphere_engine> make_sphere_engine(const context& ctx, std::int64_t dimensions);
-
 /// Data with weights in an engine, in a frame with one scale.
 class sphere_rows {
 public:

@@ -216,12 +216,12 @@ private:
 
 } // namespace
 
-} // namespace cpu
-
-std::unique_ptr<gmm_engine> make_cpu_engine(const context& ctx, const gmm_shape& shape, element_type precision) {
+std::unique_ptr<gmm_engine> make_gmm(const context& ctx, const gmm_shape& shape, element_type precision) {
     if (precision == element_type::float32)
-        return std::make_unique<cpu::engine<float>>(ctx, shape);
-    return std::make_unique<cpu::engine<double>>(ctx, shape);
+        return std::make_unique<engine<float>>(ctx, shape);
+    return std::make_unique<engine<double>>(ctx, shape);
 }
+
+} // namespace cpu
 
 } // namespace elbo::kernels

@@ -250,12 +250,8 @@ private:
 
 } // namespace
 
-} // namespace elbo::kernels::cpu
-
-namespace elbo::kernels {
-
-std::unique_ptr<kmeans_engine> make_cpu_kmeans(const context& ctx) {
-    return std::make_unique<cpu::cpu_kmeans>(ctx.threads());
+std::unique_ptr<kmeans_engine> make_kmeans(const context& ctx) {
+    return std::make_unique<cpu_kmeans>(ctx.threads());
 }
 
-} // namespace elbo::kernels
+} // namespace elbo::kernels::cpu

@@ -4,10 +4,10 @@
 #include "kernels/cpu/latent/block.hpp"
 #include "kernels/cpu/latent/row_engine.hpp"
 
-namespace elbo::kernels {
+namespace elbo::kernels::cpu {
 
-std::unique_ptr<latent_engine> make_cpu_latent_engine(const context& ctx, std::int64_t dimensions) {
-    return std::make_unique<cpu::cpu_row_engine<latent_parameters, cpu::latent_block>>(ctx, dimensions);
+std::unique_ptr<latent_engine> make_latent(const context& ctx, std::int64_t dimensions) {
+    return std::make_unique<cpu_row_engine<latent_parameters, latent_block>>(ctx, dimensions);
 }
 
-} // namespace elbo::kernels
+} // namespace elbo::kernels::cpu

@@ -78,11 +78,10 @@ private:
 
 } // namespace
 
-} // namespace cpu
-
-std::unique_ptr<sphere_engine> make_cpu_sphere_engine(const context& ctx, std::int64_t dimensions) {
-    return std::make_unique<cpu::cpu_row_engine<sphere_engine::parameters, cpu::radial_block<sphere_law>>>(ctx,
-                                                                                                           dimensions);
+std::unique_ptr<sphere_engine> make_sphere(const context& ctx, std::int64_t dimensions) {
+    return std::make_unique<cpu_row_engine<sphere_engine::parameters, radial_block<sphere_law>>>(ctx, dimensions);
 }
+
+} // namespace cpu
 
 } // namespace elbo::kernels

@@ -164,10 +164,10 @@ private:
 
 } // namespace
 
-} // namespace cpu
-
-std::unique_ptr<vae_engine> make_cpu_vae_engine(const context& ctx, const vae_layout& layout) {
-    return std::make_unique<cpu::cpu_vae_engine>(ctx, layout);
+std::unique_ptr<vae_engine> make_vae(const context& ctx, const vae_layout& layout) {
+    return std::make_unique<cpu_vae_engine>(ctx, layout);
 }
+
+} // namespace cpu
 
 } // namespace elbo::kernels

@@ -30,8 +30,8 @@ std::string version(int number) {
     return fmt::format("{}.{}", number / 1000, number % 1000 / 10);
 }
 
-/// The number of usable devices; where it is 0, why.
-int count_devices(std::string& reason) {
+/// The number of usable devices, at least one; throws not_available, saying why there are none.
+int count_devices() {
     int driver = 0;
     int runtime = 0;
     int count = 0;
@@ -43,16 +43,16 @@ int count_devices(std::string& reason) {
         return count;
     cudaGetLastError(); // the failure is told in words; later calls shall not find it
     if (driver == 0)
-        reason = "no NVIDIA driver is loaded: install one that supports CUDA " + version(runtime) +
-                 " or newer (nvidia-smi shows it), or use the cpu back end";
-    else if (status == cudaErrorInsufficientDriver)
-        reason = "the NVIDIA driver supports CUDA " + version(driver) + ", and this build needs " + version(runtime) +
-                 ": update the driver, or use the cpu back end";
-    else if (status == cudaErrorNoDevice || status == cudaSuccess)
-        reason = "the NVIDIA driver finds no CUDA device (is CUDA_VISIBLE_DEVICES empty?): use the cpu back end";
-    else
-        reason = fmt::format("CUDA cannot be used: {} ({})", cudaGetErrorString(status), cudaGetErrorName(status));
-    return 0;
+        throw not_available("no NVIDIA driver is loaded: install one that supports CUDA " + version(runtime) +
+                            " or newer (nvidia-smi shows it), or use the cpu back end");
+    if (status == cudaErrorInsufficientDriver)
+        throw not_available("the NVIDIA driver supports CUDA " + version(driver) + ", and this build needs " +
+                            version(runtime) + ": update the driver, or use the cpu back end");
+    if (status == cudaErrorNoDevice || status == cudaSuccess)
+        throw not_available(
+            "the NVIDIA driver finds no CUDA device (is CUDA_VISIBLE_DEVICES empty?): use the cpu back end");
+    throw not_available(
+        fmt::format("CUDA cannot be used: {} ({})", cudaGetErrorString(status), cudaGetErrorName(status)));
 }
 
 int attribute(cudaDeviceAttr which, int device) {
@@ -61,42 +61,43 @@ int attribute(cudaDeviceAttr which, int device) {
     return value;
 }
 
-std::shared_ptr<cuda_state> describe(int ordinal) {
-    std::string reason;
-    const int count = count_devices(reason);
-    if (count == 0)
-        throw not_available(reason);
+std::string device_name(int ordinal) {
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, ordinal), "cudaGetDeviceProperties");
+    return properties.name;
+}
+
+/// Without a stream.
+std::shared_ptr<context_state> describe(int ordinal, const char* remark) {
+    const int count = count_devices();
     if (ordinal >= count)
         throw not_available(fmt::format("device ordinal = {}: this machine has {} CUDA device{}, numbered from 0",
                                         ordinal, count, count == 1 ? "" : "s"));
     auto state = std::make_shared<cuda_state>();
     state->device = ordinal;
     state->activate();
-    state->name = cuda_device_name(ordinal);
     state->multiprocessors = attribute(cudaDevAttrMultiProcessorCount, ordinal);
     state->shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal);
-    return state;
+    const std::string name = fmt::format("{} (cuda:{}{})", device_name(ordinal), ordinal, remark);
+    auto context = std::make_shared<context_state>(kernels::cuda_table, name);
+    context->device = ordinal;
+    context->cuda = std::move(state);
+    return context;
 }
 
 } // namespace
 
-std::shared_ptr<cuda_state> make_cuda_state(int ordinal) {
-    auto state = describe(ordinal);
-    state->owned_stream = kernels::cuda::make_stream();
-    state->stream = state->owned_stream.get();
-    return state;
+std::shared_ptr<context_state> open_device(int ordinal) {
+    auto context = describe(ordinal, "");
+    context->cuda->owned_stream = kernels::cuda::make_stream();
+    context->cuda->stream = context->cuda->owned_stream.get();
+    return context;
 }
 
-std::shared_ptr<cuda_state> make_cuda_state_on(int ordinal, cudaStream_t stream) {
-    auto state = describe(ordinal);
-    state->stream = stream;
-    return state;
-}
-
-std::string cuda_device_name(int ordinal) {
-    cudaDeviceProp properties{};
-    check(cudaGetDeviceProperties(&properties, ordinal), "cudaGetDeviceProperties");
-    return properties.name;
+std::shared_ptr<context_state> open_device_on(int ordinal, cudaStream_t stream) {
+    auto context = describe(ordinal, ", caller's stream");
+    context->cuda->stream = stream;
+    return context;
 }
 
 void wait_for(const cuda_state& state) {
@@ -104,19 +105,25 @@ void wait_for(const cuda_state& state) {
     check(cudaStreamSynchronize(state.stream), "cudaStreamSynchronize");
 }
 
-std::vector<device_info> list_cuda_devices(std::string& status) {
+void copy_on_stream(const cuda_state& state, void* to, std::int64_t to_stride, const void* from,
+                    std::int64_t from_stride, std::int64_t row_bytes, std::int64_t rows) {
+    state.activate();
+    check(cudaMemcpy2DAsync(to, static_cast<std::size_t>(to_stride), from, static_cast<std::size_t>(from_stride),
+                            static_cast<std::size_t>(row_bytes), static_cast<std::size_t>(rows), cudaMemcpyDefault,
+                            state.stream),
+          "cudaMemcpy2DAsync");
+}
+
+std::vector<device_info> list_cuda_devices() {
+    const int count = count_devices();
     std::vector<device_info> found;
-    const int count = count_devices(status);
-    if (count == 0)
-        return found;
-    status = "available";
     int current = 0;
     check(cudaGetDevice(&current), "cudaGetDevice");
     for (int i = 0; i < count; ++i) {
         device_info info;
         info.where = backend::cuda;
         info.ordinal = i;
-        info.name = cuda_device_name(i);
+        info.name = device_name(i);
         check(cudaSetDevice(i), "cudaSetDevice");
         std::size_t free = 0;
         std::size_t total = 0;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace elbo::kernels::cuda {
 
@@ -42,6 +43,9 @@ using unique_graph_exec = unique_handle<cudaGraphExec_t, cudaGraphExecDestroy>;
 unique_stream make_stream();
 unique_event make_event();
 
+/// The default stream of the device that holds `memory`.
+std::shared_ptr<const device_queue> queue_of(const void* memory);
+
 } // namespace elbo::kernels::cuda
 
 namespace elbo::internal {
@@ -52,13 +56,21 @@ struct cuda_state {
     kernels::cuda::unique_stream owned_stream; ///< empty where the caller owns the stream
     int multiprocessors = 0;
     std::int64_t shared_bytes = 0; ///< largest dynamic shared memory of a block
-    std::string name;
 
     /// Makes the device current in the calling thread.
     void activate() const { kernels::cuda::check(cudaSetDevice(device), "cudaSetDevice"); }
 };
 
-/// A state on a stream of the caller's; the caller destroys the stream, after the context.
-std::shared_ptr<cuda_state> make_cuda_state_on(int ordinal, cudaStream_t stream);
+/// What a context owns on device `ordinal`: with a stream of its own, or on one of the caller's, who destroys it after
+/// the context. Throws not_available, saying why.
+std::shared_ptr<context_state> open_device(int ordinal);
+std::shared_ptr<context_state> open_device_on(int ordinal, cudaStream_t stream);
+/// Waits for all work on the stream.
+void wait_for(const cuda_state& state);
+/// Copies rows of row_bytes bytes between any memories, in the order of the stream; strides in bytes.
+void copy_on_stream(const cuda_state& state, void* to, std::int64_t to_stride, const void* from,
+                    std::int64_t from_stride, std::int64_t row_bytes, std::int64_t rows);
+/// Throws not_available, saying why there are none.
+std::vector<device_info> list_cuda_devices();
 
 } // namespace elbo::internal

@@ -331,17 +331,11 @@ void cuda_engine<T>::infer(std::int64_t first, std::int64_t rows, double* log_de
 template class cuda_engine<float>;
 template class cuda_engine<double>;
 
-} // namespace elbo::kernels::cuda
-
-namespace elbo::kernels {
-
-std::unique_ptr<gmm_engine> make_cuda_engine(const context& ctx, const gmm_shape& shape, element_type precision) {
+std::unique_ptr<gmm_engine> make_gmm(const context& ctx, const gmm_shape& shape, element_type precision) {
     const auto& state = ctx.state().cuda;
-    if (!state)
-        throw invalid_argument("the context is not a CUDA context: expected context::cuda()");
     if (precision == element_type::float32)
-        return std::make_unique<cuda::cuda_engine<float>>(shape, state);
-    return std::make_unique<cuda::cuda_engine<double>>(shape, state);
+        return std::make_unique<cuda_engine<float>>(shape, state);
+    return std::make_unique<cuda_engine<double>>(shape, state);
 }
 
-} // namespace elbo::kernels
+} // namespace elbo::kernels::cuda

@@ -221,15 +221,9 @@ private:
 
 } // namespace
 
-} // namespace elbo::kernels::cuda
-
-namespace elbo::kernels {
-
-std::unique_ptr<kmeans_engine> make_cuda_kmeans(const context& ctx) {
+std::unique_ptr<kmeans_engine> make_kmeans(const context& ctx) {
     const auto& state = ctx.state().cuda;
-    if (!state)
-        throw invalid_argument("the context is not a CUDA context: expected context::cuda()");
-    return std::make_unique<cuda::cuda_kmeans>(state);
+    return std::make_unique<cuda_kmeans>(state);
 }
 
-} // namespace elbo::kernels
+} // namespace elbo::kernels::cuda

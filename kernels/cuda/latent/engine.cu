@@ -109,10 +109,10 @@ private:
 
 } // namespace
 
-} // namespace cuda
-
-std::unique_ptr<latent_engine> make_cuda_latent_engine(const context& ctx, std::int64_t dimensions) {
-    return cuda::make_row_engine<latent_parameters, cuda::latent_pass>(ctx, dimensions);
+std::unique_ptr<latent_engine> make_latent(const context& ctx, std::int64_t dimensions) {
+    return std::make_unique<cuda_row_engine<latent_parameters, latent_pass>>(ctx.state().cuda, dimensions);
 }
+
+} // namespace cuda
 
 } // namespace elbo::kernels

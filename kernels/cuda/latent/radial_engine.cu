@@ -61,10 +61,11 @@ private:
 
 } // namespace
 
-} // namespace cuda
-
-std::unique_ptr<sphere_engine> make_cuda_sphere_engine(const context& ctx, std::int64_t dimensions) {
-    return cuda::make_row_engine<sphere_engine::parameters, cuda::radial_pass<sphere_law>>(ctx, dimensions);
+std::unique_ptr<sphere_engine> make_sphere(const context& ctx, std::int64_t dimensions) {
+    return std::make_unique<cuda_row_engine<sphere_engine::parameters, radial_pass<sphere_law>>>(ctx.state().cuda,
+                                                                                                 dimensions);
 }
+
+} // namespace cuda
 
 } // namespace elbo::kernels

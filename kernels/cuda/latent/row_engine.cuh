@@ -143,13 +143,4 @@ private:
     std::int64_t additions_ = 0; ///< partials added to the sums since the last carry
 };
 
-/// The engine of a context. Throws invalid_argument unless it is one of CUDA.
-template <class Parameters, class Pass>
-std::unique_ptr<row_engine<Parameters>> make_row_engine(const context& ctx, std::int64_t dimensions) {
-    const auto& state = ctx.state().cuda;
-    if (!state)
-        throw invalid_argument("the context is not a CUDA context: expected context::cuda()");
-    return std::make_unique<cuda_row_engine<Parameters, Pass>>(state, dimensions);
-}
-
 } // namespace elbo::kernels::cuda

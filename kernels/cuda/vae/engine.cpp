@@ -309,15 +309,9 @@ step_record cuda_vae_engine::gradient(const vae_settings& s, double beta, std::i
     return record;
 }
 
-} // namespace elbo::kernels::cuda
-
-namespace elbo::kernels {
-
-std::unique_ptr<vae_engine> make_cuda_vae_engine(const context& ctx, const vae_layout& layout) {
+std::unique_ptr<vae_engine> make_vae(const context& ctx, const vae_layout& layout) {
     const auto& state = ctx.state().cuda;
-    if (!state)
-        throw invalid_argument("the context is not a CUDA context: expected context::cuda()");
-    return std::make_unique<cuda::cuda_vae_engine>(layout, state);
+    return std::make_unique<cuda_vae_engine>(layout, state);
 }
 
-} // namespace elbo::kernels
+} // namespace elbo::kernels::cuda

@@ -212,8 +212,12 @@ private:
 
 } // namespace
 
-std::unique_ptr<gmm_engine> make_reference_engine(const context&, const gmm_shape& shape) {
+namespace reference {
+
+std::unique_ptr<gmm_engine> make_gmm(const context&, const gmm_shape& shape, element_type) {
     return std::make_unique<reference_engine>(shape);
 }
+
+} // namespace reference
 
 } // namespace elbo::kernels

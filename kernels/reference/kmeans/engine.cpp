@@ -147,12 +147,8 @@ private:
 
 } // namespace
 
-} // namespace elbo::kernels::reference
-
-namespace elbo::kernels {
-
-std::unique_ptr<kmeans_engine> make_reference_kmeans() {
-    return std::make_unique<reference::reference_kmeans>();
+std::unique_ptr<kmeans_engine> make_kmeans(const context&) {
+    return std::make_unique<reference_kmeans>();
 }
 
-} // namespace elbo::kernels
+} // namespace elbo::kernels::reference

@@ -91,8 +91,12 @@ private:
 
 } // namespace
 
-std::unique_ptr<latent_engine> make_reference_latent_engine(const context&, std::int64_t dimensions) {
+namespace reference {
+
+std::unique_ptr<latent_engine> make_latent(const context&, std::int64_t dimensions) {
     return std::make_unique<reference_row_engine<latent_parameters, reference_latent_model>>(dimensions);
 }
+
+} // namespace reference
 
 } // namespace elbo::kernels

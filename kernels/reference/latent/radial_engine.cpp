@@ -52,9 +52,13 @@ private:
 
 } // namespace
 
-std::unique_ptr<sphere_engine> make_reference_sphere_engine(const context&, std::int64_t dimensions) {
+namespace reference {
+
+std::unique_ptr<sphere_engine> make_sphere(const context&, std::int64_t dimensions) {
     return std::make_unique<reference_row_engine<sphere_engine::parameters, reference_radial_model<sphere_law>>>(
         dimensions);
 }
+
+} // namespace reference
 
 } // namespace elbo::kernels

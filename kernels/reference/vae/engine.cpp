@@ -233,8 +233,12 @@ private:
 
 } // namespace
 
-std::unique_ptr<vae_engine> make_reference_vae_engine(const context&, const vae_layout& layout) {
+namespace reference {
+
+std::unique_ptr<vae_engine> make_vae(const context&, const vae_layout& layout) {
     return std::make_unique<reference_engine>(layout);
 }
+
+} // namespace reference
 
 } // namespace elbo::kernels

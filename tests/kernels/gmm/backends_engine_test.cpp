@@ -187,7 +187,7 @@ TEST(GmmEngine, UpdateMatchesReference) {
                     SCOPED_TRACE(ctx.name() + ": " + describe(c));
                     const case_data data = make_data(c);
                     const auto engine = gmm::make_engine(ctx, c.shape, gmm::compute_precision::automatic, c.type);
-                    const auto reference = make_reference_engine(ctx, c.shape);
+                    const auto reference = make_gmm_engine(context::reference(), c.shape, element_type::float64);
                     update_rule rule;
                     rule.lambda.assign(d, 1e-3);
                     for (double w : data.weights)

@@ -58,8 +58,8 @@ double log_density_bound(const problem& p, double unit_roundoff) {
 void expect_same_sums(const problem& p, element_type precision, bool weighted, const char* what) {
     SCOPED_TRACE(std::string(what) + " " + std::string(gmm::to_string(p.shape.family)) +
                  " d = " + std::to_string(p.shape.dimensions) + " k = " + std::to_string(p.shape.components));
-    const auto reference = loaded(make_reference_engine(context::reference(), p.shape), p, weighted);
-    const auto cpu = loaded(make_cpu_engine(context::cpu(2), p.shape, precision), p, weighted);
+    const auto reference = loaded(make_gmm_engine(context::reference(), p.shape, element_type::float64), p, weighted);
+    const auto cpu = loaded(make_gmm_engine(context::cpu(2), p.shape, precision), p, weighted);
     reference->accumulate(0, p.rows);
     cpu->accumulate(0, p.rows);
     const std::vector<double> expected = totals(p.shape, reference->sums()), got = totals(p.shape, cpu->sums());
@@ -120,7 +120,7 @@ TEST(cpu_engine, every_instruction_set_agrees_with_the_reference) {
         const problem p = make_problem(family::full, 19, 7, 900);
         std::unique_ptr<gmm_engine> usable;
         try {
-            usable = make_cpu_engine(context::cpu(1), p.shape, element_type::float32);
+            usable = make_gmm_engine(context::cpu(1), p.shape, element_type::float32);
         } catch (const invalid_argument&) {
             continue; // not on this machine
         }
@@ -136,17 +136,17 @@ TEST(cpu_engine, every_instruction_set_agrees_with_the_reference) {
 
 TEST(cpu_engine, an_unknown_instruction_set_is_refused) {
     ::setenv("ELBO_SIMD", "mmx", 1);
-    EXPECT_THROW(make_cpu_engine(context::cpu(1), {family::full, 2, 2}, element_type::float32), invalid_argument);
+    EXPECT_THROW(make_gmm_engine(context::cpu(1), {family::full, 2, 2}, element_type::float32), invalid_argument);
     ::unsetenv("ELBO_SIMD");
 }
 
 TEST(cpu_engine, threads_and_batches_change_no_bit) {
     for (const family f : families) {
         const problem p = make_problem(f, 9, 12, 5 * unit_rows + 77, 2);
-        const auto one = loaded(make_cpu_engine(context::cpu(1), p.shape, element_type::float32), p, true);
+        const auto one = loaded(make_gmm_engine(context::cpu(1), p.shape, element_type::float32), p, true);
         one->accumulate(0, p.rows);
         for (const int threads : {2, 7}) {
-            const auto many = loaded(make_cpu_engine(context::cpu(threads), p.shape, element_type::float32), p, true);
+            const auto many = loaded(make_gmm_engine(context::cpu(threads), p.shape, element_type::float32), p, true);
             many->accumulate(3 * unit_rows, p.rows - 3 * unit_rows);
             many->accumulate(0, unit_rows);
             many->accumulate(unit_rows, 2 * unit_rows);
@@ -161,9 +161,9 @@ TEST(cpu_engine, screening_changes_no_bit) {
         for (const std::int64_t d : {12, 33, 50})
             for (const double spread : {0.5, 1.5, 4.0}) {
                 const problem p = make_problem(family::full, d, 24, 3000, spread);
-                const auto fresh = loaded(make_cpu_engine(context::cpu(1), p.shape, precision), p, true);
+                const auto fresh = loaded(make_gmm_engine(context::cpu(1), p.shape, precision), p, true);
                 fresh->accumulate(0, p.rows);
-                const auto dense = loaded(make_cpu_engine(context::cpu(1), p.shape, precision), p, true);
+                const auto dense = loaded(make_gmm_engine(context::cpu(1), p.shape, precision), p, true);
                 gmm_parameters overlapping = p.parameters;
                 for (double& m : overlapping.means)
                     m *= 0.01;
@@ -185,11 +185,11 @@ TEST(cpu_engine, homes_of_rows_change_no_bit) {
             for (const auto& [d, k] : {std::pair<std::int64_t, std::int64_t>{2, 70}, {16, 8}, {19, 40}, {67, 24}})
                 for (const double spread : {1.0, 4.0, 20.0}) {
                     const problem p = make_problem(f, d, k, 1900, spread);
-                    const auto fresh = loaded(make_cpu_engine(context::cpu(1), p.shape, precision), p, true);
+                    const auto fresh = loaded(make_gmm_engine(context::cpu(1), p.shape, precision), p, true);
                     std::vector<double> expected(p.rows), got(p.rows);
                     fresh->infer(0, p.rows, expected.data(), nullptr, nullptr);
                     fresh->accumulate(0, p.rows);
-                    const auto known = loaded(make_cpu_engine(context::cpu(2), p.shape, precision), p, true);
+                    const auto known = loaded(make_gmm_engine(context::cpu(2), p.shape, precision), p, true);
                     gmm_parameters moved = p.parameters;
                     std::rotate(moved.means.begin(), moved.means.begin() + d, moved.means.begin() + 3 * d);
                     known->set_parameters(moved);
@@ -208,13 +208,13 @@ TEST(cpu_engine, homes_of_rows_change_no_bit) {
 
 TEST(cpu_engine, strides_and_element_types_of_the_input_change_no_bit) {
     const problem p = make_problem(family::full, 6, 5, 1000);
-    const auto plain = loaded(make_cpu_engine(context::cpu(1), p.shape, element_type::float32), p, false);
+    const auto plain = loaded(make_gmm_engine(context::cpu(1), p.shape, element_type::float32), p, false);
     plain->accumulate(0, p.rows);
     std::vector<double> wide(p.rows * 11);
     for (std::int64_t n = 0; n < p.rows; ++n)
         for (std::int64_t j = 0; j < 6; ++j)
             wide[n * 11 + j] = p.x[n * 6 + j];
-    const auto other = make_cpu_engine(context::cpu(1), p.shape, element_type::float32);
+    const auto other = make_gmm_engine(context::cpu(1), p.shape, element_type::float32);
     other->reserve(p.rows, false);
     other->load({matrix_view<const double>(wide.data(), p.rows, 6, 11, memory_space::host), {}, 1}, p.identity(), 0);
     other->set_parameters(p.parameters);
@@ -226,10 +226,10 @@ TEST(cpu_engine, strides_and_element_types_of_the_input_change_no_bit) {
 TEST(cpu_engine, rows_behind_the_last_one_asked_for_do_not_count) {
     for (const bool weighted : {false, true}) {
         problem p = make_problem(family::full, 3, 4, 500);
-        const auto part = loaded(make_cpu_engine(context::cpu(1), p.shape, element_type::float32), p, weighted);
+        const auto part = loaded(make_gmm_engine(context::cpu(1), p.shape, element_type::float32), p, weighted);
         part->accumulate(0, 401);
         p.rows = 401;
-        const auto all = loaded(make_cpu_engine(context::cpu(1), p.shape, element_type::float32), p, weighted);
+        const auto all = loaded(make_gmm_engine(context::cpu(1), p.shape, element_type::float32), p, weighted);
         all->accumulate(0, 401);
         EXPECT_EQ(part->sums().limbs, all->sums().limbs);
     }
@@ -241,7 +241,7 @@ TEST(cpu_engine, dropped_components_and_rows_without_weight_count_nothing) {
     for (std::int64_t n = 0; n < p.rows; ++n)
         if (p.weights[n] == 0)
             p.x[n * 5 + 1] = 3e38f; // would overflow if it were multiplied
-    const auto cpu = loaded(make_cpu_engine(context::cpu(2), p.shape, element_type::float32), p, true);
+    const auto cpu = loaded(make_gmm_engine(context::cpu(2), p.shape, element_type::float32), p, true);
     cpu->accumulate(0, p.rows);
     const std::vector<double> got = totals(p.shape, cpu->sums());
     for (double v : got)
@@ -258,8 +258,8 @@ TEST(cpu_engine, dropped_components_and_rows_without_weight_count_nothing) {
 TEST(cpu_engine, inference_equals_the_reference) {
     for (const family f : families) {
         const problem p = make_problem(f, 7, 9, 2 * unit_rows + 5, 2);
-        const auto reference = loaded(make_reference_engine(context::reference(), p.shape), p, false);
-        const auto cpu = loaded(make_cpu_engine(context::cpu(2), p.shape, element_type::float32), p, false);
+        const auto reference = loaded(make_gmm_engine(context::reference(), p.shape, element_type::float64), p, false);
+        const auto cpu = loaded(make_gmm_engine(context::cpu(2), p.shape, element_type::float32), p, false);
         std::vector<double> log_density[2], r[2];
         std::vector<std::int32_t> label[2];
         gmm_engine* engines[2] = {reference.get(), cpu.get()};
@@ -280,8 +280,9 @@ TEST(cpu_engine, inference_equals_the_reference) {
 TEST(cpu_engine, summaries_equal_the_reference) {
     const problem p = make_problem(family::full, 6, 3, 2 * unit_rows + 9);
     std::vector<unit_summary> expected, got;
-    EXPECT_EQ(make_reference_engine(context::reference(), p.shape)->summarize(p.input(true), expected), -1);
-    EXPECT_EQ(make_cpu_engine(context::cpu(2), p.shape, element_type::float32)->summarize(p.input(true), got), -1);
+    EXPECT_EQ(make_gmm_engine(context::reference(), p.shape, element_type::float64)->summarize(p.input(true), expected),
+              -1);
+    EXPECT_EQ(make_gmm_engine(context::cpu(2), p.shape, element_type::float32)->summarize(p.input(true), got), -1);
     ASSERT_EQ(expected.size(), got.size());
     for (std::size_t u = 0; u < got.size(); ++u) {
         EXPECT_DOUBLE_EQ(expected[u].weight, got[u].weight);
@@ -298,7 +299,7 @@ TEST(cpu_engine, summaries_equal_the_reference) {
     problem broken = p;
     broken.x[(unit_rows + 3) * 6 + 4] = std::numeric_limits<float>::quiet_NaN();
     broken.x[(unit_rows + 30) * 6] = std::numeric_limits<float>::infinity();
-    EXPECT_EQ(make_cpu_engine(context::cpu(2), p.shape, element_type::float32)->summarize(broken.input(false), got),
+    EXPECT_EQ(make_gmm_engine(context::cpu(2), p.shape, element_type::float32)->summarize(broken.input(false), got),
               (unit_rows + 3) * 6 + 4);
 }
 

@@ -51,11 +51,11 @@ update_rule rule_for(const problem& p, double lambda) {
 /// The M-step of both engines from the sums of the reference.
 void expect_same_update(const problem& p, const update_rule& rule) {
     SCOPED_TRACE(std::string(gmm::to_string(p.shape.family)) + " d = " + std::to_string(p.shape.dimensions));
-    const auto reference = loaded(make_reference_engine(context::reference(), p.shape), p, false);
+    const auto reference = loaded(make_gmm_engine(context::reference(), p.shape, element_type::float64), p, false);
     reference->accumulate(0, p.rows);
     const update_outcome expected = reference->update(rule);
     for (const int threads : {1, 3}) {
-        const auto cpu = loaded(make_cpu_engine(context::cpu(threads), p.shape, element_type::float64), p, false);
+        const auto cpu = loaded(make_gmm_engine(context::cpu(threads), p.shape, element_type::float64), p, false);
         cpu->set_sums(reference->sums());
         const update_outcome got = cpu->update(rule);
         // Cholesky and inverse of matrices with condition below 1e4, d < 100: d · 1e4 · 2⁻⁵³ = 1e-10
@@ -70,7 +70,7 @@ void expect_same_update(const problem& p, const update_rule& rule) {
         }
         EXPECT_EQ(cpu->parameters().means, reference->parameters().means); // not adopted yet
         cpu->adopt();
-        const auto adopted = loaded(make_reference_engine(context::reference(), p.shape), p, false);
+        const auto adopted = loaded(make_gmm_engine(context::reference(), p.shape, element_type::float64), p, false);
         adopted->set_sums(reference->sums());
         adopted->update(rule);
         adopted->adopt();
@@ -105,7 +105,7 @@ TEST(cpu_engine, collapsed_components_follow_the_policy) {
                 expect_same_update(p, rule); // one is empty
                 rule.lambda[7] = 0;
             }
-            const auto cpu = loaded(make_cpu_engine(context::cpu(2), p.shape, element_type::float64), p, false);
+            const auto cpu = loaded(make_gmm_engine(context::cpu(2), p.shape, element_type::float64), p, false);
             cpu->accumulate(0, p.rows);
             const update_outcome outcome = cpu->update(rule);
             EXPECT_FALSE(outcome.events.empty());
@@ -121,8 +121,8 @@ TEST(cpu_engine, scatter_equals_the_reference) {
         const std::int64_t count = f == family::tied ? 13 * 14 / 2 : f == family::tied_diagonal ? 13 : 1;
         std::vector<double> scatter[2];
         for (int e = 0; e < 2; ++e) {
-            const auto engine = loaded(e == 0 ? make_reference_engine(context::reference(), p.shape)
-                                              : make_cpu_engine(context::cpu(2), p.shape, element_type::float32),
+            const auto engine = loaded(e == 0 ? make_gmm_engine(context::reference(), p.shape, element_type::float64)
+                                              : make_gmm_engine(context::cpu(2), p.shape, element_type::float32),
                                        p, true);
             fixed_sums sums;
             sums.limbs.assign(limb_count * count, 0);

@@ -51,7 +51,7 @@ const counted_case& named(const std::string& name) {
 
 /// One E-step and the sums of a case.
 void run(const counted_case& c) {
-    const auto engine = make_cuda_engine(context::cuda(), c.shape, element_type::float32);
+    const auto engine = make_gmm_engine(context::cuda(), c.shape, element_type::float32);
     const std::int64_t d = c.shape.dimensions;
     const std::vector<float> x = test::as<float>(test::clustered(c.rows, d, 3, 1.0, 7));
     const std::vector<float> weights(c.weighted ? c.rows : 0, 0.5f);
@@ -158,7 +158,7 @@ TEST(CudaCounters, DISABLED_OneKmeansCase) {
         if (std::string(c.name) != std::getenv(case_variable))
             continue;
         const kmeans_rows data(c);
-        const auto engine = make_cuda_kmeans(context::cuda());
+        const auto engine = make_kmeans_engine(context::cuda());
         engine->load(data.x.data(), data.weights.data(), c.rows, c.cols);
         std::vector<double> centres;
         for (std::int64_t n : gmm::kmeans_plus_plus(*engine, c.centres, c.greedy, kmeans_seed))
@@ -185,7 +185,7 @@ std::vector<counted_kmeans> count_kmeans() {
 /// How often a row moved to a new centre in k-means++, over all steps.
 std::int64_t rows_moved(const kmeans_case& c) {
     const kmeans_rows data(c);
-    const auto engine = make_reference_kmeans();
+    const auto engine = make_kmeans_engine(context::reference());
     engine->load(data.x.data(), data.weights.data(), c.rows, c.cols);
     std::int64_t moved = 0;
     std::vector<double> nearest(c.rows, std::numeric_limits<double>::infinity());

@@ -31,7 +31,7 @@ struct rows_of {
 
 std::vector<std::int64_t> sums_with_grid(const gmm_shape& shape, element_type type, const rows_of& data,
                                          std::int64_t blocks) {
-    const auto engine = make_cuda_engine(context::cuda(), shape, type);
+    const auto engine = make_gmm_engine(context::cuda(), shape, type);
     if (blocks > 0)
         dynamic_cast<cuda::cuda_engine_base&>(*engine).set_grid(blocks);
     engine->reserve(data.rows, true);
@@ -80,7 +80,7 @@ TEST(CudaEngine, HostPinnedAndDeviceRowsGiveTheSameBits) {
     std::vector<std::vector<std::int64_t>> sums;
     std::vector<std::vector<double>> means;
     for (const input_rows& in : inputs) {
-        const auto engine = make_cuda_engine(ctx, shape, element_type::float32);
+        const auto engine = make_gmm_engine(ctx, shape, element_type::float32);
         engine->reserve(rows, true);
         engine->load(in, {{0.5, -1, 0}, {2, 0.25, 1}}, 0);
         engine->set_parameters(test::random_parameters(shape, 1.0, 21));
@@ -113,7 +113,7 @@ void check_sums(const reference_case& c, element_type type) {
         ASSERT_EQ(cuda::choose_engine(shape, 4), c.engine);
     }
     const rows_of data(c.rows, c.d);
-    const auto engine = make_cuda_engine(context::cuda(), shape, type);
+    const auto engine = make_gmm_engine(context::cuda(), shape, type);
     engine->reserve(c.rows, true);
     engine->load(data.input(), test::identity_frame(c.d), 0);
     engine->set_parameters(test::random_parameters(shape, 1.0, 21));
@@ -165,13 +165,13 @@ TEST(CudaEngine, ParametersComeBackRounded) {
     for (family f : test::all_families) {
         const gmm_shape shape{f, 5, 3};
         const gmm_parameters p = test::random_parameters(shape, 1.0, 2);
-        const auto exact = make_cuda_engine(context::cuda(), shape, element_type::float64);
+        const auto exact = make_gmm_engine(context::cuda(), shape, element_type::float64);
         exact->set_parameters(p);
         const gmm_parameters same = exact->parameters();
         EXPECT_EQ(same.means, p.means);
         EXPECT_EQ(same.precision_cholesky, p.precision_cholesky) << gmm::to_string(f);
         EXPECT_EQ(same.log_weights, p.log_weights);
-        const auto rounded = make_cuda_engine(context::cuda(), shape, element_type::float32);
+        const auto rounded = make_gmm_engine(context::cuda(), shape, element_type::float32);
         rounded->set_parameters(p);
         const gmm_parameters q = rounded->parameters();
         for (std::size_t i = 0; i < p.precision_cholesky.size(); ++i)
@@ -185,8 +185,8 @@ void expect_same_update(family f, const std::vector<double>& x, gmm_parameters p
     SCOPED_TRACE(gmm::to_string(f));
     const std::int64_t rows = static_cast<std::int64_t>(x.size()) / d;
     const gmm_shape shape{f, d, static_cast<std::int64_t>(p.log_weights.size())};
-    const auto device = make_cuda_engine(context::cuda(), shape, element_type::float64);
-    const auto reference = make_reference_engine(context::reference(), shape);
+    const auto device = make_gmm_engine(context::cuda(), shape, element_type::float64);
+    const auto reference = make_gmm_engine(context::reference(), shape, element_type::float64);
     update_rule rule;
     rule.total_weight = static_cast<double>(rows);
     rule.lambda.assign(d, lambda);
@@ -283,7 +283,7 @@ TEST(CudaEngine, BytesNeededAreWhatIsAllocated) {
             return static_cast<std::int64_t>(bytes);
         };
         const std::int64_t before = used();
-        const auto engine = make_cuda_engine(ctx, shape, element_type::float32);
+        const auto engine = make_gmm_engine(ctx, shape, element_type::float32);
         engine->reserve(1000, true);
         // The pool may round each of some twenty allocations up.
         EXPECT_GE(used() - before, engine->bytes_needed(1000, true));
@@ -292,7 +292,7 @@ TEST(CudaEngine, BytesNeededAreWhatIsAllocated) {
 }
 
 TEST(CudaEngine, TooManyRowsAreRefusedWithNumbers) {
-    const auto engine = make_cuda_engine(context::cuda(), {family::full, 2, 2}, element_type::float32);
+    const auto engine = make_gmm_engine(context::cuda(), {family::full, 2, 2}, element_type::float32);
     const std::int64_t rows = std::int64_t(1) << 44;
     try {
         engine->reserve(rows, false);

@@ -40,7 +40,7 @@ TEST(CudaLabels, GridChangesNoBit) {
             const labelled_rows data({{f, 2, 3}, 5200, known, true, element_type::float32}); // six chunks of 1024
             std::vector<std::vector<std::int64_t>> sums;
             for (std::int64_t blocks : {1, 4, 132}) {
-                const auto engine = make_cuda_engine(context::cuda(), data.c.shape, element_type::float32);
+                const auto engine = make_gmm_engine(context::cuda(), data.c.shape, element_type::float32);
                 dynamic_cast<cuda::cuda_engine_base&>(*engine).set_grid(blocks);
                 test::load(*engine, data);
                 sums.push_back(sums_of(*engine, data.c.rows));
@@ -58,7 +58,7 @@ TEST(CudaLabels, SlabEngineMatchesReference) {
                 const labelled_rows data({shape, 37, known, true, type});
                 SCOPED_TRACE(test::describe(data.c));
                 ASSERT_EQ(cuda::choose_engine(shape, 4, true), cuda::engine_kind::slab);
-                const auto engine = make_cuda_engine(context::cuda(), shape, type);
+                const auto engine = make_gmm_engine(context::cuda(), shape, type);
                 test::load(*engine, data);
                 sums_of(*engine, data.c.rows);
                 const auto want = test::reference_sums(shape, engine->parameters(), data.x64, data.weights,
@@ -96,7 +96,7 @@ TEST(CudaLabels, MemorySpacesTypesAndStridesGiveTheSameBits) {
         inputs[3].labels = matrix_view<const double>(spaced.data(), rows, columns, stride, memory_space::host);
         std::vector<std::vector<std::int64_t>> sums;
         for (const input_rows& in : inputs) {
-            const auto engine = make_cuda_engine(ctx, data.c.shape, element_type::float32);
+            const auto engine = make_gmm_engine(ctx, data.c.shape, element_type::float32);
             engine->reserve(rows, false, test::kind_of(known));
             engine->load(in, test::identity_frame(3), 0);
             sums.push_back(sums_of(*engine, rows));
@@ -110,7 +110,7 @@ TEST(CudaLabels, MemorySpacesTypesAndStridesGiveTheSameBits) {
 TEST(CudaLabels, FactorsPassInPieces) {
     const labelled_rows data(
         {{family::tied_spherical, 1, 3000}, 360, knowledge::factors, false, element_type::float64});
-    const auto engine = make_cuda_engine(context::cuda(), data.c.shape, element_type::float64);
+    const auto engine = make_gmm_engine(context::cuda(), data.c.shape, element_type::float64);
     test::load(*engine, data);
     engine->set_parameters(test::random_parameters(data.c.shape, 1.0, 21));
     const auto p = reference::with_offsets(data.c.shape, engine->parameters());
@@ -131,7 +131,7 @@ TEST(CudaLabels, FactorsPassInPieces) {
 TEST(CudaLabels, BytesNeededAreWhatIsAllocated) {
     for (label_kind kind : {label_kind::labels, label_kind::factors}) {
         const context ctx = context::cuda();
-        const auto engine = make_cuda_engine(ctx, {family::full, 3, 5}, element_type::float32);
+        const auto engine = make_gmm_engine(ctx, {family::full, 3, 5}, element_type::float32);
         const std::int64_t rows = 100000, own = engine->bytes_needed(0, true);
         const std::int64_t taken = test::peak_of(ctx, [&] { engine->reserve(rows, true, kind); });
         EXPECT_GE(taken, engine->bytes_needed(rows, true, kind) - own);

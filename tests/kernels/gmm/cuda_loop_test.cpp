@@ -25,7 +25,7 @@ struct problem {
 };
 
 problem make_problem(const gmm_shape& shape, std::int64_t rows, element_type type) {
-    problem p{make_cuda_engine(context::cuda(), shape, type), {}, test::random_parameters(shape, 1.0, 4), rows};
+    problem p{make_gmm_engine(context::cuda(), shape, type), {}, test::random_parameters(shape, 1.0, 4), rows};
     const std::int64_t d = shape.dimensions;
     const std::vector<double> x = test::clustered(rows, d, shape.components, 2.0, 6);
     p.engine->reserve(rows, false);

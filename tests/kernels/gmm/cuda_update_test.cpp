@@ -100,8 +100,8 @@ updated update(gmm_engine& engine, const fixed_sums& sums) {
 void compare(const gmm_shape& shape, const fixed_sums& sums, double condition, std::size_t events) {
     SCOPED_TRACE("d=" + std::to_string(shape.dimensions));
     const std::int64_t d = shape.dimensions;
-    const auto device = make_cuda_engine(context::cuda(), shape, element_type::float64);
-    const auto reference = make_reference_engine(context::reference(), shape);
+    const auto device = make_gmm_engine(context::cuda(), shape, element_type::float64);
+    const auto reference = make_gmm_engine(context::reference(), shape, element_type::float64);
     const updated got = update(*device, sums), want = update(*reference, sums);
     std::printf("d = %lld: device %.2f s, reference %.2f s\n", static_cast<long long>(d), got.seconds, want.seconds);
     ASSERT_EQ(want.outcome.events.size(), events);
@@ -187,7 +187,7 @@ constexpr std::int64_t counted_components = 3;
 TEST(CudaUpdate, DISABLED_OneCase) {
     const std::int64_t d = std::atoll(std::getenv(variable));
     const gmm_shape shape{family::full, d, counted_components};
-    const auto engine = make_cuda_engine(context::cuda(), shape, element_type::float32);
+    const auto engine = make_gmm_engine(context::cuda(), shape, element_type::float32);
     update(*engine, sums_of(shape, std::vector(counted_components, covariance(d, 1e2, 3))));
 }
 

@@ -82,7 +82,7 @@ std::vector<std::int64_t> first_rows(const sample& s, std::int64_t k) {
 }
 
 std::unique_ptr<kmeans_engine> loaded(const context& ctx, const sample& s) {
-    auto engine = gmm::make_kmeans(ctx);
+    auto engine = kernels::make_kmeans_engine(ctx);
     engine->load(s.x.data(), s.weights.data(), s.rows, s.cols);
     return engine;
 }

@@ -15,17 +15,6 @@ namespace {
 
 using namespace kernels;
 
-std::unique_ptr<latent_engine> make_latent_engine(const context& ctx, std::int64_t d) {
-    switch (ctx.where()) {
-    case backend::reference:
-        return make_reference_latent_engine(ctx, d);
-    case backend::cpu:
-        return make_cpu_latent_engine(ctx, d);
-    default:
-        return make_cuda_latent_engine(ctx, d);
-    }
-}
-
 struct engine_case {
     latent_shape shape;
     std::int64_t rows;

@@ -18,7 +18,7 @@ constexpr std::int64_t rows = 2048;
 TEST(CudaLatentCounters, DISABLED_Case) {
     const std::int64_t d = shape.dimensions, K = shape.components, L = shape.latent;
     const std::vector<double> x = test::clustered(rows, d, 3, 1.0, 7);
-    const auto engine = make_cuda_latent_engine(context::cuda(), d);
+    const auto engine = make_latent_engine(context::cuda(), d);
     engine->reserve(rows, false);
     engine->load({matrix_view<const double>(x.data(), rows, d), {}, 1}, test::identity_frame(d), 0);
     engine->set_parameters({shape, std::vector<double>(K, -60), std::vector<double>(K * d, 0.1),

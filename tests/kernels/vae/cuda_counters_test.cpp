@@ -41,7 +41,7 @@ constexpr const char* case_variable = "ELBO_COUNTED_CASE";
 TEST(CudaVaeCounters, DISABLED_OneCase) {
     const counted_step& c = named(std::getenv(case_variable));
     const vae_layout layout = make_layout(c.architecture);
-    const auto engine = make_cuda_vae_engine(context::cuda(), layout);
+    const auto engine = make_vae_engine(context::cuda(), layout);
     const std::int64_t d = c.architecture.dimensions, rows = c.batch * c.steps;
     const auto x = test::network_rows(c.architecture, rows, test::values::bits, 3);
     engine->reserve({.batch = c.batch, .slots = {rows}, .storage = row_storage::bits});
