@@ -5,6 +5,7 @@
 #include "host/rows/label_rows.hpp"
 #include "host/rows/row_access.hpp"
 #include "kernels/contract/backend_table.hpp"
+#include "kernels/shared/memory.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -35,10 +36,6 @@ constexpr double largest_weight_sum = 0x1p1000;
 /// Of the sum of all weights: what negligible_weights says. The normalised numbers of rows that count are at most the
 /// root of its inverse, 2³⁶, since their variance is 1, so their squares fit into the fixed-point sums.
 constexpr double negligible_share = 0x1p-72;
-
-double value_at(const any_matrix_view& v, std::int64_t i, std::int64_t j) {
-    return v.type == element_type::float32 ? static_cast<double>(v.as<float>()(i, j)) : v.as<double>()(i, j);
-}
 
 /// Adds the moments of the next unit (Chan, Golub and LeVeque 1983, weighted).
 void merge(data_summary& all, const kernels::unit_summary& unit) {
@@ -180,7 +177,7 @@ std::vector<double> row_feed::to_host(const any_matrix_view& view) const {
     std::vector<double> values(view.rows * view.cols);
     for (std::int64_t i = 0; i < view.rows; ++i)
         for (std::int64_t j = 0; j < view.cols; ++j)
-            values[i * view.cols + j] = value_at(host, i, j);
+            values[i * view.cols + j] = io::element(host, i, j);
     return values;
 }
 

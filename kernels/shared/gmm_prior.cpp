@@ -1,7 +1,6 @@
 #include "kernels/shared/gmm_prior.hpp"
 
 #include "kernels/math/collapse.hpp"
-#include "kernels/reference/gmm/engine.hpp"
 
 #include <cmath>
 
@@ -40,6 +39,20 @@ double log_determinant(const gmm_shape& s, const double* u) {
     double sum = 0;
     for (std::int64_t i = 0; i < d; ++i)
         sum += std::log(u[has_matrix(s.family) ? i * d + i : i]);
+    return sum;
+}
+
+/// ‖Uᵀ (x − μ)‖².
+double mahalanobis_squared(const gmm_shape& s, const double* u, const double* mean, const double* x) {
+    const std::int64_t d = s.dimensions;
+    const bool matrix = has_matrix(s.family), one = factor_size(s.family, d) == 1;
+    double sum = 0;
+    for (std::int64_t j = 0; j < d; ++j) {
+        double y = 0;
+        for (std::int64_t t = matrix ? 0 : j; t <= j; ++t)
+            y += u[matrix ? t * d + j : one ? 0 : j] * (x[t] - mean[t]);
+        sum += y * y;
+    }
     return sum;
 }
 
@@ -85,16 +98,19 @@ void add_prior_samples(const gmm_shape& shape, const conjugate_prior& prior, con
 
 log_prior_value log_prior(const gmm_shape& shape, const conjugate_prior& prior, const gmm_parameters& p) {
     log_prior_value value{prior.log_constant, 0};
+    const std::int64_t covariances = gmm::is_tied(shape.family) ? 1 : shape.components;
+    const auto factor = [&](std::int64_t k) {
+        return p.precision_cholesky.data() + (covariances == 1 ? 0 : k * factor_size(shape.family, shape.dimensions));
+    };
     for (std::int64_t k = 0; k < shape.components; ++k) {
         if (prior.weight_count > 0)
             value.total += prior.weight_count * p.log_weights[k];
-        value.quadratic += prior.mean_count * reference::mahalanobis_squared(shape, p, k, prior.mean.data());
+        value.quadratic +=
+            prior.mean_count * mahalanobis_squared(shape, factor(k), &p.means[k * shape.dimensions], prior.mean.data());
     }
-    const std::int64_t covariances = gmm::is_tied(shape.family) ? 1 : shape.components;
     for (std::int64_t k = 0; k < covariances; ++k) {
-        const double* u = p.precision_cholesky.data() + k * factor_size(shape.family, shape.dimensions);
-        value.total += prior.covariance_count * log_determinant(shape, u);
-        value.quadratic += scale_trace(shape, prior.scale, u);
+        value.total += prior.covariance_count * log_determinant(shape, factor(k));
+        value.quadratic += scale_trace(shape, prior.scale, factor(k));
     }
     value.total -= 0.5 * value.quadratic;
     return value;

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace elbo::kernels::cpu {
+namespace elbo::kernels {
 
 namespace {
 
@@ -356,4 +356,4 @@ double m_step::expected_log_likelihood(const gmm_parameters& next, double prior_
     return sum;
 }
 
-} // namespace elbo::kernels::cpu
+} // namespace elbo::kernels

@@ -1,5 +1,5 @@
-// The M-step of the CPU back end: float64, parallel over components, no memory taken once it has run. With a prior it
-// is that of the samples and of those that the prior stands for.
+// The M-step on the host: float64, parallel over components, no memory taken once it has run. With a prior it is that
+// of the samples and of those that the prior stands for.
 #pragma once
 
 #include "kernels/contract/gmm_engine.hpp"
@@ -9,13 +9,15 @@
 #include <span>
 #include <vector>
 
-namespace elbo::kernels::cpu {
+namespace elbo::kernels {
 
 class m_step {
 public:
     m_step(const gmm_shape& shape, int threads);
 
-    /// Forgets how often components were re-seeded.
+    /// How often each component has been re-seeded, [K].
+    std::vector<std::int32_t>& reseeds() { return reseeds_; }
+    /// Forgets it.
     void reset_reseeds();
     /// The next parameters from the sums [sum_count] made under `current`.
     update_outcome run(const gmm_parameters& current, std::span<const double> sums, const update_rule& rule,
@@ -67,4 +69,4 @@ private:
     std::vector<std::int32_t> reseeds_;
 };
 
-} // namespace elbo::kernels::cpu
+} // namespace elbo::kernels

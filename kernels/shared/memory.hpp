@@ -51,6 +51,11 @@ inline std::int64_t size_of(element_type type) {
     return type == element_type::float32 ? 4 : 8;
 }
 
+/// Element (i, j) of a view of host memory.
+inline double element(const any_matrix_view& v, std::int64_t i, std::int64_t j) {
+    return v.type == element_type::float32 ? static_cast<double>(v.as<float>()(i, j)) : v.as<double>()(i, j);
+}
+
 /// A densely packed view of memory of a run-time type.
 inline any_matrix_view dense_view(const void* data, element_type type, std::int64_t rows, std::int64_t cols,
                                   memory_space space = memory_space::host) {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <lapacke.h>
 
-namespace elbo::kernels::cpu {
+namespace elbo::kernels {
 
 namespace {
 
@@ -83,4 +83,4 @@ bool precision_factor(double* c, std::int64_t d, double* u) {
     return true;
 }
 
-} // namespace elbo::kernels::cpu
+} // namespace elbo::kernels

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace elbo::kernels::cpu {
+namespace elbo::kernels {
 
 /// For C = L Lᵀ: u = L⁻ᵀ, upper triangular, row-major, zero below the diagonal, so that C⁻¹ = u uᵀ. Reads and destroys
 /// the lower triangle of c [d x d]. Returns false, with u unspecified, where a pivot is singular
@@ -11,4 +11,4 @@ namespace elbo::kernels::cpu {
 /// threads.
 bool precision_factor(double* c, std::int64_t d, double* u);
 
-} // namespace elbo::kernels::cpu
+} // namespace elbo::kernels

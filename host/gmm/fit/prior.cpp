@@ -40,7 +40,7 @@ double log_determinant(const std::vector<double>& c, std::int64_t d) {
         for (std::int64_t j = 0; j < d; ++j)
             correlation[i * d + j] = c[i * d + j] / (std::sqrt(c[i * d + i]) * std::sqrt(c[j * d + j]));
     }
-    if (!cpu::precision_factor(correlation.data(), d, u.data()))
+    if (!precision_factor(correlation.data(), d, u.data()))
         return std::numeric_limits<double>::quiet_NaN();
     for (std::int64_t i = 0; i < d; ++i)
         sum -= 2 * std::log(u[i * d + i]);

@@ -1,10 +1,11 @@
 #include "host/gmm/start/start_trial.hpp"
 
 #include "host/rows/regularization.hpp"
-#include "kernels/reference/gmm/engine.hpp"
+#include "kernels/contract/gmm_engine.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <numeric>
 
 namespace elbo::gmm {
@@ -20,6 +21,22 @@ constexpr std::int64_t trial_size = 1 << 17;
 std::int64_t row_cost(const gmm_shape& shape) {
     const bool matrix = shape.family == family::full || shape.family == family::tied;
     return shape.components * shape.dimensions * (matrix ? shape.dimensions : 1);
+}
+
+/// An engine with the first rows of the sample. What it computes depends neither on the back end of the fit nor on the
+/// number of threads.
+std::unique_ptr<gmm_engine> engine_with(const start_sample& s, std::int64_t rows, const gmm_shape& shape,
+                                        const gmm_parameters& p) {
+    auto engine = make_gmm_engine(context::cpu(1), shape, element_type::float64);
+    engine->reserve(rows, true, s.known);
+    engine->set_parameters(p);
+    const matrix_view<const double> x(s.x.data(), rows, s.cols), weights(s.weights.data(), rows, 1);
+    const std::vector<double> labels(s.labels.begin(), s.labels.end());
+    const std::vector<double>& known = s.known == sample_labels::kind::factors ? s.factors : labels;
+    const matrix_view<const double> known_view(known.data(), rows, label_columns(s.known, shape.components));
+    engine->load({x, weights, 1, known_view, s.known}, {std::vector<double>(s.cols, 0), std::vector<double>(s.cols, 1)},
+                 0);
+    return engine;
 }
 
 } // namespace
@@ -55,30 +72,14 @@ start_sample trial_rows(const start_sample& s, const gmm_shape& shape) {
 double sample_log_likelihood(const start_sample& s, const gmm_shape& shape, const gmm_parameters& p) {
     const std::int64_t most = (std::int64_t(1) << 25) / row_cost(shape);
     const std::int64_t rows = std::min(s.rows, std::clamp<std::int64_t>(most, 128, 4096));
-    const reference::parameters full = reference::with_offsets(shape, p);
-    std::vector<double> lp(shape.components), r(shape.components), known(shape.components), log_factors;
-    for (std::int64_t i = 0; !s.factors.empty() && i < rows * shape.components; ++i)
-        log_factors.push_back(std::log(s.factors[i]));
-    const reference::row_labels labels{log_factors.empty() ? s.labels.data() : nullptr,
-                                       log_factors.empty() ? nullptr : log_factors.data()};
-    double sum = 0;
-    for (std::int64_t n = 0; n < rows; ++n)
-        sum += s.weights[n] * reference::row_posterior(shape, full, &s.x[n * s.cols], lp.data(), r.data(),
-                                                       reference::log_factors_of(labels, full, n, known.data()));
-    return sum;
+    std::vector<double> log_densities(rows);
+    engine_with(s, rows, shape, p)->infer(0, rows, log_densities.data(), nullptr, nullptr);
+    return std::inner_product(log_densities.begin(), log_densities.end(), s.weights.begin(), 0.0);
 }
 
 gmm_parameters after_some_steps(const start_sample& s, const gmm_shape& shape, const gmm_parameters& first,
                                 const std::vector<double>& lambda, int steps) {
-    const auto engine = make_gmm_engine(context::reference(), shape, element_type::float64);
-    engine->reserve(s.rows, true, s.known);
-    engine->set_parameters(first);
-    const matrix_view<const double> x(s.x.data(), s.rows, s.cols), weights(s.weights.data(), s.rows, 1);
-    const std::vector<double> labels(s.labels.begin(), s.labels.end());
-    const std::vector<double>& known = s.known == sample_labels::kind::factors ? s.factors : labels;
-    const matrix_view<const double> known_view(known.data(), s.rows, label_columns(s.known, shape.components));
-    engine->load({x, weights, 1, known_view, s.known}, {std::vector<double>(s.cols, 0), std::vector<double>(s.cols, 1)},
-                 0);
+    const auto engine = engine_with(s, s.rows, shape, first);
     double largest = 1;
     for (double v : s.x)
         largest = std::max(largest, std::abs(v));

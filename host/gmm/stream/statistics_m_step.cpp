@@ -7,8 +7,8 @@
 #include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
 #include "host/rows/restarts.hpp"
-#include "kernels/reference/gmm/engine.hpp"
 #include "kernels/shared/host_sums.hpp"
+#include "kernels/shared/m_step.hpp"
 
 #include <algorithm>
 
@@ -91,7 +91,10 @@ m_step_result m_step(const plain_sums& s, const fit_options& options, std::vecto
         rule.prior = to_frame(complete_prior(*options.prior, s.shape, moments), s.shape, s.frame, 1);
     m_step_result result;
     result.lambda = rule.lambda;
-    result.outcome = reference::m_step(s.shape, s.under, s.values, rule, reseeds, result.next);
+    kernels::m_step step(s.shape, 1);
+    step.reseeds() = reseeds;
+    result.outcome = step.run(s.under, s.values, rule, result.next);
+    reseeds = step.reseeds();
     if (options.on_collapse == collapse_policy::fail && !result.outcome.events.empty())
         throw_collapsed(result.outcome.events.front(), iteration);
     return result;

@@ -5,6 +5,7 @@
 #include "host/vae/infer/streaming.hpp"
 #include "host/vae/rows.hpp"
 #include "host/vae/train/options.hpp"
+#include "kernels/shared/memory.hpp"
 
 #include <cmath>
 #include <fmt/format.h>
@@ -40,8 +41,7 @@ struct latent_halves {
 void check_finite(const any_matrix_view& host_rows, const data_source& data, std::int64_t first_row) {
     for (std::int64_t i = 0; i < host_rows.rows; ++i)
         for (std::int64_t j = 0; j < host_rows.cols; ++j) {
-            const double value =
-                host_rows.type == element_type::float32 ? host_rows.as<float>()(i, j) : host_rows.as<double>()(i, j);
+            const double value = io::element(host_rows, i, j);
             expects(std::isfinite(value), [&] {
                 return fmt::format("{}: row {}, column {} is {}: expected finite numbers", data.description(),
                                    first_row + i, column_label(data, j), value);

@@ -5,6 +5,7 @@
 #include "kernels/cpu/core/units.hpp"
 #include "kernels/cpu/core/workspace.hpp"
 #include "kernels/cpu/gmm/kernel_table.hpp"
+#include "kernels/shared/memory.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -37,10 +38,7 @@ public:
     void load_unit(const input_rows& in, std::int64_t u, std::int64_t slot) {
         const std::int64_t first = u * unit_rows, rows = std::min(unit_rows, in.x.rows - first);
         const bool known = in.label_kind != sample_labels::kind::none;
-        const auto number = [&](std::int64_t i, std::int64_t j) {
-            return in.labels.type == element_type::float32 ? static_cast<double>(in.labels.as<float>()(first + i, j))
-                                                           : in.labels.as<double>()(first + i, j);
-        };
+        const auto number = [&](std::int64_t i, std::int64_t j) { return io::element(in.labels, first + i, j); };
         const std::int64_t end = (rows + strip_rows - 1) / strip_rows * strip_rows;
         for (std::int64_t i = 0; i < end; ++i) {
             const bool given = known && i < rows;

@@ -2,8 +2,9 @@
 
 #include "elbo/error.hpp"
 #include "kernels/math/vae_storage.hpp"
-#include "kernels/reference/vae/rows.hpp"
+#include "kernels/shared/memory.hpp"
 #include "kernels/shared/threads/parallel.hpp"
+#include "kernels/shared/vae_rows.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -44,7 +45,7 @@ row_report inspect_part(const any_matrix_view& x, const column_part& part) {
     any_matrix_view columns = x;
     columns.data = static_cast<const char*>(x.data) + part.first * x.element_size();
     columns.cols = part.columns;
-    row_report report = reference::inspect_rows(part.form, columns);
+    row_report report = kernels::inspect_rows(part.form, columns);
     report.column += part.first;
     return report;
 }
@@ -62,7 +63,7 @@ void merge(row_report& all, const row_report& part) {
 
 void store_row(row_storage storage, const any_matrix_view& x, std::int64_t i, void* to) {
     for (std::int64_t j = 0; j < x.cols; ++j) {
-        const auto value = static_cast<float>(reference::element(x, i, j));
+        const auto value = static_cast<float>(io::element(x, i, j));
         if (storage == row_storage::float32)
             static_cast<float*>(to)[j] = value;
         else if (storage == row_storage::bytes)

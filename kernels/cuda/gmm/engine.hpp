@@ -80,7 +80,7 @@ private:
     device_buffer<std::int32_t> assignment_;
     staging staging_;
     graph_loop loop_;
-    std::optional<cpu::m_step> host_step_; ///< of updates with a prior
+    std::optional<m_step> host_step_; ///< of updates with a prior
     device_buffer<T> rows_, weights_;
     known_rows<T> known_;
     std::int64_t additions_ = 0; ///< partials added to the sums since the last carry

@@ -3,7 +3,7 @@
 #include "elbo/error.hpp"
 #include "kernels/cuda/core/while_graph.hpp"
 #include "kernels/cuda/vae/copy.hpp"
-#include "kernels/reference/vae/rows.hpp"
+#include "kernels/shared/vae_rows.hpp"
 
 #include <algorithm>
 
@@ -72,7 +72,7 @@ void cuda_vae_engine::describe_fault(const any_matrix_view& x, std::int64_t row,
     one.data = values.data();
     one.stride = x.cols;
     one.space = memory_space::host;
-    const row_report fault = reference::inspect_rows(layout.architecture.likelihood, one);
+    const row_report fault = inspect_rows(layout.architecture.likelihood, one);
     report.found = fault.found;
     report.row = row;
     report.column = fault.column;

@@ -3,6 +3,7 @@
 #include "elbo/error.hpp"
 #include "kernels/math/fixed_point.hpp"
 #include "kernels/shared/host_sums.hpp"
+#include "kernels/shared/memory.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -15,10 +16,7 @@ namespace elbo::kernels {
 namespace {
 
 using namespace reference;
-
-double element(const any_matrix_view& v, std::int64_t i, std::int64_t j) {
-    return v.type == element_type::float32 ? v.as<float>()(i, j) : v.as<double>()(i, j);
-}
+using io::element;
 
 double weight_of(const input_rows& in, std::int64_t i) {
     return in.weights.data ? element(in.weights, i, 0) * in.weight_scale : 1;

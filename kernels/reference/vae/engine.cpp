@@ -7,6 +7,7 @@
 #include "kernels/reference/vae/likelihood.hpp"
 #include "kernels/reference/vae/objective.hpp"
 #include "kernels/reference/vae/rows.hpp"
+#include "kernels/shared/vae_rows.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>

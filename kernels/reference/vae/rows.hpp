@@ -8,12 +8,6 @@
 
 namespace elbo::kernels::reference {
 
-double element(const any_matrix_view& v, std::int64_t i, std::int64_t j);
-std::vector<double> matrix_row(const any_matrix_view& v, std::int64_t i);
-
-/// vae_engine::inspect.
-row_report inspect_rows(const vae::likelihood& form, const any_matrix_view& x);
-
 /// Draws each x_j of a row once, with the value as probability.
 void binarize_row(std::vector<double>& x, const noise_key& key, std::uint64_t row);
 
