@@ -66,20 +66,11 @@ double sums_bound(const mixture_case& s) {
 
 /// Σ x̃ x̃ᵀ, which the M-step of the tied families takes.
 std::vector<double> scatter_of(gmm_engine& engine, const mixture_case& s) {
-    const std::int64_t d = s.dimensions;
     if (!gmm::is_tied(s.shape))
         return {};
-    const std::int64_t count = s.shape == family::tied ? d * (d + 1) / 2 : s.shape == family::tied_diagonal ? d : 1;
-    kernels::fixed_sums sums;
-    sums.limbs.assign(kernels::limb_count * count, 0);
-    sums.component_exponent = kernels::fixed_exponent(sums_bound(s));
+    kernels::fixed_sums sums(kernels::scatter_size(engine.shape), sums_bound(s));
     engine.accumulate_scatter(0, s.rows, sums);
-    std::vector<double> scatter;
-    for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t limbs[] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
-        scatter.push_back(kernels::join_fixed(limbs, sums.component_exponent));
-    }
-    return scatter;
+    return sums.values();
 }
 
 } // namespace

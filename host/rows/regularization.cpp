@@ -1,6 +1,5 @@
 #include "host/rows/regularization.hpp"
 
-#include "kernels/math/fixed_point.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -66,21 +65,6 @@ double scalar_sum_bound(double total_weight, const data_summary& summary) {
             squares += farthest / summary.regular_variance[j] * farthest;
     }
     return std::max(scalar_sum_bound(total_weight), 4 * total_weight * squares);
-}
-
-fixed_sums empty_scatter(const gmm_shape& s, double component_bound) {
-    return {std::vector<std::int64_t>(limb_count * scatter_size(s), 0), fixed_exponent(component_bound), 0};
-}
-
-std::vector<double> scatter_values(const fixed_sums& scatter) {
-    const std::size_t count = scatter.limbs.size() / limb_count;
-    std::vector<double> values(count);
-    for (std::size_t i = 0; i < count; ++i) {
-        const std::int64_t limbs[limb_count] = {scatter.limbs[i], scatter.limbs[count + i],
-                                                scatter.limbs[2 * count + i]};
-        values[i] = join_fixed(limbs, scatter.component_exponent);
-    }
-    return values;
 }
 
 } // namespace elbo::gmm

@@ -32,8 +32,4 @@ double scalar_sum_bound(double total_weight);
 /// The same for a fit: more where values lie further from all others than that.
 double scalar_sum_bound(double total_weight, const data_summary& summary);
 
-/// Sums for the scatter matrix of a tied family (empty for others), and their values.
-kernels::fixed_sums empty_scatter(const kernels::gmm_shape& s, double component_bound);
-std::vector<double> scatter_values(const kernels::fixed_sums& scatter);
-
 } // namespace elbo::gmm

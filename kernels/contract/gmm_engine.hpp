@@ -22,6 +22,7 @@
 #include "elbo/gmm/labels.hpp"
 #include "elbo/gmm/model.hpp"
 #include "elbo/matrix_view.hpp"
+#include "kernels/contract/fixed_sums.hpp"
 #include "kernels/contract/gmm_layout.hpp"
 #include "kernels/math/stopping.hpp"
 
@@ -71,13 +72,6 @@ struct unit_summary {
 /// log_weights −infinity for a dropped component.
 struct gmm_parameters {
     std::vector<double> log_weights, means, precision_cholesky;
-};
-
-/// Fixed-point sums on the host: limbs [3][sum_count(shape)], limb 0 first (layout: gmm_layout.hpp).
-struct fixed_sums {
-    std::vector<std::int64_t> limbs;
-    int component_exponent = 0; ///< of the statistics of the components
-    int scalar_exponent = 0;    ///< of the scalars behind them
 };
 
 /// Conjugate prior of the parameters in the normalised frame, as the samples that it stands for (docs/priors.md). All
@@ -163,6 +157,7 @@ public:
     /// Σ w x̃ x̃ᵀ over the slots, added to `scatter` in fixed point (tied families only; layout of update_rule::scatter;
     /// all entries in units of component_exponent).
     virtual void accumulate_scatter(std::int64_t first, std::int64_t rows, fixed_sums& scatter) = 0;
+    /// [sum_count(shape)] (layout: gmm_layout.hpp).
     virtual fixed_sums sums() = 0;
     virtual void set_sums(const fixed_sums& s) = 0;
 

@@ -62,9 +62,4 @@ public:
 /// weight zero numbers whose squares may overflow become zero.
 void normalize_host_rows(const input_rows& in, const frame& f, double* x, double* weights);
 
-/// `count` sums, of which the last `scalars` have a scale of their own: zero; one unit's partials added; the values.
-fixed_sums empty_sums(std::int64_t count, const sum_bounds& bounds);
-void add_partials(fixed_sums& sums, std::int64_t scalars, const double* partials);
-std::vector<double> sum_values(const fixed_sums& sums, std::int64_t scalars);
-
 } // namespace elbo::kernels

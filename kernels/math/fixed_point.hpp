@@ -52,6 +52,14 @@ ELBO_HD inline void carry_fixed(std::int64_t limbs[limb_count]) {
     }
 }
 
+/// The same for sum i of limbs [3][count].
+ELBO_HD inline void carry_fixed(std::int64_t* limbs, std::int64_t count, std::int64_t i) {
+    std::int64_t parts[limb_count] = {limbs[i], limbs[count + i], limbs[2 * count + i]};
+    carry_fixed(parts);
+    for (int l = 0; l < limb_count; ++l)
+        limbs[l * count + i] = parts[l];
+}
+
 /// The value as a double.
 ELBO_HD inline double join_fixed(const std::int64_t limbs_in[limb_count], int exponent) {
     std::int64_t limbs[limb_count] = {limbs_in[0], limbs_in[1], limbs_in[2]};
@@ -59,6 +67,12 @@ ELBO_HD inline double join_fixed(const std::int64_t limbs_in[limb_count], int ex
     const double upper = static_cast<double>(limbs[2]) * power_of_two(limb_bits) + static_cast<double>(limbs[1]);
     const double all = upper * power_of_two(limb_bits) + static_cast<double>(limbs[0]);
     return all * power_of_two(exponent);
+}
+
+/// The same for sum i of limbs [3][count].
+ELBO_HD inline double join_fixed(const std::int64_t* limbs, std::int64_t count, std::int64_t i, int exponent) {
+    const std::int64_t parts[limb_count] = {limbs[i], limbs[count + i], limbs[2 * count + i]};
+    return join_fixed(parts, exponent);
 }
 
 } // namespace elbo::kernels

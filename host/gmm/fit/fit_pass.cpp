@@ -68,14 +68,14 @@ std::vector<event> start_events(const fit_setup& setup) {
 }
 
 std::vector<double> load_rows(fit_setup& setup, const frame& f, double component_bound) {
-    fixed_sums scatter = empty_scatter(setup.shape(), component_bound);
+    fixed_sums scatter(scatter_size(setup.shape()), component_bound);
     if (is_tied(setup.shape().family))
         setup.rows.load(f, [&](std::int64_t slot, std::int64_t rows) {
             setup.rows.engine().accumulate_scatter(slot, rows, scatter);
         });
     else
         setup.rows.load(f);
-    return scatter_values(scatter);
+    return scatter.values();
 }
 
 void pass_over_rows(fit_setup& setup, double component_bound, double scalar_bound) {

@@ -230,7 +230,7 @@ std::vector<double> data_covariance(const context& ctx, const row_feed& feed, co
     const auto engine = make_engine(ctx, {family::tied, d, 1}, precision, feed.data().type());
     engine->reserve(rows, feed.weighted() || summary.left_out);
     double total = summary.weight * feed.weight_scale();
-    fixed_sums sums = empty_scatter(engine->shape, component_sum_bound(total, largest_normalized(summary, f), d));
+    fixed_sums sums(scatter_size(engine->shape), component_sum_bound(total, largest_normalized(summary, f), d));
     usual_rows usual(feed, summary, f);
     feed.for_each([&](input_rows batch, std::int64_t) {
         std::vector<double> weights;
@@ -242,8 +242,8 @@ std::vector<double> data_covariance(const context& ctx, const row_feed& feed, co
         engine->accumulate_scatter(0, batch.x.rows, sums);
     });
     if (summary.left_out)
-        return with_correlations(scatter_values(sums), usual, summary);
-    const std::vector<double> scatter = scatter_values(sums); // about the mean, the centre of the frame
+        return with_correlations(sums.values(), usual, summary);
+    const std::vector<double> scatter = sums.values(); // about the mean, the centre of the frame
     std::vector<double> covariance(static_cast<std::size_t>(d * d));
     for (std::int64_t i = 0; i < d; ++i)
         for (std::int64_t j = i; j < d; ++j)

@@ -16,7 +16,7 @@ log_likelihood_gradient gradient(const statistics& statistics) {
     const internal::statistics_state& s = statistics.state();
     expects(s.samples > 0, [] { return std::string("statistics are empty: accumulate data before gradient"); });
     const gmm_parameters at = to_frame(s.under, s.frame);
-    const expected_log_joint q(s.shape, at, normalized_sums(s.sums, s.shape), scatter_values(s.scatter));
+    const expected_log_joint q(s.shape, at, normalized_sums(s.sums, s.shape), s.scatter.values());
     parameter_gradient g;
     q.at(at, g);
     // Back from the frame: μ = centre + scale μ̃; U_ij = Ũ_ij / scale_i, which leaves d log U_ii as it is.

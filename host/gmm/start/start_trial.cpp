@@ -85,10 +85,10 @@ gmm_parameters after_some_steps(const start_sample& s, const gmm_shape& shape, c
         largest = std::max(largest, std::abs(v));
     const auto total = static_cast<double>(s.rows); // the weights of a sample have mean 1
     update_rule rule{total, lambda, {}, collapse_policy::reseed, 3};
-    fixed_sums scatter = empty_scatter(shape, component_sum_bound(total, largest, s.cols));
+    fixed_sums scatter(scatter_size(shape), component_sum_bound(total, largest, s.cols));
     if (is_tied(shape.family))
         engine->accumulate_scatter(0, s.rows, scatter);
-    rule.scatter = scatter_values(scatter);
+    rule.scatter = scatter.values();
     for (int step = 0; step < steps; ++step) {
         engine->clear_sums(component_sum_bound(total, largest, s.cols), scalar_sum_bound(total));
         engine->accumulate(0, s.rows);

@@ -27,18 +27,6 @@ constexpr double scalar_bound = 0x1p84, least_of_unit = 0x1p-26;
 /// for the bound, and up to 51 are rounded rightly (kernels/cpu/gmm/ingest_kernels.cpp); the limb has 63.
 constexpr double most_of_unit = 0x1p9, most_of_all = 0x1p20;
 
-void add(fixed_sums& to, const fixed_sums& from) {
-    const std::size_t count = to.limbs.size() / limb_count;
-    for (std::size_t i = 0; i < count; ++i) {
-        std::int64_t limbs[limb_count];
-        for (int l = 0; l < limb_count; ++l)
-            limbs[l] = to.limbs[l * count + i] + from.limbs[l * count + i];
-        carry_fixed(limbs);
-        for (int l = 0; l < limb_count; ++l)
-            to.limbs[l * count + i] = limbs[l];
-    }
-}
-
 /// What the weights of rows are multiplied by, and the power of two in units of which the sums are taken then: both are
 /// 1 where objects are to merge.
 struct weight_range {
@@ -94,7 +82,7 @@ void add_rows(internal::statistics_state& s, const context& ctx, row_feed& feed,
     const auto engine = make_engine(ctx, s.shape, compute_precision::automatic, data.type());
     const data_summary summary = feed.summarize(*engine);
     check_range(s, feed, summary, range);
-    fixed_sums scatter = empty_scatter(s.shape, component_bound);
+    fixed_sums scatter(scatter_size(s.shape), component_bound);
     engine->reserve(std::min(data.rows(), feed.batch_rows()), feed.weighted(), feed.known());
     engine->set_parameters(to_frame(s.under, s.frame));
     engine->clear_sums(component_bound * range.unit, scalar_bound * range.unit);
@@ -105,8 +93,8 @@ void add_rows(internal::statistics_state& s, const context& ctx, row_feed& feed,
         if (is_tied(s.shape.family))
             engine->accumulate_scatter(0, batch.x.rows, scatter);
     });
-    add(s.sums, engine->sums());
-    add(s.scatter, scatter);
+    s.sums.add(engine->sums());
+    s.scatter.add(scatter);
     s.samples += summary.rows;
 }
 
@@ -114,14 +102,8 @@ void add_rows(internal::statistics_state& s, const context& ctx, row_feed& feed,
 
 namespace internal {
 
-double statistics_state::value(std::int64_t i) const {
-    const std::int64_t count = sum_count(shape);
-    const std::int64_t limbs[limb_count] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
-    return join_fixed(limbs, i < count - scalar_count ? sums.component_exponent : sums.scalar_exponent);
-}
-
 double statistics_state::scalar(sum_scalar which) const {
-    return value(sum_count(shape) - scalar_count + which);
+    return sums.value(sum_count(shape) - scalar_count + which);
 }
 
 } // namespace internal
@@ -129,9 +111,8 @@ double statistics_state::scalar(sum_scalar which) const {
 statistics::statistics(const model& m) {
     const gmm_shape shape{m.shape(), m.dimensions(), m.components()};
     state_ = std::make_unique<internal::statistics_state>(internal::statistics_state{m, frame_of(m), shape, {}, {}, 0});
-    state_->sums = {std::vector<std::int64_t>(limb_count * sum_count(shape), 0), fixed_exponent(component_bound),
-                    fixed_exponent(scalar_bound)};
-    state_->scatter = empty_scatter(shape, component_bound);
+    state_->sums = {sum_count(shape), scalar_count, component_bound, scalar_bound};
+    state_->scatter = {scatter_size(shape), component_bound};
 }
 
 statistics::statistics(const statistics& other) : state_(std::make_unique<internal::statistics_state>(*other.state_)) {}
@@ -154,8 +135,8 @@ void statistics::merge(const statistics& other) {
     const frame &here = state_->frame, &there = other.state_->frame;
     expects(state_->under == other.state_->under && here.centre == there.centre && here.scale == there.scale,
             [] { return std::string("statistics to merge were made under another model: expected the same model"); });
-    add(state_->sums, other.state_->sums);
-    add(state_->scatter, other.state_->scatter);
+    state_->sums.add(other.state_->sums);
+    state_->scatter.add(other.state_->scatter);
     state_->samples += other.state_->samples;
 }
 
@@ -178,7 +159,7 @@ std::vector<double> statistics::component_weights() const {
     std::vector<double> counts(state_->shape.components);
     const std::int64_t size = statistics_size(state_->shape.family, state_->shape.dimensions);
     for (std::size_t k = 0; k < counts.size(); ++k)
-        counts[k] = state_->value(static_cast<std::int64_t>(k) * size);
+        counts[k] = state_->sums.value(static_cast<std::int64_t>(k) * size);
     return counts;
 }
 std::int64_t statistics::unit_rows() {

@@ -36,8 +36,7 @@ void check_limbs(const fixed_sums& sums, const char* name, const std::string& pa
 
 template <class Archive, class Sums>
 void describe_limbs(Archive& file, const char* name, Sums& sums) {
-    const auto count = static_cast<std::int64_t>(sums.limbs.size()) / limb_count;
-    file.tensor(name, {limb_count, count}, sums.limbs);
+    file.tensor(name, {limb_count, sums.count()}, sums.limbs);
     if constexpr (Archive::reads)
         check_limbs(sums, name, file.path());
 }

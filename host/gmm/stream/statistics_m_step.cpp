@@ -75,7 +75,7 @@ double plain_sums::weight() const {
 
 plain_sums plain(const statistics& statistics) {
     const internal::statistics_state& s = statistics.state();
-    return {s.shape, s.frame, to_frame(s.under, s.frame), normalized_sums(s.sums, s.shape), scatter_values(s.scatter),
+    return {s.shape, s.frame, to_frame(s.under, s.frame), normalized_sums(s.sums, s.shape), s.scatter.values(),
             s.under};
 }
 

@@ -14,8 +14,6 @@ struct statistics_state {
     kernels::fixed_sums scatter; ///< tied families
     std::int64_t samples = 0;
 
-    /// Sum i as a double.
-    double value(std::int64_t i) const;
     /// One of the scalars behind the components.
     double scalar(kernels::sum_scalar which) const;
 };

@@ -34,8 +34,8 @@ std::int64_t own_limbs(const gmm_shape& s, int threads) {
 } // namespace
 
 fixed_accumulator::fixed_accumulator(const gmm_shape& shape, int threads, const common_table& kernels)
-    : shape_(shape), threads_(threads), kernels_(kernels), shared_(must_share(shape, threads)) {
-    sums_.limbs.assign(static_cast<std::size_t>(limb_count * sum_count(shape)), 0);
+    : shape_(shape), threads_(threads), kernels_(kernels), shared_(must_share(shape, threads)),
+      sums_(sum_count(shape), scalar_count, 1, 1) {
     totals_.resize(static_cast<std::size_t>(sum_count(shape)));
 }
 
@@ -90,15 +90,10 @@ void fixed_accumulator::end() {
     const bool merge = team_ > 1 && !shared_;
     parallel_ranges(team_, count, range_numbers, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t i = first; i < last; ++i) {
-            std::int64_t limbs[limb_count];
-            for (int l = 0; l < limb_count; ++l) {
-                limbs[l] = sums_.limbs[l * count + i];
-                for (int t = 0; merge && t < team_; ++t)
-                    limbs[l] += own_[t][l * count + i];
-            }
-            carry_fixed(limbs);
             for (int l = 0; l < limb_count; ++l)
-                sums_.limbs[l * count + i] = limbs[l];
+                for (int t = 0; merge && t < team_; ++t)
+                    sums_.limbs[l * count + i] += own_[t][l * count + i];
+            carry_fixed(sums_.limbs.data(), count, i);
         }
     });
 }
@@ -107,10 +102,8 @@ std::span<const double> fixed_accumulator::totals() {
     const std::int64_t count = sum_count(shape_);
     const double unit = power_of_two(sums_.component_exponent), scalar_unit = power_of_two(sums_.scalar_exponent);
     parallel_ranges(threads_, count, range_numbers, [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t i = first; i < last; ++i) {
-            const std::int64_t limbs[limb_count] = {sums_.limbs[i], sums_.limbs[count + i], sums_.limbs[2 * count + i]};
-            totals_[i] = join_fixed(limbs, 0) * (i < count - scalar_count ? unit : scalar_unit);
-        }
+        for (std::int64_t i = first; i < last; ++i)
+            totals_[i] = join_fixed(sums_.limbs.data(), count, i, 0) * (i < count - scalar_count ? unit : scalar_unit);
     });
     normalize_statistics(totals_.data(), shape_);
     return totals_;

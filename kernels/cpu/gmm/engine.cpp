@@ -103,14 +103,14 @@ public:
     }
 
     void accumulate_scatter(std::int64_t first, std::int64_t rows, fixed_sums& scatter) override {
-        const std::int64_t d = shape.dimensions, count = static_cast<std::int64_t>(scatter.limbs.size()) / limb_count;
+        const std::int64_t d = shape.dimensions;
         const std::int64_t panel = scatter_panel(shape.family, d), partial = scatter_partial(shape.family, d);
         aligned_array<double> scratch(team_of(rows) * (panel + partial));
         parallel_for(threads_, units_of(rows), [&](std::int64_t u, int thread) {
             double* own = scratch.data() + thread * (panel + partial);
             kernels_.scatter_unit(shape.family, d, unit_at(first + u * unit_rows, first + rows), own, own + panel);
             const std::lock_guard lock(scatter_mutex_);
-            add_to(scatter, own + panel, count);
+            scatter.add(own + panel);
         });
     }
 
@@ -185,18 +185,6 @@ private:
             accumulator_.add(thread, ws.partial, ws.touched);
         });
         accumulator_.end();
-    }
-
-    static void add_to(fixed_sums& sums, const double* partial, std::int64_t count) {
-        for (std::int64_t i = 0; i < count; ++i) {
-            std::int64_t limbs[limb_count];
-            split_fixed(partial[i], sums.component_exponent, limbs);
-            for (int l = 0; l < limb_count; ++l)
-                limbs[l] += sums.limbs[l * count + i];
-            carry_fixed(limbs);
-            for (int l = 0; l < limb_count; ++l)
-                sums.limbs[l * count + i] = limbs[l];
-        }
     }
 
     int threads_;

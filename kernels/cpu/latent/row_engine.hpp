@@ -66,7 +66,9 @@ public:
         p_ = p;
     }
 
-    void clear_sums(const sum_bounds& bounds) override { sums_ = empty_sums(sum_count(p_.shape), bounds); }
+    void clear_sums(const sum_bounds& bounds) override {
+        sums_ = {sum_count(p_.shape), scalar_sums(p_.shape), bounds.component, bounds.scalar};
+    }
 
     void accumulate(std::int64_t first, std::int64_t rows) override {
         parallel_for(threads_, units_of(rows), [&](std::int64_t u, int thread) {
@@ -76,11 +78,11 @@ public:
                        [&](std::int64_t at, std::int64_t count) { block.add(p_, x(at), weights(at), count); });
             // Integer sums: the order in which the threads come does not matter.
             const std::lock_guard lock(sums_mutex_);
-            add_partials(sums_, scalar_sums(p_.shape), block.partial());
+            sums_.add(block.partial());
         });
     }
 
-    std::vector<double> sums() override { return sum_values(sums_, scalar_sums(p_.shape)); }
+    std::vector<double> sums() override { return sums_.values(); }
 
     void infer(std::int64_t first, std::int64_t rows, const results& to) override {
         parallel_for(threads_, units_of(rows), [&](std::int64_t u, int thread) {

@@ -151,7 +151,7 @@ void cuda_engine<T>::accumulate(std::int64_t first, std::int64_t rows) {
 template <class T>
 void cuda_engine<T>::accumulate_scatter(std::int64_t first, std::int64_t rows, fixed_sums& scatter) {
     state_->activate();
-    const std::int64_t entries = static_cast<std::int64_t>(scatter.limbs.size()) / limb_count;
+    const std::int64_t entries = scatter.count();
     device_buffer<std::int64_t> limbs(state_, "the scatter matrix", limb_count * entries);
     copy_async(limbs.data(), scatter.limbs.data(), limb_count * entries);
     cuda::accumulate_scatter(*state_, shape, rows_view(first, rows), limbs.data(), entries, scatter.component_exponent);
@@ -163,10 +163,9 @@ void cuda_engine<T>::accumulate_scatter(std::int64_t first, std::int64_t rows, f
 template <class T>
 fixed_sums cuda_engine<T>::sums() {
     state_->activate();
-    fixed_sums all;
+    fixed_sums all(sums_.count, scalar_count, 1, 1);
     all.component_exponent = sums_.component_exponent;
     all.scalar_exponent = sums_.scalar_exponent;
-    all.limbs.resize(static_cast<std::size_t>(limbs_.size()));
     carry_sums(*state_, sums_);
     additions_ = 0;
     copy_async(all.limbs.data(), limbs_.data(), limbs_.size());

@@ -83,7 +83,7 @@ public:
 
     void clear_sums(const sum_bounds& bounds) override {
         state_->activate();
-        bounds_ = empty_sums(0, bounds);
+        bounds_ = {0, scalar_sums(shape_), bounds.component, bounds.scalar};
         additions_ = 0;
         check(cudaMemsetAsync(limbs_.data(), 0, static_cast<std::size_t>(limbs_.size()) * 8, state_->stream),
               "cudaMemsetAsync");
@@ -108,7 +108,7 @@ public:
         carry();
         copy_async(*state_, all.limbs.data(), limbs_.data(), limbs_.size());
         wait(); // the host reads the limbs
-        return sum_values(all, scalar_sums(shape_));
+        return all.values();
     }
 
     void infer(std::int64_t first, std::int64_t rows, const results& to) override {

@@ -1,7 +1,6 @@
 #include "kernels/reference/gmm/engine.hpp"
 
 #include "elbo/error.hpp"
-#include "kernels/math/fixed_point.hpp"
 #include "kernels/shared/host_sums.hpp"
 #include "kernels/shared/memory.hpp"
 
@@ -20,21 +19,6 @@ using io::element;
 
 double weight_of(const input_rows& in, std::int64_t i) {
     return in.weights.data ? element(in.weights, i, 0) * in.weight_scale : 1;
-}
-
-/// Adds float64 partials to fixed-point sums.
-void add_partials(fixed_sums& sums, const std::vector<double>& partial, std::int64_t scalars_from) {
-    const std::int64_t count = static_cast<std::int64_t>(partial.size());
-    for (std::int64_t i = 0; i < count; ++i) {
-        std::int64_t limbs[limb_count];
-        split_fixed(partial[i], i < scalars_from ? sums.component_exponent : sums.scalar_exponent, limbs);
-        std::int64_t total[limb_count];
-        for (int l = 0; l < limb_count; ++l)
-            total[l] = sums.limbs[l * count + i] + limbs[l];
-        carry_fixed(total);
-        for (int l = 0; l < limb_count; ++l)
-            sums.limbs[l * count + i] = total[l];
-    }
 }
 
 class reference_engine final : public gmm_engine {
@@ -78,9 +62,7 @@ public:
     }
 
     void clear_sums(double component_bound, double scalar_bound) override {
-        sums_.limbs.assign(limb_count * sum_count(shape), 0);
-        sums_.component_exponent = fixed_exponent(component_bound);
-        sums_.scalar_exponent = fixed_exponent(scalar_bound);
+        sums_ = fixed_sums(sum_count(shape), scalar_count, component_bound, scalar_bound);
     }
 
     void accumulate(std::int64_t first, std::int64_t rows) override {
@@ -89,18 +71,17 @@ public:
             std::ranges::fill(partial, 0.0);
             accumulate_rows(shape, current_, &x_[begin * d_], &weights_[begin],
                             std::min(unit_rows, first + rows - begin), partial.data(), labels_from(begin));
-            add_partials(sums_, partial, sum_count(shape) - scalar_count);
+            sums_.add(partial.data());
         }
     }
 
     void accumulate_scatter(std::int64_t first, std::int64_t rows, fixed_sums& scatter) override {
-        const std::int64_t count = static_cast<std::int64_t>(scatter.limbs.size()) / limb_count;
-        std::vector<double> partial(count);
+        std::vector<double> partial(scatter.count());
         for (std::int64_t begin = first; begin < first + rows; begin += unit_rows) {
             std::ranges::fill(partial, 0.0);
             for (std::int64_t n = begin; n < std::min(begin + unit_rows, first + rows); ++n)
                 add_scatter(&x_[n * d_], weights_[n], partial);
-            add_partials(scatter, partial, count);
+            scatter.add(partial.data());
         }
     }
 

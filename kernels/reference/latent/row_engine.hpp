@@ -45,7 +45,9 @@ public:
         model_ = Model(p);
     }
 
-    void clear_sums(const sum_bounds& bounds) override { sums_ = empty_sums(sum_count(shape_), bounds); }
+    void clear_sums(const sum_bounds& bounds) override {
+        sums_ = {sum_count(shape_), scalar_sums(shape_), bounds.component, bounds.scalar};
+    }
 
     void accumulate(std::int64_t first, std::int64_t rows) override {
         std::vector<double> partial(sum_count(shape_));
@@ -54,11 +56,11 @@ public:
             for (std::int64_t n = begin; n < std::min(begin + unit_rows, first + rows); ++n)
                 if (weights_[n] > 0)
                     model_.add(&x_[n * dimensions], weights_[n], partial.data());
-            add_partials(sums_, scalar_sums(shape_), partial.data());
+            sums_.add(partial.data());
         }
     }
 
-    std::vector<double> sums() override { return sum_values(sums_, scalar_sums(shape_)); }
+    std::vector<double> sums() override { return sums_.values(); }
 
     void infer(std::int64_t first, std::int64_t rows, const results& to) override {
         for (std::int64_t i = 0; i < rows; ++i)

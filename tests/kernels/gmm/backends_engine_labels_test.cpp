@@ -66,7 +66,7 @@ void check_case(const context& ctx, const labelled_case& c) {
     const auto want = test::reference_sums(c.shape, p.values, data.x64, data.weights, u, data.known());
 
     accumulate(*engine, c.rows);
-    const std::vector<double> got = test::values_of(engine->sums());
+    const std::vector<double> got = engine->sums().values();
     ASSERT_EQ(got.size(), want.values.size());
     for (std::size_t i = 0; i < got.size(); ++i)
         expect_within(got[i], want.values[i], want.bounds[i] + 1e-15, "sum " + std::to_string(i));

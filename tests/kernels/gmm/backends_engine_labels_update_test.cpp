@@ -33,15 +33,9 @@ update_rule rule_for(const labelled_rows& data, gmm_engine& engine) {
     for (std::int64_t n = 0; n < data.c.rows; ++n)
         rule.total_weight += data.weight(n);
     if (gmm::is_tied(data.c.shape.family)) {
-        const std::int64_t size = data.c.shape.family == family::tied            ? d * (d + 1) / 2
-                                  : data.c.shape.family == family::tied_diagonal ? d
-                                                                                 : 1;
-        fixed_sums scatter{std::vector<std::int64_t>(limb_count * size, 0), fixed_exponent(0x1p40), 0};
+        fixed_sums scatter(scatter_size(data.c.shape), 0x1p40);
         engine.accumulate_scatter(0, data.c.rows, scatter);
-        for (std::int64_t i = 0; i < size; ++i) {
-            const std::int64_t limbs[] = {scatter.limbs[i], scatter.limbs[size + i], scatter.limbs[2 * size + i]};
-            rule.scatter.push_back(join_fixed(limbs, scatter.component_exponent));
-        }
+        rule.scatter = scatter.values();
     }
     return rule;
 }

@@ -69,7 +69,7 @@ void check_case(const context& ctx, const engine_case& c) {
 
     engine->clear_sums(0x1p40, 0x1p60);
     engine->accumulate(0, c.rows);
-    const std::vector<double> got = test::values_of(engine->sums());
+    const std::vector<double> got = engine->sums().values();
     ASSERT_EQ(got.size(), want.values.size());
     for (std::size_t i = 0; i < got.size(); ++i)
         expect_within(got[i], want.values[i], want.bounds[i] + 1e-15, "sum " + std::to_string(i));
@@ -192,11 +192,7 @@ TEST(GmmEngine, UpdateMatchesReference) {
                     rule.lambda.assign(d, 1e-3);
                     for (double w : data.weights)
                         rule.total_weight += w;
-                    fixed_sums scatter{std::vector<std::int64_t>(limb_count * (f == family::tied ? d * (d + 1) / 2
-                                                                               : f == family::tied_diagonal ? d
-                                                                                                            : 1),
-                                                                 0),
-                                       fixed_exponent(0x1p40), 0};
+                    fixed_sums scatter(scatter_size(c.shape), 0x1p40);
                     for (gmm_engine* e : {engine.get(), reference.get()}) {
                         e->reserve(c.rows, true);
                         e->load(data.input(c), test::identity_frame(d), 0);
@@ -208,7 +204,7 @@ TEST(GmmEngine, UpdateMatchesReference) {
                         fixed_sums other = scatter;
                         engine->accumulate_scatter(0, c.rows, scatter);
                         reference->accumulate_scatter(0, c.rows, other);
-                        const auto got = test::values_of(scatter), want = test::values_of(other);
+                        const auto got = scatter.values(), want = other.values();
                         for (std::size_t i = 0; i < got.size(); ++i)
                             expect_within(got[i], want[i], 1e-11 * (rule.total_weight * 20 + std::abs(want[i])),
                                           "scatter");

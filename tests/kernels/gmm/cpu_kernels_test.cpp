@@ -18,16 +18,6 @@ namespace {
 using namespace elbo;
 using namespace elbo::kernels;
 
-std::vector<double> totals(const gmm_shape& s, const fixed_sums& sums) {
-    const std::int64_t count = sum_count(s);
-    std::vector<double> out(count);
-    for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t limbs[limb_count] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
-        out[i] = join_fixed(limbs, i < count - scalar_count ? sums.component_exponent : sums.scalar_exponent);
-    }
-    return out;
-}
-
 /// Largest ‖x̃‖ and ‖μ̃‖.
 std::pair<double, double> largest_norms(const problem& p) {
     double largest = 0, mean_norm = 0;
@@ -62,7 +52,7 @@ void expect_same_sums(const problem& p, element_type precision, bool weighted, c
     const auto cpu = loaded(make_gmm_engine(context::cpu(2), p.shape, precision), p, weighted);
     reference->accumulate(0, p.rows);
     cpu->accumulate(0, p.rows);
-    const std::vector<double> expected = totals(p.shape, reference->sums()), got = totals(p.shape, cpu->sums());
+    const std::vector<double> expected = reference->sums().values(), got = cpu->sums().values();
     const double roundoff = precision == element_type::float32 ? 0x1p-24 : 0x1p-53;
     // A relative error δ of each responsibility (δ: twice that of lp, as lse has one of its own) moves Σ w r t by at
     // most δ Σ w r |t|; products and chains of 64 add at most 64 roundoffs. Pairs outside the active set have r < 2⁻²⁴
@@ -243,7 +233,7 @@ TEST(cpu_engine, dropped_components_and_rows_without_weight_count_nothing) {
             p.x[n * 5 + 1] = 3e38f; // would overflow if it were multiplied
     const auto cpu = loaded(make_gmm_engine(context::cpu(2), p.shape, element_type::float32), p, true);
     cpu->accumulate(0, p.rows);
-    const std::vector<double> got = totals(p.shape, cpu->sums());
+    const std::vector<double> got = cpu->sums().values();
     for (double v : got)
         EXPECT_TRUE(std::isfinite(v));
     const std::int64_t size = statistics_size(p.shape.family, 5);

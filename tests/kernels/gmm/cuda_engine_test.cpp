@@ -122,7 +122,7 @@ void check_sums(const reference_case& c, element_type type) {
     const auto want =
         test::reference_sums(shape, engine->parameters(), std::vector<double>(data.x.begin(), data.x.end()),
                              data.weights, type == element_type::float32 ? 0x1p-24 : 0x1p-53);
-    const std::vector<double> got = test::values_of(engine->sums());
+    const std::vector<double> got = engine->sums().values();
     for (std::size_t i = 0; i < got.size(); ++i)
         ASSERT_LE(std::abs(got[i] - want.values[i]), want.bounds[i] + 1e-15) << "sum " << i;
 }
@@ -198,14 +198,9 @@ void expect_same_update(family f, const std::vector<double>& x, gmm_parameters p
         e->clear_sums(0x1p40, 0x1p60);
     }
     if (gmm::is_tied(f)) {
-        const std::int64_t size = f == family::tied ? d * (d + 1) / 2 : f == family::tied_diagonal ? d : 1;
-        fixed_sums scatter{std::vector<std::int64_t>(limb_count * size, 0), fixed_exponent(0x1p40), 0};
+        fixed_sums scatter(scatter_size(shape), 0x1p40);
         reference->accumulate_scatter(0, rows, scatter);
-        rule.scatter.clear();
-        for (std::int64_t i = 0; i < size; ++i) {
-            const std::int64_t limbs[] = {scatter.limbs[i], scatter.limbs[size + i], scatter.limbs[2 * size + i]};
-            rule.scatter.push_back(join_fixed(limbs, scatter.component_exponent));
-        }
+        rule.scatter = scatter.values();
     }
     reference->accumulate(0, rows);
     device->set_sums(reference->sums());

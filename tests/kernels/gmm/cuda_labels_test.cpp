@@ -63,7 +63,7 @@ TEST(CudaLabels, SlabEngineMatchesReference) {
                 sums_of(*engine, data.c.rows);
                 const auto want = test::reference_sums(shape, engine->parameters(), data.x64, data.weights,
                                                        type == element_type::float32 ? 0x1p-24 : 0x1p-53, data.known());
-                const std::vector<double> got = test::values_of(engine->sums());
+                const std::vector<double> got = engine->sums().values();
                 for (std::size_t i = 0; i < got.size(); ++i)
                     ASSERT_LE(std::abs(got[i] - want.values[i]), want.bounds[i] + 1e-15) << "sum " << i;
                 std::vector<double> joint(data.c.rows * shape.components);

@@ -36,15 +36,9 @@ problem make_problem(const gmm_shape& shape, std::int64_t rows, element_type typ
     p.options.rule.total_weight = static_cast<double>(rows);
     p.options.rule.lambda.assign(d, 1e-6);
     if (gmm::is_tied(shape.family)) {
-        const std::int64_t size = shape.family == family::tied            ? d * (d + 1) / 2
-                                  : shape.family == family::tied_diagonal ? d
-                                                                          : 1;
-        fixed_sums scatter{std::vector<std::int64_t>(limb_count * size, 0), fixed_exponent(0x1p40), 0};
+        fixed_sums scatter(scatter_size(shape), 0x1p40);
         p.engine->accumulate_scatter(0, rows, scatter);
-        for (std::int64_t i = 0; i < size; ++i) {
-            const std::int64_t limbs[] = {scatter.limbs[i], scatter.limbs[size + i], scatter.limbs[2 * size + i]};
-            p.options.rule.scatter.push_back(join_fixed(limbs, scatter.component_exponent));
-        }
+        p.options.rule.scatter = scatter.values();
     }
     return p;
 }

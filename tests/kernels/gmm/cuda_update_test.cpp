@@ -49,27 +49,19 @@ std::vector<double> covariance(std::int64_t d, double condition, std::uint64_t s
 
 /// Sums of a full mixture whose components have these covariances and means 0.25 from the current ones.
 fixed_sums sums_of(const gmm_shape& shape, const std::vector<std::vector<double>>& covariances) {
-    const std::int64_t d = shape.dimensions, count = sum_count(shape);
-    fixed_sums sums{std::vector<std::int64_t>(limb_count * count, 0), fixed_exponent(0x1p40), fixed_exponent(0x1p60)};
-    std::int64_t at = 0;
-    const auto put = [&](double value, int exponent) {
-        std::int64_t limbs[limb_count];
-        split_fixed(value, exponent, limbs);
-        for (int l = 0; l < limb_count; ++l)
-            sums.limbs[l * count + at] = limbs[l];
-        ++at;
-    };
+    const std::int64_t d = shape.dimensions;
+    std::vector<double> values;
     const double n = rows / static_cast<double>(shape.components);
     for (const std::vector<double>& c : covariances) {
-        put(n, sums.component_exponent);
-        for (std::int64_t j = 0; j < d; ++j)
-            put(n * 0.25, sums.component_exponent);
+        values.push_back(n);
+        values.insert(values.end(), d, n * 0.25);
         for (std::int64_t i = 0; i < d; ++i)
             for (std::int64_t j = i; j < d; ++j)
-                put(n * (c[i * d + j] + 0.0625), sums.component_exponent);
+                values.push_back(n * (c[i * d + j] + 0.0625));
     }
-    for (double scalar : {-3 * rows, 0.5 * rows, rows})
-        put(scalar, sums.scalar_exponent);
+    values.insert(values.end(), {-3 * rows, 0.5 * rows, rows, 0});
+    fixed_sums sums(sum_count(shape), scalar_count, 0x1p40, 0x1p60);
+    sums.add(values.data());
     return sums;
 }
 

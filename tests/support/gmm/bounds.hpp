@@ -139,27 +139,10 @@ inline bounded_sums reference_sums(const kernels::gmm_shape& s, const kernels::g
     return result;
 }
 
-/// Fixed-point sums as doubles.
-inline std::vector<double> values_of(const kernels::fixed_sums& sums) {
-    const std::size_t count = sums.limbs.size() / kernels::limb_count;
-    std::vector<double> values(count);
-    for (std::size_t i = 0; i < count; ++i) {
-        const std::int64_t limbs[] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
-        values[i] = kernels::join_fixed(limbs, i + kernels::scalar_count < count ? sums.component_exponent
-                                                                                 : sums.scalar_exponent);
-    }
-    return values;
-}
-
 /// Limbs after the carries, so that equal sums compare equal.
 inline std::vector<std::int64_t> carried(kernels::fixed_sums sums) {
-    const std::size_t count = sums.limbs.size() / kernels::limb_count;
-    for (std::size_t i = 0; i < count; ++i) {
-        std::int64_t limbs[] = {sums.limbs[i], sums.limbs[count + i], sums.limbs[2 * count + i]};
-        kernels::carry_fixed(limbs);
-        for (int l = 0; l < kernels::limb_count; ++l)
-            sums.limbs[l * count + i] = limbs[l];
-    }
+    for (std::int64_t i = 0; i < sums.count(); ++i)
+        kernels::carry_fixed(sums.limbs.data(), sums.count(), i);
     return sums.limbs;
 }
 

@@ -19,8 +19,7 @@ __device__ inline void add_fixed(std::int64_t* limbs, std::int64_t count, std::i
 }
 
 __device__ inline double read_fixed(const device_sums& s, std::int64_t at, int exponent) {
-    const std::int64_t limbs[limb_count] = {s.limbs[at], s.limbs[s.count + at], s.limbs[2 * s.count + at]};
-    return join_fixed(limbs, exponent);
+    return join_fixed(s.limbs, s.count, at, exponent);
 }
 
 /// Reduces over all threads of the block, in an order fixed by the number of threads; every thread gets the result.

@@ -44,10 +44,7 @@ __global__ void __launch_bounds__(carry_threads) carry_limbs(const device_sums s
     const std::int64_t i = blockIdx.x * std::int64_t(carry_threads) + threadIdx.x;
     if (i >= sums.count)
         return;
-    std::int64_t limbs[limb_count] = {sums.limbs[i], sums.limbs[sums.count + i], sums.limbs[2 * sums.count + i]};
-    carry_fixed(limbs);
-    for (int l = 0; l < limb_count; ++l)
-        sums.limbs[l * sums.count + i] = limbs[l];
+    carry_fixed(sums.limbs, sums.count, i);
 }
 
 } // namespace
