@@ -15,7 +15,7 @@ problem make_problem(const mixture_case& s) {
     for (std::int64_t i = 0; i < k * d; ++i)
         p.parameters.means.push_back(s.spread / std::sqrt(static_cast<double>(d)) * normal(i, 1));
     p.parameters.precision_cholesky.assign(gmm::covariance_size(s.shape, k, d), 1);
-    if (s.shape == family::full || s.shape == family::tied)
+    if (geometry(s.shape).matrix())
         for (std::size_t i = 0; i < p.parameters.precision_cholesky.size(); ++i)
             p.parameters.precision_cholesky[i] = static_cast<std::int64_t>(i) % (d * d) % (d + 1) == 0 ? 1 : 0;
     p.x.resize(s.rows * d);

@@ -10,41 +10,14 @@ namespace elbo::gmm {
 
 namespace {
 
-bool one_scale(family f) {
-    return f == family::spherical || f == family::tied_spherical;
-}
-
 /// Which scale multiplies element i of a precision Cholesky array: that of its row dimension.
 std::int64_t dimension_of_factor(family f, std::int64_t d, std::int64_t i) {
-    switch (f) {
-    case family::full:
-    case family::tied:
-        return i / d % d;
-    case family::diagonal:
-    case family::tied_diagonal:
-        return i % d;
-    default:
-        return 0;
-    }
+    return geometry(f).matrix() ? i / d % d : geometry(f).spherical() ? 0 : i % d;
 }
 
 /// Variance of column j under component k, from model::covariances().
 double variance_of(family f, const std::vector<double>& covariances, std::int64_t d, std::int64_t k, std::int64_t j) {
-    switch (f) {
-    case family::full:
-        return covariances[k * d * d + j * d + j];
-    case family::tied:
-        return covariances[j * d + j];
-    case family::diagonal:
-        return covariances[k * d + j];
-    case family::tied_diagonal:
-        return covariances[j];
-    case family::spherical:
-        return covariances[k];
-    case family::tied_spherical:
-        return covariances[0];
-    }
-    return 0;
+    return covariances[k * geometry(f).stride(d) + geometry(f).at(j, j, d)];
 }
 
 /// Mean and variance of a column for the frame of a model. Beside one far component the mean of all lies many
@@ -88,8 +61,8 @@ kernels::frame make_frame(family f, const std::vector<double>& mean, const std::
     for (double v : variance)
         sum += v;
     for (std::size_t j = 0; j < mean.size(); ++j)
-        result.scale[j] =
-            nearest_power_of_two(std::sqrt(one_scale(f) ? sum / static_cast<double>(mean.size()) : variance[j]));
+        result.scale[j] = nearest_power_of_two(
+            std::sqrt(geometry(f).spherical() ? sum / static_cast<double>(mean.size()) : variance[j]));
     return result;
 }
 
@@ -115,7 +88,7 @@ kernels::gmm_parameters to_frame(const model& m, const kernels::frame& f) {
 model from_frame(family shape, const kernels::gmm_parameters& p, const kernels::frame& f) {
     const auto d = static_cast<std::int64_t>(f.centre.size());
     const auto components = static_cast<std::int64_t>(p.log_weights.size());
-    const std::int64_t each = is_tied(shape) ? 0 : covariance_size(shape, 1, d);
+    const std::int64_t each = geometry(shape).stride(d);
     std::vector<double> weights, means, factors;
     if (is_tied(shape))
         factors = p.precision_cholesky;

@@ -1,6 +1,5 @@
 #include "host/rows/regularization.hpp"
 
-
 #include <algorithm>
 #include <numeric>
 

@@ -6,6 +6,43 @@
 
 #include <cstdint>
 
+namespace elbo::gmm {
+
+/// What a family says of one covariance, whether shared or not.
+enum class structure { spherical, diagonal, full };
+
+/// How many covariances a family has, and how the numbers of one, or of its factor, lie.
+struct family_geometry {
+    structure form;
+    bool tied;
+
+    ELBO_HD constexpr bool matrix() const { return form == structure::full; }
+    ELBO_HD constexpr bool spherical() const { return form == structure::spherical; }
+    /// Covariances of k components.
+    ELBO_HD constexpr std::int64_t count(std::int64_t k) const { return tied ? 1 : k; }
+    /// Numbers of one: d², d or 1.
+    ELBO_HD constexpr std::int64_t size(std::int64_t d) const { return matrix() ? d * d : spherical() ? 1 : d; }
+    /// The same without the repeated ones of a symmetric matrix: d (d + 1) / 2, d or 1.
+    ELBO_HD constexpr std::int64_t packed(std::int64_t d) const { return matrix() ? d * (d + 1) / 2 : size(d); }
+    /// Numbers from that of one component to that of the next: 0 where all share one.
+    ELBO_HD constexpr std::int64_t stride(std::int64_t d) const { return tied ? 0 : size(d); }
+    /// Where (i, j) lies in one, for i = j unless it is a matrix.
+    ELBO_HD constexpr std::int64_t at(std::int64_t i, std::int64_t j, std::int64_t d) const {
+        return matrix() ? i * d + j : spherical() ? 0 : j;
+    }
+    /// How often the diagonal has each number that is kept of it.
+    ELBO_HD constexpr std::int64_t repeats(std::int64_t d) const { return spherical() ? d : 1; }
+};
+
+ELBO_HD constexpr family_geometry geometry(family f) {
+    return {f == family::full || f == family::tied                ? structure::full
+            : f == family::diagonal || f == family::tied_diagonal ? structure::diagonal
+                                                                  : structure::spherical,
+            f == family::tied || f == family::tied_diagonal || f == family::tied_spherical};
+}
+
+} // namespace elbo::gmm
+
 namespace elbo::kernels {
 
 /// Rows of a unit (docs/kernels.md section 3).
@@ -22,16 +59,7 @@ struct gmm_shape {
 /// i); diagonal: d squares; spherical: the sum of squares; tied families: none, the scatter matrix stands for them
 /// (docs/kernels.md section 1).
 ELBO_HD constexpr std::int64_t second_moments(gmm::family f, std::int64_t d) {
-    switch (f) {
-    case gmm::family::full:
-        return d * (d + 1) / 2;
-    case gmm::family::diagonal:
-        return d;
-    case gmm::family::spherical:
-        return 1;
-    default:
-        return 0;
-    }
+    return geometry(f).tied ? 0 : geometry(f).packed(d);
 }
 
 /// Statistics of one component: [Σ w r | Σ w r (x̃ − μ̃) [d] | second moments about μ̃, the mean of this iteration].
@@ -41,16 +69,7 @@ ELBO_HD constexpr std::int64_t statistics_size(gmm::family f, std::int64_t d) {
 
 /// Numbers of Σ w x̃ x̃ᵀ as update_rule::scatter holds it: none but for the tied families.
 ELBO_HD constexpr std::int64_t scatter_size(const gmm_shape& s) {
-    switch (s.family) {
-    case gmm::family::tied:
-        return s.dimensions * (s.dimensions + 1) / 2;
-    case gmm::family::tied_diagonal:
-        return s.dimensions;
-    case gmm::family::tied_spherical:
-        return 1;
-    default:
-        return 0;
-    }
+    return geometry(s.family).tied ? geometry(s.family).packed(s.dimensions) : 0;
 }
 
 /// Scalars behind the statistics of all components: Σ w lse, Σ w H(q), Σ w, Σ w r log π (zero without factors).

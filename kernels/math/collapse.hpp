@@ -18,20 +18,6 @@ namespace elbo::kernels {
 
 enum class component_state : std::int32_t { healthy, empty, singular, dropped };
 
-/// Numbers of the precision Cholesky factor of one component; 0 for the tied families, which have one for all.
-ELBO_HD constexpr std::int64_t factor_size(gmm::family f, std::int64_t d) {
-    switch (f) {
-    case gmm::family::full:
-        return d * d;
-    case gmm::family::diagonal:
-        return d;
-    case gmm::family::spherical:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 /// The parameters after the M-step as the policy sees them. `widest_axis` and `widest_variance` are the coordinate with
 /// the largest variance of each component's covariance (for tied families of the common one).
 struct collapse_view {
@@ -39,7 +25,7 @@ struct collapse_view {
     component_state* state;    ///< [k] in: what the M-step found; out: healthy or dropped
     double* counts;            ///< [k] N_k, in and out
     double* means;             ///< [k x d]
-    double* factors;           ///< [k x factor_size]
+    double* factors;           ///< [k x stride], nothing for tied families
     std::int64_t* widest_axis; ///< [k] in; set for components that are re-seeded, which may be donors themselves
     double* widest_variance;   ///< [k]
     std::int32_t* reseeds;     ///< [k] how often each was re-seeded so far
@@ -76,7 +62,7 @@ ELBO_HD inline std::int64_t last_component(const collapse_view& v) {
 ELBO_HD inline std::int64_t apply_collapse_policy(const collapse_view& v, gmm::collapse_policy policy,
                                                   std::int32_t reseeds_each, collapse_action* actions) {
     const std::int64_t d = v.shape.dimensions;
-    const std::int64_t size = factor_size(v.shape.family, d);
+    const std::int64_t size = geometry(v.shape.family).stride(d);
     if (heaviest_component(v) < 0) {
         const std::int64_t kept = last_component(v);
         if (kept >= 0) {

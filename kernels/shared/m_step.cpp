@@ -12,21 +12,6 @@ namespace elbo::kernels {
 
 namespace {
 
-using gmm::family;
-
-std::int64_t covariance_numbers(const gmm_shape& s) {
-    switch (s.family) {
-    case family::full:
-    case family::tied:
-        return s.dimensions * s.dimensions;
-    case family::diagonal:
-    case family::tied_diagonal:
-        return s.dimensions;
-    default:
-        return 1;
-    }
-}
-
 /// Mean of the counted variances of the first `count` entries `step` apart.
 double mean_variance(const double* c, std::int64_t count, std::int64_t step) {
     double sum = 0;
@@ -37,7 +22,7 @@ double mean_variance(const double* c, std::int64_t count, std::int64_t step) {
 
 /// Covariances that are worked on at a time.
 std::int64_t covariances_at_once(const gmm_shape& s, int threads) {
-    return gmm::is_tied(s.family) ? 1 : std::min<std::int64_t>(threads, s.components);
+    return std::min<std::int64_t>(threads, geometry(s.family).count(s.components));
 }
 
 /// Below this many float64 operations several threads cost more than they save.
@@ -51,15 +36,14 @@ gmm::collapse_policy rescue_action(const update_rule& rule) {
 
 m_step::m_step(const gmm_shape& shape, int threads)
     : shape_(shape), threads_(threads), d_(shape.dimensions), K_(shape.components),
-      size_(statistics_size(shape.family, shape.dimensions)),
-      matrix_(shape.family == family::full || shape.family == family::tied), numbers_(covariance_numbers(shape)),
-      state_(K_), results_(K_), actions_(K_), counts_(K_), widest_variance_(K_),
-      scratch_(covariances_at_once(shape, threads) * numbers_), widest_axis_(K_), reseeds_(K_) {}
+      size_(statistics_size(shape.family, shape.dimensions)), geometry_(geometry(shape.family)),
+      numbers_(geometry_.size(shape.dimensions)), state_(K_), results_(K_), actions_(K_), counts_(K_),
+      widest_variance_(K_), scratch_(covariances_at_once(shape, threads) * numbers_), widest_axis_(K_), reseeds_(K_) {}
 
 std::int64_t m_step::bytes(const gmm_shape& s, int threads) {
     const std::int64_t parameters =
         s.components * (s.dimensions + 1) + gmm::covariance_size(s.family, s.components, s.dimensions);
-    return 8 * (covariances_at_once(s, threads) * covariance_numbers(s) + 2 * parameters) +
+    return 8 * (covariances_at_once(s, threads) * geometry(s.family).size(s.dimensions) + 2 * parameters) +
            s.components * static_cast<std::int64_t>(sizeof(component_result) + sizeof(collapse_action) + 32);
 }
 
@@ -92,8 +76,8 @@ update_outcome m_step::run(const gmm_parameters& current, std::span<const double
     mean_lambda_ = 0;
     for (double lambda : rule.lambda)
         mean_lambda_ += lambda / static_cast<double>(d_);
-    const std::int64_t each = shape_.family == family::full ? d_ * d_ * d_ : d_;
-    const bool tied = gmm::is_tied(shape_.family); // whose components have no covariance of their own to work on
+    const bool tied = geometry_.tied; // whose components have no covariance of their own to work on
+    const std::int64_t each = geometry_.matrix() && !tied ? d_ * d_ * d_ : d_;
     parallel_for(K_ * each > worth_a_team ? threads_ : 1, K_,
                  [&](std::int64_t k, int member) { update_component(k, current, next, scratch(tied ? 0 : member)); });
 
@@ -105,7 +89,7 @@ update_outcome m_step::run(const gmm_parameters& current, std::span<const double
         outcome.parameter_change = std::max(outcome.parameter_change, r.change);
         quadratic_ += r.quadratic;
     }
-    if (gmm::is_tied(shape_.family))
+    if (geometry_.tied)
         update_common(next, outcome);
     else if (rule.prior || std::ranges::find(state_, component_state::healthy) == state_.end())
         rescue_singular(next, outcome);
@@ -153,11 +137,11 @@ void m_step::update_component(std::int64_t k, const gmm_parameters& current, gmm
         next.means[k * d_ + j] += step;
         results_[k].change = std::max(results_[k].change, std::abs(step));
     }
-    if (gmm::is_tied(shape_.family))
+    if (geometry_.tied)
         return;
     covariance(k, c);
     note_widest(k, c);
-    double* u = next.precision_cholesky.data() + k * factor_size(shape_.family, d_);
+    double* u = next.precision_cholesky.data() + k * geometry_.stride(d_);
     if (factor(c, u))
         results_[k].quadratic = (counts_[k] + covariance_count_) * quadratic_trace(c, u);
     else
@@ -170,14 +154,14 @@ void m_step::covariance(std::int64_t k, double* c) const {
     const double inverse = 1 / (counts_[k] + covariance_count_), mean_inverse = 1 / (counts_[k] + mean_count_);
     const double share = (counts_[k] + mean_count_) * inverse; // 1 without a prior
     const auto delta = [&](std::int64_t j) { return first[j] * mean_inverse; };
-    if (shape_.family == family::spherical) {
+    if (geometry_.spherical()) {
         double norm = 0;
         for (std::int64_t j = 0; j < d_; ++j)
             norm += delta(j) * delta(j);
         c[0] = (second[0] * inverse - share * norm) / static_cast<double>(d_) + mean_lambda_;
         return;
     }
-    if (shape_.family == family::diagonal) {
+    if (!geometry_.matrix()) {
         for (std::int64_t j = 0; j < d_; ++j)
             c[j] = second[j] * inverse - share * delta(j) * delta(j) + rule_->lambda[j];
         return;
@@ -203,17 +187,17 @@ void m_step::common_covariance(const gmm_parameters& next, double* c) const {
         const double* mean = &next.means[k * d_];
         for (std::int64_t i = 0; i < d_; ++i) {
             const double left = (counts_[k] + mean_count_) * mean[i];
-            if (!matrix_)
-                c[numbers_ == 1 ? 0 : i] += left * mean[i];
+            if (!geometry_.matrix())
+                c[geometry_.at(i, i, d_)] += left * mean[i];
             else
                 for (std::int64_t j = i; j < d_; ++j)
                     c[i * d_ + j] += left * mean[j];
         }
     }
-    if (!matrix_) {
-        const double times = numbers_ == 1 ? static_cast<double>(d_) : 1;
+    if (!geometry_.matrix()) {
+        const auto times = static_cast<double>(geometry_.repeats(d_));
         for (std::int64_t j = 0; j < numbers_; ++j)
-            c[j] = (scatter_[j] - c[j]) / total / times + (numbers_ == 1 ? mean_lambda_ : rule_->lambda[j]);
+            c[j] = (scatter_[j] - c[j]) / total / times + (geometry_.spherical() ? mean_lambda_ : rule_->lambda[j]);
         return;
     }
     for (std::int64_t i = 0; i < d_; ++i) {
@@ -225,7 +209,7 @@ void m_step::common_covariance(const gmm_parameters& next, double* c) const {
 
 /// Precision Cholesky factor of c, which is destroyed if it is a matrix; false where c is singular.
 bool m_step::factor(double* c, double* u) const {
-    if (matrix_)
+    if (geometry_.matrix())
         return precision_factor(c, d_, u);
     const double mean = mean_variance(c, numbers_, 1);
     for (std::int64_t i = 0; i < numbers_; ++i) {
@@ -238,7 +222,7 @@ bool m_step::factor(double* c, double* u) const {
 
 /// Raises the diagonal until c can be factored: where nothing healthy is left to start anew from.
 void m_step::factor_with_floor(const double* c, double* work, double* u) const {
-    const std::int64_t count = matrix_ ? d_ : numbers_, step = matrix_ ? d_ + 1 : 1;
+    const std::int64_t count = geometry_.matrix() ? d_ : numbers_, step = geometry_.matrix() ? d_ + 1 : 1;
     const double floor = floor_of_diagonal(mean_variance(c, count, step));
     const auto raised = [&](std::int64_t i) { return raised_variance(c[i * step], floor); };
     std::copy_n(c, numbers_, work);
@@ -254,7 +238,7 @@ void m_step::factor_with_floor(const double* c, double* work, double* u) const {
 }
 
 void m_step::note_widest(std::int64_t k, const double* c) {
-    const std::int64_t count = matrix_ ? d_ : numbers_, step = matrix_ ? d_ + 1 : 1;
+    const std::int64_t count = geometry_.matrix() ? d_ : numbers_, step = geometry_.matrix() ? d_ + 1 : 1;
     widest_axis_[k] = 0;
     for (std::int64_t j = 1; j < count; ++j)
         if (c[j * step] > c[widest_axis_[k] * step])
@@ -264,11 +248,11 @@ void m_step::note_widest(std::int64_t k, const double* c) {
 
 /// tr(Λ (C − λ)); for a matrix from the factor alone, as c is destroyed: tr(Λ C) = d, Λ_ii = Σ_j u_ij².
 double m_step::quadratic_trace(const double* c, const double* u) const {
-    if (!matrix_) {
-        const double times = numbers_ == 1 ? static_cast<double>(d_) : 1;
+    if (!geometry_.matrix()) {
+        const auto times = static_cast<double>(geometry_.repeats(d_));
         double sum = 0;
         for (std::int64_t j = 0; j < numbers_; ++j)
-            sum += times * (c[j] - (numbers_ == 1 ? mean_lambda_ : rule_->lambda[j])) / c[j];
+            sum += times * (c[j] - (geometry_.spherical() ? mean_lambda_ : rule_->lambda[j])) / c[j];
         return sum;
     }
     double sum = static_cast<double>(d_);
@@ -308,7 +292,7 @@ void m_step::rescue_singular(gmm_parameters& next, update_outcome& outcome) {
         if (state_[k] != component_state::singular)
             continue;
         covariance(k, c.data());
-        factor_with_floor(c.data(), scratch(0), next.precision_cholesky.data() + k * factor_size(shape_.family, d_));
+        factor_with_floor(c.data(), scratch(0), next.precision_cholesky.data() + k * geometry_.stride(d_));
         state_[k] = component_state::healthy;
         outcome.events.push_back({0, k, gmm::event::kind::singular, rescue_action(*rule_)});
     }
@@ -333,24 +317,22 @@ void m_step::apply_policy(gmm_parameters& next, update_outcome& outcome) {
 
 /// Σ_i log U_ii of one factor.
 double m_step::log_determinant(const double* u) const {
-    const double times = numbers_ == 1 ? static_cast<double>(d_) : 1;
     double sum = 0;
-    for (std::int64_t i = 0; i < (matrix_ ? d_ : numbers_); ++i)
-        sum += std::log(u[matrix_ ? i * d_ + i : i]);
-    return times * sum;
+    for (std::int64_t i = 0; i < (geometry_.matrix() ? d_ : numbers_); ++i)
+        sum += std::log(u[geometry_.at(i, i, d_)]);
+    return static_cast<double>(geometry_.repeats(d_)) * sum;
 }
 
 /// Σ_k N_k [log α_k + Σ_i log U_ii − d/2 log 2π] − ½ (Σ_k N_k tr(Λ_k (C_k − λ)) less the part of log p(θ)).
 double m_step::expected_log_likelihood(const gmm_parameters& next, double prior_quadratic) const {
     const double constant = 0.5 * static_cast<double>(d_) * std::log(2 * std::numbers::pi);
     const double* u = next.precision_cholesky.data();
-    const double common = gmm::is_tied(shape_.family) ? log_determinant(u) : 0;
+    const double common = geometry_.tied ? log_determinant(u) : 0;
     double sum = -0.5 * (quadratic_ - prior_quadratic);
     for (std::int64_t k = 0; k < K_; ++k) {
         if (!(counts_[k] > 0))
             continue;
-        const double own =
-            gmm::is_tied(shape_.family) ? common : log_determinant(u + k * factor_size(shape_.family, d_));
+        const double own = geometry_.tied ? common : log_determinant(u + k * geometry_.stride(d_));
         sum += counts_[k] * (next.log_weights[k] + own - constant);
     }
     return sum;

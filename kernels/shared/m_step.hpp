@@ -54,7 +54,7 @@ private:
     const gmm_shape shape_;
     const int threads_;
     const std::int64_t d_, K_, size_;
-    const bool matrix_;                      ///< covariances are matrices
+    const gmm::family_geometry geometry_;
     const std::int64_t numbers_;             ///< of one covariance: d², d or 1
     std::span<const double> sums_, scatter_; ///< those of the prior included
     const update_rule* rule_ = nullptr;

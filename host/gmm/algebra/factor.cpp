@@ -11,21 +11,6 @@
 
 namespace elbo::gmm {
 
-structure structure_of(family f) {
-    switch (f) {
-    case family::full:
-    case family::tied:
-        return structure::full;
-    case family::diagonal:
-    case family::tied_diagonal:
-        return structure::diagonal;
-    case family::spherical:
-    case family::tied_spherical:
-        return structure::spherical;
-    }
-    return structure::full;
-}
-
 family family_of(structure s, bool tied) {
     switch (s) {
     case structure::full:
@@ -39,32 +24,22 @@ family family_of(structure s, bool tied) {
 }
 
 std::int64_t factor_count(const model& m) {
-    return is_tied(m.shape()) ? 1 : m.components();
+    return geometry(m.shape()).count(m.components());
 }
 
 std::vector<double> factor_diagonal(const model& m, std::int64_t k) {
-    const std::int64_t d = m.dimensions(), c = is_tied(m.shape()) ? 0 : k;
-    const std::vector<double>& u = m.precision_cholesky();
+    const std::int64_t d = m.dimensions();
+    const family_geometry g = geometry(m.shape());
     std::vector<double> result(d);
     for (std::int64_t j = 0; j < d; ++j)
-        switch (structure_of(m.shape())) {
-        case structure::full:
-            result[j] = u[c * d * d + j * d + j];
-            break;
-        case structure::diagonal:
-            result[j] = u[c * d + j];
-            break;
-        case structure::spherical:
-            result[j] = u[c];
-            break;
-        }
+        result[j] = m.precision_cholesky()[k * g.stride(d) + g.at(j, j, d)];
     return result;
 }
 
 std::vector<double> matrix_factor(const model& m, std::int64_t k) {
-    const std::int64_t d = m.dimensions(), c = is_tied(m.shape()) ? 0 : k;
-    if (structure_of(m.shape()) == structure::full) {
-        const auto first = m.precision_cholesky().begin() + c * d * d;
+    const std::int64_t d = m.dimensions();
+    if (const family_geometry g = geometry(m.shape()); g.matrix()) {
+        const auto first = m.precision_cholesky().begin() + k * g.stride(d);
         return {first, first + d * d};
     }
     const std::vector<double> diagonal = factor_diagonal(m, k);
@@ -75,26 +50,22 @@ std::vector<double> matrix_factor(const model& m, std::int64_t k) {
 }
 
 std::vector<double> leading_variances(const model& m, std::int64_t k, std::int64_t count) {
-    const std::int64_t d = m.dimensions(), c = is_tied(m.shape()) ? 0 : k;
+    const std::int64_t d = m.dimensions();
+    const family_geometry g = geometry(m.shape());
     std::vector<double> result(static_cast<std::size_t>(count));
-    const double* u = m.precision_cholesky().data();
-    for (std::int64_t j = 0; j < count; ++j)
-        switch (structure_of(m.shape())) {
-        case structure::full: { // ‖U⁻¹ e_j‖², of which the elements behind j are 0
-            std::vector<double> column(static_cast<std::size_t>(j + 1), 0);
-            column[j] = 1;
-            cblas_dtrsv(CblasRowMajor, CblasUpper, CblasNoTrans, CblasNonUnit, static_cast<int>(j + 1), u + c * d * d,
-                        static_cast<int>(d), column.data(), 1);
-            result[j] = cblas_ddot(static_cast<int>(j + 1), column.data(), 1, column.data(), 1);
-            break;
+    const double* u = m.precision_cholesky().data() + k * g.stride(d);
+    for (std::int64_t j = 0; j < count; ++j) {
+        if (!g.matrix()) {
+            result[j] = 1 / (u[g.at(j, j, d)] * u[g.at(j, j, d)]);
+            continue;
         }
-        case structure::diagonal:
-            result[j] = 1 / (u[c * d + j] * u[c * d + j]);
-            break;
-        case structure::spherical:
-            result[j] = 1 / (u[c] * u[c]);
-            break;
-        }
+        // ‖U⁻¹ e_j‖², of which the elements behind j are 0
+        std::vector<double> column(static_cast<std::size_t>(j + 1), 0);
+        column[j] = 1;
+        cblas_dtrsv(CblasRowMajor, CblasUpper, CblasNoTrans, CblasNonUnit, static_cast<int>(j + 1), u,
+                    static_cast<int>(d), column.data(), 1);
+        result[j] = cblas_ddot(static_cast<int>(j + 1), column.data(), 1, column.data(), 1);
+    }
     return result;
 }
 

@@ -2,15 +2,16 @@
 #pragma once
 
 #include "elbo/gmm/model.hpp"
+#include "kernels/contract/gmm_layout.hpp"
 
 #include <cstdint>
 #include <vector>
 
 namespace elbo::gmm {
 
-/// What a family says of one covariance, whether shared or not.
-enum class structure { spherical, diagonal, full };
-structure structure_of(family f);
+constexpr structure structure_of(family f) {
+    return geometry(f).form;
+}
 /// The family with this structure, tied or not.
 family family_of(structure s, bool tied);
 /// Factors that a model holds: one, or one a component.

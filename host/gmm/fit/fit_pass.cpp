@@ -48,7 +48,7 @@ std::vector<event> start_events(const fit_setup& setup) {
     if (!setup.options.start_model || setup.feed().known() != sample_labels::kind::none)
         return events;
     const model& m = *setup.options.start_model;
-    const std::int64_t each = is_tied(m.shape()) ? 0 : covariance_size(m.shape(), 1, m.dimensions());
+    const std::int64_t each = geometry(m.shape()).stride(m.dimensions());
     const auto means = [&](std::int64_t k) { return std::span(m.means()).subspan(k * m.dimensions(), m.dimensions()); };
     const auto factors = [&](std::int64_t k) { return std::span(m.precision_cholesky()).subspan(k * each, each); };
     // In an order in which equal components are neighbours, the first of them first.

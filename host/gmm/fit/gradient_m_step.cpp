@@ -27,13 +27,13 @@ constexpr double smallest_pivot = singular_share * singular_share;
 
 /// Whether number `at` of a factor array lies on a diagonal.
 bool is_diagonal(family f, std::int64_t d, std::int64_t at) {
-    return !(f == family::full || f == family::tied) || at / d % d == at % d;
+    return !geometry(f).matrix() || at / d % d == at % d;
 }
 
 /// Variances of the coordinates of component k: the diagonal of U⁻ᵀ U⁻¹.
 std::vector<double> variances_of(const gmm_shape& s, const std::vector<double>& factors, std::int64_t k) {
-    const std::int64_t d = s.dimensions, size = covariance_size(s.family, 1, d);
-    const double* u = &factors[is_tied(s.family) ? 0 : k * size];
+    const std::int64_t d = s.dimensions, size = geometry(s.family).size(d);
+    const double* u = &factors[k * geometry(s.family).stride(d)];
     std::vector<double> variances(d, 0);
     if (size != d * d || d == 1) {
         for (std::int64_t j = 0; j < d; ++j)
@@ -137,8 +137,7 @@ gmm_parameters gradient_m_step::moved(const parameter_gradient& gradient, double
 /// Whether a pivot of the covariance, 1 / U_ii², is next to nothing beside the others or beside the data.
 bool gradient_m_step::is_singular(std::int64_t k) const {
     const gmm_shape& s = engine_.shape;
-    const std::int64_t d = s.dimensions, size = covariance_size(s.family, 1, d);
-    const std::int64_t begin = is_tied(s.family) ? 0 : k * size;
+    const std::int64_t d = s.dimensions, size = geometry(s.family).size(d), begin = k * geometry(s.family).stride(d);
     double smallest = 1 / smallest_pivot, sum = 0, pivots = 0;
     for (std::int64_t at = begin; at < begin + size; ++at)
         if (is_diagonal(s.family, d, at)) {

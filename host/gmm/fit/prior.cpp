@@ -22,14 +22,6 @@ using namespace kernels;
 
 namespace {
 
-bool has_matrix(family f) {
-    return f == family::full || f == family::tied;
-}
-
-bool has_one_number(family f) {
-    return f == family::spherical || f == family::tied_spherical;
-}
-
 /// log |C| of a symmetric matrix with positive diagonal, by way of its correlations, so that the units of the columns
 /// do not matter; NaN where it is singular.
 double log_determinant(const std::vector<double>& c, std::int64_t d) {
@@ -48,14 +40,11 @@ double log_determinant(const std::vector<double>& c, std::int64_t d) {
 }
 
 void check_scale(const std::vector<double>& scale, family f, std::int64_t d) {
-    const bool matrix = has_matrix(f);
-    check_size("prior.scale", scale.size(),
-               matrix              ? d * d
-               : has_one_number(f) ? 1
-                                   : d,
-               matrix              ? "dimensions x dimensions"
-               : has_one_number(f) ? "one number for a spherical family"
-                                   : "dimensions");
+    const bool matrix = geometry(f).matrix();
+    check_size("prior.scale", scale.size(), geometry(f).size(d),
+               matrix                    ? "dimensions x dimensions"
+               : geometry(f).spherical() ? "one number for a spherical family"
+                                         : "dimensions");
     const std::size_t step = matrix ? d + 1 : 1;
     for (std::size_t i = 0; i < scale.size(); i += step)
         expects(scale[i] > 0,
@@ -83,14 +72,14 @@ std::vector<double> default_scale(const gmm_shape& shape, const prior_moments& d
     const double unbiased = data.weight / std::max(data.weight - 1, data.weight / 2),
                  share = unbiased / std::pow(static_cast<double>(shape.components), 2 / static_cast<double>(d));
     std::vector<double> scale = data.covariance;
-    if (has_one_number(shape.family)) {
+    if (geometry(shape.family).spherical()) {
         const double trace = std::accumulate(scale.begin(), scale.end(), 0.0);
         return {share * variance_or_one(trace / static_cast<double>(d))};
     }
-    const std::int64_t step = has_matrix(shape.family) ? d + 1 : 1;
+    const std::int64_t step = geometry(shape.family).matrix() ? d + 1 : 1;
     for (std::int64_t j = 0; j < d; ++j)
         scale[j * step] = variance_or_one(scale[j * step]);
-    if (has_matrix(shape.family) && std::isnan(log_determinant(scale, d)))
+    if (geometry(shape.family).matrix() && std::isnan(log_determinant(scale, d)))
         for (std::int64_t i = 0; i < d * d; ++i)
             scale[i] = i % step == 0 ? scale[i] : 0;
     for (double& v : scale)
@@ -102,7 +91,7 @@ std::vector<double> default_scale(const gmm_shape& shape, const prior_moments& d
 double covariance_constant(const parameter_prior& p, const gmm_shape& shape) {
     const auto d = static_cast<double>(shape.dimensions);
     const double nu = *p.degrees_of_freedom;
-    if (has_matrix(shape.family))
+    if (geometry(shape.family).matrix())
         return 0.5 * nu * (log_determinant(*p.scale, shape.dimensions) - d * std::log(2.0)) -
                log_multivariate_gamma(0.5 * nu, shape.dimensions);
     double sum = 0;
@@ -114,7 +103,7 @@ double covariance_constant(const parameter_prior& p, const gmm_shape& shape) {
 /// What log p(θ) holds beside the parameters, in units of the data.
 double log_constant(const parameter_prior& p, const gmm_shape& shape) {
     const auto d = static_cast<double>(shape.dimensions), k = static_cast<double>(shape.components);
-    const double a = p.concentration, covariances = is_tied(shape.family) ? 1 : k;
+    const double a = p.concentration, covariances = geometry(shape.family).tied ? 1 : k;
     return std::lgamma(k * a) - k * std::lgamma(a) + k * 0.5 * d * std::log(p.mean_precision / (2 * std::numbers::pi)) +
            covariances * covariance_constant(p, shape);
 }
@@ -122,9 +111,9 @@ double log_constant(const parameter_prior& p, const gmm_shape& shape) {
 /// Twice the factor of ½ log |Λ| in the log density of the covariances and of the means given them.
 double covariance_count(const parameter_prior& p, const gmm_shape& shape) {
     const auto d = static_cast<double>(shape.dimensions);
-    const double nu = *p.degrees_of_freedom, own = has_matrix(shape.family)       ? nu + d + 1
-                                                   : has_one_number(shape.family) ? (nu + 2) / d
-                                                                                  : nu + 2;
+    const double nu = *p.degrees_of_freedom, own = geometry(shape.family).matrix()      ? nu + d + 1
+                                                   : geometry(shape.family).spherical() ? (nu + 2) / d
+                                                                                        : nu + 2;
     return own + (is_tied(shape.family) ? static_cast<double>(shape.components) : 1);
 }
 
@@ -206,10 +195,10 @@ void check_weight_beside_prior(double total_weight) {
 void check_prior(const parameter_prior& p, family f, std::int64_t dimensions) {
     check_fields(p, "prior.");
     if (p.degrees_of_freedom) {
-        const std::int64_t above = has_matrix(f) ? dimensions - 1 : 0;
+        const std::int64_t above = geometry(f).matrix() ? dimensions - 1 : 0;
         expects(*p.degrees_of_freedom > static_cast<double>(above), [&] {
             return fmt::format("prior.degrees_of_freedom = {}: expected a finite number above {}{}",
-                               *p.degrees_of_freedom, above, has_matrix(f) ? " = dimensions - 1" : "");
+                               *p.degrees_of_freedom, above, geometry(f).matrix() ? " = dimensions - 1" : "");
         });
         expects("prior.degrees_of_freedom", *p.degrees_of_freedom, prior_count);
     }
@@ -220,7 +209,7 @@ void check_prior(const parameter_prior& p, family f, std::int64_t dimensions) {
 }
 
 bool takes_covariance(const parameter_prior& p, family f) {
-    return has_matrix(f) && !p.scale;
+    return geometry(f).matrix() && !p.scale;
 }
 
 std::vector<double> data_covariance(const context& ctx, const row_feed& feed, const data_summary& summary,
@@ -273,7 +262,8 @@ conjugate_prior to_frame(const parameter_prior& complete, const gmm_shape& shape
     for (std::int64_t j = 0; j < d; ++j)
         p.mean.push_back(((*complete.mean)[j] - f.centre[j]) / f.scale[j]);
     for (std::size_t i = 0; i < complete.scale->size(); ++i) {
-        const std::size_t row = has_matrix(shape.family) ? i / d : i, column = has_matrix(shape.family) ? i % d : i;
+        const std::size_t row = geometry(shape.family).matrix() ? i / d : i,
+                          column = geometry(shape.family).matrix() ? i % d : i;
         p.scale.push_back(weight_scale * (*complete.scale)[i] / (f.scale[row] * f.scale[column]));
     }
     // Σ_i log Ũ_ii in the frame is Σ_i log U_ii + log_scale.

@@ -14,34 +14,21 @@ using namespace kernels;
 
 namespace {
 
-family untied(family f) {
-    switch (f) {
-    case family::tied:
-        return family::full;
-    case family::tied_diagonal:
-        return family::diagonal;
-    case family::tied_spherical:
-        return family::spherical;
-    default:
-        return f;
-    }
-}
-
 /// Calls visit(i, j, position) for every product of two coordinates in the second moments of this kind.
 template <class Visit>
-void for_each_product(family f, std::int64_t d, Visit visit) {
+void for_each_product(structure form, std::int64_t d, Visit visit) {
     for (std::int64_t i = 0; i < d; ++i)
-        if (f == family::full)
+        if (form == structure::full)
             for (std::int64_t j = i; j < d; ++j)
                 visit(i, j, packed_upper(i, j, d));
         else
-            visit(i, i, f == family::diagonal ? i : 0);
+            visit(i, i, form == structure::diagonal ? i : 0);
 }
 
 /// M U for a packed symmetric M and an upper triangular U.
 std::vector<double> symmetric_times(const std::vector<double>& m, const double* u, std::int64_t d) {
     std::vector<double> product(d * d);
-    for_each_product(family::full, d, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
+    for_each_product(structure::full, d, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
         product[i * d + j] = product[j * d + i] = m[at];
     });
     const auto n = static_cast<int>(d);
@@ -51,9 +38,9 @@ std::vector<double> symmetric_times(const std::vector<double>& m, const double* 
 }
 
 /// U Uᵀ v.
-void precision_times(family kind, std::int64_t d, const double* u, const std::vector<double>& v, double* out) {
+void precision_times(structure form, std::int64_t d, const double* u, const std::vector<double>& v, double* out) {
     std::ranges::copy(v, out);
-    if (kind == family::full) {
+    if (form == structure::full) {
         const auto n = static_cast<int>(d);
         const one_blas_thread one;
         cblas_dtrmv(CblasRowMajor, CblasUpper, CblasTrans, CblasNonUnit, n, u, n, out, 1);
@@ -61,7 +48,7 @@ void precision_times(family kind, std::int64_t d, const double* u, const std::ve
         return;
     }
     for (std::int64_t j = 0; j < d; ++j) {
-        const double factor = kind == family::diagonal ? u[j] : u[0];
+        const double factor = form == structure::diagonal ? u[j] : u[0];
         out[j] *= factor * factor;
     }
 }
@@ -77,10 +64,10 @@ double parameter_gradient::squared_norm() const {
 
 expected_log_joint::expected_log_joint(const gmm_shape& shape, const gmm_parameters& current, std::vector<double> sums,
                                        std::vector<double> scatter, std::vector<double> lambda)
-    : shape_(shape), kind_(untied(shape.family)), d_(shape.dimensions), size_(statistics_size(shape.family, d_)),
+    : shape_(shape), geometry_(geometry(shape.family)), d_(shape.dimensions), size_(statistics_size(shape.family, d_)),
       current_means_(current.means), sums_(std::move(sums)), scatter_(std::move(scatter)), lambda_(std::move(lambda)) {
     lambda_.resize(d_, 0);
-    if (kind_ == family::spherical) // these take its mean
+    if (geometry_.spherical()) // these take its mean
         std::ranges::fill(lambda_, std::accumulate(lambda_.begin(), lambda_.end(), 0.0) / static_cast<double>(d_));
 }
 
@@ -90,7 +77,7 @@ std::vector<double> expected_log_joint::second_about(std::int64_t k, const doubl
     std::vector<double> second(stats + 1 + d_, stats + size_), delta(d_);
     for (std::int64_t j = 0; j < d_; ++j)
         delta[j] = mean[j] - current_means_[k * d_ + j];
-    for_each_product(kind_, d_, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
+    for_each_product(geometry_.form, d_, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
         second[at] += stats[0] * delta[i] * delta[j] - stats[1 + i] * delta[j] - delta[i] * stats[1 + j];
     });
     return second;
@@ -102,7 +89,7 @@ std::vector<double> expected_log_joint::pooled_second(const std::vector<double>&
     for (std::int64_t k = 0; k < shape_.components; ++k) {
         const double *stats = &sums_[k * size_], *mean = &means[k * d_], *before = &current_means_[k * d_];
         const auto first = [&](std::int64_t j) { return stats[1 + j] + stats[0] * before[j]; };
-        for_each_product(kind_, d_, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
+        for_each_product(geometry_.form, d_, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
             pooled[at] += stats[0] * mean[i] * mean[j] - first(i) * mean[j] - mean[i] * first(j);
         });
     }
@@ -115,11 +102,11 @@ std::vector<double> expected_log_joint::pooled_second(const std::vector<double>&
 expected_log_joint::value expected_log_joint::evaluate_factor(double count, std::vector<double> second, const double* u,
                                                               double* derivative) const {
     double log_determinant = 0, quadratic = 0, penalty = 0;
-    for_each_product(kind_, d_, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
+    for_each_product(geometry_.form, d_, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
         if (i == j)
             second[at] += count * lambda_[i];
     });
-    if (kind_ == family::full) {
+    if (geometry_.matrix()) {
         const std::vector<double> product = symmetric_times(second, u, d_);
         for (std::int64_t i = 0; i < d_; ++i)
             for (std::int64_t j = i; j < d_; ++j) {
@@ -131,8 +118,8 @@ expected_log_joint::value expected_log_joint::evaluate_factor(double count, std:
                     derivative[i * d_ + j] = i == j ? count - value * slope : -slope;
             }
     } else {
-        const std::int64_t numbers = kind_ == family::diagonal ? d_ : 1;
-        const auto times = static_cast<double>(d_ / numbers);
+        const std::int64_t numbers = geometry_.size(d_);
+        const auto times = static_cast<double>(geometry_.repeats(d_));
         for (std::int64_t j = 0; j < numbers; ++j) {
             const double square = u[j] * u[j];
             quadratic += square * second[j];
@@ -147,8 +134,7 @@ expected_log_joint::value expected_log_joint::evaluate_factor(double count, std:
 }
 
 expected_log_joint::value expected_log_joint::evaluate(const gmm_parameters& p, parameter_gradient* gradient) const {
-    const bool tied = is_tied(shape_.family);
-    const std::int64_t factor = gmm::covariance_size(kind_, 1, d_);
+    const bool tied = geometry_.tied;
     const double half_log_two_pi = 0.5 * std::log(2 * std::numbers::pi) * static_cast<double>(d_);
     if (gradient) {
         gradient->logits.assign(p.log_weights.size(), 0);
@@ -171,14 +157,15 @@ expected_log_joint::value expected_log_joint::evaluate(const gmm_parameters& p, 
         const double *mean = &p.means[k * d_], *stats = &sums_[k * size_];
         sum.expected += count(k) * (p.log_weights[k] - half_log_two_pi);
         if (!tied)
-            add_factor(count(k), second_about(k, mean), k * factor);
+            add_factor(count(k), second_about(k, mean), k * geometry_.size(d_));
         if (!gradient)
             continue;
         gradient->logits[k] = count(k) - total * std::exp(p.log_weights[k]);
         std::vector<double> first(stats + 1, stats + 1 + d_);
         for (std::int64_t j = 0; j < d_; ++j)
             first[j] -= count(k) * (mean[j] - current_means_[k * d_ + j]);
-        precision_times(kind_, d_, &p.precision_cholesky[tied ? 0 : k * factor], first, &gradient->means[k * d_]);
+        precision_times(geometry_.form, d_, &p.precision_cholesky[k * geometry_.stride(d_)], first,
+                        &gradient->means[k * d_]);
     }
     if (tied)
         add_factor(total, pooled_second(p.means), 0);

@@ -40,7 +40,7 @@ private:
     std::vector<double> pooled_second(const std::vector<double>& means) const;
 
     kernels::gmm_shape shape_;
-    family kind_; ///< of one factor: full, diagonal or spherical
+    family_geometry geometry_;
     std::int64_t d_, size_;
     std::vector<double> current_means_, sums_, scatter_, lambda_;
 };

@@ -24,7 +24,7 @@ log_likelihood_gradient gradient(const statistics& statistics) {
     const std::vector<double>& scale = s.frame.scale;
     for (std::size_t i = 0; i < g.means.size(); ++i)
         g.means[i] /= scale[i % d];
-    if (s.shape.family == family::full || s.shape.family == family::tied)
+    if (geometry(s.shape.family).matrix())
         for (std::size_t n = 0; n < g.factors.size(); ++n) {
             const std::int64_t i = static_cast<std::int64_t>(n) / d % d;
             if (static_cast<std::int64_t>(n) % d != i)

@@ -2,6 +2,7 @@
 #include "host/check.hpp"
 #include "host/gmm/infer/sample_rows.hpp"
 #include "host/rows/independent_rows.hpp"
+#include "kernels/contract/gmm_layout.hpp"
 #include "kernels/math/philox.hpp"
 
 #include <algorithm>
@@ -17,27 +18,14 @@ namespace {
 /// x ← U^-T x for one row, so that ε ~ N(0, I) becomes U^-T ε ~ N(0, Σ).
 void colour(const model& m, std::int64_t k, double* x) {
     const std::int64_t d = m.dimensions();
-    const std::vector<double>& u = m.precision_cholesky();
-    switch (m.shape()) {
-    case family::full:
-    case family::tied:
-        cblas_dtrsv(CblasRowMajor, CblasUpper, CblasTrans, CblasNonUnit, static_cast<int>(d),
-                    &u[m.shape() == family::full ? k * d * d : 0], static_cast<int>(d), x, 1);
-        return;
-    case family::diagonal:
+    const family_geometry g = geometry(m.shape());
+    const double* u = &m.precision_cholesky()[k * g.stride(d)];
+    if (g.matrix())
+        cblas_dtrsv(CblasRowMajor, CblasUpper, CblasTrans, CblasNonUnit, static_cast<int>(d), u, static_cast<int>(d), x,
+                    1);
+    else
         for (std::int64_t j = 0; j < d; ++j)
-            x[j] /= u[k * d + j];
-        return;
-    case family::tied_diagonal:
-        for (std::int64_t j = 0; j < d; ++j)
-            x[j] /= u[j];
-        return;
-    case family::spherical:
-    case family::tied_spherical:
-        for (std::int64_t j = 0; j < d; ++j)
-            x[j] /= u[m.shape() == family::spherical ? k : 0];
-        return;
-    }
+            x[j] /= u[g.at(j, j, d)];
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 #include "elbo/error.hpp"
 #include "host/check.hpp"
 #include "host/gmm/model/check_array.hpp"
+#include "kernels/contract/gmm_layout.hpp"
 #include "kernels/shared/blas_threads.hpp"
 
 #include <cblas.h>
@@ -14,10 +15,6 @@
 namespace elbo::gmm {
 
 namespace {
-
-bool has_matrix(family f) {
-    return f == family::full || f == family::tied;
-}
 
 std::string_view covariance_shape(family f) {
     switch (f) {
@@ -67,28 +64,11 @@ void covariance_from_factor(const double* factor, std::int64_t d, double* covari
 } // namespace
 
 std::int64_t covariance_size(family f, std::int64_t k, std::int64_t d) {
-    switch (f) {
-    case family::full:
-        return k * d * d;
-    case family::tied:
-        return d * d;
-    case family::diagonal:
-        return k * d;
-    case family::spherical:
-        return k;
-    case family::tied_diagonal:
-        return d;
-    case family::tied_spherical:
-        return 1;
-    }
-    return 0;
+    return geometry(f).count(k) * geometry(f).size(d);
 }
 
 std::int64_t parameter_count(family f, std::int64_t k, std::int64_t d) {
-    const std::int64_t covariance = f == family::full   ? k * (d * (d + 1) / 2)
-                                    : f == family::tied ? d * (d + 1) / 2
-                                                        : covariance_size(f, k, d);
-    return k - 1 + k * d + covariance;
+    return k - 1 + k * d + geometry(f).count(k) * geometry(f).packed(d);
 }
 
 model model::from_precision_cholesky(family f, std::int64_t d, std::vector<double> weights, std::vector<double> means,
@@ -103,7 +83,7 @@ model model::from_precision_cholesky(family f, std::int64_t d, std::vector<doubl
     check_size("precision_cholesky", factors.size(), covariance_size(f, k, d), covariance_shape(f));
     check_finite("means", means);
     check_finite("precision_cholesky", factors);
-    const std::int64_t matrices = has_matrix(f) ? static_cast<std::int64_t>(factors.size()) / (d * d) : 0;
+    const std::int64_t matrices = geometry(f).matrix() ? geometry(f).count(k) : 0;
     for (std::int64_t c = 0; c < matrices; ++c)
         for (std::int64_t i = 0; i < d; ++i)
             for (std::int64_t j = 0; j <= i; ++j) {
@@ -113,7 +93,7 @@ model model::from_precision_cholesky(family f, std::int64_t d, std::vector<doubl
                                        value, i == j ? "a positive diagonal" : "0 below the diagonal");
                 });
             }
-    if (!has_matrix(f))
+    if (!geometry(f).matrix())
         for (std::size_t i = 0; i < factors.size(); ++i)
             expects(factors[i] > 0, [&] {
                 return fmt::format("precision_cholesky[{}] = {}: expected a positive number", i, factors[i]);
@@ -130,7 +110,7 @@ model model::from_covariances(family f, std::int64_t d, std::vector<double> weig
     check_size("covariances", covariances.size(), covariance_size(f, k, d), covariance_shape(f));
     check_finite("covariances", covariances);
     std::vector<double> factors(covariances.size());
-    if (!has_matrix(f)) {
+    if (!geometry(f).matrix()) {
         for (std::size_t i = 0; i < covariances.size(); ++i) {
             expects(covariances[i] > 0, [&] {
                 return fmt::format("covariances[{}] = {}: expected a positive variance", i, covariances[i]);
@@ -139,7 +119,7 @@ model model::from_covariances(family f, std::int64_t d, std::vector<double> weig
         }
         return from_precision_cholesky(f, d, std::move(weights), std::move(means), std::move(factors));
     }
-    const std::int64_t matrices = f == family::full ? k : 1;
+    const std::int64_t matrices = geometry(f).count(k);
     for (std::int64_t c = 0; c < matrices; ++c) {
         const double* matrix = &covariances[c * d * d];
         for (std::int64_t i = 0; i < d; ++i)
@@ -159,7 +139,7 @@ model model::from_covariances(family f, std::int64_t d, std::vector<double> weig
 
 std::vector<double> model::covariances() const {
     std::vector<double> result(precision_cholesky_.size());
-    if (!has_matrix(family_)) {
+    if (!geometry(family_).matrix()) {
         for (std::size_t i = 0; i < result.size(); ++i)
             result[i] = 1 / (precision_cholesky_[i] * precision_cholesky_[i]);
         return result;
@@ -175,17 +155,14 @@ std::vector<double> model::covariance(std::int64_t k) const {
             [&] { return fmt::format("component = {}: expected 0 to {}", k, components() - 1); });
     const std::int64_t d = dimensions_;
     std::vector<double> result(d * d, 0);
-    if (has_matrix(family_)) {
-        covariance_from_factor(&precision_cholesky_[family_ == family::full ? k * d * d : 0], d, result.data());
+    const family_geometry g = geometry(family_);
+    const double* u = &precision_cholesky_[k * g.stride(d)];
+    if (g.matrix()) {
+        covariance_from_factor(u, d, result.data());
         return result;
     }
-    for (std::int64_t j = 0; j < d; ++j) {
-        const std::int64_t at = family_ == family::diagonal        ? k * d + j
-                                : family_ == family::spherical     ? k
-                                : family_ == family::tied_diagonal ? j
-                                                                   : 0;
-        result[j * d + j] = 1 / (precision_cholesky_[at] * precision_cholesky_[at]);
-    }
+    for (std::int64_t j = 0; j < d; ++j)
+        result[j * d + j] = 1 / (u[g.at(j, j, d)] * u[g.at(j, j, d)]);
     return result;
 }
 

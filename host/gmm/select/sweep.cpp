@@ -3,6 +3,7 @@
 #include "elbo/error.hpp"
 #include "host/rows/restarts.hpp"
 #include "host/rows/row_access.hpp"
+#include "kernels/contract/gmm_layout.hpp"
 #include "kernels/shared/blas_threads.hpp"
 
 #include <algorithm>
@@ -52,9 +53,7 @@ void sweep::run() {
     std::vector<std::size_t> order(parts_.size()), alone, together;
     for (std::size_t i = 0; i < order.size(); ++i)
         order[i] = i;
-    const auto cost_of = [&](std::size_t i) {
-        return cost(shape_of(parts_[i]), parts_[i].shape == family::full || parts_[i].shape == family::tied);
-    };
+    const auto cost_of = [&](std::size_t i) { return cost(shape_of(parts_[i]), geometry(parts_[i].shape).matrix()); };
     std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return cost_of(a) > cost_of(b); });
     for (const std::size_t i : order)
         (runs_alone(parts_[i]) ? alone : together).push_back(i);

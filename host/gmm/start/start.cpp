@@ -43,10 +43,6 @@ struct moments {
     std::vector<double> covariance; ///< [d x d], or variances [d] where a diagonal is all that is needed
 };
 
-bool needs_matrix(family f) {
-    return f == family::full || f == family::tied;
-}
-
 /// Moments of the rows with r > 0, each counted w·r times. The rows are gathered, so that a matrix product does the
 /// work.
 moments weighted_moments(const start_sample& s, const std::vector<double>& r, bool matrix) {
@@ -145,9 +141,9 @@ std::vector<double> whitened(const start_sample& s, const moments& total) {
 /// side by side, but hides those that are themselves what makes the data elongated; scaling finds the latter.
 enum class coordinates { plain, scaled, whitened };
 std::vector<coordinates> distance_coordinates(family f, std::int64_t d) {
-    if (f == family::spherical || f == family::tied_spherical)
+    if (geometry(f).spherical())
         return {coordinates::plain};
-    if (!needs_matrix(f) || d == 1)
+    if (!geometry(f).matrix() || d == 1)
         return {coordinates::scaled};
     return {coordinates::whitened, coordinates::scaled};
 }
@@ -170,12 +166,12 @@ public:
     }
     /// Appends the factor of a covariance ([d x d] or [d], without λ).
     void append(std::vector<double> c, std::vector<double>& factors) const {
-        if (needs_matrix(f_)) {
+        if (geometry(f_).matrix()) {
             for (std::int64_t j = 0; j < d_; ++j)
                 c[j * d_ + j] += lambda_[j];
             const std::vector<double> u = safe_precision_factor(std::move(c), d_);
             factors.insert(factors.end(), u.begin(), u.end());
-        } else if (f_ == family::diagonal || f_ == family::tied_diagonal) {
+        } else if (!geometry(f_).spherical()) {
             for (std::int64_t j = 0; j < d_; ++j)
                 factors.push_back(inverse_deviation(c[j] + lambda_[j]));
         } else {
@@ -199,7 +195,7 @@ private:
 gmm_parameters parameters_from(const start_sample& s, const gmm_shape& shape, const first_responsibilities& r,
                                const std::vector<double>& lambda) {
     const std::int64_t d = s.cols;
-    const bool matrix = needs_matrix(shape.family);
+    const bool matrix = geometry(shape.family).matrix();
     std::vector<moments> each;
     std::vector<double> pooled(matrix ? d * d : d, 0);
     double total = 0;
@@ -329,7 +325,7 @@ gmm_parameters one_start(const context& ctx, const start_sample& s, const gmm_sh
 } // namespace
 
 std::int64_t start_host_bytes(const gmm_shape& shape, start_method method, std::int64_t sample_rows) {
-    const bool matrix = needs_matrix(shape.family);
+    const bool matrix = geometry(shape.family).matrix();
     const bool clusters = method != start_method::samples && method != start_method::random;
     const bool moved = clusters && distance_coordinates(shape.family, shape.dimensions).front() != coordinates::plain;
     // The sample, its coordinates, the rows about their mean; some numbers for each row.
@@ -341,7 +337,7 @@ std::int64_t start_host_bytes(const gmm_shape& shape, start_method method, std::
 
 gmm_parameters start_parameters(const context& ctx, const start_sample& s, const gmm_shape& shape,
                                 const start_choice& choice, const std::vector<double>& lambda) {
-    const moments total = weighted_moments(s, s.usual, needs_matrix(shape.family));
+    const moments total = weighted_moments(s, s.usual, geometry(shape.family).matrix());
     gmm_parameters best = one_start(ctx, s, shape, choice, lambda, total);
     if (!choice.trials || shape.components == 1)
         return best;

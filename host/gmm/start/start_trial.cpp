@@ -19,8 +19,7 @@ namespace {
 constexpr std::int64_t trial_size = 1 << 17;
 
 std::int64_t row_cost(const gmm_shape& shape) {
-    const bool matrix = shape.family == family::full || shape.family == family::tied;
-    return shape.components * shape.dimensions * (matrix ? shape.dimensions : 1);
+    return shape.components * shape.dimensions * (geometry(shape.family).matrix() ? shape.dimensions : 1);
 }
 
 /// An engine with the first rows of the sample. What it computes depends neither on the back end of the fit nor on the

@@ -20,16 +20,10 @@ namespace {
 /// matrix, each i = j of a diagonal, or once for a spherical family (i = j = 0).
 template <class Visit>
 void for_each_moment(family f, std::int64_t d, const Visit& visit) {
-    const bool matrix = f == family::full || f == family::tied;
-    const bool spherical = f == family::spherical || f == family::tied_spherical;
-    for (std::int64_t i = 0; i < (spherical ? 1 : d); ++i)
+    const bool matrix = geometry(f).matrix();
+    for (std::int64_t i = 0; i < (geometry(f).spherical() ? 1 : d); ++i)
         for (std::int64_t j = i; j < (matrix ? d : i + 1); ++j)
             visit(i, j, matrix ? i * d + j : i, matrix ? packed_upper(i, j, d) : i);
-}
-
-/// A spherical family keeps the sum over the dimensions, and has one scale for all.
-double dimensions_summed(family f, std::int64_t d) {
-    return f == family::spherical || f == family::tied_spherical ? static_cast<double>(d) : 1.0;
 }
 
 /// Σ_k n_k a_ki a_kj over the components, with i = j summed for a spherical family.
@@ -54,7 +48,9 @@ plain_sums blend(const online_state& s, const plain_sums& batch, double rate) {
     const family f = batch.shape.family;
     const std::int64_t d = batch.shape.dimensions, size = statistics_size(f, d);
     const std::vector<double>&weights = s.model.weights(), &scale = batch.frame.scale;
-    const double keep = 1 - rate, take = rate / batch.weight(), times = dimensions_summed(f, d);
+    const double keep = 1 - rate, take = rate / batch.weight(),
+                 times = static_cast<double>(
+                     geometry(f).repeats(d)); // a spherical family keeps the sum over the dimensions
     plain_sums sums = batch;
     for (double& v : sums.values)
         v *= take;
@@ -65,7 +61,7 @@ plain_sums blend(const online_state& s, const plain_sums& batch, double rate) {
     sums.values[sums.values.size() - scalar_count + scalar_weight] += keep;
     for_each_moment(f, d, [&](std::int64_t i, std::int64_t j, std::int64_t element, std::int64_t packed) {
         const auto normalized = [&](std::int64_t k) { // its covariance in the frame
-            const std::int64_t each = covariance_size(f, 1, d);
+            const std::int64_t each = geometry(f).size(d);
             return times * s.covariances[k * each + element] / (scale[i] * scale[j]);
         };
         if (is_tied(f))
@@ -79,8 +75,9 @@ plain_sums blend(const online_state& s, const plain_sums& batch, double rate) {
 
 std::vector<double> moments_about(const plain_sums& s, const gmm_parameters& next) {
     const family f = s.shape.family;
-    const std::int64_t d = s.shape.dimensions, size = statistics_size(f, d), each = covariance_size(f, 1, d);
-    const double times = dimensions_summed(f, d);
+    const std::int64_t d = s.shape.dimensions, size = statistics_size(f, d), each = geometry(f).size(d);
+    const double times =
+        static_cast<double>(geometry(f).repeats(d)); // a spherical family keeps the sum over the dimensions
     std::vector<double> counts;
     std::vector<std::int64_t> left;
     for (std::int64_t k = 0; k < s.shape.components; ++k) {

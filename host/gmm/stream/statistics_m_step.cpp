@@ -22,9 +22,8 @@ namespace {
 double second_moment(const plain_sums& s, std::int64_t i, std::int64_t j) {
     const family f = s.shape.family;
     const std::int64_t d = s.shape.dimensions, size = statistics_size(f, d);
-    const bool one = f == family::spherical || f == family::tied_spherical;
-    const std::int64_t at = f == family::full || f == family::tied ? packed_upper(i, j, d) : one ? 0 : j;
-    const double share = one ? 1 / static_cast<double>(d) : 1;
+    const std::int64_t at = geometry(f).matrix() ? packed_upper(i, j, d) : geometry(f).at(i, j, d);
+    const double share = 1 / static_cast<double>(geometry(f).repeats(d));
     if (is_tied(f))
         return share * s.scatter[at];
     double sum = 0;
@@ -47,7 +46,7 @@ prior_moments moments_of(const plain_sums& s) {
     const auto covariance = [&](std::int64_t i, std::int64_t j) {
         return (second_moment(s, i, j) / total - mean[i] * mean[j]) * scale[i] * scale[j];
     };
-    const bool matrix = s.shape.family == family::full || s.shape.family == family::tied;
+    const bool matrix = geometry(s.shape.family).matrix();
     prior_moments m{total, std::vector<double>(d), std::vector<double>(matrix ? d * d : d)};
     for (std::int64_t i = 0; i < d; ++i) {
         m.mean[i] = s.frame.centre[i] + scale[i] * mean[i];

@@ -133,19 +133,12 @@ double precision_divergence(const parameters& q, const wishart& prior, std::int6
 } // namespace
 
 wishart_form form_of(family f, std::int64_t d) {
-    switch (structure_of(f)) {
-    case structure::full:
-        return {1, d, 1};
-    case structure::diagonal:
-        return {d, 1, 1};
-    case structure::spherical:
-        return {1, 1, d};
-    }
-    return {1, d, 1};
+    const family_geometry g = geometry(f);
+    return {g.form == structure::diagonal ? d : 1, g.matrix() ? d : 1, g.repeats(d)};
 }
 
 std::int64_t matrix_size(family f, std::int64_t d) {
-    return covariance_size(family_of(structure_of(f), true), 1, d);
+    return geometry(f).size(d);
 }
 
 kernels::gmm_parameters e_step_parameters(const parameters& q) {

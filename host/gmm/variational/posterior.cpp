@@ -74,7 +74,7 @@ variational_posterior variational_posterior::without_empty(double threshold) con
                            threshold);
     });
     const std::vector<double> n = counts();
-    const std::int64_t d = dimensions(), factor = is_tied(shape()) ? 0 : covariance_size(shape(), 1, d);
+    const std::int64_t d = dimensions(), factor = geometry(shape()).stride(d);
     parameters p{shape(), d, values_.weights, values_.prior, {}, {}, {}, {}, {}};
     if (is_tied(shape())) {
         p.degrees_of_freedom = values_.degrees_of_freedom;

@@ -14,16 +14,8 @@ namespace {
 using gmm::family;
 
 std::int64_t factor_numbers(const gmm_shape& s) {
-    switch (s.family) {
-    case family::full:
-        return s.components * triangle_size(s.dimensions);
-    case family::diagonal:
-        return s.components * s.dimensions;
-    case family::spherical:
-        return s.components;
-    default:
-        return 0;
-    }
+    return s.family == family::full ? s.components * triangle_size(s.dimensions)
+                                    : s.components * geometry(s.family).stride(s.dimensions);
 }
 
 std::int64_t whitener_numbers(const gmm_shape& s) {
@@ -36,14 +28,6 @@ std::int64_t whitener_numbers(const gmm_shape& s) {
 std::int64_t radius_numbers(const gmm_shape& s) {
     constexpr std::int64_t most_components = 512;
     return s.family == family::full || s.components > most_components ? 0 : s.components * s.components;
-}
-
-/// Σ_i log U_ii of the factor whose diagonal begins at `u` with the given step.
-double log_determinant(const double* u, std::int64_t step, std::int64_t d) {
-    double sum = 0;
-    for (std::int64_t i = 0; i < d; ++i)
-        sum += std::log(u[i * step]);
-    return sum;
 }
 
 } // namespace
@@ -100,7 +84,7 @@ template <class T>
 void packed_model<T>::pack_common_factor(const gmm_parameters& p) {
     const std::int64_t d = shape_.dimensions;
     const std::vector<double>& u = p.precision_cholesky;
-    const auto diagonal = [&](std::int64_t j) { return shape_.family == family::tied_diagonal ? u[j] : u[0]; };
+    const auto diagonal = [&](std::int64_t j) { return u[geometry(shape_.family).at(j, j, d)]; };
     if (shape_.family == family::tied)
         kernels_->pack_triangle(u.data(), family::tied, d, whitener_.data());
     else
@@ -122,24 +106,15 @@ void packed_model<T>::pack_common_factor(const gmm_parameters& p) {
 template <class T>
 void packed_model<T>::pack_offsets(const gmm_parameters& p) {
     const std::int64_t d = shape_.dimensions;
+    const gmm::family_geometry g = geometry(shape_.family);
     const double* u = p.precision_cholesky.data();
     const auto log_determinant_of = [&](std::int64_t k) {
-        switch (shape_.family) {
-        case family::full:
-            return log_determinant(u + k * d * d, d + 1, d);
-        case family::diagonal:
-            return log_determinant(u + k * d, 1, d);
-        case family::spherical:
-            return log_determinant(u + k, 0, d);
-        case family::tied:
-            return log_determinant(u, d + 1, d);
-        case family::tied_diagonal:
-            return log_determinant(u, 1, d);
-        default:
-            return log_determinant(u, 0, d);
-        }
+        double sum = 0;
+        for (std::int64_t i = 0; i < d; ++i)
+            sum += std::log(u[k * g.stride(d) + g.at(i, i, d)]);
+        return sum;
     };
-    const bool tied = gmm::is_tied(shape_.family);
+    const bool tied = g.tied;
     const double common = tied ? log_determinant_of(0) : 0;
     double largest = -std::numeric_limits<double>::infinity();
     for (std::int64_t k = 0; k < shape_.components; ++k) {

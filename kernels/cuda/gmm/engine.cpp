@@ -223,8 +223,7 @@ gmm_parameters cuda_engine<T>::parameters() {
     const bool matrix = form_of(shape.family) != density_form::diagonal;
     const std::int64_t size = gmm::covariance_size(shape.family, K, d);
     // Numbers of a row in the model, and of the same row here: a scalar of the spherical families stands in d places.
-    const std::int64_t row =
-        shape.family == gmm::family::spherical || shape.family == gmm::family::tied_spherical ? 1 : d;
+    const std::int64_t row = d / geometry(shape.family).repeats(d);
     for (std::int64_t i = 0; i < size; ++i) {
         const std::int64_t block = matrix ? i / (d * d) * width : 0;
         const std::int64_t line = matrix ? i / d % d : i / row;

@@ -10,56 +10,25 @@ namespace elbo::kernels::reference {
 
 namespace {
 
-using gmm::family;
+using gmm::family_geometry;
 
 /// Σ_i log U_ii of component k.
 double log_determinant(const gmm_shape& s, const std::vector<double>& u, std::int64_t k) {
     const std::int64_t d = s.dimensions;
+    const family_geometry g = geometry(s.family);
     double sum = 0;
     for (std::int64_t i = 0; i < d; ++i)
-        switch (s.family) {
-        case family::full:
-            sum += std::log(u[k * d * d + i * d + i]);
-            break;
-        case family::tied:
-            sum += std::log(u[i * d + i]);
-            break;
-        case family::diagonal:
-            sum += std::log(u[k * d + i]);
-            break;
-        case family::tied_diagonal:
-            sum += std::log(u[i]);
-            break;
-        case family::spherical:
-            sum += std::log(u[k]);
-            break;
-        case family::tied_spherical:
-            sum += std::log(u[0]);
-            break;
-        }
+        sum += std::log(u[k * g.stride(d) + g.at(i, i, d)]);
     return sum;
 }
 
 /// Second moments of one row about μ̃_k, weighted.
 void add_second_moments(const gmm_shape& s, const double* difference, double weight, double* second) {
     const std::int64_t d = s.dimensions;
-    switch (s.family) {
-    case family::full:
-        for (std::int64_t i = 0; i < d; ++i)
-            for (std::int64_t j = i; j < d; ++j)
-                second[packed_upper(i, j, d)] += weight * difference[i] * difference[j];
-        break;
-    case family::diagonal:
-        for (std::int64_t j = 0; j < d; ++j)
-            second[j] += weight * difference[j] * difference[j];
-        break;
-    case family::spherical:
-        for (std::int64_t j = 0; j < d; ++j)
-            second[0] += weight * difference[j] * difference[j];
-        break;
-    default:
-        break;
-    }
+    const family_geometry g = geometry(s.family);
+    for (std::int64_t i = 0; !g.tied && i < d; ++i)
+        for (std::int64_t j = i; j < (g.matrix() ? d : i + 1); ++j)
+            second[g.matrix() ? packed_upper(i, j, d) : g.at(i, j, d)] += weight * difference[i] * difference[j];
 }
 
 } // namespace
@@ -74,33 +43,13 @@ parameters with_offsets(const gmm_shape& s, gmm_parameters values) {
 
 double mahalanobis_squared(const gmm_shape& s, const gmm_parameters& p, std::int64_t k, const double* x) {
     const std::int64_t d = s.dimensions;
-    const double* mean = &p.means[k * d];
-    const std::vector<double>& u = p.precision_cholesky;
+    const family_geometry g = geometry(s.family);
+    const double *mean = &p.means[k * d], *u = &p.precision_cholesky[k * g.stride(d)];
     double sum = 0;
     for (std::int64_t j = 0; j < d; ++j) {
         double y = 0;
-        switch (s.family) {
-        case family::full:
-            for (std::int64_t t = 0; t <= j; ++t)
-                y += u[k * d * d + t * d + j] * (x[t] - mean[t]);
-            break;
-        case family::tied:
-            for (std::int64_t t = 0; t <= j; ++t)
-                y += u[t * d + j] * (x[t] - mean[t]);
-            break;
-        case family::diagonal:
-            y = u[k * d + j] * (x[j] - mean[j]);
-            break;
-        case family::tied_diagonal:
-            y = u[j] * (x[j] - mean[j]);
-            break;
-        case family::spherical:
-            y = u[k] * (x[j] - mean[j]);
-            break;
-        case family::tied_spherical:
-            y = u[0] * (x[j] - mean[j]);
-            break;
-        }
+        for (std::int64_t t = g.matrix() ? 0 : j; t <= j; ++t)
+            y += u[g.at(t, j, d)] * (x[t] - mean[t]);
         sum += y * y;
     }
     return sum;

@@ -163,20 +163,10 @@ private:
     }
 
     void add_scatter(const double* x, double w, std::vector<double>& partial) const {
-        switch (shape.family) {
-        case gmm::family::tied:
-            for (std::int64_t i = 0; i < d_; ++i)
-                for (std::int64_t j = i; j < d_; ++j)
-                    partial[packed_upper(i, j, d_)] += w * x[i] * x[j];
-            break;
-        case gmm::family::tied_diagonal:
-            for (std::int64_t j = 0; j < d_; ++j)
-                partial[j] += w * x[j] * x[j];
-            break;
-        default:
-            for (std::int64_t j = 0; j < d_; ++j)
-                partial[0] += w * x[j] * x[j];
-        }
+        const gmm::family_geometry g = geometry(shape.family);
+        for (std::int64_t i = 0; i < d_; ++i)
+            for (std::int64_t j = i; j < (g.matrix() ? d_ : i + 1); ++j)
+                partial[g.matrix() ? packed_upper(i, j, d_) : g.at(i, j, d_)] += w * x[i] * x[j];
     }
 
     std::int64_t d_, K_;

@@ -151,7 +151,7 @@ struct m_step_work {
         return c;
     }
 
-    bool has_matrix() const { return s.family == family::full || s.family == family::tied; }
+    bool has_matrix() const { return geometry(s.family).matrix(); }
 
     bool factor(const std::vector<double>& c, double* u) const {
         return has_matrix() ? precision_factor(c, d, u) : inverse_deviations(c, u);
@@ -190,9 +190,7 @@ struct m_step_work {
         return sum;
     }
 
-    double variance_at(const std::vector<double>& c, std::int64_t j) const {
-        return has_matrix() ? c[j * d + j] : c.size() == 1 ? c[0] : c[j];
-    }
+    double variance_at(const std::vector<double>& c, std::int64_t j) const { return c[geometry(s.family).at(j, j, d)]; }
 };
 
 void find_empty_and_move_means(m_step_work& w, update_outcome& outcome) {
@@ -214,7 +212,7 @@ void find_empty_and_move_means(m_step_work& w, update_outcome& outcome) {
 
 /// Covariances of the families with one for each component.
 void update_own_covariances(m_step_work& w) {
-    const std::int64_t size = factor_size(w.s.family, w.d);
+    const std::int64_t size = geometry(w.s.family).stride(w.d);
     for (std::int64_t k = 0; k < w.K; ++k) {
         if (w.state[k] != component_state::healthy)
             continue;
@@ -249,7 +247,7 @@ bool update_common_covariance(m_step_work& w) {
 
 /// Where no component is healthy, and under a prior: those that are singular get a floor, so that the fit can go on.
 void rescue_singular(m_step_work& w, update_outcome& outcome) {
-    const std::int64_t size = factor_size(w.s.family, w.d);
+    const std::int64_t size = geometry(w.s.family).stride(w.d);
     for (std::int64_t k = 0; k < w.K; ++k) {
         if (w.state[k] != component_state::singular)
             continue;

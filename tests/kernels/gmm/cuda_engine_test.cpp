@@ -225,7 +225,7 @@ void expect_same_update(family f, const std::vector<double>& x, gmm_parameters p
         EXPECT_NEAR(a.log_weights[k], b.log_weights[k], 1e-12);
         for (std::int64_t j = 0; j < d; ++j)
             EXPECT_NEAR(a.means[k * d + j], b.means[k * d + j], 1e-12 * (1 + std::abs(b.means[k * d + j])));
-        const std::int64_t size = factor_size(f, d);
+        const std::int64_t size = geometry(f).stride(d);
         // A floor of 2^-20 of the trace: conditions up to 2^20, so relative errors up to 2^-53 · 2^20 · d.
         for (std::int64_t i = k * size; i < (k + 1) * size; ++i)
             EXPECT_NEAR(a.precision_cholesky[i], b.precision_cholesky[i],

@@ -29,13 +29,9 @@ struct matrix_memory {
     double* column; ///< [d]; for a matrix in device memory the whole of the block's shared memory; else unused
 };
 
-__device__ inline bool has_matrix(const gmm_shape& s) {
-    return s.family == gmm::family::full || s.family == gmm::family::tied;
-}
-
 __device__ inline matrix_memory place_matrix(const gmm_shape& s, double* shared, double* in_device) {
     const std::int64_t d = s.dimensions;
-    if (!has_matrix(s))
+    if (!geometry(s.family).matrix())
         return {nullptr, 0, nullptr};
     if (d > factor_in_shared)
         return {in_device, d, shared};
@@ -176,16 +172,14 @@ __device__ double own_covariance(const update_arguments<T>& a, std::int64_t k, d
 
 /// Variances that the factor of a diagonal or spherical covariance consists of.
 __device__ inline int variance_count(const gmm_shape& s) {
-    return s.family == gmm::family::spherical || s.family == gmm::family::tied_spherical
-               ? 1
-               : static_cast<int>(s.dimensions);
+    return static_cast<int>(s.dimensions / geometry(s.family).repeats(s.dimensions));
 }
 
 template <class T>
 __device__ bool factor_own(const update_arguments<T>& a, std::int64_t k, double trace, const matrix_memory& m,
                            double* scratch) {
     const int d = static_cast<int>(a.shape.dimensions);
-    double* out = a.arrays.factors + k * factor_size(a.shape.family, d);
+    double* out = a.arrays.factors + k * geometry(a.shape.family).stride(d);
     if (a.shape.family == gmm::family::full)
         return finish_matrix(m, d, a.arrays.variances + k * d, trace, a.rule.lambda, out, a.arrays.log_determinants + k,
                              a.arrays.quadratics + k, scratch);

@@ -10,7 +10,7 @@ namespace {
 /// The current factor of component k into the place of the next one: of components that get none.
 template <class T>
 __device__ void keep_factor(const update_arguments<T>& a, std::int64_t k) {
-    const std::int64_t d = a.shape.dimensions, p = padded(d), size = factor_size(a.shape.family, d);
+    const std::int64_t d = a.shape.dimensions, p = padded(d), size = geometry(a.shape.family).stride(d);
     const bool full = a.shape.family == gmm::family::full;
     for (std::int64_t e = threadIdx.x; e < size; e += blockDim.x)
         a.arrays.factors[k * size + e] =
@@ -266,7 +266,7 @@ void update_parameters(const internal::cuda_state& state, const gmm_shape& shape
                        const device_model<T>& next) {
     const update_arguments<T> a{shape, sums, rule, arrays, current};
     const std::int64_t d = shape.dimensions;
-    const bool matrix = shape.family == gmm::family::full || shape.family == gmm::family::tied;
+    const bool matrix = geometry(shape.family).matrix();
     const std::int64_t bytes = matrix ? factor_shared_bytes(d) : 0;
     const int threads = factor_threads(d);
     launch(state, "update_components", {shape.components, threads, bytes}, update_components<T>, a);
