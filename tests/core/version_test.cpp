@@ -1,6 +1,6 @@
 #include "elbo/version.hpp"
 #include <gtest/gtest.h>
-TEST(version, is_set) {
+TEST(Version, IsSet) {
     EXPECT_FALSE(elbo::version.empty());
     EXPECT_EQ(elbo::version_major, 0);
 }

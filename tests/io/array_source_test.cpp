@@ -32,7 +32,7 @@ std::string bytes_of(const std::vector<T>& values) {
     return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
 }
 
-class io_array_source : public testing::Test {
+class IoArraySource : public testing::Test {
 protected:
     void expect_fault(const std::string& name, const std::string& bytes, std::initializer_list<std::string_view> parts,
                       const file_options& options = {}) {
@@ -45,7 +45,7 @@ protected:
 
 // .npy -------------------------------------------------------------------------------------------------------------
 
-TEST_F(io_array_source, every_type_that_numpy_writes) {
+TEST_F(IoArraySource, EveryTypeThatNumpyWrites) {
     for (const std::string type : {"f2", "f4", "f8", "big_f4", "big_f8", "i1", "u1", "i2", "u2", "big_i2", "i4", "u4",
                                    "i8", "u8", "fortran_f8", "fortran_i4", "version2_f4", "version3_f4"}) {
         SCOPED_TRACE(type);
@@ -67,7 +67,7 @@ TEST_F(io_array_source, every_type_that_numpy_writes) {
         EXPECT_EQ(flags[i], static_cast<int>(table(5, 3)[i]) % 2);
 }
 
-TEST_F(io_array_source, native_npy_is_mapped_without_a_copy) {
+TEST_F(IoArraySource, NativeNpyIsMappedWithoutACopy) {
     const data_source source = data_source::file(interop("f4_5x3.npy"));
     const auto whole = source.contiguous();
     ASSERT_TRUE(whole);
@@ -77,7 +77,7 @@ TEST_F(io_array_source, native_npy_is_mapped_without_a_copy) {
         EXPECT_FALSE(data_source::file(interop(converted)).contiguous()) << converted;
 }
 
-TEST_F(io_array_source, one_extent_is_a_column_and_images_are_rows) {
+TEST_F(IoArraySource, OneExtentIsAColumnAndImagesAreRows) {
     const data_source column = data_source::file(interop("column_f4_5.npy"));
     EXPECT_EQ(column.cols(), 1);
     EXPECT_EQ(all_numbers(column), table(5, 1));
@@ -87,13 +87,13 @@ TEST_F(io_array_source, one_extent_is_a_column_and_images_are_rows) {
     EXPECT_EQ(all_numbers(images)[15], 15);
 }
 
-TEST_F(io_array_source, half_precision) {
+TEST_F(IoArraySource, HalfPrecision) {
     const std::vector<std::uint16_t> halves = {0x0001, 0x03ff, 0x0400, 0x3c00, 0xc000, 0x7bff, 0x7c00, 0x8000};
     const numbers expected = {0x1p-24, 1023 * 0x1p-24, 0x1p-14, 1, -2, 65504, INFINITY, -0.0};
     EXPECT_EQ(all_numbers(data_source::file(folder.write("h.npy", npy_of("<f2", "(8,)", bytes_of(halves))))), expected);
 }
 
-TEST_F(io_array_source, columns_of_arrays_go_by_number) {
+TEST_F(IoArraySource, ColumnsOfArraysGoByNumber) {
     file_options options;
     options.columns = {"2", "0"};
     for (const std::string name : {"f4_5x3.npy", "fortran_f8_5x3.npy", "big_i2_5x3.npy"}) {
@@ -107,7 +107,7 @@ TEST_F(io_array_source, columns_of_arrays_go_by_number) {
                                    {"no column 'waiting'", "from 0 to 2"});
 }
 
-TEST_F(io_array_source, dtypes_that_are_no_real_numbers_are_named) {
+TEST_F(IoArraySource, DtypesThatAreNoRealNumbersAreNamed) {
     const auto fails = [](const std::string& name, std::initializer_list<std::string_view> parts) {
         expect_error<file_error>([&]() { data_source::file(interop(name)); }, parts);
     };
@@ -117,7 +117,7 @@ TEST_F(io_array_source, dtypes_that_are_no_real_numbers_are_named) {
     fails("text.npy", {"'<U2' (text)"});
 }
 
-TEST_F(io_array_source, truncated_npy_names_the_byte) {
+TEST_F(IoArraySource, TruncatedNpyNamesTheByte) {
     const std::string whole = read_bytes(interop("f4_5x3.npy"));
     for (std::size_t length = 0; length < whole.size(); ++length)
         expect_fault("cut.npy", whole.substr(0, length), {"cut.npy: byte " + std::to_string(length == 0 ? 0 : length)});
@@ -125,7 +125,7 @@ TEST_F(io_array_source, truncated_npy_names_the_byte) {
                  {"byte 183: the file ends here, expected 5 more bytes (5 x 3 float32)"});
 }
 
-TEST_F(io_array_source, npy_headers_that_claim_too_much) {
+TEST_F(IoArraySource, NpyHeadersThatClaimTooMuch) {
     expect_fault("huge.npy", npy_of("<f8", "(4611686018427387904,)", ""), {"huge.npy: byte 10", "address can reach"});
     expect_fault("huge.npy", npy_of("<f4", "(2147483648, 2147483648)", ""), {"address can reach"});
     expect_fault("huge.npy", npy_of("<f4", "(4611686018427387904, 0)", ""), {"address can reach"});
@@ -135,7 +135,7 @@ TEST_F(io_array_source, npy_headers_that_claim_too_much) {
     expect_fault("long.npy", "\x93NUMPY\x02\x00\xff\xff\xff\x7f"s, {"byte 8: a header of 2147483647 bytes"});
 }
 
-TEST_F(io_array_source, malformed_npy_headers) {
+TEST_F(IoArraySource, MalformedNpyHeaders) {
     expect_fault("v.npy", "\x93NUMPY\x09\x00\x02\x00{}"s, {"byte 6: version 9", "expected 1, 2 or 3"});
     expect_fault("h.npy", npy("{}", ""), {"'descr', 'fortran_order' and 'shape'"});
     expect_fault("h.npy", npy("{'descr': '<f4', 'fortran_order': 7}", ""), {"byte 44", "expected True or False"});
@@ -147,7 +147,7 @@ TEST_F(io_array_source, malformed_npy_headers) {
     expect_fault("empty.npy", "", {"an empty file"});
 }
 
-TEST_F(io_array_source, no_rows) {
+TEST_F(IoArraySource, NoRows) {
     const data_source source = data_source::file(folder.write("none.npy", npy_of("<f4", "(0, 3)", "")));
     EXPECT_EQ(source.rows(), 0);
     EXPECT_EQ(source.cols(), 3);
@@ -159,7 +159,7 @@ TEST_F(io_array_source, no_rows) {
 
 // .npz -------------------------------------------------------------------------------------------------------------
 
-TEST_F(io_array_source, npz_members_stored_and_deflated) {
+TEST_F(IoArraySource, NpzMembersStoredAndDeflated) {
     for (const std::string name : {"stored.npz", "deflated.npz"}) {
         SCOPED_TRACE(name);
         file_options options;
@@ -176,7 +176,7 @@ TEST_F(io_array_source, npz_members_stored_and_deflated) {
     EXPECT_EQ(all_numbers(data_source::file(interop("single.npz"))), table(5, 3));
 }
 
-TEST_F(io_array_source, damaged_npz) {
+TEST_F(IoArraySource, DamagedNpz) {
     const std::string whole = read_bytes(interop("deflated.npz"));
     for (std::size_t length = 0; length < whole.size(); ++length)
         expect_fault("cut.npz", whole.substr(0, length), {"cut.npz: byte"});
@@ -204,7 +204,7 @@ TEST_F(io_array_source, damaged_npz) {
 
 // Raw numbers ------------------------------------------------------------------------------------------------------
 
-TEST_F(io_array_source, raw_numbers) {
+TEST_F(IoArraySource, RawNumbers) {
     file_options options;
     options.dimensions = 3;
     const std::string singles = bytes_of(std::vector<float>{0, 1, 2, 10, 11, 12});
@@ -223,7 +223,7 @@ TEST_F(io_array_source, raw_numbers) {
     expect_error<file_error>([&]() { data_source::file(folder.path("x.f32"), options); }, {"address can reach"});
 }
 
-TEST_F(io_array_source, a_large_mapped_file_is_read_whole_though_its_pages_are_given_back) {
+TEST_F(IoArraySource, ALargeMappedFileIsReadWholeThoughItsPagesAreGivenBack) {
     // 300 MB of a sparse file: zeros, but for one number in each of three rows.
     const std::string path = folder.write("large.f32", "");
     const std::int64_t rows = 75'000, cols = 1000;
@@ -263,7 +263,7 @@ std::string gzipped(const std::string& bytes) {
 
 const std::string two_images = "\0\0\x08\x03\0\0\0\x02\0\0\0\x02\0\0\0\x02"s + "\x01\x02\x03\x04\xfc\xfd\xfe\xff"s;
 
-TEST_F(io_array_source, idx_images_become_rows) {
+TEST_F(IoArraySource, IdxImagesBecomeRows) {
     for (const bool gzip : {false, true}) {
         const std::string path =
             folder.write(gzip ? "i-idx3-ubyte.gz" : "i-idx3-ubyte", gzip ? gzipped(two_images) : two_images);
@@ -274,7 +274,7 @@ TEST_F(io_array_source, idx_images_become_rows) {
     }
 }
 
-TEST_F(io_array_source, idx_types_are_big_endian) {
+TEST_F(IoArraySource, IdxTypesAreBigEndian) {
     const auto open = [&](const std::string& bytes) { return data_source::file(folder.write("x.idx", bytes)); };
     EXPECT_EQ(all_numbers(open("\0\0\x09\x01\0\0\0\x01\xff"s)), numbers{-1});
     EXPECT_EQ(all_numbers(open("\0\0\x0b\x01\0\0\0\x01\xff\x00"s)), numbers{-256});
@@ -284,7 +284,7 @@ TEST_F(io_array_source, idx_types_are_big_endian) {
     EXPECT_EQ(open("\0\0\x0e\x01\0\0\0\x01\x3f\xf8\0\0\0\0\0\0"s).type(), element_type::float64);
 }
 
-TEST_F(io_array_source, damaged_idx) {
+TEST_F(IoArraySource, DamagedIdx) {
     for (std::size_t length = 0; length < two_images.size(); ++length)
         expect_fault("cut.idx", two_images.substr(0, length), {"cut.idx: byte " + std::to_string(length)});
     expect_fault("more.idx", two_images + "x", {"more.idx: byte 24: expected the end", "1 more bytes"});
@@ -300,7 +300,7 @@ TEST_F(io_array_source, damaged_idx) {
     expect_fault("plain.idx.gz", two_images, {"byte 0", "gzip", "looks like an idx file"});
 }
 
-TEST_F(io_array_source, a_large_compressed_array_is_streamed_in_each_pass) {
+TEST_F(IoArraySource, ALargeCompressedArrayIsStreamedInEachPass) {
     // 70 MB of numbers, more than is kept decompressed.
     const std::int64_t rows = 70'000, cols = 1000;
     std::string bytes = "\0\0\x08\x02\0\x01\x11\x70\0\0\x03\xe8"s;

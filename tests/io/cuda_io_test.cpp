@@ -40,7 +40,7 @@ private:
     std::vector<std::unique_ptr<void, cudaError_t (*)(void*)>> memory_;
 };
 
-TEST(cuda_io, device_chunks_give_batches_of_any_size) {
+TEST(CudaIo, DeviceChunksGiveBatchesOfAnySize) {
     const device_chunks data({5, 1, 7, 4});
     const data_source source = data_source::chunks(data.parts);
     EXPECT_EQ(source.space(), memory_space::device);

@@ -14,7 +14,7 @@ using numbers = std::vector<double>;
 
 #ifndef ELBO_WITH_HDF5
 
-TEST(io_hdf5, a_build_without_hdf5_says_so) {
+TEST(IoHdf5, ABuildWithoutHdf5SaysSo) {
     expect_error<not_available>([]() { data_source::file(test_data("interop/single.h5")); },
                                 {"single.h5", "ELBO_HDF5=ON"});
     expect_error<not_available>([]() { io::matrix_writer::open("never.h5", 1, 1, io::output_type::float32); },
@@ -27,7 +27,7 @@ std::string interop(const std::string& name) {
     return test_data("interop/" + name);
 }
 
-TEST(io_hdf5, datasets_by_name) {
+TEST(IoHdf5, DatasetsByName) {
     const std::string path = interop("matrices.h5");
     const data_source plain = data_source::file(path + ":/plain");
     EXPECT_EQ(plain.type(), element_type::float64);
@@ -46,11 +46,11 @@ TEST(io_hdf5, datasets_by_name) {
     EXPECT_EQ(all_numbers(chosen), (numbers{1, 11, 21, 31, 41}));
 }
 
-TEST(io_hdf5, the_only_matrix_needs_no_name) {
+TEST(IoHdf5, TheOnlyMatrixNeedsNoName) {
     EXPECT_EQ(all_numbers(data_source::file(interop("single.h5"))), table(5, 3)); // big-endian float32
 }
 
-TEST(io_hdf5, faults) {
+TEST(IoHdf5, Faults) {
     expect_error<invalid_argument>([]() { data_source::file(interop("matrices.h5")); },
                                    {"several datasets", "'/plain'", "'/group/packed'", "'/column'"});
     expect_error<invalid_argument>([]() { data_source::file(interop("matrices.h5") + ":/absent"); },
@@ -67,7 +67,7 @@ TEST(io_hdf5, faults) {
                                  {"cut.h5", "byte " + std::to_string(length)});
 }
 
-TEST(io_hdf5, readers_in_two_threads) {
+TEST(IoHdf5, ReadersInTwoThreads) {
     const data_source source = data_source::file(interop("matrices.h5") + ":/group/packed");
     numbers first, second;
     std::thread other([&]() { second = all_numbers(source, 3); });
@@ -77,7 +77,7 @@ TEST(io_hdf5, readers_in_two_threads) {
     EXPECT_EQ(second, table(100, 3));
 }
 
-TEST(io_hdf5, what_is_written_is_read) {
+TEST(IoHdf5, WhatIsWrittenIsRead) {
     const temporary_folder folder;
     const std::vector<double> x = {0.1, -1e300, 5e-324, 3, 4, 5};
     io::matrix_writer writer = io::matrix_writer::open(folder.path("x.h5"), 3, 2, io::output_type::float64);
@@ -96,7 +96,7 @@ std::string kinds(const std::string& name) {
     return interop("kinds.h5") + ":/" + name;
 }
 
-TEST(io_hdf5, booleans_and_other_enumerations) {
+TEST(IoHdf5, BooleansAndOtherEnumerations) {
     numbers odd = table(5, 3);
     for (double& x : odd)
         x = static_cast<int>(x) % 2;
@@ -113,13 +113,13 @@ TEST(io_hdf5, booleans_and_other_enumerations) {
     EXPECT_EQ(all_numbers(data_source::file(kinds("boolean"), options)), (numbers{0, 0, 0, 0, 0}));
 }
 
-TEST(io_hdf5, lzf_of_h5py_is_decompressed) {
+TEST(IoHdf5, LzfOfH5pyIsDecompressed) {
     for (const std::int64_t batch : {1, 7, 64, 1000})
         EXPECT_EQ(all_numbers(data_source::file(kinds("lzf")), batch), table(1000, 3));
     EXPECT_EQ(all_numbers(data_source::file(kinds("lzf_integers")), 100), table(1000, 3));
 }
 
-TEST(io_hdf5, lzf_blocks) {
+TEST(IoHdf5, LzfBlocks) {
     using bytes = std::vector<unsigned char>;
     const auto decompressed = [](const bytes& in, std::size_t room, io::lzf_status expected) {
         bytes out(room);
@@ -141,7 +141,7 @@ TEST(io_hdf5, lzf_blocks) {
     EXPECT_TRUE(decompressed({}, 9, io::lzf_status::done).empty());
 }
 
-TEST(io_hdf5, damaged_lzf_is_an_error) {
+TEST(IoHdf5, DamagedLzfIsAnError) {
 #ifdef ELBO_UNDER_ASAN
     GTEST_SKIP() << "libhdf5 reads beyond its own buffer of a chunk that is damaged so that no filter enlarges it";
 #endif
@@ -163,13 +163,13 @@ TEST(io_hdf5, damaged_lzf_is_an_error) {
     EXPECT_GT(faults, 0);
 }
 
-TEST(io_hdf5, what_cannot_be_decompressed_is_refused_at_once) {
+TEST(IoHdf5, WhatCannotBeDecompressedIsRefusedAtOnce) {
     expect_error<file_error>([] { data_source::file(kinds("zstd")); }, {"zstd", "filter 32015", "h5repack"});
     expect_error<file_error>([] { data_source::file(kinds("complex")); }, {"holds no numbers", "complex"});
     expect_error<file_error>([] { data_source::file(interop("matrices.h5") + ":/names"); }, {"but text"});
 }
 
-TEST(io_hdf5, whole_numbers_keep_their_digits) {
+TEST(IoHdf5, WholeNumbersKeepTheirDigits) {
     const data_source stamps = data_source::file(kinds("stamps"));
     EXPECT_EQ(stamps.type(), element_type::float64);
     EXPECT_EQ(all_numbers(stamps, 1), (numbers{1700000000, 1, 1699999971, 2}));
@@ -191,7 +191,7 @@ void write_pair(const std::string& path, double first) {
     writer.close();
 }
 
-TEST(io_hdf5, a_named_dataset_is_added_and_the_others_stay) {
+TEST(IoHdf5, ANamedDatasetIsAddedAndTheOthersStay) {
     const temporary_folder folder;
     const std::string path = folder.write("m.h5", read_bytes(interop("matrices.h5")));
     write_pair(path + ":/labels", 7);
@@ -205,7 +205,7 @@ TEST(io_hdf5, a_named_dataset_is_added_and_the_others_stay) {
     EXPECT_EQ(folder.files(), 2u);
 }
 
-TEST(io_hdf5, what_a_file_holds_is_never_replaced) {
+TEST(IoHdf5, WhatAFileHoldsIsNeverReplaced) {
     const temporary_folder folder;
     const std::string path = folder.write("m.h5", read_bytes(interop("matrices.h5")));
     const std::string before = read_bytes(path);

@@ -14,7 +14,7 @@ std::string as_added(const json& value) {
     return json_text(value, key_order::as_added);
 }
 
-TEST(io_json, braces_make_objects_and_lists) {
+TEST(IoJson, BracesMakeObjectsAndLists) {
     EXPECT_EQ(json_text(json{}), "null");
     EXPECT_EQ(json_text({{"b", 1}, {"a", {1, 2}}}), R"({"a":[1,2],"b":1})");
     EXPECT_EQ(json_text({{"only", nullptr}}), R"({"only":null})");
@@ -26,7 +26,7 @@ TEST(io_json, braces_make_objects_and_lists) {
     EXPECT_EQ(json_text(json(std::map<std::string, std::string>{{"k", "v"}})), R"({"k":"v"})");
 }
 
-TEST(io_json, members_keep_their_order_unless_sorted) {
+TEST(IoJson, MembersKeepTheirOrderUnlessSorted) {
     json value;
     value["z"] = 1;
     value["a"] = json::array();
@@ -41,7 +41,7 @@ TEST(io_json, members_keep_their_order_unless_sorted) {
     EXPECT_EQ(as_added(parse_json(R"({"b": 1, "a": {"d": 2, "c": 3}})", "f")), R"({"a":{"c":3,"d":2},"b":1})");
 }
 
-TEST(io_json, numbers_are_printed_so_that_they_are_read_back) {
+TEST(IoJson, NumbersArePrintedSoThatTheyAreReadBack) {
     EXPECT_EQ(json_text({1.0, -0.0, 0.1, 1e-8, 1e300, 123456789012345680.0}),
               "[1.0,-0.0,0.1,1e-08,1e+300,1.2345678901234568e+17]");
     EXPECT_EQ(json_text({std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}),
@@ -58,13 +58,13 @@ TEST(io_json, numbers_are_printed_so_that_they_are_read_back) {
     EXPECT_EQ(read[4].as_double(), 18446744073709551616.0);
 }
 
-TEST(io_json, strings_are_escaped_and_made_utf8) {
+TEST(IoJson, StringsAreEscapedAndMadeUtf8) {
     EXPECT_EQ(json_text("a\"\\\n\x01"), R"("a\"\\\n\u0001")");
     EXPECT_EQ(json_text("\xff"), "\"\xef\xbf\xbd\"");
     EXPECT_EQ(parse_json(R"("\u00e9\n")", "f").as_string(), "\xc3\xa9\n");
 }
 
-TEST(io_json, lookups) {
+TEST(IoJson, Lookups) {
     const json value{{"a", 1}};
     EXPECT_EQ(value["a"].as_int64(), 1);
     EXPECT_EQ(value.find("b"), nullptr);
@@ -73,7 +73,7 @@ TEST(io_json, lookups) {
     EXPECT_EQ(json(3).size(), 0u);
 }
 
-TEST(io_json, equality_is_that_of_values) {
+TEST(IoJson, EqualityIsThatOfValues) {
     EXPECT_EQ(json(1), json(1u));
     EXPECT_EQ(json(1), json(1.0));
     EXPECT_NE(json(-1), json(UINT64_MAX));
@@ -86,7 +86,7 @@ TEST(io_json, equality_is_that_of_values) {
     EXPECT_NE((json{1, 2}), (json{1}));
 }
 
-TEST(io_json, copies_are_independent) {
+TEST(IoJson, CopiesAreIndependent) {
     json first{{"a", {1}}};
     json second = first;
     second["a"].push_back(2);
@@ -97,7 +97,7 @@ TEST(io_json, copies_are_independent) {
     EXPECT_EQ(json_text(first), R"({"a":1})");
 }
 
-TEST(io_json, faults_name_the_byte) {
+TEST(IoJson, FaultsNameTheByte) {
     const auto message = [](std::string_view text) -> std::string {
         try {
             parse_json(text, "f", 100);
@@ -113,7 +113,7 @@ TEST(io_json, faults_name_the_byte) {
     EXPECT_NE(message("1 2").find("malformed"), std::string::npos);
 }
 
-TEST(io_json, nesting_as_deep_as_the_text_is_long) {
+TEST(IoJson, NestingAsDeepAsTheTextIsLong) {
     constexpr int depth = 300000;
     const json lists = parse_json(std::string(depth, '[') + std::string(depth, ']'), "f");
     EXPECT_EQ(describe(lists), "a list");

@@ -8,7 +8,7 @@ namespace {
 using numbers = std::vector<double>;
 using names = std::vector<std::string>;
 
-TEST(io_match_columns, order_and_choice_are_those_of_the_model) {
+TEST(IoMatchColumns, OrderAndChoiceAreThoseOfTheModel) {
     const temporary_folder folder;
     const data_source data = data_source::file(folder.write("t.csv", "x,kind,y,z\n1,a,2,3\n4,b,5,6\n"));
     const data_source matched = match_columns(data, {"z", "x"});
@@ -19,7 +19,7 @@ TEST(io_match_columns, order_and_choice_are_those_of_the_model) {
     EXPECT_EQ(match_columns(data, {"x", "y", "z"}).shared(), data.shared()) << "nothing to change";
 }
 
-TEST(io_match_columns, without_names_columns_go_by_position) {
+TEST(IoMatchColumns, WithoutNamesColumnsGoByPosition) {
     const temporary_folder folder;
     const data_source unnamed = data_source::file(folder.write("u.csv", "1,2\n3,4\n"));
     EXPECT_EQ(match_columns(unnamed, {"b", "a"}).shared(), unnamed.shared());
@@ -29,7 +29,7 @@ TEST(io_match_columns, without_names_columns_go_by_position) {
     EXPECT_EQ(match_columns(matrix_view<const float>(x, 1, 2), {"a", "b"}).cols(), 2);
 }
 
-TEST(io_match_columns, missing_and_ambiguous_names_are_errors) {
+TEST(IoMatchColumns, MissingAndAmbiguousNamesAreErrors) {
     const temporary_folder folder;
     const data_source data = data_source::file(folder.write("t.csv", "a,b,a\n1,2,3\n"));
     expect_error<invalid_argument>(
@@ -47,7 +47,7 @@ TEST(io_match_columns, missing_and_ambiguous_names_are_errors) {
         {"m.safetensors has two columns named 'b'", "one.csv has one"});
 }
 
-TEST(io_match_columns, numbers_that_are_not_kept_are_rearranged_batch_by_batch) {
+TEST(IoMatchColumns, NumbersThatAreNotKeptAreRearrangedBatchByBatch) {
     const temporary_folder folder;
     std::string text = "a,b,c\n";
     for (int i = 0; i < 3'000'000; ++i)

@@ -40,7 +40,7 @@ model random_model(family f, std::int64_t k, std::int64_t d, unsigned seed) {
     return model::from_precision_cholesky(f, d, weights, means, factors);
 }
 
-class io_model_file : public testing::Test {
+class IoModelFile : public testing::Test {
 protected:
     model round_trip(const model& m, const std::string& name) {
         gmm::save(m, folder.path(name));
@@ -55,7 +55,7 @@ protected:
     temporary_folder folder;
 };
 
-TEST_F(io_model_file, every_family_survives_to_the_bit) {
+TEST_F(IoModelFile, EveryFamilySurvivesToTheBit) {
     for (const family f : all_families)
         for (const std::int64_t k : {1, 3})
             for (const std::int64_t d : {1, 2, 5}) {
@@ -66,7 +66,7 @@ TEST_F(io_model_file, every_family_survives_to_the_bit) {
     EXPECT_EQ(folder.files(), 2u) << "no temporary file is left";
 }
 
-TEST_F(io_model_file, the_regularisation_of_a_fit_is_kept_to_the_bit) {
+TEST_F(IoModelFile, TheRegularisationOfAFitIsKeptToTheBit) {
     const model plain = random_model(family::diagonal, 2, 3, 4);
     const model m = plain.with_regularization({1e-6 / 3, 0, 4e-300}, {1.0 / 3, 2, 1e300});
     EXPECT_NE(m, plain);
@@ -97,7 +97,7 @@ TEST_F(io_model_file, the_regularisation_of_a_fit_is_kept_to_the_bit) {
                  {"regularization[0] = -1"});
 }
 
-TEST_F(io_model_file, names_of_columns_are_kept) {
+TEST_F(IoModelFile, NamesOfColumnsAreKept) {
     const model m = random_model(family::diagonal, 2, 3, 1);
     const std::vector<std::string> names = {"eruptions", "waiting \"time\"", "größe"};
     for (const std::string name : {"m.safetensors", "m.json"}) {
@@ -112,7 +112,7 @@ TEST_F(io_model_file, names_of_columns_are_kept) {
     EXPECT_EQ(gmm::load_saved(folder.path("latin1.json")).column_names.size(), 3u);
 }
 
-TEST_F(io_model_file, json_is_for_reading_by_eye) {
+TEST_F(IoModelFile, JsonIsForReadingByEye) {
     const model m =
         model::from_precision_cholesky(family::full, 2, {0.25, 0.75}, {1, 2, 3, 4}, {1, 0.5, 0, 2, 1, 0, 0, 4});
     gmm::save(m, folder.path("m.json"), {"a", "b"});
@@ -138,14 +138,14 @@ TEST_F(io_model_file, json_is_for_reading_by_eye) {
 )");
 }
 
-TEST_F(io_model_file, json_by_hand_may_give_covariances) {
+TEST_F(IoModelFile, JsonByHandMayGiveCovariances) {
     const model m = gmm::load(folder.write("m.json", R"({"format": "elbo.gmm", "version": 1, "family": "diagonal",
         "components": 2, "dimensions": 2, "weights": [0.5, 0.5], "means": [[0, 1], [2, 3]],
         "covariances": [[4, 16], [0.25, 1]]})"));
     EXPECT_EQ(m.precision_cholesky(), (doubles{0.5, 0.25, 2, 1}));
 }
 
-TEST_F(io_model_file, unknown_endings_and_missing_files) {
+TEST_F(IoModelFile, UnknownEndingsAndMissingFiles) {
     const model m = random_model(family::full, 1, 1, 1);
     expect_error<invalid_argument>([&]() { gmm::save(m, folder.path("m.npy")); }, {"m.npy", ".safetensors or .json"});
     expect_error<invalid_argument>(
@@ -163,7 +163,7 @@ TEST_F(io_model_file, unknown_endings_and_missing_files) {
         expect_error<file_error>([&]() { gmm::save(m, folder.path(name)); }, {name + ": cannot write: No space left"});
 }
 
-TEST_F(io_model_file, truncated_at_any_byte) {
+TEST_F(IoModelFile, TruncatedAtAnyByte) {
     const model m = random_model(family::tied, 2, 2, 3);
     for (const std::string name : {"m.safetensors", "m.json"}) {
         gmm::save(m, folder.path(name));
@@ -179,7 +179,7 @@ std::string replaced(std::string text, const std::string& what, const std::strin
     return text.replace(text.find(what), what.size(), by);
 }
 
-TEST_F(io_model_file, json_that_is_no_model) {
+TEST_F(IoModelFile, JsonThatIsNoModel) {
     const model m =
         model::from_precision_cholesky(family::full, 2, {0.25, 0.75}, {1, 2, 3, 4}, {1, 0.5, 0, 2, 1, 0, 0, 4});
     gmm::save(m, folder.path("good.json"));
@@ -213,7 +213,7 @@ TEST_F(io_model_file, json_that_is_no_model) {
     expect_fault("m.json", good + "x", {"malformed JSON: 'x'"});
 }
 
-TEST_F(io_model_file, safetensors_that_are_no_model) {
+TEST_F(IoModelFile, SafetensorsThatAreNoModel) {
     const model m = random_model(family::full, 2, 2, 5);
     gmm::save(m, folder.path("m.safetensors"));
     const io::tensor_file good = io::read_safetensors(folder.path("m.safetensors"));

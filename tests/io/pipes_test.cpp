@@ -33,7 +33,7 @@ private:
     int before_;
 };
 
-class io_pipes : public testing::Test {
+class IoPipes : public testing::Test {
 protected:
     /// A named pipe that somebody writes these bytes to, once.
     std::string pipe(const std::string& name, const std::string& bytes) {
@@ -89,7 +89,7 @@ std::vector<sample> samples() {
     return all;
 }
 
-TEST_F(io_pipes, named_pipes_are_read_once) {
+TEST_F(IoPipes, NamedPipesAreReadOnce) {
     for (const sample& s : samples()) {
         SCOPED_TRACE(s.name);
         const std::string path = pipe(s.name, s.bytes);
@@ -101,14 +101,14 @@ TEST_F(io_pipes, named_pipes_are_read_once) {
     }
 }
 
-TEST_F(io_pipes, a_pipe_of_the_same_name_is_another_one) {
+TEST_F(IoPipes, APipeOfTheSameNameIsAnotherOne) {
     std::optional<data_source> first = data_source::file(pipe("p.csv", "1,2\n"));
     ::unlink(folder.path("p.csv").c_str());
     EXPECT_EQ(all_numbers(data_source::file(pipe("p.csv", "3,4\n"))), (numbers{3, 4}));
     EXPECT_EQ(all_numbers(*first), (numbers{1, 2}));
 }
 
-TEST_F(io_pipes, standard_input_is_told_by_its_first_bytes) {
+TEST_F(IoPipes, StandardInputIsToldByItsFirstBytes) {
     for (const sample& s : samples()) {
         if (s.options.dimensions > 0)
             continue; // nothing tells it
@@ -126,7 +126,7 @@ TEST_F(io_pipes, standard_input_is_told_by_its_first_bytes) {
     }
 }
 
-TEST_F(io_pipes, pipes_without_a_name) {
+TEST_F(IoPipes, PipesWithoutAName) {
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0);
     ASSERT_EQ(::write(ends[1], "1,2\n3,4\n", 8), 8);
@@ -139,14 +139,14 @@ TEST_F(io_pipes, pipes_without_a_name) {
     expect_error<file_error>([] { data_source::file("-"); }, {"standard input: line 1", "the file is empty"});
 }
 
-TEST_F(io_pipes, messages_name_what_was_given) {
+TEST_F(IoPipes, MessagesNameWhatWasGiven) {
     const std::string path = pipe("p.csv", "a,b\n1,2\n3,x\n");
     expect_error<file_error>([&] { data_source::file(path); }, {"p.csv: line 3: column 2 ('b')", "'x'"});
     const redirected_input input(folder.write("plain", "1,2\n3,x\n"));
     expect_error<file_error>([] { data_source::file("-"); }, {"standard input: line 2: column 2"});
 }
 
-TEST_F(io_pipes, what_has_no_end_is_refused_at_once) {
+TEST_F(IoPipes, WhatHasNoEndIsRefusedAtOnce) {
     expect_error<file_error>([] { data_source::file("/dev/zero"); }, {"/dev/zero: is a device"});
     expect_error<file_error>([] { data_source::file("/dev/null"); }, {"/dev/null", "the file is empty"});
     // A model is read in several places: a pipe that nobody writes to would be waited for.
@@ -154,7 +154,7 @@ TEST_F(io_pipes, what_has_no_end_is_refused_at_once) {
     expect_error<file_error>([&] { io::read_safetensors(folder.path("m.safetensors")); }, {"ordinary file"});
 }
 
-TEST_F(io_pipes, every_format_compressed) {
+TEST_F(IoPipes, EveryFormatCompressed) {
     for (const sample& s : samples()) {
         SCOPED_TRACE(s.name);
         const data_source source = data_source::file(gzipped(s.name + ".gz", s.bytes), s.options);

@@ -18,7 +18,7 @@ data_source counting(std::int64_t rows, std::int64_t faulty = -1) {
     });
 }
 
-TEST(io_read_ahead, gives_every_row_once_and_in_order) {
+TEST(IoReadAhead, GivesEveryRowOnceAndInOrder) {
     for (std::int64_t batch : {1, 3, 10, 11, 100}) {
         const data_source source = counting(10);
         const auto reader = io::read_ahead(source.read(batch));
@@ -34,7 +34,7 @@ TEST(io_read_ahead, gives_every_row_once_and_in_order) {
     }
 }
 
-TEST(io_read_ahead, packs_rows_that_have_a_stride) {
+TEST(IoReadAhead, PacksRowsThatHaveAStride) {
     const std::vector<double> x = {1, 2, 0, 3, 4, 0, 5, 6, 0};
     const auto reader =
         io::read_ahead(data_source(matrix_view<const double>(x.data(), 3, 2, 3, memory_space::host)).read(2));
@@ -43,20 +43,20 @@ TEST(io_read_ahead, packs_rows_that_have_a_stride) {
     EXPECT_EQ(reader->next().as<double>()(0, 1), 6);
 }
 
-TEST(io_read_ahead, gives_ordinary_memory_also_where_rows_were_pinned) {
+TEST(IoReadAhead, GivesOrdinaryMemoryAlsoWhereRowsWerePinned) {
     const std::vector<double> x = {1, 2, 3, 4};
     const auto reader =
         io::read_ahead(data_source(matrix_view<const double>(x.data(), 2, 2, 2, memory_space::pinned)).read(1));
     EXPECT_EQ(reader->next().space, memory_space::host); // the buffer of the reader is not page-locked
 }
 
-TEST(io_read_ahead, throws_what_the_reader_throws_when_its_batch_is_asked_for) {
+TEST(IoReadAhead, ThrowsWhatTheReaderThrowsWhenItsBatchIsAskedFor) {
     const auto reader = io::read_ahead(counting(10, 5).read(3));
     EXPECT_EQ(reader->next().as<float>()(0, 0), 0);
     EXPECT_THROW(reader->next(), std::runtime_error); // rows 3 to 5
 }
 
-TEST(io_read_ahead, may_be_given_up_at_any_time) {
+TEST(IoReadAhead, MayBeGivenUpAtAnyTime) {
     io::read_ahead(counting(10).read(3));
     io::read_ahead(counting(10, 0).read(3)); // an exception that nobody sees
     const auto reader = io::read_ahead(counting(10).read(3));

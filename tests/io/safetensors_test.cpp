@@ -24,7 +24,7 @@ std::string entry(const std::string& name, const std::string& dtype, const std::
     return fmt::format(R"("{}":{{"dtype":"{}","shape":{},"data_offsets":{}}})", name, dtype, shape, at);
 }
 
-class io_safetensors : public testing::Test {
+class IoSafetensors : public testing::Test {
 protected:
     tensor_file read(const std::string& bytes) { return io::read_safetensors(folder.write("t.safetensors", bytes)); }
     void expect_fault(const std::string& bytes, std::initializer_list<std::string_view> parts) {
@@ -34,7 +34,7 @@ protected:
     temporary_folder folder;
 };
 
-TEST_F(io_safetensors, what_is_written_is_read) {
+TEST_F(IoSafetensors, WhatIsWrittenIsRead) {
     tensor_file file;
     file.metadata = {{"format", "test"}, {"quote \" and \n", "ä"}};
     file.tensors.emplace("x", tensor::of({2, 3}, std::vector<float>{0.1f, 1, 2, 3, 4, 1e-45f}));
@@ -56,7 +56,7 @@ TEST_F(io_safetensors, what_is_written_is_read) {
     EXPECT_EQ(back.doubles("scalar", {}, path), std::vector<double>{7});
 }
 
-TEST_F(io_safetensors, a_file_of_the_reference_implementation) {
+TEST_F(IoSafetensors, AFileOfTheReferenceImplementation) {
     const tensor_file file = io::read_safetensors(test_data("interop/tensors.safetensors"));
     EXPECT_EQ(file.metadata.at("made by"), "safetensors");
     EXPECT_EQ(file.doubles("y", {2, -1}, "t"), (std::vector<double>{0, 1, 2, 10, 11, 12}));
@@ -74,14 +74,14 @@ TEST_F(io_safetensors, a_file_of_the_reference_implementation) {
     expect_error<file_error>([&]() { file.doubles("x", {5, 3}, "t"); }, {"'x': F32", "expected F64"});
 }
 
-TEST_F(io_safetensors, truncated_at_any_byte) {
+TEST_F(IoSafetensors, TruncatedAtAnyByte) {
     const std::string whole = read_bytes(test_data("interop/tensors.safetensors"));
     for (std::size_t length = 0; length < whole.size(); ++length)
         expect_fault(whole.substr(0, length),
                      {fmt::format("t.safetensors: byte {}: the file ends here, expected", length)});
 }
 
-TEST_F(io_safetensors, lengths_of_the_header) {
+TEST_F(IoSafetensors, LengthsOfTheHeader) {
     expect_fault(std::string(8, '\xff') + "{}", {"byte 0", "length 18446744073709551615"});
     expect_fault(std::string(8, '\0'), {"byte 0", "length 0"});
     expect_fault("1,2,3\n4,5,6\n", {"byte 0", "looks like text"});
@@ -91,7 +91,7 @@ TEST_F(io_safetensors, lengths_of_the_header) {
     expect_fault(container("{\"\xff\":1}", 0), {"byte", "malformed JSON"});
 }
 
-TEST_F(io_safetensors, tensors_that_do_not_fit) {
+TEST_F(IoSafetensors, TensorsThatDoNotFit) {
     const auto one = [&](const std::string& dtype, const std::string& shape, const std::string& at) {
         return container(fmt::format("{{{}}}", entry("a", dtype, shape, at)), 8);
     };
@@ -111,7 +111,7 @@ TEST_F(io_safetensors, tensors_that_do_not_fit) {
     expect_fault(container("{\"__metadata__\":[]}", 0), {"__metadata__: expected an object"});
 }
 
-TEST_F(io_safetensors, overlaps_gaps_and_what_is_left_over) {
+TEST_F(IoSafetensors, OverlapsGapsAndWhatIsLeftOver) {
     const auto two = [&](const std::string& first, const std::string& second, std::size_t data) {
         return container(fmt::format("{{{},{}}}", entry("a", "F64", "[1]", first), entry("b", "F64", "[1]", second)),
                          data);
@@ -125,7 +125,7 @@ TEST_F(io_safetensors, overlaps_gaps_and_what_is_left_over) {
     expect_fault(container("{\"a\":{},\"a\":{}}", 0), {"byte 8: the key 'a' occurs twice"});
 }
 
-TEST_F(io_safetensors, writing_what_does_not_fit) {
+TEST_F(IoSafetensors, WritingWhatDoesNotFit) {
     tensor_file file;
     file.tensors.emplace("a", tensor::of({3}, std::vector<double>{1}));
     expect_error<invalid_argument>([&]() { io::write_safetensors(folder.path("t.safetensors"), file); },

@@ -14,7 +14,7 @@ file_options scaled_by(double scale) {
     return options;
 }
 
-TEST(io_scaled_source, grey_values_become_the_nearest_float32_probabilities) {
+TEST(IoScaledSource, GreyValuesBecomeTheNearestFloat32Probabilities) {
     const temporary_folder folder;
     // idx: type uint8, two extents, 2 x 3 numbers.
     const std::string path =
@@ -29,14 +29,14 @@ TEST(io_scaled_source, grey_values_become_the_nearest_float32_probabilities) {
         EXPECT_EQ(all_numbers(source, rows_per_batch), expected);
 }
 
-TEST(io_scaled_source, text_stays_float64_with_its_names) {
+TEST(IoScaledSource, TextStaysFloat64WithItsNames) {
     const temporary_folder folder;
     const data_source source = data_source::file(folder.write("a.csv", "u,v\n0.1,2\n-3,4\n"), scaled_by(0.5));
     EXPECT_EQ(source.column_names(), (std::vector<std::string>{"u", "v"}));
     EXPECT_EQ(all_numbers(source), (std::vector<double>{0.05, 1, -1.5, 2}));
 }
 
-TEST(io_scaled_source, one_leaves_the_source_as_it_is) {
+TEST(IoScaledSource, OneLeavesTheSourceAsItIs) {
     const temporary_folder folder;
     file_options options = scaled_by(1);
     options.dimensions = 2;
@@ -44,7 +44,7 @@ TEST(io_scaled_source, one_leaves_the_source_as_it_is) {
     EXPECT_TRUE(plain.contiguous()) << "no wrapper, so still one mapped matrix";
 }
 
-TEST(io_scaled_source, a_wrong_scale_is_named) {
+TEST(IoScaledSource, AWrongScaleIsNamed) {
     for (const double scale : {0.0, std::numeric_limits<double>::infinity(), std::nan("")})
         expect_error<invalid_argument>([&] { data_source::file(test_data("faithful.csv"), scaled_by(scale)); },
                                        {"scale = ", "other than 0"});

@@ -40,7 +40,7 @@ std::vector<double> first_column(const data_source& data, std::int64_t rows_per_
     return keys;
 }
 
-TEST(io_split, gives_every_row_to_one_part) {
+TEST(IoSplit, GivesEveryRowToOnePart) {
     for (const std::int64_t rows : {2, 10, 99, 1000})
         for (const double fraction : {0.1, 0.5, 0.9}) {
             const std::vector<double> values = table(rows);
@@ -60,7 +60,7 @@ TEST(io_split, gives_every_row_to_one_part) {
         }
 }
 
-TEST(io_split, takes_one_row_of_each_run) {
+TEST(IoSplit, TakesOneRowOfEachRun) {
     const std::vector<double> values = table(1000);
     const std::vector<double> held_out = first_column(io::split(view(values), 0.1, 3).validation, 64);
     ASSERT_EQ(held_out.size(), 100u);
@@ -73,7 +73,7 @@ TEST(io_split, takes_one_row_of_each_run) {
     EXPECT_LT(*std::max_element(places.begin(), places.end()), 30); // mean 10, standard deviation 3
 }
 
-TEST(io_split, depends_on_the_seed_alone) {
+TEST(IoSplit, DependsOnTheSeedAlone) {
     const std::vector<double> values = table(500);
     const matrix_view<const double> whole(values.data(), 500, cols);
     const data_source chunks =
@@ -83,7 +83,7 @@ TEST(io_split, depends_on_the_seed_alone) {
     EXPECT_NE(held_out, first_column(io::split(whole, 0.2, 6).validation, 10));
 }
 
-TEST(io_split, refuses_parts_without_rows) {
+TEST(IoSplit, RefusesPartsWithoutRows) {
     const std::vector<double> values = table(10);
     for (const double fraction : {0.0, 1.0, -0.5, 0.01, 0.99, std::nan("")})
         EXPECT_THROW(io::split(view(values), fraction, 0), invalid_argument) << fraction;

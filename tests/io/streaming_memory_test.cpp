@@ -55,7 +55,7 @@ void read_table(const std::string& path) {
         continue;
 }
 
-TEST(io_streaming_memory, a_table_of_three_times_the_size_takes_no_more) {
+TEST(IoStreamingMemory, ATableOfThreeTimesTheSizeTakesNoMore) {
 #if defined(ELBO_UNDER_ASAN) || defined(ELBO_UNDER_TSAN)
     GTEST_SKIP() << "a sanitizer keeps freed memory resident, so the peak says nothing";
 #endif

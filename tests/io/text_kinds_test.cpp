@@ -12,7 +12,7 @@ namespace {
 using numbers = std::vector<double>;
 using names = std::vector<std::string>;
 
-class io_text_kinds : public testing::Test {
+class IoTextKinds : public testing::Test {
 protected:
     data_source open(const std::string& text, const file_options& options = {}) {
         return data_source::file(folder.write("t.csv", text), options);
@@ -50,7 +50,7 @@ protected:
 
 // Numbers that are none ----------------------------------------------------------------------------------------------
 
-TEST_F(io_text_kinds, a_column_of_numbers_for_people_is_a_fault_and_never_left_out) {
+TEST_F(IoTextKinds, AColumnOfNumbersForPeopleIsAFaultAndNeverLeftOut) {
     struct kind {
         std::string text, advice;
     };
@@ -70,13 +70,13 @@ TEST_F(io_text_kinds, a_column_of_numbers_for_people_is_a_fault_and_never_left_o
     }
 }
 
-TEST_F(io_text_kinds, a_damaged_first_row_is_no_header) {
+TEST_F(IoTextKinds, ADamagedFirstRowIsNoHeader) {
     expect_fault("1,5;2,5\n1;2\n3;4\n", {"line 1: column 1: expected a number, found '1,5'"});
     expect_fault("NA,NA\n1,2\n", {"line 1: column 1: expected a number, found 'NA'", "missing values"});
     expect_fault("id,2019,2020\n1,2,3\n4,5,6\n", {"line 1: column 1: expected a number, found 'id'", "--header yes"});
 }
 
-TEST_F(io_text_kinds, text_that_is_no_number_is_left_out_with_the_reason) {
+TEST_F(IoTextKinds, TextThatIsNoNumberIsLeftOutWithTheReason) {
     const data_source source = open("x,day,code,note,y\n1,2020-01-01,3D,,2\n3,2020-01-02,4E,see below,4\n");
     EXPECT_EQ(source.column_names(), (names{"x", "y"}));
     ASSERT_EQ(source.left_out().size(), 3u);
@@ -93,7 +93,7 @@ TEST_F(io_text_kinds, text_that_is_no_number_is_left_out_with_the_reason) {
     EXPECT_TRUE(open("x,day\n1,monday\n", chosen).left_out().empty()) << "nothing is left out of what was chosen";
 }
 
-TEST_F(io_text_kinds, strict_refuses_to_leave_out) {
+TEST_F(IoTextKinds, StrictRefusesToLeaveOut) {
     file_options strict;
     strict.strict = true;
     expect_fault("x,day\n1,monday\n2,friday\n", {"strict", "column 2 ('day')", "text, as 'monday' in line 2"}, strict);
@@ -103,7 +103,7 @@ TEST_F(io_text_kinds, strict_refuses_to_leave_out) {
     expect_table("x,day\n1,monday\n2,friday\n", {1, 2}, {"x"}, strict);
 }
 
-TEST_F(io_text_kinds, columns_without_values_at_first_must_have_none_later) {
+TEST_F(IoTextKinds, ColumnsWithoutValuesAtFirstMustHaveNoneLater) {
     std::string late = "a,b\n", padded;
     for (int i = 0; i < 300; ++i) {
         late += "1,NA\n";
@@ -115,7 +115,7 @@ TEST_F(io_text_kinds, columns_without_values_at_first_must_have_none_later) {
     expect_fault(padded + "1,2,3\n", {"line 301: column 3: expected nothing after the last separator", "'3'"});
 }
 
-TEST_F(io_text_kinds, exponents_as_fortran_writes_them) {
+TEST_F(IoTextKinds, ExponentsAsFortranWritesThem) {
     expect_table("x,y\n1,1.5D+00\n2,2.5d+01\n5,-1.0D-1\n7,1d5\n", {1, 1.5, 2, 25, 5, -0.1, 7, 1e5}, {"x", "y"});
     expect_fault("1,2\n3,4d\n", {"'4d'"});
     expect_fault("1,2\n3,1d5d5\n", {"'1d5d5'"});
@@ -125,7 +125,7 @@ TEST_F(io_text_kinds, exponents_as_fortran_writes_them) {
         EXPECT_EQ(io::parse_number(text, value), io::number_status::not_a_number) << text;
 }
 
-TEST_F(io_text_kinds, decimal_commas) {
+TEST_F(IoTextKinds, DecimalCommas) {
     const std::string height = "id;height;age\n1;1,71;33\n2;1,82;41\n";
     expect_table(height, {1, 1.71, 33, 2, 1.82, 41}, {"id", "height", "age"}, with_decimal_comma());
     expect_table("1,5 2,5\n3,5 4\n", {1.5, 2.5, 3.5, 4}, {}, with_decimal_comma());
@@ -138,7 +138,7 @@ TEST_F(io_text_kinds, decimal_commas) {
 
 // Layout -------------------------------------------------------------------------------------------------------------
 
-TEST_F(io_text_kinds, delimiters_by_themselves_and_as_given) {
+TEST_F(IoTextKinds, DelimitersByThemselvesAndAsGiven) {
     expect_table("1|2.5|-3\n4|5|6\n", {1, 2.5, -3, 4, 5, 6});
     expect_table("1 | 2\n3 | 4\n", {1, 2, 3, 4});
     file_options given;
@@ -156,7 +156,7 @@ TEST_F(io_text_kinds, delimiters_by_themselves_and_as_given) {
                                    {"delimiter = ','", "decimal_comma"});
 }
 
-TEST_F(io_text_kinds, separators_at_the_end_of_lines) {
+TEST_F(IoTextKinds, SeparatorsAtTheEndOfLines) {
     expect_table("1,2,\n3,4,\n", {1, 2, 3, 4});
     expect_table("a,b,\n1,2,\n3,4,\n", {1, 2, 3, 4}, {"a", "b"});
     expect_table("a,b\n1,2,\n2,4,\n3,4,\n", {1, 2, 2, 4, 3, 4}, {"a", "b"}); // counts, and yet no names of rows
@@ -164,7 +164,7 @@ TEST_F(io_text_kinds, separators_at_the_end_of_lines) {
     expect_fault("1,2,\n3,4\n", {"line 2: expected 3 fields as in line 1, found 2"});
 }
 
-TEST_F(io_text_kinds, carriage_returns_end_lines) {
+TEST_F(IoTextKinds, CarriageReturnsEndLines) {
     const numbers expected = {1, 2, 3, 4};
     expect_table("a,b\r1,2\r3,4\r", expected, {"a", "b"});
     expect_table("a,b\r1,2\r3,4", expected, {"a", "b"});
@@ -187,7 +187,7 @@ TEST_F(io_text_kinds, carriage_returns_end_lines) {
     EXPECT_EQ(real.column_names(), (names{"x", "y"}));
 }
 
-TEST_F(io_text_kinds, other_encodings_are_named) {
+TEST_F(IoTextKinds, OtherEncodingsAreNamed) {
     using namespace std::string_literals;
     expect_fault("\xff\xfe"
                  "1\0,\0"s,
@@ -198,7 +198,7 @@ TEST_F(io_text_kinds, other_encodings_are_named) {
 
 // Headers ------------------------------------------------------------------------------------------------------------
 
-TEST_F(io_text_kinds, headers_of_numbers_as_pandas_writes_them) {
+TEST_F(IoTextKinds, HeadersOfNumbersAsPandasWritesThem) {
     const data_source pandas = data_source::file(test_data("failing/04_pandas_header.csv"));
     EXPECT_EQ(pandas.rows(), 200);
     EXPECT_EQ(pandas.column_names(), (names{"0", "1", "2"}));
@@ -218,7 +218,7 @@ TEST_F(io_text_kinds, headers_of_numbers_as_pandas_writes_them) {
     EXPECT_EQ(open(ten).rows(), 3);
 }
 
-TEST_F(io_text_kinds, headers_of_names_and_numbers) {
+TEST_F(IoTextKinds, HeadersOfNamesAndNumbers) {
     const data_source years = open("land,2019,2020\nAT,1.5,2.5\nBE,3.5,4.0\n");
     EXPECT_EQ(years.rows(), 2);
     EXPECT_EQ(years.column_names(), (names{"2019", "2020"}));
@@ -232,7 +232,7 @@ TEST_F(io_text_kinds, headers_of_names_and_numbers) {
     expect_fault("NA,3,4\n1.5,1.5,2.5\n2.5,3.5,4.5\n", {"line 1: column 1: expected a number, found 'NA'"});
 }
 
-TEST_F(io_text_kinds, rows_of_data_that_look_like_such_headers) {
+TEST_F(IoTextKinds, RowsOfDataThatLookLikeSuchHeaders) {
     expect_table("0,1\n0.5,1.5\n1,2.5\n", {0, 1, 0.5, 1.5, 1, 2.5});    // points are left out here
     expect_table("0,1,2\n1,2,3\n3,4,0\n", {0, 1, 2, 1, 2, 3, 3, 4, 0}); // triangles of a mesh
     expect_table("0,1\n0.5,1.5\n", {0, 1, 0.5, 1.5});                   // too few rows to tell
@@ -242,7 +242,7 @@ TEST_F(io_text_kinds, rows_of_data_that_look_like_such_headers) {
     EXPECT_TRUE(open("0,1,2\n1,2,3\n3,4,0\n").remarks().empty());
 }
 
-TEST_F(io_text_kinds, headers_as_they_are_said_to_be) {
+TEST_F(IoTextKinds, HeadersAsTheyAreSaidToBe) {
     expect_table("0,1,2\n1,2,3\n", {1, 2, 3}, {"0", "1", "2"}, with_header(header_row::yes));
     expect_table("5.1,3.5\n1,2\n", {1, 2}, {"5.1", "3.5"}, with_header(header_row::yes));
     expect_table("1,2\n3,4\n", {1, 2, 3, 4}, {}, with_header(header_row::no));
@@ -253,7 +253,7 @@ TEST_F(io_text_kinds, headers_as_they_are_said_to_be) {
 
 // Values -------------------------------------------------------------------------------------------------------------
 
-TEST_F(io_text_kinds, missing_values_are_named) {
+TEST_F(IoTextKinds, MissingValuesAreNamed) {
     for (const std::string marker : {"NA", "N/A", "n/a", "", "null", "None", "?", "-", ".", "#N/A", "<NA>", "\\N"}) {
         EXPECT_TRUE(io::is_missing_value(marker)) << marker;
         expect_fault("a,b\n1,2\n3," + marker + "\n",
@@ -268,7 +268,7 @@ TEST_F(io_text_kinds, missing_values_are_named) {
     expect_table("1,2\n-99,4\n", {1, 2, -99, 4}, {}, with_missing({"-999", "9"}));
 }
 
-TEST_F(io_text_kinds, whole_numbers_that_float64_cannot_hold_are_refused) {
+TEST_F(IoTextKinds, WholeNumbersThatFloat64CannotHoldAreRefused) {
     expect_table("1,9007199254740992\n2,-9007199254740992\n", {1, 0x1p53, 2, -0x1p53});
     expect_table("1,0009007199254740991\n", {1, 0x1p53 - 1});
     for (const std::string large :
@@ -281,7 +281,7 @@ TEST_F(io_text_kinds, whole_numbers_that_float64_cannot_hold_are_refused) {
     expect_table("id,x\n9007199254740993,2\n", {2}, {"x"}, without);
 }
 
-TEST_F(io_text_kinds, near_numbers_are_told_from_other_text) {
+TEST_F(IoTextKinds, NearNumbersAreToldFromOtherText) {
     for (const char* text : {"1",   "-2.5e3", "nan", "abc",   "2020-01-01", "12:30",    "1.2.3", "192.168.0.1",
                              "a1",  "",       "-",   "1,2,3", "12,34,567",  "555-1234", "3D7",   ",",
                              "1 2", "%",      "$",   "()",    "''",         "12Jan2020"})
@@ -290,7 +290,7 @@ TEST_F(io_text_kinds, near_numbers_are_told_from_other_text) {
     EXPECT_EQ(io::find_near_number("-5 °C")->unit, "°C");
 }
 
-TEST_F(io_text_kinds, the_failing_files) {
+TEST_F(IoTextKinds, TheFailingFiles) {
     EXPECT_EQ(all_numbers(data_source::file(test_data("failing/02_d_exponent.csv"))), (numbers{1, 1.5, 2, 2.5, 5, 10}));
     expect_error<file_error>([] { data_source::file(test_data("failing/02_decimal_comma.csv")); },
                              {"line 2: column 2 ('height')", "'1,71'", "--decimal-comma"});

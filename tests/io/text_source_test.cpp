@@ -28,7 +28,7 @@ std::string gzipped(const std::string& text) {
     return out;
 }
 
-class io_text_source : public testing::Test {
+class IoTextSource : public testing::Test {
 protected:
     data_source open(const std::string& text, const file_options& options = {}, const std::string& name = "t.csv") {
         return data_source::file(folder.write(name, text), options);
@@ -48,7 +48,7 @@ protected:
     temporary_folder folder;
 };
 
-TEST_F(io_text_source, separators_are_found) {
+TEST_F(IoTextSource, SeparatorsAreFound) {
     for (const std::string text :
          {"1,2.5,-3\n4,5,6e1\n", "1;2.5;-3\n4;5;6e1\n", "1\t2.5\t-3\n4\t5\t6e1\n", "1 2.5 -3\n4 5 6e1\n",
           "  1   2.5\t-3 \n 4 5    6e1\n", " 1, 2.5, -3\n 4,  5,6e1\n", "1,2.5,-3\r\n4,5,6e1\r\n", "1,2.5,-3\n4,5,6e1",
@@ -60,11 +60,11 @@ TEST_F(io_text_source, separators_are_found) {
     expect_table("7\n8\n9", {7, 8, 9});
 }
 
-TEST_F(io_text_source, seeds_style_runs_of_tabs_are_blanks) {
+TEST_F(IoTextSource, SeedsStyleRunsOfTabsAreBlanks) {
     expect_table("1\t2\t3\n4\t\t5\t6\n7\t8\t9\n", {1, 2, 3, 4, 5, 6, 7, 8, 9});
 }
 
-TEST_F(io_text_source, headers_are_found) {
+TEST_F(IoTextSource, HeadersAreFound) {
     expect_table("a,b\n1,2\n3,4\n", {1, 2, 3, 4}, {"a", "b"});
     expect_table("\"length, cm\";\"he said \"\"x\"\"\"\n1;2\n", {1, 2}, {"length, cm", "he said \"x\""});
     expect_table("\"two\nlines\",b\n1,2\n", {1, 2}, {"two\nlines", "b"});
@@ -72,7 +72,7 @@ TEST_F(io_text_source, headers_are_found) {
     expect_table("single\n5.1\n", {5.1}, {"single"});
 }
 
-TEST_F(io_text_source, row_names_are_left_out) {
+TEST_F(IoTextSource, RowNamesAreLeftOut) {
     expect_table("\"\",\"a\",\"b\"\n\"1\",1.5,2\n\"2\",3,4\n", {1.5, 2, 3, 4}, {"a", "b"}); // R's write.csv
     expect_table("\"a\" \"b\"\n\"1\" 1.5 2\n\"2\" 3 4\n", {1.5, 2, 3, 4}, {"a", "b"});      // R's write.table
     expect_table("rownames,a\n1,1.5\n2,3\n", {1.5, 3}, {"a"});                              // Rdatasets
@@ -85,14 +85,14 @@ TEST_F(io_text_source, row_names_are_left_out) {
     expect_table("rownames,a\n1,1.5\n2,3\n", {1, 2}, {"rownames"}, options);
 }
 
-TEST_F(io_text_source, text_columns_are_left_out) {
+TEST_F(IoTextSource, TextColumnsAreLeftOut) {
     expect_table("x,kind,y\n1,setosa,2\n3,virginica,4\n", {1, 2, 3, 4}, {"x", "y"});
     expect_table("T,2,8\nI,5,12\n", {2, 8, 5, 12});
     expect_table("1,2,\n3,4,\n", {1, 2, 3, 4}); // a separator at the end of each line
     expect_table("a,\"x, y\",1\nb,\"say \"\"1,2\"\"\",2\n", {1, 2});
 }
 
-TEST_F(io_text_source, columns_are_chosen_by_name_or_number) {
+TEST_F(IoTextSource, ColumnsAreChosenByNameOrNumber) {
     const std::string text = "a,b,c\n1,2,3\n4,5,6\n";
     const auto with = [](names columns) {
         file_options options;
@@ -115,14 +115,14 @@ TEST_F(io_text_source, columns_are_chosen_by_name_or_number) {
                  with({"kind"}));
 }
 
-TEST_F(io_text_source, not_a_number_and_infinity_are_numbers_here) {
+TEST_F(IoTextSource, NotANumberAndInfinityAreNumbersHere) {
     const numbers read = all_numbers(open("a,b\n1,nan\n-inf,Infinity\nNaN,2\n"));
     EXPECT_TRUE(std::isnan(read[1]) && std::isnan(read[4]));
     EXPECT_EQ(read[2], -std::numeric_limits<double>::infinity());
     EXPECT_EQ(read[3], std::numeric_limits<double>::infinity());
 }
 
-TEST_F(io_text_source, numbers_are_rounded_correctly_whatever_the_locale) {
+TEST_F(IoTextSource, NumbersAreRoundedCorrectlyWhateverTheLocale) {
     const char* const previous = std::setlocale(LC_ALL, nullptr);
     const std::string restore = previous ? previous : "C";
     std::setlocale(LC_ALL, "de_DE.UTF-8"); // where it is not installed, nothing changes
@@ -137,7 +137,7 @@ TEST_F(io_text_source, numbers_are_rounded_correctly_whatever_the_locale) {
     EXPECT_EQ(all_numbers(source)[0], static_cast<double>(0.1f));
 }
 
-TEST_F(io_text_source, faults_name_line_column_and_expectation) {
+TEST_F(IoTextSource, FaultsNameLineColumnAndExpectation) {
     expect_fault("1,2\n3,4,5\n6,7\n", {"t.csv: line 2: expected 2 fields as in line 1, found 3"});
     expect_fault("a,b\n1,2\n\n3\n5,6\n", {"t.csv: line 4: expected 2 fields as in line 2, found 1"});
     expect_fault("1 2\n3 4\n5\n", {"line 3: expected 2 fields", "found 1"});
@@ -158,14 +158,14 @@ TEST_F(io_text_source, faults_name_line_column_and_expectation) {
     expect_fault("1,1e39\n", {"line 1: column 2: expected a number within the range of float32"}, single);
 }
 
-TEST_F(io_text_source, files_without_numbers) {
+TEST_F(IoTextSource, FilesWithoutNumbers) {
     expect_fault("", {"line 1: expected at least one row of numbers, the file is empty"});
     expect_fault("\n\n# nothing\n", {"the file is empty"});
     expect_fault("a,b\n", {"line 1: expected at least one row of numbers after this header"});
     expect_fault("\"\",\"x\"\n\"1\",\"GW16\"\n", {"line 2: expected at least one column of numbers"});
 }
 
-TEST_F(io_text_source, files_that_are_not_text) {
+TEST_F(IoTextSource, FilesThatAreNotText) {
     using namespace std::string_literals;
     expect_fault("\x93NUMPY\x01\x00"s,
                  {"t.csv: byte 0: expected a table of text, but this looks like a NumPy .npy file"});
@@ -187,7 +187,7 @@ TEST_F(io_text_source, files_that_are_not_text) {
     expect_error<invalid_argument>([&]() { open("1,2\n", options); }, {"dataset = 'x'", "neither .h5 nor .npz"});
 }
 
-TEST_F(io_text_source, compressed_text) {
+TEST_F(IoTextSource, CompressedText) {
     const std::string text = "a,b\n1,2\n3,4\n";
     EXPECT_EQ(all_numbers(open(gzipped(text), {}, "t.csv.gz")), (numbers{1, 2, 3, 4}));
     EXPECT_EQ(all_numbers(open(gzipped(text) + std::string(7, '\0'), {}, "padded.csv.gz")), (numbers{1, 2, 3, 4}));
@@ -203,7 +203,7 @@ TEST_F(io_text_source, compressed_text) {
     expect_error<file_error>([&]() { open(whole + "garbage", {}, "more.csv.gz"); }, {"more.csv.gz: byte", "damaged"});
 }
 
-TEST_F(io_text_source, lines_longer_than_a_block_and_files_larger_than_what_is_kept) {
+TEST_F(IoTextSource, LinesLongerThanABlockAndFilesLargerThanWhatIsKept) {
     // 1,000 columns make lines of 390 KB with blanks; the separator search and the buffer must cope.
     std::string wide;
     for (int i = 0; i < 2; ++i) {
@@ -236,7 +236,7 @@ TEST_F(io_text_source, lines_longer_than_a_block_and_files_larger_than_what_is_k
     expect_error<file_error>([&]() { streamed.read(2)->next(); }, {"t.csv", "the file has changed", "row 1"});
 }
 
-TEST_F(io_text_source, real_files) {
+TEST_F(IoTextSource, RealFiles) {
     const data_source faithful = data_source::file(test_data("faithful.csv"));
     EXPECT_EQ(faithful.rows(), 272);
     EXPECT_EQ(faithful.column_names(), (names{"eruptions", "waiting"}));

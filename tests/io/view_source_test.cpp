@@ -35,7 +35,7 @@ std::vector<double> counted(std::int64_t numbers) {
     return expected;
 }
 
-TEST(io_view_source, chunks_of_odd_sizes_give_batches_of_any_size) {
+TEST(IoViewSource, ChunksOfOddSizesGiveBatchesOfAnySize) {
     const std::vector<std::vector<std::int64_t>> chunkings = {
         {17}, {1, 16}, {16, 1}, {5, 7, 5}, {0, 3, 0, 0, 13, 1, 0}, {1, 1, 1, 1, 1, 1, 1, 10}};
     for (const auto& sizes : chunkings) {
@@ -48,7 +48,7 @@ TEST(io_view_source, chunks_of_odd_sizes_give_batches_of_any_size) {
     }
 }
 
-TEST(io_view_source, a_batch_within_one_chunk_is_not_copied) {
+TEST(IoViewSource, ABatchWithinOneChunkIsNotCopied) {
     const chunked data({4, 8});
     const auto reader = data_source::chunks(data.parts).read(4);
     EXPECT_EQ(reader->next().data, data.memory[0].data());
@@ -58,14 +58,14 @@ TEST(io_view_source, a_batch_within_one_chunk_is_not_copied) {
     EXPECT_EQ(last.stride, 5);
 }
 
-TEST(io_view_source, a_view_is_contiguous_and_chunks_are_not) {
+TEST(IoViewSource, AViewIsContiguousAndChunksAreNot) {
     const chunked data({2, 3});
     EXPECT_EQ(data_source(data.parts[0]).contiguous()->data, data.memory[0].data());
     EXPECT_FALSE(data_source::chunks(data.parts).contiguous());
     EXPECT_EQ(data_source(data.parts[0]).description(), "matrix 2 x 3 (host, float64)");
 }
 
-TEST(io_view_source, readers_outlive_the_source_and_do_not_disturb_one_another) {
+TEST(IoViewSource, ReadersOutliveTheSourceAndDoNotDisturbOneAnother) {
     const chunked data({2, 3});
     auto first = data_source::chunks(data.parts).read(5);
     auto second = data_source::chunks(data.parts).read(5);
@@ -76,13 +76,13 @@ TEST(io_view_source, readers_outlive_the_source_and_do_not_disturb_one_another) 
     EXPECT_EQ(b.as<double>()(4, 2), 14);
 }
 
-TEST(io_view_source, no_rows_and_no_chunks) {
+TEST(IoViewSource, NoRowsAndNoChunks) {
     EXPECT_EQ(data_source(matrix_view<const float>(nullptr, 0, 3)).read(4)->next().rows, 0);
     EXPECT_EQ(data_source::chunks({}).rows(), 0);
     EXPECT_EQ(data_source::chunks({}).read(1)->next().rows, 0);
 }
 
-TEST(io_view_source, device_chunks_are_passed_on_where_they_lie) {
+TEST(IoViewSource, DeviceChunksArePassedOnWhereTheyLie) {
     // Addresses that must never be touched by the host.
     auto* const device = reinterpret_cast<float*>(std::uintptr_t{0x1000});
     const any_matrix_view whole(matrix_view<const float>(device, 6, 2, memory_space::device));
@@ -95,7 +95,7 @@ TEST(io_view_source, device_chunks_are_passed_on_where_they_lie) {
     EXPECT_EQ(second.space, memory_space::device);
 }
 
-TEST(io_view_source, bad_arguments) {
+TEST(IoViewSource, BadArguments) {
     const float one = 1;
     const auto view = [&](const float* data, std::int64_t rows, std::int64_t cols, std::int64_t stride) {
         return [=]() { data_source(matrix_view<const float>(data, rows, cols, stride, memory_space::host)); };
@@ -116,7 +116,7 @@ TEST(io_view_source, bad_arguments) {
     expect_error<invalid_argument>([]() { data_source::generator(1, 2, nullptr); }, {"fill is empty"});
 }
 
-TEST(io_view_source, a_generator_is_asked_for_each_row_once_and_in_order) {
+TEST(IoViewSource, AGeneratorIsAskedForEachRowOnceAndInOrder) {
     std::vector<std::int64_t> asked;
     const data_source source = data_source::generator(10, 2, [&](std::int64_t first, std::int64_t rows, float* out) {
         asked.push_back(first);
@@ -128,7 +128,7 @@ TEST(io_view_source, a_generator_is_asked_for_each_row_once_and_in_order) {
     EXPECT_EQ(all_numbers(source, 100), counted(20));
 }
 
-TEST(io_view_source, a_generator_is_never_called_by_two_threads_at_a_time) {
+TEST(IoViewSource, AGeneratorIsNeverCalledByTwoThreadsAtATime) {
     std::atomic<int> inside = 0;
     std::atomic<bool> together = false;
     const data_source source = data_source::generator(4, 1, [&](std::int64_t first, std::int64_t rows, float* out) {

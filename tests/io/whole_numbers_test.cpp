@@ -30,7 +30,7 @@ std::string npy_of(const std::string& descr, std::int64_t rows, std::int64_t col
     return bytes + header + std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
 }
 
-class io_whole_numbers : public testing::Test {
+class IoWholeNumbers : public testing::Test {
 protected:
     template <class T>
     data_source open(const std::string& descr, std::vector<T> values, const file_options& options = {},
@@ -52,7 +52,7 @@ protected:
 
 constexpr std::int64_t single_limit = std::int64_t{1} << 24, double_limit = std::int64_t{1} << 53;
 
-TEST_F(io_whole_numbers, the_type_follows_from_the_largest_of_them) {
+TEST_F(IoWholeNumbers, TheTypeFollowsFromTheLargestOfThem) {
     using enum element_type;
     expect_type<std::int8_t>("|i1", {-128, 127}, float32);
     expect_type<std::uint8_t>("|u1", {0, 255}, float32);
@@ -70,7 +70,7 @@ TEST_F(io_whole_numbers, the_type_follows_from_the_largest_of_them) {
     }
 }
 
-TEST_F(io_whole_numbers, what_float64_cannot_hold_is_refused_with_row_and_column) {
+TEST_F(IoWholeNumbers, WhatFloat64CannotHoldIsRefusedWithRowAndColumn) {
     const auto refused = [&](const data_source&) { FAIL(); };
     expect_error<file_error>(
         [&] {
@@ -102,7 +102,7 @@ TEST_F(io_whole_numbers, what_float64_cannot_hold_is_refused_with_row_and_column
     expect_error<file_error>([&] { refused(open<std::int64_t>("<i8", {1, double_limit + 1}, options)); }, {"2^53"});
 }
 
-TEST_F(io_whole_numbers, only_the_columns_that_are_read_count) {
+TEST_F(IoWholeNumbers, OnlyTheColumnsThatAreReadCount) {
     file_options first, second;
     first.columns = {"0"};
     second.columns = {"1"};
@@ -112,7 +112,7 @@ TEST_F(io_whole_numbers, only_the_columns_that_are_read_count) {
     EXPECT_THROW(open("<i8", values, second), file_error);
 }
 
-TEST_F(io_whole_numbers, a_type_that_is_asked_for_is_taken) {
+TEST_F(IoWholeNumbers, ATypeThatIsAskedForIsTaken) {
     file_options options;
     options.type = element_type::float32;
     const data_source rounded = open<std::int64_t>("<i8", {single_limit + 1, 2}, options);
@@ -120,7 +120,7 @@ TEST_F(io_whole_numbers, a_type_that_is_asked_for_is_taken) {
     EXPECT_EQ(all_numbers(rounded)[0], static_cast<double>(static_cast<float>(single_limit + 1)));
 }
 
-TEST_F(io_whole_numbers, the_last_row_of_a_large_file_decides_for_all) {
+TEST_F(IoWholeNumbers, TheLastRowOfALargeFileDecidesForAll) {
     std::vector<std::int32_t> values(3'000'000, 5);
     values[2'999'999] = (1 << 24) + 1;
     const data_source source = open<std::int32_t>("<i4", values);
@@ -128,7 +128,7 @@ TEST_F(io_whole_numbers, the_last_row_of_a_large_file_decides_for_all) {
     EXPECT_EQ(source.read(10)->next().type, element_type::float64);
 }
 
-TEST_F(io_whole_numbers, stamps_are_the_same_from_both_formats) {
+TEST_F(IoWholeNumbers, StampsAreTheSameFromBothFormats) {
     const data_source array = data_source::file(test_data("failing/03_stamps.npy"));
     const data_source text = data_source::file(test_data("failing/03_stamps.csv"));
     EXPECT_EQ(array.type(), element_type::float64);
@@ -137,7 +137,7 @@ TEST_F(io_whole_numbers, stamps_are_the_same_from_both_formats) {
     EXPECT_EQ(std::set<double>(read.begin(), read.end()).size(), 152u);
 }
 
-TEST_F(io_whole_numbers, compressed_arrays_are_looked_at_too) {
+TEST_F(IoWholeNumbers, CompressedArraysAreLookedAtToo) {
     const auto write = [&](const std::string& name, const std::string& bytes) {
         const gzFile file = gzopen(folder.path(name).c_str(), "wb1");
         EXPECT_EQ(gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size())), static_cast<int>(bytes.size()));
@@ -157,7 +157,7 @@ TEST_F(io_whole_numbers, compressed_arrays_are_looked_at_too) {
                              {"l.npy.gz: row 4499999, column 1: -9007199254740993"});
 }
 
-TEST_F(io_whole_numbers, numbers_that_stand_for_missing_values_are_refused) {
+TEST_F(IoWholeNumbers, NumbersThatStandForMissingValuesAreRefused) {
     file_options options;
     options.missing = {"NA", "-999"};
     expect_error<file_error>(

@@ -33,7 +33,7 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
-class io_write_matrix : public testing::Test {
+class IoWriteMatrix : public testing::Test {
 protected:
     std::string write(const std::string& name, const doubles& x, std::int64_t cols, output_type type,
                       const std::vector<std::string>& names = {}) {
@@ -48,7 +48,7 @@ protected:
     temporary_folder folder;
 };
 
-TEST_F(io_write_matrix, float64_survives_to_the_bit) {
+TEST_F(IoWriteMatrix, Float64SurvivesToTheBit) {
     file_options options;
     options.dimensions = 2;
     for (const std::string name : {"x.csv", "x.tsv", "x.npy", "x.f64"}) {
@@ -58,7 +58,7 @@ TEST_F(io_write_matrix, float64_survives_to_the_bit) {
     EXPECT_EQ(folder.files(), 4u) << "no temporary file is left";
 }
 
-TEST_F(io_write_matrix, float32_survives_to_the_bit) {
+TEST_F(IoWriteMatrix, Float32SurvivesToTheBit) {
     const std::vector<float> x = {0.1f, 1.0f / 3, -0.0f, 1e-45f, 3.4028235e38f, 16777217.0f};
     file_options options;
     options.dimensions = 3;
@@ -75,7 +75,7 @@ TEST_F(io_write_matrix, float32_survives_to_the_bit) {
     }
 }
 
-TEST_F(io_write_matrix, text_is_short_and_has_a_header) {
+TEST_F(IoWriteMatrix, TextIsShortAndHasAHeader) {
     EXPECT_EQ(read_bytes(write("x.csv", {0.1, 2, 3e22, -4}, 2, output_type::float64, {"a", "b, c"})),
               "a,\"b, c\"\n0.1,2\n3e+22,-4\n");
     const data_source source = data_source::file(folder.path("x.csv"));
@@ -84,7 +84,7 @@ TEST_F(io_write_matrix, text_is_short_and_has_a_header) {
               "\"he said \"\"x\"\"\"\n1\n2\n");
 }
 
-TEST_F(io_write_matrix, integers) {
+TEST_F(IoWriteMatrix, Integers) {
     const std::vector<std::int64_t> large = {INT64_MIN, -1, INT64_MAX};
     matrix_writer text = matrix_writer::open(folder.path("l.csv"), 3, 1, output_type::int64);
     text.append(matrix_view<const std::int64_t>(large.data(), 3, 1));
@@ -99,14 +99,14 @@ TEST_F(io_write_matrix, integers) {
     EXPECT_EQ(read_bytes(write("l.tsv", {1, 2}, 2, output_type::int32)), "1\t2\n");
 }
 
-TEST_F(io_write_matrix, npy_is_as_numpy_writes_it) {
+TEST_F(IoWriteMatrix, NpyIsAsNumpyWritesIt) {
     doubles x;
     for (int i = 0; i < 15; ++i)
         x.push_back(10 * (i / 3) + i % 3);
     EXPECT_EQ(read_bytes(write("x.npy", x, 3, output_type::float64)), read_bytes(test_data("interop/f8_5x3.npy")));
 }
 
-TEST_F(io_write_matrix, batches_with_a_stride_and_larger_than_a_block) {
+TEST_F(IoWriteMatrix, BatchesWithAStrideAndLargerThanABlock) {
     const std::int64_t rows = 70'000, cols = 3, stride = 4;
     std::vector<float> memory(static_cast<std::size_t>(rows * stride), -1);
     doubles expected;
@@ -125,7 +125,7 @@ TEST_F(io_write_matrix, batches_with_a_stride_and_larger_than_a_block) {
     }
 }
 
-TEST_F(io_write_matrix, bad_arguments) {
+TEST_F(IoWriteMatrix, BadArguments) {
     const float x[4] = {};
     const auto open = [&](const std::string& name, const std::vector<std::string>& names = {}) {
         return matrix_writer::open(folder.path(name), 2, 2, output_type::float32, names);
@@ -144,7 +144,7 @@ TEST_F(io_write_matrix, bad_arguments) {
     EXPECT_EQ(folder.files(), 0u);
 }
 
-TEST_F(io_write_matrix, without_close_the_old_file_stays) {
+TEST_F(IoWriteMatrix, WithoutCloseTheOldFileStays) {
     folder.write("x.csv", "old");
     {
         const float x[2] = {};
@@ -155,7 +155,7 @@ TEST_F(io_write_matrix, without_close_the_old_file_stays) {
     EXPECT_EQ(folder.files(), 1u);
 }
 
-TEST_F(io_write_matrix, unwritable) {
+TEST_F(IoWriteMatrix, Unwritable) {
     expect_error<file_error>(
         [&]() {
             write("none/x.csv", {1, 2}, 1, output_type::float32);
@@ -174,7 +174,7 @@ TEST_F(io_write_matrix, unwritable) {
     expect_error<file_error>([&]() { write("locked.csv", {1, 2}, 1, output_type::float32); }, {"Permission denied"});
 }
 
-TEST_F(io_write_matrix, a_full_disk) {
+TEST_F(IoWriteMatrix, AFullDisk) {
     std::filesystem::create_symlink("/dev/full", folder.path("full.csv"));
     std::filesystem::create_symlink("/dev/full", folder.path("full.npy"));
     for (const std::string name : {"full.csv", "full.npy"})
@@ -186,7 +186,7 @@ TEST_F(io_write_matrix, a_full_disk) {
 }
 
 // A limit on the size of files fails in the middle of a file as a full disk does.
-TEST_F(io_write_matrix, a_write_that_fails_half_way_leaves_the_old_file) {
+TEST_F(IoWriteMatrix, AWriteThatFailsHalfWayLeavesTheOldFile) {
     std::signal(SIGXFSZ, SIG_IGN);
     rlimit before{};
     ::getrlimit(RLIMIT_FSIZE, &before);
@@ -203,7 +203,7 @@ TEST_F(io_write_matrix, a_write_that_fails_half_way_leaves_the_old_file) {
     EXPECT_EQ(folder.files(), 3u);
 }
 
-TEST_F(io_write_matrix, the_mode_and_the_link_of_an_old_file_stay) {
+TEST_F(IoWriteMatrix, TheModeAndTheLinkOfAnOldFileStay) {
     folder.write("real.csv", "old");
     ::chmod(folder.path("real.csv").c_str(), 0600);
     std::filesystem::create_symlink("real.csv", folder.path("link.csv"));

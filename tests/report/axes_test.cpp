@@ -10,14 +10,14 @@ namespace {
 
 using namespace elbo::report;
 
-TEST(report_ticks, are_round_numbers_inside_the_range) {
+TEST(ReportTicks, AreRoundNumbersInsideTheRange) {
     const ticks t = linear_ticks({0.13, 0.97}, 5);
     EXPECT_EQ(t.labels, (std::vector<std::string>{"0.2", "0.4", "0.6", "0.8"}));
     EXPECT_EQ(linear_ticks({-1, 1}, 4).labels, (std::vector<std::string>{"-1.0", "-0.5", "0.0", "0.5", "1.0"}));
     EXPECT_EQ(linear_ticks({40, 99}, 6).labels, (std::vector<std::string>{"40", "50", "60", "70", "80", "90"}));
 }
 
-TEST(report_ticks, fit_any_range) {
+TEST(ReportTicks, FitAnyRange) {
     for (const double width : {1e-12, 3e-7, 0.02, 1.0, 42.0, 7e5, 3e12})
         for (const double low : {0.0, -0.37 * width, 11 * width}) {
             const ticks t = linear_ticks({low, low + width}, 6);
@@ -35,15 +35,15 @@ TEST(report_ticks, fit_any_range) {
         }
 }
 
-TEST(report_ticks, count_iterations_in_whole_numbers) {
+TEST(ReportTicks, CountIterationsInWholeNumbers) {
     EXPECT_EQ(whole_ticks({-0.1, 2.1}, 7).labels, (std::vector<std::string>{"0", "1", "2"}));
 }
 
-TEST(report_ticks, mark_decades) {
+TEST(ReportTicks, MarkDecades) {
     EXPECT_EQ(decade_ticks({-4.2, -0.5}, 4).labels, (std::vector<std::string>{"1e-4", "1e-3", "1e-2", "1e-1"}));
 }
 
-TEST(report_ticks, padding_opens_an_empty_range) {
+TEST(ReportTicks, PaddingOpensAnEmptyRange) {
     const interval same = padded({5, 5}, 0.1);
     EXPECT_LT(same.low, 5);
     EXPECT_GT(same.high, 5);
@@ -52,7 +52,7 @@ TEST(report_ticks, padding_opens_an_empty_range) {
     EXPECT_DOUBLE_EQ(wide.high, 11);
 }
 
-TEST(report_chart, maps_the_corners_of_the_data_to_the_frame) {
+TEST(ReportChart, MapsTheCornersOfTheDataToTheFrame) {
     const chart c({0, 10}, {-1, 1}, {.width = 200, .height = 100, .left = 50, .right = 10, .top = 5, .bottom = 25});
     EXPECT_DOUBLE_EQ(c.x_of(0), 50);
     EXPECT_DOUBLE_EQ(c.x_of(10), 190);
@@ -60,7 +60,7 @@ TEST(report_chart, maps_the_corners_of_the_data_to_the_frame) {
     EXPECT_DOUBLE_EQ(c.y_of(1), 5);
 }
 
-TEST(report_chart, long_labels_have_room) {
+TEST(ReportChart, LongLabelsHaveRoom) {
     const interval range{1000000.0, 1000000.9};
     const ticks across = ticks_across(range, 8, 700);
     EXPECT_GE(across.values.size(), 2u);
@@ -71,7 +71,7 @@ TEST(report_chart, long_labels_have_room) {
     EXPECT_EQ(plain.with_labels(linear_ticks({0, 1}, 5)).left, plain.left);
 }
 
-TEST(report_chart, names_are_text_and_not_markup) {
+TEST(ReportChart, NamesAreTextAndNotMarkup) {
     chart c({0, 1}, {0, 1}, {});
     c.axes(linear_ticks({0, 1}, 5), linear_ticks({0, 1}, 5), "a < b & \"c\"", "y");
     const std::string svg = c.svg("id", "picture");
@@ -79,7 +79,7 @@ TEST(report_chart, names_are_text_and_not_markup) {
     EXPECT_EQ(svg.find("a < b"), std::string::npos);
 }
 
-TEST(report_palette, the_first_49_components_differ_in_colour_or_shape) {
+TEST(ReportPalette, TheFirst49ComponentsDifferInColourOrShape) {
     std::set<std::pair<std::string_view, marker>> styles;
     for (int k = 0; k < 49; ++k)
         styles.emplace(style_of(k).colour, style_of(k).shape);

@@ -26,7 +26,7 @@ double area(const polygon& p) {
     return twice / 2;
 }
 
-TEST(report_contours, of_a_gaussian_is_a_circle_of_the_right_mass) {
+TEST(ReportContours, OfAGaussianIsACircleOfTheRightMass) {
     const density_grid grid = sample_density({-6, 6}, {-6, 6}, 241, 241, standard_normal);
     for (const double mass : {0.25, 0.5, 0.95}) {
         const auto curves = contour(grid, level_of_mass(grid, mass));
@@ -40,7 +40,7 @@ TEST(report_contours, of_a_gaussian_is_a_circle_of_the_right_mass) {
     }
 }
 
-TEST(report_contours, a_ring_has_two_boundaries_that_cancel_inside) {
+TEST(ReportContours, ARingHasTwoBoundariesThatCancelInside) {
     const auto ring = [](double x, double y) { return std::exp(-std::pow(std::hypot(x, y) - 2, 2) * 4); };
     const density_grid grid = sample_density({-4, 4}, {-4, 4}, 161, 161, ring);
     const auto curves = contour(grid, 0.5);
@@ -50,20 +50,20 @@ TEST(report_contours, a_ring_has_two_boundaries_that_cancel_inside) {
     EXPECT_NEAR(area(curves[0]) + area(curves[1]), 10.46, 0.1);
 }
 
-TEST(report_contours, close_at_the_edge_of_the_grid) {
+TEST(ReportContours, CloseAtTheEdgeOfTheGrid) {
     const density_grid grid = sample_density({0, 6}, {0, 6}, 61, 61, standard_normal);
     const auto curves = contour(grid, standard_normal(1, 0));
     ASSERT_EQ(curves.size(), 1u);
     EXPECT_NEAR(area(curves[0]), std::numbers::pi / 4, 0.3); // the quarter disc, and half a step beyond its two sides
 }
 
-TEST(report_contours, saddles_keep_regions_apart_or_join_them) {
+TEST(ReportContours, SaddlesKeepRegionsApartOrJoinThem) {
     const density_grid grid{{0, 1}, {0, 1}, 2, 2, {1, 0, 0, 1}};
     EXPECT_EQ(contour(grid, 0.6).size(), 2u); // the middle, 0.5, is below
     EXPECT_EQ(contour(grid, 0.4).size(), 1u);
 }
 
-TEST(report_plane, of_two_columns_is_the_columns) {
+TEST(ReportPlane, OfTwoColumnsIsTheColumns) {
     const auto m =
         gmm::model::from_covariances(gmm::family::full, 2, {0.25, 0.75}, {1, 2, 3, 4}, {2, 1, 1, 3, 1, 0, 0, 1});
     const plane_view view = make_plane(m, {"height", "mass"});
@@ -77,7 +77,7 @@ TEST(report_plane, of_two_columns_is_the_columns) {
     EXPECT_EQ(make_plane(m, {}).titles[1], "column 1");
 }
 
-TEST(report_plane, of_more_columns_is_the_first_two_principal_components) {
+TEST(ReportPlane, OfMoreColumnsIsTheFirstTwoPrincipalComponents) {
     // Total covariance diag(1, 9 + 16, 4): two means at distance 4 either way in the second column.
     const auto m =
         gmm::model::from_covariances(gmm::family::tied_diagonal, 3, {0.5, 0.5}, {0, -4, 0, 0, 4, 0}, {1, 9, 4});
@@ -94,7 +94,7 @@ TEST(report_plane, of_more_columns_is_the_first_two_principal_components) {
     EXPECT_NEAR(at[1], 2, 1e-13);
 }
 
-TEST(report_plane, ellipse_lies_at_its_mahalanobis_distance) {
+TEST(ReportPlane, EllipseLiesAtItsMahalanobisDistance) {
     const plane_gaussian g{1, 3, -1, 4, 1.5, 2};
     const double determinant = 4 * 2 - 1.5 * 1.5;
     for (const auto& at : g.ellipse(2, 36)) {
@@ -103,7 +103,7 @@ TEST(report_plane, ellipse_lies_at_its_mahalanobis_distance) {
     }
 }
 
-TEST(report_plane, density_integrates_to_one) {
+TEST(ReportPlane, DensityIntegratesToOne) {
     const auto m = gmm::model::from_covariances(gmm::family::spherical, 2, {0.3, 0.7}, {-1, 0, 2, 1}, {0.5, 1});
     const plane_view view = make_plane(m, {});
     const density_grid grid =

@@ -53,7 +53,7 @@ std::size_t count(const std::string& text, std::string_view part) {
     return found;
 }
 
-TEST(report_page, needs_nothing_from_elsewhere) {
+TEST(ReportPage, NeedsNothingFromElsewhere) {
     for (const std::int64_t d : {1, 2, 5, 64}) {
         const gmm::model m = two_components(d);
         const std::string html = report::render(page_of(m, 20));
@@ -66,7 +66,7 @@ TEST(report_page, needs_nothing_from_elsewhere) {
     }
 }
 
-TEST(report_page, has_the_parts_that_the_data_calls_for) {
+TEST(ReportPage, HasThePartsThatTheDataCallsFor) {
     const gmm::model line = two_components(1), plane = two_components(2), image = two_components(64);
     EXPECT_TRUE(contains(report::render(page_of(line, 20)), "class=\"bin\""));
     EXPECT_TRUE(contains(report::render(page_of(plane, 20)), "class=\"contour\""));
@@ -76,7 +76,7 @@ TEST(report_page, has_the_parts_that_the_data_calls_for) {
     EXPECT_TRUE(contains(report::render(page_of(image, 20)), "first principal component"));
 }
 
-TEST(report_page, shows_a_fit_with_trace_and_events) {
+TEST(ReportPage, ShowsAFitWithTraceAndEvents) {
     const gmm::model m = two_components(2);
     const gmm::fit_result fit = fit_of(m);
     report::page p = page_of(m, 20);
@@ -88,7 +88,7 @@ TEST(report_page, shows_a_fit_with_trace_and_events) {
     EXPECT_TRUE(contains(html, "<td>3</td><td>1</td><td>empty</td><td>reseed</td>"));
 }
 
-TEST(report_page, draws_what_a_prior_makes_rise) {
+TEST(ReportPage, DrawsWhatAPriorMakesRise) {
     const gmm::model m = two_components(2);
     gmm::fit_result fit = fit_of(m);
     report::page p = page_of(m, 20);
@@ -109,7 +109,7 @@ TEST(report_page, draws_what_a_prior_makes_rise) {
     EXPECT_FALSE(contains(report::render(p), "it never falls")) << "a curve that falls";
 }
 
-TEST(report_page, works_without_points_and_with_a_trace_of_one) {
+TEST(ReportPage, WorksWithoutPointsAndWithATraceOfOne) {
     const gmm::model m = two_components(2);
     gmm::fit_result fit = fit_of(m);
     fit.trace.resize(1);
@@ -118,7 +118,7 @@ TEST(report_page, works_without_points_and_with_a_trace_of_one) {
     EXPECT_TRUE(contains(report::render(p), "class=\"contour\""));
 }
 
-TEST(report_page, shortens_what_is_long) {
+TEST(ReportPage, ShortensWhatIsLong) {
     constexpr std::int64_t k = 100, d = 10;
     const gmm::model m = gmm::model::from_covariances(gmm::family::spherical, d, std::vector<double>(k, 1.0 / k),
                                                       std::vector<double>(k * d, 1.0), std::vector<double>(k, 1.0));
@@ -128,7 +128,7 @@ TEST(report_page, shortens_what_is_long) {
     EXPECT_TRUE(contains(table, "The first 60 of 100 components."));
 }
 
-TEST(report_page, refuses_points_that_are_not_of_the_model) {
+TEST(ReportPage, RefusesPointsThatAreNotOfTheModel) {
     const gmm::model m = two_components(2);
     report::page p = page_of(m, 3);
     p.points.labels[1] = 2;
@@ -151,7 +151,7 @@ std::string from_base64(std::string_view text) {
     return bytes;
 }
 
-TEST(report_png, is_read_back_by_libpng) {
+TEST(ReportPng, IsReadBackByLibpng) {
     constexpr std::string_view head = "data:image/png;base64,";
     for (const int width : {1, 2, 3, 28}) {
         std::vector<std::uint8_t> pixels(width * 5);

@@ -48,7 +48,7 @@ report::vae_page page_of(const vae::model& m, std::int64_t rows, std::int64_t ep
     return p;
 }
 
-TEST(report_vae, has_the_parts_that_the_data_calls_for) {
+TEST(ReportVae, HasThePartsThatTheDataCallsFor) {
     const vae::model image = model_of(25, 4), table = model_of(3, 1);
     const std::string pictures = report::render(page_of(image, 30, 5));
     for (const char* part : {"<h2>Samples</h2>", "<h2>Reconstructions</h2>", "data:image/png",
@@ -61,7 +61,7 @@ TEST(report_vae, has_the_parts_that_the_data_calls_for) {
     EXPECT_FALSE(contains(points, "data:image/png"));
 }
 
-TEST(report_vae, needs_nothing_from_elsewhere) {
+TEST(ReportVae, NeedsNothingFromElsewhere) {
     for (const std::int64_t d : {1, 2, 64}) {
         const vae::model m = model_of(d, 2);
         const std::string html = report::render(page_of(m, 20, 1));
@@ -70,7 +70,7 @@ TEST(report_vae, needs_nothing_from_elsewhere) {
     }
 }
 
-TEST(report_vae, leaves_out_what_is_not_there) {
+TEST(ReportVae, LeavesOutWhatIsNotThere) {
     const vae::model m = model_of(64, 2);
     report::vae_page p;
     p.model = &m;
@@ -80,7 +80,7 @@ TEST(report_vae, leaves_out_what_is_not_there) {
     EXPECT_TRUE(contains(html, "<h2>Network</h2>"));
 }
 
-TEST(report_vae, refuses_what_does_not_fit_the_model) {
+TEST(ReportVae, RefusesWhatDoesNotFitTheModel) {
     const vae::model m = model_of(64, 2);
     const auto refused = [&](auto change) {
         report::vae_page p = page_of(m, 5, 1);
@@ -94,13 +94,13 @@ TEST(report_vae, refuses_what_does_not_fit_the_model) {
     refused([](report::vae_page& p) { p.image = report::image_size{4, 15}; });
 }
 
-TEST(image_grid, knows_squares) {
+TEST(ImageGrid, KnowsSquares) {
     EXPECT_EQ(report::square_of(784)->width, 28);
     EXPECT_FALSE(report::square_of(65));
     EXPECT_FALSE(report::square_of(4)) << "four columns are no image";
 }
 
-TEST(image_grid, chooses_shades_that_outliers_do_not_change) {
+TEST(ImageGrid, ChoosesShadesThatOutliersDoNotChange) {
     std::vector<float> values(1000, 0.5f);
     values[0] = 50;
     EXPECT_EQ(report::shades_of(values).high, 1);
@@ -112,7 +112,7 @@ TEST(image_grid, chooses_shades_that_outliers_do_not_change) {
     EXPECT_GT(report::shades_of(std::vector<float>(5, 7.0f)).width(), 0);
 }
 
-TEST(image_grid, tiles_images_in_rows) {
+TEST(ImageGrid, TilesImagesInRows) {
     // Three images of 28 x 28, enlarged twice: black, white, half.
     std::vector<float> images(3 * 784, 1.0f);
     std::fill(images.begin() + 784, images.begin() + 2 * 784, 0.0f);
@@ -129,12 +129,12 @@ TEST(image_grid, tiles_images_in_rows) {
     EXPECT_EQ(at(70, 70), 255) << "where there is no image";
 }
 
-TEST(image_grid, alternates_rows_of_two_sets) {
+TEST(ImageGrid, AlternatesRowsOfTwoSets) {
     const std::vector<float> first{1, 2, 3}, second{-1, -2, -3};
     EXPECT_EQ(report::alternate(first, second, 1, 2), (std::vector<float>{1, 2, -1, -2, 3, -3}));
 }
 
-TEST(point_cloud, groups_by_value_or_by_range) {
+TEST(PointCloud, GroupsByValueOrByRange) {
     std::vector<std::array<double, 2>> points(600);
     std::vector<double> few, many;
     for (int i = 0; i < 600; ++i) {

@@ -30,7 +30,7 @@ blas_info told(const std::string& configuration, const std::string& kernels) {
     return blas();
 }
 
-TEST(blas, names_itself_and_its_kernels) {
+TEST(Blas, NamesItselfAndItsKernels) {
     const blas_info info =
         told("OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH NO_AFFINITY SkylakeX MAX_THREADS=64", "SkylakeX");
     EXPECT_EQ(info.name, "OpenBLAS 0.3.21");
@@ -39,7 +39,7 @@ TEST(blas, names_itself_and_its_kernels) {
     EXPECT_EQ(told("OpenBLAS", "").name, "OpenBLAS");
 }
 
-TEST(blas, knows_the_cure_where_the_processor_has_more) {
+TEST(Blas, KnowsTheCureWhereTheProcessorHasMore) {
     if (processor_level() == simd_level::baseline)
         GTEST_SKIP() << "the processor has neither AVX2 nor AVX-512";
     const bool wide = processor_level() == simd_level::avx512;

@@ -41,7 +41,7 @@ void check_exponential(T from, std::int64_t steps) {
     EXPECT_EQ(exponential<T>(broadcast(-std::numeric_limits<T>::infinity()))[0], T(0));
 }
 
-TEST(cpu_simd, exponential_is_within_two_ulps) {
+TEST(CpuSimd, ExponentialIsWithinTwoUlps) {
     check_exponential<float>(-87.0f, 200000);
     check_exponential<double>(-700.0, 200000);
 }
@@ -58,12 +58,12 @@ void check_logarithm() {
     EXPECT_EQ(logarithm<T>(broadcast(T(1)))[0], T(0));
 }
 
-TEST(cpu_simd, logarithm_is_within_two_ulps) {
+TEST(CpuSimd, LogarithmIsWithinTwoUlps) {
     check_logarithm<float>();
     check_logarithm<double>();
 }
 
-TEST(cpu_simd, fused_multiply_add_rounds_once) {
+TEST(CpuSimd, FusedMultiplyAddRoundsOnce) {
     using namespace cpu::baseline;
     for (std::int64_t i = 0; i < 300000; ++i) {
         double a = normal(i, 1), c = normal(i, 3);

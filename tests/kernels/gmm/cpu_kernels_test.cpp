@@ -85,7 +85,7 @@ void expect_same_sums(const problem& p, element_type precision, bool weighted, c
     EXPECT_EQ(g[scalar_log_factors], 0);
 }
 
-TEST(cpu_engine, sums_equal_those_of_the_reference) {
+TEST(CpuEngine, SumsEqualThoseOfTheReference) {
     for (const family f : families)
         for (const std::int64_t d : {1, 2, 3, 4, 5, 7, 17, 40})
             for (const std::int64_t k : {1, 3, 8, 70}) {
@@ -95,7 +95,7 @@ TEST(cpu_engine, sums_equal_those_of_the_reference) {
             }
 }
 
-TEST(cpu_engine, separated_components_give_the_same_sums) {
+TEST(CpuEngine, SeparatedComponentsGiveTheSameSums) {
     for (const family f : families)
         for (const std::int64_t d : {2, 20, 45}) {
             const problem p = make_problem(f, d, 33, 3000, 6);
@@ -104,7 +104,7 @@ TEST(cpu_engine, separated_components_give_the_same_sums) {
         }
 }
 
-TEST(cpu_engine, every_instruction_set_agrees_with_the_reference) {
+TEST(CpuEngine, EveryInstructionSetAgreesWithTheReference) {
     for (const char* set : {"baseline", "avx2", "avx512"}) {
         ::setenv("ELBO_SIMD", set, 1);
         const problem p = make_problem(family::full, 19, 7, 900);
@@ -124,13 +124,13 @@ TEST(cpu_engine, every_instruction_set_agrees_with_the_reference) {
     ::unsetenv("ELBO_SIMD");
 }
 
-TEST(cpu_engine, an_unknown_instruction_set_is_refused) {
+TEST(CpuEngine, AnUnknownInstructionSetIsRefused) {
     ::setenv("ELBO_SIMD", "mmx", 1);
     EXPECT_THROW(make_gmm_engine(context::cpu(1), {family::full, 2, 2}, element_type::float32), invalid_argument);
     ::unsetenv("ELBO_SIMD");
 }
 
-TEST(cpu_engine, threads_and_batches_change_no_bit) {
+TEST(CpuEngine, ThreadsAndBatchesChangeNoBit) {
     for (const family f : families) {
         const problem p = make_problem(f, 9, 12, 5 * unit_rows + 77, 2);
         const auto one = loaded(make_gmm_engine(context::cpu(1), p.shape, element_type::float32), p, true);
@@ -145,7 +145,7 @@ TEST(cpu_engine, threads_and_batches_change_no_bit) {
     }
 }
 
-TEST(cpu_engine, screening_changes_no_bit) {
+TEST(CpuEngine, ScreeningChangesNoBit) {
     // An engine that has just met overlapping components takes its next blocks densely; a fresh one screens.
     for (const auto precision : {element_type::float32, element_type::float64})
         for (const std::int64_t d : {12, 33, 50})
@@ -167,7 +167,7 @@ TEST(cpu_engine, screening_changes_no_bit) {
             }
 }
 
-TEST(cpu_engine, homes_of_rows_change_no_bit) {
+TEST(CpuEngine, HomesOfRowsChangeNoBit) {
     // The first pass over separated components gives rows their homes; the next ones compute near pairs alone. An
     // engine whose parameters have moved since has wrong homes.
     for (const family f : {family::diagonal, family::spherical, family::tied, family::tied_diagonal})
@@ -196,7 +196,7 @@ TEST(cpu_engine, homes_of_rows_change_no_bit) {
                 }
 }
 
-TEST(cpu_engine, strides_and_element_types_of_the_input_change_no_bit) {
+TEST(CpuEngine, StridesAndElementTypesOfTheInputChangeNoBit) {
     const problem p = make_problem(family::full, 6, 5, 1000);
     const auto plain = loaded(make_gmm_engine(context::cpu(1), p.shape, element_type::float32), p, false);
     plain->accumulate(0, p.rows);
@@ -213,7 +213,7 @@ TEST(cpu_engine, strides_and_element_types_of_the_input_change_no_bit) {
     EXPECT_EQ(plain->sums().limbs, other->sums().limbs);
 }
 
-TEST(cpu_engine, rows_behind_the_last_one_asked_for_do_not_count) {
+TEST(CpuEngine, RowsBehindTheLastOneAskedForDoNotCount) {
     for (const bool weighted : {false, true}) {
         problem p = make_problem(family::full, 3, 4, 500);
         const auto part = loaded(make_gmm_engine(context::cpu(1), p.shape, element_type::float32), p, weighted);
@@ -225,7 +225,7 @@ TEST(cpu_engine, rows_behind_the_last_one_asked_for_do_not_count) {
     }
 }
 
-TEST(cpu_engine, dropped_components_and_rows_without_weight_count_nothing) {
+TEST(CpuEngine, DroppedComponentsAndRowsWithoutWeightCountNothing) {
     problem p = make_problem(family::diagonal, 5, 4, 700);
     p.parameters.log_weights[2] = -std::numeric_limits<double>::infinity();
     for (std::int64_t n = 0; n < p.rows; ++n)
@@ -245,7 +245,7 @@ TEST(cpu_engine, dropped_components_and_rows_without_weight_count_nothing) {
     EXPECT_DOUBLE_EQ(got[p.shape.components * size + scalar_weight], weight);
 }
 
-TEST(cpu_engine, inference_equals_the_reference) {
+TEST(CpuEngine, InferenceEqualsTheReference) {
     for (const family f : families) {
         const problem p = make_problem(f, 7, 9, 2 * unit_rows + 5, 2);
         const auto reference = loaded(make_gmm_engine(context::reference(), p.shape, element_type::float64), p, false);
@@ -267,7 +267,7 @@ TEST(cpu_engine, inference_equals_the_reference) {
     }
 }
 
-TEST(cpu_engine, summaries_equal_the_reference) {
+TEST(CpuEngine, SummariesEqualTheReference) {
     const problem p = make_problem(family::full, 6, 3, 2 * unit_rows + 9);
     std::vector<unit_summary> expected, got;
     EXPECT_EQ(make_gmm_engine(context::reference(), p.shape, element_type::float64)->summarize(p.input(true), expected),

@@ -80,7 +80,7 @@ void expect_same_update(const problem& p, const update_rule& rule) {
     }
 }
 
-TEST(cpu_engine, updates_equal_those_of_the_reference) {
+TEST(CpuEngine, UpdatesEqualThoseOfTheReference) {
     for (const family f : families)
         for (const std::int64_t d : {1, 3, 32, 50})
             for (const double lambda : {0.0, 0.01}) {
@@ -89,7 +89,7 @@ TEST(cpu_engine, updates_equal_those_of_the_reference) {
             }
 }
 
-TEST(cpu_engine, collapsed_components_follow_the_policy) {
+TEST(CpuEngine, CollapsedComponentsFollowThePolicy) {
     for (const family f : families)
         for (const auto policy :
              {gmm::collapse_policy::reseed, gmm::collapse_policy::drop, gmm::collapse_policy::fail}) {
@@ -115,7 +115,7 @@ TEST(cpu_engine, collapsed_components_follow_the_policy) {
         }
 }
 
-TEST(cpu_engine, scatter_equals_the_reference) {
+TEST(CpuEngine, ScatterEqualsTheReference) {
     for (const family f : {family::tied, family::tied_diagonal, family::tied_spherical}) {
         const problem p = make_problem(f, 13, 2, unit_rows + 100);
         const std::int64_t count = scatter_size(p.shape);
