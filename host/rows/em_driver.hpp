@@ -22,6 +22,7 @@
 
 #include "elbo/fit.hpp"
 #include "host/seconds.hpp"
+#include "kernels/contract/phase.hpp"
 #include "kernels/math/stopping.hpp"
 
 #include <cmath>
@@ -67,13 +68,13 @@ public:
     result run(std::int64_t first, std::int64_t last) {
         std::optional<result> best;
         for (restart_ = first; restart_ < last && !interrupted_; ++restart_) {
-            model_.start(restart_, spent_);
+            in_phase("start", [&] { model_.start(restart_, spent_); });
             position_ = {};
             trace_.clear();
             stop_reason stopped{};
             began_ = std::chrono::steady_clock::now();
             timed(spent_.iterations, [&] { stopped = loop(); });
-            result one = model_.make_result(restart_, stopped, std::move(trace_));
+            result one = in_phase("result", [&] { return model_.make_result(restart_, stopped, std::move(trace_)); });
             if (!best || model_.is_better(one, *best))
                 best = std::move(one);
         }
@@ -98,11 +99,11 @@ private:
     stop_reason loop() {
         const auto note_step = [&](const em_step<record>& step) { return note(step); };
         if constexpr (requires { model_.run(position_, note_step); })
-            if (const std::optional<stop_reason> stopped = model_.run(position_, note_step))
+            if (const auto stopped = in_phase("iterations", [&] { return model_.run(position_, note_step); }))
                 return *stopped;
         for (;;) {
-            model_.pass();
-            const em_step<record> step = model_.update(position_.iterations);
+            in_phase("pass", [&] { model_.pass(); });
+            const em_step<record> step = in_phase("update", [&] { return model_.update(position_.iterations); });
             const bool go_on = note(step);
             const bool converged = has_converged(step);
             const bool last = ++position_.iterations >= model_.options().max_iterations;
@@ -112,7 +113,7 @@ private:
                 return converged ? stop_reason::converged
                        : go_on   ? stop_reason::max_iterations
                                  : stop_reason::interrupted;
-            model_.adopt();
+            in_phase("adopt", [&] { model_.adopt(); });
         }
     }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "host/rows/row_feed.hpp"
+#include "kernels/contract/phase.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -41,13 +42,13 @@ public:
     void load(const kernels::frame& f) {
         reserve(f);
         if (!streamed_)
-            for_each_slot([](std::int64_t, std::int64_t) {});
+            in_phase("load", [&] { for_each_slot([](std::int64_t, std::int64_t) {}); });
     }
     /// The same, with visit(first slot, rows) for all rows while they are in the engine.
     template <class Visit>
     void load(const kernels::frame& f, const Visit& visit) {
         reserve(f);
-        for_each_slot(visit);
+        in_phase("load", [&] { for_each_slot(visit); });
     }
     /// The E-step and the sums over all rows: a pass.
     void accumulate() {

@@ -2,6 +2,7 @@
 
 #include "host/io/errors.hpp"
 #include "host/io/write/atomic_file.hpp"
+#include "kernels/contract/phase.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -154,7 +155,7 @@ void training_run::run_slice(std::int64_t window) {
     for (std::int64_t i = 0; i < std::min(left, pace_.steps()); ++i)
         slice.steps.push_back(plan_.at(done_steps() + i));
     const stopwatch watch;
-    const std::vector<step_record> records = engine_->train(settings(), slice);
+    const std::vector<step_record> records = in_phase("train", [&] { return engine_->train(settings(), slice); });
     const double seconds = watch.seconds();
     state_.sums.seconds += seconds;
     train_seconds_ += seconds;
@@ -230,8 +231,10 @@ epoch_record training_run::make_record() const {
 }
 
 mean_terms training_run::validation_terms() {
-    return validation_resident_ ? resident_terms(*engine_, 1, validation_->data().rows(), draws_)
-                                : streamed_terms(*engine_, *validation_, draws_);
+    return in_phase("validate", [&] {
+        return validation_resident_ ? resident_terms(*engine_, 1, validation_->data().rows(), draws_)
+                                    : streamed_terms(*engine_, *validation_, draws_);
+    });
 }
 
 /// Validation looks at the averaged weights where there are such, since they are the result.

@@ -1,5 +1,6 @@
 #include "kernels/cuda/vae/train/training.hpp"
 
+#include "kernels/contract/phase.hpp"
 #include "kernels/cuda/vae/copy.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
@@ -174,10 +175,10 @@ void vae_training::sum_gradients(const vae_network& network, const vae_settings&
 void vae_training::enqueue(const vae_network& network, const vae_settings& s, const step_pointer& step,
                            std::int64_t rows, const ending& end) const {
     const pass p{step, rows, {0, s.samples, s.samples}, s.precision, memory_.view()};
-    forward(network, s, p);
-    backward(network, s, p);
     const std::int64_t shards = shards_of(rows * s.samples);
-    sum_gradients(network, s, p, shards);
+    in_phase("forward", [&] { forward(network, s, p); });
+    in_phase("backward", [&] { backward(network, s, p); });
+    in_phase("gradients", [&] { sum_gradients(network, s, p, shards); });
 
     finish_arguments a = {};
     a.step = step;
@@ -199,7 +200,7 @@ void vae_training::enqueue(const vae_network& network, const vae_settings& s, co
     a.moves = end.moves;
     a.in_graph = end.condition.has_value();
     a.condition = end.condition.value_or(cudaGraphConditionalHandle{});
-    finish_step(*state_, a);
+    in_phase("optimizer", [&] { finish_step(*state_, a); });
 }
 
 } // namespace elbo::kernels::cuda
