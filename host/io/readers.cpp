@@ -1,7 +1,5 @@
 #include "host/io/readers.hpp"
 
-#include "kernels/contract/backend_table.hpp"
-
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
@@ -18,8 +16,9 @@ std::int64_t total_rows(const std::vector<any_matrix_view>& parts) {
 
 class view_reader final : public batch_reader {
 public:
-    view_reader(std::vector<any_matrix_view> parts, std::int64_t rows_per_batch, std::shared_ptr<const void> owner)
-        : parts_(std::move(parts)), owner_(std::move(owner)), left_(total_rows(parts_)),
+    view_reader(std::vector<any_matrix_view> parts, std::int64_t rows_per_batch, std::shared_ptr<const void> owner,
+                std::shared_ptr<const kernels::device_queue> queue)
+        : parts_(std::move(parts)), owner_(std::move(owner)), queue_(std::move(queue)), left_(total_rows(parts_)),
           rows_per_batch_(std::min(rows_per_batch, std::max<std::int64_t>(left_, 1))) {}
 
     any_matrix_view next() override {
@@ -54,7 +53,7 @@ private:
             while (parts_[part_].rows == row_)
                 advance_part();
             const any_matrix_view piece = take(std::min(rows - done, parts_[part_].rows - row_));
-            copy_rows(piece, to + done * row_bytes);
+            copy_rows(piece, to + done * row_bytes, queue_.get());
             done += piece.rows;
         }
         const bool on_device = shape.space == memory_space::device;
@@ -65,8 +64,10 @@ private:
     char* staging(const any_matrix_view& shape) {
         const std::int64_t row_bytes = shape.cols * shape.element_size();
         if (shape.space == memory_space::device) {
+            if (!queue_)
+                queue_ = kernels::queue_of(shape.data);
             if (!device_staging_)
-                device_staging_ = kernels::queue_of(shape.data)->allocate(rows_per_batch_, row_bytes);
+                device_staging_ = queue_->allocate(rows_per_batch_, row_bytes);
             return static_cast<char*>(device_staging_.get());
         }
         if (host_staging_.data() == nullptr)
@@ -76,6 +77,7 @@ private:
 
     std::vector<any_matrix_view> parts_;
     std::shared_ptr<const void> owner_;
+    std::shared_ptr<const kernels::device_queue> queue_;
     std::int64_t left_;
     std::int64_t rows_per_batch_;
     std::size_t part_ = 0; // where the next row lies
@@ -91,14 +93,14 @@ void require_batch_rows(std::int64_t rows_per_batch) {
         throw invalid_argument(fmt::format("rows_per_batch = {}: expected at least 1", rows_per_batch));
 }
 
-void copy_rows(const any_matrix_view& part, char* to) {
+void copy_rows(const any_matrix_view& part, char* to, const kernels::device_queue* queue) {
     const std::int64_t row_bytes = part.cols * part.element_size();
     const std::int64_t stride_bytes = part.stride * part.element_size();
     const char* from = static_cast<const char*>(part.data);
     if (part.rows * row_bytes == 0)
         return;
     if (part.space == memory_space::device)
-        return kernels::queue_of(from)->copy(to, from, part.rows, row_bytes, stride_bytes);
+        return (queue ? *queue : *kernels::queue_of(from)).copy(to, from, part.rows, row_bytes, stride_bytes);
     if (row_bytes == stride_bytes) {
         std::memcpy(to, from, static_cast<std::size_t>(part.rows * row_bytes));
         return;
@@ -108,9 +110,10 @@ void copy_rows(const any_matrix_view& part, char* to) {
 }
 
 std::unique_ptr<batch_reader> read_views(std::vector<any_matrix_view> parts, std::int64_t rows_per_batch,
-                                         std::shared_ptr<const void> owner) {
+                                         std::shared_ptr<const void> owner,
+                                         std::shared_ptr<const kernels::device_queue> queue) {
     require_batch_rows(rows_per_batch);
-    return std::make_unique<view_reader>(std::move(parts), rows_per_batch, std::move(owner));
+    return std::make_unique<view_reader>(std::move(parts), rows_per_batch, std::move(owner), std::move(queue));
 }
 
 filling_reader::filling_reader(const data_source::implementation& source, std::int64_t rows_per_batch)

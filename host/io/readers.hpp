@@ -2,6 +2,7 @@
 #pragma once
 
 #include "elbo/data_source.hpp"
+#include "kernels/contract/backend_table.hpp"
 #include "kernels/shared/memory.hpp"
 
 #include <cstdint>
@@ -14,12 +15,13 @@ namespace elbo::io {
 void require_batch_rows(std::int64_t rows_per_batch);
 
 /// Batches of a list of matrices that follow one another: without a copy where a batch lies in one of them, else
-/// gathered. `owner` keeps the memory alive.
+/// gathered, from device memory on `queue` or else on that of the memory. `owner` keeps the memory alive.
 std::unique_ptr<batch_reader> read_views(std::vector<any_matrix_view> parts, std::int64_t rows_per_batch,
-                                         std::shared_ptr<const void> owner = nullptr);
+                                         std::shared_ptr<const void> owner = nullptr,
+                                         std::shared_ptr<const kernels::device_queue> queue = nullptr);
 
 /// Copies the rows of `part`, which may have a stride, to densely packed memory of the same space.
-void copy_rows(const any_matrix_view& part, char* to);
+void copy_rows(const any_matrix_view& part, char* to, const kernels::device_queue* queue = nullptr);
 
 /// A reader that fills a buffer of its own, densely packed and in host memory.
 class filling_reader : public batch_reader {

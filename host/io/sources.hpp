@@ -3,6 +3,7 @@
 
 #include "elbo/data_source.hpp"
 #include "host/io/input_file.hpp"
+#include "kernels/contract/backend_table.hpp"
 
 #include <memory>
 #include <string>
@@ -11,7 +12,8 @@ namespace elbo::io {
 
 using source_pointer = std::shared_ptr<const data_source::implementation>;
 
-source_pointer open_views(std::vector<any_matrix_view> parts);
+/// A queue says in which order work on device memory is done; without one it is complete before.
+source_pointer open_views(std::vector<any_matrix_view> parts, std::shared_ptr<const kernels::device_queue> queue = {});
 source_pointer open_generator(std::int64_t rows, std::int64_t cols,
                               std::function<void(std::int64_t, std::int64_t, float*)> fill);
 

@@ -46,7 +46,8 @@ void check_same_kind(const any_matrix_view& view, const any_matrix_view& first, 
 
 class view_source final : public data_source::implementation {
 public:
-    explicit view_source(std::vector<any_matrix_view> parts) : parts_(std::move(parts)) {
+    view_source(std::vector<any_matrix_view> parts, std::shared_ptr<const kernels::device_queue> queue)
+        : parts_(std::move(parts)), queue_(std::move(queue)) {
         const bool single = parts_.size() == 1;
         for (std::size_t i = 0; i < parts_.size(); ++i) {
             check_view(parts_[i], single ? "matrix" : fmt::format("chunk {}", i));
@@ -64,21 +65,28 @@ public:
     }
 
     std::optional<any_matrix_view> contiguous() const override {
-        return parts_.size() == 1 ? std::optional(parts_.front()) : std::nullopt;
+        if (parts_.size() != 1)
+            return std::nullopt;
+        if (queue_)
+            queue_->wait();
+        return parts_.front();
     }
 
     std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
-        return read_views(parts_, rows_per_batch);
+        if (queue_)
+            queue_->wait();
+        return read_views(parts_, rows_per_batch, nullptr, queue_);
     }
 
 private:
     std::vector<any_matrix_view> parts_;
+    std::shared_ptr<const kernels::device_queue> queue_;
 };
 
 } // namespace
 
-source_pointer open_views(std::vector<any_matrix_view> parts) {
-    return std::make_shared<view_source>(std::move(parts));
+source_pointer open_views(std::vector<any_matrix_view> parts, std::shared_ptr<const kernels::device_queue> queue) {
+    return std::make_shared<view_source>(std::move(parts), std::move(queue));
 }
 
 } // namespace elbo::io

@@ -3,11 +3,13 @@
 #pragma once
 
 #include "elbo/context.hpp"
+#include "elbo/data_source.hpp"
 #include "elbo/matrix_view.hpp"
 
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace elbo {
 
@@ -29,5 +31,11 @@ template <class T>
 matrix_view<T> device_matrix(T* data, std::int64_t rows, std::int64_t cols) {
     return device_matrix(data, rows, cols, cols);
 }
+
+/// A matrix in device memory, or chunks of one, as data that work on `stream`, of any context or of the caller's own,
+/// still writes: every pass over it comes after all that was enqueued there before, and chunks are gathered on that
+/// stream. It must outlive the source and its copies. Data made from a view alone must be complete, or be written on
+/// the default stream, when a pass over chunks begins. Throws invalid_argument: host memory, no matrix.
+data_source source_on_stream(std::vector<any_matrix_view> parts, cudaStream_t stream);
 
 } // namespace elbo

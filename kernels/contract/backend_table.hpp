@@ -36,6 +36,8 @@ using vae_factory = std::unique_ptr<vae_engine>(const context&, const vae_layout
 class device_queue {
 public:
     virtual ~device_queue() = default;
+    /// Waits for all that was enqueued before. Throws cuda_error.
+    virtual void wait() const = 0;
     /// Memory for `rows` rows of `row_bytes` bytes on the same device. Throws out_of_memory and cuda_error.
     virtual std::shared_ptr<void> allocate(std::int64_t rows, std::int64_t row_bytes) const = 0;
     /// Copies `rows` rows of `row_bytes` bytes, `stride_bytes` apart in device memory, to where they lie densely packed

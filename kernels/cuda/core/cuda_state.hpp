@@ -43,8 +43,9 @@ using unique_graph_exec = unique_handle<cudaGraphExec_t, cudaGraphExecDestroy>;
 unique_stream make_stream();
 unique_event make_event();
 
-/// The default stream of the device that holds `memory`.
+/// A stream of the library's on the device that holds `memory`, after what is on the default stream; or the caller's.
 std::shared_ptr<const device_queue> queue_of(const void* memory);
+std::shared_ptr<const device_queue> queue_on(cudaStream_t stream, const void* memory);
 
 } // namespace elbo::kernels::cuda
 

@@ -4,6 +4,8 @@
 #include "kernels/shared/memory.hpp"
 
 #include <fmt/format.h>
+#include <map>
+#include <mutex>
 
 namespace elbo::kernels::cuda {
 
@@ -24,9 +26,31 @@ private:
     int previous_ = 0;
 };
 
+int device_of(const void* memory) {
+    cudaPointerAttributes attributes{};
+    check(cudaPointerGetAttributes(&attributes, memory), "cudaPointerGetAttributes");
+    return attributes.device;
+}
+
+/// The library's own stream on a device, for as long as the program runs.
+cudaStream_t own_stream(int device) {
+    static std::mutex mutex;
+    static std::map<int, cudaStream_t> streams;
+    const std::lock_guard lock(mutex);
+    cudaStream_t& stream = streams[device];
+    if (!stream)
+        check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    return stream;
+}
+
 class stream_queue final : public device_queue {
 public:
     stream_queue(int device, cudaStream_t stream) : device_(device), stream_(stream) {}
+
+    void wait() const override {
+        const on_device current(device_);
+        check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+    }
 
     std::shared_ptr<void> allocate(std::int64_t rows, std::int64_t row_bytes) const override {
         const on_device current(device_);
@@ -66,9 +90,17 @@ private:
 } // namespace
 
 std::shared_ptr<const device_queue> queue_of(const void* memory) {
-    cudaPointerAttributes attributes{};
-    check(cudaPointerGetAttributes(&attributes, memory), "cudaPointerGetAttributes");
-    return std::make_shared<stream_queue>(attributes.device, nullptr);
+    const int device = device_of(memory);
+    const on_device current(device);
+    const unique_event written = make_event();
+    const cudaStream_t stream = own_stream(device);
+    check(cudaEventRecord(written.get(), nullptr), "cudaEventRecord");
+    check(cudaStreamWaitEvent(stream, written.get(), 0), "cudaStreamWaitEvent");
+    return std::make_shared<stream_queue>(device, stream);
+}
+
+std::shared_ptr<const device_queue> queue_on(cudaStream_t stream, const void* memory) {
+    return std::make_shared<stream_queue>(device_of(memory), stream);
 }
 
 } // namespace elbo::kernels::cuda

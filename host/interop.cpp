@@ -1,6 +1,7 @@
 #include "elbo/interop.hpp"
 
 #include "elbo/error.hpp"
+#include "host/io/sources.hpp"
 #include "kernels/cuda/core/cuda_state.hpp"
 
 #include <fmt/format.h>
@@ -18,6 +19,16 @@ cudaStream_t stream_of(const context& ctx) {
         throw invalid_argument(
             fmt::format("the context is {}: expected a cuda context, which alone has a stream", ctx.name()));
     return ctx.state().cuda->stream;
+}
+
+data_source source_on_stream(std::vector<any_matrix_view> parts, cudaStream_t stream) {
+    for (const any_matrix_view& part : parts)
+        if (part.space != memory_space::device)
+            throw invalid_argument("a matrix of source_on_stream is in host memory: expected device memory");
+    if (parts.empty())
+        throw invalid_argument("source_on_stream was given no matrix: expected one or more");
+    auto queue = kernels::cuda::queue_on(stream, parts.front().data);
+    return data_source(io::open_views(std::move(parts), std::move(queue)));
 }
 
 } // namespace elbo
