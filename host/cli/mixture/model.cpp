@@ -1,6 +1,7 @@
 #include "host/cli/mixture/model.hpp"
 
 #include "host/cli/core/text_table.hpp"
+#include "host/gmm/model/model_file.hpp"
 #include "host/report/chart/plane.hpp"
 #include "host/report/page/component_numbers.hpp"
 
@@ -17,26 +18,6 @@ namespace {
 
 constexpr std::int64_t largest_row_count = 30;
 constexpr std::int64_t largest_column_count = 5;
-
-// Lengths of the axes of an array of covariances.
-std::vector<std::int64_t> covariance_shape(const gmm::model& m) {
-    const std::int64_t k = m.components(), d = m.dimensions();
-    switch (m.shape()) {
-    case gmm::family::full:
-        return {k, d, d};
-    case gmm::family::tied:
-        return {d, d};
-    case gmm::family::diagonal:
-        return {k, d};
-    case gmm::family::spherical:
-        return {k};
-    case gmm::family::tied_diagonal:
-        return {d};
-    case gmm::family::tied_spherical:
-        return {1};
-    }
-    return {};
-}
 
 } // namespace
 
@@ -79,7 +60,8 @@ void add_shape(json& summary, const gmm::model& m) {
 void add_parameters(json& summary, const gmm::model& m) {
     summary["weights"] = m.weights();
     summary["means"] = array_or_null(m.means(), std::vector{m.components(), m.dimensions()});
-    summary["covariances"] = array_or_null(m.covariances(), covariance_shape(m));
+    summary["covariances"] =
+        array_or_null(m.covariances(), gmm::covariance_shape(m.shape(), m.components(), m.dimensions()));
 }
 
 report::page make_page(const context& ctx, const gmm::model& m, const data_source& data, fact_list facts,

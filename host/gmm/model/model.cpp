@@ -17,21 +17,8 @@ namespace elbo::gmm {
 namespace {
 
 std::string_view covariance_shape(family f) {
-    switch (f) {
-    case family::full:
-        return "k x d x d";
-    case family::tied:
-        return "d x d";
-    case family::diagonal:
-        return "k x d";
-    case family::spherical:
-        return "k";
-    case family::tied_diagonal:
-        return "d";
-    case family::tied_spherical:
-        return "1";
-    }
-    return "?";
+    constexpr std::string_view names[][2] = {{"k", "1"}, {"k x d", "d"}, {"k x d x d", "d x d"}};
+    return names[static_cast<int>(geometry(f).form)][geometry(f).tied];
 }
 
 /// U = L^-T for the covariance C = L Lᵀ, row-major [d x d]; false if C is not positive definite.

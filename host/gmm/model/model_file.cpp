@@ -8,6 +8,7 @@
 #include "host/gmm/model/names.hpp"
 
 #include "host/check.hpp"
+#include "kernels/contract/gmm_layout.hpp"
 #include "kernels/shared/memory.hpp"
 
 #include <fmt/format.h>
@@ -77,29 +78,18 @@ saved_model read_members(io::archive_reader& file) {
     });
 }
 
-std::vector<std::int64_t> covariance_shape(family f, std::int64_t k, std::int64_t d) {
-    switch (f) {
-    case family::full:
-        return {k, d, d};
-    case family::tied:
-        return {d, d};
-    case family::diagonal:
-        return {k, d};
-    case family::spherical:
-        return {k};
-    case family::tied_diagonal:
-        return {d};
-    case family::tied_spherical:
-        return {1};
-    }
-    return {};
+io::extents covariance_shape(family f, std::int64_t k, std::int64_t d) {
+    const family_geometry g = geometry(f);
+    io::extents shape(g.tied ? 0 : 1, k);
+    shape.resize(shape.size() + (g.matrix() ? 2 : g.spherical() ? 0 : 1), d);
+    return shape.empty() ? io::extents{1} : shape;
 }
 
 void check_sizes(family f, std::int64_t components, std::int64_t dimensions) {
     expects(components >= 1 && dimensions >= 1, [&] {
         return fmt::format("components = {}, dimensions = {}: expected at least 1", components, dimensions);
     });
-    const auto each = io::checked_product(dimensions, f == family::full || f == family::tied ? dimensions : 1);
+    const auto each = io::checked_product(dimensions, geometry(f).matrix() ? dimensions : 1);
     const auto all = each ? io::checked_product(*each, components) : each;
     expects(all && io::checked_product(*all, 8), [&] {
         return fmt::format("components = {}, dimensions = {}: more numbers than an address can reach", components,

@@ -10,18 +10,10 @@ namespace {
 
 inline constexpr int write_threads = 128;
 
-/// Position of 1/σ_kj in the factors of gmm::model.
-__device__ std::int64_t deviation_at(const gmm_shape& s, std::int64_t k, std::int64_t j) {
-    switch (s.family) {
-    case gmm::family::diagonal:
-        return k * s.dimensions + j;
-    case gmm::family::spherical:
-        return k;
-    case gmm::family::tied_diagonal:
-        return j;
-    default:
-        return 0;
-    }
+/// Position of the diagonal element j of U_k in the factors of gmm::model.
+__device__ std::int64_t diagonal_at(const gmm_shape& s, std::int64_t k, std::int64_t j) {
+    const gmm::family_geometry g = geometry(s.family);
+    return k * g.stride(s.dimensions) + g.at(j, j, s.dimensions);
 }
 
 /// Rounds an upper triangular [d x d] factor into [p x p].
@@ -48,16 +40,13 @@ __global__ void __launch_bounds__(write_threads)
         round_matrix(arrays.factors + k * d * d, d, p, model.factors + k * p * p);
     else if (form == density_form::diagonal)
         for (std::int64_t j = threadIdx.x; j < p; j += blockDim.x)
-            model.factors[k * p + j] = j < d ? static_cast<T>(arrays.factors[deviation_at(shape, k, j)]) : T(0);
+            model.factors[k * p + j] = j < d ? static_cast<T>(arrays.factors[diagonal_at(shape, k, j)]) : T(0);
     else if (k == 0)
         round_matrix(arrays.factors, d, p, model.factors);
 
     double log_determinant = 0;
     for (std::int64_t j = threadIdx.x; j < d; j += blockDim.x) {
-        const std::int64_t at = form == density_form::full       ? k * d * d + j * d + j
-                                : form == density_form::whitened ? j * d + j
-                                                                 : deviation_at(shape, k, j);
-        log_determinant += ::log(static_cast<double>(static_cast<T>(arrays.factors[at])));
+        log_determinant += ::log(static_cast<double>(static_cast<T>(arrays.factors[diagonal_at(shape, k, j)])));
     }
     log_determinant = block_sum(log_determinant, scratch);
     if (form == density_form::whitened)
