@@ -28,7 +28,7 @@ cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
       slab_whitened_(state, "a slab of whitened rows", whitened_size(s, slab_rows())),
       log_density_(state, "log densities", slab_rows()), assignment_(state, "assignments", slab_rows()),
       staging_(state, s.dimensions), loop_(state, s) {
-    grid_ = std::int64_t(state->multiprocessors) * (choose_engine(s, sizeof(T)) == engine_kind::registers ? 8 : 2);
+    grid_ = std::int64_t(state->multiprocessors) * (choose_variant(s, sizeof(T)) == e_step_variant::registers ? 8 : 2);
 }
 
 template <class T>
@@ -113,15 +113,15 @@ void cuda_engine<T>::clear_sums(double component_bound, double scalar_bound) {
 template <class T>
 void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
     const device_rows<T> view = rows_view(first, rows);
-    switch (choose_engine(shape, sizeof(T), view.labelled())) {
-    case engine_kind::registers:
+    switch (choose_variant(shape, sizeof(T), view.labelled())) {
+    case e_step_variant::registers:
         if constexpr (std::is_same_v<T, float>)
             accumulate_registers(*state_, shape, current_.view(), view, sums_, grid_);
         break;
-    case engine_kind::fused:
+    case e_step_variant::fused:
         accumulate_fused(*state_, shape, current_.view(), view, sums_, grid_);
         break;
-    case engine_kind::slab:
+    case e_step_variant::slab:
         accumulate_slab(*state_, shape, current_.view(), view,
                         slab_view<T>{slab_densities_.data(), slab_whitened_.data()}, sums_);
         break;
@@ -132,7 +132,7 @@ template <class T>
 void cuda_engine<T>::accumulate(std::int64_t first, std::int64_t rows) {
     state_->activate();
     const std::int64_t chunk = chunk_rows(shape, sizeof(T), !known_.empty());
-    // The slab engine adds the squares of a spherical component one dimension at a time.
+    // The slab variant adds the squares of a spherical component one dimension at a time.
     const std::int64_t each = shape.family == gmm::family::spherical ? shape.dimensions : 1;
     const std::int64_t step =
         std::max<std::int64_t>(additions_between_carries / each, 1) * unit_rows / (unit_rows / chunk);

@@ -59,9 +59,9 @@ TEST(Tuning, ShapesAtTheEdges) {
     using namespace kernels::cuda;
     static_assert(blocks_for(0, 256) == 0 && blocks_for(1, 256) == 1 && blocks_for(256, 256) == 1);
     static_assert(blocks_for((std::int64_t(1) << 31) + 1, 256) == (1 << 23) + 1);
-    static_assert(choose_engine({gmm::family::full, 4, 8}, 4) == engine_kind::registers);
-    static_assert(choose_engine({gmm::family::full, 4, 8}, 8) == engine_kind::fused);
-    static_assert(choose_engine({gmm::family::full, 1000, 1000}, 4) == engine_kind::slab);
+    static_assert(choose_variant({gmm::family::full, 4, 8}, 4) == e_step_variant::registers);
+    static_assert(choose_variant({gmm::family::full, 4, 8}, 8) == e_step_variant::fused);
+    static_assert(choose_variant({gmm::family::full, 1000, 1000}, 4) == e_step_variant::slab);
     for (std::int64_t d : {1, 2, 31, 32, 33, 513, 5000})
         for (std::int64_t k : {1, 2, 33, 1000, 100000})
             for (int f = 0; f < 6; ++f)

@@ -90,7 +90,7 @@ TEST(CudaCounters, RegisterEngine) {
     for (const char* name : {"registers", "registers weighted", "registers near", "registers diagonal"}) {
         SCOPED_TRACE(name);
         const counted_case& c = named(name);
-        ASSERT_EQ(cuda::choose_engine(c.shape, 4), cuda::engine_kind::registers);
+        ASSERT_EQ(cuda::choose_variant(c.shape, 4), cuda::e_step_variant::registers);
         const test::counter_sums got = count(name, "accumulate_registers");
         const double n = static_cast<double>(c.rows), d = static_cast<double>(c.shape.dimensions);
         const double k = static_cast<double>(c.shape.components);
@@ -121,7 +121,7 @@ TEST(CudaCounters, FusedEngineReadsRowsOnce) {
     for (const char* name : {"fused", "fused diagonal"}) {
         SCOPED_TRACE(name);
         const counted_case& c = named(name);
-        ASSERT_EQ(cuda::choose_engine(c.shape, 4), cuda::engine_kind::fused);
+        ASSERT_EQ(cuda::choose_variant(c.shape, 4), cuda::e_step_variant::fused);
         const test::counter_sums got = count(name, "accumulate_chunks");
         const double n = static_cast<double>(c.rows), d = static_cast<double>(c.shape.dimensions);
         const double k = static_cast<double>(c.shape.components);

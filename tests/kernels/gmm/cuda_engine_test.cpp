@@ -1,5 +1,5 @@
 // What only the CUDA engine has: grids, memory spaces, memory accounts. Its results against the reference are checked
-// with those of the other back ends (backends_engine_test.cpp), and here for the shapes of the slab engine.
+// with those of the other back ends (backends_engine_test.cpp), and here for the shapes of the slab variant.
 #include "elbo/error.hpp"
 #include "kernels/cuda/core/device_buffer.hpp"
 #include "kernels/cuda/gmm/engine.hpp"
@@ -100,7 +100,7 @@ TEST(CudaEngine, HostPinnedAndDeviceRowsGiveTheSameBits) {
 }
 
 struct reference_case {
-    cuda::engine_kind engine; ///< that runs it in float32
+    cuda::e_step_variant variant; ///< that runs it in float32
     family f;
     std::int64_t rows, d, K;
 };
@@ -110,7 +110,7 @@ void check_sums(const reference_case& c, element_type type) {
                  " K=" + std::to_string(c.K) + (type == element_type::float32 ? " float32" : " float64"));
     const gmm_shape shape{c.f, c.d, c.K};
     if (type == element_type::float32) {
-        ASSERT_EQ(cuda::choose_engine(shape, 4), c.engine);
+        ASSERT_EQ(cuda::choose_variant(shape, 4), c.variant);
     }
     const rows_of data(c.rows, c.d);
     const auto engine = make_gmm_engine(context::cuda(), shape, type);
@@ -130,7 +130,7 @@ void check_sums(const reference_case& c, element_type type) {
 // At and beside the ends of chains (64), tiles (64 to 256), chunks (1024, 4096) and units (4096) of rows, of quads of
 // dimensions and of the component counts that kernels are compiled for.
 TEST(CudaEngine, SumsMatchReferenceAtTheEdges) {
-    using enum cuda::engine_kind;
+    using enum cuda::e_step_variant;
     const reference_case cases[] = {
         {registers, family::full, 4095, 2, 8},
         {registers, family::full, 4096, 1, 1},

@@ -1,5 +1,5 @@
-// Labels in the CUDA engine: grids, memory spaces, memory accounts, and the shapes of the slab engine. Small shapes are
-// checked with those of the other back ends (backends_engine_labels_test.cpp).
+// Labels in the CUDA engine: grids, memory spaces, memory accounts, and the shapes of the slab variant. Small shapes
+// are checked with those of the other back ends (backends_engine_labels_test.cpp).
 #include "kernels/cuda/core/device_buffer.hpp"
 #include "kernels/cuda/gmm/engine.hpp"
 #include "tests/support/device_memory.hpp"
@@ -27,8 +27,8 @@ std::vector<std::int64_t> sums_of(gmm_engine& engine, std::int64_t rows) {
 TEST(CudaLabels, ShapesOfTheRegisterEngineAreFused) {
     for (family f : {family::full, family::diagonal, family::spherical}) {
         const gmm_shape shape{f, 2, 3};
-        EXPECT_EQ(cuda::choose_engine(shape, 4), cuda::engine_kind::registers);
-        EXPECT_EQ(cuda::choose_engine(shape, 4, true), cuda::engine_kind::fused);
+        EXPECT_EQ(cuda::choose_variant(shape, 4), cuda::e_step_variant::registers);
+        EXPECT_EQ(cuda::choose_variant(shape, 4, true), cuda::e_step_variant::fused);
         // Rows lie the same way, so that memory need not know.
         EXPECT_EQ(cuda::shape_fused(shape, 4).chunk_rows, cuda::chunk_rows(shape, 4, true));
     }
@@ -57,7 +57,7 @@ TEST(CudaLabels, SlabEngineMatchesReference) {
             for (element_type type : {element_type::float32, element_type::float64}) {
                 const labelled_rows data({shape, 37, known, true, type});
                 SCOPED_TRACE(test::describe(data.c));
-                ASSERT_EQ(cuda::choose_engine(shape, 4, true), cuda::engine_kind::slab);
+                ASSERT_EQ(cuda::choose_variant(shape, 4, true), cuda::e_step_variant::slab);
                 const auto engine = make_gmm_engine(context::cuda(), shape, type);
                 test::load(*engine, data);
                 sums_of(*engine, data.c.rows);

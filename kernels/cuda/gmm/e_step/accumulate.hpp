@@ -9,7 +9,7 @@
 
 namespace elbo::kernels::cuda {
 
-/// Memory for the rows of the slab engine.
+/// Memory for the rows of the slab variant.
 template <class T>
 struct slab_view {
     T* densities; ///< [slab rows x K]: lp, then weight · r

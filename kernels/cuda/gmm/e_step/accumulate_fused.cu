@@ -1,4 +1,4 @@
-// The fused engine: rows are read once, log-densities, responsibilities and statistics stay on chip.
+// The fused variant: rows are read once, log-densities, responsibilities and statistics stay on chip.
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/e_step/accumulate.hpp"
 #include "kernels/cuda/gmm/e_step/sums.cuh"

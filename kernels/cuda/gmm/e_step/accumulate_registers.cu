@@ -1,4 +1,4 @@
-// The register engine (docs/kernels.md section 6): small mixtures, float32. A thread takes whole rows and keeps the
+// The register variant (docs/kernels.md section 6): small mixtures, float32. A thread takes whole rows and keeps the
 // statistics of all components in registers; parameters are read from shared memory, the same word by all lanes.
 //
 // Parameters do not come from constant memory: it belongs to the module, and two contexts may fit at the same time.

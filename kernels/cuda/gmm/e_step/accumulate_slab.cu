@@ -1,4 +1,4 @@
-// The slab engine: for shapes whose statistics do not fit on chip. The log-densities of a few units lie in device
+// The slab variant: for shapes whose statistics do not fit on chip. The log-densities of a few units lie in device
 // memory (mostly in L2) between three kernels; the memory is bounded, whatever the number of rows.
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/e_step/accumulate.hpp"

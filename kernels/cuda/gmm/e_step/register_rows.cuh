@@ -1,4 +1,4 @@
-// What one thread of the register engine does with its rows: loads them, computes responsibilities, and adds up
+// What one thread of the register variant does with its rows: loads them, computes responsibilities, and adds up
 // statistics that never leave its registers.
 #pragma once
 

@@ -1,6 +1,6 @@
-// Which engine runs a shape, and how its kernels are launched: pure functions of the shape and the limits of the
-// device, so that they can be tested on any machine. What decides bits (engine, chunk, tile, row split) depends on
-// (family, d, K, element size) only, never on the number of rows or on the grid.
+// Which variant of the E-step runs a shape, and how its kernels are launched: pure functions of the shape and the
+// limits of the device, so that they can be tested on any machine. What decides bits (variant, chunk, tile, row split)
+// depends on (family, d, K, element size) only, never on the number of rows or on the grid.
 #pragma once
 
 #include "kernels/contract/gmm_layout.hpp"
@@ -75,9 +75,9 @@ inline constexpr int accumulate_threads = 256;
 /// Longest sum in T before it is added to a float64 (docs/kernels.md section 3).
 inline constexpr int chain_rows = 64;
 
-/// Launch of the fused engine: E-step, row rule and statistics of a chunk of rows in one block.
+/// Launch of the fused variant: E-step, row rule and statistics of a chunk of rows in one block.
 struct fused_shape {
-    std::int64_t tile_rows = 0; ///< 0: does not fit, the slab engine runs the shape
+    std::int64_t tile_rows = 0; ///< 0: does not fit, the slab variant runs the shape
     std::int64_t row_split = 1; ///< threads that share a micro-tile, each with a part of the tile's rows
     std::int64_t chunk_rows = 0;
     std::int64_t shared_bytes = 0;
@@ -111,39 +111,39 @@ constexpr fused_shape shape_fused(const gmm_shape& s, std::int64_t element_bytes
     return f;
 }
 
-/// Launch of the register engine: a thread a row, register_rows rows a thread and chunk.
+/// Launch of the register variant: a thread a row, register_rows rows a thread and chunk.
 inline constexpr int register_threads = 128;
 inline constexpr int register_rows = 32;
 inline constexpr int register_chunk_rows = register_threads * register_rows;
 static_assert(unit_rows % register_chunk_rows == 0 && register_rows + 5 <= chain_rows);
 
-enum class engine_kind {
+enum class e_step_variant {
     registers, ///< d <= 4, K <= 8, own covariances, float32, no labels
     fused,     ///< statistics in shared memory
     slab       ///< everything else
 };
 
-constexpr engine_kind choose_engine(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false) {
+constexpr e_step_variant choose_variant(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false) {
     if (!labelled && element_bytes == 4 && s.dimensions <= 4 && s.components <= 8 && !gmm::is_tied(s.family))
-        return engine_kind::registers;
-    return shape_fused(s, element_bytes).tile_rows > 0 ? engine_kind::fused : engine_kind::slab;
+        return e_step_variant::registers;
+    return shape_fused(s, element_bytes).tile_rows > 0 ? e_step_variant::fused : e_step_variant::slab;
 }
 
 /// Rows of one partial sum: chunks divide units.
 constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false) {
-    switch (choose_engine(s, element_bytes, labelled)) {
-    case engine_kind::registers:
+    switch (choose_variant(s, element_bytes, labelled)) {
+    case e_step_variant::registers:
         return register_chunk_rows;
-    case engine_kind::fused:
+    case e_step_variant::fused:
         return shape_fused(s, element_bytes).chunk_rows;
     default:
         return unit_rows;
     }
 }
 
-/// Elements from one normalised row to the next: the slab engine reads rows four numbers at a time from device memory.
+/// Elements from one normalised row to the next: the slab variant reads rows four numbers at a time from device memory.
 constexpr std::int64_t row_stride(const gmm_shape& s, std::int64_t element_bytes) {
-    return choose_engine(s, element_bytes) == engine_kind::slab ? padded(s.dimensions) : s.dimensions;
+    return choose_variant(s, element_bytes) == e_step_variant::slab ? padded(s.dimensions) : s.dimensions;
 }
 
 /// Units whose log-densities lie in the slab at a time: bounded memory, never rows x components.
