@@ -1,3 +1,4 @@
+// The table of the CPU back end.
 #include "kernels/contract/context_state.hpp"
 #include "kernels/cpu/core/simd_level.hpp"
 #include "kernels/shared/memory.hpp"

@@ -1,3 +1,4 @@
+// The table of the CUDA back end.
 #include "kernels/cuda/core/device_buffer.hpp"
 
 namespace elbo::kernels {

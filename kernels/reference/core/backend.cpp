@@ -1,3 +1,4 @@
+// The table of the reference back end.
 #include "kernels/contract/context_state.hpp"
 #include "kernels/shared/memory.hpp"
 
