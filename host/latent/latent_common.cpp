@@ -13,9 +13,6 @@ using namespace kernels;
 
 namespace {
 
-/// Numbers of results of inference that are held at a time, about.
-constexpr std::int64_t most_results = std::int64_t(1) << 23;
-
 double largest_magnitude(const std::vector<double>& v) {
     double largest = 0;
     for (double x : v)
@@ -37,12 +34,6 @@ double largest_column_sum(const latent_parameters& p) {
     return largest;
 }
 
-/// The moments of columns are the same work for every model: the engines of mixtures do it.
-std::unique_ptr<gmm_engine> moments_engine(const context& ctx, const data_source& data) {
-    return gmm::make_engine(ctx, {gmm::family::diagonal, data.cols(), 1}, gmm::compute_precision::automatic,
-                            data.type());
-}
-
 /// Bounds of the sums over all rows: of w r times 1, δ, δ² and δ c, and of w times log p(x̃) and H(r).
 sum_bounds bounds_of(const latent_parameters& p, double largest, double total_weight) {
     const double delta = largest + largest_magnitude(p.means), c = delta * largest_column_sum(p);
@@ -58,12 +49,16 @@ sum_bounds bounds_of(const latent_parameters& p, double largest, double total_we
 
 } // namespace
 
+std::unique_ptr<gmm_engine> make_moments_engine(const context& ctx, std::int64_t dimensions, element_type type) {
+    return gmm::make_engine(ctx, {gmm::family::diagonal, dimensions, 1}, gmm::compute_precision::automatic, type);
+}
+
 void check_rows(const context& ctx, gmm::row_feed& feed) {
-    feed.summarize(*moments_engine(ctx, feed.data()));
+    feed.summarize(*make_moments_engine(ctx, feed.data().cols(), feed.data().type()));
 }
 
 gmm::data_summary summarize(const context& ctx, gmm::row_feed& feed) {
-    return gmm::summarize_columns(feed, *moments_engine(ctx, feed.data()));
+    return gmm::summarize_columns(feed, *make_moments_engine(ctx, feed.data().cols(), feed.data().type()));
 }
 
 factor_rows::factor_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights)
@@ -84,31 +79,6 @@ std::vector<double> factor_rows::sums(const latent_parameters& p) {
     engine.clear_sums(bounds_of(p, largest_, total_weight()));
     rows_.accumulate();
     return engine.sums();
-}
-
-void infer_rows(const context& ctx, const data_source& data, const frame& f, const latent_parameters& p,
-                const std::function<void(const latent_batch&)>& sink) {
-    gmm::row_feed feed(ctx, data, {});
-    feed.stream(); // the results of a batch are kept, so batches stay small
-    check_rows(ctx, feed);
-    const auto engine = make_latent_engine(ctx, data.cols());
-    engine->reserve(std::min(data.rows(), feed.batch_rows()), false);
-    engine->set_parameters(p);
-    // Results of many components and latent variables are larger than their rows: they come in parts of whole units.
-    const std::int64_t each = 1 + p.shape.components * (1 + p.shape.latent);
-    const std::int64_t most = std::max<std::int64_t>(1, most_results / (each * unit_rows)) * unit_rows;
-    std::vector<double> densities, responsibilities, projected;
-    feed.for_each(gmm::reading::in_turn, [&](const input_rows& batch, std::int64_t first_row) {
-        engine->load(batch, f, 0);
-        for (std::int64_t at = 0; at < batch.x.rows; at += most) {
-            const std::int64_t rows = std::min(most, batch.x.rows - at);
-            densities.resize(rows);
-            responsibilities.resize(rows * p.shape.components);
-            projected.resize(rows * p.shape.components * p.shape.latent);
-            engine->infer(at, rows, {densities.data(), responsibilities.data(), projected.data()});
-            sink({first_row + at, rows, densities.data(), responsibilities.data(), projected.data()});
-        }
-    });
 }
 
 } // namespace elbo::latent

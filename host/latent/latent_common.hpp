@@ -14,6 +14,10 @@
 
 namespace elbo::latent {
 
+/// The moments of columns are the same work for every model: an engine of mixtures does it.
+std::unique_ptr<kernels::gmm_engine> make_moments_engine(const context& ctx, std::int64_t dimensions,
+                                                         element_type type);
+
 /// One pass that checks every value and weight. Throws invalid_argument that names row and column.
 void check_rows(const context& ctx, gmm::row_feed& feed);
 /// The same for a fit, with what it derives from the columns (gmm::summarize_columns).
@@ -44,14 +48,5 @@ private:
     gmm::data_summary summary_;
     double largest_ = 1; ///< max |x̃|
 };
-
-/// Results of inference for a batch of rows, in the frame: log p(x̃), p(k | x̃), c.
-struct latent_batch {
-    std::int64_t first_row = 0, rows = 0;
-    const double *log_density = nullptr, *responsibilities = nullptr, *projected = nullptr;
-};
-/// Inference over all rows of a source in batches. Every value is checked before the first result is handed out.
-void infer_rows(const context& ctx, const data_source& data, const kernels::frame& f,
-                const kernels::latent_parameters& p, const std::function<void(const latent_batch&)>& sink);
 
 } // namespace elbo::latent

@@ -21,14 +21,6 @@ using kernels::unit_rows;
 
 namespace {
 
-/// Rows of a streamed batch: about 16 MB, whole units; so much is copied to a device while it works on the batch
-/// before.
-std::int64_t streamed_batch_rows(const data_source& data) {
-    const std::int64_t row_bytes =
-        std::max<std::int64_t>(1, data.cols()) * (data.type() == element_type::float32 ? 4 : 8);
-    return std::max<std::int64_t>(1, (std::int64_t(16) << 20) / (row_bytes * unit_rows)) * unit_rows;
-}
-
 /// Powers of two that float64 holds end at 2¹⁰²³; with this one the smallest weight, 2⁻¹⁰⁷⁴, becomes 2⁻⁵².
 constexpr int largest_scale = 1022;
 /// Totals such as W log p are 2²³ times as large at most.
@@ -57,6 +49,11 @@ void merge(data_summary& all, const kernels::unit_summary& unit) {
 
 } // namespace
 
+std::int64_t streamed_batch_rows(std::int64_t columns, element_type type) {
+    const std::int64_t row_bytes = std::max<std::int64_t>(1, columns) * (type == element_type::float32 ? 4 : 8);
+    return std::max<std::int64_t>(1, (std::int64_t(16) << 20) / (row_bytes * unit_rows)) * unit_rows;
+}
+
 row_feed::row_feed(const context& ctx, const data_source& data, const sample_weights& weights,
                    const sample_labels& labels, std::int64_t components, weight_units units)
     : ctx_(ctx), data_(data), weights_(weights), labels_(labels), components_(components) {
@@ -74,12 +71,12 @@ row_feed::row_feed(const context& ctx, const data_source& data, const sample_wei
         survey_weights(units);
     const std::int64_t all = (data.rows() + unit_rows - 1) / unit_rows * unit_rows;
     const bool one_piece = data.contiguous() && (ctx.where() == backend::cuda || data.space() != memory_space::device);
-    batch_rows_ = one_piece ? all : std::min(all, streamed_batch_rows(data));
+    batch_rows_ = one_piece ? all : std::min(all, streamed_batch_rows(data.cols(), data.type()));
 }
 
 void row_feed::stream(std::int64_t most_rows) {
     const std::int64_t most_units = std::max<std::int64_t>(1, most_rows / unit_rows);
-    batch_rows_ = std::min({batch_rows_, streamed_batch_rows(data_), most_units * unit_rows});
+    batch_rows_ = std::min({batch_rows_, streamed_batch_rows(data_.cols(), data_.type()), most_units * unit_rows});
 }
 
 std::unique_ptr<batch_reader> row_feed::open(reading when) const {
@@ -268,7 +265,7 @@ void row_feed::require_distinct_rows(std::int64_t wanted) const {
     std::unordered_set<std::string> seen;
     const std::int64_t cols = data_.cols();
     std::int64_t first = 0;
-    const auto reader = data_.read(std::min(batch_rows_, streamed_batch_rows(data_)));
+    const auto reader = data_.read(std::min(batch_rows_, streamed_batch_rows(data_.cols(), data_.type())));
     while (static_cast<std::int64_t>(seen.size()) < wanted) {
         const any_matrix_view batch = reader->next();
         if (batch.rows == 0)

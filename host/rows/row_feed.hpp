@@ -37,6 +37,10 @@ enum class weight_units {
 /// When a batch is read: while the one before is worked on, or when it is asked for.
 enum class reading { ahead, in_turn };
 
+/// Rows of a streamed batch: about 16 MB, whole units; so much is copied to a device while it works on the batch
+/// before.
+std::int64_t streamed_batch_rows(std::int64_t columns, element_type type);
+
 class row_feed {
 public:
     /// Checks that weights and labels match the rows, and every weight. Throws invalid_argument.

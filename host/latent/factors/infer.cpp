@@ -5,6 +5,7 @@
 #include "host/latent/criteria.hpp"
 #include "host/latent/factors/values.hpp"
 #include "host/latent/latent_common.hpp"
+#include "host/latent/scoring.hpp"
 #include "host/rows/frame.hpp"
 #include "kernels/shared/blas_threads.hpp"
 
@@ -26,27 +27,7 @@ void check_columns(const factor_model& m, const data_source& data) {
     });
 }
 
-/// E[z | x, k] = R⁻ᵀ c for all rows of a batch, in place of c.
-void to_posterior_means(const factor_operators& o, std::int64_t rows, double* projected) {
-    const one_blas_thread guard;
-    const std::int64_t K = o.pass.shape.components, L = o.pass.shape.latent;
-    const auto size = static_cast<int>(L);
-    // Rows of component k are K · L apart, and as row vectors they are multiplied by R⁻¹ from the right.
-    for (std::int64_t k = 0; k < K; ++k)
-        cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, static_cast<int>(rows), size, 1,
-                    &o.posterior_factors[k * L * L], size, projected + k * L, static_cast<int>(K * L));
-}
-
-/// Squares of rows farther from a model would leave the range of float64.
-void require_density(const data_source& data, std::int64_t row, double log_density) {
-    expects(std::isfinite(log_density), [&] {
-        return fmt::format("{}: row {} is so far from the model that its log-density is no finite number: leave the "
-                           "row out",
-                           data.description(), row);
-    });
-}
-
-/// The same before a sum over all rows is made.
+/// Squares of rows farther from a model would leave the range of float64: refused before a sum over all rows is made.
 void require_near_rows(const data_source& data, const factor_rows& rows, const frame& f) {
     constexpr double most = 0x1p400;
     const gmm::data_summary& s = rows.summary();
@@ -59,31 +40,89 @@ void require_near_rows(const data_source& data, const factor_rows& rows, const f
             });
 }
 
+class factor_scoring final : public engine_scoring<latent_engine> {
+public:
+    factor_scoring(const context& ctx, const factor_model& m)
+        : engine_scoring(m.dimensions(), m.components(), m.components() * m.latent(),
+                         make_latent_engine(ctx, m.dimensions()), frame_of(m)),
+          model_(m), operators_(operators_of(to_frame(m, frame_))), shift_(gmm::log_scale(frame_)) {
+        engine_->set_parameters(operators_.pass);
+    }
+
+    void infer(std::int64_t first, std::int64_t rows, const row_results& to, std::string_view name,
+               std::int64_t first_row) override {
+        engine_->infer(first, rows, {to.log_density, to.responsibilities, to.means});
+        for (std::int64_t n = 0; to.log_density && n < rows; ++n) {
+            expects(std::isfinite(to.log_density[n]), [&] {
+                return fmt::format("{}: row {} is so far from the model that its log-density is no finite number: "
+                                   "leave the row out",
+                                   name, first_row + first + n);
+            });
+            to.log_density[n] -= shift_;
+        }
+        if (to.means)
+            to_posterior_means(rows, to.means);
+    }
+
+    void reconstruct(std::int64_t rows, const row_results& of, double* out) override {
+        const one_blas_thread guard;
+        const std::int64_t d = dimensions, K = components, L = model_.latent();
+        each_.resize(std::max<std::size_t>(each_.size(), rows * d));
+        std::fill_n(out, rows * d, 0.0);
+        for (std::int64_t k = 0; k < K; ++k) {
+            for (std::int64_t n = 0; n < rows; ++n)
+                std::copy_n(&model_.means()[k * d], d, &each_[n * d]);
+            cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<int>(rows), static_cast<int>(d),
+                        static_cast<int>(L), 1, of.means + k * L, static_cast<int>(K * L),
+                        &model_.loadings()[k * d * L], static_cast<int>(L), 1, each_.data(), static_cast<int>(d));
+            for (std::int64_t n = 0; n < rows; ++n)
+                for (std::int64_t j = 0; j < d; ++j)
+                    out[n * d + j] += of.responsibilities[n * K + k] * each_[n * d + j];
+        }
+    }
+
+    std::vector<double> sample(std::int64_t first, std::int64_t rows, std::uint64_t seed) const override {
+        return sample_rows(model_, first, rows, seed).x;
+    }
+
+private:
+    /// E[z | x, k] = R⁻ᵀ c for all rows, in place of c.
+    void to_posterior_means(std::int64_t rows, double* projected) const {
+        const one_blas_thread guard;
+        const std::int64_t K = components, L = model_.latent();
+        // Rows of component k are K · L apart, and as row vectors they are multiplied by R⁻¹ from the right.
+        for (std::int64_t k = 0; k < K; ++k)
+            cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, static_cast<int>(rows),
+                        static_cast<int>(L), 1, &operators_.posterior_factors[k * L * L], static_cast<int>(L),
+                        projected + k * L, static_cast<int>(K * L));
+    }
+
+    factor_model model_;
+    factor_operators operators_;
+    double shift_; ///< log-densities are larger by it in the frame
+    std::vector<double> each_;
+};
+
 } // namespace
+
+std::unique_ptr<scoring> make_scoring(const context& ctx, const factor_model& m) {
+    return std::make_unique<factor_scoring>(ctx, m);
+}
 
 void infer(const context& ctx, const factor_model& m, const data_source& data,
            const std::function<void(const factor_batch&)>& sink) {
-    check_columns(m, data);
-    const frame f = frame_of(m);
-    const double shift = gmm::log_scale(f);
-    const factor_operators o = operators_of(to_frame(m, f));
-    std::vector<double> densities, means;
-    infer_rows(ctx, data, f, o.pass, [&](const latent_batch& b) {
-        densities.assign(b.log_density, b.log_density + b.rows);
-        for (std::int64_t n = 0; n < b.rows; ++n) {
-            require_density(data, b.first_row + n, densities[n]);
-            densities[n] -= shift;
-        }
-        means.assign(b.projected, b.projected + b.rows * m.components() * m.latent());
-        to_posterior_means(o, b.rows, means.data());
-        sink({b.first_row, b.rows, densities.data(), b.responsibilities, means.data()});
-    });
+    infer_rows(ctx, data, *make_scoring(ctx, m), true,
+               [&](std::int64_t first_row, std::int64_t rows, const row_results& r) {
+                   sink({first_row, rows, r.log_density, r.responsibilities, r.means});
+               });
 }
 
 std::vector<double> log_density(const context& ctx, const factor_model& m, const data_source& data) {
     std::vector<double> result(data.rows());
-    infer(ctx, m, data,
-          [&](const factor_batch& b) { std::copy_n(b.log_density, b.rows, result.begin() + b.first_row); });
+    infer_rows(ctx, data, *make_scoring(ctx, m), false,
+               [&](std::int64_t first_row, std::int64_t rows, const row_results& r) {
+                   std::copy_n(r.log_density, rows, result.begin() + first_row);
+               });
     return result;
 }
 
@@ -99,23 +138,7 @@ factor_posterior posterior(const context& ctx, const factor_model& m, const data
 }
 
 std::vector<double> reconstruct(const context& ctx, const factor_model& m, const data_source& data) {
-    const std::int64_t d = m.dimensions(), K = m.components(), L = m.latent();
-    std::vector<double> result(data.rows() * d);
-    infer(ctx, m, data, [&](const factor_batch& b) {
-        const one_blas_thread guard;
-        std::vector<double> each(b.rows * d);
-        for (std::int64_t k = 0; k < K; ++k) {
-            for (std::int64_t n = 0; n < b.rows; ++n)
-                std::copy_n(&m.means()[k * d], d, &each[n * d]);
-            cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<int>(b.rows), static_cast<int>(d),
-                        static_cast<int>(L), 1, b.means + k * L, static_cast<int>(K * L), &m.loadings()[k * d * L],
-                        static_cast<int>(L), 1, each.data(), static_cast<int>(d));
-            for (std::int64_t n = 0; n < b.rows; ++n)
-                for (std::int64_t j = 0; j < d; ++j)
-                    result[(b.first_row + n) * d + j] += b.responsibilities[n * K + k] * each[n * d + j];
-        }
-    });
-    return result;
+    return reconstruct_rows(ctx, data, *make_scoring(ctx, m));
 }
 
 gmm::score_result score(const context& ctx, const factor_model& m, const data_source& data,

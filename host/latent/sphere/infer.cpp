@@ -3,7 +3,7 @@
 
 #include "host/check.hpp"
 #include "host/latent/criteria.hpp"
-#include "host/latent/latent_common.hpp"
+#include "host/latent/scoring.hpp"
 #include "host/latent/sphere/rows.hpp"
 #include "host/rows/frame.hpp"
 
@@ -31,43 +31,56 @@ void check_dimensions(const sphere_model& m, const data_source& data) {
     });
 }
 
-/// `sink` as for infer, with means null unless wanted.
-void infer_rows(const context& ctx, const sphere_model& m, const data_source& data, bool with_means,
-                const std::function<void(const sphere_batch&)>& sink) {
-    check_dimensions(m, data);
-    gmm::row_feed feed(ctx, data, {});
-    feed.stream();         // the results of a batch are kept, so batches stay small
-    check_rows(ctx, feed); // every value is checked before the first result is handed out
-    const frame f = frame_of(m);
-    const double shift = gmm::log_scale(f);
-    const auto engine = make_sphere_engine(ctx, data.cols());
-    engine->reserve(std::min(data.rows(), feed.batch_rows()), false);
-    engine->set_parameters(to_frame(m, f).pass());
-    std::vector<double> densities, means, concentrations;
-    feed.for_each(gmm::reading::in_turn, [&](const input_rows& batch, std::int64_t first_row) {
-        const std::int64_t rows = batch.x.rows;
-        densities.resize(rows);
-        concentrations.resize(rows);
-        means.resize(with_means ? rows * m.dimensions() : 0);
-        engine->load(batch, f, 0);
-        engine->infer(0, rows, {densities.data(), with_means ? means.data() : nullptr, concentrations.data()});
-        for (double& v : densities)
-            v -= shift;
-        sink({first_row, rows, densities.data(), with_means ? means.data() : nullptr, concentrations.data()});
-    });
-}
+class sphere_scoring final : public engine_scoring<sphere_engine> {
+public:
+    sphere_scoring(const context& ctx, const sphere_model& m)
+        : engine_scoring(m.dimensions(), 1, m.dimensions(), make_sphere_engine(ctx, m.dimensions()), frame_of(m)),
+          model_(m), shift_(gmm::log_scale(frame_)) {
+        engine_->set_parameters(to_frame(m, frame_).pass());
+    }
+
+    void infer(std::int64_t first, std::int64_t rows, const row_results& to, std::string_view, std::int64_t) override {
+        engine_->infer(first, rows, {to.log_density, to.means, to.concentrations});
+        for (std::int64_t n = 0; to.log_density && n < rows; ++n)
+            to.log_density[n] -= shift_;
+        if (to.responsibilities)
+            std::fill_n(to.responsibilities, rows, 1.0);
+    }
+
+    void reconstruct(std::int64_t rows, const row_results& of, double* out) override {
+        for (std::int64_t i = 0; i < rows * dimensions; ++i)
+            out[i] = model_.centre()[i % dimensions] + model_.radius() * of.means[i];
+    }
+
+    std::vector<double> sample(std::int64_t first, std::int64_t rows, std::uint64_t seed) const override {
+        return sample_rows(model_, first, rows, seed).x;
+    }
+
+private:
+    sphere_model model_;
+    double shift_; ///< log-densities are larger by it in the frame
+};
 
 } // namespace
 
+std::unique_ptr<scoring> make_scoring(const context& ctx, const sphere_model& m) {
+    return std::make_unique<sphere_scoring>(ctx, m);
+}
+
 void infer(const context& ctx, const sphere_model& m, const data_source& data,
            const std::function<void(const sphere_batch&)>& sink) {
-    infer_rows(ctx, m, data, true, sink);
+    infer_rows(ctx, data, *make_scoring(ctx, m), true,
+               [&](std::int64_t first_row, std::int64_t rows, const row_results& r) {
+                   sink({first_row, rows, r.log_density, r.means, r.concentrations});
+               });
 }
 
 std::vector<double> log_density(const context& ctx, const sphere_model& m, const data_source& data) {
     std::vector<double> result(data.rows());
-    infer_rows(ctx, m, data, false,
-               [&](const sphere_batch& b) { std::copy_n(b.log_density, b.rows, result.begin() + b.first_row); });
+    infer_rows(ctx, data, *make_scoring(ctx, m), false,
+               [&](std::int64_t first_row, std::int64_t rows, const row_results& r) {
+                   std::copy_n(r.log_density, rows, result.begin() + first_row);
+               });
     return result;
 }
 
@@ -83,13 +96,7 @@ sphere_posterior posterior(const context& ctx, const sphere_model& m, const data
 }
 
 std::vector<double> reconstruct(const context& ctx, const sphere_model& m, const data_source& data) {
-    const std::int64_t d = m.dimensions();
-    std::vector<double> result(data.rows() * d);
-    infer(ctx, m, data, [&](const sphere_batch& b) {
-        for (std::int64_t i = 0; i < b.rows * d; ++i)
-            result[b.first_row * d + i] = m.centre()[i % d] + m.radius() * b.means[i];
-    });
-    return result;
+    return reconstruct_rows(ctx, data, *make_scoring(ctx, m));
 }
 
 gmm::score_result score(const context& ctx, const sphere_model& m, const data_source& data,

@@ -144,7 +144,8 @@ void for_each_piece(const context& ctx, const model& m, const data_source& data,
                     const Visit& visit) {
     check(m, o);
     const row_batches feed(ctx, data, m.architecture().dimensions, "the dimensions of the model");
-    const auto engine = engine_of(ctx, m);
+    const session own(ctx, m);
+    const auto& engine = own.engine;
     const std::int64_t piece = rows_per_piece(ctx, o);
     row_results results;
     feed.for_each([&](const any_matrix_view& x, std::int64_t first) {

@@ -33,8 +33,11 @@ void for_each_batch(const context& ctx, const data_source& data, vae_engine& eng
 /// The two halves of rows of means and log-variances.
 struct latent_halves {
     latent_halves(std::vector<float>& both, std::int64_t rows, std::int64_t latent)
-        : mean(both.data(), rows, latent, 2 * latent, memory_space::host),
-          log_variance(both.data() + latent, rows, latent, 2 * latent, memory_space::host) {}
+        : latent_halves(both.data(), rows, latent, memory_space::host) {}
+    latent_halves(buffer<float>& both, std::int64_t rows, std::int64_t latent)
+        : latent_halves(both.data(), rows, latent, both.space()) {}
+    latent_halves(float* both, std::int64_t rows, std::int64_t latent, memory_space space)
+        : mean(both, rows, latent, 2 * latent, space), log_variance(both + latent, rows, latent, 2 * latent, space) {}
     matrix_view<float> mean, log_variance;
 };
 
@@ -55,34 +58,28 @@ void check_latents(const any_matrix_view& z, const data_source& data, std::int64
     check_finite(readable(context::reference(), z, staging), data, first);
 }
 
-void check_result(std::string_view name, const matrix_view<float>& out, std::int64_t rows, std::int64_t cols) {
-    expects(out.data != nullptr && out.rows == rows && out.cols == cols && out.stride >= cols, [&] {
-        return fmt::format("{} is {} x {} with stride {}: expected {} x {}", name, out.rows, out.cols, out.stride, rows,
-                           cols);
-    });
-}
-
-void check_input(std::string_view name, const any_matrix_view& x, std::int64_t cols, std::string_view what) {
-    expects(x.data != nullptr && x.cols == cols && x.stride >= cols, [&] {
-        return fmt::format("{} is {} x {} with stride {}: expected {} columns, {}", name, x.rows, x.cols, x.stride,
-                           cols, what);
-    });
-}
-
-/// The other back ends cannot reach the memory of a device.
-void check_reach(std::string_view name, const context& ctx, memory_space space) {
-    expects(ctx.where() == backend::cuda || space != memory_space::device, [&] {
-        return fmt::format("{} is in device memory: expected host memory for the {} back end", name,
-                           to_string(ctx.where()));
-    });
-}
-
 } // namespace
 
-std::unique_ptr<vae_engine> engine_of(const context& ctx, const model& m) {
-    auto engine = make_vae_engine(ctx, make_layout(m.architecture()));
+session::session(const context& ctx, const model& m)
+    : ctx(ctx), of(m), engine(make_vae_engine(ctx, make_layout(m.architecture()))) {
     engine->set_parameters(m.parameters());
-    return engine;
+}
+
+std::int64_t session::piece_rows() const {
+    const architecture& a = of.architecture();
+    return std::max<std::int64_t>(1, (std::int64_t(1) << 22) / std::max(a.dimensions, a.latent));
+}
+
+void session::reconstruct(const vae_rows& rows, matrix_view<float> out) {
+    const std::int64_t latent = of.architecture().latent, numbers = rows.rows * 2 * latent;
+    if (!latents_ || latents_->size() < numbers) {
+        latents_.reset(); // first give back, then ask
+        latents_.emplace(ctx, numbers);
+    }
+    const latent_halves halves(*latents_, rows.rows, latent);
+    engine->encode(rows, halves.mean, halves.log_variance);
+    engine->decode(halves.mean, out);
+    ctx.wait();
 }
 
 row_sink collect(std::vector<float>& out) {
@@ -95,13 +92,13 @@ row_sink collect(std::vector<float>& out) {
 // encode ------------------------------------------------------------------------------------------------------------
 
 void encode(const context& ctx, const model& m, const data_source& data, const row_sink& sink) {
-    const auto engine = engine_of(ctx, m);
+    session s(ctx, m);
     const std::int64_t latent = m.architecture().latent;
     std::vector<float> both;
-    for_each_batch(ctx, data, *engine, [&](const vae_rows& rows, std::int64_t first) {
+    for_each_batch(ctx, data, *s.engine, [&](const vae_rows& rows, std::int64_t first) {
         both.resize(rows.rows * 2 * latent);
         const latent_halves halves(both, rows.rows, latent);
-        engine->encode(rows, halves.mean, halves.log_variance);
+        s.engine->encode(rows, halves.mean, halves.log_variance);
         ctx.wait();
         sink(first, {both.data(), rows.rows, 2 * latent});
     });
@@ -121,31 +118,23 @@ latents encode(const context& ctx, const model& m, const data_source& data) {
 
 void encode(const context& ctx, const model& m, any_matrix_view x, matrix_view<float> mean,
             matrix_view<float> log_variance) {
-    const architecture& a = m.architecture();
-    check_input("x", x, a.dimensions, of_model);
-    check_result("mean", mean, x.rows, a.latent);
-    check_result("log_variance", log_variance, x.rows, a.latent);
-    check_reach("x", ctx, x.space);
-    check_reach("mean", ctx, mean.space);
-    check_reach("log_variance", ctx, log_variance.space);
-    engine_of(ctx, m)->encode({x, 0, 0, x.rows, 0}, mean, log_variance);
+    network(ctx, m).encode(x, mean, log_variance);
 }
 
 // decode ------------------------------------------------------------------------------------------------------------
 
 void decode(const context& ctx, const model& m, const data_source& z, const row_sink& sink) {
     const architecture& a = m.architecture();
-    const auto engine = engine_of(ctx, m);
+    const session s(ctx, m);
     const row_batches feed(ctx, z, a.latent, of_latents);
-    // The results are wider than the points, as a rule.
-    const std::int64_t piece = std::max<std::int64_t>(1, (std::int64_t(1) << 22) / a.dimensions);
+    const std::int64_t piece = s.piece_rows(); // the results are wider than the points, as a rule
     std::vector<float> out;
     feed.for_each([&](const any_matrix_view& batch, std::int64_t first) {
         check_latents(batch, z, first);
         for (std::int64_t at = 0; at < batch.rows; at += piece) {
             const std::int64_t rows = std::min(piece, batch.rows - at);
             out.resize(rows * a.dimensions);
-            engine->decode(batch.slice(at, rows), {out.data(), rows, a.dimensions});
+            s.engine->decode(batch.slice(at, rows), {out.data(), rows, a.dimensions});
             ctx.wait();
             sink(first + at, {out.data(), rows, a.dimensions});
         }
@@ -159,28 +148,19 @@ std::vector<float> decode(const context& ctx, const model& m, const data_source&
 }
 
 void decode(const context& ctx, const model& m, any_matrix_view z, matrix_view<float> out) {
-    check_input("z", z, m.architecture().latent, of_latents);
-    check_result("out", out, z.rows, m.architecture().dimensions);
-    check_reach("z", ctx, z.space);
-    check_reach("out", ctx, out.space);
-    engine_of(ctx, m)->decode(z, out);
+    network(ctx, m).decode(z, out);
 }
 
 // Both --------------------------------------------------------------------------------------------------------------
 
 void reconstruct(const context& ctx, const model& m, const data_source& data, const row_sink& sink) {
-    const architecture& a = m.architecture();
-    const auto engine = engine_of(ctx, m);
-    std::vector<float> both, out;
-    for_each_batch(ctx, data, *engine, [&](const vae_rows& rows, std::int64_t first) {
-        both.resize(rows.rows * 2 * a.latent);
-        out.resize(rows.rows * a.dimensions);
-        const latent_halves halves(both, rows.rows, a.latent);
-        engine->encode(rows, halves.mean, halves.log_variance);
-        ctx.wait();
-        engine->decode(halves.mean, {out.data(), rows.rows, a.dimensions});
-        ctx.wait();
-        sink(first, {out.data(), rows.rows, a.dimensions});
+    session s(ctx, m);
+    const std::int64_t d = m.architecture().dimensions;
+    std::vector<float> out;
+    for_each_batch(ctx, data, *s.engine, [&](const vae_rows& rows, std::int64_t first) {
+        out.resize(rows.rows * d);
+        s.reconstruct(rows, {out.data(), rows.rows, d});
+        sink(first, {out.data(), rows.rows, d});
     });
 }
 

@@ -29,28 +29,34 @@ void draw_latents(std::uint64_t seed, std::int64_t first, std::int64_t rows, std
 
 } // namespace
 
+void session::sample(std::int64_t first, std::int64_t rows, const sample_options& options, float* out) {
+    const architecture& a = of.architecture();
+    if (std::ssize(z_) < rows * a.latent)
+        z_.resize(static_cast<std::size_t>(rows * a.latent));
+    draw_latents(options.seed, first, rows, a.latent, z_.data());
+    engine->decode(matrix_view<const float>(z_.data(), rows, a.latent), {out, rows, a.dimensions});
+    ctx.wait();
+    if (options.means)
+        return;
+    const std::vector<double> own = of.own_parameter();
+    const noise_key key = make_noise_key(options.seed, noise_purpose::sample_observation, 0);
+    for_independent_rows(rows, a.dimensions, [&](std::int64_t i) {
+        const std::span row(out + i * a.dimensions, static_cast<std::size_t>(a.dimensions));
+        with_likelihood(a.likelihood.family, [&](auto family) {
+            family.draw({key, static_cast<std::uint64_t>(first + i)}, a.likelihood, own, row);
+        });
+    });
+}
+
 void sample(const context& ctx, const model& m, std::int64_t n, const sample_options& options, const row_sink& sink) {
     check_at_least("n", n, 1);
-    const architecture& a = m.architecture();
-    const std::vector<double> own = m.own_parameter();
-    const noise_key key = make_noise_key(options.seed, noise_purpose::sample_observation, 0);
-    const auto engine = engine_of(ctx, m);
-    const std::int64_t piece =
-        std::min(n, std::max<std::int64_t>(1, (std::int64_t(1) << 22) / std::max(a.dimensions, a.latent)));
-    std::vector<float> z(piece * a.latent), x(piece * a.dimensions);
+    session s(ctx, m);
+    const std::int64_t d = m.architecture().dimensions, piece = std::min(n, s.piece_rows());
+    std::vector<float> x(piece * d);
     for (std::int64_t first = 0; first < n; first += piece) {
         const std::int64_t rows = std::min(piece, n - first);
-        draw_latents(options.seed, first, rows, a.latent, z.data());
-        engine->decode(matrix_view<const float>(z.data(), rows, a.latent), {x.data(), rows, a.dimensions});
-        ctx.wait();
-        if (!options.means)
-            for_independent_rows(rows, a.dimensions, [&](std::int64_t i) {
-                const std::span row(x.data() + i * a.dimensions, static_cast<std::size_t>(a.dimensions));
-                with_likelihood(a.likelihood.family, [&](auto family) {
-                    family.draw({key, static_cast<std::uint64_t>(first + i)}, a.likelihood, own, row);
-                });
-            });
-        sink(first, {x.data(), rows, a.dimensions});
+        s.sample(first, rows, options, x.data());
+        sink(first, {x.data(), rows, d});
     }
 }
 

@@ -5,9 +5,11 @@
 #include "elbo/data_source.hpp"
 #include "elbo/gmm/fit.hpp"
 #include "elbo/gmm/model.hpp"
+#include "elbo/matrix_view.hpp"
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 namespace elbo::gmm {
@@ -35,6 +37,38 @@ struct inference_batch {
 };
 void infer(const context& ctx, const model& m, const data_source& data, bool with_responsibilities,
            const std::function<void(const inference_batch&)>& sink, const sample_labels& labels = {});
+
+/// A model ready to be asked many times: made once, it owns an engine with the parameters and memory that grows to the
+/// largest call; later calls of up to as many rows allocate nothing. The results are those of the functions above, to
+/// the bit. One thread at a time; several scorers may be used at once, as contexts may.
+class scorer {
+public:
+    /// Where results go; views without data are left out. Any stride; in device memory only with a CUDA context.
+    struct results {
+        matrix_view<double> log_density = {};      ///< [n x 1] as log_density()
+        matrix_view<double> responsibilities = {}; ///< [n x k]
+        matrix_view<std::int32_t> assignment = {}; ///< [n x 1]
+    };
+
+    /// For rows of this type: with float32 the engine computes in float32, as it does for such data above. Throws
+    /// out_of_memory, not_available, cuda_error.
+    scorer(const context& ctx, const model& m, element_type type = element_type::float32);
+    scorer(scorer&& other) noexcept;
+    scorer& operator=(scorer&& other) noexcept;
+    ~scorer();
+
+    /// For the rows of x [n x d], in host or device memory: the results, which are there when this returns. Throws
+    /// invalid_argument (shapes, memory out of reach, NaN or infinity: row, column) before anything is written,
+    /// out_of_memory, cuda_error.
+    void infer(const any_matrix_view& x, const results& to);
+    /// Rows first ... of what sample() draws with this seed: x [n x d] and, unless without data, the components [n x
+    /// 1]. Throws invalid_argument (shapes, first < 0).
+    void sample(std::int64_t first, std::uint64_t seed, matrix_view<double> x, matrix_view<std::int32_t> labels = {});
+
+private:
+    struct state;
+    std::unique_ptr<state> state_;
+};
 
 score_result score(const context& ctx, const model& m, const data_source& data, const sample_weights& weights = {},
                    const sample_labels& labels = {});

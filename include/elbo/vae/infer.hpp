@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -77,6 +78,36 @@ void sample(const context& ctx, const model& m, std::int64_t n, const sample_opt
 /// Decoded straight line between the encodings of two rows, ends included: [steps x d]. from, to: [d].
 std::vector<float> interpolate(const context& ctx, const model& m, const std::vector<float>& from,
                                const std::vector<float>& to, std::int64_t steps);
+
+/// A network ready to be asked many times: made once from a model, it owns an engine with the parameters and memory
+/// that grows to the largest call; later calls of up to as many float32 rows allocate nothing. The results are those of
+/// the functions above, to the bit, and are there when a call returns. x and z in float32 or float64, any stride, in
+/// host memory or, with a CUDA context, in device memory, between which and the engine nothing passes through the host
+/// but samples. One thread at a time; several networks may be used at once, as contexts may. All throw invalid_argument
+/// (shapes, memory out of reach), out_of_memory, cuda_error. Whether numbers are finite and such as the likelihood
+/// allows is not asked but by check().
+class network {
+public:
+    network(const context& ctx, const model& m);
+    network(network&& other) noexcept;
+    network& operator=(network&& other) noexcept;
+    ~network();
+
+    /// Throws invalid_argument: row and column of a value of x [n x d] that the likelihood does not allow.
+    void check(const any_matrix_view& x);
+    /// Means and ln σ² of q(z | x) for x [n x d], [n x latent] each.
+    void encode(const any_matrix_view& x, matrix_view<float> mean, matrix_view<float> log_variance);
+    /// Means of p(x | z) for z [n x latent], [n x d].
+    void decode(const any_matrix_view& z, matrix_view<float> out);
+    /// decode(E_q[z | x]), [n x d].
+    void reconstruct(const any_matrix_view& x, matrix_view<float> out);
+    /// Rows first ... of what sample() draws with these options, [n x d]. Throws invalid_argument (first < 0).
+    void sample(std::int64_t first, const sample_options& options, matrix_view<float> out);
+
+private:
+    struct state;
+    std::unique_ptr<state> state_;
+};
 
 // On device memory, without a copy through the host (host memory for the other back ends). Enqueued on the context's
 // stream; `out` has [rows x latent] or [rows x d].

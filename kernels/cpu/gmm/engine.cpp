@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <optional>
 
 namespace elbo::kernels {
 
@@ -28,8 +29,7 @@ class engine final : public gmm_engine {
 public:
     engine(const context& ctx, const gmm_shape& s)
         : gmm_engine(s), threads_(ctx.threads()), set_(choose_instruction_set()), kernels_(set_.kernels<T>()),
-          block_rows_(choose_block_rows(s, sizeof(T))), model_(s, kernels_, block_rows_), update_(s, threads_),
-          accumulator_(s, threads_, *set_.common) {}
+          block_rows_(choose_block_rows(s, sizeof(T))), model_(s, kernels_, block_rows_) {}
 
     std::int64_t summarize(const input_rows& in, std::vector<unit_summary>& out) override {
         require_host_memory(in.x, "x");
@@ -80,19 +80,19 @@ public:
         require_host_memory(in.x, "x");
         require_host_memory(in.weights, "weights");
         require_host_memory(in.labels, "labels");
-        std::vector<double> inverse(f.scale.size());
-        std::ranges::transform(f.scale, inverse.begin(), [](double s) { return 1 / s; }); // exact: powers of two
+        inverse_.resize(f.scale.size());
+        std::ranges::transform(f.scale, inverse_.begin(), [](double s) { return 1 / s; }); // exact: powers of two
         parallel_for(threads_, units_of(in.x.rows), [&](std::int64_t u, int) {
             const std::int64_t first = slot + u * unit_rows;
             T* weights = weights_.size() > 0 ? weights_.data() + first : nullptr;
-            kernels_.normalize_unit(unit_of(in, u), f.centre.data(), inverse.data(),
+            kernels_.normalize_unit(unit_of(in, u), f.centre.data(), inverse_.data(),
                                     x_.data() + first * shape.dimensions, weights);
             labels_.load_unit(in, u, first);
         });
     }
 
     void clear_sums(double component_bound, double scalar_bound) override {
-        accumulator_.clear(component_bound, scalar_bound);
+        accumulator().clear(component_bound, scalar_bound);
     }
 
     void accumulate(std::int64_t first, std::int64_t rows) override {
@@ -114,19 +114,22 @@ public:
         });
     }
 
-    fixed_sums sums() override { return accumulator_.sums(); }
-    void set_sums(const fixed_sums& s) override { accumulator_.set_sums(s); }
+    fixed_sums sums() override { return accumulator().sums(); }
+    void set_sums(const fixed_sums& s) override { accumulator().set_sums(s); }
 
     void set_parameters(const gmm_parameters& p) override {
         current_ = p;
         round_parameters<T>(current_);
         model_.pack(current_);
-        update_.reset_reseeds();
+        if (update_)
+            update_->reset_reseeds();
     }
     gmm_parameters parameters() override { return current_; }
 
     update_outcome update(const update_rule& rule) override {
-        const update_outcome outcome = update_.run(current_, accumulator_.totals(), rule, next_);
+        if (!update_)
+            update_.emplace(shape, threads_);
+        const update_outcome outcome = update_->run(current_, accumulator().totals(), rule, next_);
         round_parameters<T>(next_);
         return outcome;
     }
@@ -161,6 +164,12 @@ private:
                (team_of(rows) * (scatter_panel(f, d) + scatter_partial(f, d)) + (limb_count + 1) * scatter_size(shape));
     }
 
+    fixed_accumulator& accumulator() {
+        if (!accumulator_)
+            accumulator_.emplace(shape, threads_, *set_.common);
+        return *accumulator_;
+    }
+
     /// The unit that begins at slot `first`, of the slots before `end`.
     unit_view<T> unit_at(std::int64_t first, std::int64_t end) const {
         return {x_.data() + first * shape.dimensions,
@@ -178,13 +187,14 @@ private:
         };
         if (!labels_.has_factors() && std::ranges::any_of(workspaces_, may_screen))
             model_.find_radii(threads_);
-        accumulator_.begin(units);
+        fixed_accumulator& accumulator = this->accumulator();
+        accumulator.begin(units);
         parallel_for(threads_, units, [&](std::int64_t u, int thread) {
             const workspace_view<T>& ws = workspaces_[thread].view;
             kernels_.accumulate_unit(model_.view(), unit_at(first + u * unit_rows, first + rows), ws);
-            accumulator_.add(thread, ws.partial, ws.touched);
+            accumulator.add(thread, ws.partial, ws.touched);
         });
-        accumulator_.end();
+        accumulator.end();
     }
 
     int threads_;
@@ -197,8 +207,9 @@ private:
     std::vector<workspace<T>> workspaces_;
     gmm_parameters current_, next_;
     packed_model<T> model_;
-    m_step update_;
-    fixed_accumulator accumulator_;
+    std::optional<m_step> update_; ///< with the sums made when training begins: inference needs neither
+    std::optional<fixed_accumulator> accumulator_;
+    std::vector<double> inverse_; ///< 1 / scale
     std::mutex scatter_mutex_;
 };
 

@@ -44,7 +44,8 @@ class cpu_vae_engine final : public vae_engine {
 public:
     cpu_vae_engine(const context& ctx, const vae_layout& l)
         : vae_engine(l), threads_(ctx.threads()), network_(layout, choose_vae_table()),
-          parameters_(layout, network_.kernels), step_(network_, parameters_) {}
+          parameters_(layout, network_.kernels), step_(network_, parameters_),
+          inference_(network_, parameters_, threads_) {}
 
     row_report inspect(const any_matrix_view& x) override {
         require_host_rows(x, "x");
@@ -60,8 +61,10 @@ public:
     void reserve(const vae_capacity& c) override {
         try {
             resident_.reserve(layout.architecture.dimensions, c);
-            if (c.batch > 0)
+            if (c.batch > 0) {
+                parameters_.want_training();
                 step_.reserve(c.batch, c.samples);
+            }
         } catch (const std::bad_alloc&) {
             const std::int64_t wanted = bytes_needed(c);
             throw out_of_memory(fmt::format("{} bytes of host memory could not be had", wanted),
@@ -75,14 +78,16 @@ public:
     }
 
     void set_parameters(const std::vector<double>& p) override {
-        const std::vector<double> zeros(p.size(), 0);
-        set_optimizer({0, zeros, zeros, {}});
+        step_.steps = 0;
+        parameters_.clear_moments();
         parameters_.set_values(p);
+        inference_.forget_likelihood();
     }
     std::vector<double> parameters() override { return parameters_.get(parameters_.values); }
 
     void set_optimizer(const optimizer_state& s) override {
         step_.steps = s.steps;
+        parameters_.want_training();
         parameters_.set(s.first_moment, parameters_.first_moment);
         if (!s.second_moment.empty())
             parameters_.set(s.second_moment, parameters_.second_moment);
@@ -91,6 +96,7 @@ public:
             parameters_.set(s.average, parameters_.average);
     }
     optimizer_state optimizer() override {
+        parameters_.want_training();
         return {step_.steps, parameters_.get(parameters_.first_moment), parameters_.get(parameters_.second_moment),
                 parameters_.average.size() > 0 ? parameters_.get(parameters_.average) : std::vector<double>{}};
     }
@@ -101,6 +107,7 @@ public:
                          static_cast<std::uint64_t>(slice.window_rows));
         vae_settings now = s;
         std::vector<step_record> records;
+        inference_.forget_likelihood();
         std::int64_t first = slice.first_position;
         for (const step_schedule& schedule : slice.steps) {
             const std::int64_t last = std::min(first + slice.batch, slice.window_rows);
@@ -116,6 +123,7 @@ public:
 
     step_record train_on(const vae_settings& s, const step_schedule& step, std::int64_t epoch,
                          const vae_rows& rows) override {
+        inference_.forget_likelihood();
         return step_.run({s, step.beta, step.learning_rate, epoch}, row_source(resident_, rows), threads_);
     }
 
@@ -129,27 +137,25 @@ public:
     void evaluate(const vae_rows& rows, std::int64_t samples, bool binarize, std::uint64_t seed,
                   const row_terms& out) override {
         const inference_noise noise = make_noise(seed, noise_purpose::evaluation_latent, binarize);
-        inference().evaluate(row_source(resident_, rows), samples, noise, out);
+        inference_.evaluate(row_source(resident_, rows), samples, noise, out);
     }
 
     void importance(const vae_rows& rows, std::int64_t samples, bool binarize, std::uint64_t seed, double* log_bound,
                     double* effective_samples) override {
         const inference_noise noise = make_noise(seed, noise_purpose::importance_latent, binarize);
-        inference().importance(row_source(resident_, rows), samples, noise, log_bound, effective_samples);
+        inference_.importance(row_source(resident_, rows), samples, noise, log_bound, effective_samples);
     }
 
     void encode(const vae_rows& rows, matrix_view<float> mean, matrix_view<float> log_variance) override {
-        inference().encode(row_source(resident_, rows), mean, log_variance);
+        inference_.encode(row_source(resident_, rows), mean, log_variance);
     }
 
     void decode(const any_matrix_view& z, matrix_view<float> out) override {
         require_host_rows(z, "z");
-        inference().decode(z, out);
+        inference_.decode(z, out);
     }
 
 private:
-    vae_inference inference() const { return {network_, parameters_, threads_}; }
-
     static inference_noise make_noise(std::uint64_t seed, noise_purpose purpose, bool binarize) {
         return {make_noise_key(seed, purpose, 0), binarize,
                 make_noise_key(seed, noise_purpose::evaluation_binarization, 0)};
@@ -160,6 +166,7 @@ private:
     vae_network network_;
     vae_parameters parameters_;
     training_step step_;
+    vae_inference inference_;
 };
 
 } // namespace

@@ -19,17 +19,6 @@ aligned_array<float> allocate(Pass& pass, const vae_layout& layout, const vae_pa
     return memory;
 }
 
-/// A block of decoder rows for each thread, made once for all its loops.
-struct workers {
-    std::vector<decoder_pass> passes;
-    std::vector<aligned_array<float>> memory;
-
-    workers(int threads, const vae_layout& layout, const vae_parameters& p, std::int64_t rows) : passes(threads) {
-        for (decoder_pass& pass : passes)
-            memory.push_back(allocate(pass, layout, p, rows));
-    }
-};
-
 void copy_row(const panel_matrix& from, std::int64_t first_panel, std::int64_t row, std::int64_t columns, float* to) {
     for (std::int64_t j = 0; j < columns; j += panel_width)
         std::copy_n(from.at(first_panel + j / panel_width, row), std::min(panel_width, columns - j), to + j);
@@ -45,10 +34,27 @@ std::int64_t vae_inference::bytes(const vae_layout& layout, const vae_parameters
            kept_draws * static_cast<std::int64_t>(sizeof(scored_draw));
 }
 
+const likelihood_form& vae_inference::form() {
+    if (!form_)
+        form_.emplace(network_.layout, own_numbers(network_.layout, p_));
+    return *form_;
+}
+
+void vae_inference::want_workers(std::int64_t rows) {
+    if (rows <= worker_rows_)
+        return;
+    worker_memory_.clear();
+    workers_.resize(static_cast<std::size_t>(threads_));
+    for (decoder_pass& pass : workers_)
+        worker_memory_.push_back(allocate(pass, network_.layout, p_, rows));
+    worker_rows_ = rows;
+}
+
 void vae_inference::encode_chunk(const row_source& source, std::int64_t first, const inference_noise& noise) {
-    const std::int64_t capacity = std::min(chunk_rows, source.rows());
-    if (encoder_memory_.size() == 0)
+    if (const std::int64_t capacity = std::min(chunk_rows, source.rows()); capacity > encoder_rows_) {
         encoder_memory_ = allocate(encoder_, network_.layout, p_, capacity);
+        encoder_rows_ = capacity;
+    }
     encoder_.rows = std::min(chunk_rows, source.rows() - first);
     network_.encode({threads_}, p_, source, first, noise.binarize ? &noise.binarization : nullptr, encoder_);
 }
@@ -73,14 +79,14 @@ void vae_inference::encode(const row_source& source, matrix_view<float> mean, ma
 
 void vae_inference::decode(const any_matrix_view& z, matrix_view<float> out) {
     const vae_layout& layout = network_.layout;
-    const likelihood_form form(layout, own_numbers(layout, p_));
     const resident_rows none;
     const row_source source(none, {z, 0, 0, z.rows, 0});
     const std::int64_t blocks = (z.rows + block_rows - 1) / block_rows;
     const std::int64_t panels = panels_of(layout.architecture.dimensions);
-    workers all(threads_, layout, p_, std::min(block_rows, z.rows));
+    const likelihood_form& form = this->form();
+    want_workers(std::min(block_rows, z.rows));
     parallel_for(threads_, blocks, [&](std::int64_t b, int member) {
-        decoder_pass& pass = all.passes[member];
+        decoder_pass& pass = workers_[member];
         const std::int64_t first = b * block_rows;
         pass.rows = std::min(block_rows, z.rows - first);
         for (std::int64_t r = 0; r < pass.rows; ++r)
@@ -112,10 +118,10 @@ void vae_inference::score_block(const likelihood_form& form, const inference_noi
 
 template <class Fold>
 void vae_inference::for_draws(std::int64_t samples, const inference_noise& noise, const Fold& fold) {
-    const likelihood_form form(network_.layout, own_numbers(network_.layout, p_));
+    const likelihood_form& form = this->form();
     const std::int64_t most = std::max<std::int64_t>(1, kept_draws / encoder_.rows);
     scored_.resize(std::min(samples, most) * encoder_.rows);
-    workers all(threads_, network_.layout, p_, std::min<std::int64_t>(block_rows, scored_.size()));
+    want_workers(std::min<std::int64_t>(block_rows, scored_.size()));
     for (std::int64_t first_draw = 0; first_draw < samples; first_draw += most) {
         const std::int64_t draws = std::min(most, samples - first_draw), count = draws * encoder_.rows;
         // No more rows in a block than every thread can have.
@@ -123,7 +129,7 @@ void vae_inference::for_draws(std::int64_t samples, const inference_noise& noise
         const std::int64_t block = std::min(block_rows, share);
         parallel_for(threads_, (count + block - 1) / block, [&](std::int64_t b, int member) {
             const std::int64_t first = b * block, last = std::min(first + block, count);
-            score_block(form, noise, first_draw, draws, first, last, all.passes[member]);
+            score_block(form, noise, first_draw, draws, first, last, workers_[member]);
         });
         parallel_ranges(threads_, encoder_.rows, 16, [&](std::int64_t first, std::int64_t last) {
             for (std::int64_t r = first; r < last; ++r)

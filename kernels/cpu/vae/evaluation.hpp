@@ -6,6 +6,7 @@
 #include "kernels/math/vae_importance.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace elbo::kernels::cpu {
@@ -22,10 +23,14 @@ struct scored_draw {
     double log_likelihood, log_ratio, squared_error;
 };
 
+/// Its memory grows to the largest call and stays.
 class vae_inference {
 public:
     vae_inference(const vae_network& network, const vae_parameters& parameters, int threads)
         : network_(network), p_(parameters), threads_(threads) {}
+
+    /// To be called when the parameters have changed.
+    void forget_likelihood() { form_.reset(); }
 
     /// Bytes that any of the operations takes at most.
     static std::int64_t bytes(const vae_layout& layout, const vae_parameters& p, int threads);
@@ -42,6 +47,10 @@ private:
     /// Draws of a chunk that are kept at a time.
     static constexpr std::int64_t kept_draws = std::int64_t(1) << 17;
 
+    /// Of the parameters.
+    const likelihood_form& form();
+    /// A block of so many decoder rows for each thread.
+    void want_workers(std::int64_t rows);
     void encode_chunk(const row_source& source, std::int64_t first, const inference_noise& noise);
     void copy_posterior(std::int64_t first, float* mean, std::int64_t mean_stride, float* log_variance,
                         std::int64_t log_variance_stride) const;
@@ -54,8 +63,12 @@ private:
     const vae_network& network_;
     const vae_parameters& p_;
     int threads_;
+    std::optional<likelihood_form> form_;
     aligned_array<float> encoder_memory_;
     encoder_pass encoder_;
+    std::int64_t encoder_rows_ = 0, worker_rows_ = 0; ///< that there is memory for
+    std::vector<decoder_pass> workers_;               ///< of each thread
+    std::vector<aligned_array<float>> worker_memory_;
     std::vector<scored_draw> scored_;
 };
 

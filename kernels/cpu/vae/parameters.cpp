@@ -1,5 +1,7 @@
 #include "kernels/cpu/vae/parameters.hpp"
 
+#include <algorithm>
+
 namespace elbo::kernels::cpu {
 
 vae_parameters::vae_parameters(const vae_layout& layout, const vae_table& kernels)
@@ -11,9 +13,20 @@ vae_parameters::vae_parameters(const vae_layout& layout, const vae_table& kernel
     extras = size_;
     extra_count = panels_of(parameters_ - first_extra) * panel_width;
     size_ += extra_count;
-    for (aligned_array<float>* a : {&values, &gradient, &first_moment, &second_moment})
-        *a = aligned_array<float>(size_);
+    values = aligned_array<float>(size_);
     transposed_ = aligned_array<float>(transposed_size_);
+}
+
+void vae_parameters::want_training() {
+    for (aligned_array<float>* a : {&gradient, &first_moment, &second_moment})
+        if (a->size() == 0)
+            *a = aligned_array<float>(size_);
+}
+
+void vae_parameters::clear_moments() {
+    for (aligned_array<float>* a : {&first_moment, &second_moment})
+        std::fill_n(a->data(), a->size(), 0.0f);
+    average = aligned_array<float>();
 }
 
 void vae_parameters::add_layers(const std::vector<dense_layer>& from, bool last_has_halves,

@@ -40,6 +40,10 @@ public:
 
     void set(const std::vector<double>& flat, aligned_array<float>& to) const;
     std::vector<double> get(const aligned_array<float>& from) const;
+    /// Memory of training, where there is none yet, with moments of zero.
+    void want_training();
+    /// Moments of zero, and no average.
+    void clear_moments();
     /// Takes `values` and makes the transposed copy.
     void set_values(const std::vector<double>& flat);
     /// Puts one block into the transposed copy.
@@ -47,8 +51,9 @@ public:
 
     std::vector<stored_layer> encoder, decoder;
     std::int64_t extras = 0, extra_count = 0, first_extra = 0; ///< extra_count with padding
-    aligned_array<float> values, gradient, first_moment, second_moment;
-    aligned_array<float> average; ///< empty without averaging
+    aligned_array<float> values;
+    aligned_array<float> gradient, first_moment, second_moment; ///< empty until want_training
+    aligned_array<float> average;                               ///< empty without averaging
 
 private:
     template <class Call>

@@ -20,19 +20,29 @@ std::int64_t whitened_size(const gmm_shape& s, std::int64_t rows) {
 
 template <class T>
 cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
-    : cuda_engine_base(s, state), current_(state, s), next_(state, s), arrays_(state, s),
-      limbs_(state, "the sums", limb_count * sum_count(s)), sums_{limbs_.data(), sum_count(s), 0, 0},
-      rule_(state, "the update rule", s.dimensions + scatter_size(s)), frame_(state, "the frame", 2 * s.dimensions),
-      survey_(state, s.dimensions),
+    : cuda_engine_base(s, state), current_(state, s), arrays_(state, s), sums_{nullptr, sum_count(s), 0, 0},
+      frame_(state, "the frame", 2 * s.dimensions), survey_(state, s.dimensions),
       slab_densities_(state, "the log-densities of a slab of rows", slab_rows() * s.components),
       slab_whitened_(state, "a slab of whitened rows", whitened_size(s, slab_rows())),
       log_density_(state, "log densities", slab_rows()), assignment_(state, "assignments", slab_rows()),
-      staging_(state, s.dimensions), loop_(state, s) {
+      staging_(state, s.dimensions) {
     grid_ = std::int64_t(state->multiprocessors) * (choose_variant(s, sizeof(T)) == e_step_variant::registers ? 8 : 2);
 }
 
 template <class T>
 cuda_engine<T>::~cuda_engine() = default;
+
+template <class T>
+typename cuda_engine<T>::training& cuda_engine<T>::train() {
+    if (!training_) {
+        training_.emplace(training{{state_, shape},
+                                   {state_, "the sums", limb_count * sum_count(shape)},
+                                   {state_, "the update rule", shape.dimensions + scatter_size(shape)},
+                                   {state_, shape}});
+        sums_.limbs = training_->limbs.data();
+    }
+    return *training_;
+}
 
 template <class T>
 std::int64_t cuda_engine<T>::bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind labels) const {
@@ -105,7 +115,7 @@ void cuda_engine<T>::clear_sums(double component_bound, double scalar_bound) {
     state_->activate();
     sums_.component_exponent = fixed_exponent(component_bound);
     sums_.scalar_exponent = fixed_exponent(scalar_bound);
-    check(cudaMemsetAsync(limbs_.data(), 0, static_cast<std::size_t>(limbs_.size()) * 8, state_->stream),
+    check(cudaMemsetAsync(train().limbs.data(), 0, static_cast<std::size_t>(train().limbs.size()) * 8, state_->stream),
           "cudaMemsetAsync");
     additions_ = 0;
 }
@@ -168,7 +178,7 @@ fixed_sums cuda_engine<T>::sums() {
     all.scalar_exponent = sums_.scalar_exponent;
     carry_sums(*state_, sums_);
     additions_ = 0;
-    copy_async(all.limbs.data(), limbs_.data(), limbs_.size());
+    copy_async(all.limbs.data(), train().limbs.data(), train().limbs.size());
     wait(); // the host reads the limbs
     return all;
 }
@@ -178,7 +188,7 @@ void cuda_engine<T>::set_sums(const fixed_sums& s) {
     state_->activate();
     sums_.component_exponent = s.component_exponent;
     sums_.scalar_exponent = s.scalar_exponent;
-    copy_async(limbs_.data(), s.limbs.data(), limbs_.size());
+    copy_async(train().limbs.data(), s.limbs.data(), train().limbs.size());
     carry_sums(*state_, sums_);
     additions_ = 0;
     wait(); // the caller may free the sums
@@ -235,12 +245,12 @@ gmm_parameters cuda_engine<T>::parameters() {
 template <class T>
 device_rule cuda_engine<T>::upload_rule(const update_rule& rule) {
     const std::int64_t d = shape.dimensions;
-    copy_async(rule_.data(), rule.lambda.data(), d);
-    copy_async(rule_.data() + d, rule.scatter.data(), scatter_size(shape));
+    copy_async(train().rule.data(), rule.lambda.data(), d);
+    copy_async(train().rule.data() + d, rule.scatter.data(), scatter_size(shape));
     double mean = 0;
     for (double lambda : rule.lambda)
         mean += lambda / static_cast<double>(d);
-    return {rule.total_weight, mean, rule_.data(), rule_.data() + d, rule.on_collapse, rule.reseeds_each};
+    return {rule.total_weight, mean, train().rule.data(), train().rule.data() + d, rule.on_collapse, rule.reseeds_each};
 }
 
 /// The M-step on the host, in float64, from sums and to parameters on the device: with a prior.
@@ -251,7 +261,7 @@ update_outcome cuda_engine<T>::update_on_host(const update_rule& rule) {
     gmm_parameters next;
     const update_outcome outcome = host_step_->run(parameters(), normalized_sums(sums(), shape), rule, next);
     upload_parameters(next);
-    write_model(*state_, shape, arrays_.view(), next_.view());
+    write_model(*state_, shape, arrays_.view(), train().next.view());
     wait(); // `next` ends here
     return outcome;
 }
@@ -261,7 +271,7 @@ update_outcome cuda_engine<T>::update(const update_rule& rule) {
     if (rule.prior)
         return update_on_host(rule);
     state_->activate();
-    update_parameters(*state_, shape, sums_, upload_rule(rule), arrays_.view(), current_.view(), next_.view());
+    update_parameters(*state_, shape, sums_, upload_rule(rule), arrays_.view(), current_.view(), train().next.view());
     update_record record{};
     copy_async(&record, arrays_.view().record, 1);
     wait(); // the host reads the outcome
@@ -276,7 +286,7 @@ update_outcome cuda_engine<T>::update(const update_rule& rule) {
 template <class T>
 void cuda_engine<T>::adopt() {
     state_->activate();
-    copy_async(current_.data(), next_.data(), current_.size());
+    copy_async(current_.data(), train().next.data(), current_.size());
 }
 
 template <class T>
@@ -285,10 +295,10 @@ std::optional<loop_result> cuda_engine<T>::run(std::int64_t rows, const loop_opt
         return std::nullopt;
     state_->activate();
     const device_rule rule = upload_rule(options.rule);
-    return loop_.run(options, arrays_.view(), {current_.data(), next_.data(), current_.size()}, [&] {
+    return train().loop.run(options, arrays_.view(), {current_.data(), train().next.data(), current_.size()}, [&] {
         clear_sums(options.component_bound, options.scalar_bound);
         accumulate(0, rows);
-        update_parameters(*state_, shape, sums_, rule, arrays_.view(), current_.view(), next_.view());
+        update_parameters(*state_, shape, sums_, rule, arrays_.view(), current_.view(), train().next.view());
     });
 }
 

@@ -67,11 +67,19 @@ private:
     template <class V>
     void copy_async(V* to, const V* from, std::int64_t count);
 
-    parameter_set<T> current_, next_;
+    /// What only training needs, made when that begins.
+    struct training {
+        parameter_set<T> next;
+        device_buffer<std::int64_t> limbs;
+        device_buffer<double> rule; ///< λ, then the scatter
+        graph_loop loop;
+    };
+    training& train();
+
+    parameter_set<T> current_;
     update_memory arrays_;
-    device_buffer<std::int64_t> limbs_;
     device_sums sums_;
-    device_buffer<double> rule_;  ///< λ, then the scatter
+    std::optional<training> training_;
     device_buffer<double> frame_; ///< centre, then scale
     frame loaded_frame_;          ///< what frame_ holds
     survey_pipeline survey_;
@@ -79,7 +87,6 @@ private:
     device_buffer<double> log_density_;
     device_buffer<std::int32_t> assignment_;
     staging staging_;
-    graph_loop loop_;
     std::optional<m_step> host_step_; ///< of updates with a prior
     device_buffer<T> rows_, weights_;
     known_rows<T> known_;

@@ -101,8 +101,10 @@ void cuda_vae_engine::reserve(const vae_capacity& c) {
     data_.clear();
     input_ = {};
     input_ = device_buffer<float>(state_, "given rows", input_rows_of(c.batch) * padded(d));
-    if (c.batch > 0)
+    if (c.batch > 0) {
+        network_.want_moments();
         training_.emplace(state_, layout, c.batch, c.samples);
+    }
     storage_ = c.storage;
     for (std::int64_t rows : c.slots)
         data_.emplace_back(state_, "rows of data", storage_bytes(c.storage, d, rows));
@@ -153,8 +155,9 @@ void cuda_vae_engine::set_parameters(const std::vector<double>& p) {
     state_->activate();
     const optimizer_view to = network_.vectors();
     set_vector(to.parameters, p);
-    zero(*state_, to.first_moment, network_.size());
-    zero(*state_, to.second_moment, network_.size());
+    for (float* moments : {to.first_moment, to.second_moment})
+        if (moments)
+            zero(*state_, moments, network_.size());
     steps_ = 0;
     has_average_ = false;
     rounded_is_stale_ = true;
@@ -167,6 +170,7 @@ std::vector<double> cuda_vae_engine::parameters() {
 
 void cuda_vae_engine::set_optimizer(const optimizer_state& s) {
     state_->activate();
+    network_.want_moments();
     set_vector(network_.vectors().first_moment, s.first_moment);
     set_vector(network_.vectors().second_moment, s.second_moment);
     steps_ = s.steps;
@@ -179,6 +183,7 @@ void cuda_vae_engine::set_optimizer(const optimizer_state& s) {
 
 optimizer_state cuda_vae_engine::optimizer() {
     state_->activate();
+    network_.want_moments();
     const optimizer_view of = network_.vectors();
     return {steps_, get_vector(of.first_moment), get_vector(of.second_moment),
             has_average_ ? get_vector(of.average) : std::vector<double>()};

@@ -40,7 +40,6 @@ device_buffer<T> upload(const state_pointer& state, const char* label, const std
 
 vae_network::vae_network(const state_pointer& state, const vae_layout& layout)
     : state_(state), layout_(layout), parameters_(state, "parameters", size()),
-      first_moment_(state, "first moments", size()), second_moment_(state, "second moments", size()),
       own_(upload<float>(state, "the parameter of the likelihood",
                          {static_cast<float>(initial_own(layout.architecture.likelihood))})),
       blocks_(upload(state, "blocks of the likelihood", block_edges(layout.architecture))),
@@ -60,6 +59,15 @@ void vae_network::want_rounded() {
     if (!rounded_.data())
         rounded_ = device_buffer<__nv_bfloat16>(state_, "rounded parameters", size());
     round_parameters(*state_, parameters_.data(), rounded_.data(), size());
+}
+
+void vae_network::want_moments() {
+    for (device_buffer<float>* moments : {&first_moment_, &second_moment_})
+        if (!moments->data()) {
+            *moments = device_buffer<float>(state_, "moments of the optimiser", size());
+            check(cudaMemsetAsync(moments->data(), 0, static_cast<std::size_t>(size()) * sizeof(float), state_->stream),
+                  "cudaMemsetAsync");
+        }
 }
 
 void vae_network::want_average() {

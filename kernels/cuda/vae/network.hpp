@@ -24,8 +24,9 @@ public:
     static std::int64_t bytes(const vae_layout& layout);
 
     std::int64_t size() const { return padded(layout_.parameters); }
-    /// Of the optimiser; rounded and average once they are wanted.
+    /// Of the optimiser; moments, rounded and average once they are wanted.
     optimizer_view vectors() const;
+    void want_moments();
     void want_rounded();
     void want_average();
     layer_view view(const dense_layer& layer) const;
