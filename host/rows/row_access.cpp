@@ -7,8 +7,8 @@
 
 namespace elbo {
 
-any_matrix_view readable(const context& ctx, const any_matrix_view& view, std::vector<char>& staging) {
-    if (view.data == nullptr || view.space != memory_space::device || ctx.where() == backend::cuda)
+any_matrix_view on_host(const any_matrix_view& view, std::vector<char>& staging) {
+    if (view.data == nullptr || view.space != memory_space::device)
         return view;
     const std::int64_t bytes = ((view.rows - 1) * view.stride + view.cols) * view.element_size();
     staging.resize(bytes);
@@ -17,6 +17,10 @@ any_matrix_view readable(const context& ctx, const any_matrix_view& view, std::v
     host.data = staging.data();
     host.space = memory_space::host;
     return host;
+}
+
+any_matrix_view readable(const context& ctx, const any_matrix_view& view, std::vector<char>& staging) {
+    return ctx.where() == backend::cuda ? view : on_host(view, staging);
 }
 
 std::string column_label(const data_source& data, std::int64_t column) {

@@ -10,8 +10,9 @@
 
 namespace elbo {
 
-/// The view itself where the back end of the context can read it, else a copy in `staging`: the host cannot read device
-/// memory.
+/// The view itself, or of device memory a copy in `staging`, which the host can read.
+any_matrix_view on_host(const any_matrix_view& view, std::vector<char>& staging);
+/// The same, but the view itself where the back end of the context can read it.
 any_matrix_view readable(const context& ctx, const any_matrix_view& view, std::vector<char>& staging);
 
 /// A column for messages: its number, and its name where it has one.

@@ -4,7 +4,6 @@
 #include "host/io/read_ahead.hpp"
 #include "host/rows/label_rows.hpp"
 #include "host/rows/row_access.hpp"
-#include "kernels/contract/backend_table.hpp"
 #include "kernels/shared/memory.hpp"
 
 #include <algorithm>
@@ -164,13 +163,7 @@ std::vector<double> row_feed::scaled_weights(std::int64_t first, std::int64_t co
 
 std::vector<double> row_feed::to_host(const any_matrix_view& view) const {
     std::vector<char> staging;
-    any_matrix_view host = view;
-    if (view.space == memory_space::device) {
-        const std::int64_t bytes = ((view.rows - 1) * view.stride + view.cols) * view.element_size();
-        staging.resize(bytes);
-        kernels::queue_of(view.data)->copy(staging.data(), view.data, 1, bytes, bytes);
-        host.data = staging.data();
-    }
+    const any_matrix_view host = on_host(view, staging);
     std::vector<double> values(view.rows * view.cols);
     for (std::int64_t i = 0; i < view.rows; ++i)
         for (std::int64_t j = 0; j < view.cols; ++j)

@@ -55,7 +55,7 @@ void check_finite(const any_matrix_view& host_rows, const data_source& data, std
 /// Numbers on a device are copied to look at them: points of the latent space are few.
 void check_latents(const any_matrix_view& z, const data_source& data, std::int64_t first) {
     std::vector<char> staging;
-    check_finite(readable(context::reference(), z, staging), data, first);
+    check_finite(on_host(z, staging), data, first);
 }
 
 } // namespace
