@@ -33,7 +33,7 @@ void add_command(parser& above, invocation& call, const std::string& name, const
     app->callback([command, &call] { call.run = [command, &call] { return command->run(call.command_line); }; });
 }
 
-// Each adds one command and lives in a file of that name.
+// Each adds one command and lives in a file of that name; info in model.cpp, marginal and condition in algebra.cpp.
 using command_adder = void(parser& above, invocation& call);
 command_adder add_mixture_fit, add_mixture_select, add_mixture_variational, add_mixture_accumulate,
     add_mixture_maximize, add_mixture_update, add_mixture_score, add_mixture_evidence, add_mixture_assign,

@@ -126,7 +126,8 @@ option* parser::add_option(const std::string& names, option_target value, const 
 
 option* parser::add_option(const std::string& names, option_target value, const std::string& help,
                            const std::string& type, const std::string& group) {
-    return add_option(names, value, help)->type_name(type)->group(group);
+    option* const added = add_option(names, value, help)->type_name(type);
+    return group.empty() ? added : added->group(group);
 }
 
 option* parser::add_choice(const std::string& names, const std::string& shown,

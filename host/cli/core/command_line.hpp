@@ -71,7 +71,7 @@ public:
     ~parser();
 
     option* add_option(const std::string& names, option_target value, const std::string& help);
-    /// The same with what stands for its value, and its group, in the help.
+    /// The same with what stands for its value in the help, and its group there, if it has one.
     option* add_option(const std::string& names, option_target value, const std::string& help, const std::string& type,
                        const std::string& group);
     /// `choose` takes what was typed, and throws invalid_argument; `shown` is the default.

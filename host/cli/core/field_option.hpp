@@ -25,11 +25,11 @@ option* add_field(parser& app, const std::string& names, S& options, M S::*membe
     const std::string help(field_of(member).help);
     M& value = options.*member;
     if constexpr (std::same_as<M, bool>) {
-        return app.add_flag(names, value, help)->group(group);
+        return app.add_flag(names, value, help, group);
     } else if constexpr (named<M>) {
         return add_choice(app, names, value, help, group)->type_name(type);
     } else {
-        option* added = app.add_option(names, value, help)->type_name(type)->group(group);
+        option* added = app.add_option(names, value, help, type, group);
         if constexpr (is_list<M> || std::same_as<M, std::optional<std::vector<double>>>)
             return added->delimiter(',');
         else

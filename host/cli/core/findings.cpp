@@ -2,6 +2,7 @@
 
 #include "elbo/version.hpp"
 
+#include <filesystem>
 #include <fmt/format.h>
 
 namespace elbo::cli {
@@ -42,8 +43,8 @@ json array_or_null(std::span<const double> values, std::span<const std::int64_t>
     return values.size() <= largest_json_array ? nested(values, shape) : json(nullptr);
 }
 
-json or_null(const std::optional<double>& value) {
-    return value ? json(*value) : json();
+std::string file_name(const data_source& data) {
+    return std::filesystem::path(data.description()).filename().string();
 }
 
 std::string plural(std::int64_t count, std::string_view noun) {

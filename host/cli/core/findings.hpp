@@ -5,10 +5,10 @@
 #include "host/io/model/fields_json.hpp"
 
 #include "elbo/context.hpp"
+#include "elbo/data_source.hpp"
 
 #include <cstdint>
 #include <fmt/format.h>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -66,7 +66,8 @@ private:
 /// Numbers nested as `shape` says; null in place of more than 10,000.
 json array_or_null(std::span<const double> values, std::span<const std::int64_t> shape);
 
-json or_null(const std::optional<double>& value);
+/// What the data is called in a title.
+std::string file_name(const data_source& data);
 
 /// "2 components", "1 component".
 std::string plural(std::int64_t count, std::string_view noun);

@@ -1,10 +1,12 @@
 #include "host/cli/core/options.hpp"
 
 #include "elbo/error.hpp"
+#include "host/joined.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <fmt/format.h>
+#include <span>
 #include <string_view>
 
 namespace elbo::cli {
@@ -84,16 +86,6 @@ void add_text_options(parser& command, data_options& options) {
     command.add_flag("--strict", options.strict, "Refuse a file of which a column would be left out", "Data");
 }
 
-header_row header_from_string(const std::string& name) {
-    if (name == "auto")
-        return header_row::automatic;
-    if (name == "yes")
-        return header_row::yes;
-    if (name == "no")
-        return header_row::no;
-    throw invalid_argument(fmt::format("--header {}: expected auto, yes or no", name));
-}
-
 char delimiter_from_string(const std::string& text) {
     if (text.empty())
         return 0;
@@ -112,7 +104,7 @@ file_options reading_options(const data_options& options) {
     file_options read;
     read.dataset = options.dataset;
     read.dimensions = options.dimensions;
-    read.header = header_from_string(options.header);
+    read.header = static_cast<header_row>(place_of("--header", options.header, {"auto", "yes", "no"}));
     read.delimiter = delimiter_from_string(options.delimiter);
     read.decimal_comma = options.decimal_comma;
     read.missing = options.missing;
@@ -201,6 +193,14 @@ void check_count(std::int64_t count) {
         throw invalid_argument(fmt::format("-n {}: expected at least one sample", count));
 }
 
+std::size_t place_of(const char* option, const std::string& typed, const std::vector<std::string>& values) {
+    const auto found = std::ranges::find(values, typed);
+    if (found == values.end())
+        throw invalid_argument(fmt::format("{} {}: expected {} or {}", option, typed,
+                                           joined(std::span(values).first(values.size() - 1), ", "), values.back()));
+    return static_cast<std::size_t>(found - values.begin());
+}
+
 void refuse_given(const std::vector<option*>& options, std::string_view why) {
     for (const option* o : options)
         if (o->count() > 0)
@@ -212,11 +212,7 @@ void add_seed_option(parser& command, std::uint64_t& seed) {
 }
 
 io::output_type output_type_from_string(const std::string& name) {
-    if (name == "float32")
-        return io::output_type::float32;
-    if (name == "float64")
-        return io::output_type::float64;
-    throw invalid_argument(fmt::format("--type {}: expected float32 or float64", name));
+    return place_of("--type", name, {"float32", "float64"}) == 0 ? io::output_type::float32 : io::output_type::float64;
 }
 
 } // namespace elbo::cli

@@ -23,6 +23,9 @@ void add_density_option(parser& command, std::string& path);
 /// -n of samples to draw, at least one. check_count throws invalid_argument.
 void add_count_option(parser& command, std::int64_t& count);
 void check_count(std::int64_t count);
+/// The place of what was typed among the values of an option. Throws invalid_argument: "--type int: expected float32 or
+/// float64".
+std::size_t place_of(const char* option, const std::string& typed, const std::vector<std::string>& values);
 /// Throws invalid_argument that names the first of these options that was given, and why it cannot be.
 void refuse_given(const std::vector<option*>& options, std::string_view why);
 /// --seed.

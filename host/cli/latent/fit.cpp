@@ -30,21 +30,12 @@ struct latent_fit_options : fit_inputs {
     void add_fit_options(parser& app);
 };
 
-latent::factor_kind factor_kind_of(const std::string& name) {
-    if (name == "ppca")
-        return latent::factor_kind::ppca;
-    if (name == "factors")
-        return latent::factor_kind::factor_analysis;
-    if (name == "factor-mixture")
-        return latent::factor_kind::factor_mixture;
-    throw invalid_argument(fmt::format("--model {}: expected ppca, factors, factor-mixture or sphere", name));
-}
-
 /// What was typed, as the library takes it; `start_columns` are those of a model to begin with. Throws invalid_argument
 /// and file_error.
 void prepare(const latent_fit_options& typed, latent::factor_options& o, model_columns& start_columns) {
     o = typed.typed;
-    o.kind = factor_kind_of(typed.kind);
+    o.kind = static_cast<latent::factor_kind>(
+        place_of("--model", typed.kind, {"ppca", "factors", "factor-mixture", "sphere"}));
     if (typed.no_acceleration)
         throw invalid_argument(fmt::format("--no-acceleration: expected --model sphere, not {}", typed.kind));
     if (o.method == latent::factor_method::eigen)

@@ -1,5 +1,6 @@
 #include "host/cli/latent/model.hpp"
 
+#include "host/cli/core/info_command.hpp"
 #include "host/cli/core/text_table.hpp"
 #include "host/io/model/model_archive.hpp"
 #include "host/latent/factors/file.hpp"
@@ -152,6 +153,10 @@ void latent_kind::add_parameters(json& summary, const saved& s) {
 
 std::string latent_kind::text(const saved& s) {
     return fmt::format(", {} parameters\n\n{}", parameters_of(s.model), parameter_text(s.model, s.column_names));
+}
+
+void add_latent_info(parser& latent, invocation& call) {
+    add_command<info_command<latent_kind>>(latent, call, "info", "Print a model");
 }
 
 } // namespace elbo::cli

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <fmt/format.h>
 #include <numbers>
 
@@ -85,7 +84,7 @@ std::string latent_page(const context& ctx, const latent_model& model, const std
     const std::int64_t d = dimensions_of(model);
     const matrix_view<const double> view(rows.data(), std::ssize(rows) / d, d);
     report::latent_page page;
-    page.title = fmt::format("{} of {}", kind_of(model), std::filesystem::path(data.description()).filename().string());
+    page.title = fmt::format("{} of {}", kind_of(model), file_name(data));
     page.facts = std::move(facts);
     page.trace = trace;
     page.x_title = report::column_name(data.column_names(), 0);

@@ -55,8 +55,8 @@ void prior_arguments::add_options(parser& app) {
 
 std::optional<gmm::parameter_prior> prior_arguments::parsed() const {
     const bool any = std::ranges::any_of(numbers, [](const option* o) { return o->count() > 0; });
-    if (!name.empty() && name != "mclust" && name != "none")
-        throw invalid_argument(fmt::format("--prior {}: expected mclust or none", name));
+    if (!name.empty())
+        place_of("--prior", name, {"mclust", "none"});
     if (name == "none" && any)
         throw invalid_argument("--prior none: expected no other option of a prior beside it");
     return name == "none" || (name.empty() && !any) ? std::nullopt : std::optional(typed);
@@ -64,11 +64,8 @@ std::optional<gmm::parameter_prior> prior_arguments::parsed() const {
 
 void add_precision_option(parser& app, gmm::compute_precision& precision) {
     const auto choose = [&precision](const std::string& name) {
-        try {
-            precision = value_of<gmm::compute_precision>(name);
-        } catch (const invalid_argument&) {
-            throw invalid_argument(fmt::format("--precision {}: expected automatic, float32 or float64", name));
-        }
+        precision =
+            static_cast<gmm::compute_precision>(place_of("--precision", name, {"automatic", "float32", "float64"}));
     };
     app.add_choice("--precision", std::string(name_of(precision)), choose,
                    std::string(field_of(&gmm::fit_options::precision).help))

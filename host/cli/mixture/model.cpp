@@ -1,5 +1,6 @@
 #include "host/cli/mixture/model.hpp"
 
+#include "host/cli/core/info_command.hpp"
 #include "host/cli/core/text_table.hpp"
 #include "host/gmm/model/model_file.hpp"
 #include "host/report/chart/plane.hpp"
@@ -9,7 +10,6 @@
 #include "elbo/version.hpp"
 
 #include <algorithm>
-#include <filesystem>
 #include <fmt/format.h>
 
 namespace elbo::cli {
@@ -67,7 +67,7 @@ void add_parameters(json& summary, const gmm::model& m) {
 report::page make_page(const context& ctx, const gmm::model& m, const data_source& data, fact_list facts,
                        const std::string& command_line) {
     report::page page;
-    page.title = fmt::format("Gaussian mixture of {}", std::filesystem::path(data.description()).filename().string());
+    page.title = fmt::format("Gaussian mixture of {}", file_name(data));
     page.facts = std::move(facts);
     page.model = &m;
     page.column_names = data.column_names();
@@ -109,6 +109,10 @@ answer mixture_command::with_page(const applied<mixture_kind>& work, std::string
     return {std::move(text), [&work, facts] {
                 return report::render(make_page(work.ctx, work.saved.model, work.data(), facts, work.command_line));
             }};
+}
+
+void add_mixture_info(parser& mixture, invocation& call) {
+    add_command<info_command<mixture_kind>>(mixture, call, "info", "Print a model");
 }
 
 } // namespace elbo::cli

@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <filesystem>
 #include <fmt/format.h>
 #include <optional>
 
@@ -225,8 +224,7 @@ findings select_fit::found(const fitted<select_fit>& work) const {
 std::string select_fit::page(const fitted<select_fit>& work, fact_list facts) const {
     report::selection_page page{
         make_page(work.ctx, work.fit.best.model, work.data(), std::move(facts), work.command_line), &work.fit};
-    page.chosen.title =
-        fmt::format("Choice of a mixture for {}", std::filesystem::path(work.data().description()).filename().string());
+    page.chosen.title = fmt::format("Choice of a mixture for {}", file_name(work.data()));
     return report::render(page);
 }
 

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <fmt/format.h>
 
 namespace elbo::cli {
@@ -150,8 +149,7 @@ std::string variational_fit::page(const fitted<variational_fit>& work, fact_list
     const bool some = !fit.posterior.effective_components(threshold).empty();
     const gmm::model shown = some ? fit.posterior.without_empty(threshold).model() : fit.model;
     report::variational_page page{make_page(work.ctx, shown, work.data(), std::move(facts), work.command_line), &fit};
-    page.plug_in.title =
-        fmt::format("Variational mixture of {}", std::filesystem::path(work.data().description()).filename().string());
+    page.plug_in.title = fmt::format("Variational mixture of {}", file_name(work.data()));
     return report::render(page);
 }
 

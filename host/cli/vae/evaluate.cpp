@@ -1,6 +1,8 @@
+#include "host/cli/core/field_option.hpp"
 #include "host/cli/core/progress_line.hpp"
 #include "host/cli/core/text_table.hpp"
 #include "host/cli/vae/pictures.hpp"
+#include "host/vae/infer/fields.hpp"
 
 #include "elbo/vae/infer.hpp"
 
@@ -12,21 +14,17 @@ constexpr const char* nats = "{:.4f} nats per sample";
 
 void add_evaluation(findings& found, const vae::evaluation& e) {
     found.tell("samples", std::to_string(e.rows));
-    found.add("elbo", e.elbo);
-    found.add("elbo_standard_error", e.elbo_standard_error);
+    using s = vae::evaluation;
+    found.add(e, &s::elbo, &s::elbo_standard_error, &s::reconstruction, &s::kl, &s::kl_per_unit, &s::unit_activity,
+              &s::active_units);
     found.tell("ELBO", fmt::format("{:.4f} nats per sample (standard error {:.2g})", e.elbo, e.elbo_standard_error));
-    found.add("reconstruction", "reconstruction", e.reconstruction, nats);
-    found.add("kl", "KL", e.kl, nats);
-    found.add("kl_per_unit", e.kl_per_unit);
-    found.add("unit_activity", e.unit_activity);
-    found.add("active_units", e.active_units);
+    found.tell("reconstruction", fmt::format(nats, e.reconstruction));
+    found.tell("KL", fmt::format(nats, e.kl));
     found.tell("active units", fmt::format("{} of {}", e.active_units, e.kl_per_unit.size()));
     if (!e.log_likelihood_bound)
         return;
-    found.add("importance_samples", e.importance_samples);
-    found.add("log_likelihood_bound", *e.log_likelihood_bound);
-    found.add("log_likelihood_standard_error", or_null(e.log_likelihood_standard_error));
-    found.add("effective_sample_size", or_null(e.effective_sample_size));
+    found.add(e, &s::importance_samples, &s::log_likelihood_bound, &s::log_likelihood_standard_error,
+              &s::effective_sample_size);
     found.tell("log-likelihood bound",
                fmt::format("{:.4f} nats per sample ({} importance samples, standard error {:.2g})",
                            *e.log_likelihood_bound, e.importance_samples, e.log_likelihood_standard_error.value_or(0)));
@@ -94,12 +92,10 @@ public:
 void evaluate_command::add_options(parser& app) {
     add_common(app);
     add_labels_option(app, data);
-    app.add_option("--samples", typed.samples, "Draws of z a row for the ELBO")->type_name("S")->capture_default_str();
-    app.add_option("--importance-samples", typed.importance_samples,
-                   "Draws of z a row for the importance bound on log p(x); 0: none")
-        ->type_name("S")
-        ->capture_default_str();
-    app.add_flag("--binarize", typed.binarize, "bernoulli: draw x once, with the values as probabilities");
+    using o = vae::evaluate_options;
+    add_field(app, "--samples", typed, &o::samples, "S", "");
+    add_field(app, "--importance-samples", typed, &o::importance_samples, "S", "");
+    add_field(app, "--binarize", typed, &o::binarize, "", "");
     add_seed_option(app, typed.seed);
     app.add_option("-o,--output", row_path, "Write the bounds of every row (.csv, .npy, .f32, .f64, .h5)", "FILE",
                    "Output");

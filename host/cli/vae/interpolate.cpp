@@ -13,9 +13,7 @@ class interpolate_command : public vae_command {
 public:
     void add_options(parser& app) override {
         add_common(app);
-        app.add_option("--from", from, "Row of DATA where the line begins, from 0")
-            ->type_name("ROW")
-            ->capture_default_str();
+        app.add_option("--from", from, "Row of DATA where the line begins, from 0", "ROW", "")->capture_default_str();
         app.add_option("--to", to, "Row where it ends")->type_name("ROW")->capture_default_str();
         app.add_option("--steps", steps, "Points of the line, ends included")->type_name("N")->capture_default_str();
         rows.add(app, "the points of the line");

@@ -1,5 +1,6 @@
 #include "host/cli/vae/model.hpp"
 
+#include "host/cli/core/info_command.hpp"
 #include <algorithm>
 
 namespace elbo::cli {
@@ -49,6 +50,10 @@ void vae_kind::add_parameters(json& summary, const saved& m) {
 std::string vae_kind::text(const saved& m) {
     const std::string sigma = sigma_text(m);
     return "\n\n" + m.architecture().summary() + (sigma.empty() ? "" : fmt::format("sigma {}\n", sigma));
+}
+
+void add_vae_info(parser& vae, invocation& call) {
+    add_command<info_command<vae_kind>>(vae, call, "info", "Print a model: layers, sizes, cost");
 }
 
 } // namespace elbo::cli

@@ -1,6 +1,9 @@
 #include "host/cli/vae/options.hpp"
 
 #include "elbo/error.hpp"
+#include "host/cli/core/field_option.hpp"
+#include "host/vae/model/fields.hpp"
+#include "host/vae/train/fields.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -46,127 +49,107 @@ void set_schedule(vae::schedule& schedule, const std::string& name) {
     throw invalid_argument(fmt::format("--schedule {}: expected constant, steps, cosine or burda", name));
 }
 
-void add(parser& app, const char* name, option_target value, const char* what, const char* type, const char* group) {
-    app.add_option(name, value, what, type, group)->capture_default_str();
-}
-
-void add_list(parser& app, const char* name, std::vector<double>& values, const char* what) {
-    app.add_option(name, values, what, "A,B,...", "Optimiser")->delimiter(',');
-}
-
-void add_optimizer_options(parser& app, training_options& options) {
-    constexpr const char* group = "Optimiser";
-    vae::optimizer& o = options.library.optimizer;
-    vae::schedule& s = options.library.schedule;
-    add(app, "--optimizer", options.optimizer, "adam, adamw or sgd", "NAME", group);
-    add(app, "--learning-rate", o.learning_rate, "Learning rate", "R", group);
-    add(app, "--beta1", o.beta1, "adam, adamw: decay of the mean of the gradient", "B", group);
-    add(app, "--beta2", o.beta2, "adam, adamw: decay of the mean of its square", "B", group);
-    add(app, "--epsilon", o.epsilon, "adam, adamw: added to the root of that", "E", group);
-    add(app, "--weight-decay", o.weight_decay, "adamw: decay of the weight matrices", "D", group);
-    add(app, "--momentum", o.momentum, "sgd: momentum", "M", group);
-    add(app, "--clip-norm", o.clip_norm, "Largest norm of the gradient; 0: no limit", "C", group);
-    add(app, "--schedule", options.schedule,
-        "Learning rate over time: constant, steps, cosine, or burda (the stages of arXiv 1509.00519)", "FORM", group);
-    add_list(app, "--boundaries", s.boundaries, "steps: epochs where the factor changes");
-    add_list(app, "--factors", s.factors, "steps: factor of the learning rate from each of those epochs on");
-    add(app, "--final-factor", s.final_factor, "cosine: factor at the end", "F", group);
-    add(app, "--warm-up-steps", s.warm_up_steps, "Steps over which the learning rate grows from 0", "N", group);
-    add(app, "--average-decay", options.library.average_decay,
-        "Result: exponential average of the weights with this decay; 0: the weights themselves", "D", group);
-}
-
-void add_objective_options(parser& app, training_options& options) {
-    constexpr const char* group = "Objective";
-    vae::train_options& t = options.library;
-    add(app, "--objective", options.objective, "What is maximised: elbo, or importance (IWAE)", "NAME", group);
-    add(app, "--estimator", options.estimator,
-        "Gradient of the encoder: standard, sticking_the_landing or doubly_reparameterized", "NAME", group);
-    add(app, "--samples", t.samples, "Draws of z for each data point", "S", group);
-    add(app, "--beta", t.beta, "Weight of the KL divergence", "B", group);
-    add(app, "--kl-warm-up", t.kl_warm_up_epochs, "Epochs over which that weight grows from 0", "E", group);
-    add(app, "--free-bits", t.free_bits, "Nats of KL divergence a latent unit that cost nothing", "L", group);
-    app.add_flag("--binarize", t.binarize, "bernoulli: draw x anew at each use, with the values as probabilities",
-                 group);
-}
-
 } // namespace
 
-void add_architecture_options(parser& app, architecture_options& options) {
+void architecture_options::add_options(parser& app) {
     constexpr const char* group = "Model";
-    add(app, "--likelihood", options.likelihood, "p(x|z): bernoulli, gaussian or categorical", "NAME", group);
-    app.add_option("--latent", options.latent, "Latent units (default: 2; for a sphere the columns)", "L", group);
-    add(app, "--encoder", options.encoder, "Widths of the hidden layers, or none", "A,B,...", group);
-    add(app, "--decoder", options.decoder, "The same (default: those of the encoder backwards)", "A,B,...", group);
-    add(app, "--activation", options.activation, "tanh, relu, gelu, silu, softplus or identity", "NAME", group);
-    add(app, "--gaussian-scale", options.scale,
-        "sigma of the gaussian likelihood: fixed, learned, learned_per_dimension or optimal", "NAME", group);
-    add(app, "--sigma", options.sigma, "gaussian: sigma, or where a learned one begins", "S", group);
-    app.add_option("--blocks", options.blocks, "categorical: sizes of the one-hot blocks; one size is repeated",
-                   "A,B,...", group)
-        ->delimiter(',');
-    add(app, "--decoder-form", options.decoder_form, "network, or sphere: g(z) = r z/|z| + m", "NAME", group);
+    using a = vae::architecture;
+    using l = vae::likelihood;
+    add_field(app, "--likelihood", typed.likelihood, &l::family, "NAME", group);
+    app.add_option("--latent", latent, std::string(field_of(&a::latent).help), "L", group);
+    app.add_option("--encoder", encoder, std::string(field_of(&a::encoder).help), "A,B,...", group)
+        ->capture_default_str();
+    app.add_option("--decoder", decoder, std::string(field_of(&a::decoder).help), "A,B,...", group);
+    add_field(app, "--activation", typed, &a::hidden, "NAME", group);
+    add_field(app, "--gaussian-scale", typed.likelihood, &l::scale, "NAME", group);
+    add_field(app, "--sigma", typed.likelihood, &l::sigma, "S", group);
+    add_field(app, "--blocks", typed.likelihood, &l::blocks, "A,B,...", group);
+    add_field(app, "--decoder-form", typed, &a::decoder_form, "NAME", group);
 }
 
-vae::architecture make_architecture(const architecture_options& options, std::int64_t dimensions) {
-    vae::architecture a;
+vae::architecture architecture_options::parsed(std::int64_t dimensions) const {
+    vae::architecture a = typed;
     a.dimensions = dimensions;
-    a.encoder = widths_from_string("--encoder", options.encoder);
+    a.encoder = widths_from_string("--encoder", encoder);
     a.decoder = a.encoder;
     std::reverse(a.decoder.begin(), a.decoder.end());
-    if (!options.decoder.empty())
-        a.decoder = widths_from_string("--decoder", options.decoder);
-    a.hidden = vae::activation_from_string(options.activation);
-    a.likelihood.family = vae::likelihood_from_string(options.likelihood);
-    a.likelihood.scale = vae::gaussian_scale_from_string(options.scale);
-    a.likelihood.sigma = options.sigma;
-    a.likelihood.blocks = options.blocks;
-    if (options.blocks.size() == 1 && options.blocks[0] > 0 && dimensions % options.blocks[0] == 0)
-        a.likelihood.blocks.assign(static_cast<std::size_t>(dimensions / options.blocks[0]), options.blocks[0]);
-    a.decoder_form = vae::decoder_kind_from_string(options.decoder_form);
-    a.latent = options.latent.value_or(a.decoder_form == vae::decoder_kind::sphere ? dimensions : 2);
-    if (a.decoder_form == vae::decoder_kind::sphere) {
-        if (!options.decoder.empty())
-            throw invalid_argument(fmt::format(
-                "--decoder {}: expected none with --decoder-form sphere, which has no layers", options.decoder));
+    if (!decoder.empty())
+        a.decoder = widths_from_string("--decoder", decoder);
+    std::vector<std::int64_t>& blocks = a.likelihood.blocks;
+    if (const std::int64_t size = blocks.size() == 1 ? blocks[0] : 0; size > 0 && dimensions % size == 0)
+        blocks.assign(static_cast<std::size_t>(dimensions / size), size);
+    const bool sphere = a.decoder_form == vae::decoder_kind::sphere;
+    a.latent = latent.value_or(sphere ? dimensions : 2);
+    if (sphere) {
+        if (!decoder.empty())
+            throw invalid_argument(
+                fmt::format("--decoder {}: expected none with --decoder-form sphere, which has no layers", decoder));
         a.decoder.clear();
     }
     a.check();
     return a;
 }
 
-void add_training_options(parser& app, training_options& options) {
-    constexpr const char* group = "Training";
-    vae::train_options& t = options.library;
-    add(app, "--epochs", t.epochs, "Passes over the data", "E", group);
-    app.add_option("--batch", t.batch, "Samples of a step (default: 128, or all where there are fewer)", "B", group);
-    add(app, "--patience", t.patience, "Stop after so many epochs without a better validation ELBO; 0: never", "E",
-        group);
-    add(app, "--seed", t.seed, "Seed of the random numbers", "S", group);
-    add(app, "--precision", options.precision,
-        "Arithmetic of the products: float32, or on CUDA devices tf32 or bfloat16", "TYPE", group);
-    add(app, "--start", options.start, "Begin with the parameters of this model", "MODEL", group);
-    add(app, "--memory-limit", t.memory_limit, "Largest bytes of data kept on the device; 0: what fits", "BYTES",
-        group);
-    add(app, "--checkpoint", t.checkpoint.path, "Write checkpoints (.safetensors) to go on from", "FILE", group);
-    add(app, "--checkpoint-every", t.checkpoint.every_seconds, "Seconds between checkpoints; 0: not by time", "SECONDS",
-        group);
-    add(app, "--checkpoint-epochs", t.checkpoint.every_epochs, "Epochs between checkpoints; 0: not by epochs", "E",
-        group);
-    add(app, "--resume", t.resume, "Go on from this checkpoint, under the options it was written under", "FILE", group);
-    add_objective_options(app, options);
-    add_optimizer_options(app, options);
+namespace {
+
+void add_optimizer_options(parser& app, vae::train_options& t, std::string& schedule) {
+    constexpr const char* group = "Optimiser";
+    using o = vae::optimizer;
+    using s = vae::schedule;
+    add_field(app, "--optimizer", t.optimizer, &o::kind, "NAME", group);
+    add_field(app, "--learning-rate", t.optimizer, &o::learning_rate, "R", group);
+    add_field(app, "--beta1", t.optimizer, &o::beta1, "B", group);
+    add_field(app, "--beta2", t.optimizer, &o::beta2, "B", group);
+    add_field(app, "--epsilon", t.optimizer, &o::epsilon, "E", group);
+    add_field(app, "--weight-decay", t.optimizer, &o::weight_decay, "D", group);
+    add_field(app, "--momentum", t.optimizer, &o::momentum, "M", group);
+    add_field(app, "--clip-norm", t.optimizer, &o::clip_norm, "C", group);
+    app.add_option("--schedule", schedule, std::string(field_of(&s::form).help), "FORM", group)->capture_default_str();
+    add_field(app, "--boundaries", t.schedule, &s::boundaries, "A,B,...", group);
+    add_field(app, "--factors", t.schedule, &s::factors, "A,B,...", group);
+    add_field(app, "--final-factor", t.schedule, &s::final_factor, "F", group);
+    add_field(app, "--warm-up-steps", t.schedule, &s::warm_up_steps, "N", group);
+    add_field(app, "--average-decay", t, &vae::train_options::average_decay, "D", group);
 }
 
-vae::train_options make_train_options(const training_options& options) {
-    vae::train_options t = options.library;
-    t.objective = vae::objective_from_string(options.objective);
-    t.estimator = vae::gradient_estimator_from_string(options.estimator);
-    t.optimizer.kind = vae::optimizer_from_string(options.optimizer);
-    t.precision = vae::training_precision_from_string(options.precision);
-    set_schedule(t.schedule, options.schedule);
-    if (!options.start.empty())
-        t.start = vae::model::load(options.start);
+void add_objective_options(parser& app, vae::train_options& t) {
+    constexpr const char* group = "Objective";
+    using o = vae::train_options;
+    add_field(app, "--objective", t, &o::objective, "NAME", group);
+    add_field(app, "--estimator", t, &o::estimator, "NAME", group);
+    add_field(app, "--samples", t, &o::samples, "S", group);
+    add_field(app, "--beta", t, &o::beta, "B", group);
+    add_field(app, "--kl-warm-up", t, &o::kl_warm_up_epochs, "E", group);
+    add_field(app, "--free-bits", t, &o::free_bits, "L", group);
+    add_field(app, "--binarize", t, &o::binarize, "", group);
+}
+
+} // namespace
+
+void training_options::add_options(parser& app) {
+    constexpr const char* group = "Training";
+    using o = vae::train_options;
+    using c = vae::checkpoint_options;
+    add_field(app, "--epochs", typed, &o::epochs, "E", group);
+    add_field(app, "--batch", typed, &o::batch, "B", group);
+    add_field(app, "--patience", typed, &o::patience, "E", group);
+    add_field(app, "--seed", typed, &o::seed, "S", group);
+    add_field(app, "--precision", typed, &o::precision, "TYPE", group);
+    app.add_option("--start", start, std::string(field_of(&o::start).help), "MODEL", group);
+    add_field(app, "--memory-limit", typed, &o::memory_limit, "BYTES", group);
+    add_field(app, "--checkpoint", typed.checkpoint, &c::path, "FILE", group);
+    add_field(app, "--checkpoint-every", typed.checkpoint, &c::every_seconds, "SECONDS", group);
+    add_field(app, "--checkpoint-epochs", typed.checkpoint, &c::every_epochs, "E", group);
+    add_field(app, "--resume", typed, &o::resume, "FILE", group);
+    add_objective_options(app, typed);
+    add_optimizer_options(app, typed, schedule);
+}
+
+vae::train_options training_options::parsed() const {
+    vae::train_options t = typed;
+    set_schedule(t.schedule, schedule);
+    if (!start.empty())
+        t.start = vae::model::load(start);
     return t;
 }
 

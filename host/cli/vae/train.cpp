@@ -4,12 +4,12 @@
 #include "host/cli/vae/options.hpp"
 #include "host/cli/vae/pictures.hpp"
 #include "host/io/split.hpp"
+#include "host/vae/train/fields.hpp"
 #include "host/vae/train/options.hpp"
 
 #include "elbo/vae/train.hpp"
 
 #include <algorithm>
-#include <filesystem>
 #include <fmt/format.h>
 #include <optional>
 
@@ -18,25 +18,6 @@ namespace elbo::cli {
 namespace {
 
 constexpr const char* nats = "{:.4f} nats per sample";
-
-json history_json(const std::vector<vae::epoch_record>& history) {
-    json list = json::array();
-    for (const vae::epoch_record& r : history)
-        list.push_back({{"epoch", r.epoch},
-                        {"step", r.step},
-                        {"train_elbo", r.train_elbo},
-                        {"train_reconstruction", r.train_reconstruction},
-                        {"train_kl", r.train_kl},
-                        {"train_objective", r.train_objective},
-                        {"validation_elbo", or_null(r.validation_elbo)},
-                        {"validation_reconstruction", or_null(r.validation_reconstruction)},
-                        {"validation_kl", or_null(r.validation_kl)},
-                        {"learning_rate", r.learning_rate},
-                        {"gradient_norm", r.gradient_norm},
-                        {"seconds", r.seconds},
-                        {"samples_per_second", r.samples_per_second}});
-    return list;
-}
 
 std::string stopping(const vae::train_result& result) {
     switch (result.stopped) {
@@ -119,7 +100,7 @@ struct vae_fit : fit_inputs {
     void add_options(parser& app);
 
     command_files files() const {
-        const vae::train_options& typed = training.library;
+        const vae::train_options& typed = training.typed;
         command_files files =
             files_with({validation_path, training.start, typed.resume}, {typed.checkpoint.path, pictures.png});
         files.updated = typed.resume; // training goes on in its checkpoint
@@ -127,7 +108,7 @@ struct vae_fit : fit_inputs {
     }
 
     options prepare(model_columns& start) const {
-        options plan{make_train_options(training), {}};
+        options plan{training.parsed(), {}};
         const std::string& path = plan.resume.empty() ? training.start : plan.resume;
         if (!path.empty())
             start = {vae::model::load(path).architecture().column_names, path};
@@ -177,7 +158,7 @@ train_data vae_fit::open(const model_columns& start) const {
     if (!validation_path.empty()) {
         rows.validation = open_alike(data, validation_path, {all.data.column_names(), all.data.description()});
     } else if (validation_fraction != 0) {
-        io::data_parts parts = io::split(all.data, validation_fraction, training.library.seed);
+        io::data_parts parts = io::split(all.data, validation_fraction, training.typed.seed);
         rows.training = std::move(parts.training);
         rows.validation = std::move(parts.validation);
     }
@@ -186,7 +167,7 @@ train_data vae_fit::open(const model_columns& start) const {
 
 void vae_fit::take(const input& rows, options& plan) const {
     const std::vector<std::string> names = std::move(plan.architecture.column_names); // of the model to begin with
-    plan.architecture = plan.start ? plan.start->architecture() : make_architecture(architecture, rows.training.cols());
+    plan.architecture = plan.start ? plan.start->architecture() : architecture.parsed(rows.training.cols());
     const std::int64_t d = plan.architecture.dimensions;
     if (plan.start)
         check_columns(training.start, d, "dimensions", rows.training);
@@ -204,10 +185,7 @@ findings vae_fit::found(const fitted<vae_fit>& work) const {
     found.add("validation_samples", work.input.validation ? work.input.validation->rows() : 0);
     found.add("scale", work.input.scale);
     add_architecture(found.summary, a);
-    found.summary.update({{"epochs", fit.epochs},
-                          {"steps", fit.steps},
-                          {"stopped", to_string(fit.stopped)},
-                          {"best_epoch", fit.best_epoch}});
+    found.add(fit, &result::epochs, &result::steps, &result::stopped, &result::best_epoch);
     found.tell("training", stopping(fit));
     found.add("elbo", work.input.validation ? "ELBO (validation)" : "ELBO (training)", fit.elbo, nats);
     if (const vae::epoch_record* r = record_of_result(fit)) {
@@ -219,11 +197,11 @@ findings vae_fit::found(const fitted<vae_fit>& work) const {
     found.add("sigma", fit.model.sigma());
     if (const std::string sigma = sigma_text(fit.model); !sigma.empty())
         found.tell("sigma", sigma);
-    found.add("samples_per_second", fit.samples_per_second);
+    found.add(fit, &result::samples_per_second);
     found.add("seconds", {{"load", work.seconds_opening}, {"training", fit.seconds}, {"total", total}});
     found.tell("time", fmt::format("{} (load {})", duration_text(total), duration_text(work.seconds_opening)));
     found.tell("speed", fmt::format("{:.3g} samples per second", fit.samples_per_second));
-    found.add("history", history_json(fit.history));
+    found.add("history", io::json_of(fit.history));
     return found;
 }
 
@@ -231,8 +209,7 @@ std::string vae_fit::page(const fitted<vae_fit>& work, fact_list facts) const {
     const train_data& rows = work.input;
     const vae::model& m = work.fit.model;
     report::vae_page page = make_vae_page(work.ctx, m, rows, rows.shown(), pictures, work.options.seed);
-    page.title = fmt::format("Variational autoencoder of {}",
-                             std::filesystem::path(work.data().description()).filename().string());
+    page.title = fmt::format("Variational autoencoder of {}", file_name(work.data()));
     page.facts = std::move(facts);
     page.facts.insert(page.facts.begin(), {{"samples", std::to_string(rows.training.rows())},
                                            {"dimensions", std::to_string(work.data().cols())},
@@ -252,8 +229,8 @@ void vae_fit::add_options(parser& app) {
                    "Data");
     app.add_option("--validation-fraction", validation_fraction,
                    "Share of the rows of DATA that is held out for validation", "F", "Data");
-    add_architecture_options(app, architecture);
-    add_training_options(app, training);
+    architecture.add_options(app);
+    training.add_options(app);
     add_outputs(app);
     add_png_option(app, pictures, "samples of the model");
     app.footer("Example: elbo vae train train-images-idx3-ubyte.gz --latent 20 --encoder 400 -o model.safetensors");
