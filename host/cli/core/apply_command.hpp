@@ -22,12 +22,14 @@ namespace elbo::cli {
 /// Model and data, which fit each other: columns are found by their names. `Kind` says what there is to know of a kind
 /// of model (mixture_kind, latent_kind, vae_kind):
 ///     saved, input                          types of a model as it was read, and of the data
+///     argument_help                         what MODEL is
 ///     saved load(path)
 ///     columns(saved), dimensions(saved)     the names of its columns, none where it knows none; how many there are
 ///     input open(data_options, model_columns)
-///     describe(saved)                       in a few words
-///     add_shape(summary, saved)             kind and sizes
 ///     note_on(context, output_options)      what there is to say about where it computes
+///     describe(saved)                       in a few words
+///     add_input(summary, input)             what there is to say of the data beside its rows
+///     add_shape(summary, saved)             kind and sizes
 template <class Kind>
 struct applied {
     std::string command_line, model_path;
@@ -47,13 +49,13 @@ struct applied {
     }
 };
 
-/// What a command prints, if it does, and what makes its page.
+/// What a command prints, if anything, and what makes the page of --report where it has one.
 struct answer {
     std::string text = {};
     std::function<std::string()> page = {};
 };
 
-/// MODEL DATA, where to compute and what to write.
+/// MODEL DATA, where to compute and what to write. A command derives from it with options and files of its own.
 template <class Kind>
 class apply_command {
 public:
@@ -79,14 +81,14 @@ protected:
     }
     /// Checks the options, and returns the files of its own.
     virtual command_files files() const { return {}; }
-    /// How many columns the data must have, by their names where there are some.
+    /// The names that columns of the data are found by, and a check of how many there are.
     virtual model_columns columns(const typename Kind::saved& saved) const {
         return {Kind::columns(saved), model_path};
     }
     virtual void check(const typename Kind::saved& saved, const data_source& rows) const {
         check_columns(model_path, Kind::dimensions(saved), "dimensions", rows);
     }
-    /// The work; adds to what was found so far.
+    /// The work; adds to what was found so far: command, version, device, model, samples and the shape of the model.
     virtual answer apply(const applied<Kind>& work, findings& found) const = 0;
 
 private:

@@ -155,6 +155,8 @@ std::string latent_kind::text(const saved& s) {
     return fmt::format(", {} parameters\n\n{}", parameters_of(s.model), parameter_text(s.model, s.column_names));
 }
 
+template class apply_command<latent_kind>;
+
 void add_latent_info(parser& latent, invocation& call) {
     add_command<info_command<latent_kind>>(latent, call, "info", "Print a model");
 }

@@ -60,5 +60,6 @@ struct latent_kind {
     static void add_parameters(json& summary, const saved& s);
     static std::string text(const saved& s);
 };
+extern template class apply_command<latent_kind>;
 
 } // namespace elbo::cli

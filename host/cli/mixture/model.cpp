@@ -111,6 +111,8 @@ answer mixture_command::with_page(const applied<mixture_kind>& work, std::string
             }};
 }
 
+template class apply_command<mixture_kind>;
+
 void add_mixture_info(parser& mixture, invocation& call) {
     add_command<info_command<mixture_kind>>(mixture, call, "info", "Print a model");
 }

@@ -47,6 +47,7 @@ struct mixture_kind {
     static std::string text(const saved& s);
     static std::string info_page(const saved& s, const std::string& path, const std::string& command_line);
 };
+extern template class apply_command<mixture_kind>;
 
 /// A command that applies a mixture, with the page of --report.
 class mixture_command : public apply_command<mixture_kind> {

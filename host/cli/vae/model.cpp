@@ -52,6 +52,8 @@ std::string vae_kind::text(const saved& m) {
     return "\n\n" + m.architecture().summary() + (sigma.empty() ? "" : fmt::format("sigma {}\n", sigma));
 }
 
+template class apply_command<vae_kind>;
+
 void add_vae_info(parser& vae, invocation& call) {
     add_command<info_command<vae_kind>>(vae, call, "info", "Print a model: layers, sizes, cost");
 }

@@ -41,6 +41,7 @@ struct vae_kind {
     static void add_parameters(json& summary, const saved& m);
     static std::string text(const saved& m);
 };
+extern template class apply_command<vae_kind>;
 
 /// A command that applies an autoencoder; --scale goes with the data.
 class vae_command : public apply_command<vae_kind> {

@@ -31,10 +31,6 @@ std::string stopping(const vae::train_result& result) {
     return {};
 }
 
-std::string bits_note(const vae::train_options& o) {
-    return o.binarize ? ", binarised anew at each use" : "";
-}
-
 std::string objective_text(const vae::train_options& o) {
     std::string text(to_string(o.objective));
     if (o.samples > 1)
@@ -45,7 +41,7 @@ std::string objective_text(const vae::train_options& o) {
         text += fmt::format(", beta {:g}", o.beta);
     if (o.free_bits > 0)
         text += fmt::format(", free bits {:g}", o.free_bits);
-    return text;
+    return text + (o.binarize ? ", binarised anew at each use" : "");
 }
 
 // The epoch whose bound is that of the returned model, the best or the last; none after a stop inside an epoch.
@@ -193,7 +189,7 @@ findings vae_fit::found(const fitted<vae_fit>& work) const {
         found.tell("KL", fmt::format(nats, r->validation_kl.value_or(r->train_kl)));
     }
     found.tell("parameters", std::to_string(a.parameters()));
-    found.tell("objective", objective_text(work.options) + bits_note(work.options));
+    found.tell("objective", objective_text(work.options));
     found.add("sigma", fit.model.sigma());
     if (const std::string sigma = sigma_text(fit.model); !sigma.empty())
         found.tell("sigma", sigma);
