@@ -37,7 +37,8 @@ struct field {
     rule allowed = {};          ///< for numbers, also those in an optional or a list
     std::string_view help = {}; ///< options: a sentence for the help; results: what it is called ("log-likelihood")
     std::string_view format = {};
-    bool decides = true; ///< whether the numbers of a run depend on it: a run goes on under the same ones only
+    bool decides = true;   ///< whether the numbers of a run depend on it: a run goes on under the same ones only
+    bool is_later = false; ///< files of older versions do not have it
 
     constexpr field(std::string_view n, M S::*m, const rule& r = {}, std::string_view h = {})
         : name(n), member(m), allowed(r), help(h) {}
@@ -49,6 +50,12 @@ struct field {
     constexpr field free() const {
         field result = *this;
         result.decides = false;
+        return result;
+    }
+    /// The same for a member that older versions did not have: files have it where it is not what it is by default.
+    constexpr field later() const {
+        field result = *this;
+        result.is_later = true;
         return result;
     }
 };

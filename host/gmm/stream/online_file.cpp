@@ -2,8 +2,8 @@
 // {"steps", "samples", "options"} as JSON text, tensors online.covariances, online.reseeds [k] and online.total_weight
 // [1].
 #include "host/gmm/stream/online_file.hpp"
-#include "host/fit_fields.hpp"
 #include "host/gmm/model/model_file.hpp"
+#include "host/gmm/stream/fields.hpp"
 #include "host/gmm/stream/statistics_file.hpp"
 
 #include <fmt/format.h>
@@ -12,16 +12,6 @@
 namespace elbo::gmm {
 
 namespace {
-
-template <class Members, class Options>
-void describe_options(Members& to, Options& o) {
-    to.member("t0", o.t0);
-    to.member("kappa", o.kappa);
-    to.member("regularization", o.regularization);
-    to.member("relative_regularization", o.relative_regularization);
-    to.member("on_collapse", o.on_collapse);
-    to.member("rate", o.rate);
-}
 
 template <class Archive, class Reseeds>
 void describe_reseeds(Archive& file, Reseeds& reseeds, std::int64_t components) {
@@ -41,7 +31,7 @@ void describe(Archive& file, State& s, Options& options) {
     file.object("online", [&](auto& to) {
         to.member("steps", s.steps);
         to.member("samples", s.samples);
-        to.object("options", [&](auto& inner) { describe_options(inner, options); });
+        to.member("options", options);
     });
     const std::int64_t k = s.model.components();
     file.tensor("online.covariances", covariance_shape(s.model.shape(), k, s.model.dimensions()), s.covariances);

@@ -25,7 +25,7 @@ json json_of_fields(const S& s) {
     json object = json::object();
     for_each_field<S>([&](const auto& f) {
         if constexpr (has_json<std::remove_cvref_t<decltype(s.*f.member)>>())
-            object[std::string(f.name)] = json_of(s.*f.member);
+            object[f.name] = json_of(s.*f.member);
     });
     return object;
 }
@@ -48,5 +48,9 @@ json json_of(const T& value) {
         return value;
     }
 }
+
+/// Throws invalid_argument that names the first member of `now` that `stored`, from a checkpoint to go on from, has
+/// with another value: "resume = 'FILE': it was written with the option seed = 1, this call has 2".
+void require_same(const json& stored, const json& now, std::string_view what, const std::string& path);
 
 } // namespace elbo::io

@@ -197,6 +197,12 @@ void member_reader::read(const json& value, std::string_view key, double& out) c
     out = scalar_of<double>(value, key, "a number", path_);
 }
 
+void member_reader::read(const json& value, std::string_view key, bool& out) const {
+    if (!value.is_boolean())
+        fail(fmt::format("{}: expected true or false, found {}", key, describe(value)));
+    out = value.as_bool();
+}
+
 void member_reader::read(const json& value, std::string_view key, std::string& out) const {
     out = scalar_of<std::string>(value, key, "a string", path_);
 }

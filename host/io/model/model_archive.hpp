@@ -81,12 +81,20 @@ public:
             object_[key] = json_of(value);
         }
     }
-    /// The members of a struct of which there is JSON, or all of an object.
+    /// The members that a run depends on and of which there is JSON, those of structs in it beside them; or all of an
+    /// object.
     template <with_fields S>
     void members(const S& s) {
         for_each_field<S>([&](const auto& f) {
-            if constexpr (has_json<std::remove_cvref_t<decltype(s.*f.member)>>())
-                member(f.name, s.*f.member);
+            using M = std::remove_cvref_t<decltype(s.*f.member)>;
+            if (!f.decides)
+                return;
+            if constexpr (with_fields<M>) {
+                members(s.*f.member);
+            } else if constexpr (has_json<M>()) {
+                if (!f.is_later || json_of(s.*f.member) != json_of(S{}.*f.member))
+                    member(f.name, s.*f.member);
+            }
         });
     }
     void members(const json& all) { object_.update(all); }
@@ -132,8 +140,15 @@ public:
     template <with_fields S>
     void members(S& s) const {
         for_each_field<S>([&](const auto& f) {
-            if constexpr (has_json<std::remove_cvref_t<decltype(s.*f.member)>>())
-                member(f.name, s.*f.member);
+            using M = std::remove_cvref_t<decltype(s.*f.member)>;
+            if (!f.decides)
+                return;
+            if constexpr (with_fields<M>) {
+                members(s.*f.member);
+            } else if constexpr (has_json<M>()) {
+                if (!f.is_later || has(f.name))
+                    member(f.name, s.*f.member);
+            }
         });
     }
     void members(json& all) const { all = object_; }
@@ -152,6 +167,7 @@ protected:
 
     void read(const json& value, std::string_view key, std::int64_t& out) const;
     void read(const json& value, std::string_view key, double& out) const;
+    void read(const json& value, std::string_view key, bool& out) const;
     void read(const json& value, std::string_view key, std::string& out) const;
     void read(const json& value, std::string_view key, std::vector<std::int64_t>& out) const;
     void read(const json& value, std::string_view key, std::vector<double>& out) const;

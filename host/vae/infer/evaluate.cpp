@@ -1,6 +1,6 @@
 // Bounds on log p(x) of data, streamed.
 #include "elbo/vae/infer.hpp"
-#include "host/check.hpp"
+#include "host/vae/infer/fields.hpp"
 #include "host/vae/infer/streaming.hpp"
 #include "host/vae/rows.hpp"
 #include "host/vae/train/options.hpp"
@@ -109,8 +109,7 @@ private:
 };
 
 void check(const model& m, const evaluate_options& o) {
-    check_range("samples", o.samples, 1, most_draws);
-    check_range("importance_samples", o.importance_samples, 0, most_draws);
+    check_fields(o);
     const likelihood_family family = m.architecture().likelihood.family;
     expects(!o.binarize || family == likelihood_family::bernoulli, [&] {
         return fmt::format("binarize = true: expected the bernoulli likelihood, it is {}", to_string(family));

@@ -177,7 +177,7 @@ std::vector<float> interpolate(const context& ctx, const model& m, const std::ve
         expects(static_cast<std::int64_t>(row->size()) == a.dimensions, [&, &name = name, &row = row] {
             return fmt::format("{} has {} numbers: expected {}, {}", name, row->size(), a.dimensions, of_model);
         });
-    check_at_least("steps", steps, 2);
+    expects("steps", steps, at_least(2));
     std::vector<float> ends = from;
     ends.insert(ends.end(), to.begin(), to.end());
     const std::vector<float> mean = encode(ctx, m, matrix_view<const float>(ends.data(), 2, a.dimensions)).mean;

@@ -1,8 +1,8 @@
 // Drawing from the model: every number is a function of (seed, row, dimension).
 #include "elbo/vae/infer.hpp"
+#include "host/check.hpp"
 #include "host/rows/independent_rows.hpp"
 #include "host/vae/infer/streaming.hpp"
-#include "host/vae/train/options.hpp"
 #include "kernels/math/likelihood/families.hpp"
 #include "kernels/math/vae_random.hpp"
 
@@ -49,7 +49,7 @@ void session::sample(std::int64_t first, std::int64_t rows, const sample_options
 }
 
 void sample(const context& ctx, const model& m, std::int64_t n, const sample_options& options, const row_sink& sink) {
-    check_at_least("n", n, 1);
+    expects("n", n, at_least(1));
     session s(ctx, m);
     const std::int64_t d = m.architecture().dimensions, piece = std::min(n, s.piece_rows());
     std::vector<float> x(piece * d);

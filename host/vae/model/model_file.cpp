@@ -4,7 +4,7 @@
 // The metadata of .safetensors hold format, version and the architecture as JSON text.
 #include "host/vae/model/model_file.hpp"
 
-#include "host/vae/model/names.hpp"
+#include "host/vae/model/fields.hpp"
 #include "kernels/contract/vae_layout.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
@@ -49,34 +49,18 @@ std::int64_t size_of(const named_part& part) {
     return part.shape.size() == 2 ? part.shape[0] * part.shape[1] : part.shape[0];
 }
 
-template <class Members, class Architecture>
-void describe(Members& to, Architecture& a) {
-    to.member("dimensions", a.dimensions);
-    to.member("latent", a.latent);
-    to.member("encoder", a.encoder);
-    to.member("decoder", a.decoder);
-    to.member("activation", a.hidden);
-    to.member("likelihood", a.likelihood.family);
-    to.member("scale", a.likelihood.scale);
-    to.member("sigma", a.likelihood.sigma);
-    to.member("blocks", a.likelihood.blocks);
-    to.member("decoder_form", a.decoder_form);
-    if (to.has("column_names", !a.column_names.empty()))
-        to.member("column_names", a.column_names);
-}
-
 } // namespace
 
 io::json to_json(const architecture& a) {
     io::member_writer object;
-    describe(object, a);
+    object.members(a);
     return object.take();
 }
 
 architecture read_architecture(const io::archive_reader& file) {
     return io::from_file(file.path(), [&] {
         architecture a;
-        file.object("architecture", [&](auto& members) { describe(members, a); });
+        file.object("architecture", [&](auto& members) { members.members(a); });
         a.check();
         return a;
     });

@@ -20,13 +20,6 @@ void check_start(const architecture& a, const train_options& o);
 /// Throws invalid_argument for a precision that the device does not have.
 void check_precision(const context& ctx, const train_options& o);
 
-/// A number that must be at least `least`. Throws invalid_argument.
-void check_at_least(std::string_view name, std::int64_t value, std::int64_t least);
-/// The same with an upper end, which keeps products of such numbers in 64 bits and numbers of draws in 32.
-void check_range(std::string_view name, std::int64_t value, std::int64_t least, std::int64_t most);
-/// Draws of one row.
-inline constexpr std::int64_t most_training_draws = std::int64_t(1) << 20, most_draws = std::int64_t(1) << 31;
-
 /// Rows of a step on data of so many rows.
 std::int64_t batch_of(const train_options& o, std::int64_t rows);
 
