@@ -107,9 +107,7 @@ struct parser::state {
 };
 
 parser::parser(const std::string& program, const std::string& description)
-    : state_(std::make_unique<state>(std::make_unique<CLI::App>(description))) {
-    state_->app->name(program);
-}
+    : state_(std::make_unique<state>(std::make_unique<CLI::App>(description, program))) {}
 
 parser::parser(std::unique_ptr<state> s) : state_(std::move(s)) {}
 parser::~parser() = default;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "host/cli/command.hpp"
-#include "host/cli/core/field_option.hpp"
 #include "host/cli/core/findings.hpp"
 #include "host/cli/core/inputs.hpp"
 #include "host/cli/core/interrupt.hpp"

@@ -1,6 +1,5 @@
 #include "host/cli/latent/model.hpp"
 
-#include "host/cli/core/info_command.hpp"
 #include "host/cli/core/text_table.hpp"
 #include "host/io/model/model_archive.hpp"
 #include "host/latent/factors/file.hpp"

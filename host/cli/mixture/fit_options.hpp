@@ -1,8 +1,8 @@
 // Options that the commands which fit mixtures share.
 #pragma once
 
-#include "host/cli/core/field_option.hpp"
 #include "host/cli/core/inputs.hpp"
+#include "host/cli/core/options.hpp"
 #include "host/gmm/variational/fields.hpp"
 
 #include <optional>

@@ -1,6 +1,5 @@
 #include "host/cli/mixture/model.hpp"
 
-#include "host/cli/core/info_command.hpp"
 #include "host/cli/core/text_table.hpp"
 #include "host/gmm/model/model_file.hpp"
 #include "host/report/chart/plane.hpp"

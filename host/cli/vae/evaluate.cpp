@@ -1,4 +1,4 @@
-#include "host/cli/core/field_option.hpp"
+#include "host/cli/core/options.hpp"
 #include "host/cli/core/progress_line.hpp"
 #include "host/cli/core/text_table.hpp"
 #include "host/cli/vae/pictures.hpp"

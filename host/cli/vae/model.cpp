@@ -1,6 +1,5 @@
 #include "host/cli/vae/model.hpp"
 
-#include "host/cli/core/info_command.hpp"
 #include <algorithm>
 
 namespace elbo::cli {

@@ -1,7 +1,7 @@
 #include "host/cli/vae/options.hpp"
 
 #include "elbo/error.hpp"
-#include "host/cli/core/field_option.hpp"
+#include "host/cli/core/options.hpp"
 #include "host/vae/model/fields.hpp"
 #include "host/vae/train/fields.hpp"
 
