@@ -67,14 +67,6 @@ void tell_far_values(findings& found, const std::vector<gmm::far_values>& far,
         found.tell("far values", fmt::format("in {} more columns", far.size() - most));
 }
 
-std::vector<gmm::far_values> far_values_of(const std::vector<gmm::event>& events) {
-    std::vector<gmm::far_values> far;
-    for (const gmm::event& e : events)
-        if (e.what == gmm::event::kind::far_value)
-            far.push_back(e.far);
-    return far;
-}
-
 void add_negligible(findings& found, const output_options& output, const gmm::negligible_weights& rows) {
     if (rows.rows == 0)
         return;

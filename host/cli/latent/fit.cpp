@@ -93,26 +93,18 @@ json event_json(const latent::sphere_event& e) {
     return {{"iteration", e.iteration}, {"event", to_string(e.what)}};
 }
 
+/// How often each happened but far values: there may be one for every column.
 template <class Event>
-void add_events(findings& found, const std::vector<Event>& happened, const std::vector<std::string>& column_names) {
-    json events = json::array();
-    std::map<std::string_view, std::int64_t> counts; // there may be one for every column
-    std::vector<gmm::far_values> far;
-    for (const Event& e : happened) {
-        const bool is_far = e.what == Event::kind::far_value;
-        events.push_back(is_far ? far_values_json(e.far) : event_json(e));
-        if (is_far)
-            far.push_back(e.far);
-        else
+void tell_events(findings& found, const std::vector<Event>& events) {
+    std::map<std::string_view, std::int64_t> counts;
+    for (const Event& e : events)
+        if (e.what != Event::kind::far_value)
             ++counts[to_string(e.what)];
-    }
     std::vector<std::string> texts;
     for (const auto& [what, count] : counts)
         texts.push_back(fmt::format("{} {}", count, what));
-    found.add("events", std::move(events));
     if (!texts.empty())
         found.tell("events", joined(texts, ", "));
-    tell_far_values(found, far, column_names);
 }
 
 /// Options and result are those of a kind of model.
@@ -164,7 +156,8 @@ struct latent_fit : latent_fit_options {
         add_likelihoods(found, fit, fit.model.parameters());
         add_seconds(found, fit.seconds);
         found.add("trace", io::json_of(fit.trace));
-        add_events(found, fit.events, work.column_names());
+        tell_events(found, fit.events);
+        add_events(found, fit.events, work.column_names(), [](const auto& e) { return event_json(e); });
         add_parameters(found.summary, fit.model);
         add_negligible(found, output, fit.negligible);
         return found;

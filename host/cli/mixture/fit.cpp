@@ -23,19 +23,11 @@ bool happened(const gmm::event& e) {
     return e.what == gmm::event::kind::empty || e.what == gmm::event::kind::singular;
 }
 
-json events_json(const gmm::fit_result& fit) {
-    json events = json::array();
-    for (const gmm::event& e : fit.events) {
-        if (e.what == gmm::event::kind::far_value) {
-            events.push_back(far_values_json(e.far));
-            continue;
-        }
-        json entry{{"iteration", e.iteration}, {"component", e.component}, {"event", to_string(e.what)}};
-        if (happened(e))
-            entry["action"] = to_string(e.action);
-        events.push_back(std::move(entry));
-    }
-    return events;
+json event_json(const gmm::event& e) {
+    json entry{{"iteration", e.iteration}, {"component", e.component}, {"event", to_string(e.what)}};
+    if (happened(e))
+        entry["action"] = to_string(e.action);
+    return entry;
 }
 
 struct mixture_fit : fit_inputs {
@@ -102,10 +94,9 @@ findings mixture_fit::found(const fitted<mixture_fit>& work) const {
     found.add("seconds_per_iteration", seconds_per_iteration(fit));
     found.tell("time per iteration", duration_text(seconds_per_iteration(fit)));
     found.add("trace", io::json_of(fit.trace));
-    found.add("events", events_json(fit));
     if (const auto count = std::ranges::count_if(fit.events, happened); count > 0)
         found.tell("events", fmt::format("{} (components that were empty or singular)", count));
-    tell_far_values(found, far_values_of(fit.events), work.column_names());
+    add_events(found, fit.events, work.column_names(), event_json);
     if (!work.input.labels.empty())
         found.add("labelled", work.input.labelled());
     add_parameters(found.summary, fit.model);
