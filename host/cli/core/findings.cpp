@@ -29,6 +29,14 @@ findings::findings(const std::string& command_line, const context& ctx) : findin
     add("device", ctx.name());
 }
 
+void findings::add(std::string_view key, json value) {
+    summary[key] = std::move(value);
+}
+
+void findings::tell(std::string name, std::string text) {
+    facts.emplace_back(std::move(name), std::move(text));
+}
+
 void findings::add(std::string_view key, std::string name, double value, const char* format) {
     add(key, value);
     tell(std::move(name), fmt::format(fmt::runtime(format), value));

@@ -33,9 +33,9 @@ struct findings {
     findings(const std::string& command_line, const context& ctx);
 
     /// For programs.
-    void add(std::string_view key, json value) { summary[key] = std::move(value); }
+    void add(std::string_view key, json value);
     /// For people.
-    void tell(std::string name, std::string text) { facts.emplace_back(std::move(name), std::move(text)); }
+    void tell(std::string name, std::string text);
     /// For both; `format` is that of the text.
     void add(std::string_view key, std::string name, double value, const char* format);
     void add(std::string_view key, std::string name, std::int64_t value);
