@@ -1,9 +1,9 @@
 #include "host/rows/row_access.hpp"
 
 #include "kernels/contract/backend_table.hpp"
+#include "kernels/shared/threads/processors.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 namespace elbo {
 
@@ -38,7 +38,7 @@ std::int64_t available_bytes(const context& ctx, std::int64_t limit) {
                 return device.free_bytes / 10 * 9;
     }
     // Of the host's memory at most half, since the data lies there too.
-    return static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE) / 2;
+    return kernels::machine_memory() / 2;
 }
 
 } // namespace elbo

@@ -35,9 +35,9 @@ struct hierarchy {
     std::string root, mount;
 };
 
-/// The hierarchies that may limit processor time, from a mountinfo file: ID PARENT DEVICE ROOT MOUNT OPTIONS... - TYPE
-/// SOURCE OPTIONS.
-std::vector<hierarchy> hierarchies(const std::string& file) {
+/// The hierarchies that may limit what a controller controls, from a mountinfo file: ID PARENT DEVICE ROOT MOUNT
+/// OPTIONS... - TYPE SOURCE OPTIONS.
+std::vector<hierarchy> hierarchies(const std::string& file, const std::string& controller) {
     std::vector<hierarchy> found;
     std::ifstream mounts(file);
     for (std::string line; std::getline(mounts, line);) {
@@ -46,28 +46,28 @@ std::vector<hierarchy> hierarchies(const std::string& file) {
         if (dash < 6 || dash + 3 >= std::ssize(fields))
             continue;
         const std::string& type = fields[dash + 1];
-        if (type == "cgroup2" || (type == "cgroup" && contains(split(fields[dash + 3], ','), "cpu")))
+        if (type == "cgroup2" || (type == "cgroup" && contains(split(fields[dash + 3], ','), controller)))
             found.push_back({type == "cgroup2", fields[3], fields[4]});
     }
     return found;
 }
 
 /// The group of this process in a hierarchy, from a cgroup file: ID:CONTROLLERS:GROUP, in version 2 0::GROUP.
-std::string group_in(const hierarchy& h, const std::string& file) {
+std::string group_in(const hierarchy& h, const std::string& file, const std::string& controller) {
     std::ifstream groups(file);
     for (std::string line; std::getline(groups, line);) {
         const std::size_t first = line.find(':'), second = line.find(':', first + 1);
         if (first == std::string::npos || second == std::string::npos)
             continue;
         const std::string controllers = line.substr(first + 1, second - first - 1);
-        if (h.is_version_2 ? controllers.empty() : contains(split(controllers, ','), "cpu"))
+        if (h.is_version_2 ? controllers.empty() : contains(split(controllers, ','), controller))
             return line.substr(second + 1);
     }
     return "/";
 }
 
 /// What a group grants: quota / period rounded up; 0 where it says "max", -1 or nothing.
-int quota_of(const std::string& folder, bool is_version_2) {
+std::int64_t quota_of(const std::string& folder, bool is_version_2) {
     std::int64_t quota = -1, period = 0;
     if (is_version_2) {
         std::ifstream(folder + "/cpu.max") >> quota >> period; // "max" is no number
@@ -77,11 +77,41 @@ int quota_of(const std::string& folder, bool is_version_2) {
     }
     if (quota <= 0 || period <= 0)
         return 0;
-    return static_cast<int>(std::min<std::int64_t>(quota / period + (quota % period != 0), 1 << 20));
+    return std::min<std::int64_t>(quota / period + (quota % period != 0), 1 << 20);
 }
 
-int smaller_limit(int a, int b) {
+/// Bytes that a group grants; 0 where it says "max" or nothing.
+std::int64_t memory_of(const std::string& folder, bool is_version_2) {
+    std::int64_t bytes = 0;
+    std::ifstream(folder + (is_version_2 ? "/memory.max" : "/memory.limit_in_bytes")) >> bytes; // "max" is no number
+    return std::max<std::int64_t>(0, bytes);
+}
+
+std::int64_t smaller_limit(std::int64_t a, std::int64_t b) {
     return a == 0 || b == 0 ? std::max(a, b) : std::min(a, b);
+}
+
+/// The least that the group of this process, or one above it, grants of a controller.
+template <class Limit>
+std::int64_t least_granted(const std::string& root, const std::string& controller, const Limit& limit_of) {
+    std::int64_t least = 0;
+    for (const hierarchy& h : hierarchies(root + "/proc/self/mountinfo", controller)) {
+        std::string group = group_in(h, root + "/proc/self/cgroup", controller);
+        // In a container without a namespace of its own the group is named from the host's root, of which only a part
+        // is mounted.
+        if (h.root != "/" && group.starts_with(h.root))
+            group.erase(0, h.root.size());
+        if (group.starts_with("/.."))
+            group.clear(); // outside of what can be seen
+        for (;;) {
+            least = smaller_limit(least, limit_of(root + h.mount + group, h.is_version_2));
+            const std::size_t slash = group.rfind('/');
+            if (slash == std::string::npos)
+                break;
+            group.erase(slash);
+        }
+    }
+    return least;
 }
 
 } // namespace
@@ -101,29 +131,21 @@ int affinity_processors() {
 }
 
 int quota_processors(const std::string& root) {
-    int least = 0;
-    for (const hierarchy& h : hierarchies(root + "/proc/self/mountinfo")) {
-        std::string group = group_in(h, root + "/proc/self/cgroup");
-        // In a container without a namespace of its own the group is named from the host's root, of which only a part
-        // is mounted.
-        if (h.root != "/" && group.starts_with(h.root))
-            group.erase(0, h.root.size());
-        if (group.starts_with("/.."))
-            group.clear(); // outside of what can be seen
-        for (;;) {
-            least = smaller_limit(least, quota_of(root + h.mount + group, h.is_version_2));
-            const std::size_t slash = group.rfind('/');
-            if (slash == std::string::npos)
-                break;
-            group.erase(slash);
-        }
-    }
-    return least;
+    return static_cast<int>(least_granted(root, "cpu", quota_of));
+}
+
+std::int64_t granted_memory(const std::string& root) {
+    return least_granted(root, "memory", memory_of);
+}
+
+std::int64_t machine_memory() {
+    static const std::int64_t granted = granted_memory();
+    return smaller_limit(static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE), granted);
 }
 
 int processors() {
     static const int quota = quota_processors();
-    return smaller_limit(affinity_processors(), quota);
+    return static_cast<int>(smaller_limit(affinity_processors(), quota));
 }
 
 int helpers_with_room() {

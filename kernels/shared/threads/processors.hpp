@@ -1,6 +1,7 @@
-// How many threads the machine has room for.
+// How many threads and how much memory the machine has room for.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace elbo::kernels {
@@ -15,6 +16,13 @@ int quota_processors(const std::string& root = "");
 
 /// The smaller of the two; the quota is read once a process.
 int processors();
+
+/// Bytes of memory that they grant in the same way (memory.limit_in_bytes, memory.max).
+std::int64_t granted_memory(const std::string& root = "");
+
+/// Bytes of memory that this process may use: those of the machine, or fewer by its control groups, read once a
+/// process.
+std::int64_t machine_memory();
 
 /// Threads where nobody says how many: OMP_NUM_THREADS (the first number of its list), else processors(). What is no
 /// positive number is taken as not set.

@@ -177,6 +177,25 @@ TEST_F(Quota, InAContainerIsFoundBelowWhatIsMounted) {
     EXPECT_EQ(quota_processors(root_), 3);
 }
 
+using Memory = made_up_root;
+
+TEST_F(Memory, IsTheLeastOfTheGroupAndThoseAboveIt) {
+    EXPECT_EQ(granted_memory(root_), 0); // no /proc at all
+    version_2("/box/inner");
+    EXPECT_EQ(granted_memory(root_), 0);
+    write("/sys/fs/cgroup/box/inner/memory.max", "max\n");
+    EXPECT_EQ(granted_memory(root_), 0);
+    write("/sys/fs/cgroup/box/memory.max", "8589934592\n");
+    EXPECT_EQ(granted_memory(root_), std::int64_t(8) << 30);
+    write("/sys/fs/cgroup/box/inner/memory.max", "1073741824\n");
+    EXPECT_EQ(granted_memory(root_), std::int64_t(1) << 30);
+    version_1("/box");
+    write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"); // none
+    write("/sys/fs/cgroup/memory/elsewhere/memory.limit_in_bytes", "4096\n");
+    EXPECT_EQ(granted_memory(root_), 4096);
+    EXPECT_GT(machine_memory(), 0);
+}
+
 } // namespace
 
 } // namespace elbo
