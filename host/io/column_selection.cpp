@@ -12,7 +12,7 @@
 namespace elbo::io {
 namespace {
 
-constexpr std::int64_t largest_kept = std::int64_t{64} << 20; // bytes
+constexpr std::int64_t largest_copy = std::int64_t{64} << 20; // bytes
 
 template <class T>
 void gather(const matrix_view<const T>& from, const std::vector<std::int64_t>& columns, T* out) {
@@ -60,34 +60,50 @@ public:
             column_names.push_back(all_->column_names[static_cast<std::size_t>(j)]);
     }
 
-    std::optional<any_matrix_view> contiguous() const override {
-        return kept_ ? std::optional(dense_view(kept_->data(), type, rows, cols)) : std::nullopt;
-    }
+    std::optional<any_matrix_view> contiguous() const override { return view_; }
 
     std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
-        if (kept_)
-            return read_views({*contiguous()}, rows_per_batch, kept_);
+        if (view_)
+            return read_views({*view_}, rows_per_batch, owner_);
         return std::make_unique<selecting_reader>(all_->read(rows_per_batch), *this, rows_per_batch, columns_);
     }
 
-    /// Copies the columns, where the others are in memory already and they are few.
-    void keep() {
+    /// Looks at the columns, or copies them, where that makes a matrix at little cost.
+    void find_view() {
+        kept = all_->kept;
         const std::optional<any_matrix_view> whole = all_->contiguous();
-        const std::optional<std::int64_t> elements = checked_product(rows, cols);
-        if (!whole || whole->rows == 0 || !elements || *elements > largest_kept / size_of(type))
+        if (!whole || whole->rows == 0)
             return;
-        const auto copy = std::make_shared<host_memory>(*elements, size_of(type));
-        if (type == element_type::float32)
-            gather(whole->as<float>(), columns_, reinterpret_cast<float*>(copy->data()));
-        else
-            gather(whole->as<double>(), columns_, reinterpret_cast<double*>(copy->data()));
-        kept_ = copy;
+        const bool neighbours = std::ranges::adjacent_find(columns_, [](std::int64_t a, std::int64_t b) {
+                                    return b != a + 1;
+                                }) == columns_.end();
+        if (neighbours && kept > 0) { // pages of a mapped file are given back by its own reader
+            view_ = *whole;
+            view_->data = static_cast<const char*>(whole->data) + columns_.front() * size_of(type);
+            view_->cols = cols;
+            owner_ = all_;
+        } else if (const auto elements = checked_product(rows, cols);
+                   elements && *elements <= largest_copy / size_of(type)) {
+            copy(*whole, *elements);
+        }
     }
 
 private:
+    void copy(const any_matrix_view& whole, std::int64_t elements) {
+        const auto memory = std::make_shared<host_memory>(elements, size_of(type));
+        if (type == element_type::float32)
+            gather(whole.as<float>(), columns_, reinterpret_cast<float*>(memory->data()));
+        else
+            gather(whole.as<double>(), columns_, reinterpret_cast<double*>(memory->data()));
+        kept += elements * size_of(type);
+        view_ = dense_view(memory->data(), type, rows, cols);
+        owner_ = memory;
+    }
+
     source_pointer all_;
     std::vector<std::int64_t> columns_;
-    std::shared_ptr<const host_memory> kept_;
+    std::optional<any_matrix_view> view_;
+    std::shared_ptr<const void> owner_; // of its memory
 };
 
 // The names for a message: not more than a screen can hold.
@@ -139,7 +155,7 @@ source_pointer select_columns(source_pointer source, const std::vector<std::int6
     if (all)
         return source;
     auto selected = std::make_shared<selecting_source>(std::move(source), positions);
-    selected->keep();
+    selected->find_view();
     return selected;
 }
 

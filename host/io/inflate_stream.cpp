@@ -2,6 +2,7 @@
 
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
+#include "host/io/input_file.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -104,6 +105,13 @@ private:
 std::unique_ptr<byte_stream> open_inflate_stream(std::unique_ptr<byte_stream> compressed, deflate_wrapper wrapper,
                                                  const std::string& path, std::uint64_t first_byte) {
     return std::make_unique<inflate_stream>(std::move(compressed), wrapper, path, first_byte);
+}
+
+stream_opener opener_of(const input_file& file, bool gzip) {
+    return [file, gzip]() {
+        std::unique_ptr<byte_stream> stream = open_file_stream(file);
+        return gzip ? open_inflate_stream(std::move(stream), deflate_wrapper::gzip, file.name()) : std::move(stream);
+    };
 }
 
 } // namespace elbo::io

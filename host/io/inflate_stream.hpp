@@ -18,5 +18,7 @@ enum class deflate_wrapper {
 /// truncated or damaged; `first_byte` is the place of the compressed stream in that file.
 std::unique_ptr<byte_stream> open_inflate_stream(std::unique_ptr<byte_stream> compressed, deflate_wrapper wrapper,
                                                  const std::string& path, std::uint64_t first_byte = 0);
+/// Opens a file for each pass over its bytes, or where it is a gzip file over those that it holds.
+stream_opener opener_of(const input_file& file, bool gzip);
 
 } // namespace elbo::io

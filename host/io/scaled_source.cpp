@@ -48,6 +48,7 @@ public:
         description = all_->description;
         left_out = all_->left_out;
         remarks = all_->remarks;
+        kept = all_->kept;
     }
 
     std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {

@@ -90,6 +90,7 @@ public:
         cols = whole.cols();
         type = whole.type();
         column_names = whole.column_names();
+        kept = whole.kept_bytes();
         description = fmt::format("{} ({} rows)", whole.description(), validation ? "validation" : "training");
     }
 

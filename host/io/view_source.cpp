@@ -83,10 +83,33 @@ private:
     std::shared_ptr<const kernels::device_queue> queue_;
 };
 
+class numbers_source final : public data_source::implementation {
+public:
+    explicit numbers_source(std::shared_ptr<const char> numbers) : numbers_(std::move(numbers)) {}
+
+    std::optional<any_matrix_view> contiguous() const override { return dense_view(numbers_.get(), type, rows, cols); }
+    std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
+        return read_views({*contiguous()}, rows_per_batch, numbers_);
+    }
+
+private:
+    std::shared_ptr<const char> numbers_;
+};
+
 } // namespace
 
 source_pointer open_views(std::vector<any_matrix_view> parts, std::shared_ptr<const kernels::device_queue> queue) {
     return std::make_shared<view_source>(std::move(parts), std::move(queue));
+}
+
+std::shared_ptr<data_source::implementation> open_numbers(std::shared_ptr<const char> numbers, element_type type,
+                                                          std::int64_t rows, std::int64_t cols) {
+    auto source = std::make_shared<numbers_source>(std::move(numbers));
+    source->type = type;
+    source->rows = rows;
+    source->cols = cols;
+    source->kept = rows * cols * size_of(type);
+    return source;
 }
 
 } // namespace elbo::io

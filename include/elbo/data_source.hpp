@@ -36,6 +36,9 @@ struct file_options {
     std::optional<element_type> type = {}; ///< convert to this type; by default CSV float64, and what is stored as
                                            ///< whole numbers float32, or float64 where one is beyond 2^24
     double scale = 1;                      ///< every value times this: 1/255 makes grey values 0 ... 255 probabilities
+    std::optional<std::int64_t> keep = {}; ///< bytes of its numbers, up to which a file that would be parsed or
+                                           ///< decompressed anew in each pass is kept in memory when it is opened; by
+                                           ///< default a quarter of the machine's memory
     header_row header = header_row::automatic; ///< of a text table
     char delimiter = 0;                        ///< of a text table; ' ' stands for runs of blanks; 0: found by itself
     bool decimal_comma = false;                ///< in a text table 1,5 is one and a half, and a comma separates nothing
@@ -64,11 +67,13 @@ public:
     /// Chunks one after the other, of any row counts; same columns, type and memory space.
     static data_source chunks(std::vector<any_matrix_view> parts);
     /// Any supported file, by its ending: .csv .tsv .data .tra .tes .txt (text), .npy, .npz, .f32, .f64, idx
-    /// (…-ubyte), .h5/.hdf5, and .gz of each. Memory for streaming does not grow with the file. A pipe, and standard
-    /// input, "-", are read once, into a temporary file without a name ($TMPDIR, else /tmp); what they are is told by
-    /// the ending or else by their first bytes, and while a source of it lives, a pipe can be opened again.
-    /// Throws file_error (missing, truncated, malformed: line or byte offset; a missing value; a whole number beyond
-    /// 2^53, which float64 cannot hold) and invalid_argument (unknown column, scale 0, delimiter).
+    /// (…-ubyte), .h5/.hdf5, and .gz of each. Text, compressed arrays and HDF5 are read once, here, and kept where they
+    /// are no more than options.keep; larger ones are read anew in each pass, in memory that does not grow with the
+    /// file. A pipe, and standard input, "-", are read once, into a temporary file without a name ($TMPDIR, else /tmp);
+    /// what they are is told by the ending or else by their first bytes, and while a source of it lives, a pipe can be
+    /// opened again. Throws file_error (missing, truncated, malformed: line or byte offset; a missing value; a whole
+    /// number beyond 2^53, which float64 cannot hold) and invalid_argument (unknown column, scale 0, delimiter; options
+    /// for text of a file that is none; a data set named in path and options).
     static data_source file(const std::string& path, const file_options& options = {});
     /// `fill(first_row, rows, out)` writes rows first_row ... of a matrix of `rows` x `cols` floats, row-major. It may
     /// be called from another thread, which reads ahead, but never from two at a time.
@@ -89,6 +94,8 @@ public:
     const std::vector<left_out_column>& left_out() const;
     /// What reading took for granted, in sentences: that a first row 0, 1, 2 is the header that pandas writes.
     const std::vector<std::string>& remarks() const;
+    /// Bytes of host memory in which it keeps its numbers: of a file, up to file_options::keep; 0 for views.
+    std::int64_t kept_bytes() const;
     /// Starts a pass that yields `rows_per_batch` rows at a time whatever the chunks of the source are.
     std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const;
 
@@ -112,6 +119,7 @@ public:
     std::string description;
     std::vector<left_out_column> left_out;
     std::vector<std::string> remarks;
+    std::int64_t kept = 0; ///< bytes of host memory that hold its numbers
     virtual std::optional<any_matrix_view> contiguous() const { return std::nullopt; }
     virtual std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const = 0;
 };

@@ -301,16 +301,16 @@ TEST_F(IoArraySource, DamagedIdx) {
 }
 
 TEST_F(IoArraySource, ALargeCompressedArrayIsStreamedInEachPass) {
-    // 70 MB of numbers, more than is kept decompressed.
-    const std::int64_t rows = 70'000, cols = 1000;
-    std::string bytes = "\0\0\x08\x02\0\x01\x11\x70\0\0\x03\xe8"s;
+    // 7 MB of numbers, more than is kept decompressed.
+    const std::int64_t rows = 7000, cols = 1000;
+    std::string bytes = "\0\0\x08\x02\0\0\x1b\x58\0\0\x03\xe8"s;
     bytes.reserve(static_cast<std::size_t>(rows * cols) + 12);
     for (std::int64_t i = 0; i < rows; ++i)
         bytes.append(static_cast<std::size_t>(cols), static_cast<char>(i % 251));
-    const data_source source = data_source::file(folder.write("l.idx.gz", gzipped(bytes)));
+    const data_source source = data_source::file(folder.write("l.idx.gz", gzipped(bytes)), {.keep = 1 << 20});
     EXPECT_EQ(source.rows(), rows);
     for (int pass = 0; pass < 2; ++pass) {
-        const auto reader = source.read(9'999);
+        const auto reader = source.read(999);
         std::int64_t row = 0, faults = 0;
         for (any_matrix_view batch = reader->next(); batch.rows > 0; batch = reader->next())
             for (std::int64_t i = 0; i < batch.rows; ++i, ++row)

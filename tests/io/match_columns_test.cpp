@@ -50,17 +50,17 @@ TEST(IoMatchColumns, MissingAndAmbiguousNamesAreErrors) {
 TEST(IoMatchColumns, NumbersThatAreNotKeptAreRearrangedBatchByBatch) {
     const temporary_folder folder;
     std::string text = "a,b,c\n";
-    for (int i = 0; i < 3'000'000; ++i)
+    for (int i = 0; i < 300'000; ++i)
         text += std::to_string(i % 10) + ",2,3\n";
-    const data_source data = data_source::file(folder.write("t.csv", text));
+    const data_source data = data_source::file(folder.write("t.csv", text), {.keep = 0});
     ASSERT_FALSE(data.contiguous());
     const data_source matched = match_columns(data, {"b", "a"});
-    const auto reader = matched.read(1'000'003);
+    const auto reader = matched.read(100'003);
     std::int64_t row = 0, faults = 0;
     for (any_matrix_view batch = reader->next(); batch.rows > 0; batch = reader->next())
         for (std::int64_t i = 0; i < batch.rows; ++i, ++row)
             faults += batch.as<double>()(i, 0) != 2 || batch.as<double>()(i, 1) != static_cast<double>(row % 10);
-    EXPECT_EQ(row, 3'000'000);
+    EXPECT_EQ(row, 300'000);
     EXPECT_EQ(faults, 0);
 }
 

@@ -8,12 +8,13 @@
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
 #include "host/io/input_file.hpp"
+#include "host/io/sources.hpp"
 #include "host/joined.hpp"
+#include "kernels/shared/memory.hpp"
 
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
-#include <optional>
 #include <string_view>
 #include <unordered_set>
 
@@ -22,24 +23,6 @@ namespace elbo::cli {
 namespace {
 
 constexpr std::int64_t rows_per_batch = 1 << 16;
-
-file_options reading(const data_options& options, std::vector<std::string> columns) {
-    file_options read = reading_options(options);
-    read.columns = std::move(columns);
-    return read;
-}
-
-data_source open_columns(const data_options& options, std::vector<std::string> columns, double scale) {
-    file_options read = reading(options, std::move(columns));
-    read.scale = scale;
-    return data_source::file(options.path, read);
-}
-
-double element(const any_matrix_view& view, std::int64_t i, std::int64_t j) {
-    if (view.type == element_type::float32)
-        return view.as<float>()(i, j);
-    return view.as<double>()(i, j);
-}
 
 // Rows r(0) < r(1) < ... < r(count - 1) of the data as float64.
 template <class F>
@@ -52,7 +35,7 @@ std::vector<double> gather(const data_source& data, std::int64_t count, F&& row_
         throw_if_interrupted();
         for (; next < count && row_number(next) < first + batch.rows; ++next)
             for (std::int64_t j = 0; j < batch.cols; ++j)
-                values.push_back(element(batch, row_number(next) - first, j));
+                values.push_back(io::element(batch, row_number(next) - first, j));
         first += batch.rows;
     }
     return values;
@@ -60,15 +43,6 @@ std::vector<double> gather(const data_source& data, std::int64_t count, F&& row_
 
 bool is_number(const std::string& text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-// Names of the columns, or their numbers where they have none.
-std::vector<std::string> column_keys(const data_source& data) {
-    std::vector<std::string> keys = data.column_names();
-    if (keys.empty())
-        for (std::int64_t j = 0; j < data.cols(); ++j)
-            keys.push_back(std::to_string(j));
-    return keys;
 }
 
 // What goes with the rows: a column of the data, or a file of its own.
@@ -96,24 +70,33 @@ struct data_with_columns {
     reading_notes notes;
 };
 
-// A file of its own has a layout of its own, written by the same program.
-file_options reading_of_side(const data_options& options) {
-    file_options read = reading(options, {});
-    read.dataset.clear();
-    read.header = header_row::automatic;
-    return read;
+// The options of DATA for another file: what says how text is laid out is about tables of text alone.
+data_options for_file(data_options options, const std::string& path) {
+    const io::located_file where = io::locate(path);
+    const io::file_format format = io::format_of_path(where.path).format;
+    if (format != io::file_format::text && format != io::file_format::unknown) {
+        options.header = "auto";
+        options.delimiter.clear();
+        options.decimal_comma = false;
+    }
+    if (!where.dataset.empty())
+        options.dataset.clear();
+    options.path = path;
+    return options;
 }
 
-std::vector<double> read_side(const data_options& options, const side_column& side,
-                              const std::vector<std::string>& keys) {
-    if (is_column(side.where, keys))
-        return read_column(data_source::file(options.path, reading(options, {side.where})), side);
+// A file of its own has a layout of its own, written by the same program.
+std::vector<double> read_side_file(const data_options& options, const side_column& side,
+                                   const std::vector<std::string>& keys) {
     if (side.where == io::standard_input && options.path == io::standard_input)
         throw invalid_argument(fmt::format("{} -: standard input is the data already", side.option));
     if (side.where != io::standard_input && !std::filesystem::exists(io::locate(side.where).path))
         throw invalid_argument(fmt::format("{} {}: neither a column of {} ({}) nor a file", side.option, side.where,
                                            options.path, joined(keys, ", ")));
-    return read_column(data_source::file(side.where, reading_of_side(options)), side);
+    file_options read = reading_options(for_file(options, side.where));
+    read.dataset.clear();
+    read.header = header_row::automatic;
+    return read_column(data_source::file(side.where, read), side);
 }
 
 bool has_all(const std::vector<std::string>& names, const std::vector<std::string>& wanted) {
@@ -121,16 +104,15 @@ bool has_all(const std::vector<std::string>& names, const std::vector<std::strin
     return std::all_of(wanted.begin(), wanted.end(), [&](const std::string& name) { return there.contains(name); });
 }
 
-// The columns of the model, some of which may be among those that were left out by themselves.
-data_source matched(const data_options& options, const data_source& data, const reading_notes& notes,
-                    const model_columns& model, double scale) {
-    if (options.by_position || model.names.empty() || data.column_names().empty())
-        return data;
-    std::vector<std::string> known = data.column_names();
-    for (const left_out_column& column : notes.left_out)
+// Whether the columns of the model are there, but some of them among those that are left out where nobody chooses.
+bool has_left_out(const io::opened_file& file, const std::vector<std::string>& own, const model_columns& model) {
+    std::vector<std::string> known = own;
+    for (const left_out_column& column : file.left_out)
         known.push_back(column.name);
-    if (options.columns.empty() && !has_all(data.column_names(), model.names) && has_all(known, model.names))
-        return open_columns(options, model.names, scale);
+    return !has_all(own, model.names) && has_all(known, model.names);
+}
+
+data_source matched(const data_source& data, const model_columns& model) {
     try {
         return match_columns(data, model.names, model.model);
     } catch (const invalid_argument& differs) {
@@ -138,20 +120,21 @@ data_source matched(const data_options& options, const data_source& data, const 
     }
 }
 
-// What the data has beyond the columns of the model is left out, too. `whole`: all that was taken of the file, of which
-// the columns of the data are some in their order.
-void note_others(const data_source& whole, const data_source& data, const data_source& kept, reading_notes& notes) {
-    const std::unordered_set<std::string_view> used(kept.column_names().begin(), kept.column_names().end());
+// What the data has beyond the columns of the model is left out, too. `whole`: all that could be taken of the file, of
+// which those of the data are some in their order.
+void note_others(const std::vector<std::string>& whole, const std::vector<std::string>& data,
+                 const std::vector<std::string>& kept, reading_notes& notes) {
+    const std::unordered_set<std::string_view> used(kept.begin(), kept.end());
     std::unordered_set<std::int64_t> gone; // numbers in the file
     for (const left_out_column& column : notes.left_out)
         gone.insert(column.number);
     std::erase_if(notes.left_out, [&](const left_out_column& c) { return used.contains(c.name); });
-    auto own = data.column_names().begin();
+    auto own = data.begin();
     std::int64_t number = 0;
-    for (const std::string& name : whole.column_names()) {
+    for (const std::string& name : whole) {
         while (gone.contains(number))
             ++number;
-        if (own != data.column_names().end() && name == *own) {
+        if (own != data.end() && name == *own) {
             if (!used.contains(name))
                 notes.left_out.push_back({number, name, "not a column of the model"});
             ++own;
@@ -160,33 +143,44 @@ void note_others(const data_source& whole, const data_source& data, const data_s
     }
 }
 
+// Data and columns beside them come from one pass over the file.
 data_with_columns open_with(const data_options& options, const std::vector<side_column>& sides, double scale,
                             const model_columns& model) {
-    std::vector<std::vector<double>> columns;
-    std::vector<std::string> keys, rest;
-    std::optional<data_source> all; // held until the end: a pipe can be opened again for as long
+    const auto file = io::open_file(options.path, reading_options(options));
+    std::vector<io::column_group> groups{{options.columns, scale}};
+    const bool with_sides = std::ranges::any_of(sides, [](const side_column& side) { return !side.where.empty(); });
+    const std::vector<std::string> keys = with_sides ? file->keys() : file->names;
+    std::vector<std::string> rest = keys;
     for (const side_column& side : sides) {
-        if (side.where.empty()) {
-            columns.emplace_back();
+        if (side.where.empty() || !is_column(side.where, keys))
             continue;
-        }
-        if (!all) {
-            all = data_source::file(options.path, reading(options, {}));
-            rest = keys = column_keys(*all);
-        }
-        columns.push_back(read_side(options, side, keys));
-        if (is_column(side.where, keys))
-            std::erase(rest, side.where);
+        groups.push_back({{side.where}});
+        std::erase(rest, side.where);
         if (rest.empty())
             throw invalid_argument(fmt::format("{} {}: {} has no other column", side.option, side.where, options.path));
     }
-    const bool without = options.columns.empty() && rest.size() < keys.size();
-    const data_source data = open_columns(options, without ? rest : options.columns, scale);
-    reading_notes notes{without ? all->left_out() : data.left_out(), data.remarks()};
-    data_source kept = matched(options, data, notes, model, scale);
-    if (!model.names.empty() && !options.by_position)
-        note_others(all && options.columns.empty() ? *all : data, data, kept, notes);
-    return {std::move(kept), std::move(columns), std::move(notes)};
+    const std::vector<std::string> own = file->names.empty() ? file->names : rest; // of the data, where nobody chooses
+    const bool chosen = !options.columns.empty();
+    const bool by_name = !options.by_position && !model.names.empty();
+    if (by_name && !chosen && !own.empty() && has_left_out(*file, own, model))
+        groups.front().columns = model.names;
+    const std::vector<data_source> taken = file->take(groups);
+    const data_source& data = taken.front();
+    data_with_columns opened{by_name ? matched(data, model) : data, {}, {{}, data.remarks()}};
+    if (!chosen)
+        opened.notes.left_out = file->left_out;
+    if (by_name)
+        note_others(chosen ? data.column_names() : file->names, chosen ? data.column_names() : own,
+                    opened.data.column_names(), opened.notes);
+    auto next = taken.begin() + 1;
+    for (const side_column& side : sides) {
+        if (side.where.empty())
+            opened.columns.emplace_back();
+        else
+            opened.columns.push_back(is_column(side.where, keys) ? read_column(*next++, side)
+                                                                 : read_side_file(options, side, keys));
+    }
+    return opened;
 }
 
 // Row i of `count` evenly spaced ones of n, split so that the product stays below 2^63 for any n.
@@ -225,7 +219,7 @@ labelled_data open_scaled_data(const data_options& options, const model_columns&
 
 data_source open_alike(data_options options, const std::string& path, const model_columns& columns) {
     options.scale = scale_of(options);
-    options.path = path;
+    options = for_file(std::move(options), path);
     return open_with(options, {{"--labels", options.labels}}, *options.scale, columns).data;
 }
 

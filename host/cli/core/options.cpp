@@ -109,6 +109,8 @@ file_options reading_options(const data_options& options) {
     read.decimal_comma = options.decimal_comma;
     read.missing = options.missing;
     read.strict = options.strict;
+    if (options.memory_limit > 0)
+        read.keep = options.memory_limit / 2; // a copy of all rows may be as large
     return read;
 }
 

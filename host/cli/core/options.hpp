@@ -68,6 +68,7 @@ struct data_options {
     std::string weights;      ///< where the command takes them
     std::string labels;       ///< the same
     std::optional<double> scale;
+    std::int64_t memory_limit = 0; ///< of data and what is made of it, where the command has one; 0: what fits
 };
 void add_data_options(parser& command, data_options& options);
 /// The same where the command does something else without DATA.

@@ -55,8 +55,16 @@ struct mixture_fit : fit_inputs {
         return o;
     }
 
+    input open(const model_columns& start) const {
+        fit_inputs limited = *this;
+        limited.data.memory_limit = typed.memory_limit;
+        return limited.open(start);
+    }
+
     void take(const input& rows, options& o) const {
         check_start(o, model.start, rows.data);
+        if (o.memory_limit > 0)
+            o.memory_limit = std::max<std::int64_t>(1, o.memory_limit - rows.data.kept_bytes());
         o.weights = rows.view();
         o.labels = rows.known();
     }

@@ -26,12 +26,11 @@ memory_plan plan_memory(const context& ctx, const data_source& data, const fit_o
                          (options.precision == compute_precision::automatic && number == 8);
     memory_plan p;
     p.streamed = s.rows.streamed();
-    const bool on_device = data.space() == memory_space::device;
-    p.data = ctx.where() == backend::cuda && on_device ? rows * s.shape().dimensions * number : 0;
+    const bool on_device = data.space() == memory_space::device, on_host = ctx.where() != backend::cuda;
+    p.data = on_host ? data.kept_bytes() : on_device ? rows * s.shape().dimensions * number : 0;
     p.normalized = resident * s.shape().dimensions * (doubles ? 8 : 4);
     // The first start runs before the rows are loaded, those of further restarts beside them.
     const std::int64_t start = s.start_bytes();
-    const bool on_host = ctx.where() != backend::cuda;
     const std::int64_t summary = on_host ? summary_bytes(rows, s.shape().dimensions) : 0;
     const std::int64_t beside = on_host ? 8 * host_vectors * s.shape().dimensions : 0;
     const std::int64_t first_start = s.rows.engine().bytes_needed(0, weighted, known) + std::max(start, summary);

@@ -94,7 +94,8 @@ std::int64_t sweep::workers(const std::vector<std::size_t>& parts, std::int64_t 
         fit_options plain = options_of(parts_[i]);
         plain.labels = {};
         plain.prior = {};
-        largest = std::max(largest, plan_memory(ctx_, rows_, plain).peak);
+        const memory_plan plan = plan_memory(ctx_, rows_, plain);
+        largest = std::max(largest, plan.peak - plan.data); // the data is there once
     }
     const std::int64_t wanted = options_.jobs > 0 ? options_.jobs : ctx_.threads();
     return side_by_side(wanted, tasks, largest, available_bytes(ctx_, 0));

@@ -1,6 +1,7 @@
 #include "host/io/array/array_source.hpp"
 
 #include "host/io/errors.hpp"
+#include "host/io/growing_memory.hpp"
 #include "host/io/readers.hpp"
 #include "host/io/text/whole_numbers.hpp"
 #include "host/joined.hpp"
@@ -11,8 +12,7 @@
 namespace elbo::io {
 namespace {
 
-constexpr std::int64_t largest_kept = std::int64_t{64} << 20; // bytes, as stored
-constexpr std::int64_t large_file = std::int64_t{256} << 20;  // from here on passed pages are given back
+constexpr std::int64_t large_file = std::int64_t{256} << 20; // from here on passed pages are given back
 constexpr std::int64_t block_bytes = std::int64_t{1} << 20;
 
 std::string shape_text(const array_layout& layout) {
@@ -25,6 +25,7 @@ struct stored_array {
     const char* data = nullptr;
     array_layout layout;
     const mapped_file* mapping = nullptr; // set where pages may be given back
+    std::int64_t kept = 0;                // bytes, where they are not those of a file
 
     std::int64_t row_step() const { return size_of(layout.element.type) * (layout.fortran_order ? 1 : layout.cols); }
     std::int64_t column_step() const { return size_of(layout.element.type) * (layout.fortran_order ? layout.rows : 1); }
@@ -38,6 +39,11 @@ struct stored_array {
                     rows);
     }
 };
+
+stored_array kept_array(std::shared_ptr<const char> elements, const array_layout& layout) {
+    const char* const data = elements.get();
+    return {std::move(elements), data, layout, nullptr, layout.bytes()};
+}
 
 class memory_array_reader final : public filling_reader {
 public:
@@ -89,6 +95,7 @@ public:
         cols = array_.layout.cols;
         type = wanted;
         description = name;
+        kept = array_.kept;
     }
 
     std::optional<any_matrix_view> contiguous() const override {
@@ -192,48 +199,127 @@ void check_rows(whole_number_check& check, const stored_array& array) {
     }
 }
 
-// The same for an array that is decompressed anew in each pass.
-void check_rows(whole_number_check& check, const stream_opener& open, const array_layout& layout,
-                const std::string& path) {
-    if (!check.goes_on())
-        return;
-    const std::unique_ptr<byte_stream> stream = open_at_elements(open, layout, path);
+using column_checks = std::vector<whole_number_check>;
+
+// Reads `wanted` bytes to the place `at` of the memory, piece by piece: what a header claims is not allocated before it
+// is there. False where there is no memory.
+bool read_piecewise(byte_stream& stream, growing_memory& memory, std::int64_t at, std::int64_t wanted,
+                    const array_layout& layout, std::int64_t first, const std::string& path) {
+    for (std::int64_t done = 0; done < wanted;) {
+        const std::int64_t piece = std::min(block_bytes, wanted - done);
+        if (!memory.grow(at + done + piece))
+            return false;
+        const std::size_t got = read_fully(stream, memory.data() + at + done, static_cast<std::size_t>(piece));
+        done += static_cast<std::int64_t>(got);
+        if (static_cast<std::int64_t>(got) < piece)
+            fail_short(path + " (decompressed)", layout.offset + static_cast<std::uint64_t>(first + done),
+                       layout.bytes() - first - done, layout);
+    }
+    return true;
+}
+
+// Looks at all rows of an array by rows.
+void check_stream(column_checks& checks, byte_stream& stream, const array_layout& layout, const std::string& path) {
     const std::int64_t element = size_of(layout.element.type), row = layout.cols * element;
     const std::int64_t step = std::max<std::int64_t>(1, block_bytes / std::max<std::int64_t>(row, 1));
-    const host_memory block(step, row);
-    for (std::int64_t first = 0; first < layout.rows && check.goes_on(); first += step) {
+    growing_memory block;
+    for (std::int64_t first = 0; row > 0 && first < layout.rows; first += step) {
         const std::int64_t rows = std::min(step, layout.rows - first);
-        read_exactly(*stream, block.data(), static_cast<std::size_t>(rows * row), path,
-                     layout.offset + static_cast<std::uint64_t>(first * row), "the decompressed array");
-        check.take({block.data(), rows, layout.cols, row, element});
+        if (!read_piecewise(stream, block, 0, rows * row, layout, first * row, path))
+            throw out_of_memory("cannot allocate a row of " + path, static_cast<std::uint64_t>(row), 0);
+        for (whole_number_check& check : checks)
+            if (check.goes_on())
+                check.take({block.data(), rows, layout.cols, row, element});
     }
 }
 
-// Takes the elements off the stream piece by piece: what the header claims is not allocated before it is there.
-std::shared_ptr<std::vector<char>> take_elements(byte_stream& stream, const array_layout& layout, bool keep,
-                                                 const std::string& path) {
-    auto kept = std::make_shared<std::vector<char>>();
-    std::vector<char> block(static_cast<std::size_t>(std::min(block_bytes, layout.bytes())));
-    for (std::int64_t done = 0; done < layout.bytes();) {
-        const std::int64_t wanted = std::min(block_bytes, layout.bytes() - done);
-        const std::size_t got = read_fully(stream, block.data(), static_cast<std::size_t>(wanted));
-        if (keep)
-            kept->insert(kept->end(), block.begin(), block.begin() + static_cast<std::ptrdiff_t>(got));
-        done += static_cast<std::int64_t>(got);
-        if (static_cast<std::int64_t>(got) < wanted)
-            fail_short(path + " (decompressed)", layout.offset + static_cast<std::uint64_t>(done),
-                       layout.bytes() - done, layout);
+std::vector<source_pointer> sources_of(const std::string& description, const stored_array& array, column_checks& checks,
+                                       const group_columns& groups) {
+    std::vector<source_pointer> sources;
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+        check_rows(checks[g], array);
+        sources.push_back(
+            select_columns(std::make_shared<memory_array_source>(description, array, checks[g].type()), groups[g]));
     }
-    return kept;
+    return sources;
 }
 
-// The columns of an array in memory that the options choose, in a type that holds them.
-source_pointer open_kept(const std::string& description, stored_array array, const file_options& options) {
-    const std::vector<std::int64_t> columns = find_columns(options.columns, {}, array.layout.cols, description);
-    whole_number_check check(array.layout.element, options.type, columns, description);
-    check_rows(check, array);
-    return select_columns(std::make_shared<memory_array_source>(description, std::move(array), check.type()), columns);
+column_checks checks_of(const std::string& description, const array_layout& layout, std::optional<element_type> asked,
+                        const group_columns& groups) {
+    column_checks checks;
+    for (const auto& columns : groups)
+        checks.emplace_back(layout.element, asked, columns, description);
+    return checks;
 }
+
+class array_file final : public opened_file {
+public:
+    array_file(const std::string& name, stored_array array, const file_options& options)
+        : array_(std::move(array)), type_(options.type) {
+        description = name;
+        columns = array_.layout.cols;
+    }
+
+private:
+    std::vector<source_pointer> read(const std::vector<column_group>& groups) const override {
+        const group_columns wanted = find_groups(groups, {});
+        column_checks checks = checks_of(description, array_.layout, type_, wanted);
+        return sources_of(description, array_, checks, wanted);
+    }
+
+    stored_array array_;
+    std::optional<element_type> type_;
+};
+
+class array_stream_file final : public opened_file {
+public:
+    array_stream_file(const std::string& name, const stream_opener& open, const array_layout& layout, bool exact,
+                      const file_options& options)
+        : open_(open), layout_(layout), exact_(exact), type_(options.type), limit_(keep_limit(options)) {
+        description = name;
+        columns = layout.cols;
+    }
+
+private:
+    std::vector<source_pointer> read(const std::vector<column_group>& groups) const override {
+        const group_columns wanted = find_groups(groups, {});
+        column_checks checks = checks_of(description, layout_, type_, wanted);
+        const bool by_columns = layout_.fortran_order && layout_.cols > 1;
+        if (by_columns || layout_.bytes() <= limit_) {
+            const std::unique_ptr<byte_stream> stream = open_at_elements(open_, layout_, description);
+            growing_memory kept;
+            if (read_piecewise(*stream, kept, 0, layout_.bytes(), layout_, 0, description)) {
+                require_end(*stream);
+                return sources_of(description, kept_array(kept.release(layout_.bytes()), layout_), checks, wanted);
+            }
+            if (by_columns)
+                throw out_of_memory(description + " is stored column by column and larger than the memory that is free",
+                                    static_cast<std::uint64_t>(layout_.bytes()), 0);
+        }
+        const std::unique_ptr<byte_stream> stream = open_at_elements(open_, layout_, description);
+        check_stream(checks, *stream, layout_, description);
+        require_end(*stream);
+        std::vector<source_pointer> sources;
+        for (std::size_t g = 0; g < wanted.size(); ++g)
+            sources.push_back(select_columns(
+                std::make_shared<stream_array_source>(description, open_, layout_, checks[g].type()), wanted[g]));
+        return sources;
+    }
+
+    // Reading on also lets the decompressor verify its checksum.
+    void require_end(byte_stream& stream) const {
+        char more = 0;
+        if (stream.read(&more, 1) > 0 && exact_)
+            fail_at_byte(description + " (decompressed)", layout_.offset + static_cast<std::uint64_t>(layout_.bytes()),
+                         fmt::format("expected the end after {}, but there is more", shape_text(layout_)));
+    }
+
+    stream_opener open_;
+    array_layout layout_;
+    bool exact_;
+    std::optional<element_type> type_;
+    std::int64_t limit_;
+};
 
 } // namespace
 
@@ -262,9 +348,9 @@ void set_shape(array_layout& layout, const std::vector<std::int64_t>& shape, con
     layout.rows = shape.front();
 }
 
-source_pointer open_array(const std::string& description, std::shared_ptr<const mapped_file> file,
-                          std::span<const char> bytes, std::uint64_t first_byte, const array_layout& layout,
-                          const file_options& options) {
+std::unique_ptr<opened_file> open_array(const std::string& description, std::shared_ptr<const mapped_file> file,
+                                        std::span<const char> bytes, std::uint64_t first_byte,
+                                        const array_layout& layout, const file_options& options) {
     const auto available =
         static_cast<std::int64_t>(bytes.size() - std::min<std::uint64_t>(layout.offset, bytes.size()));
     if (available < layout.bytes())
@@ -274,31 +360,19 @@ source_pointer open_array(const std::string& description, std::shared_ptr<const 
     array.layout = layout;
     array.mapping = layout.bytes() >= large_file ? file.get() : nullptr;
     array.owner = std::move(file);
-    return open_kept(description, std::move(array), options);
+    return std::make_unique<array_file>(description, std::move(array), options);
 }
 
-source_pointer open_array_stream(const std::string& description, const stream_opener& open, const array_layout& layout,
-                                 bool exact, const file_options& options) {
-    const bool by_columns = layout.fortran_order && layout.cols > 1;
-    const bool keep = by_columns || layout.bytes() <= largest_kept;
-    const std::unique_ptr<byte_stream> stream = open_at_elements(open, layout, description);
-    const auto kept = take_elements(*stream, layout, keep, description);
-    // Reading on also lets the decompressor verify its checksum.
-    char more = 0;
-    if (stream->read(&more, 1) > 0 && exact)
-        fail_at_byte(description + " (decompressed)", layout.offset + static_cast<std::uint64_t>(layout.bytes()),
-                     fmt::format("expected the end after {}, but there is more", shape_text(layout)));
-    if (!keep) {
-        const std::vector<std::int64_t> columns = find_columns(options.columns, {}, layout.cols, description);
-        whole_number_check check(layout.element, options.type, columns, description);
-        check_rows(check, open, layout, description);
-        return select_columns(std::make_shared<stream_array_source>(description, open, layout, check.type()), columns);
-    }
-    stored_array array;
-    array.owner = kept;
-    array.data = kept->data();
-    array.layout = layout;
-    return open_kept(description, std::move(array), options);
+std::unique_ptr<opened_file> open_array_stream(const std::string& description, const stream_opener& open,
+                                               const array_layout& layout, bool exact, const file_options& options) {
+    return std::make_unique<array_stream_file>(description, open, layout, exact, options);
+}
+
+std::vector<source_pointer> open_elements(const std::string& description, std::shared_ptr<const char> elements,
+                                          const array_layout& layout, std::optional<element_type> type,
+                                          const group_columns& groups) {
+    column_checks checks = checks_of(description, layout, type, groups);
+    return sources_of(description, kept_array(std::move(elements), layout), checks, groups);
 }
 
 } // namespace elbo::io

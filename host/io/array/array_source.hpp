@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,14 +33,19 @@ void set_shape(array_layout& layout, const std::vector<std::int64_t>& shape, con
 
 /// An array in mapped memory. `bytes` are those of the file or archive member, whose name is `description`;
 /// `first_byte` is their place in the file, for messages. Throws file_error where the array is longer than they are.
-source_pointer open_array(const std::string& description, std::shared_ptr<const mapped_file> file,
-                          std::span<const char> bytes, std::uint64_t first_byte, const array_layout& layout,
-                          const file_options& options);
+std::unique_ptr<opened_file> open_array(const std::string& description, std::shared_ptr<const mapped_file> file,
+                                        std::span<const char> bytes, std::uint64_t first_byte,
+                                        const array_layout& layout, const file_options& options);
 
-/// An array in a compressed stream, which begins with layout.offset bytes of header. Small arrays, and those in column
-/// order, are decompressed once; others in each pass. Throws file_error where the stream ends early, or, if
-/// `exact`, goes on after the array.
-source_pointer open_array_stream(const std::string& description, const stream_opener& open, const array_layout& layout,
-                                 bool exact, const file_options& options);
+/// An array in a compressed stream, which begins with layout.offset bytes of header. What file_options::keep has room
+/// for, and an array in column order, is decompressed once; others in each pass. Throws file_error where the stream
+/// ends early, or, if `exact`, goes on after the array.
+std::unique_ptr<opened_file> open_array_stream(const std::string& description, const stream_opener& open,
+                                               const array_layout& layout, bool exact, const file_options& options);
+
+/// Groups of columns of an array in memory, as it was stored.
+std::vector<source_pointer> open_elements(const std::string& description, std::shared_ptr<const char> elements,
+                                          const array_layout& layout, std::optional<element_type> type,
+                                          const group_columns& groups);
 
 } // namespace elbo::io

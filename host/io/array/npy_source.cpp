@@ -5,12 +5,10 @@
 
 namespace elbo::io {
 
-source_pointer open_npy(const input_file& file, bool gzip, const file_options& options) {
+std::unique_ptr<opened_file> open_npy(const input_file& file, bool gzip, const file_options& options) {
     const std::string& path = file.name();
     if (gzip) {
-        const stream_opener open = [file]() {
-            return open_inflate_stream(open_file_stream(file), deflate_wrapper::gzip, file.name());
-        };
+        const stream_opener open = opener_of(file, true);
         return open_array_stream(path, open, read_npy_header(*open(), path), false, options);
     }
     auto mapping = std::make_shared<const mapped_file>(file);

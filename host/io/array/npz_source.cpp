@@ -67,7 +67,7 @@ const zip_member& choose_member(const std::vector<zip_member>& members, const st
 
 } // namespace
 
-source_pointer open_npz(const input_file& file, const file_options& options) {
+std::unique_ptr<opened_file> open_npz(const input_file& file, const file_options& options) {
     const std::string& path = file.name();
     auto mapping = std::make_shared<const mapped_file>(file);
     const zip_member member = choose_member(read_zip_directory(mapping->bytes(), path), options.dataset, path);

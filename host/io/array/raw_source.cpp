@@ -7,7 +7,7 @@
 
 namespace elbo::io {
 
-source_pointer open_raw(const input_file& file, element_type stored, const file_options& options) {
+std::unique_ptr<opened_file> open_raw(const input_file& file, element_type stored, const file_options& options) {
     const std::string& path = file.name();
     if (options.dimensions < 1)
         throw invalid_argument(

@@ -151,6 +151,10 @@ std::int64_t size_of(scalar s) {
     return 0;
 }
 
+bool is_whole(scalar s) {
+    return s != scalar::float16 && s != scalar::float32 && s != scalar::float64;
+}
+
 std::string name_of(scalar s) {
     constexpr const char* names[] = {"uint8",  "int8",  "uint16",  "int16",   "uint32", "int32",
                                      "uint64", "int64", "float16", "float32", "float64"};

@@ -12,6 +12,8 @@ namespace elbo::io {
 enum class scalar { uint8, int8, uint16, int16, uint32, int32, uint64, int64, float16, float32, float64 };
 
 std::int64_t size_of(scalar s);
+/// Whether it is an integer type.
+bool is_whole(scalar s);
 /// "uint8", "float32", ...
 std::string name_of(scalar s);
 /// The type of a data matrix read from it: float64 for float64, float32 for all others, if it holds their values

@@ -8,7 +8,6 @@
 namespace elbo::io {
 namespace {
 
-constexpr std::size_t block_size = std::size_t{1} << 18; // stays in the second-level cache
 constexpr std::size_t longest_record = std::size_t{1} << 26;
 
 std::string_view trimmed(std::string_view text) {
@@ -40,8 +39,8 @@ std::size_t after_closing_quote(std::string_view text, std::size_t open) {
 
 } // namespace
 
-text_record_reader::text_record_reader(std::unique_ptr<byte_stream> stream, const std::string& path)
-    : stream_(std::move(stream)), path_(path), buffer_(block_size) {}
+text_record_reader::text_record_reader(std::unique_ptr<byte_stream> stream, const std::string& path, std::size_t block)
+    : stream_(std::move(stream)), path_(path), buffer_(block) {}
 
 bool text_record_reader::refill() {
     std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);

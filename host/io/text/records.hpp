@@ -23,7 +23,9 @@ struct text_record {
 /// no end.
 class text_record_reader {
 public:
-    text_record_reader(std::unique_ptr<byte_stream> stream, const std::string& path);
+    /// Reads `block` bytes at a time.
+    text_record_reader(std::unique_ptr<byte_stream> stream, const std::string& path,
+                       std::size_t block = std::size_t{1} << 18); // stays in the second-level cache
     /// False at the end. Throws file_error (a quote that is not closed, a line of more than 64 MiB).
     bool next(text_record& record);
 

@@ -1,31 +1,25 @@
 // Text tables: .csv, .tsv, blank-separated, also compressed by gzip.
 //
-// A first pass finds the layout, counts the rows and checks every number. It keeps the numbers of a small file; a
-// larger one is parsed anew in each pass, in memory that does not depend on the size of the file.
+// The first lines show the layout. One pass then counts the rows, checks every number and keeps all that is wanted,
+// where it fits (file_options::keep). Else the first group of columns is parsed anew in each pass, in memory that does
+// not depend on the size of the file.
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
+#include "host/io/growing_memory.hpp"
 #include "host/io/inflate_stream.hpp"
 #include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 #include "host/io/text/parser.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
+#include <unordered_map>
 
 namespace elbo::io {
 namespace {
 
-constexpr std::int64_t largest_kept = std::int64_t{64} << 20; // bytes of parsed numbers
 constexpr std::size_t sample_records = 200;
 constexpr std::size_t sample_bytes = std::size_t{1} << 20;
-
-stream_opener opener(const input_file& file, bool gzip) {
-    return [file, gzip]() {
-        std::unique_ptr<byte_stream> stream = open_file_stream(file);
-        return gzip ? open_inflate_stream(std::move(stream), deflate_wrapper::gzip, file.name()) : std::move(stream);
-    };
-}
 
 void require_text(byte_stream& stream, const std::string& path) {
     std::string head(512, '\0');
@@ -39,7 +33,7 @@ void require_text(byte_stream& stream, const std::string& path) {
 
 std::vector<sample_record> read_sample(const stream_opener& open, const std::string& path) {
     require_text(*open(), path);
-    text_record_reader records(open(), path);
+    text_record_reader records(open(), path, std::size_t{1} << 14); // no more than is looked at
     std::vector<sample_record> sample;
     std::size_t bytes = 0;
     for (text_record record; sample.size() < sample_records && bytes < sample_bytes && records.next(record);) {
@@ -59,22 +53,6 @@ std::string list_left_out(const std::vector<left_out_column>& columns) {
                             column.name.empty() ? "" : fmt::format(" ({})", in_quotes(column.name)), column.reason);
     }
     return list + (columns.size() > shown ? "; ..." : "");
-}
-
-std::vector<std::int64_t> choose_columns(const text_layout& layout, const file_options& options,
-                                         const std::string& path) {
-    if (!options.columns.empty())
-        return find_columns(options.columns, layout.names, layout.columns(), path);
-    std::vector<std::int64_t> numeric;
-    for (std::int64_t j = 0; j < layout.columns(); ++j)
-        if (layout.kinds[static_cast<std::size_t>(j)] == column_kind::numeric)
-            numeric.push_back(j);
-    if (numeric.empty())
-        fail_at_line(path, layout.first_data_line,
-                     "expected at least one column of numbers, but " + list_left_out(layout.left_out));
-    if (options.strict && !layout.left_out.empty())
-        fail(path, fmt::format("strict: {}: choose the columns to read (--columns)", list_left_out(layout.left_out)));
-    return numeric;
 }
 
 // Records after the header.
@@ -120,72 +98,170 @@ private:
 
 class text_source final : public data_source::implementation {
 public:
-    text_source(const input_file& file, bool gzip, const file_options& options)
-        : path_(file.name()), open_(opener(file, gzip)), parser_(make_parser(options)) {
-        description = path_;
-        type = options.type.value_or(element_type::float64);
-        if (type == element_type::float32)
-            first_pass<float>();
-        else
-            first_pass<double>();
-    }
-
-    std::optional<any_matrix_view> contiguous() const override {
-        return kept_ ? std::optional(dense_view(kept_.get(), type, rows, cols)) : std::nullopt;
-    }
+    text_source(const stream_opener& open, text_parser parser) : open_(open), parser_(std::move(parser)) {}
 
     std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
-        if (kept_)
-            return read_views({*contiguous()}, rows_per_batch, kept_);
-        return std::make_unique<text_reader>(*this, rows_per_batch, open_, parser_, path_);
+        return std::make_unique<text_reader>(*this, rows_per_batch, open_, parser_, description);
     }
 
 private:
-    text_parser make_parser(const file_options& options) {
-        text_layout layout = find_layout(read_sample(open_, path_), options, path_);
-        const std::vector<std::int64_t> selected = choose_columns(layout, options, path_);
-        cols = static_cast<std::int64_t>(selected.size());
-        if (layout.header)
-            for (const std::int64_t j : selected)
-                column_names.push_back(layout.names[static_cast<std::size_t>(j)]);
-        remarks = layout.remarks;
-        if (options.columns.empty())
-            left_out = layout.left_out;
-        return text_parser(std::move(layout), selected, options.columns.empty(), path_);
-    }
-
-    template <class T>
-    void first_pass() {
-        text_record_reader records = data_records(open_, parser_.layout(), path_);
-        const auto row_size = static_cast<std::size_t>(cols);
-        auto numbers = std::make_shared<std::vector<T>>(row_size);
-        bool keep = true;
-        for (text_record record; records.next(record); ++rows) {
-            const std::size_t first = keep ? static_cast<std::size_t>(rows) * row_size : 0;
-            if (keep && (first + row_size) * sizeof(T) > static_cast<std::size_t>(largest_kept)) {
-                keep = false;
-                *numbers = std::vector<T>(row_size);
-                parser_.parse(record, numbers->data());
-                continue;
-            }
-            if (keep)
-                numbers->resize(first + row_size);
-            parser_.parse(record, numbers->data() + first);
-        }
-        if (keep)
-            kept_ = std::shared_ptr<const void>(numbers, numbers->data());
-    }
-
-    std::string path_;
     stream_opener open_;
     text_parser parser_;
-    std::shared_ptr<const void> kept_; // the numbers of a small file
+};
+
+using positions = std::vector<std::int64_t>;
+
+// Where the elements of `some` are in `all`.
+positions places(const positions& some, const positions& all) {
+    std::unordered_map<std::int64_t, std::int64_t> place;
+    for (std::size_t i = 0; i < all.size(); ++i)
+        place.emplace(all[i], static_cast<std::int64_t>(i));
+    positions found;
+    for (const std::int64_t j : some)
+        found.push_back(place.at(j));
+    return found;
+}
+
+// The numbers of a table: of all its columns, or where those are too many of some of them.
+struct parsed_table {
+    std::int64_t rows = 0;
+    bool whole = true;
+    std::shared_ptr<const char> numbers;
+};
+
+// Parses rows of `columns` numbers. Of more than `limit` bytes only the columns `narrow` are kept.
+template <class T>
+parsed_table parse_table(text_record_reader records, text_parser parser, std::int64_t columns, const positions& narrow,
+                         std::int64_t limit) {
+    constexpr auto number = static_cast<std::int64_t>(sizeof(T));
+    parsed_table table;
+    growing_memory all, some;
+    const auto at = [](const growing_memory& memory, std::int64_t i) {
+        return reinterpret_cast<T*>(memory.data()) + i;
+    };
+    const auto keep_narrow = [&](std::int64_t i, const T* row) {
+        const std::int64_t cols = std::ssize(narrow), bytes = (i + 1) * cols * number;
+        if (!some.grow(bytes))
+            throw out_of_memory("cannot keep columns of a table", static_cast<std::uint64_t>(bytes), 0);
+        for (std::int64_t j = 0; j < cols; ++j)
+            *at(some, i * cols + j) = row[narrow[static_cast<std::size_t>(j)]];
+    };
+    std::vector<T> row(static_cast<std::size_t>(columns));
+    for (text_record record; records.next(record); ++table.rows) {
+        const std::int64_t first = table.rows * columns, bytes = (first + columns) * number;
+        if (table.whole && (bytes > limit || !all.grow(bytes))) {
+            table.whole = false;
+            for (std::int64_t i = 0; i < table.rows; ++i)
+                keep_narrow(i, at(all, i * columns));
+            all.clear();
+        }
+        parser.parse(record, table.whole ? at(all, first) : row.data());
+        if (!table.whole)
+            keep_narrow(table.rows, row.data());
+    }
+    growing_memory& kept = table.whole ? all : some;
+    table.numbers = kept.release(table.rows * (table.whole ? columns : std::ssize(narrow)) * number);
+    return table;
+}
+
+class text_file final : public opened_file {
+public:
+    text_file(const input_file& file, bool gzip, const file_options& options)
+        : open_(opener_of(file, gzip)), layout_(find_layout(read_sample(open_, file.name()), options, file.name())),
+          type_(options.type.value_or(element_type::float64)), limit_(keep_limit(options)), strict_(options.strict) {
+        description = file.name();
+        columns = layout_.columns();
+        left_out = layout_.left_out;
+        for (std::int64_t j = 0; j < columns; ++j)
+            if (layout_.kinds[static_cast<std::size_t>(j)] == column_kind::numeric)
+                numbers.push_back(j);
+        names = names_of(numbers);
+    }
+
+private:
+    std::vector<source_pointer> read(const std::vector<column_group>& groups) const override {
+        const bool automatic = std::ranges::any_of(groups, [](const auto& group) { return group.columns.empty(); });
+        if (automatic)
+            require_numbers();
+        const group_columns wanted = find_groups(groups, layout_.names);
+        positions all = wanted.front(), narrow; // the columns of the other groups
+        for (std::size_t g = 1; g < wanted.size(); ++g)
+            for (const std::int64_t j : wanted[g]) {
+                if (std::ranges::find(narrow, j) == narrow.end())
+                    narrow.push_back(j);
+                if (std::ranges::find(all, j) == all.end())
+                    all.push_back(j);
+            }
+        const parsed_table table = parse(all, narrow, automatic);
+        std::vector<source_pointer> sources;
+        const positions& kept = table.whole ? all : narrow;
+        const auto memory =
+            described(open_numbers(table.numbers, type_, table.rows, std::ssize(kept)), kept, automatic);
+        for (const positions& group : wanted) {
+            if (!table.whole && sources.empty())
+                sources.push_back(streamed(group, automatic, table.rows));
+            else
+                sources.push_back(select_columns(memory, places(group, kept)));
+        }
+        return sources;
+    }
+
+    parsed_table parse(const positions& all, const positions& narrow, bool automatic) const {
+        text_record_reader records = data_records(open_, layout_, description);
+        text_parser parser(layout_, all, automatic, description);
+        const positions kept = places(narrow, all);
+        if (type_ == element_type::float32)
+            return parse_table<float>(std::move(records), std::move(parser), std::ssize(all), kept, limit_);
+        return parse_table<double>(std::move(records), std::move(parser), std::ssize(all), kept, limit_);
+    }
+
+    source_pointer streamed(const positions& which, bool automatic, std::int64_t rows) const {
+        auto source = std::make_shared<text_source>(open_, text_parser(layout_, which, automatic, description));
+        source->rows = rows;
+        source->cols = std::ssize(which);
+        source->type = type_;
+        return described(std::move(source), which, automatic);
+    }
+
+    source_pointer described(std::shared_ptr<data_source::implementation> source, const positions& which,
+                             bool automatic) const {
+        source->description = description;
+        source->column_names = names_of(which);
+        source->remarks = layout_.remarks;
+        if (automatic)
+            source->left_out = left_out;
+        return source;
+    }
+
+    std::vector<std::string> names_of(const positions& which) const {
+        std::vector<std::string> found;
+        for (const std::int64_t j : which)
+            if (layout_.header)
+                found.push_back(layout_.names[static_cast<std::size_t>(j)]);
+        return found;
+    }
+
+    // Where nobody names columns.
+    void require_numbers() const {
+        if (numbers.empty())
+            fail_at_line(description, layout_.first_data_line,
+                         "expected at least one column of numbers, but " + list_left_out(left_out));
+        if (strict_ && !left_out.empty())
+            fail(description,
+                 fmt::format("strict: {}: choose the columns to read (--columns)", list_left_out(left_out)));
+    }
+
+    stream_opener open_;
+    text_layout layout_;
+    element_type type_;
+    std::int64_t limit_;
+    bool strict_;
 };
 
 } // namespace
 
-source_pointer open_text(const input_file& file, bool gzip, const file_options& options) {
-    return std::make_shared<text_source>(file, gzip, options);
+std::unique_ptr<opened_file> open_text(const input_file& file, bool gzip, const file_options& options) {
+    return std::make_unique<text_file>(file, gzip, options);
 }
 
 } // namespace elbo::io

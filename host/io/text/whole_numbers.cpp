@@ -7,13 +7,6 @@
 #include <iterator>
 
 namespace elbo::io {
-namespace {
-
-bool is_whole(scalar s) {
-    return s != scalar::float16 && s != scalar::float32 && s != scalar::float64;
-}
-
-} // namespace
 
 whole_number_check::whole_number_check(stored_scalar element, std::optional<element_type> asked,
                                        std::vector<std::int64_t> columns, std::string description)

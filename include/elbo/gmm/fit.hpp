@@ -140,7 +140,7 @@ fit_result fit(const context& ctx, const data_source& data, const fit_options& o
 
 /// What a fit will need in the memory of the context's device (the host's for cpu and reference).
 struct memory_plan {
-    std::int64_t data = 0;       ///< the caller's data, if it must be copied there
+    std::int64_t data = 0;       ///< the caller's data, where it lies there (of a file, data_source::kept_bytes)
     std::int64_t normalized = 0; ///< the normalised copy
     std::int64_t workspace = 0;  ///< everything else
     std::int64_t peak = 0;       ///< the sum
