@@ -16,7 +16,7 @@ class inflate_stream final : public byte_stream {
 public:
     inflate_stream(std::unique_ptr<byte_stream> compressed, deflate_wrapper wrapper, const std::string& path,
                    std::uint64_t first_byte)
-        : compressed_(std::move(compressed)), wrapper_(wrapper), path_(path), fetched_(first_byte), input_(1 << 16) {
+        : compressed_(std::move(compressed)), wrapper_(wrapper), path_(path), fetched_(first_byte), input_(1 << 14) {
         // zlib: 15 bits of window, +16 demands a gzip header, negative expects none.
         const int window_bits = wrapper == deflate_wrapper::gzip ? 15 + 16 : -15;
         if (::inflateInit2(&state_, window_bits) != Z_OK)
