@@ -20,7 +20,7 @@ bad '--encoder wide' --encoder wide
 bad 'latent = 0' --latent 0
 bad 'latent = -1' --latent -1
 bad 'sawtooth' --activation sawtooth
-bad 'poisson' --likelihood poisson
+bad 'guess' --likelihood guess
 bad 'blocks' --likelihood categorical
 bad 'blocks' --likelihood categorical --blocks 10
 bad 'blocks' --likelihood bernoulli --blocks 8

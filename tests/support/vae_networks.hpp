@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/contract/vae_engine.hpp"
+#include "kernels/math/likelihood/families.hpp"
 #include "tests/support/data.hpp"
 
 #include <cmath>
@@ -21,6 +22,8 @@ inline vae::architecture make_architecture(std::int64_t d, std::int64_t latent, 
     a.decoder = {hidden.rbegin(), hidden.rend()};
     a.hidden = f;
     a.likelihood = form;
+    if (form.library_size)
+        a.encoder_input = vae::encoder_input::log1p;
     return a;
 }
 
@@ -37,6 +40,11 @@ inline vae::likelihood gaussian(vae::gaussian_scale scale) {
     return {.family = vae::likelihood_family::gaussian, .scale = scale, .sigma = 0.7};
 }
 
+/// A likelihood of counts; with exponential means also times the sum of the row.
+inline vae::likelihood counts(vae::likelihood_family family, vae::count_mean mean) {
+    return {.family = family, .count_mean = mean, .library_size = mean == vae::count_mean::exponential};
+}
+
 constexpr vae::activation all_activations[] = {vae::activation::identity, vae::activation::tanh,
                                                vae::activation::relu,     vae::activation::gelu,
                                                vae::activation::silu,     vae::activation::softplus};
@@ -47,7 +55,9 @@ inline std::vector<vae::likelihood> all_likelihoods(std::int64_t d) {
             gaussian(vae::gaussian_scale::learned),
             gaussian(vae::gaussian_scale::learned_per_dimension),
             gaussian(vae::gaussian_scale::optimal),
-            categorical(d)};
+            categorical(d),
+            counts(vae::likelihood_family::poisson, vae::count_mean::softplus),
+            counts(vae::likelihood_family::poisson, vae::count_mean::exponential)};
 }
 
 /// An objective with an estimator that fits it.
@@ -94,7 +104,7 @@ inline std::vector<double> network_parameters(const kernels::vae_layout& layout,
 enum class values { bits, bytes, real };
 
 /// Rows that a likelihood allows: one-hot blocks, bits or grey values for bernoulli, normals for gaussian (or bits and
-/// grey values there, too).
+/// grey values there, too), counts of 0 to 4.
 inline std::vector<float> network_rows(const vae::architecture& a, std::int64_t rows, values kind, std::uint64_t seed) {
     const std::int64_t d = a.dimensions;
     std::vector<float> x(rows * d, 0.0f);
@@ -111,7 +121,9 @@ inline std::vector<float> network_rows(const vae::architecture& a, std::int64_t 
     }
     for (std::int64_t i = 0; i < rows * d; ++i) {
         const double u = uniform(seed, i);
-        if (kind == values::bits)
+        if (kernels::facts_of(a.likelihood.family).counts)
+            x[i] = std::floor(static_cast<float>(5 * u * u));
+        else if (kind == values::bits)
             x[i] = u < 0.4 ? 1.0f : 0.0f;
         else if (kind == values::bytes)
             x[i] = std::floor(static_cast<float>(u * 256)) / 255.0f;

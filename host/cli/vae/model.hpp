@@ -20,8 +20,11 @@ std::string describe(const vae::architecture& a);
 /// "train.npy: 60000 rows, values times 0.00392157".
 std::string describe(const labelled_data& input);
 
-/// "0.35", or "0.2 to 0.9" for one a dimension; empty where there is none.
-std::string sigma_text(const vae::model& m);
+/// The likelihood's own parameter: "sigma", and "0.35", or "0.2 to 0.9" for one a dimension; empty where there is none.
+std::string own_name(const vae::model& m);
+std::string own_text(const vae::model& m);
+/// Its key of summaries, and "sigma" in any case.
+void add_own(json& summary, const vae::model& m);
 
 struct vae_kind {
     using saved = vae::model;

@@ -4,6 +4,7 @@
 #include "host/cli/core/options.hpp"
 #include "host/vae/model/fields.hpp"
 #include "host/vae/train/fields.hpp"
+#include "kernels/math/likelihood/families.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -49,22 +50,30 @@ void set_schedule(vae::schedule& schedule, const std::string& name) {
     throw invalid_argument(fmt::format("--schedule {}: expected constant, steps, cosine or burda", name));
 }
 
+/// --likelihood, and --sigma, --blocks, ... for its members.
+void add_likelihood_options(parser& app, vae::likelihood& form) {
+    for_each_field<vae::likelihood>([&](const auto& f) {
+        using type = std::remove_cvref_t<decltype(form.*f.member)>;
+        std::string name = f.name == "scale" ? "gaussian_scale" : std::string(f.name);
+        std::replace(name.begin(), name.end(), '_', '-');
+        const char* const value = is_list<type> ? "A,B,..." : named<type> ? "NAME" : "NUMBER";
+        add_field(app, "--" + name, form, f.member, value, "Model");
+    });
+}
+
 } // namespace
 
 void architecture_options::add_options(parser& app) {
     constexpr const char* group = "Model";
     using a = vae::architecture;
-    using l = vae::likelihood;
-    add_field(app, "--likelihood", typed.likelihood, &l::family, "NAME", group);
+    add_likelihood_options(app, typed.likelihood);
     app.add_option("--latent", latent, std::string(field_of(&a::latent).help), "L", group);
     app.add_option("--encoder", encoder, std::string(field_of(&a::encoder).help), "A,B,...", group)
         ->capture_default_str();
     app.add_option("--decoder", decoder, std::string(field_of(&a::decoder).help), "A,B,...", group);
     add_field(app, "--activation", typed, &a::hidden, "NAME", group);
-    add_field(app, "--gaussian-scale", typed.likelihood, &l::scale, "NAME", group);
-    add_field(app, "--sigma", typed.likelihood, &l::sigma, "S", group);
-    add_field(app, "--blocks", typed.likelihood, &l::blocks, "A,B,...", group);
     add_field(app, "--decoder-form", typed, &a::decoder_form, "NAME", group);
+    app.add_option("--encoder-input", encoder_input, std::string(field_of(&a::encoder_input).help), "NAME", group);
 }
 
 vae::architecture architecture_options::parsed(std::int64_t dimensions) const {
@@ -78,6 +87,10 @@ vae::architecture architecture_options::parsed(std::int64_t dimensions) const {
     std::vector<std::int64_t>& blocks = a.likelihood.blocks;
     if (const std::int64_t size = blocks.size() == 1 ? blocks[0] : 0; size > 0 && dimensions % size == 0)
         blocks.assign(static_cast<std::size_t>(dimensions / size), size);
+    if (kernels::facts_of(a.likelihood.family).counts)
+        a.encoder_input = vae::encoder_input::log1p;
+    if (!encoder_input.empty())
+        a.encoder_input = vae::encoder_input_from_string(encoder_input);
     const bool sphere = a.decoder_form == vae::decoder_kind::sphere;
     a.latent = latent.value_or(sphere ? dimensions : 2);
     if (sphere) {

@@ -17,6 +17,7 @@ struct architecture_options {
     std::optional<std::int64_t> latent; ///< none: 2, or the dimensions for a sphere
     std::string encoder = "400";        ///< widths, or "none"
     std::string decoder;                ///< empty: those of the encoder backwards
+    std::string encoder_input;          ///< empty: log1p for counts, else identity
 
     void add_options(parser& app);
     /// Throws invalid_argument.

@@ -19,6 +19,9 @@ struct sample_command {
         add_count_option(app, count);
         add_seed_option(app, typed.seed);
         app.add_flag("--means", typed.means, "Means of p(x|z) instead of draws of x");
+        app.add_option("--row-sum", typed.row_sum, "With library size: what rows shall add up to on average")
+            ->type_name("N")
+            ->capture_default_str();
         add_device_options(app, device);
         add_output_options(app, output);
         rows.add(app, "the first samples");

@@ -190,9 +190,9 @@ findings vae_fit::found(const fitted<vae_fit>& work) const {
     }
     found.tell("parameters", std::to_string(a.parameters()));
     found.tell("objective", objective_text(work.options));
-    found.add("sigma", fit.model.sigma());
-    if (const std::string sigma = sigma_text(fit.model); !sigma.empty())
-        found.tell("sigma", sigma);
+    add_own(found.summary, fit.model);
+    if (const std::string own = own_text(fit.model); !own.empty())
+        found.tell(own_name(fit.model), own);
     found.add(fit, &result::samples_per_second);
     found.add("seconds", {{"load", work.seconds_opening}, {"training", fit.seconds}, {"total", total}});
     found.tell("time", fmt::format("{} (load {})", duration_text(total), duration_text(work.seconds_opening)));

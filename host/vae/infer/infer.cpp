@@ -41,6 +41,25 @@ struct latent_halves {
     matrix_view<float> mean, log_variance;
 };
 
+/// Multiplies rows of means, in any memory, with the sums of rows of data.
+void scale_rows(const context& ctx, const any_matrix_view& x, matrix_view<float> means) {
+    std::vector<char> staging;
+    const any_matrix_view host = readable(context::reference(), x, staging);
+    std::vector<float> scaled(static_cast<std::size_t>(x.rows * x.cols));
+    const matrix_view<float> here(scaled.data(), x.rows, x.cols);
+    copy(ctx, means, here);
+    ctx.wait(); // the host works on them
+    for (std::int64_t i = 0; i < x.rows; ++i) {
+        double total = 0;
+        for (std::int64_t j = 0; j < x.cols; ++j)
+            total += io::element(host, i, j);
+        for (std::int64_t j = 0; j < x.cols; ++j)
+            here(i, j) *= static_cast<float>(total);
+    }
+    copy(ctx, here, means);
+    ctx.wait(); // they are gone when this returns
+}
+
 void check_finite(const any_matrix_view& host_rows, const data_source& data, std::int64_t first_row) {
     for (std::int64_t i = 0; i < host_rows.rows; ++i)
         for (std::int64_t j = 0; j < host_rows.cols; ++j) {
@@ -80,6 +99,8 @@ void session::reconstruct(const vae_rows& rows, matrix_view<float> out) {
     engine->encode(rows, halves.mean, halves.log_variance);
     engine->decode(halves.mean, out);
     ctx.wait();
+    if (of.architecture().likelihood.library_size)
+        scale_rows(ctx, rows.x, out);
 }
 
 row_sink collect(std::vector<float>& out) {

@@ -7,6 +7,7 @@
 #include "kernels/math/vae_random.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 #include <span>
 
 namespace elbo::vae {
@@ -27,15 +28,26 @@ void draw_latents(std::uint64_t seed, std::int64_t first, std::int64_t rows, std
         }
 }
 
+void check_row_sum(const architecture& a, double sum) {
+    const bool is_factor = a.likelihood.library_size;
+    expects(is_factor ? sum >= 0 && sum <= 0x1p40 : sum == 1, [&] {
+        return fmt::format("row_sum = {}: expected {}", sum,
+                           is_factor ? "a number from 0 to 2^40" : "1 for a model without library_size");
+    });
+}
+
 } // namespace
 
 void session::sample(std::int64_t first, std::int64_t rows, const sample_options& options, float* out) {
     const architecture& a = of.architecture();
+    check_row_sum(a, options.row_sum);
     if (std::ssize(z_) < rows * a.latent)
         z_.resize(static_cast<std::size_t>(rows * a.latent));
     draw_latents(options.seed, first, rows, a.latent, z_.data());
     engine->decode(matrix_view<const float>(z_.data(), rows, a.latent), {out, rows, a.dimensions});
     ctx.wait();
+    for (std::int64_t i = 0; a.likelihood.library_size && i < rows * a.dimensions; ++i)
+        out[i] *= static_cast<float>(options.row_sum);
     if (options.means)
         return;
     const std::vector<double> own = of.own_parameter();

@@ -3,6 +3,7 @@
 
 #include "host/vae/model/fields.hpp"
 #include "kernels/contract/vae_layout.hpp"
+#include "kernels/math/likelihood/families.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -31,16 +32,32 @@ void check_size(const architecture& a) {
     });
 }
 
-/// A σ that would play no part is a mistake in the choice of the likelihood.
-void check_scale(const likelihood& l) {
-    const bool is_gaussian = l.family == likelihood_family::gaussian;
-    expects(is_gaussian || l.scale == gaussian_scale::fixed, [&] {
-        return fmt::format("likelihood.scale = {}: expected fixed for the {} likelihood, which has no sigma",
-                           to_string(l.scale), to_string(l.family));
-    });
-    expects(is_gaussian || l.sigma == 1, [&] {
-        return fmt::format("likelihood.sigma = {}: expected 1 for the {} likelihood, which has no sigma", l.sigma,
-                           to_string(l.family));
+template <class T>
+std::string text_of(const T& value) {
+    if constexpr (named<T>)
+        return std::string(name_of(value));
+    else
+        return fmt::format("{}", value);
+}
+
+/// A member that would play no part is a mistake in the choice of the likelihood.
+void check_members(const likelihood& l) {
+    const likelihood usual{.family = l.family};
+    for_each_field<likelihood>([&](const auto& f) {
+        const auto &value = l.*f.member, &wanted = usual.*f.member;
+        if constexpr (std::same_as<std::remove_cvref_t<decltype(value)>, parameter_source>)
+            expects(value != parameter_source::optimal || f.name == "scale", [&] {
+                return fmt::format("likelihood.{} = optimal: expected fixed, learned or learned_per_dimension", f.name);
+            });
+        if (value == wanted || kernels::uses(l.family, f.name))
+            return;
+        if constexpr (is_list<std::remove_cvref_t<decltype(value)>>)
+            throw invalid_argument(fmt::format("likelihood.{} has {} entries: expected none for the {} likelihood",
+                                               f.name, value.size(), to_string(l.family)));
+        else
+            throw invalid_argument(fmt::format("likelihood.{} = {}: expected {} for the {} likelihood, which has no {}",
+                                               f.name, text_of(value), text_of(wanted), to_string(l.family),
+                                               f.name == "scale" ? "sigma" : f.name));
     });
 }
 
@@ -86,11 +103,17 @@ std::string layer_lines(std::string_view name, const std::vector<kernels::dense_
 
 std::string likelihood_line(const likelihood& l) {
     std::string text = fmt::format("likelihood {}", to_string(l.family));
-    if (l.family == likelihood_family::gaussian)
-        text += l.scale == gaussian_scale::fixed ? fmt::format(", sigma {}", l.sigma)
-                                                 : fmt::format(", sigma {}", to_string(l.scale));
-    if (l.family == likelihood_family::categorical)
-        text += fmt::format(", {} blocks", l.blocks.size());
+    for_each_field<likelihood>([&](const auto& f) {
+        const auto& value = l.*f.member;
+        if (!kernels::uses(l.family, f.name))
+            return;
+        if constexpr (is_list<std::remove_cvref_t<decltype(value)>>)
+            text += fmt::format(", {} {}", value.size(), f.name);
+        else if (f.name == "scale") // in place of the number, unless that is fixed
+            text += l.scale == gaussian_scale::fixed ? "" : fmt::format(", sigma {}", text_of(value));
+        else if (f.name != "sigma" || l.scale == gaussian_scale::fixed)
+            text += fmt::format(", {} {}", f.name, text_of(value));
+    });
     return text + "\n";
 }
 
@@ -98,7 +121,8 @@ std::string likelihood_line(const likelihood& l) {
 
 bool architecture::operator==(const architecture& other) const {
     const auto shape = [](const architecture& a) {
-        return std::tie(a.dimensions, a.latent, a.encoder, a.decoder, a.hidden, a.likelihood, a.decoder_form);
+        return std::tie(a.dimensions, a.latent, a.encoder, a.decoder, a.hidden, a.likelihood, a.decoder_form,
+                        a.encoder_input);
     };
     return shape(*this) == shape(other);
 }
@@ -110,13 +134,13 @@ void architecture::check() const {
         return fmt::format("column_names has {} names: expected none or {}, the dimensions", column_names.size(),
                            dimensions);
     });
-    check_scale(likelihood);
-    expects(likelihood.family == likelihood_family::categorical || likelihood.blocks.empty(), [&] {
-        return fmt::format("likelihood.blocks has {} entries: expected none for the {} likelihood",
-                           likelihood.blocks.size(), to_string(likelihood.family));
-    });
+    check_members(likelihood);
     if (likelihood.family == likelihood_family::categorical)
         check_blocks(likelihood, dimensions);
+    expects(encoder_input == vae::encoder_input::identity || kernels::facts_of(likelihood.family).counts, [&] {
+        return fmt::format("encoder_input = {}: expected identity for the {} likelihood, whose values are no counts",
+                           to_string(encoder_input), to_string(likelihood.family));
+    });
     if (decoder_form != decoder_kind::sphere)
         return;
     expects(latent == dimensions, [&] {
@@ -159,6 +183,8 @@ std::string architecture::summary(std::int64_t batch) const {
         text +=
             fmt::format("{:<11}{:>8} -> {:<8}{:<10}{:>12}\n", "decoder", latent, dimensions, "sphere", dimensions + 1);
     text += likelihood_line(likelihood);
+    if (encoder_input != vae::encoder_input::identity)
+        text += fmt::format("the encoder sees {}\n", to_string(encoder_input));
     text += fmt::format("{} parameters, {} a training sample, {} for a step of {} samples\n", layout.parameters,
                         quantity(training_flops_per_sample(), "FLOP"),
                         quantity(static_cast<double>(training_bytes(batch)), "B"), batch);

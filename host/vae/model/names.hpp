@@ -10,10 +10,15 @@ template <>
 inline constexpr name_table names<vae::activation>{"activation",
                                                    {"identity", "tanh", "relu", "gelu", "silu", "softplus"}};
 template <>
-inline constexpr name_table names<vae::likelihood_family>{"likelihood", {"bernoulli", "gaussian", "categorical"}};
+inline constexpr name_table names<vae::likelihood_family>{"likelihood",
+                                                          {"bernoulli", "gaussian", "categorical", "poisson"}};
 template <>
 inline constexpr name_table names<vae::gaussian_scale>{"scale of the gaussian likelihood",
                                                        {"fixed", "learned", "learned_per_dimension", "optimal"}};
+template <>
+inline constexpr name_table names<vae::count_mean>{"mean of counts", {"softplus", "exp"}};
+template <>
+inline constexpr name_table names<vae::encoder_input>{"input of the encoder", {"identity", "log1p"}};
 template <>
 inline constexpr name_table names<vae::decoder_kind>{"decoder", {"network", "sphere"}};
 template <>

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace elbo::vae {
 
@@ -49,8 +50,10 @@ void set_output_bias(const vae_layout& layout, const std::vector<double>& data_m
     const std::vector<double> without = output_at_origin(layout, parameters);
     double* bias = parameters + layout.decoder.back().bias;
     with_likelihood(layout.architecture.likelihood.family, [&](auto family) {
+        const vae::likelihood& form = layout.architecture.likelihood;
+        const double total = std::accumulate(data_mean.begin(), data_mean.end(), 0.0);
         for (std::size_t j = 0; j < data_mean.size(); ++j)
-            bias[j] = static_cast<float>(family.output_for_mean(data_mean[j]) - without[j]);
+            bias[j] = static_cast<float>(family.output_for_mean(data_mean[j], form, total) - without[j]);
     });
 }
 

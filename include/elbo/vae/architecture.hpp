@@ -22,9 +22,10 @@ activation activation_from_string(std::string_view name); ///< throws invalid_ar
 
 /// p(x | z, θ).
 enum class likelihood_family {
-    bernoulli,  ///< x in [0, 1], the decoder gives logits; grey values count as means
-    gaussian,   ///< x real, the decoder gives means
-    categorical ///< blocks of one-hot variables, the decoder gives logits
+    bernoulli,   ///< x in [0, 1], the decoder gives logits; grey values count as means
+    gaussian,    ///< x real, the decoder gives means
+    categorical, ///< blocks of one-hot variables, the decoder gives logits
+    poisson      ///< x = 0, 1, 2, ...; the decoder gives what the mean comes from
 };
 std::string_view to_string(likelihood_family l);
 likelihood_family likelihood_from_string(std::string_view name); ///< throws invalid_argument
@@ -45,11 +46,23 @@ using gaussian_scale = parameter_source;
 std::string_view to_string(parameter_source s);
 parameter_source gaussian_scale_from_string(std::string_view name); ///< throws invalid_argument
 
+/// The mean of a count from what the decoder puts out.
+enum class count_mean {
+    softplus,   ///< ln(1 + e^a)
+    exponential ///< e^a
+};
+std::string_view to_string(count_mean m);
+count_mean count_mean_from_string(std::string_view name); ///< throws invalid_argument
+
 struct likelihood {
     likelihood_family family = likelihood_family::bernoulli;
     gaussian_scale scale = gaussian_scale::fixed;
     double sigma = 1;                      ///< gaussian: σ, or where a learned one begins
     std::vector<std::int64_t> blocks = {}; ///< categorical: sizes of the one-hot blocks, adding up to the dimensions
+    vae::count_mean count_mean = vae::count_mean::softplus;
+    /// Of counts: the mean is that times the sum of the row, the library size of a cell or the length of a document.
+    /// Where there is no row (decode, sample, interpolate) it is that of a row whose sum is 1, or as is said there.
+    bool library_size = false;
 
     bool operator==(const likelihood&) const = default;
 };
@@ -61,6 +74,14 @@ enum class decoder_kind {
 };
 std::string_view to_string(decoder_kind k);
 decoder_kind decoder_kind_from_string(std::string_view name); ///< throws invalid_argument
+
+/// What the encoder sees of a row.
+enum class encoder_input {
+    identity,
+    log1p ///< ln(1 + x), for counts
+};
+std::string_view to_string(encoder_input i);
+encoder_input encoder_input_from_string(std::string_view name); ///< throws invalid_argument
 
 /// ln σ² of q(z|x) is latent_log_variance_limit · tanh(a / latent_log_variance_limit) of what the encoder puts out, so
 /// that neither σ² nor 1/σ² overflows.
@@ -76,6 +97,7 @@ struct architecture {
     activation hidden = activation::tanh; ///< of all hidden layers
     vae::likelihood likelihood = {};
     decoder_kind decoder_form = decoder_kind::network;
+    vae::encoder_input encoder_input = vae::encoder_input::identity;
     /// Of the data, [dimensions] or empty: train takes them from there. They play no part in comparisons.
     std::vector<std::string> column_names = {};
 

@@ -59,17 +59,19 @@ latents encode(const context& ctx, const model& m, const data_source& data);
 /// The same, streamed: rows of 2·latent numbers, means then log-variances.
 void encode(const context& ctx, const model& m, const data_source& data, const row_sink& sink);
 
-/// Means of p(x|z): probabilities for bernoulli and categorical. z [n x latent] → [n x d].
+/// Means of p(x|z): probabilities for bernoulli and categorical; with likelihood.library_size those of a row whose sum
+/// is 1. z [n x latent] → [n x d].
 std::vector<float> decode(const context& ctx, const model& m, const data_source& z);
 void decode(const context& ctx, const model& m, const data_source& z, const row_sink& sink);
 
-/// decode(E_q[z | x]) [n x d].
+/// decode(E_q[z | x]) [n x d], with likelihood.library_size times the sum of the row.
 std::vector<float> reconstruct(const context& ctx, const model& m, const data_source& data);
 void reconstruct(const context& ctx, const model& m, const data_source& data, const row_sink& sink);
 
 struct sample_options {
     std::uint64_t seed = 0;
     bool means = false; ///< means of p(x|z) instead of draws of x
+    double row_sum = 1; ///< likelihood.library_size: what rows shall add up to on average
 };
 /// Draws z ~ N(0, I), then x ~ p(x|z) [n x d].
 std::vector<float> sample(const context& ctx, const model& m, std::int64_t n, const sample_options& options = {});

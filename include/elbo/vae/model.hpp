@@ -11,14 +11,14 @@
 namespace elbo::vae {
 
 /// A model is a value. Parameters are one flat vector: encoder layers, then decoder layers, each W [inputs x outputs]
-/// row-major and b [outputs]; then r [1] and m [d] of a sphere decoder; then ln σ² of a gaussian likelihood ([1] for
-/// learned and optimal, [d] for learned_per_dimension, nothing for fixed). The last encoder layer puts out the
-/// means [latent] and then what becomes the log-variances [latent].
+/// row-major and b [outputs]; then r [1] and m [d] of a sphere decoder; then the parameter of the likelihood itself, such
+/// as ln σ² of gaussian ([1] for learned and optimal, [d] for learned_per_dimension, nothing for fixed). The last encoder
+/// layer puts out the means [latent] and then what becomes the log-variances [latent].
 class model {
 public:
     /// Glorot-uniform weights (He-uniform for ReLU, GELU and SiLU) drawn by Philox from the seed, zero biases. With
     /// data_mean [d], the output bias is what gives that mean where z = 0: logits for bernoulli and categorical, the
-    /// mean itself for gaussian. Throws invalid_argument.
+    /// mean itself for gaussian, the inverse of count_mean for counts. Throws invalid_argument.
     explicit model(const vae::architecture& a, std::uint64_t seed = 0, const std::vector<double>& data_mean = {});
     /// From given parameters. Throws invalid_argument: wrong number, not finite.
     model(const vae::architecture& a, std::vector<double> parameters);

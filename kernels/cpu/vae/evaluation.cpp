@@ -106,7 +106,7 @@ void vae_inference::score_block(const likelihood_form& form, const inference_noi
         pass.row[i] = static_cast<std::int32_t>((first + i) / draws);
         pass.draw[i] = static_cast<std::int32_t>(first_draw + (first + i) % draws);
     }
-    const target_view target{encoder_.x, pass.row.data(), pass.draw.data(), encoder_.index.data()};
+    const target_view target = encoder_.target(pass);
     network_.kernels.draw(encoder_.latent(network_.layout), target, noise.latent,
                           {pass.noise, pass.z, pass.log_ratio.data()}, 0, pass.rows);
     network_.decode_and_score({}, p_, form, target, 0, pass);

@@ -62,10 +62,12 @@ struct target_view {
     const std::int32_t* row;    ///< of each row of the decoder
     const std::int32_t* draw;   ///< its number
     const std::uint64_t* index; ///< of each row of data in the user's data
+    const float* total;         ///< sum of each row of data, where it is a factor of the mean; else null
 };
 
 struct likelihood_view {
     vae::likelihood_family family;
+    vae::count_mean mean;
     std::int64_t dimensions;
     const float *own, *prepared; ///< [panels · 16] own parameter and prepare() of it (ln σ², 1/σ²); 0 in the padding
     const std::int64_t* blocks; ///< sizes; null for likelihoods of single numbers
@@ -147,6 +149,9 @@ struct vae_table {
     /// Expands a stored row into panels; with a key its values become 0 or 1 at random.
     void (*expand)(const stored_row&, std::int64_t dimensions, const noise_key*, std::uint64_t index, float* out,
                    std::int64_t stride);
+
+    /// out = ln(1 + in) of panels [panels][rows] as x has them.
+    void (*log_input)(const panel_matrix& in, const panel_matrix& out, const panel_range&);
 
     /// One step of the optimiser on `count` numbers, a multiple of 16.
     void (*optimize)(const optimizer_step<float>&, const parameter_view&, std::int64_t count);

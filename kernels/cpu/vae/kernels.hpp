@@ -34,6 +34,7 @@ void latent_gradient(const latent_view&, const draw_view&, const latent_gradient
 
 void expand(const stored_row&, std::int64_t dimensions, const noise_key*, std::uint64_t index, float* out,
             std::int64_t stride);
+void log_input(const panel_matrix& in, const panel_matrix& out, const panel_range&);
 void optimize(const optimizer_step<float>&, const parameter_view&, std::int64_t count);
 void transpose_block(const float* block, float* out);
 

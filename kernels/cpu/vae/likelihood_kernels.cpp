@@ -132,10 +132,12 @@ void score(likelihoods::categorical, const likelihood_view& form, const target_v
 }
 
 /// Numbers v ... of panel p of a row, as a likelihood sees them.
-observation<vector_math> observed(const likelihood_view& form, const float* x, const float* output, std::int64_t p,
-                                  int v) {
+observed_number<vector_math> observed(const likelihood_view& form, const float* x, float total, const float* output,
+                                      std::int64_t p, int v) {
     const std::int64_t column = p * panel_width + v;
-    observation<vector_math> o{load(x + v), load(output + v)};
+    observed_number<vector_math> o{load(x + v), load(output + v)};
+    o.total = broadcast(total);
+    o.form = form.mean;
     if (form.own != nullptr) {
         o.own = load(form.own + column);
         o.prepared = load(form.prepared + column);
@@ -151,11 +153,12 @@ template <class Family>
 term_sum group_terms(const likelihood_view& form, const target_view& target, std::int64_t row,
                      const panel_matrix& outputs, float scale, const likelihood_sums& sums, const group_range& panels) {
     double_vector value{}, second{};
+    const float total = target.total ? target.total[target.row[row]] : 1.0f;
     for (std::int64_t p = panels.first; p < panels.last; ++p) {
         const float* x = target.x.at(p, target.row[row]);
         float* const out = outputs.at(p, row);
         for (int v = 0; v < panel_width; v += lanes<float>) {
-            auto term = Family::template term<vector_math>(observed(form, x, out, p, v));
+            auto term = Family::template term<vector_math>(observed(form, x, total, out, p, v));
             const int32_vector inside = column_mask(v / lanes<float>, form.dimensions - p * panel_width);
             for (float_vector* part : {&term.value, &term.gradient, &term.second})
                 *part = inside ? *part : float_vector{};
@@ -187,7 +190,7 @@ void row_means(Family, const likelihood_view& form, const panel_matrix& outputs,
     for (std::int64_t p = range.first_panel; p < range.last_panel; ++p)
         for (int v = 0; v < panel_width; v += lanes<float>) {
             float* const out = outputs.at(p, row);
-            store(out + v, Family::template mean<vector_math>(observed(form, out, out, p, v)));
+            store(out + v, Family::template mean<vector_math>(observed(form, out, 1.0f, out, p, v)));
         }
 }
 

@@ -33,7 +33,7 @@ static inline float_vector hyperbolic_tangent(float_vector x) {
     return size < 0.625f ? near : far;
 }
 
-/// ln(1 + x) for 0 ≤ x ≤ 1, at most 2 ulp off.
+/// ln(1 + x) for finite x ≥ 0, at most 2 ulp off.
 static inline float_vector log_one_plus(float_vector x) {
     // ln u of u = 1 + x rounded, and what the rounding lost, to first order.
     const float_vector u = x + 1.0f;
@@ -50,6 +50,10 @@ static inline float_vector logistic_of(float_vector a) {
 struct vector_math {
     using real = float_vector;
     using scalar = float;
+    static real broadcast(scalar value) { return cpu::ELBO_SIMD::broadcast(value); }
+    static real exp(real a) { return exponential_between(a); }
+    static real log(real a) { return logarithm<float>(a); }
+    static real log1p(real a) { return log_one_plus(a); }
     static real logistic(real a) { return logistic_of(a); }
 };
 

@@ -61,6 +61,9 @@ void encoder_pass::place(panel_arena& arena, const vae_layout& layout, const vae
                          bool training) {
     const std::int64_t latent = panels_of(layout.architecture.latent);
     x = arena.take(panels_of(layout.architecture.dimensions), capacity);
+    const bool logs = layout.architecture.encoder_input == vae::encoder_input::log1p;
+    input = logs ? arena.take(panels_of(layout.architecture.dimensions), capacity) : x;
+    total.resize(layout.architecture.likelihood.library_size ? capacity : 0);
     network.place(arena, p.encoder, capacity, false, training);
     log_variance = arena.take(latent, capacity);
     sigma = arena.take(latent, capacity);
@@ -87,6 +90,10 @@ void decoder_pass::place(panel_arena& arena, const vae_layout& layout, const vae
         v->resize(capacity * groups);
 }
 
+target_view encoder_pass::target(const decoder_pass& draws) const {
+    return {x, draws.row.data(), draws.draw.data(), index.data(), total.empty() ? nullptr : total.data()};
+}
+
 double decoder_pass::sum(const std::vector<double>& parts, std::int64_t i) const {
     double total = 0;
     for (std::int64_t g = 0; g < groups; ++g)
@@ -108,8 +115,13 @@ std::vector<double> own_numbers(const vae_layout& layout, const vae_parameters& 
 likelihood_form::likelihood_form(const vae_layout& layout, const std::vector<double>& own) {
     const vae::architecture& a = layout.architecture;
     const std::vector<std::int64_t>& blocks = a.likelihood.blocks;
-    view = {
-        a.likelihood.family, a.dimensions, nullptr, nullptr, blocks.data(), static_cast<std::int64_t>(blocks.size())};
+    view = {a.likelihood.family,
+            a.likelihood.count_mean,
+            a.dimensions,
+            nullptr,
+            nullptr,
+            blocks.data(),
+            static_cast<std::int64_t>(blocks.size())};
     if (own.empty())
         return;
     const std::int64_t padded = panels_of(a.dimensions) * panel_width;
@@ -155,16 +167,29 @@ void vae_network::backward(team who, const vae_parameters& p, const std::vector<
     }
 }
 
+void vae_network::expand_row(const row_source& source, std::int64_t number, const noise_key* binarization,
+                             std::int64_t r, encoder_pass& pass) const {
+    const std::int64_t d = layout.architecture.dimensions;
+    pass.index[r] = source.index(number);
+    kernels.expand(source.row(number), d, binarization, pass.index[r], pass.x.at(0, r), pass.x.stride);
+    if (pass.total.empty())
+        return;
+    double total = 0;
+    for (std::int64_t p = 0; p < panels_of(d); ++p)
+        for (std::int64_t i = 0; i < panel_width; ++i)
+            total += static_cast<double>(pass.x.at(p, r)[i]);
+    pass.total[r] = static_cast<float>(total);
+}
+
 void vae_network::encode(team who, const vae_parameters& p, const row_source& source, std::int64_t first_row,
                          const noise_key* binarization, encoder_pass& pass) const {
-    const std::int64_t d = layout.architecture.dimensions;
     for_rows(who, pass.rows, [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t r = first; r < last; ++r) {
-            pass.index[r] = source.index(first_row + r);
-            kernels.expand(source.row(first_row + r), d, binarization, pass.index[r], pass.x.at(0, r), pass.x.stride);
-        }
+        for (std::int64_t r = first; r < last; ++r)
+            expand_row(source, first_row + r, binarization, r, pass);
+        if (pass.input.data != pass.x.data)
+            kernels.log_input(pass.x, pass.input, {first, last, 0, panels_of(layout.architecture.dimensions)});
     });
-    forward(who, p, p.encoder, pass.x, pass.network, pass.rows, p.encoder.size());
+    forward(who, p, p.encoder, pass.input, pass.network, pass.rows, p.encoder.size());
     for_rows(who, pass.rows, [&](std::int64_t first, std::int64_t last) {
         kernels.posterior(pass.latent(layout), first, last, pass.kl.data());
     });

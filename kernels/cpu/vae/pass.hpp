@@ -62,19 +62,25 @@ struct network_memory {
     const panel_matrix& kept(std::size_t layer) const { return sums[layer].data ? sums[layer] : out[layer]; }
 };
 
+struct decoder_pass;
+
 /// Rows of data, and q(z|x).
 struct encoder_pass {
     std::int64_t rows = 0;
     panel_matrix x, log_variance, sigma;
+    panel_matrix input; ///< what the encoder sees: x, or ln(1 + x)
     network_memory network;
     std::vector<std::uint64_t> index; ///< in the user's data
     std::vector<double> kl;
+    std::vector<float> total; ///< sums of the rows, with likelihood.library_size
 
     void place(panel_arena& arena, const vae_layout& layout, const vae_parameters& p, std::int64_t capacity,
                bool training);
     latent_view latent(const vae_layout& layout) const {
         return {layout.architecture.latent, network.out.back(), log_variance, sigma};
     }
+    /// What rows of the decoder are judged by.
+    target_view target(const decoder_pass& draws) const;
 };
 
 /// Draws of z, each with its row of data: rows of the decoder.
@@ -131,6 +137,8 @@ public:
     const vae_table& kernels;
 
 private:
+    void expand_row(const row_source& source, std::int64_t number, const noise_key* binarization, std::int64_t r,
+                    encoder_pass& pass) const;
     bool is_sphere() const { return layout.decoder.empty(); }
     void sphere_row(const vae_parameters& p, decoder_pass& pass, std::int64_t row) const;
     void sphere_row_backward(const vae_parameters& p, decoder_pass& pass, std::int64_t row) const;

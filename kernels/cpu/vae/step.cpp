@@ -39,6 +39,8 @@ std::int64_t training_step::bytes(const vae_layout& layout, const vae_parameters
     const std::int64_t pairs = batch * samples;
     for (std::int64_t units : {panels_of(layout.architecture.dimensions), 2 * panels_of(layout.architecture.latent)})
         arena.take(units, batch);
+    if (layout.architecture.encoder_input == vae::encoder_input::log1p)
+        arena.take(panels_of(layout.architecture.dimensions), batch);
     for (const auto* layers : {&p.encoder, &p.decoder}) {
         network_memory memory;
         memory.place(arena, *layers, layers == &p.encoder ? batch : pairs, layers == &p.decoder, true);
@@ -110,7 +112,7 @@ bool training_step::weighs_rows(const step_task& task) const {
 
 void training_step::forward(const step_task& task, const row_source& source) {
     network_.encode(team_, p_, source, 0, task.settings.binarize ? &binarization_key_ : nullptr, encoder_);
-    const target_view target{encoder_.x, decoder_.row.data(), decoder_.draw.data(), encoder_.index.data()};
+    const target_view target = encoder_.target(decoder_);
     const draw_view draws{decoder_.noise, decoder_.z, decoder_.log_ratio.data()};
     constexpr std::int64_t task_draws = 8;
     for_tasks(team_, (decoder_.rows + task_draws - 1) / task_draws, [&](std::int64_t i) {
@@ -229,7 +231,7 @@ void training_step::list_gradient_tasks() {
                 tasks_.push_back({&layers[l], panel, l == 0 ? first_input : memory.out[l - 1], memory.delta[l], rows});
     };
     add(p_.decoder, decoder_.network, decoder_.z, decoder_.rows);
-    add(p_.encoder, encoder_.network, encoder_.x, encoder_.rows);
+    add(p_.encoder, encoder_.network, encoder_.input, encoder_.rows);
     squares_.assign(tasks_.size(), 0.0);
 }
 

@@ -68,6 +68,13 @@ void expand(const stored_row& row, std::int64_t dimensions, const noise_key* key
         binarize(*key, index, dimensions, out, stride);
 }
 
+void log_input(const panel_matrix& in, const panel_matrix& out, const panel_range& range) {
+    for (std::int64_t p = range.first_panel; p < range.last_panel; ++p)
+        for (std::int64_t r = range.first_row; r < range.last_row; ++r)
+            for (int v = 0; v < panel_width; v += lanes<float>)
+                store(out.at(p, r) + v, log_one_plus(load(in.at(p, r) + v)));
+}
+
 void optimize(const optimizer_step<float>& step, const parameter_view& view, std::int64_t count) {
     const bool is_sgd = step.kind == vae::optimizer_kind::sgd;
     for (std::int64_t i = 0; i < count; i += lanes<float>) {
@@ -104,7 +111,7 @@ void transpose_block(const float* block, float* out) {
 }
 
 extern const vae_table kernels;
-const vae_table kernels = {forward,   backward, weight_gradient, bias_gradient, likelihood, means,          weigh,
-                           posterior, draw,     latent_gradient, expand,        optimize,   transpose_block};
+const vae_table kernels = {forward,   backward, weight_gradient, bias_gradient, likelihood, means,    weigh,
+                           posterior, draw,     latent_gradient, expand,        log_input,  optimize, transpose_block};
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD::networks

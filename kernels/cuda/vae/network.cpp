@@ -1,6 +1,7 @@
 #include "kernels/cuda/vae/network.hpp"
 
 #include "kernels/cuda/vae/copy.hpp"
+#include "kernels/cuda/vae/layer/input.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
 #include <cmath>
@@ -84,23 +85,30 @@ layer_view vae_network::view(const dense_layer& layer) const {
             layer.form};
 }
 
-likelihood_view vae_network::likelihood(const matrix& x, bool training, const matrix& own_gradient) const {
+likelihood_view vae_network::likelihood(const pass_memory& m, bool training) const {
+    const vae::likelihood& form = layout_.architecture.likelihood;
     const bool given = layout_.own_count == 0 || (training && has_optimal_scale(layout_));
-    return {layout_.architecture.likelihood.family,
-            x,
+    return {form.family,
+            form.count_mean,
+            m.x,
+            m.total,
             given ? own_.data() : parameters_.data() + layout_.own,
             given ? 1 : layout_.own_count,
             blocks_.data(),
             blocks_.size() - 1,
-            own_gradient};
+            m.own_gradient};
 }
 
 void vae_network::encode(const pass& p) const {
     const pass_memory& m = p.memory;
+    const bool logs = m.input.data != m.x.data, gathers = logs || m.total;
+    if (gathers)
+        gather_input(*state_, p.rows, {p.step, m.x, logs ? m.input : matrix{}, m.total, m.latents.row_numbers});
     for (std::size_t i = 0; i < layout_.encoder.size(); ++i) {
         const bool keeps = m.encoder[i].kept && m.encoder[i].kept != m.encoder[i].output.data;
+        const matrix first = gathers ? m.input : matrix{};
         forward_layer(*state_, p.precision, p.rows,
-                      {p.step, 1, view(layout_.encoder[i]), i == 0 ? matrix{} : m.encoder[i - 1].output,
+                      {p.step, 1, view(layout_.encoder[i]), i == 0 ? first : m.encoder[i - 1].output,
                        m.encoder[i].output, keeps ? m.encoder[i].kept : nullptr, m.x, m.latents.row_numbers});
     }
 }
@@ -152,7 +160,7 @@ void vae_network::decode(const pass& p) const {
 
 void vae_network::evaluate_likelihood(const pass& p, vae::objective objective, bool training) const {
     const pass_memory& m = p.memory;
-    const likelihood_view likelihood = this->likelihood(m.x, training, m.own_gradient);
+    const likelihood_view likelihood = this->likelihood(m, training);
     if (!likelihood_of_rows(layout_, training)) {
         hidden_layers(p);
         const std::size_t last = layout_.decoder.size() - 1;

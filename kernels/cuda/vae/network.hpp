@@ -33,7 +33,7 @@ public:
     const std::int64_t* weight_edges() const { return weight_edges_.data(); }
     std::int64_t weight_edge_count() const { return weight_edges_.size(); }
     /// `training`: with gaussian_scale::optimal, the variance of the batch instead of that of the parameters.
-    likelihood_view likelihood(const matrix& x, bool training, const matrix& own_gradient = {}) const;
+    likelihood_view likelihood(const pass_memory& m, bool training) const;
 
     void encode(const pass& p) const;
     /// z to what the decoder puts out; the rows of p.memory.latents.z.

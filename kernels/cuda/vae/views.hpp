@@ -118,8 +118,10 @@ __device__ inline double draw_scale(vae::objective objective, std::int64_t rows,
 /// How log p(x | z) is computed.
 struct likelihood_view {
     vae::likelihood_family family;
-    matrix x;         ///< [rows x d]
-    const float* own; ///< its own parameters: [1] or [d]
+    vae::count_mean mean;
+    matrix x;           ///< [rows x d]
+    const float* total; ///< [rows] sums of them where they are a factor of the mean, else null
+    const float* own;   ///< its own parameters: [1] or [d]
     std::int64_t own_count;
     const std::int64_t* blocks; ///< where they begin, and d; of likelihoods of blocks
     std::int64_t block_count;

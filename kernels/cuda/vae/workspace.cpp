@@ -64,6 +64,9 @@ pass_memory carve_pass(const vae_layout& l, std::int64_t rows, std::int64_t pair
     m.rows = rows;
     m.pairs = pairs;
     m.x = take_matrix(from, rows, d);
+    m.input = l.architecture.encoder_input == vae::encoder_input::log1p ? take_matrix(from, rows, d) : m.x;
+    if (l.architecture.likelihood.library_size)
+        m.total = from.take<float>(rows);
     for (const dense_layer& layer : l.encoder)
         m.encoder.push_back(take_layer(from, layer, rows, training));
     m.latents = take_latents(l, rows, pairs, m.encoder.back(), from);

@@ -22,6 +22,8 @@ struct layer_memory {
 struct pass_memory {
     std::int64_t rows = 0, pairs = 0;
     matrix x = {};
+    matrix input = {};      ///< what the encoder sees: x, or ln(1 + x)
+    float* total = nullptr; ///< [rows] sums of x, with likelihood.library_size
     std::vector<layer_memory> encoder, decoder;
     latent_view latents = {};
     matrix output = {};

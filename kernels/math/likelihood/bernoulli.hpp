@@ -23,17 +23,17 @@ struct bernoulli : likelihood_base {
     static constexpr likelihood_facts facts{.values = "0 to 1", .means = "a number from 0 to 1"};
 
     template <class M>
-    ELBO_HD static likelihood_term<M> term(const observation<M>& o) {
+    ELBO_HD static likelihood_term<M> term(const observed_number<M>& o) {
         return bernoulli_term(o.x, o.output);
     }
     template <class M>
-    ELBO_HD static typename M::real mean(const observation<M>& o) {
+    ELBO_HD static typename M::real mean(const observed_number<M>& o) {
         return M::logistic(o.output);
     }
 
     ELBO_HD static bool allows(double x) { return x >= 0 && x <= 1; }
     static bool allows_mean(double mean) { return allows(mean); }
-    static double output_for_mean(double mean) {
+    static double output_for_mean(double mean, const vae::likelihood&, double) {
         const double p = std::clamp(mean, smallest_probability, 1 - smallest_probability);
         return std::log(p / (1 - p));
     }

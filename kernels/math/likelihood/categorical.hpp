@@ -31,12 +31,14 @@ namespace likelihoods {
 
 struct categorical : likelihood_base {
     static constexpr likelihood_facts facts{
-        .blocks = true, .values = "one 1 and else 0", .means = "a number from 0 to 1"};
+        .blocks = true, .values = "one 1 and else 0", .means = "a number from 0 to 1", .members = "blocks"};
 
     ELBO_HD static bool allows(double x) { return x == 0 || x == 1; }
     static bool allows_mean(double mean) { return mean >= 0 && mean <= 1; }
     /// A block is a softmax of logarithms, which only the bound keeps from being exact.
-    static double output_for_mean(double mean) { return std::log(std::max(mean, smallest_probability)); }
+    static double output_for_mean(double mean, const vae::likelihood&, double) {
+        return std::log(std::max(mean, smallest_probability));
+    }
     /// The first entry of a block whose running sum of probabilities is beyond u becomes 1, all others 0.
     static void draw(const row_noise& noise, const vae::likelihood& l, std::span<const double>, std::span<float> x) {
         std::int64_t number = 0;

@@ -4,6 +4,7 @@
 #include "kernels/math/likelihood/bernoulli.hpp"
 #include "kernels/math/likelihood/categorical.hpp"
 #include "kernels/math/likelihood/gaussian.hpp"
+#include "kernels/math/likelihood/poisson.hpp"
 
 #include <vector>
 
@@ -17,6 +18,8 @@ decltype(auto) with_likelihood(vae::likelihood_family family, Visit&& visit) {
         return visit(likelihoods::gaussian{});
     case vae::likelihood_family::categorical:
         return visit(likelihoods::categorical{});
+    case vae::likelihood_family::poisson:
+        return visit(likelihoods::poisson{});
     case vae::likelihood_family::bernoulli:
         break;
     }
@@ -29,6 +32,17 @@ inline likelihood_facts facts_of(vae::likelihood_family family) {
 /// Where the likelihood's own parameter comes from.
 inline vae::parameter_source source_of(const vae::likelihood& l) {
     return with_likelihood(l.family, [&](auto of) { return of.source(l); });
+}
+/// Whether a member of vae::likelihood plays a part.
+inline bool uses(vae::likelihood_family family, std::string_view member) {
+    std::string_view rest = facts_of(family).members;
+    while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find(' '), rest.size());
+        if (rest.substr(0, end) == member)
+            return true;
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    return false;
 }
 inline double initial_own(const vae::likelihood& l) {
     return with_likelihood(l.family, [&](auto of) { return of.initial(l); });

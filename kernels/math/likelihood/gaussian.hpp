@@ -22,7 +22,7 @@ namespace likelihoods {
 
 struct gaussian : likelihood_base {
     static constexpr likelihood_facts facts{
-        .second = second_sum::squared_error, .own = "log_variance", .parameter = "sigma"};
+        .second = second_sum::squared_error, .own = "log_variance", .parameter = "sigma", .members = "scale sigma"};
 
     static vae::parameter_source source(const vae::likelihood& l) { return l.scale; }
     static double initial(const vae::likelihood& l) { return 2 * std::log(l.sigma); }
@@ -39,15 +39,15 @@ struct gaussian : likelihood_base {
     }
 
     template <class M>
-    ELBO_HD static likelihood_term<M> term(const observation<M>& o) {
+    ELBO_HD static likelihood_term<M> term(const observed_number<M>& o) {
         return gaussian_term(o.x, o.output, o.own, o.prepared);
     }
     template <class M>
-    ELBO_HD static typename M::real mean(const observation<M>& o) {
+    ELBO_HD static typename M::real mean(const observed_number<M>& o) {
         return o.output;
     }
 
-    static double output_for_mean(double mean) { return mean; }
+    static double output_for_mean(double mean, const vae::likelihood&, double) { return mean; }
     /// sigma: [1] or one a column.
     static void draw(const row_noise& noise, const vae::likelihood&, std::span<const double> sigma,
                      std::span<float> x) {

@@ -27,15 +27,21 @@ template <class Real>
 struct scalar_math {
     using real = Real;   ///< what formulas work on
     using scalar = Real; ///< of constants
+    ELBO_HD static Real broadcast(Real value) { return value; }
+    ELBO_HD static Real exp(Real a) { return std::exp(a); }
+    ELBO_HD static Real log(Real a) { return std::log(a); }
+    ELBO_HD static Real log1p(Real a) { return std::log1p(a); } ///< of a ≥ 0
     ELBO_HD static Real logistic(Real a) { return kernels::logistic(a); }
 };
 
 /// A number of a row and what it is judged by.
 template <class M>
-struct observation {
+struct observed_number {
     typename M::real x, output;     ///< output: of the decoder
     typename M::real own = {};      ///< the likelihood's own parameter: ln σ²
     typename M::real prepared = {}; ///< prepare(own)
+    typename M::real total = {};    ///< of counts: the sum of the row with likelihood.library_size, else 1
+    vae::count_mean form = {};      ///< of counts
 };
 
 /// A term of log p(x | z) with its derivative with respect to the output; second: see second_sum.
@@ -54,11 +60,13 @@ enum class second_sum {
 
 struct likelihood_facts {
     bool blocks = false; ///< terms are of blocks of columns
+    bool counts = false; ///< what the row adds up to may be a factor of the mean, and the encoder may see ln(1 + x)
     second_sum second = second_sum::none;
     std::string_view values = "finite numbers";                      ///< that x may have, for messages
     std::string_view means = "a number within the range of float32"; ///< that data may have on average
     std::string_view own = {};       ///< name of the own parameter in model files, empty where there is none
     std::string_view parameter = {}; ///< name of what it stands for: sigma
+    std::string_view members = {};   ///< of vae::likelihood that it uses, parted by spaces
 };
 
 /// Random words of a row of samples.

@@ -3,6 +3,7 @@
 #include "kernels/math/likelihood/families.hpp"
 
 #include <cmath>
+#include <numeric>
 
 namespace elbo::kernels::reference {
 
@@ -10,10 +11,13 @@ namespace {
 
 using math = scalar_math<double>;
 
-/// One number of a row as a likelihood sees it.
+/// One number of a row as a likelihood sees it; total: the sum of the row.
 template <class Family>
-observation<math> observed(Family, double x, double output, const std::vector<double>& own, std::int64_t j) {
-    observation<math> o{x, output};
+observed_number<math> observed(Family, const vae::likelihood& form, double x, double total, double output,
+                               const std::vector<double>& own, std::int64_t j) {
+    observed_number<math> o{x, output};
+    o.total = form.library_size ? total : 1;
+    o.form = form.count_mean;
     if (!own.empty()) {
         o.own = own[own.size() == 1 ? 0 : j];
         o.prepared = Family::prepare(o.own);
@@ -42,8 +46,10 @@ void for_each_term(const vae_layout& layout, const std::vector<double>& own, con
                     visit(j, categorical_term(x[j], output[j], lse), 0.0);
             });
         } else {
+            const double total = std::accumulate(x.begin(), x.end(), 0.0);
             for (std::int64_t j = 0; j < static_cast<std::int64_t>(x.size()); ++j) {
-                const observation<math> o = observed(family, x[j], output[j], own, j);
+                const observed_number<math> o =
+                    observed(family, layout.architecture.likelihood, x[j], total, output[j], own, j);
                 const likelihood_term<math> term = family.template term<math>(o);
                 visit(j, term, family.own_gradient(term, o.prepared));
             }
@@ -96,7 +102,8 @@ std::vector<double> means(const vae_layout& layout, const std::vector<double>& o
             });
         } else {
             for (double& value : result)
-                value = family.template mean<math>(observation<math>{0, value});
+                value =
+                    family.template mean<math>(observed(family, layout.architecture.likelihood, 0, 1, value, {}, 0));
         }
     });
     return result;

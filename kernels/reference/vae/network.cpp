@@ -4,6 +4,8 @@
 #include "kernels/math/vae_latent.hpp"
 #include "kernels/math/vae_sphere.hpp"
 
+#include <cmath>
+
 namespace elbo::kernels::reference {
 
 const std::vector<double>& forward(const std::vector<dense_layer>& layers, const std::vector<double>& parameters,
@@ -90,7 +92,11 @@ std::vector<double> decode_backward(const vae_layout& layout, const std::vector<
 posterior encode(const vae_layout& layout, const std::vector<double>& parameters, const std::vector<double>& x,
                  network_tape& tape) {
     const std::int64_t latent = layout.architecture.latent;
-    const std::vector<double>& output = forward(layout.encoder, parameters, x, tape);
+    std::vector<double> input = x;
+    if (layout.architecture.encoder_input == vae::encoder_input::log1p)
+        for (double& value : input)
+            value = std::log1p(value);
+    const std::vector<double>& output = forward(layout.encoder, parameters, input, tape);
     posterior q{std::vector<double>(output.begin(), output.begin() + latent), std::vector<double>(latent)};
     for (std::int64_t l = 0; l < latent; ++l)
         q.log_variance[l] = bounded_log_variance(output[latent + l]);

@@ -90,7 +90,8 @@ TEST(VaeEngine, MatchesReferenceOverShapes) {
         std::size_t turn = 0;
         for (const shape& s : shapes)
             for (const vae::likelihood& form :
-                 {vae::likelihood{}, test::gaussian(gaussian_scale::learned_per_dimension), test::categorical(s.d)}) {
+                 {vae::likelihood{}, test::gaussian(gaussian_scale::learned_per_dimension), test::categorical(s.d),
+                  test::counts(vae::likelihood_family::poisson, vae::count_mean::exponential)}) {
                 // Activations, estimators and kinds of values take turns.
                 const estimate& e = all_estimates[turn % std::size(all_estimates)];
                 const vae_case c{
@@ -256,7 +257,8 @@ TEST(VaeEngine, InspectionFindsTheFirstFault) {
     const float bad_values[] = {std::nanf(""), std::numeric_limits<float>::infinity(), -0.5f, 1.5f, 0.5f, 1.0f};
     for (const context& ctx : test::contexts())
         for (const vae::likelihood& form :
-             {vae::likelihood{}, test::gaussian(gaussian_scale::fixed), test::categorical(7)})
+             {vae::likelihood{}, test::gaussian(gaussian_scale::fixed), test::categorical(7),
+              test::counts(vae::likelihood_family::poisson, vae::count_mean::softplus)})
             for (test::values kind : {test::values::bits, test::values::bytes, test::values::real})
                 for (element_type type : {element_type::float32, element_type::float64}) {
                     const auto a = test::make_architecture(7, 2, {}, activation::identity, form);

@@ -101,7 +101,7 @@ __global__ void __launch_bounds__(row_threads)
                 out[row * stride + j] = expf(output(row, j) - lse);
         } else {
             out[row * stride + item] =
-                Family::template mean<device_math>(observed<Family>(likelihood, 0.0f, output(row, item), item));
+                Family::template mean<device_math>(observed<Family>(likelihood, 0.0f, 1.0f, output(row, item), item));
         }
     }
 }

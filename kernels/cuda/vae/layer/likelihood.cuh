@@ -8,11 +8,13 @@ namespace elbo::kernels::cuda {
 
 using device_math = scalar_math<float>;
 
-/// A number of a column as a likelihood sees it.
+/// A number of a column as a likelihood sees it; total: the sum of its row, or 1.
 template <class Family>
-__device__ observation<device_math> observed(const likelihood_view& likelihood, float x, float output,
-                                             std::int64_t column) {
-    observation<device_math> o{x, output};
+__device__ observed_number<device_math> observed(const likelihood_view& likelihood, float x, float total, float output,
+                                                 std::int64_t column) {
+    observed_number<device_math> o{x, output};
+    o.total = total;
+    o.form = likelihood.mean;
     if constexpr (!Family::facts.own.empty()) {
         o.own = likelihood.own[likelihood.own_count == 1 ? 0 : column];
         o.prepared = Family::prepare(o.own);
@@ -24,8 +26,9 @@ __device__ observation<device_math> observed(const likelihood_view& likelihood, 
 template <class Family>
 __device__ likelihood_term<device_math> term_of(const likelihood_view& likelihood, std::int64_t n, std::int64_t r,
                                                 float output, std::int64_t column) {
-    const likelihood_term<device_math> t =
-        Family::template term<device_math>(observed<Family>(likelihood, likelihood.x(n, column), output, column));
+    const float total = Family::facts.counts && likelihood.total ? likelihood.total[n] : 1.0f;
+    const likelihood_term<device_math> t = Family::template term<device_math>(
+        observed<Family>(likelihood, likelihood.x(n, column), total, output, column));
     if constexpr (Family::facts.second == second_sum::own_gradient)
         if (likelihood.own_gradient.data)
             likelihood.own_gradient(r, column) = t.second;

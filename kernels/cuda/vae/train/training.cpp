@@ -37,7 +37,7 @@ void add_columns(task_list& list, column_task::kind what, std::int64_t offset, s
 task_list make_tasks(const vae_layout& l, const pass_memory& m) {
     task_list list;
     for (std::size_t i = 0; i < l.encoder.size(); ++i)
-        add_weights(list, l.encoder[i], i == 0 ? m.x : m.encoder[i - 1].output, m.encoder[i].gradient, false);
+        add_weights(list, l.encoder[i], i == 0 ? m.input : m.encoder[i - 1].output, m.encoder[i].gradient, false);
     for (std::size_t i = 0; i < l.decoder.size(); ++i)
         add_weights(list, l.decoder[i], i == 0 ? m.latents.z : m.decoder[i - 1].output, m.decoder[i].gradient, true);
     const std::int64_t d = l.architecture.dimensions;
@@ -156,7 +156,7 @@ void vae_training::sum_gradients(const vae_network& network, const vae_settings&
     a.shards = shards;
     a.square_sums = square_sums_.data();
     a.output_gradient = m.output;
-    a.likelihood = network.likelihood(m.x, true, m.own_gradient);
+    a.likelihood = network.likelihood(m, true);
     a.parts = m.parts;
     a.latents = m.latents;
     a.rule = rule(s);
