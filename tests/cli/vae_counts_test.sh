@@ -30,6 +30,22 @@ run 0 vae reconstruct m.safetensors "${digits[@]}" -o means.csv -q
 run 0 convert m.safetensors m.json
 contains m.json '"library_size":true'
 
+# The negative binomial: theta in the summaries, one or one a column.
+run 0 vae train "${digits[@]}" "${small[@]}" --likelihood negative_binomial --theta 2 --json nb.json -o nb.safetensors -q
+is nb.json dispersion learned_per_dimension
+contains nb.json '"theta": ['
+run 0 vae info nb.safetensors
+contains stdout 'dispersion learned_per_dimension, theta 2'
+run 0 vae train "${digits[@]}" "${small[@]}" --likelihood negative_binomial --dispersion fixed --theta 2 --json nb.json -o nb.json.json -q
+is nb.json theta '[2.0]'
+run 0 vae sample nb.safetensors -n 5 -o nb.csv -q
+run 2 vae train "${digits[@]}" "${small[@]}" --likelihood negative_binomial --theta 0
+contains stderr 'likelihood.theta = 0: expected a number from 1e-7 to 1e17'
+run 2 vae train "${digits[@]}" "${small[@]}" --likelihood poisson --theta 3
+contains stderr 'likelihood.theta = 3: expected 1 for the poisson likelihood, which has no theta'
+run 2 vae train "${digits[@]}" "${small[@]}" --likelihood negative_binomial --dispersion optimal
+contains stderr 'dispersion'
+
 # Files of other likelihoods say nothing of counts.
 run 0 vae train "${digits[@]}" --scale 0.0625 "${small[@]}" -o b.json -q
 ! grep -qE 'count_mean|library_size|encoder_input' b.json || fail 'a bernoulli model with members of counts'

@@ -42,7 +42,13 @@ inline vae::likelihood gaussian(vae::gaussian_scale scale) {
 
 /// A likelihood of counts; with exponential means also times the sum of the row.
 inline vae::likelihood counts(vae::likelihood_family family, vae::count_mean mean) {
-    return {.family = family, .count_mean = mean, .library_size = mean == vae::count_mean::exponential};
+    const bool rate = mean == vae::count_mean::exponential;
+    return {.family = family,
+            .count_mean = mean,
+            .library_size = rate,
+            .dispersion = family == vae::likelihood_family::poisson || !rate
+                              ? vae::parameter_source::learned_per_dimension
+                              : vae::parameter_source::learned};
 }
 
 constexpr vae::activation all_activations[] = {vae::activation::identity, vae::activation::tanh,
@@ -57,7 +63,9 @@ inline std::vector<vae::likelihood> all_likelihoods(std::int64_t d) {
             gaussian(vae::gaussian_scale::optimal),
             categorical(d),
             counts(vae::likelihood_family::poisson, vae::count_mean::softplus),
-            counts(vae::likelihood_family::poisson, vae::count_mean::exponential)};
+            counts(vae::likelihood_family::poisson, vae::count_mean::exponential),
+            counts(vae::likelihood_family::negative_binomial, vae::count_mean::softplus),
+            counts(vae::likelihood_family::negative_binomial, vae::count_mean::exponential)};
 }
 
 /// An objective with an estimator that fits it.

@@ -4,6 +4,7 @@
 #include "elbo/vae/train.hpp"
 #include "kernels/contract/vae_engine.hpp"
 #include "kernels/math/likelihood/families.hpp"
+#include "kernels/math/special_functions.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/io_files.hpp"
 
@@ -52,6 +53,28 @@ double poisson_log_likelihood(const std::vector<double>& x, double mean) {
     double sum = 0;
     for (double value : x)
         sum += value * std::log(mean) - mean - std::lgamma(value + 1);
+    return sum / static_cast<double>(x.size());
+}
+
+/// That of the negative binomial distribution at the θ where the derivative vanishes, the mean being that of the
+/// column.
+double dispersed_log_likelihood(const std::vector<double>& x, double& theta) {
+    const double mean = mean_of(x);
+    const auto slope = [&](double t) {
+        double sum = 0;
+        for (double value : x)
+            sum += kernels::digamma(value + t) - kernels::digamma(t) + std::log(t / (t + mean)) + 1 -
+                   (value + t) / (mean + t);
+        return sum;
+    };
+    double low = 1e-6, high = 1e6;
+    for (int i = 0; i < 200; ++i)
+        (slope(std::sqrt(low * high)) > 0 ? low : high) = std::sqrt(low * high);
+    theta = low;
+    double sum = 0;
+    for (double value : x)
+        sum += std::lgamma(value + theta) - std::lgamma(theta) - std::lgamma(value + 1) +
+               theta * std::log(theta / (theta + mean)) + value * std::log(mean / (theta + mean));
     return sum / static_cast<double>(x.size());
 }
 
@@ -124,6 +147,33 @@ TEST(VaeCounts, DecoderWithoutInputsReachesTheMaximumOfPoisson) {
         }
 }
 
+TEST(VaeCounts, DecoderWithoutInputsReachesTheMaximumOfNegativeBinomial) {
+    const auto x = independent_counts(likelihood_family::negative_binomial, 1.5);
+    double best = 0;
+    std::vector<double> thetas(columns);
+    for (std::int64_t j = 0; j < columns; ++j)
+        best += dispersed_log_likelihood(column(x, j), thetas[j]);
+    for (const context& ctx : fast_contexts()) {
+        SCOPED_TRACE(ctx.name());
+        architecture a = without_inputs(likelihood_family::negative_binomial, count_mean::softplus);
+        const auto engine = kernels::make_vae_engine(ctx, kernels::make_layout(a));
+        std::vector<double> p = beginning(a, x);
+        EXPECT_NEAR(ascend(*engine, x, p), best, 1e-5 * std::abs(best));
+        const std::vector<double> reached = model(a, p).own_parameter();
+        ASSERT_EQ(reached.size(), thetas.size());
+        for (std::int64_t j = 1; j < columns; ++j) // of the rarest counts θ is hardly known
+            EXPECT_NEAR(reached[j] / thetas[j], 1, 0.05) << j;
+        // One θ for all columns lies between them, and reaches less.
+        a.likelihood.dispersion = parameter_source::learned;
+        const auto one = kernels::make_vae_engine(ctx, kernels::make_layout(a));
+        p = beginning(a, x);
+        EXPECT_LT(ascend(*one, x, p), best);
+        const double theta = model(a, p).own_parameter().front();
+        EXPECT_GT(theta, *std::min_element(thetas.begin() + 1, thetas.end()));
+        EXPECT_LT(theta, *std::max_element(thetas.begin() + 1, thetas.end()));
+    }
+}
+
 std::string message_of(const std::vector<float>& x) {
     architecture a = without_inputs(likelihood_family::poisson, count_mean::softplus);
     try {
@@ -158,12 +208,18 @@ architecture of_cells(likelihood_family family) {
 TEST(VaeCounts, FilesKeepWhatIsUsed) {
     const test::temporary_folder folder;
     for (const char* name : {"m.safetensors", "m.json"}) {
-        const model m(of_cells(likelihood_family::poisson), 1);
-        m.save(folder.path(name));
-        const model back = model::load(folder.path(name));
-        EXPECT_EQ(back.architecture(), m.architecture());
-        EXPECT_TRUE(back.architecture().likelihood.library_size);
-        EXPECT_EQ(back.architecture().encoder_input, encoder_input::log1p);
+        for (likelihood_family family : {likelihood_family::poisson, likelihood_family::negative_binomial}) {
+            architecture a = of_cells(family);
+            if (family == likelihood_family::negative_binomial)
+                a.likelihood.theta = 7;
+            const model m(a, 1);
+            m.save(folder.path(name));
+            const model back = model::load(folder.path(name));
+            EXPECT_EQ(back.architecture(), m.architecture());
+            EXPECT_EQ(back.parameters(), m.parameters());
+            EXPECT_TRUE(back.architecture().likelihood.library_size);
+            EXPECT_EQ(back.architecture().encoder_input, encoder_input::log1p);
+        }
     }
 }
 

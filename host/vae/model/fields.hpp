@@ -14,14 +14,19 @@ template <>
 inline constexpr auto fields<vae::likelihood> = [] {
     using s = vae::likelihood;
     return table<s>(
-        field{"likelihood", &s::family, "p(x|z): bernoulli, gaussian, categorical or poisson"},
+        field{"likelihood", &s::family, "p(x|z): bernoulli, gaussian, categorical, poisson or negative_binomial"},
         field{"scale", &s::scale, "sigma of the gaussian likelihood: fixed, learned, learned_per_dimension or optimal"},
         // Twice the logarithm must be a float32 with a finite reciprocal of its exponential.
         field{"sigma", &s::sigma, between(1e-15, 1e15, "a positive number from 1e-15 to 1e15"),
               "gaussian: sigma, or where a learned one begins"},
         field{"blocks", &s::blocks, layer_width, "categorical: sizes of the one-hot blocks; one size is repeated"},
         field{"count_mean", &s::count_mean, "counts: mean from what the decoder puts out, softplus or exp"}.later(),
-        field{"library_size", &s::library_size, "counts: the mean is that times the sum of the row"}.later());
+        field{"library_size", &s::library_size, "counts: the mean is that times the sum of the row"}.later(),
+        field{"dispersion", &s::dispersion, "theta of negative_binomial: fixed, learned or learned_per_dimension"}
+            .later(),
+        field{"theta", &s::theta, between(1e-7, 1e17, "a number from 1e-7 to 1e17"),
+              "negative_binomial: theta, or where a learned one begins"}
+            .later());
 }();
 
 template <>

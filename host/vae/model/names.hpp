@@ -10,8 +10,8 @@ template <>
 inline constexpr name_table names<vae::activation>{"activation",
                                                    {"identity", "tanh", "relu", "gelu", "silu", "softplus"}};
 template <>
-inline constexpr name_table names<vae::likelihood_family>{"likelihood",
-                                                          {"bernoulli", "gaussian", "categorical", "poisson"}};
+inline constexpr name_table names<vae::likelihood_family>{
+    "likelihood", {"bernoulli", "gaussian", "categorical", "poisson", "negative_binomial"}};
 template <>
 inline constexpr name_table names<vae::gaussian_scale>{"scale of the gaussian likelihood",
                                                        {"fixed", "learned", "learned_per_dimension", "optimal"}};

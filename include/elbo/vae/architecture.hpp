@@ -22,18 +22,19 @@ activation activation_from_string(std::string_view name); ///< throws invalid_ar
 
 /// p(x | z, θ).
 enum class likelihood_family {
-    bernoulli,   ///< x in [0, 1], the decoder gives logits; grey values count as means
-    gaussian,    ///< x real, the decoder gives means
-    categorical, ///< blocks of one-hot variables, the decoder gives logits
-    poisson      ///< x = 0, 1, 2, ...; the decoder gives what the mean comes from
+    bernoulli,        ///< x in [0, 1], the decoder gives logits; grey values count as means
+    gaussian,         ///< x real, the decoder gives means
+    categorical,      ///< blocks of one-hot variables, the decoder gives logits
+    poisson,          ///< x = 0, 1, 2, ...; the decoder gives what the mean comes from
+    negative_binomial ///< the same with the variance μ + μ²/θ
 };
 std::string_view to_string(likelihood_family l);
 likelihood_family likelihood_from_string(std::string_view name); ///< throws invalid_argument
 
-/// Where the parameter of a likelihood itself comes from: σ of gaussian.
+/// Where the parameter of a likelihood itself comes from: σ of gaussian, θ of negative_binomial.
 enum class parameter_source {
     fixed,                 ///< given
-    learned,               ///< one, by gradient ascent on ln σ²
+    learned,               ///< one, by gradient ascent on ln σ² or ln θ
     learned_per_dimension, ///< one a dimension, the same way
     /// σ² = mean squared error of the training rows, which maximises the ELBO in closed form (Rybkin et al., arXiv
     /// 2006.13202). A step of training goes by the last 1,024 rows (or all, where there are fewer), so that the scale
@@ -63,6 +64,8 @@ struct likelihood {
     /// Of counts: the mean is that times the sum of the row, the library size of a cell or the length of a document.
     /// Where there is no row (decode, sample, interpolate) it is that of a row whose sum is 1, or as is said there.
     bool library_size = false;
+    parameter_source dispersion = parameter_source::learned_per_dimension; ///< negative_binomial: not optimal
+    double theta = 1; ///< negative_binomial: θ, or where a learned one begins; Poisson for θ → ∞
 
     bool operator==(const likelihood&) const = default;
 };

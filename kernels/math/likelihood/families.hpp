@@ -4,6 +4,7 @@
 #include "kernels/math/likelihood/bernoulli.hpp"
 #include "kernels/math/likelihood/categorical.hpp"
 #include "kernels/math/likelihood/gaussian.hpp"
+#include "kernels/math/likelihood/negative_binomial.hpp"
 #include "kernels/math/likelihood/poisson.hpp"
 
 #include <vector>
@@ -20,6 +21,8 @@ decltype(auto) with_likelihood(vae::likelihood_family family, Visit&& visit) {
         return visit(likelihoods::categorical{});
     case vae::likelihood_family::poisson:
         return visit(likelihoods::poisson{});
+    case vae::likelihood_family::negative_binomial:
+        return visit(likelihoods::negative_binomial{});
     case vae::likelihood_family::bernoulli:
         break;
     }

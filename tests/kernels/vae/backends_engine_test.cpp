@@ -91,7 +91,8 @@ TEST(VaeEngine, MatchesReferenceOverShapes) {
         for (const shape& s : shapes)
             for (const vae::likelihood& form :
                  {vae::likelihood{}, test::gaussian(gaussian_scale::learned_per_dimension), test::categorical(s.d),
-                  test::counts(vae::likelihood_family::poisson, vae::count_mean::exponential)}) {
+                  test::counts(vae::likelihood_family::poisson, vae::count_mean::exponential),
+                  test::counts(vae::likelihood_family::negative_binomial, vae::count_mean::softplus)}) {
                 // Activations, estimators and kinds of values take turns.
                 const estimate& e = all_estimates[turn % std::size(all_estimates)];
                 const vae_case c{

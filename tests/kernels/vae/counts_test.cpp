@@ -54,12 +54,58 @@ TEST(VaeCounts, PoissonValuesOfScipy) {
     }
 }
 
+struct known_dispersed {
+    double x, mean, theta, log_p;
+};
+
+/// Error of the float32 (float64) formula, as negative_binomial.hpp derives it.
+double dispersed_tolerance(double u, double x, double mean, double theta) {
+    const double deviances = deviance(x, mean) + deviance(x + theta, mean + theta);
+    const double logarithms =
+        theta + x * std::log1p(theta / mean) + theta * std::abs(std::log((mean + theta) / (x + theta)));
+    const double terms = std::min(deviances, logarithms);
+    return 16 * u * (2 + terms + std::abs(std::log(theta)) + std::abs(std::log(x + theta)));
+}
+
+TEST(VaeCounts, NegativeBinomialValuesOfScipy) {
+    const known_dispersed values[] = {
+        {0, 0.5, 0.25, -0.27465307216702745}, {1, 0.001, 0.001, -7.6015956067226425},
+        {3, 2.5, 0.5, -2.605995214801572},    {7, 9, 7.5, -2.353140583859295},
+        {8, 8, 8, -2.320847768928898},        {40, 33.25, 100, -3.408772903597132},
+        {1000, 1100, 2, -7.531245765388583},  {185003, 184000, 0.75, -13.297182955668964}};
+    for (const auto& [x, mean, theta, log_p] : values) {
+        // Those of scipy are differences of ln Γ.
+        const double of_scipy = 16 * 0x1p-53 * (x + theta) * std::abs(std::log(x + theta + 2));
+        const double tolerance = dispersed_tolerance(0x1p-53, x, mean, theta) + of_scipy;
+        const auto o = at<double>(x, std::log(mean), 1, std::log(theta));
+        EXPECT_NEAR(term<likelihoods::negative_binomial>(o).value, log_p, tolerance) << x;
+    }
+}
+
+TEST(VaeCounts, NegativeBinomialBecomesPoisson) {
+    // (x − μ)²/2θ and x/2θ are what is left of the difference: nothing at θ = e⁴⁰ for counts to 10⁶.
+    for (double own : {40.0, 1e3, 1e30})
+        for (double x : {0.0, 1.0, 2.0, 7.0, 8.0, 300.0, 1e6})
+            for (double factor : {0.2, 0.999, 1.0, 3.0}) {
+                const auto o = at<float>(x, std::log(factor * (x + 0.3)), 1, own);
+                const auto poisson = term<likelihoods::poisson>(o), limit = term<likelihoods::negative_binomial>(o);
+                EXPECT_NEAR(limit.value, poisson.value, 4 * 0x1p-24f * std::abs(poisson.value)) << x;
+                EXPECT_EQ(limit.gradient, poisson.gradient) << x;
+                EXPECT_NEAR(limit.second, 0, 1e-4);
+            }
+}
+
 TEST(VaeCounts, ProbabilitiesAddUpToOne) {
     for (double mean : {0.01, 1.0, 20.0}) {
         double sum = 0;
         for (int x = 0; x < 200; ++x)
             sum += std::exp(term<likelihoods::poisson>(at<double>(x, std::log(mean))).value);
         EXPECT_NEAR(sum, 1, 200 * 16 * 0x1p-53);
+        sum = 0;
+        for (int x = 0; x < 2000; ++x)
+            sum +=
+                std::exp(term<likelihoods::negative_binomial>(at<double>(x, std::log(mean), 1, std::log(2.5))).value);
+        EXPECT_NEAR(sum, 1, 2000 * 16 * 0x1p-53);
     }
 }
 
@@ -87,6 +133,46 @@ TEST(VaeCounts, PoissonInFloat32) {
     });
 }
 
+TEST(VaeCounts, NegativeBinomialInFloat32) {
+    const double u = 0x1p-24;
+    for_each_count([&](double x, double output, std::uint64_t i) {
+        const auto own = static_cast<float>(-17 + 56 * test::uniform(5, i));
+        const auto got = term<likelihoods::negative_binomial>(at<float>(x, output, 1, own));
+        const auto want = term<likelihoods::negative_binomial>(at<double>(x, output, 1, own));
+        // θ and μ come from exponentials: relative errors of 4 u (1 + |argument|), times the derivatives.
+        const double mean = std::exp(output), theta = std::exp(double(own));
+        const double of_mean = 4 * u * (1 + std::abs(output)) * std::abs(want.gradient);
+        const double of_theta = 4 * u * (1 + std::abs(own)) * std::abs(want.second);
+        EXPECT_NEAR(got.value, want.value, dispersed_tolerance(u, x, mean, theta) + of_mean + of_theta)
+            << x << " of e^" << output << ", theta e^" << own;
+        const double size = std::max(x, mean) / (1 + mean / theta);
+        EXPECT_NEAR(got.gradient, want.gradient, 8 * u * size * (1 + std::abs(output) + std::abs(own)));
+        // The second derivatives are at most the first term and |x − μ|/(1 + μ/θ).
+        const double slope = 8 * u * (2 + std::abs(output) + std::abs(own));
+        EXPECT_NEAR(got.second, want.second, slope * (12 + std::abs(want.second) + std::abs(want.gradient)))
+            << x << " of e^" << output << ", theta e^" << own;
+    });
+}
+
+TEST(VaeCounts, NegativeBinomialGradientsAreTheDerivatives) {
+    // Central differences err by h²/6 of the third derivative and by 64 roundings of the value over h: with h = 1e-4
+    // below 1e-7 of the largest term.
+    const double h = 1e-4;
+    using family = likelihoods::negative_binomial;
+    for (double x : {0.0, 1.0, 5.0, 8.0, 900.0})
+        for (double own : {-6.0, -1.0, 0.5, 2.0, 2.2, 6.0, 12.0})
+            for (double output : {-4.0, 0.3, 2.0, 7.0}) {
+                const auto value = [&](double a, double b) { return term<family>(at<double>(x, a, 1, b)).value; };
+                const auto got = term<family>(at<double>(x, output, 1, own));
+                const double tolerance = 1e-7 * (1 + x + std::exp(output));
+                EXPECT_NEAR(got.gradient, (value(output + h, own) - value(output - h, own)) / (2 * h), tolerance);
+                EXPECT_NEAR(got.second, (value(output, own + h) - value(output, own - h)) / (2 * h), tolerance)
+                    << x << " " << own << " " << output;
+            }
+    EXPECT_EQ(term<family>(at<double>(3, 1, 1, 41)).second, 0) << "beyond the largest theta";
+    EXPECT_EQ(term<family>(at<double>(3, 1, 1, -19)).second, 0);
+}
+
 TEST(VaeCounts, StayFiniteFarOut) {
     for (count_mean form : {count_mean::softplus, count_mean::exponential})
         for (double output : {-1e30, -1e4, -200.0, -90.0, 0.0, 90.0, 1e4, 1e30})
@@ -99,6 +185,12 @@ TEST(VaeCounts, StayFiniteFarOut) {
                     const auto t = term<likelihoods::poisson>(o);
                     EXPECT_TRUE(std::isfinite(t.value) && std::isfinite(t.gradient)) << x << " at " << output;
                     EXPECT_LE(t.value, 0);
+                    for (float own : {-1e30f, -18.0f, 0.0f, 2.0f, 40.0f, 1e30f}) {
+                        o.own = own;
+                        const auto s = term<likelihoods::negative_binomial>(o);
+                        EXPECT_TRUE(std::isfinite(s.value) && std::isfinite(s.gradient) && std::isfinite(s.second))
+                            << x << " at " << output << ", " << own;
+                    }
                 }
 }
 
@@ -157,6 +249,9 @@ void expect_moments(double mean, double variance, const std::vector<double>& own
 TEST(VaeCounts, DrawsHaveTheirMoments) {
     for (double mean : {0.05, 3.0, 9.5, 10.5, 250.0, 1e5})
         expect_moments<likelihoods::poisson>(mean, mean, {});
+    for (double mean : {0.3, 20.0})
+        for (double theta : {0.4, 3.0, 1e9})
+            expect_moments<likelihoods::negative_binomial>(mean, mean + mean * mean / theta, {theta});
 }
 
 } // namespace
