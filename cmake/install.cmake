@@ -1,9 +1,9 @@
-# The installed package: headers, library, tool, find_package(elbo) and pkg-config.
+# The installed package: headers, libraries, tool, find_package(elbo) and pkg-config.
 include(CMakePackageConfigHelpers)
 
 set(elbo_config_folder "${CMAKE_INSTALL_LIBDIR}/cmake/elbo")
 install(
-  TARGETS elbo
+  TARGETS elbo elbo_report
   EXPORT elbo-targets
   LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
@@ -40,7 +40,8 @@ if(ELBO_CUDA)
   set(ELBO_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -Wl,-rpath,${CUDAToolkit_LIBRARY_DIR} -lcudart")
 endif()
 if(NOT BUILD_SHARED_LIBS)
-  set(ELBO_PC_REQUIRES "fmt zlib libpng tbb")
+  set(ELBO_PC_REQUIRES "fmt zlib tbb")
+  set(ELBO_REPORT_PC_REQUIRES ", fmt, libpng")
   if(ELBO_CUDA)
     string(APPEND ELBO_PC_LIBS " -lcublas -lcusolver -lcurand")
   endif()
@@ -51,4 +52,5 @@ if(NOT BUILD_SHARED_LIBS)
   elbo_pc_add("${LAPACKE_LIBRARY}" "${LAPACKE_BLAS_LIBRARY}")
 endif()
 configure_file(cmake/elbo.pc.in elbo.pc @ONLY)
-install(FILES "${PROJECT_BINARY_DIR}/elbo.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+configure_file(cmake/elbo-report.pc.in elbo-report.pc @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/elbo.pc" "${PROJECT_BINARY_DIR}/elbo-report.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

@@ -1,6 +1,7 @@
 // EM, its chain, and its gradient form.
 #include "docs/guide/gallery.hpp"
-#include "host/report/chart/charts.hpp"
+#include "host/report/chart/density_chart.hpp"
+#include "host/report/chart/trace_chart.hpp"
 
 #include <elbo/data_source.hpp>
 #include <elbo/gmm/gradient.hpp>
@@ -28,7 +29,7 @@ void em(const gallery& g) {
                   fit.trace[t].elbo_after_m_step <= fit.trace[t + 1].log_likelihood + 1e-7,
               "the chain of EM");
 
-    report::page page;
+    report::mixture_page page;
     page.model = &fit.model;
     page.column_names = data.column_names();
     page.points = {numbers_of(data), gmm::assign(ctx, fit.model, data)};

@@ -26,7 +26,7 @@ if(ELBO_TESTS)
     target_compile_definitions(elbo_test_settings INTERFACE "ELBO_TOOL=\"$<TARGET_FILE:elbo_cli>\"")
   endif()
   target_link_libraries(
-    elbo_test_settings INTERFACE elbo::elbo GTest::gtest_main nlohmann_json::nlohmann_json fmt::fmt LAPACKE::LAPACKE
+    elbo_test_settings INTERFACE elbo::report GTest::gtest_main nlohmann_json::nlohmann_json fmt::fmt LAPACKE::LAPACKE
                                  TBB::tbb ZLIB::ZLIB PNG::PNG elbo_warnings)
   if(ELBO_HDF5)
     target_link_libraries(elbo_test_settings INTERFACE hdf5::hdf5)

@@ -23,3 +23,4 @@ step("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}" -B "${WORK}/build" "-DCMA
 step("${CMAKE_COMMAND}" --build "${WORK}/build" --config "${CONFIG}")
 set(ENV{LD_LIBRARY_PATH} "${prefix}/${LIBDIR}:$ENV{LD_LIBRARY_PATH}")
 step("${WORK}/build/consumer")
+step("${WORK}/build/page")

@@ -1,6 +1,7 @@
 // The page as a whole: self-contained, with the parts that its data calls for.
-#include "host/report/chart/charts.hpp"
+#include "host/report/chart/trace_chart.hpp"
 #include "host/report/image/png.hpp"
+#include "host/report/page/component_table.hpp"
 #include "host/report/page/mixture_page.hpp"
 
 #include "elbo/error.hpp"
@@ -19,8 +20,8 @@ gmm::model two_components(std::int64_t d) {
     return gmm::model::from_covariances(gmm::family::spherical, d, {0.5, 0.5}, means, {1, 1});
 }
 
-report::page page_of(const gmm::model& m, std::int64_t points) {
-    report::page p;
+report::mixture_page page_of(const gmm::model& m, std::int64_t points) {
+    report::mixture_page p;
     p.title = "A <title> & more";
     p.model = &m;
     p.samples = 100;
@@ -79,7 +80,7 @@ TEST(ReportPage, HasThePartsThatTheDataCallsFor) {
 TEST(ReportPage, ShowsAFitWithTraceAndEvents) {
     const gmm::model m = two_components(2);
     const gmm::fit_result fit = fit_of(m);
-    report::page p = page_of(m, 20);
+    report::mixture_page p = page_of(m, 20);
     EXPECT_FALSE(contains(report::render(p), "Convergence"));
     p.fit = &fit;
     const std::string html = report::render(p);
@@ -91,7 +92,7 @@ TEST(ReportPage, ShowsAFitWithTraceAndEvents) {
 TEST(ReportPage, DrawsWhatAPriorMakesRise) {
     const gmm::model m = two_components(2);
     gmm::fit_result fit = fit_of(m);
-    report::page p = page_of(m, 20);
+    report::mixture_page p = page_of(m, 20);
     p.fit = &fit;
     EXPECT_TRUE(contains(report::render(p), "it never falls"));
     // The log-likelihood falls, the sum with the log prior is what it was.
@@ -113,7 +114,7 @@ TEST(ReportPage, WorksWithoutPointsAndWithATraceOfOne) {
     const gmm::model m = two_components(2);
     gmm::fit_result fit = fit_of(m);
     fit.trace.resize(1);
-    report::page p = page_of(m, 0);
+    report::mixture_page p = page_of(m, 0);
     p.fit = &fit;
     EXPECT_TRUE(contains(report::render(p), "class=\"contour\""));
 }
@@ -130,7 +131,7 @@ TEST(ReportPage, ShortensWhatIsLong) {
 
 TEST(ReportPage, RefusesPointsThatAreNotOfTheModel) {
     const gmm::model m = two_components(2);
-    report::page p = page_of(m, 3);
+    report::mixture_page p = page_of(m, 3);
     p.points.labels[1] = 2;
     EXPECT_THROW(report::render(p), invalid_argument);
     p.points.labels[1] = 0;

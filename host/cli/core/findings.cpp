@@ -59,8 +59,4 @@ std::string plural(std::int64_t count, std::string_view noun) {
     return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
-std::string made_by(const context& ctx) {
-    return fmt::format("elbo {} on {}", version, ctx.name());
-}
-
 } // namespace elbo::cli

@@ -72,7 +72,4 @@ std::string file_name(const data_source& data);
 /// "2 components", "1 component".
 std::string plural(std::int64_t count, std::string_view noun);
 
-/// "elbo 0.1.0 on CPU, 2 threads".
-std::string made_by(const context& ctx);
-
 } // namespace elbo::cli

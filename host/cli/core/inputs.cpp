@@ -10,7 +10,7 @@
 #include "host/io/input_file.hpp"
 #include "host/io/sources.hpp"
 #include "host/joined.hpp"
-#include "kernels/shared/memory.hpp"
+#include "host/report/page/spaced_rows.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -21,25 +21,6 @@
 namespace elbo::cli {
 
 namespace {
-
-constexpr std::int64_t rows_per_batch = 1 << 16;
-
-// Rows r(0) < r(1) < ... < r(count - 1) of the data as float64.
-template <class F>
-std::vector<double> gather(const data_source& data, std::int64_t count, F&& row_number) {
-    const auto reader = data.read(rows_per_batch);
-    std::vector<double> values;
-    values.reserve(static_cast<std::size_t>(count * data.cols()));
-    std::int64_t next = 0, first = 0;
-    for (any_matrix_view batch = reader->next(); batch.rows > 0 && next < count; batch = reader->next()) {
-        throw_if_interrupted();
-        for (; next < count && row_number(next) < first + batch.rows; ++next)
-            for (std::int64_t j = 0; j < batch.cols; ++j)
-                values.push_back(io::element(batch, row_number(next) - first, j));
-        first += batch.rows;
-    }
-    return values;
-}
 
 bool is_number(const std::string& text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -55,7 +36,7 @@ std::vector<double> read_column(const data_source& column, const side_column& si
     if (column.cols() != 1)
         throw invalid_argument(fmt::format("{} {}: {} has {} columns, expected one", side.option, side.where,
                                            column.description(), column.cols()));
-    return gather(column, column.rows(), [](std::int64_t i) { return i; });
+    return evenly_spaced_rows(column, column.rows()); // all of them
 }
 
 // A name is looked for among the columns first; a number only where there is no file of that name.
@@ -183,11 +164,6 @@ data_with_columns open_with(const data_options& options, const std::vector<side_
     return opened;
 }
 
-// Row i of `count` evenly spaced ones of n, split so that the product stays below 2^63 for any n.
-std::int64_t evenly_spaced_row(std::int64_t i, std::int64_t n, std::int64_t count) {
-    return i * (n / count) + i * (n % count) / count;
-}
-
 } // namespace
 
 gmm::sample_labels weighted_data::known() const {
@@ -276,23 +252,15 @@ void check_columns(const std::string& model_path, std::int64_t wanted, const cha
 }
 
 std::vector<double> evenly_spaced_rows(const data_source& data, std::int64_t limit) {
-    const std::int64_t n = data.rows(), count = std::min(n, limit);
-    return gather(data, count, [&](std::int64_t i) { return evenly_spaced_row(i, n, count); });
-}
-
-std::vector<double> evenly_spaced(const std::vector<double>& values, std::int64_t limit) {
-    const std::int64_t n = std::ssize(values), count = std::min(n, limit);
-    std::vector<double> chosen;
-    for (std::int64_t i = 0; i < count; ++i)
-        chosen.push_back(values[evenly_spaced_row(i, n, count)]);
-    return chosen;
+    return report::evenly_spaced_rows(data, limit, throw_if_interrupted);
 }
 
 std::vector<float> row_of(const data_source& data, std::int64_t number, const char* option) {
     if (number < 0 || number >= data.rows())
         throw invalid_argument(
             fmt::format("{} {}: expected a row of {}, 0 to {}", option, number, data.description(), data.rows() - 1));
-    const std::vector<double> row = gather(data, 1, [&](std::int64_t) { return number; });
+    const std::vector<double> row = report::gather_rows(
+        data, 1, [&](std::int64_t) { return number; }, throw_if_interrupted);
     return {row.begin(), row.end()};
 }
 

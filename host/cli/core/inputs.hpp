@@ -71,10 +71,8 @@ double scale_of(const data_options& options);
 /// naming both files.
 void check_columns(const std::string& model_path, std::int64_t wanted, const char* what, const data_source& data);
 
-/// At most `limit` rows, evenly spaced, as float64 row-major: the same for every way the data is stored.
+/// Those of host/report/page/spaced_rows.hpp, until a signal comes.
 std::vector<double> evenly_spaced_rows(const data_source& data, std::int64_t limit);
-/// Elements of `values` [n] at the rows that evenly_spaced_rows takes of n.
-std::vector<double> evenly_spaced(const std::vector<double>& values, std::int64_t limit);
 /// Row `number` of the data. Throws invalid_argument that names the option where there is no such row.
 std::vector<float> row_of(const data_source& data, std::int64_t number, const char* option);
 

@@ -1,11 +1,13 @@
 #include "host/cli/core/fit_command.hpp"
 #include "host/cli/core/fit_summary.hpp"
-#include "host/cli/latent/report.hpp"
+#include "host/cli/core/interrupt.hpp"
+#include "host/cli/latent/model.hpp"
 #include "host/joined.hpp"
 #include "host/latent/factors/fields.hpp"
 #include "host/latent/factors/file.hpp"
 #include "host/latent/sphere/fields.hpp"
 #include "host/latent/sphere/file.hpp"
+#include "host/report/page/latent_page.hpp"
 
 #include <fmt/format.h>
 #include <map>
@@ -166,7 +168,12 @@ struct latent_fit : latent_fit_options {
     std::string page(const fitted<latent_fit>& work, fact_list facts) const {
         facts.insert(facts.begin(),
                      {{"samples", std::to_string(work.fit.samples)}, {"model", describe(work.fit.model)}});
-        return latent_page(work.ctx, work.fit.model, work.fit.trace, work.data(), std::move(facts), work.command_line);
+        const report::heading about{.title = fmt::format("{} of {}", kind_of(work.fit.model), file_name(work.data())),
+                                    .facts = std::move(facts),
+                                    .command = work.command_line};
+        report::latent_page page = report::page_of(work.ctx, work.fit.model, work.data(), about, throw_if_interrupted);
+        page.trace = work.fit.trace;
+        return report::render(page);
     }
 
     std::string text(const fitted<latent_fit>& work, const fact_list& facts) const {

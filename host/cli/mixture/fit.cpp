@@ -119,7 +119,7 @@ std::string mixture_fit::page(const fitted<mixture_fit>& work, fact_list facts) 
                                  {"dimensions", std::to_string(m.dimensions())},
                                  {"components", std::to_string(m.components())},
                                  {"family", std::string(to_string(m.shape()))}});
-    report::page page = make_page(work.ctx, m, work.data(), std::move(facts), work.command_line);
+    report::mixture_page page = make_page(work.ctx, m, work.data(), std::move(facts), work.command_line);
     page.fit = &work.fit;
     return report::render(page);
 }

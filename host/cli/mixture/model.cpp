@@ -1,11 +1,11 @@
 #include "host/cli/mixture/model.hpp"
 
+#include "host/cli/core/interrupt.hpp"
 #include "host/cli/core/text_table.hpp"
 #include "host/gmm/model/model_file.hpp"
 #include "host/report/chart/plane.hpp"
 #include "host/report/page/component_numbers.hpp"
 
-#include "elbo/gmm/infer.hpp"
 #include "elbo/version.hpp"
 
 #include <algorithm>
@@ -63,20 +63,9 @@ void add_parameters(json& summary, const gmm::model& m) {
         array_or_null(m.covariances(), gmm::covariance_shape(m.shape(), m.components(), m.dimensions()));
 }
 
-report::page make_page(const context& ctx, const gmm::model& m, const data_source& data, fact_list facts,
-                       const std::string& command_line) {
-    report::page page;
-    page.title = fmt::format("Gaussian mixture of {}", file_name(data));
-    page.facts = std::move(facts);
-    page.model = &m;
-    page.column_names = data.column_names();
-    page.samples = data.rows();
-    page.points.rows = evenly_spaced_rows(data, report::shown_points(m.dimensions()));
-    const auto count = static_cast<std::int64_t>(page.points.rows.size()) / m.dimensions();
-    page.points.labels = gmm::assign(ctx, m, matrix_view<const double>(page.points.rows.data(), count, m.dimensions()));
-    page.command = command_line;
-    page.made_by = made_by(ctx);
-    return page;
+report::mixture_page make_page(const context& ctx, const gmm::model& m, const data_source& data, fact_list facts,
+                               const std::string& command_line) {
+    return report::page_of(ctx, m, data, {.facts = std::move(facts), .command = command_line}, throw_if_interrupted);
 }
 
 void mixture_kind::add_parameters(json& summary, const saved& s) {
@@ -91,7 +80,7 @@ std::string mixture_kind::text(const saved& s) {
 
 std::string mixture_kind::info_page(const saved& s, const std::string& path, const std::string& command_line) {
     const gmm::model& m = s.model;
-    report::page page;
+    report::mixture_page page;
     page.title = fmt::format("Gaussian mixture {}", path);
     page.facts = {{"family", std::string(to_string(m.shape()))},
                   {"components", std::to_string(m.components())},

@@ -27,8 +27,8 @@ void add_parameters(json& summary, const gmm::model& m);
 
 /// A page with title, points of `data` coloured by component, and who made it. The caller adds what it shows of a fit;
 /// `m` must outlive the page.
-report::page make_page(const context& ctx, const gmm::model& m, const data_source& data, fact_list facts,
-                       const std::string& command_line);
+report::mixture_page make_page(const context& ctx, const gmm::model& m, const data_source& data, fact_list facts,
+                               const std::string& command_line);
 
 struct mixture_kind {
     using saved = gmm::saved_model;

@@ -37,7 +37,7 @@ struct sample_command {
     void write_report(const context& ctx, const gmm::saved_model& saved, const gmm::sample_result& sample,
                       const std::string& command_line) const {
         const data_source drawn(matrix_view<const double>(sample.x.data(), count, saved.model.dimensions()));
-        report::page page =
+        report::mixture_page page =
             make_page(ctx, saved.model, drawn, {{"samples", std::to_string(count)}, {"seed", std::to_string(seed)}},
                       command_line);
         page.column_names = column_names_of(saved);

@@ -1,14 +1,13 @@
 #include "host/cli/vae/pictures.hpp"
 
+#include "host/cli/core/interrupt.hpp"
 #include "host/report/image/png.hpp"
-#include "host/report/page/mixture_page.hpp"
 
 #include "elbo/error.hpp"
 #include "elbo/vae/infer.hpp"
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <fmt/format.h>
 
 namespace elbo::cli {
@@ -35,22 +34,6 @@ void write_picture(const std::string& path, const report::grey_image& picture) {
 
 std::span<const float> first_images(std::span<const float> images, report::image_size size, std::int64_t count) {
     return images.first(std::min(images.size(), static_cast<std::size_t>(count * size.pixels())));
-}
-
-std::vector<float> to_float(const std::vector<double>& values) {
-    return {values.begin(), values.end()};
-}
-
-report::latent_points latents_of(const context& ctx, const vae::model& m, const labelled_data& input) {
-    const std::int64_t d = m.architecture().dimensions, count = report::shown_points(d);
-    const std::vector<double> rows = evenly_spaced_rows(input.data, count);
-    const vae::latents encoded = vae::encode(ctx, m, matrix_view<const double>(rows.data(), std::ssize(rows) / d, d));
-    report::latent_points points;
-    points.mean.assign(encoded.mean.begin(), encoded.mean.end());
-    for (const float log_variance : encoded.log_variance)
-        points.deviation.push_back(std::exp(0.5 * log_variance));
-    points.labels = evenly_spaced(input.labels, count);
-    return points;
 }
 
 } // namespace
@@ -91,40 +74,31 @@ std::optional<report::image_size> image_size_of(const picture_options& options, 
 }
 
 void write_png(const std::string& path, std::span<const float> images, report::image_size size) {
-    const auto shown = first_images(images, size, largest_tile_count);
-    write_picture(path, report::tile(shown, size, tile_columns, report::shades_of(shown)));
+    const auto shown = first_images(images, size, report::largest_tile_count);
+    write_picture(path, report::tile(shown, size, report::tile_columns, report::shades_of(shown)));
 }
 
 void write_png(const std::string& path, std::span<const float> originals, std::span<const float> reconstructions,
                report::image_size size) {
-    const auto first = first_images(originals, size, largest_tile_count / 2);
-    const auto second = first_images(reconstructions, size, largest_tile_count / 2);
-    const std::vector<float> pairs = report::alternate(first, second, size.pixels(), tile_columns);
-    write_picture(path, report::tile(pairs, size, tile_columns, report::shades_of(first), 2));
+    const auto first = first_images(originals, size, report::largest_tile_count / 2);
+    const auto second = first_images(reconstructions, size, report::largest_tile_count / 2);
+    const std::vector<float> pairs = report::alternate(first, second, size.pixels(), report::tile_columns);
+    write_picture(path, report::tile(pairs, size, report::tile_columns, report::shades_of(first), 2));
 }
 
 std::vector<float> picture_samples(const context& ctx, const vae::model& m, std::uint64_t seed) {
-    return vae::sample(ctx, m, largest_tile_count, {.seed = seed, .means = true});
+    return vae::sample(ctx, m, report::largest_tile_count, {.seed = seed, .means = true});
 }
 
 report::vae_page make_vae_page(const context& ctx, const vae::model& m, const labelled_data& input,
                                const data_source& shown, const picture_options& options, std::uint64_t seed) {
-    const std::int64_t d = m.architecture().dimensions;
-    report::vae_page page;
-    page.model = &m;
-    page.made_by = made_by(ctx);
-    page.image = image_size_of(options, d);
-    page.latents = latents_of(ctx, m, input);
-    const std::vector<double> rows = evenly_spaced_rows(shown, report::shown_points(d));
-    page.evaluated = vae::evaluate(ctx, m, matrix_view<const double>(rows.data(), std::ssize(rows) / d, d));
-    // As many originals as a picture of pairs shows, or enough points for a cloud.
-    const std::int64_t originals = page.image ? largest_tile_count / 2 : report::shown_points(d);
-    page.pictures.originals = to_float(evenly_spaced_rows(shown, originals));
-    page.pictures.samples =
-        page.image ? picture_samples(ctx, m, seed) : vae::sample(ctx, m, originals, {.seed = seed, .means = true});
-    const auto count = std::ssize(page.pictures.originals) / d;
-    page.pictures.reconstructions =
-        vae::reconstruct(ctx, m, matrix_view<const float>(page.pictures.originals.data(), count, d));
+    report::vae_page page = report::page_of(ctx, m, input.data, {},
+                                            {.labels = input.labels,
+                                             .validation = shown,
+                                             .image = image_size_of(options, m.architecture().dimensions),
+                                             .seed = seed},
+                                            throw_if_interrupted);
+    page.rows_name = "data";
     return page;
 }
 

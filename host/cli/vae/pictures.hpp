@@ -41,11 +41,7 @@ private:
 /// another number of pixels than `dimensions`, or --png without a size.
 std::optional<report::image_size> image_size_of(const picture_options& options, std::int64_t dimensions);
 
-/// How many images a picture shows at the most, and in how many columns.
-inline constexpr std::int64_t largest_tile_count = 120;
-inline constexpr int tile_columns = 12;
-
-/// Writes images [n x pixels] as a grid, the first largest_tile_count of them.
+/// Writes images [n x pixels] as a grid, as many as a picture shows.
 void write_png(const std::string& path, std::span<const float> images, report::image_size size);
 /// Images above their reconstructions.
 void write_png(const std::string& path, std::span<const float> originals, std::span<const float> reconstructions,
@@ -55,7 +51,7 @@ void write_png(const std::string& path, std::span<const float> originals, std::s
 std::vector<float> picture_samples(const context& ctx, const vae::model& m, std::uint64_t seed);
 
 /// A page with samples, reconstructions and terms of `shown`, and the latents of `input`. The caller adds title, facts,
-/// history and the command; `m` must outlive the page.
+/// history, rows_name and the command; `m` must outlive the page.
 report::vae_page make_vae_page(const context& ctx, const vae::model& m, const labelled_data& input,
                                const data_source& shown, const picture_options& options, std::uint64_t seed);
 

@@ -10,7 +10,7 @@ class reconstruct_command : public vae_command {
     picture_rows rows;
 
     void write_picture(const applied<vae_kind>& work, report::image_size size) const {
-        const std::vector<double> some = evenly_spaced_rows(work.data(), largest_tile_count / 2);
+        const std::vector<double> some = evenly_spaced_rows(work.data(), report::largest_tile_count / 2);
         const std::vector<float> originals(some.begin(), some.end());
         const matrix_view<const float> view(originals.data(), std::ssize(originals) / size.pixels(), size.pixels());
         write_png(rows.pictures.png, originals, vae::reconstruct(work.ctx, work.saved, view), size);

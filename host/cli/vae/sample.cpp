@@ -44,7 +44,7 @@ struct sample_command {
             drawn.append(part);
             if (rows.pictures.png.empty())
                 return;
-            for (std::int64_t i = 0; i < part.rows && std::ssize(images) < largest_tile_count * d; ++i)
+            for (std::int64_t i = 0; i < part.rows && std::ssize(images) < report::largest_tile_count * d; ++i)
                 images.insert(images.end(), part.row(i), part.row(i) + d);
         });
         drawn.close();

@@ -1,4 +1,4 @@
-#include "host/report/chart/charts.hpp"
+#include "host/report/chart/trace_chart.hpp"
 #include "host/report/chart/line_chart.hpp"
 
 #include <algorithm>
@@ -10,22 +10,22 @@ namespace elbo::report {
 namespace {
 
 /// What a fit raises, after the E-step and after the M-step: with a prior log p(θ) is a part of it.
-double objective(const gmm::iteration_record& record) {
+double objective(const iteration_record& record) {
     return record.log_likelihood + record.log_prior;
 }
 
-double objective_after(const gmm::iteration_record& record) {
+double objective_after(const iteration_record& record) {
     return record.elbo_after_m_step + record.log_prior_after;
 }
 
-bool has_prior(const std::vector<gmm::iteration_record>& trace) {
-    return std::ranges::any_of(trace, [](const gmm::iteration_record& record) { return record.log_prior != 0; });
+bool has_prior(const std::vector<iteration_record>& trace) {
+    return std::ranges::any_of(trace, [](const iteration_record& record) { return record.log_prior != 0; });
 }
 
 /// Re-seeded components and ascent steps without backtracking lower it, by more than rounding and regularisation do.
-bool never_falls(const std::vector<gmm::iteration_record>& trace) {
+bool never_falls(const std::vector<iteration_record>& trace) {
     double low = INFINITY, high = -INFINITY, fall = 0;
-    for (const gmm::iteration_record& record : trace) {
+    for (const iteration_record& record : trace) {
         fall = std::max(fall, high - objective(record));
         low = std::min(low, objective(record));
         high = std::max(high, objective(record));
@@ -36,11 +36,11 @@ bool never_falls(const std::vector<gmm::iteration_record>& trace) {
 
 } // namespace
 
-std::string chain_chart(const std::vector<gmm::iteration_record>& trace) {
+std::string chain_chart(const std::vector<iteration_record>& trace) {
     // The chain as one line: log p(θ_t) at t, then the bound after the M-step half an iteration later.
     std::vector<point> chain, likelihood, bound;
     for (const std::size_t i : shown_records(trace.size())) {
-        const gmm::iteration_record& record = trace[i];
+        const iteration_record& record = trace[i];
         const auto t = static_cast<double>(record.iteration);
         likelihood.push_back({t, objective(record)});
         chain.push_back(likelihood.back());
@@ -73,14 +73,14 @@ std::string chain_chart(const std::vector<gmm::iteration_record>& trace) {
     return c.svg("chain", "Log-likelihood and evidence lower bound against iteration");
 }
 
-std::string chain_caption(const std::vector<gmm::iteration_record>& trace) {
+std::string chain_caption(const std::vector<iteration_record>& trace) {
     const std::string chain = "log p(&#952;<sub>t</sub>) &#8804; J(q<sub>t+1</sub>, &#952;<sub>t+1</sub>) &#8804; log "
                               "p(&#952;<sub>t+1</sub>)";
     const char* what = has_prior(trace) ? ", with the log density of the prior in each" : "";
     return fmt::format("The chain {}{}{}", chain, what, never_falls(trace) ? ": it never falls." : ".");
 }
 
-std::string convergence_chart(const std::vector<gmm::iteration_record>& trace) {
+std::string convergence_chart(const std::vector<iteration_record>& trace) {
     std::vector<point> points;
     for (const std::size_t i : shown_records(trace.size())) {
         const double missing = objective(trace.back()) - objective(trace[i]);

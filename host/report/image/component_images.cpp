@@ -1,4 +1,4 @@
-#include "host/report/chart/charts.hpp"
+#include "host/report/image/component_images.hpp"
 #include "host/report/image/png.hpp"
 
 #include <algorithm>

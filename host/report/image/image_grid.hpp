@@ -3,6 +3,8 @@
 
 #include "host/report/chart/ticks.hpp"
 
+#include "elbo/report.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -11,10 +13,9 @@
 
 namespace elbo::report {
 
-struct image_size {
-    std::int64_t width = 0, height = 0;
-    std::int64_t pixels() const { return width * height; }
-};
+/// How many images a picture shows at the most, and in how many columns.
+inline constexpr std::int64_t largest_tile_count = 120;
+inline constexpr int tile_columns = 12;
 
 /// The square of so many pixels; nothing where there is none, or one so small that it will not be an image.
 std::optional<image_size> square_of(std::int64_t pixels);

@@ -1,4 +1,4 @@
-#include "host/report/chart/charts.hpp"
+#include "host/report/page/component_table.hpp"
 #include "host/report/chart/plane.hpp"
 #include "host/report/chart/svg.hpp"
 #include "host/report/page/component_numbers.hpp"

@@ -1,8 +1,13 @@
 #include "host/report/page/mixture_page.hpp"
-#include "host/report/chart/charts.hpp"
+#include "host/check.hpp"
+#include "host/report/chart/density_chart.hpp"
+#include "host/report/chart/trace_chart.hpp"
+#include "host/report/image/component_images.hpp"
+#include "host/report/page/component_table.hpp"
 #include "host/report/page/html.hpp"
+#include "host/report/page/spaced_rows.hpp"
 
-#include "elbo/error.hpp"
+#include "elbo/gmm/infer.hpp"
 
 #include <fmt/format.h>
 
@@ -10,7 +15,7 @@ namespace elbo::report {
 
 namespace {
 
-std::string points_note(const page& p) {
+std::string points_note(const mixture_page& p) {
     if (p.points.count() == 0)
         return {};
     if (p.points.count() == p.samples)
@@ -48,7 +53,24 @@ std::string events_section(const gmm::fit_result& fit) {
 
 } // namespace
 
-void check(const page& p) {
+mixture_page page_of(const context& ctx, const gmm::model& m, const data_source& data, heading about,
+                     const std::function<void()>& between) {
+    const std::int64_t d = m.dimensions();
+    expects(data.cols() == d, [&] {
+        return fmt::format("report: data of {} columns, expected {}, the dimensions of the model", data.cols(), d);
+    });
+    mixture_page p;
+    static_cast<heading&>(p) = completed(std::move(about), "Gaussian mixture of", ctx, data);
+    p.model = &m;
+    p.column_names = data.column_names();
+    p.samples = data.rows();
+    p.points.rows = evenly_spaced_rows(data, shown_points(d), between);
+    const auto count = static_cast<std::int64_t>(p.points.rows.size()) / d;
+    p.points.labels = gmm::assign(ctx, m, matrix_view<const double>(p.points.rows.data(), count, d));
+    return p;
+}
+
+void check(const mixture_page& p) {
     const auto expected = static_cast<std::size_t>(p.points.count() * p.model->dimensions());
     if (p.points.rows.size() != expected)
         throw invalid_argument(fmt::format("report: {} points hold {} numbers, expected {} ({} dimensions)",
@@ -59,7 +81,7 @@ void check(const page& p) {
                 fmt::format("report: label {} is not one of {} components", label, p.model->components()));
 }
 
-std::string density_section(const page& p) {
+std::string density_section(const mixture_page& p) {
     std::string out = "<h2>Density</h2>\n";
     if (p.model->dimensions() == 1) {
         out += histogram_chart(p) + component_legend(*p.model);
@@ -74,9 +96,9 @@ std::string density_section(const page& p) {
     return out;
 }
 
-std::string render(const page& p) {
+std::string render(const mixture_page& p) {
     check(p);
-    std::string out = page_begin(p.title, p.made_by) + facts_list(p.facts) + density_section(p);
+    std::string out = page_begin(p) + density_section(p);
     if (is_image(p.model->dimensions()))
         out += "<h2>Component means</h2>\n" + component_images(*p.model);
     if (p.fit)
@@ -85,6 +107,16 @@ std::string render(const page& p) {
     if (p.fit)
         out += events_section(*p.fit);
     return out + page_end(p.command);
+}
+
+std::string page(const context& ctx, const gmm::model& m, const data_source& data, const heading& about) {
+    return render(page_of(ctx, m, data, about));
+}
+
+std::string page(const context& ctx, const gmm::fit_result& fit, const data_source& data, const heading& about) {
+    mixture_page p = page_of(ctx, fit.model, data, about);
+    p.fit = &fit;
+    return render(p);
 }
 
 } // namespace elbo::report

@@ -1,23 +1,14 @@
 // One self-contained HTML page about a mixture: what was fitted to what, in pictures and a table.
 #pragma once
 
-#include "elbo/gmm/fit.hpp"
-#include "elbo/gmm/model.hpp"
+#include "elbo/report.hpp"
 
-#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace elbo::report {
-
-/// At most this many points are drawn: a picture of more is no clearer, and the page stays small.
-inline constexpr std::int64_t largest_point_count = 5000;
-/// The same for points of so many dimensions, whose numbers (float64) take at most 128 MB.
-constexpr std::int64_t shown_points(std::int64_t dimensions) {
-    return std::clamp<std::int64_t>((std::int64_t(1) << 24) / dimensions, 1, largest_point_count);
-}
 
 /// Rows of the data and the component each belongs to.
 struct point_set {
@@ -27,20 +18,23 @@ struct point_set {
 };
 
 /// What a page is made of. The parts that a command does not have stay empty and are left out of the page.
-struct page {
-    std::string title;                                      ///< "Gaussian mixture of faithful.csv"
-    std::vector<std::pair<std::string, std::string>> facts; ///< the summary: name, value
-    const gmm::model* model = nullptr;                      ///< required
+struct mixture_page : heading {
+    const gmm::model* model = nullptr; ///< required
     std::vector<std::string> column_names;
     point_set points;
     std::int64_t samples = 0;             ///< rows of which `points` shows some
     const gmm::fit_result* fit = nullptr; ///< trace and events
-    std::string command;                  ///< that makes this page again
-    std::string made_by;                  ///< "elbo 0.1.0 on CPU, 2 threads"
 };
 
-/// The page as HTML with inline SVG: nothing is loaded from elsewhere. Throws invalid_argument if the points have
-/// another dimension than the model or their labels are not its components.
-std::string render(const page& p);
+/// The page about a mixture and some of these rows; `m` must outlive it. `between` is called before each batch.
+mixture_page page_of(const context& ctx, const gmm::model& m, const data_source& data, heading about,
+                     const std::function<void()>& between = {});
+
+/// Throws invalid_argument if the points have another dimension than the model or their labels are not its components.
+void check(const mixture_page& p);
+/// The density over the points with its legend and what it shows, under a heading; HTML.
+std::string density_section(const mixture_page& p);
+/// The page as HTML with inline SVG: nothing is loaded from elsewhere. Throws as check().
+std::string render(const mixture_page& p);
 
 } // namespace elbo::report

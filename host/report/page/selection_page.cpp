@@ -1,7 +1,7 @@
 #include "host/report/page/selection_page.hpp"
-#include "host/report/chart/charts.hpp"
 #include "host/report/chart/selection_chart.hpp"
 #include "host/report/chart/svg.hpp"
+#include "host/report/page/component_table.hpp"
 #include "host/report/page/html.hpp"
 
 #include <fmt/format.h>
@@ -42,13 +42,17 @@ std::string criteria_section(const gmm::select_result& r) {
 } // namespace
 
 std::string render(const selection_page& p) {
-    const page& chosen = p.chosen;
+    const mixture_page& chosen = p.chosen;
     check(chosen);
     const gmm::select_result& r = *p.result;
-    return page_begin(chosen.title, chosen.made_by) + facts_list(chosen.facts) + criteria_section(r) +
-           "<h2>All models</h2>\n<div class=\"scroll\">\n" + selection_table(r) + "</div>\n" + density_section(chosen) +
-           "<h2>Components</h2>\n<div class=\"scroll\">\n" + component_table(*chosen.model, chosen.column_names) +
-           "</div>\n" + page_end(chosen.command);
+    return page_begin(chosen) + criteria_section(r) + "<h2>All models</h2>\n<div class=\"scroll\">\n" +
+           selection_table(r) + "</div>\n" + density_section(chosen) + "<h2>Components</h2>\n<div class=\"scroll\">\n" +
+           component_table(*chosen.model, chosen.column_names) + "</div>\n" + page_end(chosen.command);
+}
+
+std::string page(const context& ctx, const gmm::select_result& choice, const data_source& data, const heading& about) {
+    return render(selection_page{
+        page_of(ctx, choice.best.model, data, completed(about, "Choice of a mixture for", ctx, data)), &choice});
 }
 
 } // namespace elbo::report

@@ -4,15 +4,13 @@
 
 #include "host/report/page/mixture_page.hpp"
 
-#include "elbo/gmm/select.hpp"
-
 #include <string>
 
 namespace elbo::report {
 
 /// `chosen` as for a page about one model (its title is the page's); `result` must outlive the page.
 struct selection_page {
-    page chosen;
+    mixture_page chosen;
     const gmm::select_result* result = nullptr; ///< required
 };
 

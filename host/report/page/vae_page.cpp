@@ -1,17 +1,16 @@
 #include "host/report/page/vae_page.hpp"
+#include "host/check.hpp"
 #include "host/report/chart/svg.hpp"
 #include "host/report/chart/vae_charts.hpp"
 #include "host/report/page/html.hpp"
+#include "host/report/page/spaced_rows.hpp"
 
-#include "elbo/error.hpp"
-
+#include <cmath>
 #include <fmt/format.h>
 
 namespace elbo::report {
 
 namespace {
-
-constexpr int sample_columns = 12, reconstruction_columns = 12;
 
 void check_size(const char* name, std::size_t size, std::int64_t width) {
     if (size % static_cast<std::size_t>(width) != 0)
@@ -43,14 +42,13 @@ std::string image_section(const vae_page& p) {
     std::string out;
     if (!rows.samples.empty())
         out += "<h2>Samples</h2>\n" +
-               figure(image_element(rows.samples, *p.image, sample_columns, shades, 1, "Samples of the model"),
+               figure(image_element(rows.samples, *p.image, tile_columns, shades, 1, "Samples of the model"),
                       fmt::format("Means of p(x|z) at draws z of the prior; white is {:.3g}, black {:.3g}.", shades.low,
                                   shades.high));
     if (!rows.originals.empty())
         out += "<h2>Reconstructions</h2>\n" +
-               figure(image_element(
-                          alternate(rows.originals, rows.reconstructions, p.image->pixels(), reconstruction_columns),
-                          *p.image, reconstruction_columns, shades, 2, "Originals above reconstructions"),
+               figure(image_element(alternate(rows.originals, rows.reconstructions, p.image->pixels(), tile_columns),
+                                    *p.image, tile_columns, shades, 2, "Originals above reconstructions"),
                       fmt::format("Rows of the {}, evenly spaced; below each its reconstruction, the mean of p(x|z) at "
                                   "the mean of q(z|x).",
                                   escape(p.rows_name)));
@@ -91,15 +89,63 @@ std::string latent_section(const vae_page& p) {
                        units);
 }
 
+latent_points latents_of(const context& ctx, const vae::model& m, const data_source& data,
+                         const std::vector<double>& labels, const std::function<void()>& between) {
+    const std::int64_t d = m.architecture().dimensions, count = shown_points(d);
+    const std::vector<double> rows = evenly_spaced_rows(data, count, between);
+    const vae::latents encoded = vae::encode(ctx, m, matrix_view<const double>(rows.data(), std::ssize(rows) / d, d));
+    latent_points points;
+    points.mean.assign(encoded.mean.begin(), encoded.mean.end());
+    for (const float log_variance : encoded.log_variance)
+        points.deviation.push_back(std::exp(0.5 * log_variance));
+    points.labels = evenly_spaced(labels, count);
+    return points;
+}
+
 } // namespace
 
 std::string render(const vae_page& p) {
     check(p);
-    std::string out = page_begin(p.title, p.made_by) + facts_list(p.facts);
-    out += p.image ? image_section(p) : row_section(p);
+    std::string out = page_begin(p) + (p.image ? image_section(p) : row_section(p));
     out += history_section(p) + latent_section(p);
     out += fmt::format("<h2>Network</h2>\n<pre>{}</pre>\n", escape(p.model->architecture().summary()));
     return out + page_end(p.command);
+}
+
+vae_page page_of(const context& ctx, const vae::model& m, const data_source& data, heading about,
+                 const autoencoder_extras& extras, const std::function<void()>& between) {
+    const std::int64_t d = m.architecture().dimensions;
+    expects(data.cols() == d, [&] {
+        return fmt::format("report: data of {} columns, expected {}, the dimensions of the model", data.cols(), d);
+    });
+    expects(extras.labels.empty() || std::ssize(extras.labels) == data.rows(), [&] {
+        return fmt::format("labels has {} entries: expected none or {}, the rows", extras.labels.size(), data.rows());
+    });
+    const data_source& judged = extras.validation ? *extras.validation : data;
+    vae_page page;
+    static_cast<heading&>(page) = completed(std::move(about), "Variational autoencoder of", ctx, data);
+    page.model = &m;
+    page.image = extras.image ? extras.image : square_of(d);
+    page.latents = latents_of(ctx, m, data, extras.labels, between);
+    page.rows_name = extras.validation ? "validation data" : "data";
+    const std::vector<double> rows = evenly_spaced_rows(judged, shown_points(d), between);
+    page.evaluated = vae::evaluate(ctx, m, matrix_view<const double>(rows.data(), std::ssize(rows) / d, d));
+    // As many originals as a picture of pairs shows, or enough points for a cloud.
+    const std::int64_t originals = page.image ? largest_tile_count / 2 : shown_points(d);
+    const std::vector<double> first = evenly_spaced_rows(judged, originals, between);
+    page.pictures.originals.assign(first.begin(), first.end());
+    page.pictures.samples =
+        vae::sample(ctx, m, page.image ? largest_tile_count : originals, {.seed = extras.seed, .means = true});
+    page.pictures.reconstructions =
+        vae::reconstruct(ctx, m, matrix_view<const float>(page.pictures.originals.data(), std::ssize(first) / d, d));
+    return page;
+}
+
+std::string page(const context& ctx, const vae::train_result& fit, const data_source& data, const heading& about,
+                 const autoencoder_extras& extras) {
+    vae_page p = page_of(ctx, fit.model, data, about, extras);
+    p.history = fit.history;
+    return render(p);
 }
 
 } // namespace elbo::report

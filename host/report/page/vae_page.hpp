@@ -3,13 +3,12 @@
 
 #include "host/report/image/image_grid.hpp"
 
+#include "elbo/report.hpp"
 #include "elbo/vae/infer.hpp"
-#include "elbo/vae/train.hpp"
 
-#include <array>
+#include <functional>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace elbo::report {
@@ -27,19 +26,20 @@ struct latent_points {
 };
 
 /// What a page is made of. The parts that a command does not have stay empty and are left out of the page.
-struct vae_page {
-    std::string title;                                      ///< "Variational autoencoder of digits.npy"
-    std::vector<std::pair<std::string, std::string>> facts; ///< the summary: name, value
-    const vae::model* model = nullptr;                      ///< required
+struct vae_page : heading {
+    const vae::model* model = nullptr; ///< required
     std::vector<vae::epoch_record> history;
     std::optional<image_size> image; ///< where rows are images
     row_pictures pictures;
     latent_points latents;
     std::string rows_name = "data";           ///< whose rows the reconstructions are: "validation data"
     std::optional<vae::evaluation> evaluated; ///< of rows of the same
-    std::string command;                      ///< that makes this page again
-    std::string made_by;                      ///< "elbo 0.1.0 on CPU, 2 threads"
 };
+
+/// The page about a model and some rows of the data, with samples, reconstructions and terms; `m` must outlive it.
+/// `between` is called before each batch.
+vae_page page_of(const context& ctx, const vae::model& m, const data_source& data, heading about,
+                 const autoencoder_extras& extras, const std::function<void()>& between = {});
 
 /// The page as HTML with inline SVG and PNG: nothing is loaded from elsewhere. Throws invalid_argument where sizes do
 /// not fit the model.

@@ -1,6 +1,6 @@
 #include "host/report/page/variational_page.hpp"
-#include "host/report/chart/charts.hpp"
 #include "host/report/chart/line_chart.hpp"
+#include "host/report/page/component_table.hpp"
 #include "host/report/page/html.hpp"
 
 #include <algorithm>
@@ -86,11 +86,20 @@ std::string bound_section(const variational_result& r) {
 } // namespace
 
 std::string render(const variational_page& p) {
-    const page& plug_in = p.plug_in;
+    const mixture_page& plug_in = p.plug_in;
     check(plug_in);
-    return page_begin(plug_in.title, plug_in.made_by) + facts_list(plug_in.facts) + bound_section(*p.result) +
-           density_section(plug_in) + "<h2>Effective components at the posterior means</h2>\n<div class=\"scroll\">\n" +
+    return page_begin(plug_in) + bound_section(*p.result) + density_section(plug_in) +
+           "<h2>Effective components at the posterior means</h2>\n<div class=\"scroll\">\n" +
            component_table(*plug_in.model, plug_in.column_names) + "</div>\n" + page_end(plug_in.command);
+}
+
+std::string page(const context& ctx, const gmm::variational_result& fit, const data_source& data,
+                 const heading& about) {
+    // Components without samples would only be drawn where the prior is.
+    const bool some = !fit.posterior.effective_components().empty();
+    const gmm::model shown = some ? fit.posterior.without_empty().model() : fit.model;
+    return render(
+        variational_page{page_of(ctx, shown, data, completed(about, "Variational mixture of", ctx, data)), &fit});
 }
 
 } // namespace elbo::report

@@ -4,15 +4,13 @@
 
 #include "host/report/page/mixture_page.hpp"
 
-#include "elbo/gmm/variational.hpp"
-
 #include <string>
 
 namespace elbo::report {
 
 /// `plug_in` as for a page about one model; `result` must outlive the page.
 struct variational_page {
-    page plug_in;
+    mixture_page plug_in;
     const gmm::variational_result* result = nullptr; ///< required
 };
 

@@ -243,7 +243,7 @@ TEST(GmmWide, EveryUseOfAFamilyWithoutMatricesIsOfOrderKd) {
         const fit_result r = fit(ctx, view(x, wide), options);
         check_uses(ctx, view(x, wide), options, r);
         within("page", [&] {
-            report::page page;
+            report::mixture_page page;
             page.model = &r.model;
             page.fit = &r;
             page.points.rows.assign(x.begin(), x.end());
