@@ -1,6 +1,7 @@
 // An open HDF5 dataset. Included only where ELBO_WITH_HDF5 is defined.
 #pragma once
 
+#include "host/io/array/hdf5_chunks.hpp"
 #include "host/io/array/hdf5_handle.hpp"
 #include "host/io/array/scalar.hpp"
 #include "host/io/input_file.hpp"
@@ -17,8 +18,9 @@ struct hdf5_dataset {
     hdf5_handle file, set;
     std::vector<hsize_t> shape;
     std::int64_t rows = 0, cols = 0;
-    stored_scalar element; ///< as whole numbers are read; float32 or float64 for floating-point numbers
-    bool raw = false;      ///< what HDF5 does not turn into numbers (booleans, other enumerations): read as stored
+    stored_scalar element;      ///< as whole numbers are read; float32 or float64 for floating-point numbers
+    bool raw = false;           ///< what HDF5 does not turn into numbers (booleans, other enumerations): read as stored
+    mutable hdf5_chunks chunks; ///< looked at before they are read
 
     ~hdf5_dataset() {
         const hdf5_section section;

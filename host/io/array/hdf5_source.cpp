@@ -49,6 +49,7 @@ void read_rows(const hdf5_dataset& opened, std::int64_t first_row, std::int64_t 
     const hsize_t elements = static_cast<hsize_t>(rows * opened.cols);
     if (elements == 0)
         return;
+    opened.chunks.check(opened.set.get(), first_row, rows, description);
     const hdf5_handle file_type(H5Dget_type(opened.set.get()), H5Tclose);
     const hdf5_handle file_space(H5Dget_space(opened.set.get()), H5Sclose);
     const hdf5_handle memory_space(H5Screate_simple(1, &elements, nullptr), H5Sclose);
