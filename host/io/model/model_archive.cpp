@@ -169,8 +169,8 @@ std::string declared_format(const std::string& path) {
 
 // Reading -----------------------------------------------------------------------------------------------------------
 
-member_reader::member_reader(json object, std::string_view key, std::string path)
-    : path_(std::move(path)), object_(std::move(object)) {
+member_reader::member_reader(json object, std::string_view key, std::string path) : member_reader(std::move(path)) {
+    object_ = std::move(object);
     if (!object_.is_object())
         fail(fmt::format("{}: expected an object, found {}", key, describe(object_)));
 }
