@@ -19,7 +19,6 @@ std::int64_t spaced_row(std::int64_t i, std::int64_t n, std::int64_t count) {
 std::vector<double> gather_rows(const data_source& data, std::int64_t count,
                                 const std::function<std::int64_t(std::int64_t)>& r,
                                 const std::function<void()>& between) {
-    const context host = context::reference();
     const auto reader = data.read(batch_rows);
     std::vector<double> values;
     values.reserve(static_cast<std::size_t>(count * data.cols()));
@@ -28,7 +27,7 @@ std::vector<double> gather_rows(const data_source& data, std::int64_t count,
     for (any_matrix_view batch = reader->next(); batch.rows > 0 && next < count; batch = reader->next()) {
         if (between)
             between();
-        const any_matrix_view rows = readable(host, batch, staging);
+        const any_matrix_view rows = on_host(batch, staging);
         for (; next < count && r(next) < first + rows.rows; ++next)
             for (std::int64_t j = 0; j < rows.cols; ++j)
                 values.push_back(io::element(rows, r(next) - first, j));

@@ -44,7 +44,7 @@ struct latent_halves {
 /// Multiplies rows of means, in any memory, with the sums of rows of data.
 void scale_rows(const context& ctx, const any_matrix_view& x, matrix_view<float> means) {
     std::vector<char> staging;
-    const any_matrix_view host = readable(context::reference(), x, staging);
+    const any_matrix_view host = on_host(x, staging);
     std::vector<float> scaled(static_cast<std::size_t>(x.rows * x.cols));
     const matrix_view<float> here(scaled.data(), x.rows, x.cols);
     copy(ctx, means, here);
