@@ -1,6 +1,7 @@
 #include "elbo/context.hpp"
 
 #include "elbo/error.hpp"
+#include "host/names.hpp"
 #include "kernels/contract/context_state.hpp"
 
 #include <algorithm>
@@ -9,17 +10,10 @@
 
 namespace elbo {
 
-std::string_view to_string(backend b) {
-    switch (b) {
-    case backend::reference:
-        return "reference";
-    case backend::cpu:
-        return "cpu";
-    case backend::cuda:
-        return "cuda";
-    }
-    return "?";
-}
+template <>
+inline constexpr name_table names<backend>{"back end", {"reference", "cpu", "cuda"}};
+
+ELBO_TO_STRING(backend)
 
 context context::reference() {
     return context(kernels::table_of(backend::reference).open(1));

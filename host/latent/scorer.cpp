@@ -1,13 +1,13 @@
 // A session of inference with a model with continuous latent variables.
 #include "elbo/latent/scorer.hpp"
 
+#include "host/check.hpp"
 #include "host/latent/latent_common.hpp"
 #include "host/latent/scoring.hpp"
 #include "host/result_rows.hpp"
 #include "host/rows/row_feed.hpp"
 
 #include <algorithm>
-#include <fmt/format.h>
 
 namespace elbo::latent {
 
@@ -68,7 +68,7 @@ void scorer::infer(const any_matrix_view& x, const results& to) {
 
 void scorer::sample(std::int64_t first, std::uint64_t seed, matrix_view<double> x) {
     state& s = *state_;
-    expects(first >= 0, [&] { return fmt::format("first = {}: expected at least 0", first); });
+    expects("first", first, at_least(0));
     check_result(s.ctx, "x", x, x.rows, s.model->dimensions);
     deliver(s.ctx, s.model->sample(first, x.rows, seed), x);
 }

@@ -28,7 +28,7 @@ sample_labels sample_labels::from_factors(any_matrix_view factors) {
 }
 
 sample_labels sample_labels::from_sets(const std::vector<std::vector<std::int32_t>>& allowed, std::int64_t components) {
-    expects(components >= 1, [&] { return fmt::format("components = {}: expected at least 1", components); });
+    expects("components", components, at_least(1));
     const auto rows = static_cast<std::int64_t>(allowed.size());
     std::vector<float> factors(rows * components, 0);
     for (std::int64_t n = 0; n < rows; ++n) {

@@ -166,7 +166,7 @@ private:
 
 divergence_result kl_divergence(const context& ctx, const model& p, const model& q, const divergence_options& options) {
     check_dimensions(p, q);
-    expects(options.samples >= 2, [&] { return fmt::format("samples = {}: expected at least 2", options.samples); });
+    expects("samples", options.samples, at_least(2));
     const std::int64_t d = p.dimensions();
     const std::int64_t batch = std::max<std::int64_t>(1, largest_batch_elements / (d * unit_rows)) * unit_rows;
     running_moments moments;

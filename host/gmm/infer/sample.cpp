@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cblas.h>
-#include <fmt/format.h>
 
 namespace elbo::gmm {
 
@@ -31,7 +30,7 @@ void colour(const model& m, std::int64_t k, double* x) {
 } // namespace
 
 sample_result sample(const context&, const model& m, std::int64_t n, std::uint64_t seed) {
-    expects(n >= 0, [&] { return fmt::format("n = {}: expected at least 0", n); });
+    expects("n", n, at_least(0));
     return sample_rows(m, 0, n, seed);
 }
 

@@ -1,13 +1,13 @@
 // A session of inference with a mixture.
 #include "elbo/gmm/infer.hpp"
 
+#include "host/check.hpp"
 #include "host/gmm/infer/sample_rows.hpp"
 #include "host/gmm/infer/scoring.hpp"
 #include "host/result_rows.hpp"
 #include "host/rows/row_feed.hpp"
 
 #include <algorithm>
-#include <fmt/format.h>
 
 namespace elbo::gmm {
 
@@ -50,7 +50,7 @@ void scorer::infer(const any_matrix_view& x, const results& to) {
 
 void scorer::sample(std::int64_t first, std::uint64_t seed, matrix_view<double> x, matrix_view<std::int32_t> labels) {
     state& s = *state_;
-    expects(first >= 0, [&] { return fmt::format("first = {}: expected at least 0", first); });
+    expects("first", first, at_least(0));
     check_result(s.ctx, "x", x, x.rows, s.of.dimensions());
     check_optional(s.ctx, "labels", labels, x.rows, 1);
     const sample_result drawn = sample_rows(s.of, first, x.rows, seed);

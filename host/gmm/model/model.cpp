@@ -60,7 +60,7 @@ std::int64_t parameter_count(family f, std::int64_t k, std::int64_t d) {
 
 model model::from_precision_cholesky(family f, std::int64_t d, std::vector<double> weights, std::vector<double> means,
                                      std::vector<double> factors) {
-    expects(d >= 1, [&] { return fmt::format("dimensions = {}: expected at least 1", d); });
+    expects("dimensions", d, at_least(1));
     model m;
     m.family_ = f;
     m.dimensions_ = d;
@@ -92,7 +92,7 @@ model model::from_precision_cholesky(family f, std::int64_t d, std::vector<doubl
 
 model model::from_covariances(family f, std::int64_t d, std::vector<double> weights, std::vector<double> means,
                               std::vector<double> covariances) {
-    expects(d >= 1, [&] { return fmt::format("dimensions = {}: expected at least 1", d); });
+    expects("dimensions", d, at_least(1));
     const auto k = static_cast<std::int64_t>(weights.size());
     check_size("covariances", covariances.size(), covariance_size(f, k, d), covariance_shape(f));
     check_finite("covariances", covariances);

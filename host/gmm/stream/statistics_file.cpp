@@ -74,7 +74,7 @@ void describe(Archive& file, State& s) {
     if (is_tied(s.shape.family))
         describe_limbs(file, "scatter", s.scatter);
     file.member("samples", s.samples);
-    expects(s.samples >= 0, [&] { return fmt::format("samples = {}: expected at least 0", s.samples); });
+    expects("samples", s.samples, at_least(0));
 }
 
 } // namespace

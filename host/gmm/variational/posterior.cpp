@@ -26,7 +26,7 @@ void check_complete(const variational_prior& prior) {
 const variational_posterior::parameters& checked(const variational_posterior::parameters& p) {
     const auto k = static_cast<std::int64_t>(p.mean_precisions.size());
     const std::int64_t d = p.dimensions;
-    expects(d >= 1, [&] { return fmt::format("dimensions = {}: expected at least 1", d); });
+    expects("dimensions", d, at_least(1));
     expects(k >= 1, [] { return std::string("mean_precisions is empty: expected at least one component"); });
     check_complete(p.prior);
     variational::check_prior(p.prior, p.shape, d, "prior");

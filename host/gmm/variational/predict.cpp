@@ -155,7 +155,7 @@ std::vector<double> log_density(const context& ctx, const variational_posterior&
 }
 
 sample_result sample(const context&, const variational_posterior& q, std::int64_t n, std::uint64_t seed) {
-    expects(n >= 0, [&] { return fmt::format("n = {}: expected at least 0", n); });
+    expects("n", n, at_least(0));
     const std::int64_t d = q.dimensions();
     const std::int64_t columns = structure_of(q.shape()) == structure::diagonal ? 1 : d;
     // A normal row of the mixture at the posterior means, whose distance from m is stretched to that of a t

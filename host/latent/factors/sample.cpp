@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fmt/format.h>
 
 namespace elbo::latent {
 
@@ -32,7 +31,7 @@ void draw_normals(std::uint64_t seed, std::uint64_t row, std::int64_t first_item
 } // namespace
 
 factor_sample sample(const context&, const factor_model& m, std::int64_t n, std::uint64_t seed) {
-    expects(n >= 0, [&] { return fmt::format("n = {}: expected at least 0", n); });
+    expects("n", n, at_least(0));
     return sample_rows(m, 0, n, seed);
 }
 

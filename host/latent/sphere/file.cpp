@@ -6,8 +6,6 @@
 
 #include "host/check.hpp"
 
-#include <fmt/format.h>
-
 namespace elbo::latent {
 
 namespace {
@@ -17,7 +15,7 @@ template <class Archive, class Parameters, class Names>
 void describe(Archive& file, Parameters& p, Names& column_names) {
     auto dimensions = static_cast<std::int64_t>(p.centre.size());
     file.member("dimensions", dimensions);
-    expects(dimensions >= 1, [&] { return fmt::format("dimensions = {}: expected at least 1", dimensions); });
+    expects("dimensions", dimensions, at_least(1));
     file.column_names(column_names, dimensions);
     file.tensor("centre", {dimensions}, p.centre);
     file.bare_scalar("radius", p.radius);

@@ -41,10 +41,8 @@ void normalize(double* z, std::int64_t d) {
 sphere_model::sphere_model(sphere_parameters p) : p_(std::move(p)) {
     expects(!p_.centre.empty(), [] { return std::string("centre is empty: expected at least one number"); });
     gmm::check_finite("centre", p_.centre);
-    expects(p_.radius >= 0 && std::isfinite(p_.radius),
-            [&] { return fmt::format("radius = {}: expected a finite number, at least 0", p_.radius); });
-    expects(p_.noise > 0 && std::isfinite(p_.noise),
-            [&] { return fmt::format("noise = {}: expected a finite positive variance", p_.noise); });
+    expects("radius", p_.radius, at_least(0));
+    expects("noise", p_.noise, rule{.least = 0, .above = true, .expected = "a finite positive variance"});
     expects(std::sqrt(p_.noise) >= 1e-12 * p_.radius, [&] {
         return fmt::format("noise = {}: expected a standard deviation of at least 1e-12 of the radius {}", p_.noise,
                            p_.radius);
@@ -52,7 +50,7 @@ sphere_model::sphere_model(sphere_parameters p) : p_(std::move(p)) {
 }
 
 sphere_sample sample(const context&, const sphere_model& m, std::int64_t n, std::uint64_t seed) {
-    expects(n >= 0, [&] { return fmt::format("n = {}: expected at least 0", n); });
+    expects("n", n, at_least(0));
     return sample_rows(m, 0, n, seed);
 }
 

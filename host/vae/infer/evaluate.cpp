@@ -3,7 +3,6 @@
 #include "host/vae/infer/fields.hpp"
 #include "host/vae/infer/streaming.hpp"
 #include "host/vae/rows.hpp"
-#include "host/vae/train/options.hpp"
 #include "host/vae/train/pace.hpp"
 
 #include <algorithm>

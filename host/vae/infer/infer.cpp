@@ -4,7 +4,6 @@
 #include "host/rows/row_access.hpp"
 #include "host/vae/infer/streaming.hpp"
 #include "host/vae/rows.hpp"
-#include "host/vae/train/options.hpp"
 #include "kernels/shared/memory.hpp"
 
 #include <cmath>

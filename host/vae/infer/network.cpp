@@ -6,7 +6,6 @@
 #include "host/vae/rows.hpp"
 
 #include <algorithm>
-#include <fmt/format.h>
 
 namespace elbo::vae {
 
@@ -67,7 +66,7 @@ void network::reconstruct(const any_matrix_view& x, matrix_view<float> out) {
 void network::sample(std::int64_t first, const sample_options& options, matrix_view<float> out) {
     state& s = *state_;
     const std::int64_t d = s.form().dimensions, step = s.piece_rows();
-    expects(first >= 0, [&] { return fmt::format("first = {}: expected at least 0", first); });
+    expects("first", first, at_least(0));
     check_result(s.ctx, "out", out, out.rows, d);
     for (std::int64_t at = 0; at < out.rows; at += step) {
         const std::int64_t rows = std::min(step, out.rows - at);
