@@ -12,7 +12,7 @@ fi
 awk 'BEGIN {
     print "a,b,w,c,l"
     for (i = 0; i < 150000; ++i)
-        printf "%d.25,%d,%d.5,%d,%d\n", i * 7 % 97, i * 5 % 101, 1 + i % 3, i % 89, i % 2 ? i % 4 > 1 : -1
+        printf "%d.25,%d,%d.5,%d,%d\n", i * 7 % 97, i * 5 % 101, 1 + i % 3, i % 89, (i % 2 ? (i % 4 > 1) : -1)
 }' > table.csv
 size=$(wc -c < table.csv)
 
@@ -41,7 +41,7 @@ refuses 2 'decimal_comma: assigned.npy is no table of text' convert assigned.npy
 refuses 2 'file.h5:/x names another one' convert file.h5:/x x.csv --dataset y
 # They are of DATA: a file of weights of another kind is none of theirs.
 sed 's/,/;/g' table.csv > semicolons.csv
-awk 'BEGIN { for (i = 0; i < 150000; ++i) print 1 + i % 3 ".5" }' > weights.csv
+awk 'BEGIN { for (i = 0; i < 150000; ++i) print (1 + i % 3) ".5" }' > weights.csv
 run 0 convert weights.csv weights.npy
 run 0 mixture fit semicolons.csv -k 2 --max-iterations 2 --columns a,b,c --delimiter ';' --weights weights.npy -o a.json -q
 run 0 mixture fit table.csv -k 2 --max-iterations 2 --columns a,b,c --weights w -o b.json -q
