@@ -2,6 +2,7 @@
 
 #include "host/io/array/hdf5_chunks.hpp"
 
+#include "host/io/array/hdf5_lzf.hpp"
 #include "host/io/errors.hpp"
 #include "host/joined.hpp"
 
@@ -20,7 +21,7 @@ std::string place(const std::vector<hsize_t>& offset) {
 
 } // namespace
 
-hdf5_chunks::hdf5_chunks(hid_t set, const std::vector<hsize_t>& shape) : shape_(shape) {
+hdf5_chunks::hdf5_chunks(hid_t set, const std::vector<hsize_t>& shape, const std::string& description) : shape_(shape) {
     const hdf5_handle creation(H5Dget_create_plist(set), H5Pclose);
     if (H5Pget_layout(creation.get()) != H5D_CHUNKED)
         return;
@@ -31,10 +32,12 @@ hdf5_chunks::hdf5_chunks(hid_t set, const std::vector<hsize_t>& shape) : shape_(
     for (const hsize_t extent : chunk_)
         bytes_ *= extent;
     for (int i = 0; i < H5Pget_nfilters(creation.get()); ++i) {
-        unsigned flags = 0, settings = 0;
-        std::size_t values = 0;
+        unsigned flags = 0, settings = 0, values[3] = {};
+        std::size_t count = 3;
         filters_.push_back(
-            H5Pget_filter2(creation.get(), static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &settings));
+            H5Pget_filter2(creation.get(), static_cast<unsigned>(i), &flags, &count, values, 0, nullptr, &settings));
+        if (filters_.back() == lzf_filter && count > 2 && values[2] != bytes_)
+            fail(description, fmt::format("its chunks have {} bytes, but LZF was told {}", bytes_, values[2]));
     }
     const hdf5_handle file(H5Iget_file_id(set), H5Fclose);
     H5Fget_filesize(file.get(), &file_bytes_);

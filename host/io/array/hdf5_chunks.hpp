@@ -13,8 +13,8 @@ namespace elbo::io {
 class hdf5_chunks {
 public:
     hdf5_chunks() = default;
-    /// Of an open dataset of this shape.
-    hdf5_chunks(hid_t set, const std::vector<hsize_t>& shape);
+    /// Of an open dataset of this shape. Throws file_error where LZF was told another size of the chunks.
+    hdf5_chunks(hid_t set, const std::vector<hsize_t>& shape, const std::string& description);
     /// Throws file_error for a chunk of these rows that no filter enlarges and that is not of the size of its elements.
     /// Those who read from the first row on look at each chunk once.
     void check(hid_t set, std::int64_t first_row, std::int64_t rows, const std::string& description);

@@ -224,7 +224,7 @@ std::shared_ptr<const hdf5_dataset> open_dataset(const input_file& input, const 
     opened->raw = type->raw;
     require_filters(opened->set.get(), description);
     read_shape(*opened, description);
-    opened->chunks = hdf5_chunks(opened->set.get(), opened->shape);
+    opened->chunks = hdf5_chunks(opened->set.get(), opened->shape, description);
     return opened;
 }
 

@@ -29,6 +29,10 @@ std::size_t decompress_chunk(unsigned flags, std::size_t count, const unsigned v
             return 0;
         std::size_t written = 0;
         const lzf_status status = lzf_decompress(in, {static_cast<unsigned char*>(out), size}, written);
+        if (status == lzf_status::done && count > 2 && written < values[2]) {
+            std::free(out); // libhdf5 would read beyond what there is
+            return 0;
+        }
         if (status == lzf_status::done) {
             std::free(*buffer);
             *buffer = out;
