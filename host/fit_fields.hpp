@@ -37,6 +37,11 @@ inline constexpr field
                          "Largest bytes of data kept in memory; more is read anew in each iteration; 0: what fits"}
                        .free();
 template <class S>
+inline constexpr field checkpoint = field{"checkpoint", &S::checkpoint, "Checkpoints"}.free();
+template <class S>
+inline constexpr field
+    resume = field{"resume", &S::resume, "Go on from a checkpoint, with the other options as they were"}.free();
+template <class S>
 inline constexpr field start_model{"start_model", &S::start_model, "Begin with this model"};
 } // namespace of_fits
 
@@ -57,6 +62,16 @@ inline constexpr field aic{"aic", &S::aic, shown{"{:.4f}"}, "AIC"};
 template <class S>
 inline constexpr field icl{"icl", &S::icl, shown{"{:.4f}"}, "ICL"};
 } // namespace of_fits
+
+template <>
+inline constexpr auto fields<checkpoint_options> = [] {
+    using s = checkpoint_options;
+    return table<s>(
+        field{"path", &s::path, "Write checkpoints (.safetensors)"},
+        field{"every_seconds", &s::every_seconds, at_least(0), "Seconds between checkpoints; 0: not by time"},
+        field{"every_iterations", &s::every_iterations, at_least(0),
+              "Iterations between checkpoints; 0: not by iterations"});
+}();
 
 template <>
 inline constexpr auto fields<iteration_record> = [] {

@@ -31,6 +31,7 @@ public:
 
     const gmm::data_summary& summary() const { return summary_; }
     gmm::row_feed& feed() { return rows_.feed(); }
+    const gmm::row_feed& feed() const { return rows_.feed(); }
     const gmm::negligible_weights& negligible() const { return rows_.feed().negligible(); }
     const kernels::frame& frame() const { return rows_.frame(); }
     /// W in the units of the sums.

@@ -3,6 +3,7 @@
 
 #include "elbo/error.hpp"
 #include "elbo/gmm/fit.hpp"
+#include "host/io/model/fit_checkpoint.hpp"
 
 #include <array>
 #include <cstdint>
@@ -32,8 +33,10 @@ std::optional<start_method> start_of(const Options& options, std::int64_t restar
     return restart_start(options.start, restart);
 }
 
-/// One of the restarts that fit() makes with these options.
-fit_result fit_restart(const context& ctx, const data_source& data, const fit_options& options, std::int64_t restart);
+/// The best of the restarts first ... last − 1 that fit() makes with these options; what they say of checkpoints does
+/// not count beside `store`.
+fit_result fit_restarts(const context& ctx, const data_source& data, const fit_options& options, std::int64_t first,
+                        std::int64_t last, io::checkpoints& store);
 
 /// What a restart is judged by: the log-likelihood, and with a prior log p(θ) beside it, per sample.
 inline double restart_objective(const fit_result& r) {

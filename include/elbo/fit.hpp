@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -90,6 +91,13 @@ struct progress {
 /// Seconds spent in each part of a fit.
 struct fit_seconds {
     double load = 0, start = 0, iterations = 0, total = 0;
+};
+
+/// Checkpoints of a fit: all that it needs to go on to the same bits.
+struct checkpoint_options {
+    std::string path = {};             ///< a .safetensors file, which is there whole or not at all; empty: none
+    double every_seconds = 60;         ///< written at the next chance after so long; 0: not by time
+    std::int64_t every_iterations = 0; ///< 0: not by iterations
 };
 
 /// Log-likelihood and criteria of a model on data.

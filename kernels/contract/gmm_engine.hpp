@@ -181,6 +181,11 @@ public:
     /// labels exclude or that has been dropped; null pointers are skipped.
     virtual void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
                        std::int32_t* assignment, double* log_joint = nullptr) = 0;
+
+    // --- checkpoints --------------------------------------------------------------------------------------------
+    /// Times that each component has been re-seeded since set_parameters, which forgets them.
+    virtual std::vector<std::int32_t> reseeds() = 0;
+    virtual void set_reseeds(const std::vector<std::int32_t>& times) = 0;
 };
 
 /// The engine of the context's back end; that of the reference computes in float64 whatever `precision` is.

@@ -47,10 +47,6 @@ std::int64_t m_step::bytes(const gmm_shape& s, int threads) {
            s.components * static_cast<std::int64_t>(sizeof(component_result) + sizeof(collapse_action) + 32);
 }
 
-void m_step::reset_reseeds() {
-    std::ranges::fill(reseeds_, 0);
-}
-
 /// The sums that the step works on: those of the samples, and with a prior its own beside them.
 void m_step::take_sums(const gmm_parameters& current, std::span<const double> sums) {
     sums_ = sums;

@@ -17,8 +17,6 @@ public:
 
     /// How often each component has been re-seeded, [K].
     std::vector<std::int32_t>& reseeds() { return reseeds_; }
-    /// Forgets it.
-    void reset_reseeds();
     /// The next parameters from the sums [sum_count] made under `current`.
     update_outcome run(const gmm_parameters& current, std::span<const double> sums, const update_rule& rule,
                        gmm_parameters& next);

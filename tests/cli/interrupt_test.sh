@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Ctrl-C: the best model so far is written, and the exit status is 130.
+# Ctrl-C: the best model so far is written, and the exit status is 130. kill -9: a resumed fit gives the same bits.
 . "$(dirname "$0")/common.sh"
 set -m # so that jobs in the background do not ignore SIGINT
 
@@ -47,5 +47,28 @@ if command -v script > script_path; then
     contains live $'\r\e[Kiteration 0  log-likelihood'
     contains live $'\r\e[KGaussian mixture of'
 fi
+
+# A fit that was killed goes on from its checkpoint to the same bits as one that was not; what else is asked for is refused.
+for fit in 'mixture fit -k 5' 'mixture variational -k 5' 'latent fit --model factor-mixture -L 1 -k 2 --restarts 2' \
+    'latent fit --model sphere' 'mixture select -k 1:3 --restarts 2'; do
+    read -r -a words <<< "$fit"
+    command=("${words[@]:0:2}" "$data/faithful.csv" --columns eruptions,waiting "${words[@]:2}" --tolerance 0
+        --max-iterations 4000 --threads 1)
+    rm -f ck.safetensors
+    run 0 "${command[@]}" -o whole.safetensors -q
+    "$tool" "${command[@]}" --checkpoint ck.safetensors --checkpoint-iterations 3 -q > stdout 2> stderr &
+    job=$!
+    while [ ! -s ck.safetensors ]; do
+        sleep 0.02
+        kill -0 $job 2> /dev/null || break
+    done
+    kill -9 $job 2> /dev/null || fail "$fit: the run to be killed was over too soon"
+    wait $job 2> /dev/null
+    run 0 "${command[@]}" --checkpoint ck.safetensors --resume ck.safetensors -o resumed.safetensors -q
+    same whole.safetensors resumed.safetensors
+    run 2 "${command[@]}" --resume ck.safetensors --seed 5 -o other.safetensors
+    contains stderr 'seed = 0, this call has 5'
+    [ ! -e other.safetensors ] || fail "$fit: a refused run wrote a model"
+done
 
 finish

@@ -1,5 +1,7 @@
 #include "host/cli/core/fit_command.hpp"
 
+#include "host/gmm/fit/fields.hpp"
+
 #include <filesystem>
 #include <fmt/format.h>
 
@@ -25,10 +27,27 @@ void fit_inputs::add_outputs(parser& app) {
     add_report_option(app, output);
 }
 
+void fit_inputs::add_checkpoints(parser& app) {
+    const auto add = [&](const char* name, auto member, const char* type) {
+        add_field(app, name, checkpoint, member, type, "Checkpoints");
+    };
+    add("--checkpoint", &checkpoint_options::path, "FILE");
+    add("--checkpoint-every", &checkpoint_options::every_seconds, "SECONDS");
+    add("--checkpoint-iterations", &checkpoint_options::every_iterations, "N");
+    app.add_option("--resume", resume, std::string(of_fits::resume<gmm::fit_options>.help))
+        ->type_name("FILE")
+        ->group("Checkpoints");
+}
+
 command_files fit_inputs::files_with(std::vector<std::string> inputs, std::vector<std::string> outputs) const {
     check_model_path(model_path);
+    if (!checkpoint.path.empty())
+        outputs.insert(outputs.begin(), checkpoint.path);
     outputs.insert(outputs.end(), {model_path, output.json, output.report});
-    return {.inputs = files_of(data, std::move(inputs)), .outputs = std::move(outputs)};
+    inputs.push_back(resume);
+    return {.inputs = files_of(data, std::move(inputs)),
+            .outputs = std::move(outputs),
+            .updated = checkpoint.path.empty() ? "" : resume}; // a fit goes on in its checkpoint
 }
 
 weighted_data fit_inputs::open(const model_columns& start) const {

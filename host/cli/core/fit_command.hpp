@@ -1,6 +1,7 @@
 // The commands that fit or train a model: the steps they share. A model states what is its own.
 #pragma once
 
+#include "elbo/fit.hpp"
 #include "host/cli/command.hpp"
 #include "host/cli/core/findings.hpp"
 #include "host/cli/core/inputs.hpp"
@@ -23,11 +24,15 @@ struct fit_inputs {
     device_options device;
     output_options output;
     std::string model_path;
+    checkpoint_options checkpoint; ///< of fits by EM
+    std::string resume;
 
     /// DATA and how to read it, its columns by name or by position.
     void add_inputs(parser& app);
     /// Where to compute and what to write.
     void add_outputs(parser& app);
+    /// --checkpoint, --checkpoint-every, --checkpoint-iterations and --resume of fits by EM.
+    void add_checkpoints(parser& app);
 
     /// The files of every fit and some of its own, which come first; checks the name of a model.
     command_files files_with(std::vector<std::string> inputs, std::vector<std::string> outputs) const;
@@ -127,6 +132,10 @@ exit_status fit_command<Model>::run(const std::string& command_line) const {
     typename Model::input input = this->open(start);
     const double seconds = std::chrono::duration<double>(clock::now() - opened).count();
     this->take(input, options);
+    if constexpr (requires { options.checkpoint = this->checkpoint; }) {
+        options.checkpoint = this->checkpoint;
+        options.resume = this->resume;
+    }
     this->announce(ctx, input, options);
     typename Model::result fit = with_progress(ctx, input, options);
     if constexpr (requires { fit.seconds.load; }) {

@@ -222,6 +222,7 @@ void latent_fit_options::add_options(parser& app) {
     add_weights_option(app, data);
     add_model_options(app);
     add_fit_options(app);
+    add_checkpoints(app);
     add_outputs(app);
     app.footer("Example: elbo latent fit digits.npy --model factors -L 5 -o model.safetensors");
 }

@@ -147,6 +147,7 @@ void mixture_fit::add_options(parser& app) {
               app.add_flag("--no-backtracking", no_backtracking,
                            "Take ascent steps of this rate, even if the bound falls", "Fit")};
     prior.add_options(app);
+    add_checkpoints(app);
     add_outputs(app);
     app.footer("Example: elbo mixture fit faithful.csv --columns eruptions,waiting -k 2 -o model.safetensors");
 }

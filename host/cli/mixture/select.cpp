@@ -267,6 +267,7 @@ void select_fit::add_options(parser& app) {
         ->capture_default_str();
     add_iteration_options(app, typed.fit);
     prior.add_options(app);
+    add_checkpoints(app);
     add_device_options(app, device);
     add_field(app, "--jobs", typed, &options::jobs, "N", "Device");
     add_model_output_option(app, model_path);

@@ -183,6 +183,7 @@ void variational_fit::add_options(parser& app) {
     model.add_start_option(app);
     add_loop_options(app, typed);
     add_precision_option(app, typed.precision);
+    add_checkpoints(app);
     add_device_options(app, device);
     add_result_options(app);
     add_output_options(app, output);

@@ -67,7 +67,7 @@ inline constexpr auto fields<gmm::fit_options> = [] {
                     of_fits::callback<s>, of_fits::memory_limit<s>, of_fits::labels<s>,
                     field{"prior", &s::prior, "Prior of the parameters"},
                     field{"m_step", &s::m_step, "M-step: closed_form, or gradient for ascent steps instead"},
-                    field{"gradient", &s::gradient, "Ascent steps"});
+                    field{"gradient", &s::gradient, "Ascent steps"}, of_fits::checkpoint<s>, of_fits::resume<s>);
 }();
 
 template <>

@@ -2,6 +2,7 @@
 #include "elbo/gmm/fit.hpp"
 
 #include "elbo/gmm/infer.hpp"
+#include "host/gmm/fit/fields.hpp"
 #include "host/gmm/fit/fit_pass.hpp"
 #include "host/gmm/fit/gradient_m_step.hpp"
 #include "host/gmm/fit/prior.hpp"
@@ -38,13 +39,17 @@ public:
         // After the first start, so that the sample that it takes to the device and the rows are not there at once.
         if (options_.restarts == 1)
             sample_ = {};
-        if (!loaded_)
-            timed(spent.load, [&] { loop_.rule.scatter = load_rows(setup_, frame_, loop_.component_bound); });
-        loaded_ = true;
+        load(spent);
         engine_.set_parameters(first);
         events_ = start_events(setup_);
         if (options_.m_step == m_step_method::gradient)
             gradient_.emplace(engine_, loop_.rule, options_.gradient);
+    }
+
+    void load(fit_seconds& spent) {
+        if (!loaded_)
+            timed(spent.load, [&] { loop_.rule.scatter = load_rows(setup_, frame_, loop_.component_bound); });
+        loaded_ = true;
     }
 
     void pass() { pass_over_rows(setup_, loop_.component_bound, loop_.scalar_bound); }
@@ -54,17 +59,52 @@ public:
     void adopt() { gradient_ ? gradient_->adopt() : engine_.adopt(); }
 
     /// The loop of the engine, where it has one for this fit.
-    template <class Note>
-    std::optional<stop_reason> run(loop_position& position, const Note& note) {
+    template <class Note, class Pause>
+    std::optional<stop_reason> run(loop_position& position, const Note& note, const Pause& pause) {
         if (gradient_ || setup_.rows.streamed())
             return std::nullopt;
         loop_.begin = position;
         loop_.on_iteration = [&](std::int64_t t, const update_outcome& o) { return note(step_of(t, o)); };
+        loop_.on_pause = pause;
         const std::optional<loop_result> done = engine_.run(feed_.data().rows(), loop_);
         if (!done)
             return std::nullopt;
         position = done->end;
         return done->stopped;
+    }
+
+    io::json description() const {
+        const std::optional<model>& m = options_.start_model;
+        return description_of("mixture", setup_.ctx, options_, summary_,
+                              m ? io::digest({m->weights(), m->means(), m->precision_cholesky()}) : "");
+    }
+
+    template <class State>
+    void describe(State& s) {
+        gmm_parameters p;
+        std::vector<std::int32_t> reseeds(static_cast<std::size_t>(shape_.components));
+        if constexpr (State::reads) {
+            p.log_weights.resize(reseeds.size());
+            p.means.resize(reseeds.size() * static_cast<std::size_t>(shape_.dimensions));
+            p.precision_cholesky.resize(
+                static_cast<std::size_t>(covariance_size(shape_.family, shape_.components, shape_.dimensions)));
+        } else {
+            p = engine_.parameters();
+            reseeds = engine_.reseeds();
+        }
+        s.list("log_weights", p.log_weights);
+        s.list("means", p.means);
+        s.list("precision_cholesky", p.precision_cholesky);
+        s.list("engine_reseeds", reseeds);
+        s.table("events", events_, &event::iteration, &event::component, &event::what, &event::action);
+        if constexpr (State::reads) {
+            engine_.set_parameters(p);
+            engine_.set_reseeds(reseeds);
+            if (options_.m_step == m_step_method::gradient)
+                gradient_.emplace(engine_, loop_.rule, options_.gradient);
+        }
+        if (gradient_)
+            gradient_->describe(s);
     }
 
     static bool is_better(const result& one, const result& best) {
@@ -158,21 +198,18 @@ private:
     std::vector<event> events_;               ///< of this restart
 };
 
-fit_result fit_restarts(const context& ctx, const data_source& data, const fit_options& options, std::int64_t first,
-                        std::int64_t last) {
-    const steady_time begin = std::chrono::steady_clock::now();
-    mixture_em model(ctx, data, options);
-    return em_driver(model, begin).run(first, last);
-}
-
 } // namespace
 
-fit_result fit(const context& ctx, const data_source& data, const fit_options& options) {
-    return fit_restarts(ctx, data, options, 0, options.restarts);
+fit_result fit_restarts(const context& ctx, const data_source& data, const fit_options& options, std::int64_t first,
+                        std::int64_t last, io::checkpoints& store) {
+    const steady_time begin = std::chrono::steady_clock::now();
+    mixture_em model(ctx, data, options);
+    return em_driver(model, store, begin).run(first, last);
 }
 
-fit_result fit_restart(const context& ctx, const data_source& data, const fit_options& options, std::int64_t restart) {
-    return fit_restarts(ctx, data, options, restart, restart + 1);
+fit_result fit(const context& ctx, const data_source& data, const fit_options& options) {
+    io::checkpoints store(options.checkpoint, options.resume);
+    return fit_restarts(ctx, data, options, 0, options.restarts, store);
 }
 
 } // namespace elbo::gmm

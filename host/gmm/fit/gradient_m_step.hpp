@@ -22,6 +22,12 @@ public:
     kernels::update_outcome update();
     /// As gmm_engine::adopt.
     void adopt();
+    /// What it keeps between iterations.
+    template <class State>
+    void describe(State& s) {
+        s.numbers("rate", rate_);
+        s.list("reseeds", reseeds_);
+    }
 
 private:
     void ascend(const expected_log_joint& q);

@@ -23,7 +23,8 @@ inline constexpr auto fields<gmm::select_options> = [] {
         field{"jobs", &s::jobs, at_least(0, "0 (chosen) or a positive number"),
               "Fits side by side; 0 chooses by their size"}
             .free(),
-        field{"fit", &s::fit, "Everything else about the fits"}, of_fits::callback<s>);
+        field{"fit", &s::fit, "Everything else about the fits"}, of_fits::callback<s>, of_fits::checkpoint<s>,
+        of_fits::resume<s>);
 }();
 
 template <>

@@ -8,6 +8,7 @@
 #include "host/gmm/select/rows.hpp"
 #include "host/gmm/select/sweep.hpp"
 #include "host/rows/column_summary.hpp"
+#include "host/rows/em_driver.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -37,6 +38,8 @@ void check_options(const select_options& o) {
                            to_string(o.by));
     });
     expects(!o.fit.start_model, [] { return std::string("fit.start_model is set: expected none in a sweep"); });
+    expects(o.fit.checkpoint.path.empty() && o.fit.resume.empty(),
+            [] { return std::string("fit.checkpoint or fit.resume is set: expected those of the sweep"); });
     expects(!o.fit.callback, [] { return std::string("fit.callback is set: expected the callback of the sweep"); });
 }
 
@@ -55,13 +58,17 @@ fit_options common_options(const select_options& o) {
 struct checked_rows {
     std::vector<double> weights, variances;
     double weight_scale = 1;
+    io::json description; ///< of the sweep
 };
 
 /// Checks every value and weight.
-checked_rows checked(const context& ctx, const data_source& rows, const fit_options& common) {
+checked_rows checked(const context& ctx, const data_source& rows, const select_options& options,
+                     const fit_options& common) {
     fit_setup setup(ctx, rows, common);
     checked_rows found;
-    found.variances = summarize_columns(setup.rows.feed(), setup.rows.engine()).regular_variance;
+    const data_summary summary = summarize_columns(setup.rows.feed(), setup.rows.engine());
+    found.description = description_of("selection of a mixture", ctx, options, summary, "");
+    found.variances = summary.regular_variance;
     if (common.regularization_variances)
         found.variances = *common.regularization_variances;
     if (setup.feed().weighted())
@@ -185,14 +192,16 @@ select_result select(const context& ctx, const data_source& data, const select_o
     const auto begin = std::chrono::steady_clock::now();
     check_options(options);
     const fit_options common = common_options(options);
+    io::checkpoints store(options.checkpoint, options.resume);
     static_cast<void>(fit_setup(ctx, data, common)); // the options are checked before the data is read
     const data_source rows = keep_rows(ctx, data, options.fit.memory_limit);
-    const checked_rows found = checked(ctx, rows, common);
+    checked_rows found = checked(ctx, rows, options, common);
     const std::optional<held_out_rows> held_out = hold_out(rows, options, found.weights);
 
     select_options with_variances = options;
     with_variances.fit.regularization_variances = found.variances;
-    sweep all(ctx, rows, with_variances, found.weights, found.weight_scale, held_out ? &*held_out : nullptr);
+    sweep all(ctx, rows, with_variances, found.weights, found.weight_scale, held_out ? &*held_out : nullptr, store,
+              std::move(found.description));
     all.run();
     const std::size_t each = held_out ? static_cast<std::size_t>(1 + held_out->folds()) : 1;
     std::vector<sweep_part>& parts = all.parts();

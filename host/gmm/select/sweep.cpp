@@ -7,7 +7,9 @@
 #include "kernels/shared/blas_threads.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 #include <thread>
+#include <utility>
 
 namespace elbo::gmm {
 
@@ -40,8 +42,10 @@ std::optional<fit_result> best_of(std::vector<std::optional<fit_result>>& runs) 
 } // namespace
 
 sweep::sweep(const context& ctx, const data_source& rows, const select_options& options,
-             const std::vector<double>& weights, double weight_scale, const held_out_rows* held_out)
-    : ctx_(ctx), rows_(rows), options_(options), weights_(weights), weight_scale_(weight_scale), held_out_(held_out) {
+             const std::vector<double>& weights, double weight_scale, const held_out_rows* held_out,
+             io::checkpoints& store, io::json description)
+    : ctx_(ctx), rows_(rows), options_(options), weights_(weights), weight_scale_(weight_scale), held_out_(held_out),
+      store_(store), description_(std::move(description)) {
     const std::int64_t folds = held_out ? held_out->folds() : 0;
     for (const family shape : options.families)
         for (const std::int64_t k : options.components)
@@ -59,6 +63,8 @@ void sweep::run() {
         (runs_alone(parts_[i]) ? alone : together).push_back(i);
 
     records_.resize(parts_.size());
+    if (store_.from())
+        resume();
     std::atomic<std::size_t> next = 0;
     work(ctx_, tasks_of(alone, false), next);
     if (!together.empty()) {
@@ -67,6 +73,8 @@ void sweep::run() {
     }
     if (aborted_by_)
         std::rethrow_exception(aborted_by_);
+    if (store_.wanted())
+        save();
     for (std::size_t i = 0; i < parts_.size(); ++i)
         collect(i);
 }
@@ -168,8 +176,7 @@ void sweep::run_task(const context& ctx, const task& t) {
     }
     o.callback = [&](const progress& now) { return report(p, now); };
     try {
-        record.results[t.run] = record.results.size() > 1 ? fit_restart(ctx, rows_, o, static_cast<std::int64_t>(t.run))
-                                                          : fit(ctx, rows_, o);
+        record.results[t.run] = run_fit(ctx, t, o);
     } catch (const file_error&) {
         throw;
     } catch (const cuda_error&) {
@@ -179,6 +186,47 @@ void sweep::run_task(const context& ctx, const task& t) {
     }
     if (--record.open == 0)
         finish(ctx, t.part);
+}
+
+/// A fit with the restarts of a task, which goes on where it was left.
+fit_result sweep::run_fit(const context& ctx, const task& t, const fit_options& o) {
+    const sweep_part& p = parts_[t.part];
+    const bool apart = records_[t.part]->results.size() > 1;
+    const std::int64_t first = apart ? static_cast<std::int64_t>(t.run) : 0, last = apart ? first + 1 : o.restarts;
+    const std::string key = fmt::format("{}.{}.{}.{}-{}", to_string(p.shape), p.components, p.fold + 1, first, last);
+    std::optional<io::fit_checkpoint> from;
+    io::checkpoints::keeper keeper;
+    if (store_.wanted())
+        keeper = [&](io::fit_checkpoint c) { keep(key, std::move(c.arrays)); };
+    {
+        const std::lock_guard lock(keeping_);
+        if (const auto state = states_.find(key); state != states_.end())
+            from.emplace().arrays = state->second;
+    }
+    io::checkpoints store(options_.checkpoint, std::move(from), options_.resume, keeper);
+    return fit_restarts(ctx, rows_, o, first, last, store);
+}
+
+void sweep::resume() {
+    io::require_same_fit(store_.from()->description, description_, store_.path());
+    for (const auto& [name, values] : store_.from()->arrays)
+        if (const std::size_t slash = name.find('/'); slash != std::string::npos)
+            states_[name.substr(0, slash)].emplace(name.substr(slash + 1), values);
+}
+
+void sweep::keep(const std::string& key, io::fit_arrays state) {
+    const std::lock_guard lock(keeping_);
+    states_[key] = std::move(state);
+    if (store_.due())
+        save();
+}
+
+void sweep::save() {
+    io::fit_checkpoint all{description_, {}};
+    for (const auto& [key, state] : states_)
+        for (const auto& [name, values] : state)
+            all.arrays.emplace(key + "/" + name, values);
+    store_.keep(std::move(all));
 }
 
 /// The outcome of a part of which all runs have ended; its fold is scored by who ends the last.

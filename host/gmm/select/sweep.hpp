@@ -4,13 +4,16 @@
 #include "elbo/gmm/select.hpp"
 #include "host/gmm/select/folds.hpp"
 #include "host/gmm/select/plan.hpp"
+#include "host/io/model/fit_checkpoint.hpp"
 
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace elbo::gmm {
@@ -31,9 +34,10 @@ struct sweep_part {
 class sweep {
 public:
     /// `rows`, `weights` (empty: all 1), which have been multiplied by `weight_scale`, and `held_out` (null: none) as
-    /// for all fits. Everything must outlive the sweep.
+    /// for all fits; `description` is what decides the bits. Everything must outlive the sweep.
     sweep(const context& ctx, const data_source& rows, const select_options& options,
-          const std::vector<double>& weights, double weight_scale, const held_out_rows* held_out);
+          const std::vector<double>& weights, double weight_scale, const held_out_rows* held_out,
+          io::checkpoints& store, io::json description);
 
     /// Runs the parts until all are done or the callback stops them; a part that fails holds its error. Throws
     /// file_error, cuda_error, and what the callback throws.
@@ -67,7 +71,11 @@ private:
     void work_side_by_side(const std::vector<task>& tasks, std::int64_t workers);
     context context_of_worker(std::int64_t threads) const;
     void run_task(const context& ctx, const task& t);
+    fit_result run_fit(const context& ctx, const task& t, const fit_options& o);
     void finish(const context& ctx, std::size_t part);
+    void resume();
+    void keep(const std::string& key, io::fit_arrays state);
+    void save();
     void collect(std::size_t part);
     bool report(const sweep_part& p, const progress& now);
     void abort(std::exception_ptr why);
@@ -80,6 +88,10 @@ private:
     const held_out_rows* held_out_;
     std::vector<sweep_part> parts_;
     std::vector<std::unique_ptr<run_record>> records_; ///< of each part
+    io::checkpoints& store_;
+    io::json description_;
+    std::map<std::string, io::fit_arrays> states_; ///< of fits that are done or under way, by task
+    std::mutex keeping_;
     std::mutex callback_;
     std::mutex abort_;
     std::exception_ptr aborted_by_;

@@ -22,13 +22,13 @@ inline constexpr auto fields<gmm::variational_prior> = [] {
 template <>
 inline constexpr auto fields<gmm::variational_options> = [] {
     using s = gmm::variational_options;
-    return table<s>(field{"components", &s::components, at_least(1), "Largest number of components"},
-                    of_mixtures::shape<s>,
-                    field{"weights_model", &s::weights_prior, "Prior of the weights: dirichlet or stick-breaking"},
-                    field{"prior", &s::prior, "Prior of the parameters"}, of_mixtures::start<s>,
-                    of_fits::start_model<s>, of_mixtures::greedy<s>, of_fits::restarts<s>, of_fits::max_iterations<s>,
-                    of_fits::tolerance<s>, of_fits::weights<s>, of_fits::labels<s>, of_fits::seed<s>,
-                    of_mixtures::precision<s>, of_fits::callback<s>, of_fits::memory_limit<s>);
+    return table<s>(
+        field{"components", &s::components, at_least(1), "Largest number of components"}, of_mixtures::shape<s>,
+        field{"weights_model", &s::weights_prior, "Prior of the weights: dirichlet or stick-breaking"},
+        field{"prior", &s::prior, "Prior of the parameters"}, of_mixtures::start<s>, of_fits::start_model<s>,
+        of_mixtures::greedy<s>, of_fits::restarts<s>, of_fits::max_iterations<s>, of_fits::tolerance<s>,
+        of_fits::weights<s>, of_fits::labels<s>, of_fits::seed<s>, of_mixtures::precision<s>, of_fits::callback<s>,
+        of_fits::memory_limit<s>, of_fits::checkpoint<s>, of_fits::resume<s>);
 }();
 
 template <>

@@ -51,10 +51,14 @@ public:
         // After the first start, so that the sample that it takes to the device and the rows are not there at once.
         if (options_.restarts == 1)
             sample_ = {};
+        load(spent);
+        timed(spent.start, [&] { q_ = m_step(e_step(first)); });
+    }
+
+    void load(fit_seconds& spent) {
         if (!loaded_)
             timed(spent.load, [&] { scatter_ = load_rows(setup_, frame_, component_bound_); });
         loaded_ = true;
-        timed(spent.start, [&] { q_ = m_step(e_step(first)); });
     }
 
     void pass() { sums_ = e_step(variational::e_step_parameters(q_)); }
@@ -64,6 +68,23 @@ public:
         return {r, r.bound};
     }
     void adopt() { q_ = std::move(next_); }
+
+    io::json description() const {
+        const std::optional<model>& m = options_.start_model;
+        return description_of("variational mixture", setup_.ctx, options_, summary_,
+                              m ? io::digest({m->weights(), m->means(), m->precision_cholesky()}) : "");
+    }
+
+    template <class State>
+    void describe(State& s) {
+        if constexpr (State::reads)
+            q_ = of_right_size();
+        s.list("concentrations", q_.concentrations);
+        s.list("means", q_.means);
+        s.list("mean_precisions", q_.mean_precisions);
+        s.list("degrees_of_freedom", q_.degrees_of_freedom);
+        s.list("precision_cholesky", q_.precision_cholesky);
+    }
 
     static bool is_better(const result& one, const result& best) { return one.bound > best.bound; }
 
@@ -121,6 +142,18 @@ private:
         return *variational::to_frame(std::move(p), options_.shape, frame_).scale;
     }
 
+    parameters of_right_size() const {
+        const auto k = static_cast<std::size_t>(shape_.components);
+        parameters q{options_.shape, shape_.dimensions, options_.weights_prior, prior_, {}, {}, {}, {}, {}};
+        q.concentrations.resize(options_.weights_prior == weights_model::dirichlet ? k : 2 * (k - 1));
+        q.means.resize(k * static_cast<std::size_t>(shape_.dimensions));
+        q.mean_precisions.resize(k);
+        q.degrees_of_freedom.resize(is_tied(options_.shape) ? 1 : k);
+        q.precision_cholesky.resize(
+            static_cast<std::size_t>(covariance_size(options_.shape, shape_.components, shape_.dimensions)));
+        return q;
+    }
+
     variational::moments e_step(const gmm_parameters& p) {
         engine_.set_parameters(p);
         pass_over_rows(setup_, component_bound_, scalar_bound_);
@@ -176,8 +209,9 @@ private:
 
 variational_result fit_variational(const context& ctx, const data_source& data, const variational_options& options) {
     const steady_time begin = std::chrono::steady_clock::now();
+    io::checkpoints store(options.checkpoint, options.resume);
     variational_em model(ctx, data, options);
-    return em_driver(model, begin).run(0, options.restarts);
+    return em_driver(model, store, begin).run(0, options.restarts);
 }
 
 } // namespace elbo::gmm

@@ -21,6 +21,14 @@ public:
     /// Whether what was proposed was taken: the steps become longer or shorter.
     void judge(bool taken);
 
+    /// What it keeps, for `count` variances (host/io/model/fit_state.hpp).
+    template <class State>
+    void describe(State& s, std::size_t count) {
+        s.list("noise_before", before_ = before_.empty() ? std::vector<double>(count) : std::move(before_));
+        s.list_or_none("noise_between", first_, count);
+        s.numbers("noise_steps", longest_, at_bound_);
+    }
+
 private:
     std::vector<double> before_, first_; ///< logarithms before two steps and between them
     double longest_ = 4;                 ///< bound on −α

@@ -22,7 +22,8 @@ inline constexpr auto fields<latent::factor_options> = [] {
         // Rounding of Σ δ²/ψ − ‖c‖² is about 2⁻⁵² / floor: at the least one still below 1e-5 nats.
         field{"noise_floor", &s::noise_floor, between(1e-10, 1, "1e-10 to 1"),
               "Smallest noise variance relative to that of the data (default: 1e-6; sphere: 1e-12)"},
-        of_fits::weights<s>, of_fits::on_collapse<s>, of_fits::seed<s>, of_fits::callback<s>, of_fits::memory_limit<s>);
+        of_fits::weights<s>, of_fits::on_collapse<s>, of_fits::seed<s>, of_fits::callback<s>, of_fits::memory_limit<s>,
+        of_fits::checkpoint<s>, of_fits::resume<s>);
 }();
 
 template <>

@@ -112,7 +112,7 @@ public:
         events_.clear();
         accelerator_ = {};
         accelerator_.restart(values_.noise);
-        proposal_.reset(), ready_.reset();
+        next_.reset(), proposal_.reset(), ready_.reset();
     }
 
     void pass() {
@@ -122,7 +122,7 @@ public:
 
     em_step<record> update(std::int64_t t) {
         next_ = values_;
-        outcome_ = latent::update(pass_.sums, pass_.under, rule_, history_, next_);
+        outcome_ = latent::update(pass_.sums, pass_.under, rule_, history_, *next_);
         const double w = rule_.total_weight;
         note_events(t);
         return {{0, outcome_.log_likelihood / w - log_scale_, outcome_.elbo_after / w - log_scale_,
@@ -133,7 +133,7 @@ public:
     }
 
     void adopt() {
-        values_ = std::move(next_);
+        values_ = *std::exchange(next_, std::nullopt);
         // Steps that gain no more than rounding say nothing of where others would lead.
         if (outcome_.collapsed || outcome_.elbo_after - outcome_.log_likelihood <= outcome_.rounding)
             accelerator_.restart(values_.noise);
@@ -144,7 +144,7 @@ public:
     /// Where the model has a higher maximum than EM came to rest at: goes there, with the pass that shows it.
     bool escape(std::int64_t t) {
         std::optional<factor_values> higher = higher_values(
-            rows_, next_,
+            rows_, *next_,
             {noise_floors(options_.kind, rule_), options_.tolerance, options_.max_iterations, options_.seed});
         if (!higher)
             return false;
@@ -154,10 +154,45 @@ public:
               reached >= outcome_.elbo_after))
             return false;
         values_ = std::move(*higher);
+        next_.reset();
         ready_ = std::move(pass);
         events_.push_back({t, 0, -1, factor_event::kind::stalled, options_.on_collapse});
         accelerator_.restart(values_.noise);
         return true;
+    }
+
+    io::json description() const {
+        const std::optional<factor_model>& m = options_.start_model;
+        return description_of("linear-Gaussian", ctx_, options_, rows_.summary(),
+                              m ? io::digest({m->weights(), m->means(), m->loadings(), m->noise()}) : "");
+    }
+
+    template <class State>
+    void describe(State& s) {
+        std::int64_t components = values_.shape.components, beside = next_ ? next_->shape.components : 0;
+        s.numbers("components", components, beside, outcome_.log_likelihood, outcome_.elbo_after);
+        if constexpr (State::reads) {
+            s.require("components", is_possible(components) && (beside == 0 || is_possible(beside)), 4);
+            values_ = of_right_size(components);
+            next_ = beside > 0 ? std::optional(of_right_size(beside)) : std::nullopt;
+            const auto k = static_cast<std::size_t>(next_ ? beside : components);
+            history_ = {std::vector<std::int64_t>(k), std::vector<int>(k),
+                        std::vector<bool>((next_ ? *next_ : values_).noise.size())};
+            accelerator_ = {};
+            ready_.reset();
+        }
+        describe_values(s, "", values_);
+        if (next_)
+            describe_values(s, "next_", *next_);
+        s.list("index", history_.index);
+        s.list("reseeds", history_.reseeds);
+        s.list("floored", history_.floored);
+        accelerator_.describe(s, values_.noise.size());
+        std::vector<double> proposal = proposal_.value_or(std::vector<double>());
+        s.list_or_none("proposal", proposal, values_.noise.size());
+        proposal_ = proposal.empty() ? std::nullopt : std::optional(std::move(proposal));
+        s.table("events", events_, &factor_event::iteration, &factor_event::component, &factor_event::column,
+                &factor_event::what, &factor_event::action);
     }
 
     bool is_better(const result& one, const result& best) const {
@@ -210,6 +245,24 @@ private:
                                              factor_start_rows(options_.components, rows_.feed().data().cols()),
                                              options_.seed);
         return start_values(ctx_, sample_, options_, rule_.noise_floor, restart);
+    }
+
+    bool is_possible(std::int64_t components) const { return components >= 1 && components <= options_.components; }
+    factor_values of_right_size(std::int64_t components) const {
+        const std::int64_t d = rows_.feed().data().cols();
+        factor_values v{options_.kind, options_.own_noise, {d, components, options_.latent}, {}, {}, {}, {}};
+        v.weights.resize(components);
+        v.means.resize(components * d);
+        v.loadings.resize(components * d * options_.latent);
+        v.noise.resize(components * d);
+        return v;
+    }
+    template <class State>
+    static void describe_values(State& s, const std::string& prefix, factor_values& v) {
+        s.list(prefix + "weights", v.weights);
+        s.list(prefix + "means", v.means);
+        s.list(prefix + "loadings", v.loadings);
+        s.list(prefix + "noise", v.noise);
     }
 
     pass_result pass_under(const factor_values& values) {
@@ -272,8 +325,9 @@ private:
     eigen_way way_ = eigen_way::matrix;
     double log_scale_ = 0;
     gmm::start_sample sample_;
-    factor_values values_, next_;
-    factor_history history_; ///< of next_
+    factor_values values_;
+    std::optional<factor_values> next_; ///< of the last update, until they are adopted
+    factor_history history_;            ///< of the latest of both
     pass_result pass_;
     factor_outcome outcome_; ///< totals in the frame
     noise_accelerator accelerator_;
@@ -286,8 +340,11 @@ private:
 
 factor_result fit(const context& ctx, const data_source& data, const factor_options& options) {
     const steady_time begin = std::chrono::steady_clock::now();
+    expects(options.method == factor_method::em || (options.checkpoint.path.empty() && options.resume.empty()),
+            [] { return std::string("checkpoint or resume with method = eigen: expected em"); });
+    io::checkpoints store(options.checkpoint, options.resume);
     factor_em model(ctx, data, options);
-    em_driver driver(model, begin);
+    em_driver driver(model, store, begin);
     return options.method == factor_method::eigen ? driver.instead([&] { return model.solve(); })
                                                   : driver.run(0, options.restarts);
 }

@@ -5,8 +5,17 @@
 #include "host/latent/sphere/step.hpp"
 
 #include <optional>
+#include <string>
+#include <utility>
 
 namespace elbo::latent {
+
+/// For checkpoints: values, or none.
+template <class State>
+void describe_values(State& s, const std::string& name, kernels::sphere_values& v, std::size_t d) {
+    s.list_or_none(name, v.centre, d);
+    s.numbers(name + "_scales", v.radius, v.noise);
+}
 
 /// Where EM goes from one iteration to the next.
 class sphere_acceleration {
@@ -19,6 +28,16 @@ public:
     bool falls_short(double log_likelihood) const { return extrapolated_ && !(log_likelihood >= guaranteed_); }
     /// The end of that EM step.
     const kernels::sphere_values& em_step() const { return em_step_; }
+
+    /// What it keeps between iterations, in `d` dimensions (host/io/model/fit_state.hpp).
+    template <class State>
+    void describe(State& s, std::size_t d) {
+        kernels::sphere_values before = before_.value_or(kernels::sphere_values{});
+        describe_values(s, "before", before, d);
+        describe_values(s, "em_step", em_step_, d);
+        s.numbers("path", guaranteed_, extrapolated_);
+        before_ = before.centre.empty() ? std::nullopt : std::optional(std::move(before));
+    }
 
 private:
     bool enabled_;

@@ -15,7 +15,8 @@ inline constexpr auto fields<latent::sphere_options> = [] {
                     field{"noise_floor", &s::noise_floor,
                           rule{.least = 1e-20, .most = 1, .below = true, .expected = "a number from 1e-20 to 1"},
                           "Smallest noise variance relative to that of the data (default: 1e-6; sphere: 1e-12)"},
-                    of_fits::weights<s>, of_fits::seed<s>, of_fits::callback<s>, of_fits::memory_limit<s>);
+                    of_fits::weights<s>, of_fits::seed<s>, of_fits::callback<s>, of_fits::memory_limit<s>,
+                    of_fits::checkpoint<s>, of_fits::resume<s>);
 }();
 
 template <>

@@ -42,7 +42,7 @@ public:
 
     /// Reads the data, and loads it.
     sphere_em(const context& ctx, const data_source& data, const sphere_options& o)
-        : options_(checked(data, o)), rows_(ctx, data, o.weights, o.memory_limit) {
+        : ctx_(ctx), options_(checked(data, o)), rows_(ctx, data, o.weights, o.memory_limit) {
         const double variance = rows_.mean_variance();
         least_noise_ = o.noise_floor * (variance > 0 ? variance : 1);
         log_scale_ = gmm::log_scale(rows_.frame());
@@ -72,6 +72,24 @@ public:
     }
 
     void adopt() { theta_ = path_.next(theta_, step_); }
+
+    io::json description() const {
+        const std::optional<sphere_model>& m = options_.start_model;
+        const std::vector<double> scales = m ? std::vector{m->radius(), m->noise()} : std::vector<double>();
+        return description_of("sphere", ctx_, options_, rows_.summary(), m ? io::digest({m->centre(), scales}) : "");
+    }
+
+    template <class State>
+    void describe(State& s) {
+        const std::size_t d = rows_.frame().centre.size();
+        describe_values(s, "theta", theta_, d);
+        if constexpr (State::reads) {
+            s.require("theta", theta_.centre.size() == d, d);
+            path_ = sphere_acceleration(options_.accelerate, least_noise_);
+        }
+        path_.describe(s, d);
+        s.table("events", events_, &sphere_event::iteration, &sphere_event::what);
+    }
 
     static bool is_better(const result& one, const result& best) { return one.log_likelihood > best.log_likelihood; }
 
@@ -121,6 +139,7 @@ private:
         note(step_.one_sided, sphere_event::kind::one_sided);
     }
 
+    const context& ctx_;
     const sphere_options& options_;
     sphere_rows rows_;
     double least_noise_ = 0, log_scale_ = 0;
@@ -134,8 +153,9 @@ private:
 
 sphere_result fit(const context& ctx, const data_source& data, const sphere_options& options) {
     const steady_time begin = std::chrono::steady_clock::now();
+    io::checkpoints store(options.checkpoint, options.resume);
     sphere_em model(ctx, data, options);
-    return em_driver(model, begin).run(0, options.restarts);
+    return em_driver(model, store, begin).run(0, options.restarts);
 }
 
 } // namespace elbo::latent

@@ -110,6 +110,10 @@ struct fit_options {
     std::optional<parameter_prior> prior = {};
     m_step_method m_step = m_step_method::closed_form;
     gradient_steps gradient = {}; ///< of m_step_method::gradient
+    checkpoint_options checkpoint = {};
+    /// Checkpoint to go on from: the result has the bits of a fit that was never stopped. Data, device and options must
+    /// be those that it was written under, but for callback, memory_limit, checkpoint and this.
+    std::string resume = {};
 };
 
 struct fit_result {

@@ -63,10 +63,12 @@ struct select_options {
     /// positive number: as many, with an equal share of the threads each, on a cuda context with a stream each.
     std::int64_t jobs = 0;
     /// Everything else about the fits, the seed of the held-out rows included. `components` and `shape` are those of
-    /// the cell; start_model and callback must be empty.
+    /// the cell; start_model, callback, checkpoint and resume must be empty.
     fit_options fit = {};
     /// Return false to stop: what is finished is returned.
     std::function<bool(const select_progress&)> callback = {};
+    checkpoint_options checkpoint = {}; ///< of the sweep: the fits that are done, and where the others stand
+    std::string resume = {};            ///< as in fit_options; keep_fits and jobs may be others, too
 };
 
 /// One row of the table.

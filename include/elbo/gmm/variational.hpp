@@ -132,6 +132,8 @@ struct variational_options {
     compute_precision precision = compute_precision::automatic; ///< automatic: that of the data
     std::function<bool(const variational_progress&)> callback = {};
     std::int64_t memory_limit = 0; ///< as in fit_options
+    checkpoint_options checkpoint = {};
+    std::string resume = {}; ///< as in fit_options
 };
 
 struct variational_result {

@@ -84,6 +84,10 @@ struct sphere_options {
     std::function<bool(const progress&)> callback = {}; ///< return false to stop: the best so far is `interrupted`
     /// Largest number of bytes of normalised data to keep in memory; more is streamed. 0: what fits.
     std::int64_t memory_limit = 0;
+    checkpoint_options checkpoint = {};
+    /// Checkpoint to go on from: the result has the bits of a fit that was never stopped. Data, device and options must
+    /// be those that it was written under, but for callback, memory_limit, checkpoint and this.
+    std::string resume = {};
 };
 
 struct sphere_result {

@@ -122,14 +122,15 @@ public:
         round_parameters<T>(current_);
         model_.pack(current_);
         if (update_)
-            update_->reset_reseeds();
+            std::ranges::fill(update_->reseeds(), 0);
     }
     gmm_parameters parameters() override { return current_; }
 
+    std::vector<std::int32_t> reseeds() override { return step().reseeds(); }
+    void set_reseeds(const std::vector<std::int32_t>& times) override { step().reseeds() = times; }
+
     update_outcome update(const update_rule& rule) override {
-        if (!update_)
-            update_.emplace(shape, threads_);
-        const update_outcome outcome = update_->run(current_, accumulator().totals(), rule, next_);
+        const update_outcome outcome = step().run(current_, accumulator().totals(), rule, next_);
         round_parameters<T>(next_);
         return outcome;
     }
@@ -152,6 +153,7 @@ public:
     }
 
 private:
+    m_step& step() { return update_ ? *update_ : update_.emplace(shape, threads_); }
     /// Threads that so many rows give work to.
     std::int64_t team_of(std::int64_t rows) const { return std::min<std::int64_t>(units_of(rows), threads_); }
     /// Of the scatter matrix of a tied family: scratch memory, and the sums (limbs and numbers) of who asked for it.

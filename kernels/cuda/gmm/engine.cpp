@@ -243,6 +243,22 @@ gmm_parameters cuda_engine<T>::parameters() {
 }
 
 template <class T>
+std::vector<std::int32_t> cuda_engine<T>::reseeds() {
+    state_->activate();
+    std::vector<std::int32_t> times(static_cast<std::size_t>(shape.components));
+    copy_async(times.data(), arrays_.view().reseeds, shape.components);
+    wait(); // the caller reads them
+    return times;
+}
+
+template <class T>
+void cuda_engine<T>::set_reseeds(const std::vector<std::int32_t>& times) {
+    state_->activate();
+    copy_async(arrays_.view().reseeds, times.data(), shape.components);
+    wait(); // the caller may free them
+}
+
+template <class T>
 device_rule cuda_engine<T>::upload_rule(const update_rule& rule) {
     const std::int64_t d = shape.dimensions;
     copy_async(train().rule.data(), rule.lambda.data(), d);

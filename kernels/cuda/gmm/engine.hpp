@@ -48,6 +48,8 @@ public:
 
     void set_parameters(const gmm_parameters& p) override;
     gmm_parameters parameters() override;
+    std::vector<std::int32_t> reseeds() override;
+    void set_reseeds(const std::vector<std::int32_t>& times) override;
     update_outcome update(const update_rule& rule) override;
     void adopt() override;
 

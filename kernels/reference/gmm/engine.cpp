@@ -94,6 +94,9 @@ public:
     }
     gmm_parameters parameters() override { return current_.values; }
 
+    std::vector<std::int32_t> reseeds() override { return reseeds_; }
+    void set_reseeds(const std::vector<std::int32_t>& times) override { reseeds_ = times; }
+
     update_outcome update(const update_rule& rule) override {
         return m_step(shape, current_.values, normalized_sums(sums_, shape), rule, reseeds_, next_);
     }

@@ -58,7 +58,8 @@ TEST(GmmStart, SeveralAutomaticStartsTakeTheKindsInTurn) {
         const fit_result all = fit(ctx, view(x, 3), options);
         options.callback = {};
         for (std::int64_t r = 0; r < 6; ++r) {
-            const fit_result one = fit_restart(ctx, view(x, 3), options, r);
+            io::checkpoints none;
+            const fit_result one = fit_restarts(ctx, view(x, 3), options, r, r + 1, none);
             EXPECT_EQ(one.log_likelihood, reached[r]) << "restart " << r;
             EXPECT_EQ(one.best_start, kinds[r % 4]);
             EXPECT_EQ(one.best_restart, r);
