@@ -11,9 +11,9 @@
 namespace elbo::vae {
 
 /// A model is a value. Parameters are one flat vector: encoder layers, then decoder layers, each W [inputs x outputs]
-/// row-major and b [outputs]; then r [1] and m [d] of a sphere decoder; then the parameter of the likelihood itself, such
-/// as ln σ² of gaussian ([1] for learned and optimal, [d] for learned_per_dimension, nothing for fixed). The last encoder
-/// layer puts out the means [latent] and then what becomes the log-variances [latent].
+/// row-major and b [outputs]; then r [1] and m [d] of a sphere decoder; then the parameter of the likelihood itself,
+/// such as ln σ² of gaussian ([1] for learned and optimal, [d] for learned_per_dimension, nothing for fixed). The last
+/// encoder layer puts out the means [latent] and then what becomes the log-variances [latent].
 class model {
 public:
     /// Glorot-uniform weights (He-uniform for ReLU, GELU and SiLU) drawn by Philox from the seed, zero biases. With
