@@ -163,7 +163,7 @@ TEST(Names, OfLatentModels) {
 TEST(Names, OfAutoencoders) {
     using namespace vae;
     expect_names({"identity", "tanh", "relu", "gelu", "silu", "softplus"}, activation_from_string);
-    expect_names({"bernoulli", "gaussian", "categorical"}, likelihood_from_string);
+    expect_names({"bernoulli", "gaussian", "categorical", "poisson", "negative_binomial"}, likelihood_from_string);
     expect_names({"fixed", "learned", "learned_per_dimension", "optimal"}, gaussian_scale_from_string);
     expect_names({"network", "sphere"}, decoder_kind_from_string);
     expect_names({"elbo", "importance"}, objective_from_string);

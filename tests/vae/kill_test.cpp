@@ -34,7 +34,7 @@ train_result run(const train_options& o) {
     return train(context::cpu(1), test::small_network(cols), test::rows_of(x, cols), o);
 }
 
-TEST(VaeKill, DISABLEDVictim) {
+TEST(VaeKill, DISABLED_Victim) {
     train_options o = options();
     o.epochs = 10'000'000;
     o.checkpoint.path = std::getenv(variable);

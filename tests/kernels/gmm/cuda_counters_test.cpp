@@ -80,7 +80,7 @@ double sums_bytes(const counted_case& c) {
     return 24.0 * static_cast<double>(sum_count(c.shape));
 }
 
-TEST(CudaCounters, DISABLEDOneCase) {
+TEST(CudaCounters, DISABLED_OneCase) {
     run(named(std::getenv(case_variable)));
 }
 
@@ -153,7 +153,7 @@ struct kmeans_rows {
     explicit kmeans_rows(const kmeans_case& c) : x(test::clustered(c.rows, c.cols, 3, 1.0, 7)), weights(c.rows, 1) {}
 };
 
-TEST(CudaCounters, DISABLEDOneKmeansCase) {
+TEST(CudaCounters, DISABLED_OneKmeansCase) {
     for (const kmeans_case& c : kmeans_cases) {
         if (std::string(c.name) != std::getenv(case_variable))
             continue;

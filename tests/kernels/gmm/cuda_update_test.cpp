@@ -176,7 +176,7 @@ constexpr const char* filter = "CudaUpdate.DISABLED_OneCase";
 constexpr const char* variable = "ELBO_UPDATE_DIMENSIONS";
 constexpr std::int64_t counted_components = 3;
 
-TEST(CudaUpdate, DISABLEDOneCase) {
+TEST(CudaUpdate, DISABLED_OneCase) {
     const std::int64_t d = std::atoll(std::getenv(variable));
     const gmm_shape shape{family::full, d, counted_components};
     const auto engine = make_gmm_engine(context::cuda(), shape, element_type::float32);

@@ -15,7 +15,7 @@ constexpr latent_shape shape{64, 2, 16}; ///< whole tiles, so that padding does 
 constexpr std::int64_t rows = 2048;
 
 /// One pass, in a process of its own.
-TEST(CudaLatentCounters, DISABLEDCase) {
+TEST(CudaLatentCounters, DISABLED_Case) {
     const std::int64_t d = shape.dimensions, K = shape.components, L = shape.latent;
     const std::vector<double> x = test::clustered(rows, d, 3, 1.0, 7);
     const auto engine = make_latent_engine(context::cuda(), d);

@@ -38,7 +38,7 @@ const counted_step& named(const std::string& name) {
 constexpr const char* one_case = "CudaVaeCounters.DISABLED_OneCase";
 constexpr const char* case_variable = "ELBO_COUNTED_CASE";
 
-TEST(CudaVaeCounters, DISABLEDOneCase) {
+TEST(CudaVaeCounters, DISABLED_OneCase) {
     const counted_step& c = named(std::getenv(case_variable));
     const vae_layout layout = make_layout(c.architecture);
     const auto engine = make_vae_engine(context::cuda(), layout);
