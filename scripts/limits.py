@@ -45,7 +45,8 @@ def main():
     for folder, count in folders.items():
         if count > folder_limit:
             faults.append(f"{folder}: {count} sources, at most {folder_limit}")
-    print("\n".join(sorted(faults)))
+    if faults:
+        print("\n".join(sorted(faults)))
     return 1 if faults else 0
 
 
