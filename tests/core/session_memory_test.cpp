@@ -21,6 +21,10 @@ std::atomic<std::int64_t> calls = 0;
     void* const p = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
     return p ? p : throw std::bad_alloc();
 }
+/// A call, so that g++ does not see free() in place of what it knows of delete, and warn.
+[[maybe_unused, gnu::noinline]] void give_back(void* p) {
+    std::free(p);
+}
 } // namespace
 
 #ifdef ELBO_UNDER_TSAN // which has its own
@@ -37,19 +41,19 @@ void* operator new(std::size_t size, std::align_val_t to, const std::nothrow_t&)
     return counted(size, static_cast<std::size_t>(to));
 }
 void operator delete(void* p) noexcept {
-    std::free(p);
+    give_back(p);
 }
 void operator delete(void* p, std::size_t) noexcept {
-    std::free(p);
+    give_back(p);
 }
 void operator delete(void* p, std::align_val_t) noexcept {
-    std::free(p);
+    give_back(p);
 }
 void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
-    std::free(p);
+    give_back(p);
 }
 void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept {
-    std::free(p);
+    give_back(p);
 }
 #endif
 
