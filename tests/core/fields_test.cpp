@@ -90,7 +90,7 @@ TEST(Fields, FieldOfAMember) {
 }
 
 TEST(Fields, RulesNameFieldValueAndWhatWasExpected) {
-    constexpr double infinity = std::numeric_limits<double>::infinity(), nan = std::nan("");
+    constexpr double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
     EXPECT_EQ(problem(outer{}), "");
     EXPECT_EQ(problem(outer{.count = 0}), "count = 0: expected 1 to 8");
     EXPECT_EQ(problem(outer{.count = 9}), "count = 9: expected 1 to 8");
