@@ -5,7 +5,6 @@
 #include "tests/support/data.hpp"
 #include "tests/support/gmm/algebra.hpp"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -13,9 +12,6 @@
 
 namespace elbo::gmm {
 namespace {
-
-using testing::AllOf;
-using testing::HasSubstr;
 
 TEST(GmmAffine, ByHand) {
     const model m = two_by_hand();

@@ -9,7 +9,6 @@
 #include "tests/support/gmm/map_cases.hpp"
 #include "tests/support/sources.hpp"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,10 +20,6 @@ namespace elbo::gmm {
 namespace {
 
 using test::view;
-using testing::AllOf;
-using testing::HasSubstr;
-
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 // The values are sums of scipy.stats' dirichlet, multivariate_normal, norm, invwishart and invgamma (version 1.17).
 TEST(GmmMap, TheLogPriorIsTheSumOfItsDensities) {

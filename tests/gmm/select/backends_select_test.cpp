@@ -9,7 +9,6 @@
 #include "tests/support/data.hpp"
 #include "tests/support/sources.hpp"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -21,8 +20,6 @@ namespace {
 
 using test::faithful;
 using test::view;
-using testing::AllOf;
-using testing::HasSubstr;
 
 const select_cell& cell_of(const select_result& r, family shape, std::int64_t k) {
     for (const select_cell& c : r.table)
