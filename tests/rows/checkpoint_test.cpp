@@ -3,7 +3,6 @@
 #include "elbo/error.hpp"
 #include "elbo/gmm/fit.hpp"
 #include "elbo/gmm/select.hpp"
-#include "tests/support/backends.hpp"
 #include "tests/support/checkpoint_cases.hpp"
 #include "tests/support/io_files.hpp"
 
@@ -101,30 +100,6 @@ TEST(FitCheckpointPpca, GoesOnAcrossAnEscape) {
 TEST(FitCheckpointMixture, EventsComeBack) {
     const auto r = mixture::run(context::cpu(2), mixture_with_events::of(""));
     EXPECT_FALSE(r.events.empty());
-}
-
-// Devices keep checkpoints between two slices of their loop.
-TEST(FitCheckpointMixture, GoesOnOnEveryBackEnd) {
-    for (const context& ctx : test::contexts_under_test()) {
-        SCOPED_TRACE(ctx.name());
-        auto o = mixture::of("");
-        o.tolerance = 0;
-        o.restarts = 1;
-        o.max_iterations = 40;
-        const std::vector<double> whole = mixture::numbers(mixture::run(ctx, o));
-        const test::temporary_folder folder;
-        o.checkpoint.path = folder.path("state.safetensors");
-        o.checkpoint.every_iterations = 1;
-        o.callback = [&](const progress& p) -> bool {
-            if (p.record.iteration == 36)
-                throw killed();
-            return true;
-        };
-        EXPECT_THROW(mixture::run(ctx, o), killed);
-        o.callback = nullptr;
-        o.resume = o.checkpoint.path;
-        EXPECT_EQ(mixture::numbers(mixture::run(ctx, o)), whole);
-    }
 }
 
 // Sweeps ------------------------------------------------------------------------------------------------------------
