@@ -33,15 +33,12 @@ void add_command(parser& above, invocation& call, const std::string& name, const
     app->callback([command, &call] { call.run = [command, &call] { return command->run(call.command_line); }; });
 }
 
-// Each adds one command and lives in a file of that name; info in model.cpp, marginal and condition in algebra.cpp.
+// Each adds the commands of a file, whose name it has, in the order of the help.
 using command_adder = void(parser& above, invocation& call);
-command_adder add_mixture_fit, add_mixture_select, add_mixture_variational, add_mixture_accumulate,
-    add_mixture_maximize, add_mixture_update, add_mixture_score, add_mixture_evidence, add_mixture_assign,
-    add_mixture_sample, add_mixture_info, add_mixture_marginal, add_mixture_condition, add_mixture_divergence;
-command_adder add_vae_train, add_vae_evaluate, add_vae_encode, add_vae_decode, add_vae_reconstruct, add_vae_sample,
-    add_vae_interpolate, add_vae_info;
-command_adder add_latent_fit, add_latent_score, add_latent_posterior, add_latent_reconstruct, add_latent_sample,
-    add_latent_info;
+command_adder add_mixture_fit, add_mixture_select, add_mixture_variational, add_mixture_stream, add_mixture_apply,
+    add_mixture_algebra;
+command_adder add_vae_train, add_vae_evaluate, add_vae_apply;
+command_adder add_latent_fit, add_latent_apply;
 command_adder add_devices, add_convert;
 
 } // namespace elbo::cli

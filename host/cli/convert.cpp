@@ -1,9 +1,9 @@
 #include "host/cli/command.hpp"
 #include "host/cli/core/findings.hpp"
 #include "host/cli/core/inputs.hpp"
-#include "host/cli/core/interrupt.hpp"
 #include "host/cli/core/options.hpp"
 #include "host/cli/core/outputs.hpp"
+#include "host/cli/core/progress.hpp"
 #include "host/gmm/model/model_file.hpp"
 #include "host/io/model/model_archive.hpp"
 #include "host/vae/model/model_file.hpp"
@@ -50,7 +50,7 @@ struct convert_command {
     }
 
     json convert_data() const {
-        const weighted_data input = open_data(data);
+        const input_data input = open_data(data);
         const data_source& rows = input.data;
         tell(output, rows, input.notes);
         const io::output_type written = type.empty() ? io::output_type_of(rows.type()) : output_type_from_string(type);

@@ -1,7 +1,7 @@
 #include "host/cli/command.hpp"
+#include "host/cli/core/findings.hpp"
 #include "host/cli/core/options.hpp"
 #include "host/cli/core/outputs.hpp"
-#include "host/cli/core/text_table.hpp"
 
 #include "elbo/blas.hpp"
 #include "elbo/context.hpp"

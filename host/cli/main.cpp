@@ -57,19 +57,15 @@ void set_up(parser& app, invocation& call) {
     add_group(app, call, "mixture",
               "Gaussian mixtures: fit, select, variational, accumulate, maximize, update, score, evidence, assign, "
               "sample, info, marginal, condition, divergence",
-              {add_mixture_fit, add_mixture_select, add_mixture_variational, add_mixture_accumulate,
-               add_mixture_maximize, add_mixture_update, add_mixture_evidence, add_mixture_score, add_mixture_assign,
-               add_mixture_sample, add_mixture_info, add_mixture_marginal, add_mixture_condition,
-               add_mixture_divergence});
+              {add_mixture_fit, add_mixture_select, add_mixture_variational, add_mixture_stream, add_mixture_apply,
+               add_mixture_algebra});
     add_group(app, call, "vae",
               "Variational autoencoders: train, evaluate, encode, decode, reconstruct, sample, interpolate, info",
-              {add_vae_train, add_vae_evaluate, add_vae_encode, add_vae_decode, add_vae_reconstruct, add_vae_sample,
-               add_vae_interpolate, add_vae_info});
+              {add_vae_train, add_vae_evaluate, add_vae_apply});
     add_group(app, call, "latent",
               "Factor analysis, probabilistic PCA and points near a sphere: fit, score, posterior, reconstruct, "
               "sample, info",
-              {add_latent_fit, add_latent_score, add_latent_posterior, add_latent_reconstruct, add_latent_sample,
-               add_latent_info});
+              {add_latent_fit, add_latent_apply});
     add_devices(app, call);
     add_convert(app, call);
 }

@@ -37,9 +37,10 @@ std::string page(const context& ctx, const gmm::fit_result& fit, const data_sour
 /// The same with the criteria over the number of components and a table of all models.
 std::string page(const context& ctx, const gmm::select_result& choice, const data_source& data,
                  const heading& about = {});
-/// The same for the effective components at the posterior means, with the terms of the bound.
+/// The same for the effective components at the posterior means, those of more than `threshold` samples, with the terms
+/// of the bound.
 std::string page(const context& ctx, const gmm::variational_result& fit, const data_source& data,
-                 const heading& about = {});
+                 const heading& about = {}, double threshold = 1);
 
 /// The page about a model with continuous latent variables: the iterations, and rows of the data at the means of their
 /// first two latent variables (one: its mean against the row; a sphere in two dimensions: the rows with the circle).

@@ -32,49 +32,38 @@ std::string require_text(const std::string& text) {
     return text.empty() ? "expected a value, found an empty text" : "";
 }
 
-void check_values(CLI::Option* added, const std::string*) {
-    added->check(require_text, "");
+template <class T>
+struct one_of {
+    using type = T;
+};
+template <class T>
+struct one_of<std::optional<T>> : one_of<T> {};
+template <class T>
+struct one_of<std::vector<T>> : one_of<T> {};
+
+/// Sets an option up as its variable says.
+template <class T>
+void set_up(CLI::Option* added, const T& variable) {
+    using value = typename one_of<T>::type;
+    if constexpr (std::same_as<T, std::string>)
+        added->check(require_text, "");
+    if constexpr (std::integral<value>)
+        added->transform(CLI::Validator(read_whole_number<value>, ""));
+    if constexpr (std::same_as<T, value>) {
+        added->capture_default_str();
+    } else if (!added->get_positional()) { // else the list would take the arguments that follow it: --columns a,b DATA
+        if constexpr (!std::same_as<T, std::optional<value>>)
+            added->delimiter(',')->allow_extra_args(false);
+        if constexpr (std::same_as<T, std::vector<value>>)
+            if (!variable.empty())
+                added->capture_default_str();
+    }
 }
-void check_values(CLI::Option* added, const std::optional<std::string>*) {
-    added->check(require_text, "");
-}
-template <std::integral T>
-void check_values(CLI::Option* added, const T*) {
-    added->transform(CLI::Validator(read_whole_number<T>, ""));
-}
-void check_values(CLI::Option* added, const std::optional<std::int64_t>*) {
-    added->transform(CLI::Validator(read_whole_number<std::int64_t>, ""));
-}
-void check_values(CLI::Option* added, const std::vector<std::int64_t>*) {
-    added->transform(CLI::Validator(read_whole_number<std::int64_t>, ""));
-}
-void check_values(CLI::Option* /*added*/, const void*) {}
 
 } // namespace
 
-option* option::type_name(const std::string& text) {
-    wrapped_->type_name(text);
-    return this;
-}
-
-option* option::group(const std::string& title) {
-    wrapped_->group(title);
-    return this;
-}
-
 option* option::required() {
-    wrapped_->required();
-    return this;
-}
-
-option* option::delimiter(char between) {
-    // Else the list would take the arguments that follow it: --columns a,b DATA.
-    wrapped_->delimiter(between)->allow_extra_args(false);
-    return this;
-}
-
-option* option::capture_default_str() {
-    wrapped_->capture_default_str();
+    wrapped_->required()->default_str(""); // which nobody sees
     return this;
 }
 
@@ -100,7 +89,9 @@ struct parser::state {
     std::deque<option> options;
     std::deque<std::unique_ptr<parser>> commands;
 
-    option* keep(CLI::Option* added) {
+    option* keep(CLI::Option* added, const std::string& group = "") {
+        if (!group.empty())
+            added->group(group);
         options.push_back(option(added));
         return &options.back();
     }
@@ -112,31 +103,29 @@ parser::parser(const std::string& program, const std::string& description)
 parser::parser(std::unique_ptr<state> s) : state_(std::move(s)) {}
 parser::~parser() = default;
 
-option* parser::add_option(const std::string& names, option_target value, const std::string& help) {
-    return state_->keep(std::visit(
-        [&](auto* variable) {
-            CLI::Option* const added = state_->app->add_option(names, *variable, help);
-            check_values(added, variable);
-            return added;
-        },
-        value.variable()));
-}
-
 option* parser::add_option(const std::string& names, option_target value, const std::string& help,
                            const std::string& type, const std::string& group) {
-    option* const added = add_option(names, value, help)->type_name(type);
-    return group.empty() ? added : added->group(group);
+    CLI::Option* const added = std::visit(
+        [&](auto* variable) {
+            CLI::Option* const typed = state_->app->add_option(names, *variable, help);
+            set_up(typed, *variable);
+            return typed;
+        },
+        value.variable());
+    if (!type.empty())
+        added->type_name(type);
+    return state_->keep(added, group);
 }
 
 option* parser::add_choice(const std::string& names, const std::string& shown,
-                           const std::function<void(const std::string&)>& choose, const std::string& help) {
+                           const std::function<void(const std::string&)>& choose, const std::string& help,
+                           const std::string& type, const std::string& group) {
     CLI::Option* const added = state_->app->add_option_function<std::string>(names, choose, help);
-    return state_->keep(added->default_str(shown)->check(require_text, ""));
+    return state_->keep(added->default_str(shown)->check(require_text, "")->type_name(type), group);
 }
 
 option* parser::add_flag(const std::string& names, bool& value, const std::string& help, const std::string& group) {
-    option* const added = state_->keep(state_->app->add_flag(names, value, help));
-    return group.empty() ? added : added->group(group);
+    return state_->keep(state_->app->add_flag(names, value, help), group);
 }
 
 option* parser::get_option(const std::string& name) {

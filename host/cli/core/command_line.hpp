@@ -26,13 +26,13 @@ public:
     using error::error;
 };
 
-/// The variable that an option sets.
+/// The variable that an option sets. What it is says more about the option: values of lists stand between commas, whole
+/// numbers and texts are checked, and the help shows what it holds now, unless it is optional or an empty list.
 class option_target {
 public:
-    using pointer =
-        std::variant<std::string*, int*, std::int64_t*, std::uint64_t*, double*, std::optional<std::string>*,
-                     std::optional<std::int64_t>*, std::optional<double>*, std::vector<std::string>*,
-                     std::vector<std::int64_t>*, std::vector<double>*, std::optional<std::vector<double>>*>;
+    using pointer = std::variant<std::string*, int*, std::int64_t*, std::uint64_t*, double*,
+                                 std::optional<std::int64_t>*, std::optional<double>*, std::vector<std::string>*,
+                                 std::vector<std::int64_t>*, std::vector<double>*, std::optional<std::vector<double>>*>;
     template <class T>
         requires std::constructible_from<pointer, T*> option_target(T& variable) : variable_(&variable) {}
         const pointer& variable() const {
@@ -43,16 +43,11 @@ public:
         pointer variable_;
 };
 
-/// One option of a command. What sets it up returns it again.
+/// One option of a command.
 class option {
 public:
-    option* type_name(const std::string& text); ///< what stands for its value in the help
-    option* group(const std::string& title);    ///< of the help
-    option* required();
-    option* delimiter(char between); ///< of the values of a list
-    option* capture_default_str();   ///< the help shows what the variable holds now
+    option* required(); ///< returns it again, and so does excludes
     option* excludes(option* other);
-
     std::string get_name() const; ///< "--seed"
     std::size_t count() const;    ///< how often it was given
 
@@ -70,13 +65,14 @@ public:
     parser& operator=(const parser&) = delete;
     ~parser();
 
-    option* add_option(const std::string& names, option_target value, const std::string& help);
-    /// The same with what stands for its value in the help, and its group there, if it has one.
-    option* add_option(const std::string& names, option_target value, const std::string& help, const std::string& type,
-                       const std::string& group);
+    /// `type` stands for its value in the help, `group` is the heading that it is under; both may be left to the
+    /// library.
+    option* add_option(const std::string& names, option_target value, const std::string& help,
+                       const std::string& type = "", const std::string& group = "");
     /// `choose` takes what was typed, and throws invalid_argument; `shown` is the default.
     option* add_choice(const std::string& names, const std::string& shown,
-                       const std::function<void(const std::string&)>& choose, const std::string& help);
+                       const std::function<void(const std::string&)>& choose, const std::string& help,
+                       const std::string& type, const std::string& group);
     option* add_flag(const std::string& names, bool& value, const std::string& help, const std::string& group = "");
     option* get_option(const std::string& name);
     parser* add_subcommand(const std::string& name, const std::string& help);

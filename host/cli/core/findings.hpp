@@ -72,4 +72,13 @@ std::string file_name(const data_source& data);
 /// "2 components", "1 component".
 std::string plural(std::int64_t count, std::string_view noun);
 
+/// Rows of cells, aligned to the right, two blanks between columns; the first row is the head.
+std::string text_table(const std::vector<std::vector<std::string>>& rows);
+
+/// "name   value" lines, aligned to the left.
+std::string text_list(const fact_list& entries);
+
+/// Seconds for people: "12.3 µs", "250 ms", "4.71 s", "12 min 5 s", "3 h 10 min".
+std::string duration_text(double seconds);
+
 } // namespace elbo::cli

@@ -1,6 +1,6 @@
 #include "host/cli/core/inputs.hpp"
 
-#include "host/cli/core/interrupt.hpp"
+#include "host/cli/core/progress.hpp"
 
 #include "elbo/error.hpp"
 #include "elbo/gmm/algebra.hpp"
@@ -29,7 +29,8 @@ bool is_number(const std::string& text) {
 // What goes with the rows: a column of the data, or a file of its own.
 struct side_column {
     const char* option; ///< "--weights"
-    const std::string& where;
+    std::string where;
+    std::vector<double> input_data::*values;
 };
 
 std::vector<double> read_column(const data_source& column, const side_column& side) {
@@ -44,12 +45,6 @@ bool is_column(const std::string& name, const std::vector<std::string>& keys) {
     const bool found = std::find(keys.begin(), keys.end(), name) != keys.end();
     return found && !(is_number(name) && std::filesystem::exists(name));
 }
-
-struct data_with_columns {
-    data_source data;
-    std::vector<std::vector<double>> columns; ///< of each option, empty where it was not given
-    reading_notes notes;
-};
 
 // The options of DATA for another file: what says how text is laid out is about tables of text alone.
 data_options for_file(data_options options, const std::string& path) {
@@ -124,16 +119,26 @@ void note_others(const std::vector<std::string>& whole, const std::vector<std::s
     }
 }
 
+// What the values are multiplied with; grey values are images of unsigned bytes, as those of MNIST.
+double scale_of(const data_options& options) {
+    const bool grey_values = io::has_ending(options.path, "-ubyte") || io::has_ending(options.path, "-ubyte.gz");
+    return options.scale.value_or(grey_values ? 1.0 / 255 : 1.0);
+}
+
+std::vector<side_column> sides_of(const data_options& options) {
+    return {{"--weights", options.weights, &input_data::weights}, {"--labels", options.labels, &input_data::labels}};
+}
+
 // Data and columns beside them come from one pass over the file.
-data_with_columns open_with(const data_options& options, const std::vector<side_column>& sides, double scale,
-                            const model_columns& model) {
+input_data open_with_sides(const data_options& options, const model_columns& model) {
     const auto file = io::open_file(options.path, reading_options(options));
-    std::vector<io::column_group> groups{{options.columns, scale}};
-    const bool with_sides = std::ranges::any_of(sides, [](const side_column& side) { return !side.where.empty(); });
-    const std::vector<std::string> keys = with_sides ? file->keys() : file->names;
+    std::vector<io::column_group> groups{{options.columns, scale_of(options)}};
+    std::vector<side_column> sides = sides_of(options);
+    std::erase_if(sides, [](const side_column& side) { return side.where.empty(); });
+    const std::vector<std::string> keys = sides.empty() ? file->names : file->keys();
     std::vector<std::string> rest = keys;
     for (const side_column& side : sides) {
-        if (side.where.empty() || !is_column(side.where, keys))
+        if (!is_column(side.where, keys))
             continue;
         groups.push_back({{side.where}});
         std::erase(rest, side.where);
@@ -147,56 +152,46 @@ data_with_columns open_with(const data_options& options, const std::vector<side_
         groups.front().columns = model.names;
     const std::vector<data_source> taken = file->take(groups);
     const data_source& data = taken.front();
-    data_with_columns opened{by_name ? matched(data, model) : data, {}, {{}, data.remarks()}};
+    input_data opened{
+        .data = by_name ? matched(data, model) : data, .notes = {{}, data.remarks()}, .scale = scale_of(options)};
     if (!chosen)
         opened.notes.left_out = file->left_out;
     if (by_name)
         note_others(chosen ? data.column_names() : file->names, chosen ? data.column_names() : own,
                     opened.data.column_names(), opened.notes);
     auto next = taken.begin() + 1;
-    for (const side_column& side : sides) {
-        if (side.where.empty())
-            opened.columns.emplace_back();
-        else
-            opened.columns.push_back(is_column(side.where, keys) ? read_column(*next++, side)
-                                                                 : read_side_file(options, side, keys));
-    }
+    for (const side_column& side : sides)
+        opened.*side.values =
+            is_column(side.where, keys) ? read_column(*next++, side) : read_side_file(options, side, keys);
     return opened;
 }
 
 } // namespace
 
-gmm::sample_labels weighted_data::known() const {
+gmm::sample_labels input_data::known() const {
     if (labels.empty())
         return {};
     return gmm::sample_labels::from_column(
         matrix_view<const double>(labels.data(), static_cast<std::int64_t>(labels.size()), 1));
 }
 
-std::int64_t weighted_data::labelled() const {
+std::int64_t input_data::labelled() const {
     return std::ranges::count_if(labels, [](double label) { return label != -1; });
 }
 
-weighted_data open_data(const data_options& options, const model_columns& model) {
-    data_with_columns opened =
-        open_with(options, {{"--weights", options.weights}, {"--labels", options.labels}}, 1, model);
-    return {std::move(opened.data), std::move(opened.notes), std::move(opened.columns[0]),
-            std::move(opened.columns[1])};
-}
-
-labelled_data open_scaled_data(const data_options& options, const model_columns& model) {
-    data_with_columns opened = open_with(options, {{"--labels", options.labels}}, scale_of(options), model);
-    const std::vector<double>& labels = opened.columns[0];
-    if (!options.labels.empty() && std::ssize(labels) != opened.data.rows())
-        throw invalid_argument(fmt::format("--labels {}: has {} rows, expected {}, the rows of {}", options.labels,
-                                           labels.size(), opened.data.rows(), options.path));
-    return {std::move(opened.data), std::move(opened.notes), std::move(opened.columns[0]), scale_of(options)};
+input_data open_data(const data_options& options, const model_columns& model) {
+    input_data opened = open_with_sides(options, model);
+    for (const side_column& side : sides_of(options))
+        if (!side.where.empty() && std::ssize(opened.*side.values) != opened.data.rows())
+            throw invalid_argument(fmt::format("{} {}: has {} rows, expected {}, the rows of {}", side.option,
+                                               side.where, (opened.*side.values).size(), opened.data.rows(),
+                                               options.path));
+    return opened;
 }
 
 data_source open_alike(data_options options, const std::string& path, const model_columns& columns) {
     options.scale = scale_of(options);
-    options = for_file(std::move(options), path);
-    return open_with(options, {{"--labels", options.labels}}, *options.scale, columns).data;
+    return open_with_sides(for_file(std::move(options), path), columns).data;
 }
 
 void tell(const output_options& output, const data_source& data, const reading_notes& notes) {
@@ -238,11 +233,6 @@ gmm::model load_in_order(const std::string& path, const model_columns& columns, 
         order.push_back(found - names.begin());
     }
     return gmm::marginal(saved.model, order);
-}
-
-double scale_of(const data_options& options) {
-    const bool grey_values = io::has_ending(options.path, "-ubyte") || io::has_ending(options.path, "-ubyte.gz");
-    return options.scale.value_or(grey_values ? 1.0 / 255 : 1.0);
 }
 
 void check_columns(const std::string& model_path, std::int64_t wanted, const char* what, const data_source& data) {

@@ -27,11 +27,12 @@ struct reading_notes {
 };
 
 /// A data file with its weights and labels.
-struct weighted_data {
+struct input_data {
     data_source data;
-    reading_notes notes;
-    std::vector<double> weights; ///< empty without --weights
-    std::vector<double> labels;  ///< empty without --labels
+    reading_notes notes = {};
+    std::vector<double> weights = {}; ///< [rows]; empty without --weights
+    std::vector<double> labels = {};  ///< [rows]; empty without --labels
+    double scale = 1;                 ///< that the values were multiplied with
     gmm::sample_weights view() const { return weights.empty() ? gmm::sample_weights() : gmm::sample_weights(weights); }
     /// The labels as components that samples are known to come from.
     gmm::sample_labels known() const;
@@ -39,20 +40,10 @@ struct weighted_data {
     std::int64_t labelled() const;
 };
 
-/// A data file with its labels.
-struct labelled_data {
-    data_source data;
-    reading_notes notes;
-    std::vector<double> labels; ///< [rows]; empty without --labels
-    double scale = 1;           ///< that the values were multiplied with
-};
-
 /// Opens the data. Columns of weights and labels are taken out of the data unless --columns names them. Where data and
 /// model name their columns, those of the model are taken, in its order, unless --by-position. Throws file_error and
 /// invalid_argument.
-weighted_data open_data(const data_options& options, const model_columns& model = {});
-/// The same with --labels and --scale.
-labelled_data open_scaled_data(const data_options& options, const model_columns& model = {});
+input_data open_data(const data_options& options, const model_columns& model = {});
 /// Another file with the same columns, kept in the same way and scaled as the first one.
 data_source open_alike(data_options options, const std::string& path, const model_columns& columns);
 
@@ -63,10 +54,6 @@ void add_left_out(json& summary, const reading_notes& notes);
 
 /// The model of a file with its columns in the order of `columns`, where both have names. Throws invalid_argument.
 gmm::model load_in_order(const std::string& path, const model_columns& columns, bool by_position);
-/// What the values are multiplied with: --scale, or 1/255 where the file holds grey values 0 ... 255 by its name
-/// (images of unsigned bytes, as those of MNIST), else 1.
-double scale_of(const data_options& options);
-
 /// Throws invalid_argument where the data has another number of columns than the model takes (`what`: "dimensions"),
 /// naming both files.
 void check_columns(const std::string& model_path, std::int64_t wanted, const char* what, const data_source& data);

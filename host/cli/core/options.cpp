@@ -42,12 +42,9 @@ void add_model_output_option(parser& command, std::string& path) {
 }
 
 void add_device_options(parser& command, device_options& options) {
-    command
-        .add_option("--device", options.device, "Where to compute: auto, cpu, cuda, cuda:N or reference", "DEVICE",
-                    "Device")
-        ->capture_default_str();
-    command.add_option("--threads", options.threads, "Threads of the CPU back end; 0 takes all", "N", "Device")
-        ->capture_default_str();
+    command.add_option("--device", options.device, "Where to compute: auto, cpu, cuda, cuda:N or reference", "DEVICE",
+                       "Device");
+    command.add_option("--threads", options.threads, "Threads of the CPU back end; 0 takes all", "N", "Device");
 }
 
 context make_context(const device_options& options) {
@@ -69,20 +66,16 @@ context make_context(const device_options& options) {
 namespace {
 
 void add_text_options(parser& command, data_options& options) {
-    command
-        .add_option("--header", options.header, "Whether the first line of a text table holds names: auto, yes or no",
-                    "WHEN", "Data")
-        ->capture_default_str();
+    command.add_option("--header", options.header,
+                       "Whether the first line of a text table holds names: auto, yes or no", "WHEN", "Data");
     command.add_option(
         "--delimiter", options.delimiter,
         "What separates the fields of a text table: a character, tab or space (default: found by itself)", "CHARACTER",
         "Data");
     command.add_flag("--decimal-comma", options.decimal_comma, "In a text table 1,5 is one and a half", "Data");
-    command
-        .add_option("--missing", options.missing,
-                    "Texts or numbers that stand for missing values, which are refused with their row and column",
-                    "TEXT,...", "Data")
-        ->delimiter(',');
+    command.add_option("--missing", options.missing,
+                       "Texts or numbers that stand for missing values, which are refused with their row and column",
+                       "TEXT,...", "Data");
     command.add_flag("--strict", options.strict, "Refuse a file of which a column would be left out", "Data");
 }
 
@@ -103,7 +96,7 @@ char delimiter_from_string(const std::string& text) {
 file_options reading_options(const data_options& options) {
     file_options read;
     read.dataset = options.dataset;
-    read.dimensions = options.dimensions;
+    read.dimensions = options.dimensions.value_or(0);
     read.header = static_cast<header_row>(place_of("--header", options.header, {"auto", "yes", "no"}));
     read.delimiter = delimiter_from_string(options.delimiter);
     read.decimal_comma = options.decimal_comma;
@@ -124,19 +117,15 @@ void add_by_position_option(parser& command, data_options& options) {
                      "Take the columns by their order, not by the names that the model knows", "Data");
 }
 
-void add_data_options(parser& command, data_options& options) {
-    add_optional_data_options(command, options);
-    command.get_option("DATA")->required();
-}
-
-void add_optional_data_options(parser& command, data_options& options) {
-    command.add_option("DATA", options.path,
-                       "Data file: .csv .tsv .npy .npz .f32 .f64 .h5 idx, also .gz; file.h5:/dataset; a pipe; - for "
-                       "standard input");
-    command
-        .add_option("--columns", options.columns, "Columns to use, by name or by number from 0 (default: all)",
-                    "A,B,...", "Data")
-        ->delimiter(',');
+void add_data_options(parser& command, data_options& options, bool optional) {
+    option* const data = command.add_option(
+        "DATA", options.path,
+        "Data file: .csv .tsv .npy .npz .f32 .f64 .h5 idx, also .gz; file.h5:/dataset; a pipe; - for "
+        "standard input");
+    if (!optional)
+        data->required();
+    command.add_option("--columns", options.columns, "Columns to use, by name or by number from 0 (default: all)",
+                       "A,B,...", "Data");
     command.add_option("--dimensions", options.dimensions, "Columns of a raw .f32 or .f64 file", "D", "Data");
     command.add_option("--dataset", options.dataset, "Dataset of an HDF5 file, or member of an .npz file", "NAME",
                        "Data");
@@ -164,16 +153,15 @@ void add_known_labels_option(parser& command, data_options& options) {
 }
 
 void add_scale_option(parser& command, data_options& options) {
+    options.scale.reset();
     command.add_option("--scale", options.scale,
                        "Every value of DATA times this (default: 1/255 for images in -ubyte files, else 1)", "S",
                        "Data");
 }
 
 void add_rows_option(parser& command, std::string& path, const std::string& what) {
-    command
-        .add_option("-o,--output", path, fmt::format("Write {} (.csv, .npy, .f32, .f64, .h5); - prints them", what),
-                    "FILE", "Output")
-        ->capture_default_str();
+    command.add_option("-o,--output", path, fmt::format("Write {} (.csv, .npy, .f32, .f64, .h5); - prints them", what),
+                       "FILE", "Output");
 }
 
 void add_density_option(parser& command, std::string& path) {
@@ -182,17 +170,7 @@ void add_density_option(parser& command, std::string& path) {
 }
 
 void add_type_option(parser& command, std::string& type) {
-    command.add_option("--type", type, "Type of the numbers in FILE: float32 or float64", "TYPE", "Output")
-        ->capture_default_str();
-}
-
-void add_count_option(parser& command, std::int64_t& count) {
-    command.add_option("-n,--samples", count, "Number of samples")->required()->type_name("N");
-}
-
-void check_count(std::int64_t count) {
-    if (count < 1)
-        throw invalid_argument(fmt::format("-n {}: expected at least one sample", count));
+    command.add_option("--type", type, "Type of the numbers in FILE: float32 or float64", "TYPE", "Output");
 }
 
 std::size_t place_of(const char* option, const std::string& typed, const std::vector<std::string>& values) {
@@ -210,7 +188,7 @@ void refuse_given(const std::vector<option*>& options, std::string_view why) {
 }
 
 void add_seed_option(parser& command, std::uint64_t& seed) {
-    command.add_option("--seed", seed, "Seed of the random numbers")->type_name("S")->capture_default_str();
+    command.add_option("--seed", seed, "Seed of the random numbers", "S");
 }
 
 io::output_type output_type_from_string(const std::string& name) {

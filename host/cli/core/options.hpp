@@ -7,6 +7,7 @@
 #include "host/fields.hpp"
 #include "host/io/write/matrix.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,9 +22,6 @@ void add_rows_option(parser& command, std::string& path, const std::string& what
 void add_type_option(parser& command, std::string& type);
 /// FILE of --output where the log-densities of rows are written.
 void add_density_option(parser& command, std::string& path);
-/// -n of samples to draw, at least one. check_count throws invalid_argument.
-void add_count_option(parser& command, std::int64_t& count);
-void check_count(std::int64_t count);
 /// The place of what was typed among the values of an option. Throws invalid_argument: "--type int: expected float32 or
 /// float64".
 std::size_t place_of(const char* option, const std::string& typed, const std::vector<std::string>& values);
@@ -58,21 +56,20 @@ context make_context(const device_options& options);
 struct data_options {
     std::string path;
     std::vector<std::string> columns;
-    std::int64_t dimensions = 0;
+    std::optional<std::int64_t> dimensions;
     std::string dataset;
     std::string header = "auto", delimiter; ///< of text tables
     bool decimal_comma = false;
     std::vector<std::string> missing;
-    bool strict = false;      ///< nothing may be left out
-    bool by_position = false; ///< names of columns play no part, where a model has some
-    std::string weights;      ///< where the command takes them
-    std::string labels;       ///< the same
-    std::optional<double> scale;
-    std::int64_t memory_limit = 0; ///< of data and what is made of it, where the command has one; 0: what fits
+    bool strict = false;             ///< nothing may be left out
+    bool by_position = false;        ///< names of columns play no part, where a model has some
+    std::string weights;             ///< where the command takes them
+    std::string labels;              ///< the same
+    std::optional<double> scale = 1; ///< none: 1/255 where the file holds grey values 0 ... 255 by its name, else 1
+    std::int64_t memory_limit = 0;   ///< of data and what is made of it, where the command has one; 0: what fits
 };
-void add_data_options(parser& command, data_options& options);
-/// The same where the command does something else without DATA.
-void add_optional_data_options(parser& command, data_options& options);
+/// DATA is `optional` where the command does something else without it.
+void add_data_options(parser& command, data_options& options, bool optional = false);
 /// --by-position, of the commands where a model meets data.
 void add_by_position_option(parser& command, data_options& options);
 void add_weights_option(parser& command, data_options& options);
@@ -91,33 +88,29 @@ io::output_type output_type_from_string(const std::string& name);
 
 // Options that set the members of a struct of the library, as its fields say (host/fields.hpp).
 
-/// The name of a value of an enumeration.
-template <named E>
-option* add_choice(parser& app, const std::string& names, E& value, const std::string& help, const std::string& group) {
-    return app
-        .add_choice(
-            names, std::string(name_of(value)), [&value](const std::string& text) { value = value_of<E>(text); }, help)
-        ->group(group);
+template <class S, class M>
+std::string help_of(M S::*member) {
+    return std::string(field_of(member).help);
 }
 
-/// An option or a flag that sets options.*member, with the help of its field. The help shows the value there is, unless
-/// it is optional or a list.
+/// An option or a flag that sets options.*member, with the help of its field.
 template <class S, class M>
 option* add_field(parser& app, const std::string& names, S& options, M S::*member, const std::string& type,
                   const std::string& group) {
-    const std::string help(field_of(member).help);
+    const std::string help = help_of(member);
     M& value = options.*member;
-    if constexpr (std::same_as<M, bool>) {
+    if constexpr (std::same_as<M, bool>)
         return app.add_flag(names, value, help, group);
-    } else if constexpr (named<M>) {
-        return add_choice(app, names, value, help, group)->type_name(type);
-    } else {
-        option* added = app.add_option(names, value, help, type, group);
-        if constexpr (is_list<M> || std::same_as<M, std::optional<std::vector<double>>>)
-            return added->delimiter(',');
-        else
-            return is_optional<M> ? added : added->capture_default_str();
-    }
+    else if constexpr (named<M>)
+        return app.add_choice(
+            names, std::string(name_of(value)),
+            [&value](std::string text) {
+                std::ranges::replace(text, '-', '_'); // cross-validation
+                value = value_of<M>(text);
+            },
+            help, type, group);
+    else
+        return app.add_option(names, value, help, type, group);
 }
 
 } // namespace elbo::cli

@@ -3,10 +3,14 @@
 
 #include "host/cli/core/options.hpp"
 #include "host/io/model/json.hpp"
+#include "host/io/write/matrix.hpp"
 
 #include "elbo/error.hpp"
+#include "elbo/matrix_view.hpp"
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +47,12 @@ void check_model_path(const std::string& path);
 
 /// Runs `write`, turning a file_error into a write_failure.
 void writing(const std::function<void()>& write);
+/// Saves a model where there is a path.
+template <class Model>
+void write_model(const Model& m, const std::string& path, const std::vector<std::string>& column_names) {
+    if (!path.empty())
+        writing([&] { save(m, path, column_names); });
+}
 
 /// Writes a text file as a whole or not at all. Throws write_failure.
 void write_text(const std::string& path, std::string_view text);
@@ -54,5 +64,55 @@ void print(std::string_view text);
 void print_results(const output_options& options, std::string_view text);
 /// One line "elbo: ..." on standard error, unless --quiet.
 void note(const output_options& options, std::string_view text);
+
+// Rows of numbers, batch by batch, to a file or to standard output.
+
+/// Throws invalid_argument where rows (`what`) and JSON summary both want standard output.
+void check_row_output(const std::string& path, const output_options& options, const std::string& what = "rows");
+
+/// Rows of a result under a path: a file by its ending, CSV on standard output for "-", nowhere for an empty one.
+class row_output {
+public:
+    /// One name a column. Throws as matrix_writer::open.
+    row_output(const std::string& path, std::int64_t rows, std::vector<std::string> names,
+               io::output_type type = io::output_type::float64);
+    /// The next rows, in host memory. What is printed begins with the first of them: nothing where there is none for a
+    /// fault of the input. Throws write_failure, and interrupted after Ctrl-C.
+    template <class T>
+    void append(const matrix_view<const T>& rows);
+    void append(const double* numbers, std::int64_t rows) {
+        if (*this)
+            append(matrix_view<const double>(numbers, rows, std::ssize(names_)));
+    }
+    /// Throws write_failure.
+    void close();
+    bool printed() const { return printed_; }
+    explicit operator bool() const { return printed_ || writer_; }
+
+private:
+    std::vector<std::string> names_;
+    const bool printed_;
+    std::string head_; ///< of what is printed, until it is
+    std::optional<io::matrix_writer> writer_;
+};
+
+extern template void row_output::append(const matrix_view<const float>&);
+extern template void row_output::append(const matrix_view<const double>&);
+
+/// --output and --type of a command whose result is rows.
+struct row_options {
+    std::string path = "-";
+    std::string type = "float64";
+
+    void add(parser& command, const std::string& what);
+    /// For check_files. Throws invalid_argument.
+    command_files files(const output_options& output) const;
+    row_output open(std::int64_t rows, std::vector<std::string> names) const;
+    /// The name of the file for people.
+    const std::string& written() const { return path; }
+};
+
+/// "NAME0", "NAME1", ...
+std::vector<std::string> numbered(const std::string& name, std::int64_t count);
 
 } // namespace elbo::cli

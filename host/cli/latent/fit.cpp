@@ -1,13 +1,10 @@
 #include "host/cli/core/fit_command.hpp"
-#include "host/cli/core/fit_summary.hpp"
-#include "host/cli/core/interrupt.hpp"
 #include "host/cli/latent/model.hpp"
 #include "host/joined.hpp"
 #include "host/latent/factors/fields.hpp"
 #include "host/latent/factors/file.hpp"
 #include "host/latent/sphere/fields.hpp"
 #include "host/latent/sphere/file.hpp"
-#include "host/report/page/latent_page.hpp"
 
 #include <fmt/format.h>
 #include <map>
@@ -112,7 +109,6 @@ void tell_events(findings& found, const std::vector<Event>& events) {
 /// Options and result are those of a kind of model.
 template <class Options, class Result>
 struct latent_fit : latent_fit_options {
-    using input = weighted_data;
     using options = Options;
     using result = Result;
 
@@ -128,21 +124,13 @@ struct latent_fit : latent_fit_options {
         return o;
     }
 
-    void take(const input& rows, options& o) const {
-        check_start(o, start, rows.data);
-        o.weights = rows.view();
-    }
-
-    void announce(const context& ctx, const input& rows, const options& /*o*/) const {
-        fit_inputs::announce(ctx, rows);
+    void announce(const context& ctx, const input_data& rows, const options& o) const {
+        fit_inputs::announce(ctx, rows, o);
         note_slow_blas(output, ctx);
     }
 
-    result fit(const context& ctx, const input& rows, const options& o) const { return latent::fit(ctx, rows.data, o); }
-
-    void save(const fitted<latent_fit>& work) const {
-        if (!model_path.empty())
-            writing([&] { latent::save(work.fit.model, model_path, work.column_names()); });
+    result fit(const context& ctx, const input_data& rows, const options& o) const {
+        return latent::fit(ctx, rows.data, o);
     }
 
     findings found(const fitted<latent_fit>& work) const {
@@ -165,15 +153,11 @@ struct latent_fit : latent_fit_options {
         return found;
     }
 
-    std::string page(const fitted<latent_fit>& work, fact_list facts) const {
-        facts.insert(facts.begin(),
-                     {{"samples", std::to_string(work.fit.samples)}, {"model", describe(work.fit.model)}});
-        const report::heading about{.title = fmt::format("{} of {}", kind_of(work.fit.model), file_name(work.data())),
-                                    .facts = std::move(facts),
-                                    .command = work.command_line};
-        report::latent_page page = report::page_of(work.ctx, work.fit.model, work.data(), about, throw_if_interrupted);
-        page.trace = work.fit.trace;
-        return report::render(page);
+    std::string page(const fitted<latent_fit>& work, report::heading about) const {
+        about.title = fmt::format("{} of {}", kind_of(work.fit.model), file_name(work.data()));
+        about.facts.insert(about.facts.begin(),
+                           {{"samples", std::to_string(work.fit.samples)}, {"model", describe(work.fit.model)}});
+        return fit_inputs::page(work, about);
     }
 
     std::string text(const fitted<latent_fit>& work, const fact_list& facts) const {
@@ -197,9 +181,9 @@ struct latent_fit_command : latent_fit_options {
 void latent_fit_options::add_model_options(parser& app) {
     using s = latent::factor_options;
     const auto add = [&](const char* name, auto& value, auto member, const char* type) {
-        return app.add_option(name, value, std::string(field_of(member).help), type, "Model");
+        app.add_option(name, value, help_of(member), type, "Model");
     };
-    add("--model", kind, &s::kind, "KIND")->capture_default_str();
+    add("--model", kind, &s::kind, "KIND");
     add("-L,--latent", latent, &s::latent, "L");
     add("-k,--components", components, &s::components, "K");
     add_field(app, "--own-noise", typed, &s::own_noise, "", "Model");
@@ -209,8 +193,7 @@ void latent_fit_options::add_model_options(parser& app) {
 void latent_fit_options::add_fit_options(parser& app) {
     using s = latent::factor_options;
     add_field(app, "--method", typed, &s::method, "METHOD", "Fit");
-    app.add_option("--start", start, std::string(field_of(&s::start).help), "METHOD|FILE", "Fit")
-        ->capture_default_str();
+    app.add_option("--start", start, help_of(&s::start), "METHOD|FILE", "Fit");
     add_loop_options(app, typed);
     of_components = {add_field(app, "--on-collapse", typed, &s::on_collapse, "POLICY", "Fit")};
     of_starts = {app.get_option("--start"), app.get_option("--restarts")};

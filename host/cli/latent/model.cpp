@@ -1,6 +1,5 @@
 #include "host/cli/latent/model.hpp"
 
-#include "host/cli/core/text_table.hpp"
 #include "host/io/model/model_archive.hpp"
 #include "host/latent/factors/file.hpp"
 #include "host/latent/sphere/file.hpp"
@@ -81,10 +80,6 @@ saved_latent_model load_latent_model(const std::string& path) {
     return {std::move(saved.model), std::move(saved.column_names)};
 }
 
-std::vector<std::string> column_names_of(const saved_latent_model& saved) {
-    return saved.column_names.empty() ? numbered("x", dimensions_of(saved.model)) : saved.column_names;
-}
-
 std::int64_t dimensions_of(const latent_model& m) {
     return std::visit([](const auto& model) { return model.dimensions(); }, m);
 }
@@ -155,9 +150,5 @@ std::string latent_kind::text(const saved& s) {
 }
 
 template class apply_command<latent_kind>;
-
-void add_latent_info(parser& latent, invocation& call) {
-    add_command<info_command<latent_kind>>(latent, call, "info", "Print a model");
-}
 
 } // namespace elbo::cli

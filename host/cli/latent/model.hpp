@@ -21,9 +21,6 @@ struct saved_latent_model {
 /// Throws file_error, also for a file that holds another model.
 saved_latent_model load_latent_model(const std::string& path);
 
-/// Names of the columns of the data that the model was fitted to, or x0, x1, ...
-std::vector<std::string> column_names_of(const saved_latent_model& saved);
-
 std::int64_t dimensions_of(const latent_model& m);
 /// Numbers of the latent variable: L, or d of a sphere's direction.
 std::int64_t latent_of(const latent_model& m);
@@ -46,16 +43,13 @@ void note_slow_blas(const output_options& output, const context& ctx);
 
 struct latent_kind {
     using saved = saved_latent_model;
-    using input = weighted_data;
     static constexpr const char* argument_help = "Model file (.safetensors or .json)";
 
     static saved load(const std::string& path) { return load_latent_model(path); }
     static const std::vector<std::string>& columns(const saved& s) { return s.column_names; }
     static std::int64_t dimensions(const saved& s) { return dimensions_of(s.model); }
-    static input open(const data_options& data, const model_columns& columns) { return open_data(data, columns); }
     static std::string describe(const saved& s) { return cli::describe(s.model); }
     static void note_on(const context& ctx, const output_options& output) { note_slow_blas(output, ctx); }
-    static void add_input(json& /*summary*/, const input& /*rows*/) {}
     static void add_shape(json& summary, const saved& s) { cli::add_shape(summary, s.model); }
     static void add_parameters(json& summary, const saved& s);
     static std::string text(const saved& s);

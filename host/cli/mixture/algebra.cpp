@@ -1,4 +1,4 @@
-// The commands that make a mixture from another one: marginal and condition.
+// The commands that make a mixture from another one, or compare two: marginal, condition and divergence.
 #include "host/cli/mixture/model.hpp"
 #include "host/gmm/algebra/factor.hpp"
 #include "host/io/sources.hpp"
@@ -44,8 +44,7 @@ std::vector<std::string> names_of(const std::vector<std::string>& all, const std
 // Writes and prints the new model; `found` is what the command knows beside it.
 exit_status deliver(const algebra_options& command, findings found, const gmm::model& made,
                     const std::vector<std::string>& names) {
-    if (!command.output_path.empty())
-        writing([&] { gmm::save(made, command.output_path, names); });
+    write_model(made, command.output_path, names);
     add_shape(found.summary, made);
     found.add("column_names", names);
     add_parameters(found.summary, made);
@@ -94,10 +93,8 @@ struct marginal_command : algebra_options {
         app.add_option("MODEL", model_path, mixture_kind::argument_help)->required();
         app.add_option("-o,--output", output_path, "Write the new model (.safetensors or .json)", "MODEL", "Output");
         add_output_options(app, output);
-        app.add_option("--columns", columns, "Columns to keep, by name or by number from 0, in this order")
-            ->required()
-            ->delimiter(',')
-            ->type_name("A,B,...");
+        app.add_option("--columns", columns, "Columns to keep, by name or by number from 0, in this order", "A,B,...")
+            ->required();
     }
 
     exit_status run(const std::string& command_line) const {
@@ -158,7 +155,7 @@ struct known_rows {
 /// in the order of --given, or has all columns of the model.
 known_rows open_known(const regression& command, const gmm::saved_model& saved) {
     const data_options& options = command.data;
-    weighted_data input = open_data(options);
+    input_data input = open_data(options);
     const std::int64_t d = saved.model.dimensions();
     tell(command.output, input.data, input.notes);
     const bool named = !options.by_position && !saved.column_names.empty() && !input.data.column_names().empty();
@@ -223,7 +220,7 @@ exit_status regression::run(const std::string& command_line) const {
     const context ctx = make_context(device);
     const known_rows known = open_known(*this, saved);
     const std::vector<std::int64_t> others = gmm::other_columns(known.columns, m.dimensions());
-    const std::vector<std::string> all = column_names_of(saved), names = names_of(all, others);
+    const std::vector<std::string> all = column_names_of<mixture_kind>(saved), names = names_of(all, others);
     const std::int64_t n = known.data.rows();
     row_output results = rows.open(n, result_names(names, form));
     row_output densities(density_path, n, {"log_density"});
@@ -261,21 +258,19 @@ struct condition_command {
 
     void add_options(parser& app) {
         app.add_option("MODEL", rows.model_path, mixture_kind::argument_help)->required();
-        add_optional_data_options(app, rows.data);
+        add_data_options(app, rows.data, true);
         add_by_position_option(app, rows.data);
         app.add_option("--given", rows.given,
                        "Known columns, by name or by number from 0, and their values; with DATA columns alone "
-                       "(default: those that DATA names)")
-            ->delimiter(',')
-            ->type_name("A=1.5,B=2,...");
+                       "(default: those that DATA names)",
+                       "A=1.5,B=2,...");
         add_device_options(app, rows.device);
         app.add_option("-o,--output", output_path,
                        "Write the new model (.safetensors or .json); with DATA the rows (.csv, .npy, .f32, .f64, .h5; "
                        "default: print them)",
                        "FILE", "Output");
         app.add_option("--variances", rows.variances, "With DATA: none, diagonal or full, beside the means", "NAME",
-                       "Output")
-            ->capture_default_str();
+                       "Output");
         add_type_option(app, rows.rows.type);
         app.add_option("--log-density", rows.density_path, "With DATA: write log p of the known columns", "FILE",
                        "Output");
@@ -298,16 +293,61 @@ struct condition_command {
     }
 };
 
+struct divergence_command {
+    std::string from, to;
+    gmm::divergence_options options;
+    bool by_position = false;
+    device_options device;
+    output_options output;
+
+    void add_options(parser& app) {
+        app.add_option("P", from, "Model whose samples are drawn (.safetensors or .json)")->required();
+        app.add_option("Q", to, "Model that it is compared with")->required();
+        app.add_option("-n,--samples", options.samples, "Number of samples", "N");
+        app.add_flag("--by-position", by_position, "Take the columns of Q by their order, not by their names");
+        add_seed_option(app, options.seed);
+        add_device_options(app, device);
+        add_output_options(app, output);
+    }
+
+    exit_status run(const std::string& command_line) const {
+        check_files({.inputs = {from, to}, .outputs = {output.json}});
+        const gmm::saved_model saved = gmm::load_saved(from);
+        const gmm::model& p = saved.model;
+        const gmm::model q = load_in_order(to, {saved.column_names, from}, by_position);
+        if (p.dimensions() != q.dimensions())
+            throw invalid_argument(fmt::format("{} has {} dimensions: expected {}, those of {}", to, q.dimensions(),
+                                               p.dimensions(), from));
+        const context ctx = make_context(device);
+        const gmm::divergence_result estimate = gmm::kl_divergence(ctx, p, q, options);
+        const gmm::variational_divergence variational = gmm::kl_variational(p, q);
+        findings found(command_line, ctx);
+        found.summary.update({{"from", from},
+                              {"to", to},
+                              {"samples", estimate.samples},
+                              {"seed", options.seed},
+                              {"divergence", estimate.value},
+                              {"standard_error", estimate.standard_error}});
+        found.tell("estimate", fmt::format("{:.6f} ± {:.6f} nats ({} samples)", estimate.value, estimate.standard_error,
+                                           estimate.samples));
+        found.add("variational_approximation", "variational approximation", variational.approximation, "{:.6f} nats");
+        found.add("variational_upper_bound", "variational upper bound", variational.upper_bound, "{:.6f} nats");
+        write_json(output, found.summary);
+        print_results(output, fmt::format("D(p‖q) from {} ({}) to {} ({})\n\n", from, describe(p), to, describe(q)) +
+                                  text_list(found.facts));
+        return exit_status::success;
+    }
+};
+
 } // namespace
 
-void add_mixture_marginal(parser& mixture, invocation& call) {
+void add_mixture_algebra(parser& mixture, invocation& call) {
     add_command<marginal_command>(mixture, call, "marginal", "The model of some of the columns");
-}
-
-void add_mixture_condition(parser& mixture, invocation& call) {
     add_command<condition_command>(
         mixture, call, "condition",
         "The model of all other columns, given values of some; with DATA their means for every row");
+    add_command<divergence_command>(mixture, call, "divergence",
+                                    "Kullback-Leibler divergence of one model from another");
 }
 
 } // namespace elbo::cli

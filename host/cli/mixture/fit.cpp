@@ -1,7 +1,3 @@
-#include "host/cli/core/fit_command.hpp"
-#include "host/cli/core/fit_summary.hpp"
-#include "host/cli/core/text_table.hpp"
-#include "host/cli/mixture/fit_options.hpp"
 #include "host/cli/mixture/model.hpp"
 
 #include "elbo/gmm/fit.hpp"
@@ -31,7 +27,6 @@ json event_json(const gmm::event& e) {
 }
 
 struct mixture_fit : fit_inputs {
-    using input = weighted_data;
     using options = gmm::fit_options;
     using result = gmm::fit_result;
 
@@ -55,34 +50,28 @@ struct mixture_fit : fit_inputs {
         return o;
     }
 
-    input open(const model_columns& start) const {
+    input_data open(const model_columns& start) const {
         fit_inputs limited = *this;
         limited.data.memory_limit = typed.memory_limit;
         return limited.open(start);
     }
 
-    void take(const input& rows, options& o) const {
-        check_start(o, model.start, rows.data);
+    void take(const input_data& rows, options& o) const {
         if (o.memory_limit > 0)
             o.memory_limit = std::max<std::int64_t>(1, o.memory_limit - rows.data.kept_bytes());
-        o.weights = rows.view();
-        o.labels = rows.known();
     }
 
-    void announce(const context& ctx, const input& rows, const options& o) const {
+    void announce(const context& ctx, const input_data& rows, const options& o) const {
         if (!output.quiet)
             fit_inputs::announce(ctx, rows, "; memory " + gmm::plan_memory(ctx, rows.data, o).to_string());
     }
 
-    result fit(const context& ctx, const input& rows, const options& o) const { return gmm::fit(ctx, rows.data, o); }
-
-    void save(const fitted<mixture_fit>& work) const {
-        if (!model_path.empty())
-            writing([&] { gmm::save(work.fit.model, model_path, work.column_names()); });
+    result fit(const context& ctx, const input_data& rows, const options& o) const {
+        return gmm::fit(ctx, rows.data, o);
     }
 
     findings found(const fitted<mixture_fit>& work) const;
-    std::string page(const fitted<mixture_fit>& work, fact_list facts) const;
+    std::string page(const fitted<mixture_fit>& work, report::heading about) const;
     std::string text(const fitted<mixture_fit>& work, const fact_list& facts) const;
 };
 
@@ -113,19 +102,17 @@ findings mixture_fit::found(const fitted<mixture_fit>& work) const {
     return found;
 }
 
-std::string mixture_fit::page(const fitted<mixture_fit>& work, fact_list facts) const {
+std::string mixture_fit::page(const fitted<mixture_fit>& work, report::heading about) const {
     const gmm::model& m = work.fit.model;
-    facts.insert(facts.begin(), {{"samples", std::to_string(work.fit.samples)},
-                                 {"dimensions", std::to_string(m.dimensions())},
-                                 {"components", std::to_string(m.components())},
-                                 {"family", std::string(to_string(m.shape()))}});
-    report::mixture_page page = make_page(work.ctx, m, work.data(), std::move(facts), work.command_line);
-    page.fit = &work.fit;
-    return report::render(page);
+    about.facts.insert(about.facts.begin(), {{"samples", std::to_string(work.fit.samples)},
+                                             {"dimensions", std::to_string(m.dimensions())},
+                                             {"components", std::to_string(m.components())},
+                                             {"family", std::string(to_string(m.shape()))}});
+    return fit_inputs::page(work, about);
 }
 
 std::string mixture_fit::text(const fitted<mixture_fit>& work, const fact_list& facts) const {
-    const weighted_data& rows = work.input;
+    const input_data& rows = work.input;
     const std::string labelled = rows.labels.empty() ? "" : fmt::format(" ({} labelled)", rows.labelled());
     return fit_text("Gaussian mixture of " + rows.data.description(), describe(work.fit.model),
                     fmt::format("{} samples{}", work.fit.samples, labelled), work.ctx, facts,

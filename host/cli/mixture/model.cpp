@@ -1,11 +1,10 @@
 #include "host/cli/mixture/model.hpp"
 
-#include "host/cli/core/interrupt.hpp"
-#include "host/cli/core/text_table.hpp"
-#include "host/gmm/model/model_file.hpp"
 #include "host/report/chart/plane.hpp"
 #include "host/report/page/component_numbers.hpp"
+#include "host/report/page/mixture_page.hpp"
 
+#include "elbo/error.hpp"
 #include "elbo/version.hpp"
 
 #include <algorithm>
@@ -46,10 +45,6 @@ std::string component_text(const gmm::model& m, const std::vector<std::string>& 
     return out + ")\n";
 }
 
-std::vector<std::string> column_names_of(const gmm::saved_model& saved) {
-    return saved.column_names.empty() ? numbered("x", saved.model.dimensions()) : saved.column_names;
-}
-
 void add_shape(json& summary, const gmm::model& m) {
     summary["dimensions"] = m.dimensions();
     summary["components"] = m.components();
@@ -61,11 +56,6 @@ void add_parameters(json& summary, const gmm::model& m) {
     summary["means"] = array_or_null(m.means(), std::vector{m.components(), m.dimensions()});
     summary["covariances"] =
         array_or_null(m.covariances(), gmm::covariance_shape(m.shape(), m.components(), m.dimensions()));
-}
-
-report::mixture_page make_page(const context& ctx, const gmm::model& m, const data_source& data, fact_list facts,
-                               const std::string& command_line) {
-    return report::page_of(ctx, m, data, {.facts = std::move(facts), .command = command_line}, throw_if_interrupted);
 }
 
 void mixture_kind::add_parameters(json& summary, const saved& s) {
@@ -93,16 +83,78 @@ std::string mixture_kind::info_page(const saved& s, const std::string& path, con
     return report::render(page);
 }
 
-answer mixture_command::with_page(const applied<mixture_kind>& work, std::string text, const fact_list& facts) {
-    return {std::move(text), [&work, facts] {
-                return report::render(make_page(work.ctx, work.saved.model, work.data(), facts, work.command_line));
-            }};
+std::string mixture_kind::page(const applied<mixture_kind>& work, const fact_list& facts) {
+    return report::render(report::page_of(work.ctx, work.saved.model, work.data(),
+                                          {.facts = facts, .command = work.command_line}, throw_if_interrupted));
 }
 
 template class apply_command<mixture_kind>;
 
-void add_mixture_info(parser& mixture, invocation& call) {
-    add_command<info_command<mixture_kind>>(mixture, call, "info", "Print a model");
+template <class Options>
+model_columns model_arguments::set(Options& options) const {
+    model_columns columns;
+    if (is_model_file(start)) {
+        gmm::saved_model saved = gmm::load_saved(start);
+        options.start_model = std::move(saved.model);
+        options.components = options.start_model->components();
+        options.shape = options.start_model->shape();
+        columns = {std::move(saved.column_names), start};
+    } else {
+        try {
+            options.start = gmm::start_method_from_string(start);
+        } catch (const invalid_argument& unknown) {
+            throw invalid_argument(fmt::format("--start {}: there is no such file, and {}", start, unknown.what()));
+        }
+    }
+    if (components)
+        options.components = *components;
+    else if (!options.start_model)
+        throw invalid_argument("the number of components is missing: give -k K, or --start with a model file");
+    if (!family.empty())
+        options.shape = gmm::family_from_string(family);
+    return columns;
+}
+
+template model_columns model_arguments::set(gmm::fit_options&) const;
+template model_columns model_arguments::set(gmm::variational_options&) const;
+
+void model_arguments::add_start_option(parser& app) {
+    app.add_option("--start", start, help_of(&gmm::fit_options::start), "METHOD|FILE", "Fit");
+}
+
+void prior_arguments::add_options(parser& app) {
+    using s = gmm::parameter_prior;
+    app.add_option("--prior", name, "Maximum a posteriori: mclust, what is not given below follows the data; or none",
+                   "NAME", "Prior");
+    numbers = {add_field(app, "--prior-concentration", typed, &s::concentration, "A", "Prior"),
+               add_field(app, "--prior-mean", typed, &s::mean, "M,...", "Prior"),
+               add_field(app, "--prior-mean-precision", typed, &s::mean_precision, "K", "Prior"),
+               add_field(app, "--prior-degrees-of-freedom", typed, &s::degrees_of_freedom, "NU", "Prior"),
+               add_field(app, "--prior-scale", typed, &s::scale, "S,...", "Prior")};
+}
+
+std::optional<gmm::parameter_prior> prior_arguments::parsed() const {
+    const bool any = std::ranges::any_of(numbers, [](const option* o) { return o->count() > 0; });
+    if (!name.empty())
+        place_of("--prior", name, {"mclust", "none"});
+    if (name == "none" && any)
+        throw invalid_argument("--prior none: expected no other option of a prior beside it");
+    return name == "none" || (name.empty() && !any) ? std::nullopt : std::optional(typed);
+}
+
+void add_precision_option(parser& app, gmm::compute_precision& precision) {
+    const auto choose = [&precision](const std::string& name) {
+        precision =
+            static_cast<gmm::compute_precision>(place_of("--precision", name, {"automatic", "float32", "float64"}));
+    };
+    app.add_choice("--precision", std::string(name_of(precision)), choose, help_of(&gmm::fit_options::precision),
+                   "TYPE", "Fit");
+}
+
+void add_iteration_options(parser& app, gmm::fit_options& options) {
+    add_loop_options(app, options);
+    add_precision_option(app, options.precision);
+    add_collapse_option(app, options);
 }
 
 } // namespace elbo::cli

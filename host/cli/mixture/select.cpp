@@ -1,11 +1,6 @@
-#include "host/cli/core/fit_command.hpp"
-#include "host/cli/core/fit_summary.hpp"
-#include "host/cli/core/text_table.hpp"
-#include "host/cli/mixture/fit_options.hpp"
 #include "host/cli/mixture/model.hpp"
 #include "host/gmm/select/fields.hpp"
 #include "host/gmm/select/folds.hpp"
-#include "host/report/page/selection_page.hpp"
 
 #include "elbo/gmm/select.hpp"
 
@@ -84,33 +79,28 @@ std::string table_text(const gmm::select_result& result) {
     return text_table(rows) + (failures.empty() ? "" : "\n" + failures);
 }
 
-/// A number, or null where there is none.
-json number(bool there, double value) {
-    return there && std::isfinite(value) ? json(value) : json();
-}
-
+/// Numbers that are none become null.
 json cell_json(const gmm::select_cell& cell) {
-    json entry{{"family", to_string(cell.shape)}, {"components", cell.components}};
-    const bool there = cell.fitted;
-    entry["components_left"] = there ? json(cell.components_left) : json();
-    entry["parameters"] = there ? json(cell.parameters) : json();
-    entry["log_likelihood"] = number(there, cell.log_likelihood);
-    entry["total_log_likelihood"] = number(there, cell.total_log_likelihood);
-    entry["bic"] = number(there, cell.bic);
-    entry["aic"] = number(there, cell.aic);
-    entry["icl"] = number(there, cell.icl);
-    entry["held_out"] = number(there, cell.held_out);
-    entry["held_out_standard_error"] = number(there, cell.held_out_error);
-    entry["iterations"] = there ? json(cell.iterations) : json();
-    entry["stopped"] = there ? json(to_string(cell.stopped)) : json();
-    entry["events"] = cell.events.size();
-    entry["seconds"] = cell.seconds;
-    entry["error"] = cell.error.empty() ? json() : json(cell.error);
-    return entry;
+    const auto of_fit = [&](json value) { return cell.fitted ? value : json(); };
+    return {{"family", to_string(cell.shape)},
+            {"components", cell.components},
+            {"components_left", of_fit(cell.components_left)},
+            {"parameters", of_fit(cell.parameters)},
+            {"log_likelihood", of_fit(cell.log_likelihood)},
+            {"total_log_likelihood", of_fit(cell.total_log_likelihood)},
+            {"bic", of_fit(cell.bic)},
+            {"aic", of_fit(cell.aic)},
+            {"icl", of_fit(cell.icl)},
+            {"held_out", of_fit(cell.held_out)},
+            {"held_out_standard_error", of_fit(cell.held_out_error)},
+            {"iterations", of_fit(cell.iterations)},
+            {"stopped", of_fit(to_string(cell.stopped))},
+            {"events", cell.events.size()},
+            {"seconds", cell.seconds},
+            {"error", cell.error.empty() ? json() : json(cell.error)}};
 }
 
 struct select_fit : fit_inputs {
-    using input = weighted_data;
     using options = gmm::select_options;
     using result = gmm::select_result;
 
@@ -118,7 +108,6 @@ struct select_fit : fit_inputs {
     options typed;
     std::vector<std::string> components{"1:9"};
     std::vector<std::string> families{"full"};
-    std::string criterion = "bic";
     std::string start = "automatic";
     option *fraction = nullptr, *folds = nullptr; ///< each of one criterion
 
@@ -129,26 +118,26 @@ struct select_fit : fit_inputs {
     command_files files() const { return files_with({}, {}); }
     options prepare(model_columns& start_columns) const;
 
-    void take(const input& rows, options& o) const {
+    void take(const input_data& rows, options& o) const {
         o.fit.weights = rows.view();
         o.fit.labels = rows.known();
     }
 
-    void announce(const context& ctx, const input& rows, const options& o) const {
+    void announce(const context& ctx, const input_data& rows, const options& o) const {
         fit_inputs::announce(
             ctx, rows,
             fmt::format("; {} models, chosen by {}", o.components.size() * o.families.size(), to_string(o.by)));
     }
 
-    result fit(const context& ctx, const input& rows, const options& o) const { return gmm::select(ctx, rows.data, o); }
+    result fit(const context& ctx, const input_data& rows, const options& o) const {
+        return gmm::select(ctx, rows.data, o);
+    }
 
     void save(const fitted<select_fit>& work) const {
-        if (!model_path.empty())
-            writing([&] { gmm::save(work.fit.best.model, model_path, work.column_names()); });
+        write_model(work.fit.best.model, model_path, work.column_names());
     }
 
     findings found(const fitted<select_fit>& work) const;
-    std::string page(const fitted<select_fit>& work, fact_list facts) const;
     std::string text(const fitted<select_fit>& work, const fact_list& facts) const;
 };
 
@@ -162,9 +151,6 @@ gmm::select_options select_fit::prepare(model_columns& /*start_columns*/) const 
     o.families.clear();
     for (const std::string& name : families)
         o.families.push_back(gmm::family_from_string(name));
-    std::string name = criterion;
-    std::replace(name.begin(), name.end(), '-', '_');
-    o.by = gmm::criterion_from_string(name);
     if (o.by != gmm::criterion::validation)
         refuse_given({fraction}, "expected --criterion validation beside it");
     if (o.by != gmm::criterion::cross_validation)
@@ -209,8 +195,8 @@ findings select_fit::found(const fitted<select_fit>& work) const {
     found.add(best, &gmm::fit_result::bic);
     found.add("aic", best.aic);
     found.add("icl", best.icl);
-    found.add("held_out", number(true, chosen.held_out));
-    found.add("held_out_standard_error", number(true, chosen.held_out_error));
+    found.add("held_out", chosen.held_out);
+    found.add("held_out_standard_error", chosen.held_out_error);
     found.tell("time", duration_text(choice.seconds));
     if (!std::isnan(chosen.held_out))
         found.tell("held out", fmt::format("{:.4f} ± {:.4f} nats per sample", chosen.held_out, chosen.held_out_error));
@@ -219,13 +205,6 @@ findings select_fit::found(const fitted<select_fit>& work) const {
     add_parameters(found.summary, best.model);
     add_negligible(found, output, best.negligible);
     return found;
-}
-
-std::string select_fit::page(const fitted<select_fit>& work, fact_list facts) const {
-    report::selection_page page{
-        make_page(work.ctx, work.fit.best.model, work.data(), std::move(facts), work.command_line), &work.fit};
-    page.chosen.title = fmt::format("Choice of a mixture for {}", file_name(work.data()));
-    return report::render(page);
 }
 
 std::string select_fit::text(const fitted<select_fit>& work, const fact_list& /*facts*/) const {
@@ -240,18 +219,13 @@ std::string select_fit::text(const fitted<select_fit>& work, const fact_list& /*
 }
 
 void select_fit::add_model_options(parser& app) {
-    app.add_option("-k,--components", components, std::string(field_of(&options::components).help), "K,...", "Models")
-        ->delimiter(',')
-        ->capture_default_str();
-    app.add_option("--families", families, std::string(field_of(&options::families).help), "FAMILY,...", "Models")
-        ->delimiter(',')
-        ->capture_default_str();
+    app.add_option("-k,--components", components, help_of(&options::components), "K,...", "Models");
+    app.add_option("--families", families, help_of(&options::families), "FAMILY,...", "Models");
     add_regularization_options(app, typed.fit);
 }
 
 void select_fit::add_choice_options(parser& app) {
-    app.add_option("--criterion", criterion, std::string(field_of(&options::by).help), "NAME", "Choice")
-        ->capture_default_str();
+    add_field(app, "--criterion", typed, &options::by, "NAME", "Choice");
     fraction = add_field(app, "--validation-fraction", typed, &options::validation_fraction, "F", "Choice");
     folds = add_field(app, "--folds", typed, &options::folds, "N", "Choice");
     add_field(app, "--one-standard-error", typed, &options::one_standard_error, "", "Choice");
@@ -263,8 +237,7 @@ void select_fit::add_options(parser& app) {
     add_known_labels_option(app, data);
     add_model_options(app);
     add_choice_options(app);
-    app.add_option("--start", start, "Start: automatic, kmeans, kmeans++, random or samples", "METHOD", "Fit")
-        ->capture_default_str();
+    app.add_option("--start", start, "Start: automatic, kmeans, kmeans++, random or samples", "METHOD", "Fit");
     add_iteration_options(app, typed.fit);
     prior.add_options(app);
     add_checkpoints(app);

@@ -1,10 +1,6 @@
-#include "host/cli/core/fit_command.hpp"
-#include "host/cli/core/fit_summary.hpp"
-#include "host/cli/mixture/fit_options.hpp"
 #include "host/cli/mixture/model.hpp"
 
 #include "elbo/gmm/variational.hpp"
-#include "host/report/page/variational_page.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -14,27 +10,12 @@ namespace elbo::cli {
 
 namespace {
 
-gmm::weights_model weights_model_of(std::string name) {
-    std::ranges::replace(name, '-', '_');
-    return gmm::weights_model_from_string(name);
-}
-
-json prior_json(const gmm::variational_prior& prior) {
-    return {{"concentration", *prior.concentration},
-            {"mean", *prior.mean},
-            {"mean_precision", prior.mean_precision},
-            {"degrees_of_freedom", *prior.degrees_of_freedom},
-            {"scale", *prior.scale}};
-}
-
 struct variational_fit : fit_inputs {
-    using input = weighted_data;
     using options = gmm::variational_options;
     using result = gmm::variational_result;
 
     model_arguments model;
     options typed;
-    std::string weights_model = "dirichlet";
     double threshold = 1;
     bool drop_empty = false;
     std::string posterior_path; ///< beside that of the mixture at the posterior means
@@ -54,21 +35,10 @@ struct variational_fit : fit_inputs {
                 fmt::format("--threshold {}: expected a finite number of samples, at least 0", threshold));
         options o = typed;
         start = model.set(o);
-        o.weights_prior = weights_model_of(weights_model);
         return o;
     }
 
-    void take(const input& rows, options& o) const {
-        check_start(o, model.start, rows.data);
-        o.weights = rows.view();
-        o.labels = rows.known();
-    }
-
-    void announce(const context& ctx, const input& rows, const options& /*o*/) const {
-        fit_inputs::announce(ctx, rows);
-    }
-
-    result fit(const context& ctx, const input& rows, const options& o) const {
+    result fit(const context& ctx, const input_data& rows, const options& o) const {
         return gmm::fit_variational(ctx, rows.data, o);
     }
 
@@ -81,14 +51,12 @@ struct variational_fit : fit_inputs {
     }
 
     void save(const fitted<variational_fit>& work) const {
-        if (!posterior_path.empty())
-            writing([&] { gmm::save(kept(work.fit), posterior_path, work.column_names()); });
-        if (!model_path.empty())
-            writing([&] { gmm::save(mixture_of(work.fit), model_path, work.column_names()); });
+        write_model(kept(work.fit), posterior_path, work.column_names());
+        write_model(mixture_of(work.fit), model_path, work.column_names());
     }
 
     findings found(const fitted<variational_fit>& work) const;
-    std::string page(const fitted<variational_fit>& work, fact_list facts) const;
+    std::string page(const fitted<variational_fit>& work, report::heading about) const;
 
     std::string text(const fitted<variational_fit>& work, const fact_list& facts) const {
         return fit_text("Variational mixture of " + work.data().description(), describe(work.fit.model),
@@ -121,7 +89,7 @@ findings variational_fit::found(const fitted<variational_fit>& work) const {
     found.add("threshold", threshold);
     found.add("effective_components", effective);
     found.add("counts", fit.posterior.counts());
-    found.add("prior", prior_json(prior));
+    found.add("prior", io::json_of(prior));
     found.tell("prior of the weights", fmt::format("{}, concentration {:.6g}", weights, *prior.concentration));
     found.tell("prior of the components", fmt::format("{:.6g} samples for the mean, {:.6g} degrees of freedom",
                                                       prior.mean_precision, *prior.degrees_of_freedom));
@@ -140,24 +108,17 @@ findings variational_fit::found(const fitted<variational_fit>& work) const {
     return found;
 }
 
-std::string variational_fit::page(const fitted<variational_fit>& work, fact_list facts) const {
+std::string variational_fit::page(const fitted<variational_fit>& work, report::heading about) const {
     const result& fit = work.fit;
-    facts.insert(facts.begin(), {{"samples", std::to_string(fit.samples)},
-                                 {"dimensions", std::to_string(fit.model.dimensions())},
-                                 {"family", std::string(to_string(fit.model.shape()))}});
-    // Components without samples would only be drawn where the prior is.
-    const bool some = !fit.posterior.effective_components(threshold).empty();
-    const gmm::model shown = some ? fit.posterior.without_empty(threshold).model() : fit.model;
-    report::variational_page page{make_page(work.ctx, shown, work.data(), std::move(facts), work.command_line), &fit};
-    page.plug_in.title = fmt::format("Variational mixture of {}", file_name(work.data()));
-    return report::render(page);
+    about.facts.insert(about.facts.begin(), {{"samples", std::to_string(fit.samples)},
+                                             {"dimensions", std::to_string(fit.model.dimensions())},
+                                             {"family", std::string(to_string(fit.model.shape()))}});
+    return report::page(work.ctx, fit, work.data(), about, threshold);
 }
 
 void variational_fit::add_prior_options(parser& app) {
     using s = gmm::variational_prior;
-    app.add_option("--weights-model", weights_model, std::string(field_of(&options::weights_prior).help), "NAME",
-                   "Prior")
-        ->capture_default_str();
+    add_field(app, "--weights-model", typed, &options::weights_prior, "NAME", "Prior");
     add_field(app, "--prior-concentration,--concentration", typed.prior, &s::concentration, "A", "Prior");
     add_field(app, "--prior-mean", typed.prior, &s::mean, "M,...", "Prior");
     add_field(app, "--prior-mean-precision", typed.prior, &s::mean_precision, "B", "Prior");
@@ -166,8 +127,8 @@ void variational_fit::add_prior_options(parser& app) {
 }
 
 void variational_fit::add_result_options(parser& app) {
-    app.add_option("--threshold", threshold, "Components with more samples than this count as effective", "N", "Output")
-        ->capture_default_str();
+    app.add_option("--threshold", threshold, "Components with more samples than this count as effective", "N",
+                   "Output");
     app.add_flag("--drop-empty", drop_empty, "Write effective components alone", "Output");
     app.add_option("-o,--output", posterior_path, "Write the posterior (.safetensors or .json)", "FILE", "Output");
     app.add_option("--model-output", model_path, "Write the mixture at the posterior means, as of fit", "MODEL",

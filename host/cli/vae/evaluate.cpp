@@ -1,6 +1,3 @@
-#include "host/cli/core/options.hpp"
-#include "host/cli/core/progress_line.hpp"
-#include "host/cli/core/text_table.hpp"
 #include "host/cli/vae/pictures.hpp"
 #include "host/vae/infer/fields.hpp"
 
@@ -47,10 +44,11 @@ void write_rows(const std::string& path, const vae::row_bounds& bounds) {
     output.close();
 }
 
-class evaluate_command : public vae_command {
+class evaluate_command : public apply_command<vae_kind> {
     vae::evaluate_options typed;
     picture_options pictures;
     std::string row_path;
+    vae::evaluation evaluated;
 
     vae::evaluation evaluate(const applied<vae_kind>& work, vae::row_bounds* bounds) const {
         vae::evaluate_options options = typed;
@@ -67,25 +65,25 @@ public:
 
     command_files files() const override { return {.inputs = {}, .outputs = {}, .rows = {row_path}}; }
 
-    answer apply(const applied<vae_kind>& work, findings& found) const override {
+    std::string apply(const applied<vae_kind>& work, findings& found) override {
         image_size_of(pictures, vae_kind::dimensions(work.saved)); // refused before the work
         vae::row_bounds bounds;
-        const vae::evaluation e = evaluate(work, row_path.empty() ? nullptr : &bounds);
+        evaluated = evaluate(work, row_path.empty() ? nullptr : &bounds);
         if (!row_path.empty())
             write_rows(row_path, bounds);
-        add_evaluation(found, e);
-        found.add("seconds", e.seconds);
-        return {fmt::format("{} ({}) on {}\n\n", model_path, work.describe(), describe(work.input)) +
-                    text_list(found.facts),
-                [this, &work, e, facts = found.facts] {
-                    report::vae_page page =
-                        make_vae_page(work.ctx, work.saved, work.input, work.data(), pictures, typed.seed);
-                    page.title = fmt::format("{} on {}", model_path, work.data().description());
-                    page.facts = facts;
-                    page.evaluated = e;
-                    page.command = work.command_line;
-                    return report::render(page);
-                }};
+        add_evaluation(found, evaluated);
+        found.add("seconds", evaluated.seconds);
+        return fmt::format("{} ({}) on {}\n\n", model_path, work.describe(), describe(work.input)) +
+               text_list(found.facts);
+    }
+
+    std::string page(const applied<vae_kind>& work, const fact_list& facts) const override {
+        report::vae_page page = make_vae_page(work.ctx, work.saved, work.input, work.data(), pictures, typed.seed,
+                                              {.title = fmt::format("{} on {}", model_path, work.data().description()),
+                                               .facts = facts,
+                                               .command = work.command_line});
+        page.evaluated = evaluated;
+        return report::render(page);
     }
 };
 

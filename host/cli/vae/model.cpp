@@ -8,10 +8,6 @@
 
 namespace elbo::cli {
 
-std::vector<std::string> column_names_of(const vae::architecture& a) {
-    return a.column_names.empty() ? numbered("x", a.dimensions) : a.column_names;
-}
-
 void add_architecture(json& summary, const vae::architecture& a) {
     summary["dimensions"] = a.dimensions;
     summary["latent"] = a.latent;
@@ -36,7 +32,7 @@ std::string describe(const vae::architecture& a) {
                        to_string(a.likelihood.family));
 }
 
-std::string describe(const labelled_data& input) {
+std::string describe(const input_data& input) {
     const std::string scaled = input.scale == 1 ? "" : fmt::format(", values times {:.6g}", input.scale);
     return fmt::format("{}: {} rows{}", input.data.description(), input.data.rows(), scaled);
 }
@@ -70,9 +66,5 @@ std::string vae_kind::text(const saved& m) {
 }
 
 template class apply_command<vae_kind>;
-
-void add_vae_info(parser& vae, invocation& call) {
-    add_command<info_command<vae_kind>>(vae, call, "info", "Print a model: layers, sizes, cost");
-}
 
 } // namespace elbo::cli

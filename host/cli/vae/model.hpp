@@ -9,16 +9,13 @@
 
 namespace elbo::cli {
 
-/// Names of the columns of the data that the model was trained on, or x0, x1, ...
-std::vector<std::string> column_names_of(const vae::architecture& a);
-
 /// Keys of every summary that name the model: dimensions, latent, encoder, decoder, activation, likelihood, ...
 void add_architecture(json& summary, const vae::architecture& a);
 
 /// "784 dimensions, 20 latent units, bernoulli".
 std::string describe(const vae::architecture& a);
 /// "train.npy: 60000 rows, values times 0.00392157".
-std::string describe(const labelled_data& input);
+std::string describe(const input_data& input);
 
 /// The likelihood's own parameter: "sigma", and "0.35", or "0.2 to 0.9" for one a dimension; empty where there is none.
 std::string own_name(const vae::model& m);
@@ -28,31 +25,17 @@ void add_own(json& summary, const vae::model& m);
 
 struct vae_kind {
     using saved = vae::model;
-    using input = labelled_data;
     static constexpr const char* argument_help = "Model file or checkpoint (.safetensors or .json)";
+    static constexpr bool scaled = true;
 
     static saved load(const std::string& path) { return vae::model::load(path); }
     static const std::vector<std::string>& columns(const saved& m) { return m.architecture().column_names; }
     static std::int64_t dimensions(const saved& m) { return m.architecture().dimensions; }
-    static input open(const data_options& data, const model_columns& columns) {
-        return open_scaled_data(data, columns);
-    }
     static std::string describe(const saved& m) { return cli::describe(m.architecture()); }
-    static void note_on(const context& /*ctx*/, const output_options& /*output*/) {}
-    static void add_input(json& summary, const input& rows) { summary["scale"] = rows.scale; }
     static void add_shape(json& summary, const saved& m) { add_architecture(summary, m.architecture()); }
     static void add_parameters(json& summary, const saved& m);
     static std::string text(const saved& m);
 };
 extern template class apply_command<vae_kind>;
-
-/// A command that applies an autoencoder; --scale goes with the data.
-class vae_command : public apply_command<vae_kind> {
-protected:
-    void add_common(parser& app) {
-        apply_command::add_common(app);
-        add_scale_option(app, data);
-    }
-};
 
 } // namespace elbo::cli

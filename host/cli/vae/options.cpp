@@ -67,13 +67,12 @@ void architecture_options::add_options(parser& app) {
     constexpr const char* group = "Model";
     using a = vae::architecture;
     add_likelihood_options(app, typed.likelihood);
-    app.add_option("--latent", latent, std::string(field_of(&a::latent).help), "L", group);
-    app.add_option("--encoder", encoder, std::string(field_of(&a::encoder).help), "A,B,...", group)
-        ->capture_default_str();
-    app.add_option("--decoder", decoder, std::string(field_of(&a::decoder).help), "A,B,...", group);
+    app.add_option("--latent", latent, help_of(&a::latent), "L", group);
+    app.add_option("--encoder", encoder, help_of(&a::encoder), "A,B,...", group);
+    app.add_option("--decoder", decoder, help_of(&a::decoder), "A,B,...", group);
     add_field(app, "--activation", typed, &a::hidden, "NAME", group);
     add_field(app, "--decoder-form", typed, &a::decoder_form, "NAME", group);
-    app.add_option("--encoder-input", encoder_input, std::string(field_of(&a::encoder_input).help), "NAME", group);
+    app.add_option("--encoder-input", encoder_input, help_of(&a::encoder_input), "NAME", group);
 }
 
 vae::architecture architecture_options::parsed(std::int64_t dimensions) const {
@@ -117,7 +116,7 @@ void add_optimizer_options(parser& app, vae::train_options& t, std::string& sche
     add_field(app, "--weight-decay", t.optimizer, &o::weight_decay, "D", group);
     add_field(app, "--momentum", t.optimizer, &o::momentum, "M", group);
     add_field(app, "--clip-norm", t.optimizer, &o::clip_norm, "C", group);
-    app.add_option("--schedule", schedule, std::string(field_of(&s::form).help), "FORM", group)->capture_default_str();
+    app.add_option("--schedule", schedule, help_of(&s::form), "FORM", group);
     add_field(app, "--boundaries", t.schedule, &s::boundaries, "A,B,...", group);
     add_field(app, "--factors", t.schedule, &s::factors, "A,B,...", group);
     add_field(app, "--final-factor", t.schedule, &s::final_factor, "F", group);
@@ -148,7 +147,7 @@ void training_options::add_options(parser& app) {
     add_field(app, "--patience", typed, &o::patience, "E", group);
     add_field(app, "--seed", typed, &o::seed, "S", group);
     add_field(app, "--precision", typed, &o::precision, "TYPE", group);
-    app.add_option("--start", start, std::string(field_of(&o::start).help), "MODEL", group);
+    app.add_option("--start", start, help_of(&o::start), "MODEL", group);
     add_field(app, "--memory-limit", typed, &o::memory_limit, "BYTES", group);
     add_field(app, "--checkpoint", typed.checkpoint, &c::path, "FILE", group);
     add_field(app, "--checkpoint-every", typed.checkpoint, &c::every_seconds, "SECONDS", group);

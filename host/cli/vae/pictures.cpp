@@ -1,6 +1,5 @@
 #include "host/cli/vae/pictures.hpp"
 
-#include "host/cli/core/interrupt.hpp"
 #include "host/report/image/png.hpp"
 
 #include "elbo/error.hpp"
@@ -90,9 +89,10 @@ std::vector<float> picture_samples(const context& ctx, const vae::model& m, std:
     return vae::sample(ctx, m, report::largest_tile_count, {.seed = seed, .means = true});
 }
 
-report::vae_page make_vae_page(const context& ctx, const vae::model& m, const labelled_data& input,
-                               const data_source& shown, const picture_options& options, std::uint64_t seed) {
-    report::vae_page page = report::page_of(ctx, m, input.data, {},
+report::vae_page make_vae_page(const context& ctx, const vae::model& m, const input_data& input,
+                               const data_source& shown, const picture_options& options, std::uint64_t seed,
+                               const report::heading& about) {
+    report::vae_page page = report::page_of(ctx, m, input.data, about,
                                             {.labels = input.labels,
                                              .validation = shown,
                                              .image = image_size_of(options, m.architecture().dimensions),

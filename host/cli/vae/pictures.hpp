@@ -50,9 +50,10 @@ void write_png(const std::string& path, std::span<const float> originals, std::s
 /// Means of p(x|z) at draws of the prior, as many as a picture shows [n x d].
 std::vector<float> picture_samples(const context& ctx, const vae::model& m, std::uint64_t seed);
 
-/// A page with samples, reconstructions and terms of `shown`, and the latents of `input`. The caller adds title, facts,
-/// history, rows_name and the command; `m` must outlive the page.
-report::vae_page make_vae_page(const context& ctx, const vae::model& m, const labelled_data& input,
-                               const data_source& shown, const picture_options& options, std::uint64_t seed);
+/// A page with samples, reconstructions and terms of `shown`, and the latents of `input`. The caller adds history and
+/// rows_name; `m` must outlive the page.
+report::vae_page make_vae_page(const context& ctx, const vae::model& m, const input_data& input,
+                               const data_source& shown, const picture_options& options, std::uint64_t seed,
+                               const report::heading& about);
 
 } // namespace elbo::cli

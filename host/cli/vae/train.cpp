@@ -1,6 +1,4 @@
 #include "host/cli/core/fit_command.hpp"
-#include "host/cli/core/fit_summary.hpp"
-#include "host/cli/core/text_table.hpp"
 #include "host/cli/vae/options.hpp"
 #include "host/cli/vae/pictures.hpp"
 #include "host/io/split.hpp"
@@ -70,12 +68,9 @@ std::string history_text(const std::vector<vae::epoch_record>& history) {
 }
 
 /// What is trained on and what is held out.
-struct train_data : labelled_data {
+struct train_data : input_data {
     data_source training;
     std::optional<data_source> validation = {};
-    /// Rows that pictures are made of, and their name.
-    const data_source& shown() const { return validation ? *validation : training; }
-    std::string shown_name() const { return validation ? "validation data" : "training data"; }
 };
 
 struct train_plan : vae::train_options {
@@ -88,7 +83,7 @@ struct vae_fit : fit_inputs {
     using result = vae::train_result;
 
     std::string validation_path;
-    double validation_fraction = 0;
+    std::optional<double> validation_fraction;
     architecture_options architecture;
     training_options training;
     picture_options pictures;
@@ -136,7 +131,7 @@ struct vae_fit : fit_inputs {
     }
 
     findings found(const fitted<vae_fit>& work) const;
-    std::string page(const fitted<vae_fit>& work, fact_list facts) const;
+    std::string page(const fitted<vae_fit>& work, report::heading about) const;
 
     std::string text(const fitted<vae_fit>& work, const fact_list& facts) const {
         return fit_text("Variational autoencoder of " + work.data().description(),
@@ -146,15 +141,15 @@ struct vae_fit : fit_inputs {
 };
 
 train_data vae_fit::open(const model_columns& start) const {
-    if (!validation_path.empty() && validation_fraction != 0)
+    const double fraction = validation_fraction.value_or(0);
+    if (!validation_path.empty() && fraction != 0)
         throw invalid_argument("--validation and --validation-fraction: expected one of them");
-    labelled_data all = open_scaled_data(data, start);
-    tell(output, all.data, all.notes);
+    const input_data all = fit_inputs::open(start);
     train_data rows{all, all.data};
     if (!validation_path.empty()) {
         rows.validation = open_alike(data, validation_path, {all.data.column_names(), all.data.description()});
-    } else if (validation_fraction != 0) {
-        io::data_parts parts = io::split(all.data, validation_fraction, training.typed.seed);
+    } else if (fraction != 0) {
+        io::data_parts parts = io::split(all.data, fraction, training.typed.seed);
         rows.training = std::move(parts.training);
         rows.validation = std::move(parts.validation);
     }
@@ -201,19 +196,18 @@ findings vae_fit::found(const fitted<vae_fit>& work) const {
     return found;
 }
 
-std::string vae_fit::page(const fitted<vae_fit>& work, fact_list facts) const {
+std::string vae_fit::page(const fitted<vae_fit>& work, report::heading about) const {
     const train_data& rows = work.input;
     const vae::model& m = work.fit.model;
-    report::vae_page page = make_vae_page(work.ctx, m, rows, rows.shown(), pictures, work.options.seed);
-    page.title = fmt::format("Variational autoencoder of {}", file_name(work.data()));
-    page.facts = std::move(facts);
-    page.facts.insert(page.facts.begin(), {{"samples", std::to_string(rows.training.rows())},
-                                           {"dimensions", std::to_string(work.data().cols())},
-                                           {"latent units", std::to_string(m.architecture().latent)},
-                                           {"likelihood", std::string(to_string(m.architecture().likelihood.family))}});
+    about.facts.insert(about.facts.begin(),
+                       {{"samples", std::to_string(rows.training.rows())},
+                        {"dimensions", std::to_string(work.data().cols())},
+                        {"latent units", std::to_string(m.architecture().latent)},
+                        {"likelihood", std::string(to_string(m.architecture().likelihood.family))}});
+    report::vae_page page =
+        make_vae_page(work.ctx, m, rows, rows.validation.value_or(rows.training), pictures, work.options.seed, about);
     page.history = work.fit.history;
-    page.rows_name = rows.shown_name();
-    page.command = work.command_line;
+    page.rows_name = rows.validation ? "validation data" : "training data";
     return report::render(page);
 }
 

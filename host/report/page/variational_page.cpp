@@ -93,11 +93,11 @@ std::string render(const variational_page& p) {
            component_table(*plug_in.model, plug_in.column_names) + "</div>\n" + page_end(plug_in.command);
 }
 
-std::string page(const context& ctx, const gmm::variational_result& fit, const data_source& data,
-                 const heading& about) {
+std::string page(const context& ctx, const gmm::variational_result& fit, const data_source& data, const heading& about,
+                 double threshold) {
     // Components without samples would only be drawn where the prior is.
-    const bool some = !fit.posterior.effective_components().empty();
-    const gmm::model shown = some ? fit.posterior.without_empty().model() : fit.model;
+    const bool some = !fit.posterior.effective_components(threshold).empty();
+    const gmm::model shown = some ? fit.posterior.without_empty(threshold).model() : fit.model;
     return render(
         variational_page{page_of(ctx, shown, data, completed(about, "Variational mixture of", ctx, data)), &fit});
 }

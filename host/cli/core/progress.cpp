@@ -1,15 +1,31 @@
-#include "host/cli/core/progress_line.hpp"
+#include "host/cli/core/progress.hpp"
 
-#include "host/cli/core/text_table.hpp"
+#include "host/cli/core/findings.hpp"
 
+#include "elbo/error.hpp"
+
+#include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <fmt/format.h>
 #include <string>
+#include <string_view>
 #include <unistd.h>
 
 namespace elbo::cli {
 
 namespace {
+
+std::atomic<bool> requested{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may only use lock-free atomics");
+
+// Only what is safe in a signal handler: an atomic, write, signal.
+void handle(int signal) {
+    constexpr std::string_view text = "\nelbo: stopping; Ctrl-C again ends at once\n";
+    requested.store(true, std::memory_order_relaxed);
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, text.data(), text.size());
+    std::signal(signal, SIG_DFL);
+}
 
 using namespace std::chrono_literals;
 constexpr auto live_interval = 100ms;
@@ -31,6 +47,25 @@ std::string describe(const gmm::progress& now, std::optional<double> previous) {
 }
 
 } // namespace
+
+interrupt_guard::interrupt_guard() {
+    requested.store(false, std::memory_order_relaxed);
+    std::signal(SIGINT, handle);
+}
+
+interrupt_guard::~interrupt_guard() {
+    std::signal(SIGINT, SIG_DFL);
+    requested.store(false, std::memory_order_relaxed);
+}
+
+bool interrupt_requested() {
+    return requested.load(std::memory_order_relaxed);
+}
+
+void throw_if_interrupted() {
+    if (interrupt_requested())
+        throw interrupted("interrupted");
+}
 
 progress_line::progress_line(bool quiet)
     : quiet_(quiet), live_(isatty(STDERR_FILENO) == 1), last_shown_(live_ ? clock::time_point() : clock::now()) {}

@@ -1,4 +1,4 @@
-// Progress of long work on standard error.
+// Long work: Ctrl-C as a flag that it looks at, and its progress on standard error.
 #pragma once
 
 #include "elbo/gmm/fit.hpp"
@@ -11,6 +11,20 @@
 #include <string_view>
 
 namespace elbo::cli {
+
+/// While it lives, the first SIGINT sets a flag; the second ends the process at once. The flag goes with it.
+class interrupt_guard {
+public:
+    interrupt_guard();
+    ~interrupt_guard();
+    interrupt_guard(const interrupt_guard&) = delete;
+    interrupt_guard& operator=(const interrupt_guard&) = delete;
+};
+
+/// Whether the signal has come.
+bool interrupt_requested();
+/// Throws elbo::interrupted if it has: for a command that has nothing worth keeping.
+void throw_if_interrupted();
 
 /// On a terminal one line that is rewritten; elsewhere a line every few seconds; nothing when quiet.
 class progress_line {

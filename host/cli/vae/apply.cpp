@@ -1,0 +1,198 @@
+// The commands that take rows through an autoencoder, or draw them: encode, decode, reconstruct, sample, interpolate
+// and info.
+#include "host/cli/vae/pictures.hpp"
+
+#include "elbo/vae/infer.hpp"
+
+namespace elbo::cli {
+
+namespace {
+
+class encode_command : public apply_command<vae_kind> {
+    row_options rows{.path = "-", .type = "float32"};
+    std::string log_variance_path;
+
+public:
+    void add_options(parser& app) override {
+        add_common(app);
+        add_rows_option(app, rows.path, "the means");
+        app.add_option("--log-variances", log_variance_path, "Write the log-variances", "FILE", "Output");
+        add_type_option(app, rows.type);
+    }
+
+    command_files files() const override {
+        command_files files = rows.files(output);
+        files.rows.push_back(log_variance_path);
+        return files;
+    }
+
+    std::string apply(const applied<vae_kind>& work, findings& /*found*/) override {
+        const std::int64_t n = work.rows(), latent = work.saved.architecture().latent;
+        row_output means = rows.open(n, numbered("mean", latent));
+        row_output log_variances(log_variance_path, n, numbered("log_variance", latent),
+                                 output_type_from_string(rows.type));
+        vae::encode(work.ctx, work.saved, work.data(), [&](std::int64_t, matrix_view<const float> part) {
+            const auto half = [&](std::int64_t first) {
+                return matrix_view<const float>(part.data + first, part.rows, latent, part.stride, part.space);
+            };
+            means.append(half(0));
+            log_variances.append(half(latent));
+        });
+        means.close();
+        log_variances.close();
+        return {means.printed() ? "" : fmt::format("{}: {} latent means of {}\n", rows.path, n, describe(work.input))};
+    }
+};
+
+class decode_command : public apply_command<vae_kind> {
+    row_options rows{.path = "-", .type = "float32"};
+
+public:
+    void add_options(parser& app) override {
+        add_common(app);
+        rows.add(app, "the means");
+        app.footer("DATA holds one latent vector a row, as elbo vae encode writes them.");
+    }
+
+    command_files files() const override { return rows.files(output); }
+
+    // Rows of DATA are latent vectors, whose columns have no names of their own.
+    model_columns columns(const vae::model& /*m*/) const override { return {{}, model_path}; }
+    void check(const vae::model& m, const data_source& latents) const override {
+        check_columns(model_path, m.architecture().latent, "latent units", latents);
+    }
+
+    std::string apply(const applied<vae_kind>& work, findings& /*found*/) override {
+        row_output means = rows.open(work.rows(), work.column_names());
+        vae::decode(work.ctx, work.saved, work.data(),
+                    [&](std::int64_t, matrix_view<const float> part) { means.append(part); });
+        means.close();
+        return {means.printed()
+                    ? ""
+                    : fmt::format("{}: {} decoded rows of {}\n", rows.path, work.rows(), describe(work.input))};
+    }
+};
+
+class reconstruct_command : public apply_command<vae_kind> {
+    picture_rows rows;
+
+    void write_picture(const applied<vae_kind>& work, report::image_size size) const {
+        const std::vector<double> some = evenly_spaced_rows(work.data(), report::largest_tile_count / 2);
+        const std::vector<float> originals(some.begin(), some.end());
+        const matrix_view<const float> view(originals.data(), std::ssize(originals) / size.pixels(), size.pixels());
+        write_png(rows.pictures.png, originals, vae::reconstruct(work.ctx, work.saved, view), size);
+    }
+
+public:
+    void add_options(parser& app) override {
+        add_common(app);
+        rows.add(app, "some rows above their reconstructions");
+    }
+
+    command_files files() const override { return rows.files(output); }
+
+    std::string apply(const applied<vae_kind>& work, findings& /*found*/) override {
+        const auto size = image_size_of(rows.pictures, vae_kind::dimensions(work.saved));
+        row_output means = rows.open(work.rows(), work.column_names());
+        if (means)
+            vae::reconstruct(work.ctx, work.saved, work.data(),
+                             [&](std::int64_t, matrix_view<const float> part) { means.append(part); });
+        means.close();
+        if (!rows.pictures.png.empty())
+            write_picture(work, *size);
+        if (means.printed())
+            return {};
+        return {rows.path.empty()
+                    ? fmt::format("{}: rows of {} above their reconstructions\n", rows.written(), describe(work.input))
+                    : fmt::format("{}: {} reconstructed rows of {}\n", rows.path, work.rows(), describe(work.input))};
+    }
+};
+
+class sample_command : public draw_command<vae_kind, picture_rows> {
+    vae::sample_options typed;
+    device_options device;
+
+public:
+    void add_options(parser& app) override {
+        add_inputs(app);
+        app.add_flag("--means", typed.means, "Means of p(x|z) instead of draws of x");
+        app.add_option("--row-sum", typed.row_sum, "With library size: what rows shall add up to on average", "N");
+        add_device_options(app, device);
+        add_output_options(app, output);
+        rows.add(app, "the first samples");
+    }
+
+    bool draw(const vae::model& m, const std::string& /*command_line*/, findings& found) const override {
+        const std::int64_t d = m.architecture().dimensions;
+        const auto size = image_size_of(rows.pictures, d);
+        const context ctx = make_context(device);
+        row_output drawn = open(m);
+        std::vector<float> images; // of the picture
+        vae::sample_options options = typed;
+        options.seed = seed;
+        vae::sample(ctx, m, count, options, [&](std::int64_t, matrix_view<const float> part) {
+            drawn.append(part);
+            if (rows.pictures.png.empty())
+                return;
+            for (std::int64_t i = 0; i < part.rows && std::ssize(images) < report::largest_tile_count * d; ++i)
+                images.insert(images.end(), part.row(i), part.row(i) + d);
+        });
+        drawn.close();
+        if (!rows.pictures.png.empty())
+            write_png(rows.pictures.png, images, *size);
+        found.add("device", ctx.name());
+        add_drawn(found);
+        found.add("dimensions", d);
+        found.add("seed", seed);
+        found.add("means", typed.means);
+        return drawn.printed();
+    }
+};
+
+class interpolate_command : public apply_command<vae_kind> {
+    picture_rows rows;
+    std::int64_t from = 0, to = 1, steps = 12;
+
+public:
+    void add_options(parser& app) override {
+        add_common(app);
+        app.add_option("--from", from, "Row of DATA where the line begins, from 0", "ROW");
+        app.add_option("--to", to, "Row where it ends", "ROW");
+        app.add_option("--steps", steps, "Points of the line, ends included", "N");
+        rows.add(app, "the points of the line");
+    }
+
+    command_files files() const override { return rows.files(output); }
+
+    std::string apply(const applied<vae_kind>& work, findings& found) override {
+        const std::int64_t d = vae_kind::dimensions(work.saved);
+        const auto size = image_size_of(rows.pictures, d);
+        const std::vector<float> line = vae::interpolate(work.ctx, work.saved, row_of(work.data(), from, "--from"),
+                                                         row_of(work.data(), to, "--to"), steps);
+        row_output points = rows.open(steps, work.column_names());
+        points.append(matrix_view<const float>(line.data(), steps, d));
+        points.close();
+        if (!rows.pictures.png.empty())
+            write_png(rows.pictures.png, line, *size);
+        found.add("from", from);
+        found.add("to", to);
+        found.add("steps", steps);
+        return {points.printed() ? ""
+                                 : fmt::format("{}: {} steps from row {} to row {} of {}\n", rows.written(), steps,
+                                               from, to, describe(work.input))};
+    }
+};
+
+} // namespace
+
+void add_vae_apply(parser& vae, invocation& call) {
+    add_command<encode_command>(vae, call, "encode", "Mean and log-variance of q(z|x) for every row");
+    add_command<decode_command>(vae, call, "decode", "Mean of p(x|z) for every row z of a file of latents");
+    add_command<reconstruct_command>(vae, call, "reconstruct", "Mean of p(x|z) at the mean of q(z|x) for every row");
+    add_command<sample_command>(vae, call, "sample", "Draw z from the prior, then x from p(x|z)");
+    add_command<interpolate_command>(vae, call, "interpolate",
+                                     "Decode the straight line between the latents of two rows");
+    add_command<info_command<vae_kind>>(vae, call, "info", "Print a model: layers, sizes, cost");
+}
+
+} // namespace elbo::cli
