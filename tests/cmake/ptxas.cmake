@@ -1,8 +1,9 @@
 # Compiles one CUDA source for compute capability 9.0 and reads the assembler's report: no kernel may spill registers
-# or keep local arrays in memory. Kernels of CUB and Thrust are not ours to judge.
-#   cmake -DNVCC= -DSOURCE= -DROOT= -DINCLUDE= -DOUTPUT= -P ptxas.cmake
+# or keep local arrays in memory, and no wgmma wait for another without need (warnings C75xx). Kernels of CUB and Thrust
+# are not ours to judge.
+#   cmake -DNVCC= -DARCHITECTURE=90|90a -DSOURCE= -DROOT= -DINCLUDE= -DOUTPUT= -P ptxas.cmake
 execute_process(
-  COMMAND "${NVCC}" -std=c++20 -O3 --expt-relaxed-constexpr -gencode arch=compute_90,code=sm_90 -Xptxas -v "-I${ROOT}"
+  COMMAND "${NVCC}" -std=c++20 -O3 --expt-relaxed-constexpr -gencode arch=compute_${ARCHITECTURE},code=sm_${ARCHITECTURE} -Xptxas -v "-I${ROOT}"
           "-I${ROOT}/include" "-I${INCLUDE}" -cubin "${SOURCE}" -o "${OUTPUT}"
   RESULT_VARIABLE status
   OUTPUT_VARIABLE report
@@ -11,6 +12,9 @@ if(NOT status EQUAL 0)
   message(FATAL_ERROR "${report}")
 endif()
 
+if(report MATCHES "C75[0-9][0-9][^\n]*")
+  message(FATAL_ERROR "${CMAKE_MATCH_0}")
+endif()
 string(REGEX MATCHALL "Function properties for [^\n]*\n[^\n]*spill loads[^\n]*(\n[^\n]*Used [0-9]+ registers)?" kernels
        "${report}")
 set(judged 0)

@@ -33,6 +33,7 @@ inline int run_elsewhere(const std::string& filter, const std::string& variable,
 struct counter_sums {
     double read = 0, written = 0; ///< bytes of the sectors of 32 bytes that a launch touches, each once
     double stored = 0;            ///< bytes of all stores but atomics
+    double tensor = 0;            ///< FLOP of matrix instructions
     double special = 0, fp64 = 0, instructions = 0, conflicts = 0, wavefronts = 0, blocks = 0, launches = 0;
 };
 
@@ -44,6 +45,8 @@ inline counter_sums sum_counters(const nlohmann::json& kernels, const std::strin
             c.read += k["distinct_read_bytes"].get<double>();
             c.written += k["distinct_write_bytes"].get<double>();
             c.stored += k["global_store_bytes"].get<double>();
+            for (const auto& [kind, flop] : k["flops"].items())
+                c.tensor += kind.starts_with("tensor_") ? flop.get<double>() : 0;
             c.special += k["flops"]["special"].get<double>();
             c.fp64 += k["flops"]["fp64"].get<double>();
             c.instructions += k["lane_instructions"].get<double>();

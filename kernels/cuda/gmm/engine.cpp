@@ -27,6 +27,8 @@ cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
       log_density_(state, "log densities", slab_rows()), assignment_(state, "assignments", slab_rows()),
       staging_(state, s.dimensions) {
     grid_ = std::int64_t(state->multiprocessors) * (choose_variant(s, sizeof(T)) == e_step_variant::registers ? 8 : 2);
+    if (suits_tensor(s, sizeof(T)) && tensor_supported(*state))
+        tensor_ = tensor_memory(state, s);
 }
 
 template <class T>
@@ -51,7 +53,7 @@ std::int64_t cuda_engine<T>::bytes_needed(std::int64_t rows, bool weighted, samp
                                8 * (limb_count * sum_count(shape) + d + scatter_size(shape) + 2 * d) +
                                survey_pipeline::bytes(d) +
                                element * (slab_rows() * shape.components + whitened_size(shape, slab_rows())) +
-                               12 * slab_rows() + staging::bytes(d);
+                               12 * slab_rows() + staging::bytes(d) + (tensor_ ? tensor_memory::bytes(shape) : 0);
     return fixed + element * rows * (row_stride(shape, element) + (weighted ? 1 : 0)) +
            known_rows<T>::bytes(labels, rows, shape.components);
 }
@@ -123,13 +125,18 @@ void cuda_engine<T>::clear_sums(double component_bound, double scalar_bound) {
 template <class T>
 void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
     const device_rows<T> view = rows_view(first, rows);
-    switch (choose_variant(shape, sizeof(T), view.labelled())) {
+    switch (choose_variant(shape, sizeof(T), view.labelled(), has_tensor())) {
     case e_step_variant::registers:
         if constexpr (std::is_same_v<T, float>)
             accumulate_registers(*state_, shape, current_.view(), view, sums_, grid_);
         break;
     case e_step_variant::fused:
         accumulate_fused(*state_, shape, current_.view(), view, sums_, grid_);
+        break;
+    case e_step_variant::tensor:
+        if constexpr (std::is_same_v<T, float>)
+            accumulate_tensor(*state_, shape, current_.view(), view, tensor_.view(), slab_densities_.data(), sums_,
+                              grid_ / 2); // one block a multiprocessor
         break;
     case e_step_variant::slab:
         accumulate_slab(*state_, shape, current_.view(), view,
@@ -141,7 +148,7 @@ void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
 template <class T>
 void cuda_engine<T>::accumulate(std::int64_t first, std::int64_t rows) {
     state_->activate();
-    const std::int64_t chunk = chunk_rows(shape, sizeof(T), !known_.empty());
+    const std::int64_t chunk = chunk_rows(shape, sizeof(T), !known_.empty(), has_tensor());
     // The slab variant adds the squares of a spherical component one dimension at a time.
     const std::int64_t each = shape.family == gmm::family::spherical ? shape.dimensions : 1;
     const std::int64_t step =

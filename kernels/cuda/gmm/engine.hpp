@@ -9,6 +9,7 @@
 #include "kernels/cuda/gmm/rows/known_rows.hpp"
 #include "kernels/cuda/gmm/rows/staging.hpp"
 #include "kernels/cuda/gmm/rows/survey.hpp"
+#include "kernels/cuda/gmm/tensor/tensor.hpp"
 #include "kernels/shared/m_step.hpp"
 
 #include <optional>
@@ -21,10 +22,14 @@ public:
     cuda_engine_base(const gmm_shape& s, state_pointer state) : gmm_engine(s), state_(std::move(state)) {}
     /// Blocks of the persistent kernels; by default as many as the device holds. No result depends on it.
     void set_grid(std::int64_t blocks) { grid_ = blocks; }
+    /// Goes without the tensor variant, as on other devices.
+    void leave_tensor() { tensor_ = {}; }
+    bool has_tensor() const { return static_cast<bool>(tensor_); }
 
 protected:
     state_pointer state_;
     std::int64_t grid_ = 0;
+    tensor_memory tensor_; ///< empty where another variant runs the shape
 };
 
 /// With a prior the M-step runs on the host: update() takes the sums there and brings the parameters back, and there is

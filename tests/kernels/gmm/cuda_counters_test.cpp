@@ -4,7 +4,8 @@
 #include "host/gmm/start/kmeans.hpp"
 #include "kernels/contract/gmm_engine.hpp"
 #include "kernels/contract/kmeans_engine.hpp"
-#include "kernels/cuda/gmm/e_step/tuning.hpp"
+#include "kernels/cuda/gmm/engine.hpp"
+#include "kernels/cuda/gmm/tensor/layout.hpp"
 #include "kernels/math/fixed_point.hpp"
 #include "kernels/math/kmeans.hpp"
 #include "tests/support/data.hpp"
@@ -40,6 +41,10 @@ constexpr counted_case cases[] = {
     {"fused", {family::full, 16, 8}, 8192, true},
     {"fused diagonal", {family::diagonal, 16, 32}, 4096, false},
     {"slab", {family::full, 40, 50}, 300, true},
+    {"tensor", {family::full, 64, 9}, 4396, true},
+    {"tensor wide", {family::full, 128, 5}, 300, false},
+    {"tensor narrow", {family::full, 32, 17}, 300, false},
+    {"tensor between", {family::full, 40, 6}, 300, false},
 };
 
 const counted_case& named(const std::string& name) {
@@ -52,6 +57,8 @@ const counted_case& named(const std::string& name) {
 /// One E-step and the sums of a case.
 void run(const counted_case& c) {
     const auto engine = make_gmm_engine(context::cuda(), c.shape, element_type::float32);
+    if (std::string(c.name) == "slab")
+        dynamic_cast<cuda::cuda_engine_base&>(*engine).leave_tensor();
     const std::int64_t d = c.shape.dimensions;
     const std::vector<float> x = test::as<float>(test::clustered(c.rows, d, 3, 1.0, 7));
     const std::vector<float> weights(c.weighted ? c.rows : 0, 0.5f);
@@ -133,6 +140,60 @@ TEST(CudaCounters, FusedEngineReadsRowsOnce) {
         EXPECT_LE(got.conflicts, 0.5 * got.wavefronts);
         std::printf("%s: %.1f instructions a pair, %.0f%% of shared wavefronts from conflicts\n", name,
                     got.instructions / (n * k), 100 * got.conflicts / got.wavefronts);
+    }
+}
+
+/// FLOP of the kernels of D dimensions: three products of each block of the triangle, for all rows of the tiles of 256
+/// and all components of the panels; two products a step of 32 rows, for all components of the teams.
+template <int D>
+void expect_tensor_work(const counted_case& c, double density, double moments) {
+    using L = cuda::panel_layout<D>;
+    using M = cuda::moment_layout<cuda::moment_dimensions(D)>;
+    const auto in_tiles = [](std::int64_t n, std::int64_t tile) {
+        return static_cast<double>(cuda::blocks_for(n, tile));
+    };
+    const double blocks = D / 16 * (D / 16 + 1) / 2;
+    const double panels = in_tiles(c.shape.components, L::components);
+    EXPECT_EQ(density, 3 * 2.0 * blocks * 16 * 16 * L::components * panels * 256 * in_tiles(c.rows, 256));
+    EXPECT_EQ(L::flop, 3 * 2.0 * blocks * 16 * 16 * L::components * 64);
+    double steps = in_tiles(c.rows % unit_rows, M::rows);
+    steps += static_cast<double>(c.rows / unit_rows * (unit_rows / M::rows));
+    EXPECT_EQ(moments, steps * M::flop * in_tiles(c.shape.components, M::lists));
+}
+
+TEST(CudaCounters, TensorEngine) {
+    if (!test::emulated() || !cuda::tensor_built())
+        GTEST_SKIP() << "counters come from the emulator";
+    for (const char* name : {"tensor", "tensor wide", "tensor narrow", "tensor between"}) {
+        SCOPED_TRACE(name);
+        const counted_case& c = named(name);
+        ASSERT_EQ(cuda::choose_variant(c.shape, 4, false, true), cuda::e_step_variant::tensor);
+        const cuda::tensor_plan plan = cuda::plan_tensor(c.shape);
+        const test::counter_sums density = count(name, "tensor_density"), moments = count(name, "tensor_moments");
+        const double n = static_cast<double>(c.rows), d = static_cast<double>(c.shape.dimensions);
+        const double k = static_cast<double>(c.shape.components), ranges = static_cast<double>(plan.ranges);
+        const double units = static_cast<double>(cuda::blocks_for(c.rows, unit_rows));
+        if (d == 32)
+            expect_tensor_work<32>(c, density.tensor, moments.tensor);
+        else if (d == 40)
+            expect_tensor_work<48>(c, density.tensor, moments.tensor);
+        else if (d == 64)
+            expect_tensor_work<64>(c, density.tensor, moments.tensor);
+        else
+            expect_tensor_work<128>(c, density.tensor, moments.tensor);
+        // Rows and panels once; the sums of a unit are read and written by atomics.
+        const double panels = static_cast<double>(plan.panels * plan.panel_bytes);
+        EXPECT_LE(density.read, 1.02 * (4 * n * d + panels) + 2048);
+        EXPECT_LE(density.written, 1.02 * (4 * n * k + 16 * n * ranges) + 2048);
+        EXPECT_LE(moments.read, 1.02 * 4 * n * (d + k + 4) + 8 * k * d + units * sums_bytes(c) + 2048);
+        EXPECT_LE(moments.written, units * sums_bytes(c) + 1024);
+        // None in the loops; the exchange at the end of a unit has some.
+        EXPECT_EQ(density.conflicts, 0);
+        if (c.rows > unit_rows)
+            EXPECT_LE(moments.conflicts, 0.1 * moments.wavefronts);
+        std::printf("%s: %.0f and %.0f instructions a pair, %.0f%% of wavefronts from conflicts\n", name,
+                    density.instructions / (n * k), moments.instructions / (n * k),
+                    100 * moments.conflicts / moments.wavefronts);
     }
 }
 
@@ -269,7 +330,7 @@ TEST(CudaCounters, NoRacesOnGlobalMemory) {
     if (!test::emulated())
         GTEST_SKIP() << "the race check is that of the emulator";
     constexpr const char* check = "CUDA_EMULATOR_STRICT=1 CUDA_EMULATOR_GLOBAL_RACECHECK=1";
-    for (const char* name : {"registers diagonal", "fused diagonal", "slab"})
+    for (const char* name : {"registers diagonal", "fused diagonal", "slab", "tensor"})
         EXPECT_EQ(test::run_elsewhere(one_case, case_variable, name, check), 0) << name;
     for (const kmeans_case& c : kmeans_cases)
         EXPECT_EQ(test::run_elsewhere(one_kmeans_case, case_variable, c.name, check), 0) << c.name;

@@ -75,11 +75,21 @@ inline void add_statistics_bounds(const kernels::gmm_shape& s, const kernels::gm
     }
 }
 
+/// How an engine departs from the bounds above.
+struct arithmetic_form {
+    /// Roundings, in units of u, of a sum and its terms: a chain of at most 64 float additions and the products.
+    double chain = 70;
+    /// Bound of the error of lp_k of a row that comes beside that of the differences; or null.
+    double (*density_error)(const kernels::gmm_shape&, const kernels::gmm_parameters&, std::int64_t k,
+                            const double* row) = nullptr;
+};
+
 /// Sums over rows x̃ [rows x d] under p, with bounds for an engine whose unit roundoff is u. log π is rounded once, as
 /// c_k is.
 inline bounded_sums reference_sums(const kernels::gmm_shape& s, const kernels::gmm_parameters& parameters,
                                    const std::vector<double>& x, const std::vector<double>& weights, double u,
-                                   const kernels::reference::row_labels& labels = {}) {
+                                   const kernels::reference::row_labels& labels = {},
+                                   const arithmetic_form& form = {}) {
     using namespace kernels;
     const std::int64_t d = s.dimensions, K = s.components, size = statistics_size(s.family, d);
     const std::int64_t rows = static_cast<std::int64_t>(x.size()) / d;
@@ -106,6 +116,8 @@ inline bounded_sums reference_sums(const kernels::gmm_shape& s, const kernels::g
             error = std::max(error, 4 * u *
                                         (std::sqrt(q) * factor_norm(s, parameters, k) * reach + static_cast<double>(d) +
                                          q + std::abs(p.offsets[k]) + std::abs(log_factor(k)) + std::abs(lp[k])));
+            if (form.density_error)
+                error = std::max(error, form.density_error(s, parameters, k, row));
             expected += r[k] * std::abs(lp[k] - lse);
             factors += r[k] * std::abs(log_factor(k));
         }
@@ -120,10 +132,10 @@ inline bounded_sums reference_sums(const kernels::gmm_shape& s, const kernels::g
         }
         if (w == 0)
             continue;
-        // A sum: r is off by 2·error relative (numerator and denominator), the products and a chain of at most 64
-        // float additions by 70 u, and r left out altogether by 2^-24.
+        // A sum: r is off by 2·error relative (numerator and denominator), the products and a chain of additions by
+        // form.chain u, and r left out altogether by 2^-24.
         for (std::int64_t k = 0; k < K; ++k) {
-            const double relative = r[k] * (4 * error + 70 * u) + left_out;
+            const double relative = r[k] * (4 * error + form.chain * u) + left_out;
             add_statistics_bounds(s, parameters, row, k, w * r[k] * 2 * u, w * relative, &result.bounds[k * size]);
         }
         result.bounds[K * size + scalar_log_likelihood] += w * (error + left_out + 70 * u * std::abs(lse));

@@ -120,18 +120,28 @@ static_assert(unit_rows % register_chunk_rows == 0 && register_rows + 5 <= chain
 enum class e_step_variant {
     registers, ///< d <= 4, K <= 8, own covariances, float32, no labels
     fused,     ///< statistics in shared memory
+    tensor,    ///< 24 < d <= 128, full covariances, float32, no labels, on devices that have the instructions
     slab       ///< everything else
 };
 
-constexpr e_step_variant choose_variant(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false) {
+constexpr bool suits_tensor(const gmm_shape& s, std::int64_t element_bytes) {
+    return s.family == gmm::family::full && element_bytes == 4 && s.dimensions > 24 && s.dimensions <= 128;
+}
+
+/// `tensor`: whether the device and the library have that variant.
+constexpr e_step_variant choose_variant(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false,
+                                        bool tensor = false) {
+    if (tensor && !labelled && suits_tensor(s, element_bytes))
+        return e_step_variant::tensor;
     if (!labelled && element_bytes == 4 && s.dimensions <= 4 && s.components <= 8 && !gmm::is_tied(s.family))
         return e_step_variant::registers;
     return shape_fused(s, element_bytes).tile_rows > 0 ? e_step_variant::fused : e_step_variant::slab;
 }
 
 /// Rows of one partial sum: chunks divide units.
-constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false) {
-    switch (choose_variant(s, element_bytes, labelled)) {
+constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false,
+                                  bool tensor = false) {
+    switch (choose_variant(s, element_bytes, labelled, tensor)) {
     case e_step_variant::registers:
         return register_chunk_rows;
     case e_step_variant::fused:
@@ -141,9 +151,11 @@ constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes
     }
 }
 
-/// Elements from one normalised row to the next: the slab variant reads rows four numbers at a time from device memory.
+/// Elements from one normalised row to the next: the tensor and the slab variant read rows four numbers at a time from
+/// device memory.
 constexpr std::int64_t row_stride(const gmm_shape& s, std::int64_t element_bytes) {
-    return choose_variant(s, element_bytes) == e_step_variant::slab ? padded(s.dimensions) : s.dimensions;
+    const bool padding = suits_tensor(s, element_bytes) || choose_variant(s, element_bytes) == e_step_variant::slab;
+    return padding ? padded(s.dimensions) : s.dimensions;
 }
 
 /// Units whose log-densities lie in the slab at a time: bounded memory, never rows x components.

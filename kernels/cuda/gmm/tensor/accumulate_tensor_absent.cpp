@@ -1,0 +1,13 @@
+// A library that is built without 90a.
+#include "kernels/cuda/gmm/tensor/tensor.hpp"
+
+namespace elbo::kernels::cuda {
+
+bool tensor_built() {
+    return false;
+}
+
+void accumulate_tensor(const internal::cuda_state&, const gmm_shape&, const device_model<float>&,
+                       const device_rows<float>&, const tensor_view&, float*, const device_sums&, std::int64_t) {}
+
+} // namespace elbo::kernels::cuda

@@ -1,0 +1,366 @@
+// Log-densities of rows under all components on the tensor cores, lp = offset − ½ log2(e) ‖U_kᵀx − b_k‖², and of each
+// row and range of components, while they are at hand, m = max lp, Σ 2^(lp − m) and Σ 2^(lp − m) (m − lp).
+//
+//   Pieces   x and U_k, each times a power of two, are h + l in fp16 and keep 23 of the 24 bits of a float. Three
+//            products: h l, l h, h h. The power of a row follows from the row, that of U_k from U_k.
+//   Order    The small products come first, into accumulators that start from 0; b is subtracted in the epilogue.
+//            Started from −b, the tensor core would truncate the small products to the last bit of b.
+//   Ring     A stage holds the l tiles or the h tiles of a chunk, l first: h l needs l only, whose stage is free again
+//            while the other two products run. Two blocks share what they read, each fetches a half for both.
+//   Turns    The two warpgroups of consumers take turns with the tensor cores: the epilogue of one runs under the
+//            products of the other.
+//
+// Error: with e_j = (2⁻²¹ + D / 16 · 2⁻²²) (Σ_i |U_ij| |x_i| + |b_j|),
+//   |q̂ − q| <= Σ_j (2 |y_j| e_j + e_j²) + D 2⁻²⁴ q,  y = Uᵀx − b.
+// 2⁻²¹: x and U are kept to 2⁻²³ each, l l (2⁻²²) is dropped. D / 16 steps of h h truncate at 2⁻²³ of the partial sum,
+// or drop bits of the single products as well: 2⁻²² for both together.
+//
+// Reads rows · 4 d once for each range, and the panels, 6 K d² bytes and less, once for every 256 rows: L2. Writes
+// 4 rows · K and 16 rows · ranges bytes. Tensor work: 3 · 2 · d² / 2 · (1 + 16 / d) a pair. Predicted for 1e6 rows on
+// an H200 (800 TFLOP/s): 64 x 256 in 5.4 ms, 32 x 256 in 1.8; 2e5 x 64 x 64 in 0.28; 1e5 x 128 x 32 in 0.25.
+#pragma once
+
+#include "kernels/cuda/gmm/device_views.hpp"
+#include "kernels/cuda/gmm/e_step/device_model.cuh"
+#include "kernels/cuda/gmm/tensor/hopper.cuh"
+#include "kernels/cuda/gmm/tensor/layout.hpp"
+#include "kernels/cuda/gmm/tensor/panels.cuh"
+
+#include <cstdint>
+
+namespace elbo::kernels::cuda {
+
+struct density_arguments {
+    const float* x; ///< [rows x p], row i at i * stride; p <= D, a multiple of 4
+    std::int64_t stride;
+    int rows, p;
+    int components; ///< K; those that fill the last panel have offset −infinity
+    int panels, ranges;
+    const unsigned char* memory; ///< of the panels
+    float* densities;            ///< [K x slab rows]
+    std::int64_t slab_rows;
+    float4* parts; ///< [ranges x slab rows]: m, Σ, spread, max |x_i|
+};
+
+/// acc[block] += x(step s) * tile(s, block); first: = instead of += where a block begins.
+template <class L, int G, int Steps>
+__device__ __forceinline__ void multiply_pieces(float (&acc)[L::blocks][L::columns / 2], const unsigned (&a)[Steps][4],
+                                                unsigned tiles, bool first) {
+    const unsigned long long base = core_descriptor(tiles);
+#pragma unroll
+    for (int s = 0; s < L::blocks * (G + 1); ++s)
+#pragma unroll
+        for (int block = 0; block < L::blocks; ++block)
+            if (block + L::blocks * G >= s)
+                wgmma_f16(acc[block], a[s],
+                          base + L::tile(G, s, block + L::blocks * G) *
+                                     static_cast<unsigned long long>(L::tile_bytes / 16),
+                          !(first && s == 0));
+}
+
+/// All products of one chunk in two groups, the second as soon as `barrier` says that the h tiles are there.
+template <class L, int G, int Steps>
+__device__ __forceinline__ void multiply_chunk(float (&acc)[L::blocks][L::columns / 2],
+                                               const unsigned (&high)[Steps][4], const unsigned (&low)[Steps][4],
+                                               unsigned low_tiles, unsigned high_tiles, unsigned barrier,
+                                               unsigned phase) {
+    wgmma_fence();
+    multiply_pieces<L, G>(acc, high, low_tiles, true);
+    wgmma_commit();
+    barrier_wait(barrier, phase);
+    wgmma_fence();
+    multiply_pieces<L, G>(acc, low, high_tiles, false);
+    multiply_pieces<L, G>(acc, high, high_tiles, false);
+    wgmma_commit();
+}
+
+/// The A fragments of 16 rows of a warp: lane t of a quad takes terms 4 t ... 4 t + 3 of every 16 of rows quad and
+/// quad + 8. `unscale`: the inverse of the rows' powers; `largest`: max |x_i|.
+template <int Steps>
+struct row_pieces {
+    unsigned high[Steps][4], low[Steps][4];
+    float unscale[2], largest[2];
+
+    __device__ __forceinline__ void load(const density_arguments& p, int warp_row, int quad, int t) {
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            const float* x = p.x + min(warp_row + quad + 8 * half, p.rows - 1) * p.stride + 4 * t;
+            float4 v[Steps];
+            float most = 0;
+#pragma unroll
+            for (int s = 0; s < Steps; ++s) {
+                v[s] = make_float4(0, 0, 0, 0);
+                if (16 * s + 4 * t < p.p)
+                    v[s] = __ldg(reinterpret_cast<const float4*>(x + 16 * s));
+                most = fmaxf(most,
+                             fmaxf(fmaxf(::fabsf(v[s].x), ::fabsf(v[s].y)), fmaxf(::fabsf(v[s].z), ::fabsf(v[s].w))));
+            }
+            most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
+            most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
+            const power_scale power = scale_below(most);
+            largest[half] = most;
+            unscale[half] = power.inverse;
+#pragma unroll
+            for (int s = 0; s < Steps; ++s) {
+                const float a = v[s].x * power.scale, b = v[s].y * power.scale;
+                const float c = v[s].z * power.scale, d = v[s].w * power.scale;
+                const unsigned h0 = pack_half(a, b), h1 = pack_half(c, d);
+                high[s][half] = h0;
+                high[s][2 + half] = h1;
+                low[s][half] = pack_half(a - low_half(h0), b - high_half(h0));
+                low[s][2 + half] = pack_half(c - low_half(h1), d - high_half(h1));
+            }
+        }
+    }
+};
+
+/// m, Σ and spread of a part of a row. Terms far below the largest are 0; 256 stands for how far they lie below it, so
+/// that no infinity meets a 0.
+struct row_sums {
+    float most = -3e38f, sum = 0, spread = 0; // finite: (−infinity) − (−infinity) would be NaN
+
+    template <int N>
+    __device__ __forceinline__ void add(const float (&lp)[N]) {
+        float m = most;
+#pragma unroll
+        for (int i = 0; i < N; ++i)
+            m = fmaxf(m, lp[i]);
+        rescale(m);
+#pragma unroll
+        for (int i = 0; i < N; ++i) {
+            const float e = exp2_of(lp[i] - m);
+            sum += e;
+            spread += e * fminf(m - lp[i], 256.0f);
+        }
+    }
+    __device__ __forceinline__ void rescale(float m) {
+        const float factor = exp2_of(most - m);
+        spread = factor * (spread + sum * fminf(m - most, 256.0f));
+        sum *= factor;
+        most = m;
+    }
+    /// With the part that the lane across holds.
+    __device__ __forceinline__ void merge_across(int lane_mask) {
+        row_sums other;
+        other.most = __shfl_xor_sync(0xffffffffu, most, lane_mask);
+        other.sum = __shfl_xor_sync(0xffffffffu, sum, lane_mask);
+        other.spread = __shfl_xor_sync(0xffffffffu, spread, lane_mask);
+        const float m = fmaxf(most, other.most);
+        rescale(m);
+        other.rescale(m);
+        sum += other.sum;
+        spread += other.spread;
+    }
+};
+
+/// One thread keeps the ring of stages filled, for both blocks of the cluster.
+template <class L>
+__device__ void produce_panels(const density_arguments& p, unsigned stage_base, unsigned full, unsigned empty,
+                               int first_item, int item_step, int items) {
+    const unsigned rank = cluster_rank();
+    int stage = 0;
+    unsigned phase = 1; // the stages are empty at first
+    const auto fill = [&](const unsigned char* source, unsigned bytes) {
+        const unsigned slice = bytes / tensor_cluster;
+        barrier_wait_cluster(empty + 8 * stage, phase);
+        barrier_expect(full + 8 * stage, bytes);
+        copy_multicast(stage_base + stage * L::stage_bytes + rank * slice, source + rank * slice, slice,
+                       full + 8 * stage, (1u << tensor_cluster) - 1);
+        if (++stage == L::stages)
+            stage = 0, phase ^= 1;
+    };
+    for (int item = first_item; item < items; item += item_step) {
+        const int range = item % p.ranges;
+        const int begin = p.panels * range / p.ranges, end = p.panels * (range + 1) / p.ranges;
+        const unsigned char* source = p.memory + std::int64_t(begin) * L::panel_bytes;
+        for (int left = end - begin; left > 0; --left)
+#pragma unroll
+            for (int g = 0; g < L::groups; ++g) {
+                fill(source, L::low_bytes(g));
+                fill(source + L::low_bytes(g), L::high_bytes(g));
+                source += L::low_bytes(g) + L::high_bytes(g);
+            }
+    }
+}
+
+/// The consumers' side of the ring.
+template <class L>
+struct panel_ring {
+    unsigned base, full, empty; ///< stages, and their barriers
+    int stage = 0;
+    unsigned phase = 0;
+
+    __device__ __forceinline__ void advance() {
+        if (++stage == L::stages)
+            stage = 0, phase ^= 1;
+    }
+    /// Every warp tells every block of the cluster.
+    __device__ __forceinline__ void release(int at, int lane) const {
+        __syncwarp();
+        if (lane < tensor_cluster)
+            barrier_arrive_remote(empty + 8 * at, lane);
+    }
+};
+
+/// Sums of squares over the columns of a panel: of rows quad and quad + 8, over the columns of this lane.
+template <int D, class Ring>
+__device__ __forceinline__ void panel_squares(row_pieces<D / 16>& x, Ring& ring, const unsigned char* memory, int group,
+                                              int lane, float (&q)[2][panel_layout<D>::components],
+                                              float2 (&parameters)[panel_layout<D>::components / 2], int first_kept) {
+    using L = panel_layout<D>;
+    constexpr int components = L::components;
+#pragma unroll 1 // unrolled, the accumulators of two chunks would be alive at once
+    for (int g = 0; g < L::groups; ++g) {
+        float acc[L::blocks][L::columns / 2];
+        const int low_stage = ring.stage;
+        barrier_wait(ring.full + 8 * ring.stage, ring.phase);
+        ring.advance();
+        const int high_stage = ring.stage;
+        const unsigned high_phase = ring.phase;
+        ring.advance();
+        const unsigned low_tiles = ring.base + low_stage * L::stage_bytes;
+        const unsigned high_tiles = ring.base + high_stage * L::stage_bytes + L::header;
+        named_sync(1 + group, 256); // the products of the other warpgroup are under way
+#pragma unroll
+        for (int j = 0; j < L::blocks; ++j)
+            pin(acc[j]);
+#pragma unroll
+        for (int s = 0; s < D / 16; ++s) {
+            pin(x.high[s]);
+            pin(x.low[s]);
+        }
+        const unsigned wait_for = ring.full + 8 * high_stage;
+        if (g == 0)
+            multiply_chunk<L, 0>(acc, x.high, x.low, low_tiles, high_tiles, wait_for, high_phase);
+        else
+            multiply_chunk<L, L::groups - 1>(acc, x.high, x.low, low_tiles, high_tiles, wait_for, high_phase);
+        named_arrive(2 - group, 256);
+        wgmma_wait<1>();
+        ring.release(low_stage, lane);
+        wgmma_wait<0>();
+#pragma unroll
+        for (int j = 0; j < L::blocks; ++j)
+            pin(acc[j]);
+        const unsigned char* header = memory + high_stage * L::stage_bytes;
+#pragma unroll
+        for (int j = 0; j < L::blocks; ++j)
+#pragma unroll
+            for (int i = 0; i < 2 * components; ++i) { // 8 columns: two of this lane, rows quad, quad + 8
+                const float2 b = reinterpret_cast<const float2*>(header)[(j * 2 * components + i) * 4 + lane % 4];
+#pragma unroll
+                for (int row = 0; row < 2; ++row) {
+                    const float y0 = acc[j][4 * i + 2 * row] * x.unscale[row] - b.x;
+                    const float y1 = acc[j][4 * i + 2 * row + 1] * x.unscale[row] - b.y;
+                    q[row][i / 2] += y0 * y0;
+                    q[row][i / 2] += y1 * y1;
+                }
+            }
+        if (g == L::groups - 1)
+#pragma unroll
+            for (int i = 0; i < components / 2; ++i)
+                parameters[i] = reinterpret_cast<const float2*>(header + L::parameters)[first_kept + i];
+        // done before the next chunk's accumulators come to life
+        pin(q[0]);
+        pin(q[1]);
+        ring.release(high_stage, lane);
+    }
+}
+
+/// Sums over the four lanes of a row, each lane keeping a quarter of the 2 x components values, then lp.
+template <int Components>
+__device__ __forceinline__ void panel_densities(const float (&q)[2][Components], const float2* parameters, int t,
+                                                float (&lp)[Components / 2]) {
+    constexpr int kept = Components / 2;
+    const bool second = t & 1;
+    float w[Components];
+#pragma unroll
+    for (int c = 0; c < Components; ++c) {
+        const float mine = second ? q[1][c] : q[0][c], other = second ? q[0][c] : q[1][c];
+        w[c] = mine + __shfl_xor_sync(0xffffffffu, other, 1);
+    }
+#pragma unroll
+    for (int i = 0; i < kept; ++i) {
+        const float mine = t >> 1 ? w[kept + i] : w[i], other = t >> 1 ? w[i] : w[kept + i];
+        const float sum = mine + __shfl_xor_sync(0xffffffffu, other, 2);
+        // An overflow counts as very far away.
+        const float q2 = fminf(sum * parameters[i].y * parameters[i].y, 1e38f);
+        // ½ log2 e in two parts: its rounding alone would be the same relative error of q in every row.
+        constexpr float half = static_cast<float>(0.5 * log2_e);
+        constexpr float rest = static_cast<float>(0.5 * log2_e - static_cast<double>(half));
+        lp[i] = parameters[i].x - rest * q2 - half * q2;
+    }
+}
+
+/// Clusters of two blocks; an item is the rows of a cluster and one range of the panels.
+template <int D>
+__global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(tensor_threads, 1)
+    tensor_density(const density_arguments p) {
+    using L = panel_layout<D>;
+    constexpr int kept = L::components / 2;
+    extern __shared__ __align__(1024) unsigned char memory[];
+    panel_ring<L> ring;
+    ring.base = shared_address(memory);
+    ring.full = ring.base + L::stages * L::stage_bytes; // barrier of stage i at + 8 i
+    ring.empty = ring.full + 8 * L::stages;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < L::stages; ++i) {
+            barrier_init(ring.full + 8 * i, 1);
+            barrier_init(ring.empty + 8 * i, 8 * tensor_cluster);
+        }
+        barrier_init_done();
+    }
+    cluster_sync();
+
+    constexpr int cluster_rows = tensor_block_rows * tensor_cluster;
+    const int items = (p.rows + cluster_rows - 1) / cluster_rows * p.ranges;
+    const int first_item = static_cast<int>(blockIdx.x) / tensor_cluster;
+    const int item_step = static_cast<int>(gridDim.x) / tensor_cluster;
+    if (warp < 4) {
+        registers_decrease<40>();
+        if (threadIdx.x == 0)
+            produce_panels<L>(p, ring.base, ring.full, ring.empty, first_item, item_step, items);
+    } else {
+        registers_increase<232>();
+        const int group = warp / 4 - 1;           // warpgroup 0 or 1: 64 rows each
+        const int quad = lane / 4, t = lane % 4;  // fragment rows quad, quad + 8; columns 2 t, 2 t + 1 (+ 8)
+        const bool second = t & 1;                // after the reduction the lane keeps row quad + 8 ...
+        const int first_kept = t >> 1 ? kept : 0; // ... and these components of the panel
+        if (group == 1)
+            named_arrive(1, 256); // warpgroup 0 begins (and takes the last, unused arrival at the end)
+        for (int item = first_item; item < items; item += item_step) {
+            const int range = item % p.ranges;
+            const int tile = item / p.ranges * tensor_cluster + static_cast<int>(cluster_rank());
+            const int warp_row = tile * tensor_block_rows + group * 64 + warp % 4 * 16;
+            row_pieces<D / 16> x;
+            x.load(p, warp_row, quad, t);
+            const int my_row = warp_row + quad + (second ? 8 : 0);
+            row_sums sums;
+            const int end = p.panels * (range + 1) / p.ranges;
+            for (int panel = p.panels * range / p.ranges; panel < end; ++panel) {
+                float q[2][L::components] = {};
+                float2 parameters[kept];
+                panel_squares<D>(x, ring, memory, group, lane, q, parameters, first_kept);
+                float lp[kept];
+                panel_densities(q, parameters, t, lp);
+                sums.add(lp);
+                const int component = panel * L::components + first_kept;
+                if (my_row < p.rows)
+#pragma unroll
+                    for (int i = 0; i < kept; ++i)
+                        if (component + i < p.components)
+                            p.densities[(component + i) * p.slab_rows + my_row] = lp[i];
+            }
+            sums.merge_across(2);
+            if (t < 2 && my_row < p.rows)
+                p.parts[range * p.slab_rows + my_row] =
+                    make_float4(sums.most, sums.sum, sums.spread, second ? x.largest[1] : x.largest[0]);
+        }
+        if (group == 0)
+            named_sync(1, 256);
+    }
+    cluster_sync(); // no block leaves while the other copies to it or arrives on its barriers
+}
+
+} // namespace elbo::kernels::cuda

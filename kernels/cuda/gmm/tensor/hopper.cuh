@@ -1,0 +1,197 @@
+// Instructions of compute capability 9.0 that C++ has no words for: mbarriers, bulk copies, clusters, named barriers,
+// wgmma and its fences, numbers in fp16 pieces. PTX ISA 8.0 and later, sections 9.7.9, 9.7.13 and 9.7.15.
+#pragma once
+
+#include <cstdint>
+
+namespace elbo::kernels::cuda {
+
+__device__ __forceinline__ unsigned shared_address(const void* p) {
+    return static_cast<unsigned>(__cvta_generic_to_shared(p));
+}
+
+// --- mbarriers: 64 bits in shared memory, named by their 32-bit shared address
+// ----------------------------------------
+
+__device__ __forceinline__ void barrier_init(unsigned barrier, int count) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
+}
+/// The barriers that this thread has made are there for the cluster and for copies.
+__device__ __forceinline__ void barrier_init_done() {
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+/// One arrival that also announces `bytes` of asynchronous copies.
+__device__ __forceinline__ void barrier_expect(unsigned barrier, unsigned bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
+__device__ __forceinline__ void barrier_wait(unsigned barrier, unsigned parity) {
+    unsigned done = 0;
+    while (!done)
+        asm volatile("{\n.reg .pred p;\nmbarrier.try_wait.parity.acquire.cta.shared::cta.b64 p, [%1], %2;\n"
+                     "selp.u32 %0, 1, 0, p;\n}"
+                     : "=r"(done)
+                     : "r"(barrier), "r"(parity)
+                     : "memory");
+}
+/// The same where other blocks of the cluster arrive.
+__device__ __forceinline__ void barrier_wait_cluster(unsigned barrier, unsigned parity) {
+    unsigned done = 0;
+    while (!done)
+        asm volatile("{\n.reg .pred p;\nmbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2;\n"
+                     "selp.u32 %0, 1, 0, p;\n}"
+                     : "=r"(done)
+                     : "r"(barrier), "r"(parity)
+                     : "memory");
+}
+/// Arrival on the barrier at the same offset in block `rank` of the cluster. Without ".release.cluster", which becomes
+/// a fence of the whole device: the arrival only says that reads are over, nothing was written.
+__device__ __forceinline__ void barrier_arrive_remote(unsigned barrier, unsigned rank) {
+    asm volatile("{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
+                 "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}" ::"r"(barrier),
+                 "r"(rank)
+                 : "memory");
+}
+
+// --- bulk copies and clusters
+// -----------------------------------------------------------------------------------------
+
+/// From device memory to the same offset of all blocks in `mask`, each of which gets the bytes counted on its own
+/// barrier; addresses and bytes are multiples of 16.
+__device__ __forceinline__ void copy_multicast(unsigned to, const void* from, unsigned bytes, unsigned barrier,
+                                               unsigned mask) {
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
+                 "[%3], %4;" ::"r"(to),
+                 "l"(from), "r"(bytes), "r"(barrier), "h"(static_cast<unsigned short>(mask))
+                 : "memory");
+}
+__device__ __forceinline__ unsigned cluster_rank() {
+    unsigned rank;
+    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return rank;
+}
+__device__ __forceinline__ void cluster_sync() {
+    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+
+// --- named barriers and registers
+// -------------------------------------------------------------------------------------
+
+__device__ __forceinline__ void named_sync(int id, int threads) {
+    asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+__device__ __forceinline__ void named_arrive(int id, int threads) {
+    asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+template <int Registers>
+__device__ __forceinline__ void registers_increase() {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Registers));
+}
+template <int Registers>
+__device__ __forceinline__ void registers_decrease() {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Registers));
+}
+
+// --- wgmma
+// ------------------------------------------------------------------------------------------------------------
+
+/// Empty assembly that the compiler cannot move an access of r across: without it ptxas finds accumulators touched
+/// while a wgmma is in flight, and lets one wait for the other (warnings C7511, C7517, C7519).
+template <int N>
+__device__ __forceinline__ void pin(float (&r)[N]) {
+#pragma unroll
+    for (int i = 0; i < N; ++i)
+        asm volatile("" : "+f"(r[i])::"memory");
+}
+template <int N>
+__device__ __forceinline__ void pin(unsigned (&r)[N]) {
+#pragma unroll
+    for (int i = 0; i < N; ++i)
+        asm volatile("" : "+r"(r[i])::"memory");
+}
+__device__ __forceinline__ void wgmma_fence() {
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+__device__ __forceinline__ void wgmma_commit() {
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+template <int Left>
+__device__ __forceinline__ void wgmma_wait() {
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Left) : "memory");
+}
+/// Ordinary stores to shared memory become visible to wgmma (then a barrier among the threads).
+__device__ __forceinline__ void fence_async() {
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+/// Descriptor of a K-major operand without swizzle, made of core matrices (8 rows of 16 bytes, 128 bytes contiguous):
+/// the two halves of k16 lie 128 bytes apart, groups of 8 rows of M or N 256 bytes apart.
+__device__ __forceinline__ unsigned long long core_descriptor(unsigned address) {
+    return static_cast<unsigned long long>((address & 0x3ffff) >> 4) | (128ull >> 4) << 16 | (256ull >> 4) << 32;
+}
+
+// clang-format off
+#define ELBO_F8(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
+#define ELBO_F32(d, i) ELBO_F8(d, i), ELBO_F8(d, i + 8), ELBO_F8(d, i + 16), ELBO_F8(d, i + 24)
+#define ELBO_P32 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define ELBO_Q32 "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+// clang-format on
+
+/// D[64 x 64] += A[64 x 16] (registers) · B[16 x 64] (shared memory, K-major); accumulate = 0: D = A · B.
+__device__ __forceinline__ void wgmma_f16(float (&d)[32], const unsigned (&a)[4], unsigned long long b,
+                                          int accumulate = 1) {
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {" ELBO_P32 "}, {%32, %33, %34, %35}, %36, p, 1, "
+                 "1, 0;\n}"
+                 : ELBO_F32(d, 0)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
+}
+/// D[64 x 128] += A[64 x 16] · B[16 x 128].
+__device__ __forceinline__ void wgmma_f16(float (&d)[64], const unsigned (&a)[4], unsigned long long b,
+                                          int accumulate = 1) {
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {" ELBO_P32 ", " ELBO_Q32
+                 "}, {%64, %65, %66, %67}, %68, p, 1, 1, 0;\n}"
+                 : ELBO_F32(d, 0), ELBO_F32(d, 32)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
+}
+
+#undef ELBO_F8
+#undef ELBO_F32
+#undef ELBO_P32
+#undef ELBO_Q32
+
+/// Four 8 x 8 matrices of 16-bit elements from fragments to shared memory; lane l holds the address of row l % 8 of
+/// matrix l / 8.
+__device__ __forceinline__ void store_matrices(unsigned address, unsigned a, unsigned b, unsigned c, unsigned d) {
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(a), "r"(b),
+                 "r"(c), "r"(d)
+                 : "memory");
+}
+
+// --- fp16 pieces
+// ------------------------------------------------------------------------------------------------------
+
+/// Two floats to fp16, the first in the low half.
+__device__ __forceinline__ unsigned pack_half(float low, float high) {
+    unsigned r;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+    return r;
+}
+__device__ __forceinline__ float low_half(unsigned v) {
+    float r;
+    asm("{\n.reg .b16 l, h;\nmov.b32 {l, h}, %1;\ncvt.f32.f16 %0, l;\n}" : "=f"(r) : "r"(v));
+    return r;
+}
+__device__ __forceinline__ float high_half(unsigned v) {
+    float r;
+    asm("{\n.reg .b16 l, h;\nmov.b32 {l, h}, %1;\ncvt.f32.f16 %0, h;\n}" : "=f"(r) : "r"(v));
+    return r;
+}
+/// Both halves times two.
+__device__ __forceinline__ unsigned twice_half(unsigned v) {
+    unsigned r;
+    asm("add.rn.f16x2 %0, %1, %1;" : "=r"(r) : "r"(v));
+    return r;
+}
+
+} // namespace elbo::kernels::cuda

@@ -1,0 +1,45 @@
+// Engine for full covariances on the tensor cores of compute capability 9.0: log-densities from products of fp16
+// pieces, row rule, moments from the log-densities of a few units that stay in L2. Float32 rows without labels. What
+// decides bits depends on (d, K) only.
+#pragma once
+
+#include "kernels/cuda/core/device_buffer.hpp"
+#include "kernels/cuda/gmm/device_views.hpp"
+
+#include <cstdint>
+
+namespace elbo::kernels::cuda {
+
+/// Whether this library is built for 90a.
+bool tensor_built();
+/// Whether it is, and the device is one of compute capability 9.0.
+bool tensor_supported(const internal::cuda_state& state);
+
+/// Its device memory; none for shapes that it does not run.
+struct tensor_view {
+    unsigned char* panels; ///< [panels][panel bytes], see layout.hpp
+    float* mean_sizes;     ///< [K] log2 max_j |μ_kj|
+    float* parts;          ///< [ranges x slab rows x 4] of a row and range: max lp, Σ, spread, max |x_i|
+    float* weights;        ///< [slab rows x 4] row_weights
+};
+
+class tensor_memory {
+public:
+    tensor_memory() = default;
+    tensor_memory(const state_pointer& state, const gmm_shape& shape);
+    static std::int64_t bytes(const gmm_shape& shape);
+    explicit operator bool() const { return view_.panels; }
+    const tensor_view& view() const { return view_; }
+
+private:
+    device_buffer<unsigned char> memory_;
+    tensor_view view_{};
+};
+
+/// E-step and sums over the rows. `densities` has room for K numbers of each row of a slab; `blocks` is the grid of the
+/// log-densities and does not change the result.
+void accumulate_tensor(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
+                       const device_rows<float>& rows, const tensor_view& memory, float* densities,
+                       const device_sums& sums, std::int64_t blocks);
+
+} // namespace elbo::kernels::cuda
