@@ -76,9 +76,9 @@ struct convert_command {
         found.add("to", to);
         found.summary.update(sizes);
         write_json(output, found.summary);
-        const json::member& first = sizes.items().front();
-        print_results(output, fmt::format("{} -> {}: {} {}, {} dimensions\n", data.path, to, io::json_text(first.value),
-                                          first.key, io::json_text(sizes["dimensions"])));
+        const auto first = sizes.begin();
+        print_results(output, fmt::format("{} -> {}: {} {}, {} dimensions\n", data.path, to, io::json_text(first.value()),
+                                          first.key(), io::json_text(sizes["dimensions"])));
         return exit_status::success;
     }
 };

@@ -2,7 +2,7 @@
 
 #include "host/cli/core/progress.hpp"
 #include "host/io/format.hpp"
-#include "host/io/model/json_text.hpp"
+#include "host/io/model/json.hpp"
 #include "host/io/write/atomic_file.hpp"
 #include "host/joined.hpp"
 

@@ -49,8 +49,4 @@ json json_of(const T& value) {
     }
 }
 
-/// Throws invalid_argument that names the first member of `now` that `stored`, from a checkpoint to go on from, has
-/// with another value: "resume = 'FILE': it was written with the option seed = 1, this call has 2".
-void require_same(const json& stored, const json& now, std::string_view what, const std::string& path);
-
 } // namespace elbo::io

@@ -33,9 +33,8 @@ struct difference {
 std::optional<difference> first_difference(const json& stored, const json& now, const std::string& place) {
     if (stored.is_object() && now.is_object()) {
         for (const auto& [key, value] : now.items()) {
-            const json* there = stored.find(key);
             const std::string inner = place.empty() ? key : place + "." + key;
-            if (auto found = first_difference(there ? *there : json(), value, inner))
+            if (auto found = first_difference(stored.value(key, json()), value, inner))
                 return found;
         }
         return std::nullopt;
@@ -95,9 +94,7 @@ checkpoints::checkpoints(const checkpoint_options& when, const std::string& resu
         from_ = read_checkpoint(resume);
     if (when.path.empty())
         return;
-    expects(kind_to_save(when.path) == model_file_kind::safetensors, [&] {
-        return fmt::format("checkpoint.path = '{}': expected a name that ends in .safetensors", when.path);
-    });
+    require_safetensors("checkpoint.path", when.path);
     const atomic_file probe(when.path); // a path that cannot be written shows now, not after an hour
     keep_ = [path = when.path](fit_checkpoint c) { write_checkpoint(path, std::move(c)); };
 }

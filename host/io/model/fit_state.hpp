@@ -4,7 +4,7 @@
 //     s.list("means", means_);                          on the way back of the size that it has
 //     s.list_or_none("proposal", proposal_, size);      or empty
 //     s.numbers("position", restart_, iteration_);
-//     s.records("trace", trace_);                       structs with a table of fields
+//     s.records("trace", trace_);                       structs with a table of fields; NaN: an empty optional
 //     s.table("events", events_, &event::iteration, &event::what);
 //
 // Whole numbers below 2^53 and names of enumerations are numbers too.
@@ -42,22 +42,29 @@ public:
     }
     template <class... T>
     void numbers(const std::string& name, const T&... values) {
-        put(name) = {static_cast<double>(values)...};
+        put(name) = {number(values)...};
     }
     template <with_fields S>
     void records(const std::string& name, const std::vector<S>& all) {
         std::vector<double>& row = put(name);
         for (const S& s : all)
-            for_each_field<S>([&](const auto& f) { row.push_back(static_cast<double>(s.*f.member)); });
+            for_each_field<S>([&](const auto& f) { row.push_back(number(s.*f.member)); });
     }
     template <class S, class... M>
     void table(const std::string& name, const std::vector<S>& all, M S::*... members) {
         std::vector<double>& row = put(name);
         for (const S& s : all)
-            (row.push_back(static_cast<double>(s.*members)), ...);
+            (row.push_back(number(s.*members)), ...);
     }
 
 private:
+    template <class T>
+    static double number(const T& value) {
+        if constexpr (is_optional<T>)
+            return value ? number(*value) : std::numeric_limits<double>::quiet_NaN();
+        else
+            return static_cast<double>(value);
+    }
     std::vector<double>& put(const std::string& name) { return to_[prefix_ + name]; }
 
     fit_arrays& to_;
@@ -134,6 +141,8 @@ private:
     T number(const std::string& name, double value) const {
         if constexpr (std::is_floating_point_v<T>) {
             return static_cast<T>(value);
+        } else if constexpr (is_optional<T>) {
+            return value == value ? T(number<typename T::value_type>(name, value)) : T();
         } else {
             double most = 0x1p53;
             if constexpr (std::is_same_v<T, bool>)

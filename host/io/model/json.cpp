@@ -1,187 +1,103 @@
 #include "host/io/model/json.hpp"
 
-#include <algorithm>
-#include <stdexcept>
-#include <utility>
+#include "host/io/byte_stream.hpp"
+#include "host/io/errors.hpp"
+#include "host/io/input_file.hpp"
+
+#include <fmt/format.h>
+#include <set>
+#include <vector>
 
 namespace elbo::io {
 
 namespace {
 
-template <class Members>
-auto find_in(Members& members, std::string_view key) {
-    return std::find_if(members.begin(), members.end(), [&](const json::member& m) { return m.key == key; });
-}
+/// What the library calls as it reads: puts the value together. The library's own way would look for each new key among
+/// all before it.
+class builder final : public nlohmann::json_sax<json> {
+public:
+    builder(std::string_view text, const std::string& path, std::uint64_t offset)
+        : text_(text), path_(path), offset_(offset) {}
 
-/// A list of two that may be a member of an object.
-bool is_pair(const json& value) {
-    return value.is_array() && value.size() == 2 && value[0].is_string();
-}
+    json take() { return std::move(root_); }
+
+    bool null() override { return add(nullptr); }
+    bool boolean(bool value) override { return add(value); }
+    bool number_integer(std::int64_t value) override { return add(value); }
+    bool number_unsigned(std::uint64_t value) override { return add(value); }
+    bool number_float(double value, const std::string&) override { return add(value); }
+    bool string(std::string& value) override { return add(std::move(value)); }
+    bool binary(json::binary_t&) override { return false; } // not in text
+    bool start_array(std::size_t) override { return add(json::array(), true); }
+    bool end_array() override { return open_.pop_back(), true; }
+    bool start_object(std::size_t) override {
+        keys_.emplace_back();
+        return add(json::object(), true);
+    }
+    bool end_object() override { return open_.pop_back(), keys_.pop_back(), true; }
+    bool key(std::string& name) override {
+        if (!keys_.back().insert(name).second)
+            fail_at_byte(path_, offset_, fmt::format("the key {} occurs twice", in_quotes(name)));
+        open_.back()->get_ref<json::object_t&>().emplace_back(std::move(name), nullptr);
+        return true;
+    }
+    bool parse_error(std::size_t position, const std::string&, const json::exception& e) override {
+        if (!dynamic_cast<const json::parse_error*>(&e)) // a number beyond the range of float64
+            fail_at_byte(path_, offset_, fmt::format("malformed JSON: {}", e.what()));
+        const std::uint64_t at = position > 0 ? position - 1 : 0; // the library counts from 1
+        fail_at_byte(path_, offset_ + at,
+                     at >= text_.size() ? "the JSON text ends here, expected more"
+                                        : fmt::format("malformed JSON: {}", in_quotes(text_.substr(at, 20))));
+    }
+
+private:
+    bool add(json value, bool opens = false) {
+        json* place = &root_;
+        if (!open_.empty() && open_.back()->is_object())
+            place = &open_.back()->get_ref<json::object_t&>().back().second;
+        else if (!open_.empty())
+            place = &open_.back()->emplace_back();
+        *place = std::move(value);
+        if (opens)
+            open_.push_back(place);
+        return true;
+    }
+
+    std::string_view text_;
+    const std::string& path_;
+    std::uint64_t offset_;
+    json root_;
+    std::vector<json*> open_;                 ///< lists and objects, each the last part of the one before
+    std::vector<std::set<std::string>> keys_; ///< of the objects that are open
+};
 
 } // namespace
 
-json::json(std::string value) : kind_(kind::string) {
-    content_.string = new std::string(std::move(value));
+json parse_json(std::string_view text, const std::string& path, std::uint64_t offset) {
+    builder made(text, path, offset);
+    json::sax_parse(text.begin(), text.end(), &made);
+    return made.take();
 }
 
-json::json(const std::map<std::string, std::string>& members) : json(object()) {
-    for (const auto& [key, value] : members)
-        content_.object->push_back({key, value});
+std::string json_text(const json& value, key_order order) {
+    const auto print = [](const auto& v) { return v.dump(-1, ' ', false, json::error_handler_t::replace); };
+    return order == key_order::as_added ? print(value) : print(nlohmann::json(value));
 }
 
-json::json(std::initializer_list<json> values)
-    : json(std::all_of(values.begin(), values.end(), is_pair) ? object() : array()) {
-    for (const json& value : values)
-        if (kind_ == kind::array)
-            push_back(value);
-        else
-            (*this)[value[0].as_string()] = value[1];
+// Lists are not printed: one that is nested deeply enough would exhaust the stack.
+std::string describe(const json& value) {
+    if (value.is_structured())
+        return value.is_array() ? "a list" : "an object";
+    return in_quotes(json_text(value));
 }
 
-json::json(const json& other) : content_(other.content_) {
-    if (other.kind_ == kind::string)
-        content_.string = new std::string(*other.content_.string);
-    else if (other.kind_ == kind::array)
-        content_.list = new std::vector<json>(*other.content_.list);
-    else if (other.kind_ == kind::object)
-        content_.object = new std::vector<member>(*other.content_.object);
-    kind_ = other.kind_;
-}
-
-json::json(json&& other) noexcept : kind_(std::exchange(other.kind_, kind::null)), content_(other.content_) {}
-
-json& json::operator=(json other) noexcept {
-    std::swap(kind_, other.kind_);
-    std::swap(content_, other.content_);
-    return *this;
-}
-
-// A file may nest lists so deeply that destruction by recursion would exhaust the stack.
-void json::release() noexcept {
-    std::vector<json> parts;
-    move_parts(*this, parts);
-    while (!parts.empty()) {
-        json part = std::move(parts.back());
-        parts.pop_back();
-        move_parts(part, parts);
-        part.release_shallow();
-    }
-    release_shallow();
-}
-
-/// Takes what has parts of its own out of a list or an object.
-void json::move_parts(json& from, std::vector<json>& to) {
-    const auto take = [&](json& value) {
-        if ((value.is_array() || value.is_object()) && value.size() > 0)
-            to.push_back(std::move(value));
-    };
-    if (from.is_array())
-        std::for_each(from.content_.list->begin(), from.content_.list->end(), take);
-    else if (from.is_object())
-        for (member& m : *from.content_.object)
-            take(m.value);
-}
-
-void json::release_shallow() noexcept {
-    if (kind_ == kind::string)
-        delete content_.string;
-    else if (kind_ == kind::array)
-        delete content_.list;
-    else if (kind_ == kind::object)
-        delete content_.object;
-    kind_ = kind::null;
-}
-
-json json::array() {
-    json made;
-    made.content_.list = new std::vector<json>;
-    made.kind_ = kind::array;
-    return made;
-}
-
-json json::object() {
-    json made;
-    made.content_.object = new std::vector<member>;
-    made.kind_ = kind::object;
-    return made;
-}
-
-bool json::is_int64() const {
-    return kind_ == kind::integer || (kind_ == kind::natural && content_.integer >= 0);
-}
-
-double json::as_double() const {
-    if (kind_ == kind::integer)
-        return static_cast<double>(content_.integer);
-    return kind_ == kind::natural ? static_cast<double>(as_uint64()) : content_.real;
-}
-
-std::size_t json::size() const {
-    return is_array() ? content_.list->size() : is_object() ? content_.object->size() : 0;
-}
-
-void json::push_back(json value) {
-    if (kind_ == kind::null)
-        *this = array();
-    content_.list->push_back(std::move(value));
-}
-
-const json* json::find(std::string_view key) const {
-    if (!is_object())
-        return nullptr;
-    const auto found = find_in(*content_.object, key);
-    return found == content_.object->end() ? nullptr : &found->value;
-}
-
-json& json::operator[](std::string_view key) {
-    if (kind_ == kind::null)
-        *this = object();
-    auto found = find_in(*content_.object, key);
-    if (found == content_.object->end())
-        found = content_.object->insert(found, {std::string(key), nullptr});
-    return found->value;
-}
-
-const json& json::operator[](std::string_view key) const {
-    const json* found = find(key);
-    if (!found)
-        throw std::out_of_range("no member " + std::string(key));
-    return *found;
-}
-
-void json::update(const json& other) {
-    for (const auto& [key, value] : other.items())
-        (*this)[key] = value;
-}
-
-void json::erase(std::string_view key) {
-    const auto found = find_in(*content_.object, key);
-    if (found != content_.object->end())
-        content_.object->erase(found);
-}
-
-bool operator==(const json& a, const json& b) {
-    if (a.is_whole() && b.is_whole())
-        return a.is_int64() == b.is_int64() && a.as_uint64() == b.as_uint64();
-    if (a.is_number() && b.is_number())
-        return a.as_double() == b.as_double();
-    if (a.kind_ != b.kind_ || a.size() != b.size())
-        return false;
-    switch (a.kind_) {
-    case json::kind::boolean:
-        return a.as_bool() == b.as_bool();
-    case json::kind::string:
-        return a.as_string() == b.as_string();
-    case json::kind::array:
-        return std::equal(a.begin(), a.end(), b.begin());
-    case json::kind::object:
-        return std::all_of(a.items().begin(), a.items().end(), [&](const json::member& m) {
-            const json* other = b.find(m.key);
-            return other && m.value == *other;
-        });
-    default:
-        return true;
-    }
+std::string read_text(const std::string& path) {
+    const std::unique_ptr<byte_stream> stream = open_file_stream(path);
+    std::string text;
+    std::vector<char> block(std::size_t{1} << 16);
+    while (const std::size_t got = stream->read(block.data(), block.size()))
+        text.append(block.data(), got);
+    return text;
 }
 
 } // namespace elbo::io

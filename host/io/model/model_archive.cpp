@@ -49,53 +49,50 @@ std::int64_t metadata_number(const tensor_file& file, std::string_view key, cons
     return result;
 }
 
-const json& member_of(const json& object, std::string_view key, const std::string& path) {
-    const json* found = object.find(key);
-    if (!found)
+const json& member_of(const json& object, const std::string& key, const std::string& path) {
+    if (!object.contains(key))
         fail(path, fmt::format("expected the key '{}'", key));
-    return *found;
+    return object.at(key);
 }
 
-// What a value must be, and the value.
-bool fits(const json& value, std::int64_t) {
-    return value.is_int64();
-}
-bool fits(const json& value, double) {
-    return value.is_number();
-}
-bool fits(const json& value, const std::string&) {
-    return value.is_string();
-}
-void assign(std::int64_t& to, const json& value) {
-    to = value.as_int64();
-}
-void assign(double& to, const json& value) {
-    to = value.as_double();
-}
-void assign(std::string& to, const json& value) {
-    to = value.as_string();
+/// Whether a value is a T, which get() does not ask.
+template <class T>
+bool fits(const json& value) {
+    if constexpr (std::same_as<T, std::string>)
+        return value.is_string();
+    else if constexpr (std::same_as<T, bool>)
+        return value.is_boolean();
+    else if constexpr (std::same_as<T, double>)
+        return value.is_number();
+    else
+        return value.is_number_integer() && (!value.is_number_unsigned() || value.get<std::uint64_t>() <= INT64_MAX);
 }
 
 template <class T>
-T scalar_of(const json& value, std::string_view key, const char* expected, const std::string& path) {
-    T result{};
-    if (!fits(value, result))
-        fail(path, fmt::format("{} = {}, expected {}", key, describe(value), expected));
-    assign(result, value);
-    return result;
+constexpr const char* expected_one = std::same_as<T, std::string> ? "a string"
+                                     : std::same_as<T, double>    ? "a number"
+                                                                  : "a whole number";
+template <class T>
+constexpr const char* expected_list = std::same_as<T, std::string> ? "strings"
+                                      : std::same_as<T, double>    ? "numbers"
+                                                                   : "whole numbers";
+
+template <class T>
+T scalar_of(const json& value, std::string_view key, const std::string& path) {
+    if (!fits<T>(value))
+        fail(path, std::same_as<T, bool> ? fmt::format("{}: expected true or false, found {}", key, describe(value))
+                                         : fmt::format("{} = {}, expected {}", key, describe(value), expected_one<T>));
+    return value.get<T>();
 }
 
 template <class T>
-std::vector<T> list_of(const json& list, std::string_view key, const char* expected, const std::string& path) {
-    std::vector<T> values;
+std::vector<T> list_of(const json& list, std::string_view key, const std::string& path) {
     if (!list.is_array())
-        fail(path, fmt::format("{}: expected a list of {}, found {}", key, expected, describe(list)));
-    for (const json& value : list) {
-        if (!fits(value, T()))
-            fail(path, fmt::format("{}: expected a list of {}, found {} in it", key, expected, describe(value)));
-        assign(values.emplace_back(), value);
-    }
-    return values;
+        fail(path, fmt::format("{}: expected a list of {}, found {}", key, expected_list<T>, describe(list)));
+    const auto wrong = std::find_if_not(list.begin(), list.end(), fits<T>);
+    if (wrong != list.end())
+        fail(path, fmt::format("{}: expected a list of {}, found {} in it", key, expected_list<T>, describe(*wrong)));
+    return list.get<std::vector<T>>();
 }
 
 /// Takes nested lists of these extents apart.
@@ -103,9 +100,9 @@ template <class T>
 void flatten(const json& value, const extents& shape, std::size_t level, const std::string& key,
              const std::string& path, std::vector<T>& out) {
     if (level == shape.size()) {
-        if (!fits(value, T()))
+        if (!fits<T>(value))
             fail(path, fmt::format("{}: expected a number, found {}", key, describe(value)));
-        assign(out.emplace_back(), value);
+        out.push_back(value.get<T>());
         return;
     }
     if (!value.is_array() || (shape[level] != -1 && static_cast<std::int64_t>(value.size()) != shape[level]))
@@ -154,6 +151,11 @@ model_file_kind kind_to_save(const std::string& path) {
         fmt::format("'{}': expected a name that ends in .safetensors or .json to save a model", path));
 }
 
+void require_safetensors(std::string_view name, const std::string& path) {
+    expects(kind_to_save(path) == model_file_kind::safetensors,
+            [&] { return fmt::format("{} = '{}': expected a name that ends in .safetensors", name, path); });
+}
+
 model_file_kind kind_to_load(const std::string& path) {
     if (const auto kind = kind_of(path))
         return *kind;
@@ -164,7 +166,7 @@ model_file_kind kind_to_load(const std::string& path) {
 std::string declared_format(const std::string& path) {
     if (kind_to_load(path) == model_file_kind::safetensors)
         return metadata_text(read_safetensors(path), "format", path);
-    return scalar_of<std::string>(member_of(read_json_object(path), "format", path), "format", "a string", path);
+    return scalar_of<std::string>(member_of(read_json_object(path), "format", path), "format", path);
 }
 
 // Reading -----------------------------------------------------------------------------------------------------------
@@ -177,7 +179,7 @@ member_reader::member_reader(json object, std::string_view key, std::string path
 
 json member_reader::find(std::string_view key, form wanted) const {
     if (!tensors_)
-        return member_of(object_, key, path_);
+        return member_of(object_, std::string(key), path_);
     if (wanted == form::whole)
         return metadata_number(*tensors_, key, path_);
     const std::string text = metadata_text(*tensors_, key, path_);
@@ -189,35 +191,20 @@ bool member_reader::has(std::string_view key, bool) const {
     return tensors_ ? tensors_->metadata.contains(name) || tensors_->tensors.contains(name) : object_.contains(key);
 }
 
-void member_reader::read(const json& value, std::string_view key, std::int64_t& out) const {
-    out = scalar_of<std::int64_t>(value, key, "a whole number", path_);
+template <class T>
+void member_reader::read(const json& value, std::string_view key, T& out) const {
+    if constexpr (is_list<T>)
+        out = list_of<typename T::value_type>(value, key, path_);
+    else
+        out = scalar_of<T>(value, key, path_);
 }
-
-void member_reader::read(const json& value, std::string_view key, double& out) const {
-    out = scalar_of<double>(value, key, "a number", path_);
-}
-
-void member_reader::read(const json& value, std::string_view key, bool& out) const {
-    if (!value.is_boolean())
-        fail(fmt::format("{}: expected true or false, found {}", key, describe(value)));
-    out = value.as_bool();
-}
-
-void member_reader::read(const json& value, std::string_view key, std::string& out) const {
-    out = scalar_of<std::string>(value, key, "a string", path_);
-}
-
-void member_reader::read(const json& value, std::string_view key, std::vector<std::int64_t>& out) const {
-    out = list_of<std::int64_t>(value, key, "whole numbers", path_);
-}
-
-void member_reader::read(const json& value, std::string_view key, std::vector<double>& out) const {
-    out = list_of<double>(value, key, "numbers", path_);
-}
-
-void member_reader::read(const json& value, std::string_view key, std::vector<std::string>& out) const {
-    out = list_of<std::string>(value, key, "strings", path_);
-}
+template void member_reader::read(const json&, std::string_view, std::int64_t&) const;
+template void member_reader::read(const json&, std::string_view, double&) const;
+template void member_reader::read(const json&, std::string_view, bool&) const;
+template void member_reader::read(const json&, std::string_view, std::string&) const;
+template void member_reader::read(const json&, std::string_view, std::vector<std::int64_t>&) const;
+template void member_reader::read(const json&, std::string_view, std::vector<double>&) const;
+template void member_reader::read(const json&, std::string_view, std::vector<std::string>&) const;
 
 archive_reader::archive_reader(const std::string& path, const model_format& format) : member_reader(path) {
     if (kind_to_load(path) == model_file_kind::safetensors)
@@ -242,24 +229,18 @@ void archive_reader::column_names(std::vector<std::string>& names, std::int64_t 
         fail(fmt::format("{} column_names, expected one for each of the {} dimensions", names.size(), dimensions));
 }
 
-void archive_reader::tensor(const std::string& name, const extents& shape, std::vector<double>& values,
-                            packing how) const {
-    if (tensors_) {
-        values = how == packing::compact ? tensors_->reals(name, shape, path_) : tensors_->doubles(name, shape, path_);
-        return;
-    }
+template <class T>
+void archive_reader::tensor(const std::string& name, const extents& shape, std::vector<T>& values, packing how) const {
     values.clear(); // grows with what is really there: what a file claims does not decide how much memory is taken
-    flatten(member_of(object_, name.c_str(), path_), shape, 0, name, path_, values);
-}
-
-void archive_reader::tensor(const std::string& name, const extents& shape, std::vector<std::int64_t>& values) const {
-    if (tensors_) {
+    if (!tensors_)
+        flatten(member_of(object_, name, path_), shape, 0, name, path_, values);
+    else if constexpr (std::same_as<T, double>)
+        values = tensors_->doubles(name, shape, path_, how == packing::compact);
+    else
         values = tensors_->integers(name, shape, path_);
-        return;
-    }
-    values.clear();
-    flatten(member_of(object_, name.c_str(), path_), shape, 0, name, path_, values);
 }
+template void archive_reader::tensor(const std::string&, const extents&, std::vector<double>&, packing) const;
+template void archive_reader::tensor(const std::string&, const extents&, std::vector<std::int64_t>&, packing) const;
 
 void archive_reader::scalar(const char* name, double& value) const {
     std::vector<double> values;
@@ -298,25 +279,22 @@ void archive_writer::column_names(const std::vector<std::string>& names, std::in
 }
 
 template <class T>
-void archive_writer::add_lists(const std::string& name, const extents& shape, const std::vector<T>& values) {
-    const T* first = values.data();
-    lists_.push_back(fmt::format("  \"{}\": {}", name, nested_lists(first, shape)));
-}
-
-void archive_writer::tensor(const std::string& name, extents shape, const std::vector<double>& values, packing how) {
+void archive_writer::tensor(const std::string& name, extents shape, const std::vector<T>& values, packing how) {
     shape = filled(name, std::move(shape), values.size());
-    if (kind_ == model_file_kind::json)
-        return add_lists(name, shape, values);
-    file_.tensors.emplace(name, how == packing::compact ? tensor::compact(std::move(shape), values)
-                                                        : tensor::of(std::move(shape), values));
+    if (kind_ == model_file_kind::json) {
+        const T* first = values.data();
+        lists_.push_back(fmt::format("  \"{}\": {}", name, nested_lists(first, shape)));
+        return;
+    }
+    if constexpr (std::same_as<T, double>)
+        if (how == packing::compact) {
+            file_.tensors.emplace(name, tensor::compact(std::move(shape), values));
+            return;
+        }
+    file_.tensors.emplace(name, io::tensor::of(std::move(shape), values));
 }
-
-void archive_writer::tensor(const std::string& name, extents shape, const std::vector<std::int64_t>& values) {
-    shape = filled(name, std::move(shape), values.size());
-    if (kind_ == model_file_kind::json)
-        return add_lists(name, shape, values);
-    file_.tensors.emplace(name, tensor::of(std::move(shape), values));
-}
+template void archive_writer::tensor(const std::string&, extents, const std::vector<double>&, packing);
+template void archive_writer::tensor(const std::string&, extents, const std::vector<std::int64_t>&, packing);
 
 void archive_writer::bare_scalar(const char* name, double value) {
     if (kind_ == model_file_kind::json)
@@ -328,7 +306,7 @@ void archive_writer::bare_scalar(const char* name, double value) {
 void archive_writer::commit() {
     if (kind_ == model_file_kind::safetensors) {
         for (const auto& [key, value] : object_.items())
-            file_.metadata.emplace(key, value.is_string() ? value.as_string() : json_text(value));
+            file_.metadata.emplace(key, value.is_string() ? value.get<std::string>() : json_text(value));
         return write_safetensors(path_, file_);
     }
     std::vector<std::string> lines;

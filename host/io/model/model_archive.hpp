@@ -21,15 +21,13 @@
 
 #include "host/io/errors.hpp"
 #include "host/io/model/fields_json.hpp"
-#include "host/io/model/json_text.hpp"
+#include "host/io/model/json.hpp"
 #include "host/io/model/safetensors.hpp"
 
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <vector>
 
@@ -39,6 +37,8 @@ enum class model_file_kind { safetensors, json };
 
 /// By the ending. Throws invalid_argument for any other.
 model_file_kind kind_to_save(const std::string& path);
+/// Throws invalid_argument for any other than .safetensors.
+void require_safetensors(std::string_view name, const std::string& path);
 /// By the ending. Throws file_error that says what the file looks like.
 model_file_kind kind_to_load(const std::string& path);
 
@@ -165,13 +165,9 @@ protected:
     enum class form { text, whole, other };
     json find(std::string_view key, form wanted) const;
 
-    void read(const json& value, std::string_view key, std::int64_t& out) const;
-    void read(const json& value, std::string_view key, double& out) const;
-    void read(const json& value, std::string_view key, bool& out) const;
-    void read(const json& value, std::string_view key, std::string& out) const;
-    void read(const json& value, std::string_view key, std::vector<std::int64_t>& out) const;
-    void read(const json& value, std::string_view key, std::vector<double>& out) const;
-    void read(const json& value, std::string_view key, std::vector<std::string>& out) const;
+    /// Whole numbers, numbers, truth values, strings, and lists of the others.
+    template <class T>
+    void read(const json& value, std::string_view key, T& out) const;
     template <named E>
     void read(const json& value, std::string_view key, E& out) const {
         std::string name;
@@ -188,39 +184,6 @@ protected:
     std::optional<tensor_file> tensors_; ///< .safetensors
 };
 
-template <with_fields S>
-inline constexpr std::int64_t field_count = std::tuple_size_v<std::remove_cvref_t<decltype(fields<S>)>>;
-
-/// A row of numbers for each struct, a column for each field; NaN for an optional that is empty.
-template <with_fields S>
-std::vector<double> table_of(const std::vector<S>& records) {
-    std::vector<double> values;
-    for (const S& r : records)
-        for_each_field<S>([&](const auto& f) {
-            if constexpr (is_optional<std::remove_cvref_t<decltype(r.*f.member)>>)
-                values.push_back((r.*f.member).value_or(std::numeric_limits<double>::quiet_NaN()));
-            else
-                values.push_back(static_cast<double>(r.*f.member));
-        });
-    return values;
-}
-
-/// The way back.
-template <with_fields S>
-std::vector<S> records_of(const std::vector<double>& table) {
-    std::vector<S> records(table.size() / field_count<S>);
-    auto at = table.begin();
-    for (S& r : records)
-        for_each_field<S>([&](const auto& f) {
-            const double value = *at++;
-            if constexpr (!is_optional<std::remove_cvref_t<decltype(r.*f.member)>>)
-                r.*f.member = static_cast<std::remove_cvref_t<decltype(r.*f.member)>>(value);
-            else if (value == value)
-                r.*f.member = value;
-        });
-    return records;
-}
-
 using extents = std::vector<std::int64_t>;
 enum class packing { float64, compact }; ///< compact: float32 where every value is one exactly
 
@@ -231,18 +194,12 @@ public:
 
     /// Names of the columns of the data: none, or one for each dimension. Throws invalid_argument.
     void column_names(const std::vector<std::string>& names, std::int64_t dimensions);
-    /// Row-major; one extent may be -1. Throws invalid_argument, at the latest in commit, where the extents do not
-    /// match.
-    void tensor(const std::string& name, extents shape, const std::vector<double>& values,
-                packing how = packing::float64);
-    void tensor(const std::string& name, extents shape, const std::vector<std::int64_t>& values);
+    /// Row-major, of doubles or std::int64_t; one extent may be -1. Throws invalid_argument, at the latest in commit,
+    /// where the extents do not match.
+    template <class T>
+    void tensor(const std::string& name, extents shape, const std::vector<T>& values, packing how = packing::float64);
     void tensor(const std::string& name, extents shape, const std::optional<std::vector<double>>& values) {
         tensor(name, std::move(shape), values.value());
-    }
-    /// Float64 [records x fields] of structs of numbers, whole ones below 2^53.
-    template <with_fields S>
-    void records(const std::string& name, const std::vector<S>& all) {
-        tensor(name, {-1, field_count<S>}, table_of(all));
     }
     /// Float64 [1]; in .json a list of one.
     void scalar(const char* name, double value) { tensor(name, {1}, std::vector<double>{value}); }
@@ -255,9 +212,6 @@ public:
     void commit();
 
 private:
-    template <class T>
-    void add_lists(const std::string& name, const extents& shape, const std::vector<T>& values);
-
     std::string path_;
     model_file_kind kind_;
     std::vector<std::string> lists_; ///< .json: the tensors as text
@@ -272,17 +226,11 @@ public:
 
     void column_names(std::vector<std::string>& names, std::int64_t dimensions) const;
     /// The extents must be those of the file; -1 stands for any.
-    void tensor(const std::string& name, const extents& shape, std::vector<double>& values,
+    template <class T>
+    void tensor(const std::string& name, const extents& shape, std::vector<T>& values,
                 packing how = packing::float64) const;
-    void tensor(const std::string& name, const extents& shape, std::vector<std::int64_t>& values) const;
     void tensor(const std::string& name, const extents& shape, std::optional<std::vector<double>>& values) const {
         tensor(name, shape, values.emplace());
-    }
-    template <with_fields S>
-    void records(const std::string& name, std::vector<S>& all) const {
-        std::vector<double> table;
-        tensor(name, {-1, field_count<S>}, table);
-        all = records_of<S>(table);
     }
     void scalar(const char* name, double& value) const;
     void scalar(const char* name, std::optional<double>& value) const { scalar(name, value.emplace()); }

@@ -4,7 +4,7 @@
 #include "host/io/array/mapped_file.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
-#include "host/io/model/json_text.hpp"
+#include "host/io/model/json.hpp"
 #include "host/io/write/atomic_file.hpp"
 #include "host/joined.hpp"
 #include "kernels/shared/memory.hpp"
@@ -22,25 +22,10 @@ namespace {
 constexpr std::uint64_t length_bytes = 8;
 constexpr std::uint64_t longest_header = 100'000'000; // as the other implementations
 
-struct type_name {
-    tensor_type type;
-    const char* name;
-};
-constexpr type_name type_names[] = {
-    {tensor_type::float32, "F32"}, {tensor_type::float64, "F64"}, {tensor_type::int64, "I64"}};
+constexpr const char* type_names[] = {"F32", "F64", "I64"}; // in the order of tensor_type
 
 const char* name_of(tensor_type type) {
-    return std::find_if(std::begin(type_names), std::end(type_names),
-                        [&](const type_name& t) { return t.type == type; })
-        ->name;
-}
-
-template <class T>
-tensor make_tensor(tensor_type type, std::vector<std::int64_t> shape, const std::vector<T>& values) {
-    tensor t{type, std::move(shape), std::vector<std::byte>(values.size() * sizeof(T))};
-    if (!values.empty())
-        std::memcpy(t.bytes.data(), values.data(), t.bytes.size());
-    return t;
+    return type_names[static_cast<int>(type)];
 }
 
 /// Bytes of such a tensor, or nothing where they cannot be counted.
@@ -51,19 +36,23 @@ std::optional<std::int64_t> bytes_of(tensor_type type, const std::vector<std::in
     return bytes;
 }
 
-const tensor& find(const tensor_file& file, const std::string& name, const std::string& path) {
+/// The tensor of this name and shape and one of `types`.
+const tensor& find(const tensor_file& file, const std::string& name, std::initializer_list<tensor_type> types,
+                   const std::vector<std::int64_t>& shape, const std::string& path) {
     const auto found = file.tensors.find(name);
     if (found == file.tensors.end())
         fail(path, fmt::format("expected a tensor {}", in_quotes(name)));
-    return found->second;
-}
-
-void check_tensor(const std::string& name, const tensor& t, bool right_type, const char* types,
-                  const std::vector<std::int64_t>& shape, const std::string& path) {
+    const tensor& t = found->second;
     const auto fits = [](std::int64_t extent, std::int64_t expected) { return expected == -1 || extent == expected; };
-    if (!right_type || !std::equal(t.shape.begin(), t.shape.end(), shape.begin(), shape.end(), fits))
+    if (std::ranges::find(types, t.type) == types.end() ||
+        !std::equal(t.shape.begin(), t.shape.end(), shape.begin(), shape.end(), fits)) {
+        std::vector<std::string> expected;
+        for (const tensor_type type : types)
+            expected.push_back(name_of(type));
         fail(path, fmt::format("tensor {}: {} of shape ({}), expected {} of shape ({})", in_quotes(name),
-                               name_of(t.type), joined(t.shape, ", "), types, joined(shape, ", ")));
+                               name_of(t.type), joined(t.shape, ", "), joined(expected, " or "), joined(shape, ", ")));
+    }
+    return t;
 }
 
 template <class T>
@@ -161,33 +150,27 @@ private:
         for (const auto& [key, text] : value.items()) {
             if (!text.is_string())
                 fail_header(fmt::format("__metadata__: {}: expected a string", in_quotes(key)));
-            metadata.emplace(key, text.as_string());
+            metadata.emplace(key, text.get<std::string>());
         }
         return metadata;
     }
 
     std::vector<std::int64_t> read_sizes(const std::string& name, const json& value, const char* key) const {
-        const auto fail_sizes = [&]() {
-            fail_header(fmt::format("tensor {}: {}: expected a list of numbers of at least 0", in_quotes(name), key));
+        const json list = value.value(key, json());
+        const auto is_size = [](const json& v) {
+            return v.is_number_unsigned() && v.get<std::uint64_t>() <= INT64_MAX;
         };
-        std::vector<std::int64_t> sizes;
-        const json* list = value.find(key);
-        if (!list || !list->is_array())
-            fail_sizes();
-        for (const json& size : *list) {
-            if (!size.is_natural() || !size.is_int64())
-                fail_sizes();
-            sizes.push_back(size.as_int64());
-        }
-        return sizes;
+        if (!list.is_array() || !std::all_of(list.begin(), list.end(), is_size))
+            fail_header(fmt::format("tensor {}: {}: expected a list of numbers of at least 0", in_quotes(name), key));
+        return list.get<std::vector<std::int64_t>>();
     }
 
     tensor_type read_type(const std::string& name, const json& value) const {
-        const json* member = value.find("dtype");
-        const std::string dtype = member && member->is_string() ? member->as_string() : "";
-        for (const type_name& t : type_names)
-            if (dtype == t.name)
-                return t.type;
+        const json member = value.value("dtype", json());
+        const std::string dtype = member.is_string() ? member.get<std::string>() : "";
+        const auto found = std::ranges::find(type_names, dtype);
+        if (found != std::end(type_names))
+            return static_cast<tensor_type>(found - type_names);
         fail_header(fmt::format("tensor {}: dtype {}, expected F32, F64 or I64", in_quotes(name), in_quotes(dtype)));
     }
 
@@ -243,20 +226,6 @@ private:
 
 } // namespace
 
-std::int64_t size_of(tensor_type type) {
-    return type == tensor_type::float32 ? 4 : 8;
-}
-
-tensor tensor::of(std::vector<std::int64_t> shape, const std::vector<float>& values) {
-    return make_tensor(tensor_type::float32, std::move(shape), values);
-}
-tensor tensor::of(std::vector<std::int64_t> shape, const std::vector<double>& values) {
-    return make_tensor(tensor_type::float64, std::move(shape), values);
-}
-tensor tensor::of(std::vector<std::int64_t> shape, const std::vector<std::int64_t>& values) {
-    return make_tensor(tensor_type::int64, std::move(shape), values);
-}
-
 tensor tensor::compact(std::vector<std::int64_t> shape, const std::vector<double>& values) {
     // Beyond the range of float32 the conversion is undefined, so that is looked at first.
     const auto exact = [](double v) {
@@ -268,27 +237,18 @@ tensor tensor::compact(std::vector<std::int64_t> shape, const std::vector<double
 }
 
 std::vector<double> tensor_file::doubles(const std::string& name, const std::vector<std::int64_t>& shape,
-                                         const std::string& path) const {
-    const tensor& t = find(*this, name, path);
-    check_tensor(name, t, t.type == tensor_type::float64, "F64", shape, path);
-    return values_of<double>(t);
-}
-
-std::vector<std::int64_t> tensor_file::integers(const std::string& name, const std::vector<std::int64_t>& shape,
-                                                const std::string& path) const {
-    const tensor& t = find(*this, name, path);
-    check_tensor(name, t, t.type == tensor_type::int64, "I64", shape, path);
-    return values_of<std::int64_t>(t);
-}
-
-std::vector<double> tensor_file::reals(const std::string& name, const std::vector<std::int64_t>& shape,
-                                       const std::string& path) const {
-    const tensor& t = find(*this, name, path);
-    check_tensor(name, t, t.type != tensor_type::int64, "F32 or F64", shape, path);
+                                         const std::string& path, bool compact) const {
+    const tensor& t = compact ? find(*this, name, {tensor_type::float32, tensor_type::float64}, shape, path)
+                              : find(*this, name, {tensor_type::float64}, shape, path);
     if (t.type == tensor_type::float64)
         return values_of<double>(t);
     const std::vector<float> values = values_of<float>(t);
     return {values.begin(), values.end()};
+}
+
+std::vector<std::int64_t> tensor_file::integers(const std::string& name, const std::vector<std::int64_t>& shape,
+                                                const std::string& path) const {
+    return values_of<std::int64_t>(find(*this, name, {tensor_type::int64}, shape, path));
 }
 
 void write_safetensors(const std::string& path, const tensor_file& contents) {

@@ -4,11 +4,14 @@
 #include "host/vae/train/checkpoint.hpp"
 
 #include "host/check.hpp"
+#include "host/io/model/fit_state.hpp"
 #include "host/io/write/atomic_file.hpp"
 #include "host/vae/model/model_file.hpp"
 #include "host/vae/train/fields.hpp"
 
 #include <fmt/format.h>
+#include <tuple>
+#include <type_traits>
 
 namespace elbo::vae {
 
@@ -42,6 +45,18 @@ bool describe_training(Archive& file, State& s, Options& options) {
     return has_scale;
 }
 
+/// Throws invalid_argument that names the first member of `now` that `stored` has with another value: "resume = 'FILE':
+/// it was written with the option seed = 1, this call has 2".
+void require_same(const json& stored, const json& now, std::string_view what, const std::string& path) {
+    for (const auto& [key, value] : now.items()) {
+        const json there = stored.value(key, json());
+        expects(there == value, [&, &name = key, &wanted = value] {
+            return fmt::format("resume = '{}': it was written with {} {} = {}, this call has {}", path, what, name,
+                               io::json_text(there), io::json_text(wanted));
+        });
+    }
+}
+
 /// The vectors beside the parameters, of which there are n.
 template <class Archive, class State>
 void describe_vectors(Archive& file, State& s, std::int64_t n) {
@@ -52,7 +67,13 @@ void describe_vectors(Archive& file, State& s, std::int64_t n) {
         vector("optimizer.average", s.optimizer.average);
     if (file.has("best.parameters", !s.best.parameters.empty()))
         vector("best.parameters", s.best.parameters);
-    file.records("history", s.history);
+    constexpr std::int64_t columns = std::tuple_size_v<std::remove_cvref_t<decltype(fields<epoch_record>)>>;
+    io::fit_arrays arrays;
+    if constexpr (!Archive::reads)
+        io::state_writer(arrays, "").records("history", s.history);
+    file.tensor("history", {-1, columns}, arrays["history"]);
+    if constexpr (Archive::reads)
+        io::state_reader(arrays, "", file.path()).records("history", s.history);
 }
 
 } // namespace
@@ -83,13 +104,13 @@ training_state read_checkpoint(const std::string& path, const architecture& a, c
     json now = to_json(a);
     if (!stored.contains("column_names")) // of data without names, or by a version that kept none
         now.erase("column_names");
-    io::require_same(stored, now, "the architecture", path);
+    require_same(stored, now, "the architecture", path);
     if (!file.has("training"))
         file.fail("expected a checkpoint of training; this is a model without the state of an optimiser");
     training_state s;
     json stored_options;
     const bool has_scale = describe_training(file, s, stored_options);
-    io::require_same(stored_options, options, "the option", path);
+    require_same(stored_options, options, "the option", path);
     // An older version took the scale of each batch by itself, and its sums are of another bound.
     expects(!has_optimal_scale(a) || has_scale, [&] {
         return fmt::format("resume = '{}': it was written by a version that took the optimal scale of each batch by "
