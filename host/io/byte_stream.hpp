@@ -38,4 +38,17 @@ void read_exactly(byte_stream& stream, char* to, std::size_t bytes, const std::s
 /// The first bytes of a file (fewer where it is shorter), to look at what it is.
 std::string first_bytes(const input_file& file, std::size_t count);
 
+/// What surrounds deflated bytes.
+enum class deflate_wrapper {
+    gzip, ///< header, checksum and length; several members may follow one another
+    none  ///< a member of a zip archive
+};
+
+/// Decompresses `compressed`. Reading throws file_error naming `path` and the byte of the compressed file where it is
+/// truncated or damaged; `first_byte` is the place of the compressed stream in that file.
+std::unique_ptr<byte_stream> open_inflate_stream(std::unique_ptr<byte_stream> compressed, deflate_wrapper wrapper,
+                                                 const std::string& path, std::uint64_t first_byte = 0);
+/// Opens a file for each pass over its bytes, or where it is a gzip file over those that it holds.
+stream_opener opener_of(const input_file& file, bool gzip);
+
 } // namespace elbo::io

@@ -1,4 +1,4 @@
-#include "host/io/inflate_stream.hpp"
+#include "host/io/byte_stream.hpp"
 
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"

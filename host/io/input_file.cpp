@@ -1,7 +1,6 @@
 #include "host/io/input_file.hpp"
 
 #include "host/io/errors.hpp"
-#include "host/io/inflate_stream.hpp"
 
 #include <cerrno>
 #include <cstdlib>

@@ -1,8 +1,10 @@
 #include "host/io/readers.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <fmt/format.h>
+#include <future>
 
 namespace elbo::io {
 namespace {
@@ -86,12 +88,78 @@ private:
     std::shared_ptr<void> device_staging_;
 };
 
-} // namespace
+class filling_reader final : public batch_reader {
+public:
+    filling_reader(const data_source::implementation& source, std::int64_t rows_per_batch, row_filler fill)
+        : type_(source.type), rows_(source.rows), cols_(source.cols), fill_(std::move(fill)),
+          rows_per_batch_(std::min(rows_per_batch, rows_)) { // nothing for no rows, however many columns they have
+        const std::optional<std::int64_t> elements = checked_product(rows_per_batch_, cols_);
+        buffer_ = host_memory(elements.value_or(INT64_MAX), size_of(type_));
+    }
+
+    any_matrix_view next() override {
+        const std::int64_t rows = std::min(rows_per_batch_, rows_ - position_);
+        if (rows > 0)
+            fill_(position_, rows, buffer_.data());
+        position_ += rows;
+        return dense_view(buffer_.data(), type_, rows, cols_);
+    }
+
+private:
+    element_type type_;
+    std::int64_t rows_, cols_;
+    row_filler fill_;
+    std::int64_t rows_per_batch_, position_ = 0;
+    host_memory buffer_;
+};
+
+class ahead_reader final : public batch_reader {
+public:
+    explicit ahead_reader(std::unique_ptr<batch_reader> reader) : reader_(std::move(reader)) { start(); }
+
+    any_matrix_view next() override {
+        if (!pending_.valid())
+            start(); // after the end or an exception: the other reader says what then
+        const any_matrix_view batch = pending_.get();
+        if (batch.rows > 0)
+            start();
+        return batch;
+    }
+
+private:
+    struct buffer {
+        host_memory memory;
+        std::int64_t bytes = 0;
+    };
+
+    // The buffer of the batch before the last one is free: the caller has asked for another one since.
+    void start() {
+        buffer& to = buffers_[turn_];
+        turn_ = 1 - turn_;
+        pending_ = std::async(std::launch::async, [this, &to] { return read_into(to); });
+    }
+
+    any_matrix_view read_into(buffer& to) {
+        const any_matrix_view batch = reader_->next();
+        const std::int64_t bytes = batch.rows * batch.cols * batch.element_size();
+        if (bytes > to.bytes)
+            to = {host_memory(bytes, 1), bytes};
+        copy_rows(batch, to.memory.data());
+        return dense_view(to.memory.data(), batch.type, batch.rows, batch.cols);
+    }
+
+    std::unique_ptr<batch_reader> reader_;
+    std::array<buffer, 2> buffers_;
+    std::size_t turn_ = 0;
+    std::future<any_matrix_view> pending_; // last: it is waited for before anything it uses goes
+};
 
 void require_batch_rows(std::int64_t rows_per_batch) {
     if (rows_per_batch < 1)
         throw invalid_argument(fmt::format("rows_per_batch = {}: expected at least 1", rows_per_batch));
 }
+
+} // namespace
 
 void copy_rows(const any_matrix_view& part, char* to, const kernels::device_queue* queue) {
     const std::int64_t row_bytes = part.cols * part.element_size();
@@ -116,20 +184,19 @@ std::unique_ptr<batch_reader> read_views(std::vector<any_matrix_view> parts, std
     return std::make_unique<view_reader>(std::move(parts), rows_per_batch, std::move(owner), std::move(queue));
 }
 
-filling_reader::filling_reader(const data_source::implementation& source, std::int64_t rows_per_batch)
-    : type_(source.type), rows_(source.rows), cols_(source.cols) {
+std::unique_ptr<batch_reader> read_filled(const data_source::implementation& source, std::int64_t rows_per_batch,
+                                          row_filler fill) {
     require_batch_rows(rows_per_batch);
-    rows_per_batch_ = std::min(rows_per_batch, rows_); // nothing for no rows, however many columns they have
-    const std::optional<std::int64_t> elements = checked_product(rows_per_batch_, cols_);
-    buffer_ = host_memory(elements.value_or(INT64_MAX), size_of(type_));
+    return std::make_unique<filling_reader>(source, rows_per_batch, std::move(fill));
 }
 
-any_matrix_view filling_reader::next() {
-    const std::int64_t rows = std::min(rows_per_batch_, rows_ - position_);
-    if (rows > 0)
-        fill(position_, rows, buffer_.data());
-    position_ += rows;
-    return dense_view(buffer_.data(), type_, rows, cols_);
+std::unique_ptr<batch_reader> filled_source::read(std::int64_t rows_per_batch) const {
+    require_batch_rows(rows_per_batch);
+    return read_filled(*this, rows_per_batch, begin_(rows_per_batch));
+}
+
+std::unique_ptr<batch_reader> read_ahead(std::unique_ptr<batch_reader> reader) {
+    return std::make_unique<ahead_reader>(std::move(reader));
 }
 
 } // namespace elbo::io

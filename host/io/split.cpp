@@ -1,12 +1,15 @@
 #include "host/io/split.hpp"
 
 #include "elbo/error.hpp"
+#include "host/io/readers.hpp"
 #include "kernels/math/vae_random.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <fmt/format.h>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace elbo::io {
@@ -27,84 +30,57 @@ struct drawn_rows {
     }
 };
 
-/// Walks over the rows of a source in order and says of each whether it was drawn.
-class row_cursor {
+/// The rows of one part, one after the other.
+class part_rows {
 public:
-    explicit row_cursor(const drawn_rows& drawn) : drawn_(drawn), next_(drawn.row(0)) {}
-    bool step() {
-        if (at_++ != next_)
-            return false;
-        next_ = ++run_ < drawn_.count ? drawn_.row(run_) : -1;
-        return true;
-    }
+    part_rows(const data_source& whole, const drawn_rows& drawn, bool validation, std::int64_t rows_per_batch)
+        : whole_(whole), drawn_(drawn), validation_(validation), reader_(whole.read(rows_per_batch)),
+          next_(drawn.row(0)) {}
 
-private:
-    drawn_rows drawn_;
-    std::int64_t at_ = 0, run_ = 0, next_;
-};
-
-/// The rows of one part in batches of its own memory.
-template <class T>
-class part_reader : public batch_reader {
-public:
-    part_reader(const data_source& whole, const drawn_rows& drawn, bool validation, std::int64_t rows_per_batch)
-        : reader_(whole.read(rows_per_batch)), cursor_(drawn), validation_(validation), cols_(whole.cols()),
-          wanted_(rows_per_batch) {}
-
-    any_matrix_view next() override {
-        rows_.clear();
-        const auto enough = static_cast<std::size_t>(wanted_ * cols_);
-        while (rows_.size() < enough && more())
-            take_row();
-        return matrix_view<const T>(rows_.data(), static_cast<std::int64_t>(rows_.size()) / cols_, cols_);
-    }
-
-private:
-    bool more() {
-        if (at_ == batch_.rows) {
-            batch_ = reader_->next();
-            at_ = 0;
+    /// Copies the next row; returns where the one after it goes.
+    char* copy_next(char* out) {
+        for (bool drawn = !validation_; drawn != validation_;) {
+            if (++at_ >= batch_.rows)
+                batch_ = reader_->next(), at_ = 0;
+            if (batch_.rows == 0)
+                throw error(fmt::format("{}: fewer rows than it had at first", whole_.description()));
+            drawn = row_++ == next_;
+            if (drawn)
+                next_ = ++run_ < drawn_.count ? drawn_.row(run_) : -1;
         }
-        return batch_.rows > 0;
-    }
-    void take_row() {
-        const T* row = batch_.template as<T>().row(at_++);
-        if (cursor_.step() == validation_)
-            rows_.insert(rows_.end(), row, row + cols_);
-    }
-
-    std::unique_ptr<batch_reader> reader_;
-    row_cursor cursor_;
-    const bool validation_;
-    const std::int64_t cols_, wanted_;
-    any_matrix_view batch_;
-    std::int64_t at_ = 0; ///< next row of the batch
-    std::vector<T> rows_;
-};
-
-class part_source : public data_source::implementation {
-public:
-    part_source(const data_source& whole, const drawn_rows& drawn, bool validation)
-        : whole_(whole), drawn_(drawn), validation_(validation) {
-        rows = validation ? drawn.count : drawn.rows - drawn.count;
-        cols = whole.cols();
-        type = whole.type();
-        column_names = whole.column_names();
-        kept = whole.kept_bytes();
-        description = fmt::format("{} ({} rows)", whole.description(), validation ? "validation" : "training");
-    }
-
-    std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
-        if (type == element_type::float32)
-            return std::make_unique<part_reader<float>>(whole_, drawn_, validation_, rows_per_batch);
-        return std::make_unique<part_reader<double>>(whole_, drawn_, validation_, rows_per_batch);
+        const std::int64_t bytes = batch_.cols * batch_.element_size();
+        std::memcpy(out, batch_.slice(at_, 1).data, static_cast<std::size_t>(bytes));
+        return out + bytes;
     }
 
 private:
     data_source whole_;
     drawn_rows drawn_;
-    bool validation_;
+    const bool validation_;
+    std::unique_ptr<batch_reader> reader_;
+    any_matrix_view batch_;
+    std::int64_t at_ = -1;        ///< the last row, in the batch
+    std::int64_t row_ = 0;        ///< the next row
+    std::int64_t run_ = 0, next_; ///< the next row that is for validation, and its run
 };
+
+data_source part_of(const data_source& whole, const drawn_rows& drawn, bool validation) {
+    const auto begin = [=](std::int64_t rows_per_batch) -> row_filler {
+        const auto from = std::make_shared<part_rows>(whole, drawn, validation, rows_per_batch);
+        return [from](std::int64_t, std::int64_t rows, char* out) {
+            for (; rows > 0; --rows)
+                out = from->copy_next(out);
+        };
+    };
+    auto part = std::make_shared<filled_source>(begin);
+    part->rows = validation ? drawn.count : drawn.rows - drawn.count;
+    part->cols = whole.cols();
+    part->type = whole.type();
+    part->column_names = whole.column_names();
+    part->kept = whole.kept_bytes();
+    part->description = fmt::format("{} ({} rows)", whole.description(), validation ? "validation" : "training");
+    return data_source(std::move(part));
+}
 
 drawn_rows draw(const data_source& data, double fraction, std::uint64_t seed) {
     if (!(fraction > 0 && fraction < 1))
@@ -121,8 +97,7 @@ drawn_rows draw(const data_source& data, double fraction, std::uint64_t seed) {
 
 data_parts split(const data_source& data, double fraction, std::uint64_t seed) {
     const drawn_rows drawn = draw(data, fraction, seed);
-    return {data_source(std::make_shared<part_source>(data, drawn, false)),
-            data_source(std::make_shared<part_source>(data, drawn, true))};
+    return {part_of(data, drawn, false), part_of(data, drawn, true)};
 }
 
 std::vector<std::int64_t> validation_rows(const data_source& data, double fraction, std::uint64_t seed) {

@@ -1,8 +1,9 @@
-// Matrices in memory as data sources.
+// Matrices in memory, and rows that a function makes on demand, as data sources.
 #include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 
 #include <fmt/format.h>
+#include <mutex>
 
 namespace elbo::io {
 namespace {
@@ -100,6 +101,25 @@ private:
 
 source_pointer open_views(std::vector<any_matrix_view> parts, std::shared_ptr<const kernels::device_queue> queue) {
     return std::make_shared<view_source>(std::move(parts), std::move(queue));
+}
+
+source_pointer open_generator(std::int64_t rows, std::int64_t cols,
+                              std::function<void(std::int64_t, std::int64_t, float*)> fill) {
+    if (rows < 0 || cols < 0)
+        throw invalid_argument(fmt::format("generator: {} rows, {} columns: expected at least 0", rows, cols));
+    if (!fill)
+        throw invalid_argument("generator: fill is empty, expected a function that writes rows");
+    // Only one thread at a time gets into the function, whatever number of them read.
+    const auto guarded = [fill = std::move(fill), busy = std::make_shared<std::mutex>()](
+                             std::int64_t first_row, std::int64_t count, char* out) {
+        const std::lock_guard lock(*busy);
+        fill(first_row, count, reinterpret_cast<float*>(out));
+    };
+    auto source = std::make_shared<filled_source>([guarded](std::int64_t) { return guarded; });
+    source->rows = rows;
+    source->cols = cols;
+    source->description = fmt::format("generator {} x {} (float32)", rows, cols);
+    return source;
 }
 
 std::shared_ptr<data_source::implementation> open_numbers(std::shared_ptr<const char> numbers, element_type type,

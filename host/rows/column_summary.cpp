@@ -1,7 +1,6 @@
 #include "host/rows/column_summary.hpp"
 
 #include "host/check.hpp"
-#include "host/rows/kept_moments.hpp"
 #include "host/rows/row_access.hpp"
 #include "host/rows/scale_sample.hpp"
 
@@ -65,6 +64,74 @@ void check_deviation(const row_feed& feed, const data_summary& all, std::int64_t
         "a number; multiply the column by 1e{}, or give that row the weight 0 if it stands for a missing value",
         feed.data().description(), column_label(feed.data(), j), deviation, feed.find_row(j, value), value,
         smallest_deviation, largest_deviation, -power));
+}
+
+/// A column of which something is left out.
+struct kept_column {
+    std::int64_t column = 0;
+    column_scale scale;
+    value_range kept() const { return scale.narrow.value_or(scale.usual); }
+};
+
+/// Weighted moments of the values in kept(), and which values lie outside the usual range.
+struct kept_moments {
+    double weight = 0, mean = 0, m2 = 0; ///< m2 = Σ w (x − mean)²
+    double largest = 0;                  ///< max |x|
+    std::int64_t far_rows = 0, far_row = -1;
+    double far_value = 0; ///< the one farthest from the median, in row far_row
+};
+
+/// Adds the rows of one unit: values x at a distance of `step` with their weights (none: all 1).
+void add_unit(kept_moments& all, const kept_column& c, const double* x, std::int64_t step,
+              const std::vector<double>& weights, std::int64_t rows, std::int64_t first_row) {
+    const value_range kept = c.kept();
+    const auto weight = [&](std::int64_t i) { return weights.empty() ? 1.0 : weights[i]; };
+    double sum = 0, total = 0;
+    for (std::int64_t i = 0; i < rows; ++i) {
+        const double w = weight(i), value = x[i * step];
+        if (!(w > 0))
+            continue;
+        if (!c.scale.usual.holds(value)) {
+            const bool farther = std::abs(value - c.scale.median) > std::abs(all.far_value - c.scale.median);
+            if (all.far_rows++ == 0 || farther)
+                all.far_row = first_row + i, all.far_value = value;
+        }
+        if (!kept.holds(value))
+            continue;
+        sum += w * (value - c.scale.median);
+        total += w;
+        all.largest = std::max(all.largest, std::abs(value));
+    }
+    if (!(total > 0))
+        return;
+    const double mean = c.scale.median + sum / total;
+    double m2 = 0;
+    for (std::int64_t i = 0; i < rows; ++i)
+        if (weight(i) > 0 && kept.holds(x[i * step]))
+            m2 += weight(i) * (x[i * step] - mean) * (x[i * step] - mean);
+    const double both = all.weight + total, shift = mean - all.mean, share = total / both;
+    all.m2 += m2 + shift * shift * all.weight * share; // Chan, Golub and LeVeque 1983
+    all.mean += shift * share;
+    all.weight = both;
+}
+
+/// One pass over the rows on the host. Sums run in the order of the rows within units and in the order of the units, so
+/// they have the same bits for any batches and on every back end.
+std::vector<kept_moments> moments_of_kept(const row_feed& feed, const std::vector<kept_column>& columns) {
+    const std::int64_t cols = feed.data().cols();
+    std::vector<kept_moments> all(columns.size());
+    feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
+        for (std::int64_t begin = 0; begin < batch.x.rows; begin += unit_rows) {
+            const std::int64_t rows = std::min(unit_rows, batch.x.rows - begin);
+            const std::vector<double> x = feed.to_host(batch.x.slice(begin, rows));
+            std::vector<double> weights;
+            if (feed.weighted())
+                weights = feed.scaled_weights(first_row + begin, rows);
+            for (std::size_t c = 0; c < columns.size(); ++c)
+                add_unit(all[c], columns[c], &x[columns[c].column], cols, weights, rows, first_row + begin);
+        }
+    });
+    return all;
 }
 
 std::vector<kept_column> left_out(const row_feed& feed, const data_summary& all,

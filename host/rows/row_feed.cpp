@@ -1,8 +1,7 @@
 #include "host/rows/row_feed.hpp"
 
 #include "host/check.hpp"
-#include "host/io/read_ahead.hpp"
-#include "host/rows/label_rows.hpp"
+#include "host/io/readers.hpp"
 #include "host/rows/row_access.hpp"
 #include "kernels/shared/memory.hpp"
 
@@ -44,6 +43,42 @@ void merge(data_summary& all, const kernels::unit_summary& unit) {
         all.max[j] = std::max(all.max[j], unit.max[j]);
     }
     all.weight = total;
+}
+
+/// Throws invalid_argument unless there is one label, or one factor for each component, for every row of the data.
+void check_label_shape(const sample_labels& labels, const data_source& data, std::int64_t components) {
+    const any_matrix_view& v = labels.values();
+    const std::int64_t cols = labels.what() == sample_labels::kind::labels ? 1 : components;
+    expects(v.rows == data.rows() && v.cols == cols, [&] {
+        return fmt::format("labels has {} x {} numbers: expected {} x {}, {} for each of the rows of {}", v.rows,
+                           v.cols, data.rows(), cols,
+                           labels.what() == sample_labels::kind::labels ? "a label" : "a factor of each component",
+                           data.description());
+    });
+}
+
+std::int32_t known_by_label(double label, std::int64_t components, std::int64_t row) {
+    expects(label >= -1 && label < static_cast<double>(components) && label == std::floor(label), [&] {
+        return fmt::format("labels[{}] = {}: expected a whole number, from 0 to {}, or -1 where unknown", row, label,
+                           components - 1);
+    });
+    return static_cast<std::int32_t>(label);
+}
+
+std::int32_t known_by_factors(const double* factors, std::int64_t components, std::int64_t row) {
+    std::int64_t positive = 0, last = -1;
+    for (std::int64_t k = 0; k < components; ++k) {
+        expects(factors[k] >= 0 && std::isfinite(factors[k]), [&] {
+            return fmt::format("labels[{}][{}] = {}: expected a finite factor, at least 0", row, k, factors[k]);
+        });
+        if (factors[k] > 0)
+            last = k, ++positive;
+    }
+    expects(positive > 0, [&] {
+        return fmt::format("labels[{}] is 0 for all {} components: expected a positive factor for at least one", row,
+                           components);
+    });
+    return static_cast<std::int32_t>(positive == 1 ? last : -1);
 }
 
 } // namespace
@@ -194,9 +229,12 @@ std::vector<std::int32_t> row_feed::known_components(const input_rows& batch, st
     // In pieces: as float64 the factors of all rows may be more than the data.
     for (std::int64_t begin = 0; begin < batch.x.rows; begin += unit_rows) {
         const std::int64_t rows = std::min(unit_rows, batch.x.rows - begin);
-        const auto piece = gmm::known_components(labels_.what(), to_host(batch.labels.slice(begin, rows)), components_,
-                                                 first_row + begin);
-        all.insert(all.end(), piece.begin(), piece.end());
+        const std::vector<double> values = to_host(batch.labels.slice(begin, rows));
+        const std::int64_t cols = batch.labels.cols;
+        for (std::int64_t n = 0, row = first_row + begin; n < rows; ++n, ++row)
+            all.push_back(labels_.what() == sample_labels::kind::labels
+                              ? known_by_label(values[n], components_, row)
+                              : known_by_factors(&values[n * cols], components_, row));
     }
     return all;
 }

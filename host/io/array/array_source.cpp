@@ -30,6 +30,12 @@ struct stored_array {
     std::int64_t row_step() const { return size_of(layout.element.type) * (layout.fortran_order ? 1 : layout.cols); }
     std::int64_t column_step() const { return size_of(layout.element.type) * (layout.fortran_order ? layout.rows : 1); }
     stored_rows all() const { return {data, layout.rows, layout.cols, row_step(), column_step()}; }
+    // Gives back the pages of rows that were passed, where they are whole.
+    void release(std::int64_t first, std::int64_t rows) const {
+        const char* const begin = data + first * row_step();
+        if (mapping != nullptr && !layout.fortran_order)
+            mapping->release(begin, begin + rows * row_step());
+    }
     void convert_rows(std::int64_t first, std::int64_t rows, element_type type, char* out) const {
         const char* const from = data + first * row_step();
         if (!layout.fortran_order)
@@ -44,24 +50,6 @@ stored_array kept_array(std::shared_ptr<const char> elements, const array_layout
     const char* const data = elements.get();
     return {std::move(elements), data, layout, nullptr, layout.bytes()};
 }
-
-class memory_array_reader final : public filling_reader {
-public:
-    memory_array_reader(const data_source::implementation& source, std::int64_t rows_per_batch, stored_array array)
-        : filling_reader(source, rows_per_batch), type_(source.type), array_(std::move(array)) {}
-
-private:
-    void fill(std::int64_t first_row, std::int64_t rows, char* out) override {
-        array_.convert_rows(first_row, rows, type_, out);
-        if (array_.mapping == nullptr || array_.layout.fortran_order)
-            return;
-        const char* const begin = array_.data + first_row * array_.row_step();
-        array_.mapping->release(begin, begin + rows * array_.row_step());
-    }
-
-    element_type type_;
-    stored_array array_;
-};
 
 // Batches of a large mapped matrix: each gives back the pages of the one before.
 class mapped_view_reader final : public batch_reader {
@@ -108,7 +96,11 @@ public:
     std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
         const std::optional<any_matrix_view> whole = contiguous();
         if (!whole)
-            return std::make_unique<memory_array_reader>(*this, rows_per_batch, array_);
+            return read_filled(*this, rows_per_batch,
+                               [array = array_, type = type](std::int64_t first_row, std::int64_t count, char* out) {
+                                   array.convert_rows(first_row, count, type, out);
+                                   array.release(first_row, count);
+                               });
         if (array_.mapping)
             return std::make_unique<mapped_view_reader>(*whole, rows_per_batch, array_);
         return read_views({*whole}, rows_per_batch, array_.owner);
@@ -127,56 +119,36 @@ std::unique_ptr<byte_stream> open_at_elements(const stream_opener& open, const a
     return stream;
 }
 
-class stream_array_reader final : public filling_reader {
-public:
-    stream_array_reader(const data_source::implementation& source, std::int64_t rows_per_batch,
-                        const stream_opener& open, const array_layout& layout)
-        : filling_reader(source, rows_per_batch), type_(source.type), path_(source.description), layout_(layout),
-          stream_(open_at_elements(open, layout, path_)), row_bytes_(layout.cols * size_of(layout.element.type)),
-          block_rows_(std::max<std::int64_t>(1, block_bytes / std::max<std::int64_t>(row_bytes_, 1))),
-          block_(block_rows_, row_bytes_) {}
+// Rows that are converted at a time.
+std::int64_t block_rows(std::int64_t row_bytes) {
+    return std::max<std::int64_t>(1, block_bytes / std::max<std::int64_t>(row_bytes, 1));
+}
 
-private:
-    void fill(std::int64_t first_row, std::int64_t rows, char* out) override {
-        const std::int64_t out_row_bytes = layout_.cols * size_of(type_);
-        for (std::int64_t done = 0; done < rows;) {
-            const std::int64_t count = std::min(block_rows_, rows - done);
-            read_exactly(*stream_, block_.data(), static_cast<std::size_t>(count * row_bytes_), path_,
-                         layout_.offset + static_cast<std::uint64_t>((first_row + done) * row_bytes_),
-                         "the decompressed array");
-            convert(layout_.element, block_.data(), size_of(layout_.element.type), type_, out + done * out_row_bytes, 1,
-                    count * layout_.cols);
-            done += count;
-        }
-    }
-
-    element_type type_;
-    std::string path_;
-    array_layout layout_;
-    std::unique_ptr<byte_stream> stream_;
-    std::int64_t row_bytes_, block_rows_;
-    host_memory block_;
-};
-
-class stream_array_source final : public data_source::implementation {
-public:
-    stream_array_source(const std::string& name, const stream_opener& open, const array_layout& layout,
-                        element_type wanted)
-        : open_(open), layout_(layout) {
-        rows = layout.rows;
-        cols = layout.cols;
-        type = wanted;
-        description = name;
-    }
-
-    std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
-        return std::make_unique<stream_array_reader>(*this, rows_per_batch, open_, layout_);
-    }
-
-private:
-    stream_opener open_;
-    array_layout layout_;
-};
+source_pointer stream_array_source(const std::string& path, const stream_opener& open, const array_layout& layout,
+                                   element_type type) {
+    const auto begin = [=](std::int64_t) -> row_filler {
+        const std::int64_t element = size_of(layout.element.type), row_bytes = layout.cols * element;
+        const std::int64_t step = block_rows(row_bytes);
+        return [=, stream = std::shared_ptr(open_at_elements(open, layout, path)),
+                block = std::make_shared<host_memory>(step, row_bytes)](std::int64_t first_row, std::int64_t rows,
+                                                                        char* out) {
+            for (std::int64_t done = 0; done < rows; done += step) {
+                const std::int64_t count = std::min(step, rows - done);
+                read_exactly(*stream, block->data(), static_cast<std::size_t>(count * row_bytes), path,
+                             layout.offset + static_cast<std::uint64_t>((first_row + done) * row_bytes),
+                             "the decompressed array");
+                convert(layout.element, block->data(), element, type, out + done * layout.cols * size_of(type), 1,
+                        count * layout.cols);
+            }
+        };
+    };
+    auto source = std::make_shared<filled_source>(begin);
+    source->rows = layout.rows;
+    source->cols = layout.cols;
+    source->type = type;
+    source->description = path;
+    return source;
+}
 
 [[noreturn]] void fail_short(const std::string& path, std::uint64_t end, std::int64_t missing,
                              const array_layout& layout) {
@@ -186,16 +158,13 @@ private:
 
 // A mapped file is looked at in blocks, whose pages are given back.
 void check_rows(whole_number_check& check, const stored_array& array) {
-    const std::int64_t step =
-        array.mapping == nullptr ? array.layout.rows
-                                 : std::max<std::int64_t>(1, block_bytes / std::max<std::int64_t>(array.row_step(), 1));
+    const std::int64_t step = array.mapping == nullptr ? array.layout.rows : block_rows(array.row_step());
     stored_rows part = array.all();
     for (std::int64_t first = 0; first < array.layout.rows && check.goes_on(); first += step) {
         part.data = array.data + first * part.row_step;
         part.rows = std::min(step, array.layout.rows - first);
         check.take(part);
-        if (array.mapping != nullptr && !array.layout.fortran_order)
-            array.mapping->release(part.data, part.data + part.rows * part.row_step);
+        array.release(first, part.rows);
     }
 }
 
@@ -221,7 +190,7 @@ bool read_piecewise(byte_stream& stream, growing_memory& memory, std::int64_t at
 // Looks at all rows of an array by rows.
 void check_stream(column_checks& checks, byte_stream& stream, const array_layout& layout, const std::string& path) {
     const std::int64_t element = size_of(layout.element.type), row = layout.cols * element;
-    const std::int64_t step = std::max<std::int64_t>(1, block_bytes / std::max<std::int64_t>(row, 1));
+    const std::int64_t step = block_rows(row);
     growing_memory block;
     for (std::int64_t first = 0; row > 0 && first < layout.rows; first += step) {
         const std::int64_t rows = std::min(step, layout.rows - first);
@@ -301,8 +270,8 @@ private:
         require_end(*stream);
         std::vector<source_pointer> sources;
         for (std::size_t g = 0; g < wanted.size(); ++g)
-            sources.push_back(select_columns(
-                std::make_shared<stream_array_source>(description, open_, layout_, checks[g].type()), wanted[g]));
+            sources.push_back(
+                select_columns(stream_array_source(description, open_, layout_, checks[g].type()), wanted[g]));
         return sources;
     }
 
@@ -361,6 +330,24 @@ std::unique_ptr<opened_file> open_array(const std::string& description, std::sha
     array.mapping = layout.bytes() >= large_file ? file.get() : nullptr;
     array.owner = std::move(file);
     return std::make_unique<array_file>(description, std::move(array), options);
+}
+
+std::unique_ptr<opened_file> open_array_file(const input_file& file, bool gzip, const header_reader& header, bool exact,
+                                             const file_options& options) {
+    const std::string& path = file.name();
+    if (gzip) {
+        const stream_opener open = opener_of(file, true);
+        return open_array_stream(path, open, header(*open(), path), exact, options);
+    }
+    auto mapping = std::make_shared<const mapped_file>(file);
+    const std::span<const char> bytes = mapping->bytes();
+    const array_layout layout = header(*open_memory_stream(bytes), path);
+    const std::uint64_t end = layout.offset + static_cast<std::uint64_t>(layout.bytes());
+    if (exact && bytes.size() > end)
+        fail_at_byte(path, end,
+                     fmt::format("expected the end after {} x {} numbers of {}, found {} more bytes", layout.rows,
+                                 layout.cols, name_of(layout.element.type), bytes.size() - end));
+    return open_array(path, std::move(mapping), bytes, 0, layout, options);
 }
 
 std::unique_ptr<opened_file> open_array_stream(const std::string& description, const stream_opener& open,

@@ -8,6 +8,7 @@
 #include "host/io/sources.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -37,6 +38,12 @@ std::unique_ptr<opened_file> open_array(const std::string& description, std::sha
                                         std::span<const char> bytes, std::uint64_t first_byte,
                                         const array_layout& layout, const file_options& options);
 
+/// Reads what is before the elements; the name of the file is for messages.
+using header_reader = std::function<array_layout(byte_stream& stream, const std::string& path)>;
+/// An array that is all of a file after its header, as it is or compressed by gzip; if `exact`, nothing may follow.
+std::unique_ptr<opened_file> open_array_file(const input_file& file, bool gzip, const header_reader& header, bool exact,
+                                             const file_options& options);
+
 /// An array in a compressed stream, which begins with layout.offset bytes of header. What file_options::keep has room
 /// for, and an array in column order, is decompressed once; others in each pass. Throws file_error where the stream
 /// ends early, or, if `exact`, goes on after the array.
@@ -47,5 +54,10 @@ std::unique_ptr<opened_file> open_array_stream(const std::string& description, c
 std::vector<source_pointer> open_elements(const std::string& description, std::shared_ptr<const char> elements,
                                           const array_layout& layout, std::optional<element_type> type,
                                           const group_columns& groups);
+
+/// Reads the header of NumPy's .npy format at the beginning of `stream`. `path` names the file and `first_byte` the
+/// place of the stream in it, for messages. Throws file_error (not .npy, truncated, malformed, a type that is no real
+/// number).
+array_layout read_npy_header(byte_stream& stream, const std::string& path, std::uint64_t first_byte = 0);
 
 } // namespace elbo::io

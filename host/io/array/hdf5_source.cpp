@@ -59,28 +59,25 @@ void read_rows(const hdf5_dataset& opened, std::int64_t first_row, std::int64_t 
         fail_hdf5(description, fmt::format("cannot read rows {} to {}", first_row, first_row + rows - 1));
 }
 
-class hdf5_reader final : public filling_reader {
-public:
-    hdf5_reader(const data_source::implementation& source, std::int64_t rows_per_batch,
-                std::shared_ptr<const hdf5_dataset> opened)
-        : filling_reader(source, rows_per_batch), type_(source.type), description_(source.description),
-          opened_(std::move(opened)) {}
-
-private:
-    void fill(std::int64_t first_row, std::int64_t rows, char* out) override {
-        const scalar number = type_ == element_type::float32 ? scalar::float32 : scalar::float64;
-        if (!opened_->raw)
-            return read_rows(*opened_, first_row, rows, memory_type(*opened_, number), out, description_);
-        const std::int64_t bytes = size_of(opened_->element.type);
-        const host_memory stored(rows, opened_->cols * bytes);
-        read_rows(*opened_, first_row, rows, -1, stored.data(), description_);
-        convert(opened_->element, stored.data(), bytes, type_, out, 1, rows * opened_->cols);
-    }
-
-    element_type type_;
-    std::string description_;
-    std::shared_ptr<const hdf5_dataset> opened_;
-};
+source_pointer open_rows(const std::shared_ptr<const hdf5_dataset>& opened, const std::string& description,
+                         element_type type) {
+    const auto fill = [=](std::int64_t first_row, std::int64_t rows, char* out) {
+        if (!opened->raw) {
+            const scalar number = type == element_type::float32 ? scalar::float32 : scalar::float64;
+            return read_rows(*opened, first_row, rows, memory_type(*opened, number), out, description);
+        }
+        const std::int64_t bytes = size_of(opened->element.type);
+        const host_memory stored(rows, opened->cols * bytes);
+        read_rows(*opened, first_row, rows, -1, stored.data(), description);
+        convert(opened->element, stored.data(), bytes, type, out, 1, rows * opened->cols);
+    };
+    auto source = std::make_shared<filled_source>([fill](std::int64_t) { return fill; });
+    source->rows = opened->rows;
+    source->cols = opened->cols;
+    source->type = type;
+    source->description = description;
+    return source;
+}
 
 // The type that keeps all digits of the columns, which for whole numbers the dataset itself has to say.
 element_type type_of_columns(const hdf5_dataset& opened, const file_options& options,
@@ -98,24 +95,6 @@ element_type type_of_columns(const hdf5_dataset& opened, const file_options& opt
     }
     return check.type();
 }
-
-class hdf5_source final : public data_source::implementation {
-public:
-    hdf5_source(std::shared_ptr<const hdf5_dataset> opened, const std::string& name, element_type wanted)
-        : opened_(std::move(opened)) {
-        rows = opened_->rows;
-        cols = opened_->cols;
-        type = wanted;
-        description = name;
-    }
-
-    std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
-        return std::make_unique<hdf5_reader>(*this, rows_per_batch, opened_);
-    }
-
-private:
-    std::shared_ptr<const hdf5_dataset> opened_;
-};
 
 class hdf5_file final : public opened_file {
 public:
@@ -139,7 +118,7 @@ private:
         std::vector<source_pointer> sources;
         for (const auto& group : wanted) {
             const element_type type = type_of_columns(*opened_, options_, group, description);
-            sources.push_back(select_columns(std::make_shared<hdf5_source>(opened_, description, type), group));
+            sources.push_back(select_columns(open_rows(opened_, description, type), group));
         }
         return sources;
     }

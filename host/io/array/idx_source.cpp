@@ -3,7 +3,6 @@
 #include "host/io/array/array_source.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
-#include "host/io/inflate_stream.hpp"
 #include "host/io/sources.hpp"
 
 #include <fmt/format.h>
@@ -64,20 +63,7 @@ array_layout read_header(byte_stream& stream, const std::string& path) {
 } // namespace
 
 std::unique_ptr<opened_file> open_idx(const input_file& file, bool gzip, const file_options& options) {
-    const std::string& path = file.name();
-    if (gzip) {
-        const stream_opener open = opener_of(file, true);
-        return open_array_stream(path, open, read_header(*open(), path), true, options);
-    }
-    auto mapping = std::make_shared<const mapped_file>(file);
-    const std::span<const char> bytes = mapping->bytes();
-    const array_layout layout = read_header(*open_memory_stream(bytes), path);
-    const std::uint64_t end = layout.offset + static_cast<std::uint64_t>(layout.bytes());
-    if (bytes.size() > end)
-        fail_at_byte(path, end,
-                     fmt::format("expected the end after {} x {} numbers of {}, found {} more bytes", layout.rows,
-                                 layout.cols, name_of(layout.element.type), bytes.size() - end));
-    return open_array(path, std::move(mapping), bytes, 0, layout, options);
+    return open_array_file(file, gzip, read_header, true, options);
 }
 
 } // namespace elbo::io

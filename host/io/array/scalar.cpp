@@ -1,9 +1,11 @@
 #include "host/io/array/scalar.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <tuple>
 #include <type_traits>
 
 namespace elbo::io {
@@ -28,131 +30,45 @@ struct half {
     }
 };
 
-template <std::size_t Size>
-struct bits_of;
-template <>
-struct bits_of<1> {
-    using type = std::uint8_t;
-};
-template <>
-struct bits_of<2> {
-    using type = std::uint16_t;
-};
-template <>
-struct bits_of<4> {
-    using type = std::uint32_t;
-};
-template <>
-struct bits_of<8> {
-    using type = std::uint64_t;
-};
-
-std::uint8_t swapped(std::uint8_t x) {
-    return x;
-}
-std::uint16_t swapped(std::uint16_t x) {
-    return __builtin_bswap16(x);
-}
-std::uint32_t swapped(std::uint32_t x) {
-    return __builtin_bswap32(x);
-}
-std::uint64_t swapped(std::uint64_t x) {
-    return __builtin_bswap64(x);
-}
-
 template <class Stored, bool BigEndian>
-Stored load(const char* from) {
-    typename bits_of<sizeof(Stored)>::type bits;
-    std::memcpy(&bits, from, sizeof bits);
-    return std::bit_cast<Stored>(BigEndian ? swapped(bits) : bits);
-}
-
-template <class Stored, bool BigEndian, class T>
-void convert_all(const char* from, std::int64_t from_step, T* to, std::int64_t to_step, std::int64_t count) {
-    for (std::int64_t i = 0; i < count; ++i)
-        to[i * to_step] = static_cast<T>(load<Stored, BigEndian>(from + i * from_step));
-}
-
-template <class Stored>
-void convert_to(bool big_endian, const char* from, std::int64_t from_step, element_type type, char* to,
-                std::int64_t to_step, std::int64_t count) {
-    const auto with = [&](auto* out) {
-        if (big_endian)
-            convert_all<Stored, true>(from, from_step, out, to_step, count);
-        else
-            convert_all<Stored, false>(from, from_step, out, to_step, count);
-    };
-    if (type == element_type::float32)
-        with(reinterpret_cast<float*>(to));
-    else
-        with(reinterpret_cast<double*>(to));
-}
-
-// Calls `as` with the type of what is stored.
-template <class F>
-void dispatch(scalar s, F&& as) {
-    switch (s) {
-    case scalar::uint8:
-        return as(std::type_identity<std::uint8_t>());
-    case scalar::int8:
-        return as(std::type_identity<std::int8_t>());
-    case scalar::uint16:
-        return as(std::type_identity<std::uint16_t>());
-    case scalar::int16:
-        return as(std::type_identity<std::int16_t>());
-    case scalar::uint32:
-        return as(std::type_identity<std::uint32_t>());
-    case scalar::int32:
-        return as(std::type_identity<std::int32_t>());
-    case scalar::uint64:
-        return as(std::type_identity<std::uint64_t>());
-    case scalar::int64:
-        return as(std::type_identity<std::int64_t>());
-    case scalar::float16:
-        return as(std::type_identity<half>());
-    case scalar::float32:
-        return as(std::type_identity<float>());
-    case scalar::float64:
-        return as(std::type_identity<double>());
+struct stored_form {
+    using type = Stored;
+    static Stored load(const char* from) {
+        std::array<char, sizeof(Stored)> bytes;
+        std::memcpy(bytes.data(), from, sizeof bytes);
+        if constexpr (BigEndian)
+            std::ranges::reverse(bytes);
+        return std::bit_cast<Stored>(bytes);
     }
-}
+};
 
-template <class Stored, bool BigEndian>
-std::uint64_t largest_of(const char* from, std::int64_t from_step, std::int64_t count) {
-    std::uint64_t largest = 0;
-    for (std::int64_t i = 0; i < count; ++i) {
-        const Stored value = load<Stored, BigEndian>(from + i * from_step);
-        const auto bits = static_cast<std::uint64_t>(value);
-        largest = std::max(largest, value < 0 ? std::uint64_t{0} - bits : bits);
+// In the order of scalar.
+using stored_types = std::tuple<std::uint8_t, std::int8_t, std::uint16_t, std::int16_t, std::uint32_t, std::int32_t,
+                                std::uint64_t, std::int64_t, half, float, double>;
+
+// Calls `as` with the form of what is stored.
+template <class F, std::size_t At = 0>
+void dispatch(stored_scalar s, const F& as) {
+    if constexpr (At < std::tuple_size_v<stored_types>) {
+        using stored = std::tuple_element_t<At, stored_types>;
+        if (static_cast<std::size_t>(s.type) != At)
+            return dispatch<F, At + 1>(s, as);
+        s.big_endian ? as(stored_form<stored, true>()) : as(stored_form<stored, false>());
     }
-    return largest;
 }
 
 } // namespace
 
 std::int64_t size_of(scalar s) {
-    switch (s) {
-    case scalar::uint8:
-    case scalar::int8:
-        return 1;
-    case scalar::uint16:
-    case scalar::int16:
-    case scalar::float16:
-        return 2;
-    case scalar::uint32:
-    case scalar::int32:
-    case scalar::float32:
-        return 4;
-    case scalar::uint64:
-    case scalar::int64:
-    case scalar::float64:
-        return 8;
-    }
-    return 0;
+    std::int64_t size = 0;
+    dispatch({s}, [&](auto form) { size = sizeof(typename decltype(form)::type); });
+    return size;
 }
 
 bool is_whole(scalar s) {
-    return s != scalar::float16 && s != scalar::float32 && s != scalar::float64;
+    bool whole = false;
+    dispatch({s}, [&](auto form) { whole = std::is_integral_v<typename decltype(form)::type>; });
+    return whole;
 }
 
 std::string name_of(scalar s) {
@@ -172,26 +88,36 @@ bool is_native(stored_scalar stored, element_type type) {
 
 void convert(stored_scalar stored, const char* from, std::int64_t from_step, element_type type, char* to,
              std::int64_t to_step, std::int64_t count) {
-    dispatch(stored.type, [&]<class Stored>(std::type_identity<Stored>) {
-        convert_to<Stored>(stored.big_endian, from, from_step, type, to, to_step, count);
+    dispatch(stored, [&](auto form) {
+        const auto convert_all = [&]<class T>(T* out) {
+            for (std::int64_t i = 0; i < count; ++i)
+                out[i * to_step] = static_cast<T>(form.load(from + i * from_step));
+        };
+        if (type == element_type::float32)
+            convert_all(reinterpret_cast<float*>(to));
+        else
+            convert_all(reinterpret_cast<double*>(to));
     });
 }
 
 std::uint64_t largest_magnitude(stored_scalar stored, const char* from, std::int64_t from_step, std::int64_t count) {
     std::uint64_t largest = 0;
-    dispatch(stored.type, [&]<class Stored>(std::type_identity<Stored>) {
-        if constexpr (std::is_integral_v<Stored>)
-            largest = stored.big_endian ? largest_of<Stored, true>(from, from_step, count)
-                                        : largest_of<Stored, false>(from, from_step, count);
+    dispatch(stored, [&](auto form) {
+        if constexpr (std::is_integral_v<typename decltype(form)::type>)
+            for (std::int64_t i = 0; i < count; ++i) {
+                const auto value = form.load(from + i * from_step);
+                const auto bits = static_cast<std::uint64_t>(value);
+                largest = std::max(largest, value < 0 ? std::uint64_t{0} - bits : bits);
+            }
     });
     return largest;
 }
 
 std::string whole_number_text(stored_scalar stored, const char* from) {
     std::string text;
-    dispatch(stored.type, [&]<class Stored>(std::type_identity<Stored>) {
-        if constexpr (std::is_integral_v<Stored>)
-            text = std::to_string(stored.big_endian ? load<Stored, true>(from) : load<Stored, false>(from));
+    dispatch(stored, [&](auto form) {
+        if constexpr (std::is_integral_v<typename decltype(form)::type>)
+            text = std::to_string(form.load(from));
     });
     return text;
 }

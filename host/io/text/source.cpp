@@ -3,10 +3,10 @@
 // The first lines show the layout. One pass then counts the rows, checks every number and keeps all that is wanted,
 // where it fits (file_options::keep). Else the first group of columns is parsed anew in each pass, in memory that does
 // not depend on the size of the file.
+#include "host/io/byte_stream.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
 #include "host/io/growing_memory.hpp"
-#include "host/io/inflate_stream.hpp"
 #include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 #include "host/io/text/parser.hpp"
@@ -63,51 +63,6 @@ text_record_reader data_records(const stream_opener& open, const text_layout& la
         records.next(header);
     return records;
 }
-
-class text_reader final : public filling_reader {
-public:
-    text_reader(const data_source::implementation& source, std::int64_t rows_per_batch, const stream_opener& open,
-                const text_parser& parser, const std::string& path)
-        : filling_reader(source, rows_per_batch), type_(source.type), cols_(source.cols), path_(path), parser_(parser),
-          records_(data_records(open, parser.layout(), path)) {}
-
-private:
-    void fill(std::int64_t first_row, std::int64_t rows, char* out) override {
-        if (type_ == element_type::float32)
-            parse_rows(first_row, rows, reinterpret_cast<float*>(out));
-        else
-            parse_rows(first_row, rows, reinterpret_cast<double*>(out));
-    }
-
-    template <class T>
-    void parse_rows(std::int64_t first_row, std::int64_t rows, T* out) {
-        text_record record;
-        for (std::int64_t i = 0; i < rows; ++i) {
-            if (!records_.next(record))
-                fail(path_, fmt::format("the file has changed: row {} was there and is not now", first_row + i));
-            parser_.parse(record, out + i * cols_);
-        }
-    }
-
-    element_type type_;
-    std::int64_t cols_;
-    std::string path_;
-    text_parser parser_;
-    text_record_reader records_;
-};
-
-class text_source final : public data_source::implementation {
-public:
-    text_source(const stream_opener& open, text_parser parser) : open_(open), parser_(std::move(parser)) {}
-
-    std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
-        return std::make_unique<text_reader>(*this, rows_per_batch, open_, parser_, description);
-    }
-
-private:
-    stream_opener open_;
-    text_parser parser_;
-};
 
 using positions = std::vector<std::int64_t>;
 
@@ -210,13 +165,31 @@ private:
         text_record_reader records = data_records(open_, layout_, description);
         text_parser parser(layout_, all, automatic, description);
         const positions kept = places(narrow, all);
-        if (type_ == element_type::float32)
-            return parse_table<float>(std::move(records), std::move(parser), std::ssize(all), kept, limit_);
-        return parse_table<double>(std::move(records), std::move(parser), std::ssize(all), kept, limit_);
+        parsed_table table;
+        with_type(type_, [&](auto number) {
+            table = parse_table<decltype(number)>(std::move(records), std::move(parser), std::ssize(all), kept, limit_);
+        });
+        return table;
     }
 
     source_pointer streamed(const positions& which, bool automatic, std::int64_t rows) const {
-        auto source = std::make_shared<text_source>(open_, text_parser(layout_, which, automatic, description));
+        const text_parser parser(layout_, which, automatic, description);
+        const auto begin = [open = open_, parser, path = description, type = type_,
+                            cols = std::ssize(which)](std::int64_t) -> row_filler {
+            const auto records = std::make_shared<text_record_reader>(data_records(open, parser.layout(), path));
+            return [=, parser = parser](std::int64_t first_row, std::int64_t count, char* out) mutable {
+                with_type(type, [&](auto number) {
+                    text_record record;
+                    for (std::int64_t i = 0; i < count; ++i) {
+                        if (!records->next(record))
+                            fail(path,
+                                 fmt::format("the file has changed: row {} was there and is not now", first_row + i));
+                        parser.parse(record, reinterpret_cast<decltype(number)*>(out) + i * cols);
+                    }
+                });
+            };
+        };
+        auto source = std::make_shared<filled_source>(begin);
         source->rows = rows;
         source->cols = std::ssize(which);
         source->type = type_;

@@ -21,6 +21,7 @@ std::unique_ptr<matrix_writer::format> create_hdf5(const located_file& target, s
 #include "host/io/array/hdf5_handle.hpp"
 #include "host/io/byte_stream.hpp"
 #include "host/io/input_file.hpp"
+#include "host/io/write/atomic_file.hpp"
 
 #include <fmt/format.h>
 
@@ -32,17 +33,8 @@ namespace elbo::io {
 namespace {
 
 hid_t type_of(output_type type) {
-    switch (type) {
-    case output_type::float32:
-        return H5T_IEEE_F32LE;
-    case output_type::float64:
-        return H5T_IEEE_F64LE;
-    case output_type::int32:
-        return H5T_STD_I32LE;
-    case output_type::int64:
-        return H5T_STD_I64LE;
-    }
-    return -1;
+    const hid_t types[] = {H5T_IEEE_F32LE, H5T_IEEE_F64LE, H5T_STD_I32LE, H5T_STD_I64LE}; // in the order of output_type
+    return types[static_cast<int>(type)];
 }
 
 constexpr const char* usual_name = "/data";

@@ -2,11 +2,14 @@
 
 #include "elbo/error.hpp"
 #include "host/io/format.hpp"
+#include "host/io/write/atomic_file.hpp"
 #include "host/io/write/matrix_format.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <fmt/format.h>
+#include <type_traits>
 
 namespace elbo::io {
 namespace {
@@ -25,21 +28,134 @@ file_format format_to_write(const std::string& path) {
                                        path));
 }
 
+// Calls visit with a number of the type.
+template <class Visit>
+void with_output(output_type type, const Visit& visit) {
+    switch (type) {
+    case output_type::float32:
+        return visit(float());
+    case output_type::float64:
+        return visit(double());
+    case output_type::int32:
+        return visit(std::int32_t());
+    case output_type::int64:
+        return visit(std::int64_t());
+    }
+}
+
+class binary_format final : public matrix_writer::format {
+public:
+    binary_format(const std::string& name, const std::string& header) : file_(name) { file_.write(header); }
+
+    void write(const void* numbers, std::int64_t count) override {
+        file_.write(numbers, static_cast<std::size_t>(count * cols * size_of(type)));
+    }
+    void close() override { file_.commit(); }
+
+private:
+    atomic_file file_;
+};
+
+// Version 1.0, padded with blanks so that the numbers begin at a multiple of 64 bytes, as NumPy does.
+std::string numpy_header(std::int64_t rows, std::int64_t cols, output_type type) {
+    constexpr const char* type_names[] = {"<f4", "<f8", "<i4", "<i8"}; // in the order of output_type
+    constexpr std::size_t prefix = 10, alignment = 64;
+    std::string text = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}, {}), }}",
+                                   type_names[static_cast<int>(type)], rows, cols);
+    text.append((alignment - (prefix + text.size() + 1) % alignment) % alignment, ' ');
+    text += '\n';
+    std::string header = "\x93NUMPY";
+    header += {'\x01', '\x00', static_cast<char>(text.size() & 255), static_cast<char>(text.size() >> 8)};
+    return header + text;
+}
+
+constexpr std::size_t flush_bytes = std::size_t{1} << 18;
+
+std::string quoted_name(const std::string& name) {
+    if (name.find_first_of(",;\t\"\r\n ") == name.npos)
+        return name;
+    std::string out = "\"";
+    for (const char c : name)
+        out += c == '"' ? "\"\"" : std::string(1, c);
+    return out + "\"";
+}
+
+// Each number with the fewest digits that read back to the same bits.
+class text_format final : public matrix_writer::format {
+public:
+    text_format(const std::string& name, char separator, const std::vector<std::string>& column_names)
+        : file_(name), separator_(separator) {
+        for (const std::string& column : column_names) {
+            if (!pending_.empty())
+                pending_ += separator_;
+            pending_ += quoted_name(column);
+        }
+        if (!column_names.empty())
+            pending_ += '\n';
+    }
+
+    void write(const void* numbers, std::int64_t count) override {
+        with_output(type, [&](auto number) { write_as(static_cast<const decltype(number)*>(numbers), count); });
+    }
+
+    void close() override {
+        flush();
+        file_.commit();
+    }
+
+private:
+    // A large number gets an exponent, or its digits would look like those of a whole number that float64 cannot hold.
+    template <class T>
+    void append(T number) {
+        char digits[32]; // the longest is -2.2250738585072014e-308
+        char* end = digits;
+        if constexpr (std::is_floating_point_v<T>)
+            if (std::abs(number) > T{1LL << 53})
+                end = std::to_chars(digits, digits + sizeof digits, number, std::chars_format::scientific).ptr;
+        if (end == digits)
+            end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+        pending_.append(digits, end);
+    }
+
+    template <class T>
+    void write_as(const T* numbers, std::int64_t count) {
+        for (std::int64_t i = 0; i < count; ++i) {
+            for (std::int64_t j = 0; j < cols; ++j) {
+                if (j > 0)
+                    pending_ += separator_;
+                append(*numbers++);
+            }
+            pending_ += '\n';
+            if (pending_.size() >= flush_bytes)
+                flush();
+        }
+    }
+
+    void flush() {
+        file_.write(pending_);
+        pending_.clear();
+    }
+
+    atomic_file file_;
+    char separator_;
+    std::string pending_;
+};
+
 std::unique_ptr<matrix_writer::format> create(const std::string& path, std::int64_t rows, std::int64_t cols,
                                               output_type& type, const std::vector<std::string>& names) {
     switch (format_to_write(path)) {
     case file_format::text:
-        return create_text(path, has_ending(path, ".tsv") ? '\t' : ',', names);
+        return std::make_unique<text_format>(path, has_ending(path, ".tsv") ? '\t' : ',', names);
     case file_format::npy:
-        return create_npy(path, rows, cols, type);
+        return std::make_unique<binary_format>(path, numpy_header(rows, cols, type));
     case file_format::hdf5:
         return create_hdf5(locate(path), rows, cols, type);
     case file_format::float32:
         type = output_type::float32;
-        return create_raw(path);
+        return std::make_unique<binary_format>(path, "");
     default:
         type = output_type::float64;
-        return create_raw(path);
+        return std::make_unique<binary_format>(path, "");
     }
 }
 
@@ -58,21 +174,6 @@ void require_float32(const std::string& path, const From* numbers, std::int64_t 
     if (wrong != numbers + count)
         throw invalid_argument(
             fmt::format("'{}': {} is beyond the range of float32: expected float64 (--type float64)", path, *wrong));
-}
-
-template <class From>
-const void* converted_to(output_type type, const From* row, std::int64_t count, std::vector<char>& block) {
-    switch (type) {
-    case output_type::float32:
-        return converted<float>(row, count, block);
-    case output_type::float64:
-        return converted<double>(row, count, block);
-    case output_type::int32:
-        return converted<std::int32_t>(row, count, block);
-    case output_type::int64:
-        return converted<std::int64_t>(row, count, block);
-    }
-    return nullptr;
 }
 
 } // namespace
@@ -129,7 +230,9 @@ void matrix_writer::append_rows(const matrix_view<const T>& batch) {
         const std::int64_t count = std::min(step, batch.rows - i);
         if (file.type == output_type::float32)
             require_float32(file.path, batch.row(i), count * batch.cols);
-        file.write(converted_to(file.type, batch.row(i), count * batch.cols, block), count);
+        with_output(file.type, [&](auto number) {
+            file.write(converted<decltype(number)>(batch.row(i), count * batch.cols, block), count);
+        });
         file.written += count;
     }
 }

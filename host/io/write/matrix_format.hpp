@@ -2,13 +2,11 @@
 #pragma once
 
 #include "host/io/format.hpp"
-#include "host/io/write/atomic_file.hpp"
 #include "host/io/write/matrix.hpp"
 
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace elbo::io {
 
@@ -27,11 +25,6 @@ public:
 
 std::int64_t size_of(output_type type);
 
-std::unique_ptr<matrix_writer::format> create_text(const std::string& path, char separator,
-                                                   const std::vector<std::string>& column_names);
-std::unique_ptr<matrix_writer::format> create_npy(const std::string& path, std::int64_t rows, std::int64_t cols,
-                                                  output_type type);
-std::unique_ptr<matrix_writer::format> create_raw(const std::string& path);
 std::unique_ptr<matrix_writer::format> create_hdf5(const located_file& target, std::int64_t rows, std::int64_t cols,
                                                    output_type type);
 /// Throws invalid_argument where writing would lose what the file holds, or where the dataset is there already.

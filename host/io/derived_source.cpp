@@ -1,10 +1,11 @@
-// Some columns of another source, by number or by the names of a model.
+// Sources made of another one: some of its columns, by number or by the names of a model, and its values scaled.
 #include "host/io/errors.hpp"
 #include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fmt/format.h>
 #include <string_view>
 #include <unordered_map>
@@ -14,50 +15,26 @@ namespace {
 
 constexpr std::int64_t largest_copy = std::int64_t{64} << 20; // bytes
 
-template <class T>
-void gather(const matrix_view<const T>& from, const std::vector<std::int64_t>& columns, T* out) {
-    for (std::int64_t i = 0; i < from.rows; ++i)
-        for (const std::int64_t j : columns)
-            *out++ = from(i, j);
+void gather(const any_matrix_view& from, const std::vector<std::int64_t>& columns, char* out) {
+    with_type(from.type, [&](auto number) {
+        const auto values = from.as<decltype(number)>();
+        auto* to = reinterpret_cast<decltype(number)*>(out);
+        for (std::int64_t i = 0; i < from.rows; ++i)
+            for (const std::int64_t j : columns)
+                *to++ = values(i, j);
+    });
 }
-
-class selecting_reader final : public batch_reader {
-public:
-    selecting_reader(std::unique_ptr<batch_reader> all, const data_source::implementation& source,
-                     std::int64_t rows_per_batch, const std::vector<std::int64_t>& columns)
-        : all_(std::move(all)), columns_(columns),
-          buffer_(std::min(rows_per_batch, source.rows),
-                  static_cast<std::int64_t>(columns.size()) * size_of(source.type)) {}
-
-    any_matrix_view next() override {
-        const any_matrix_view batch = all_->next();
-        if (batch.type == element_type::float32)
-            gather(batch.as<float>(), columns_, reinterpret_cast<float*>(buffer_.data()));
-        else
-            gather(batch.as<double>(), columns_, reinterpret_cast<double*>(buffer_.data()));
-        return dense_view(buffer_.data(), batch.type, batch.rows, static_cast<std::int64_t>(columns_.size()));
-    }
-
-private:
-    std::unique_ptr<batch_reader> all_;
-    std::vector<std::int64_t> columns_;
-    host_memory buffer_;
-};
 
 class selecting_source final : public data_source::implementation {
 public:
     selecting_source(source_pointer all, std::vector<std::int64_t> columns)
-        : all_(std::move(all)), columns_(std::move(columns)) {
-        rows = all_->rows;
-        cols = static_cast<std::int64_t>(columns_.size());
-        type = all_->type;
-        description = all_->description;
-        left_out = all_->left_out;
-        remarks = all_->remarks;
-        if (all_->column_names.empty())
-            return;
+        : implementation(*all), all_(std::move(all)), columns_(std::move(columns)) {
+        space = memory_space::host;
+        cols = std::ssize(columns_);
+        column_names.clear();
         for (const std::int64_t j : columns_)
-            column_names.push_back(all_->column_names[static_cast<std::size_t>(j)]);
+            if (!all_->column_names.empty())
+                column_names.push_back(all_->column_names[static_cast<std::size_t>(j)]);
     }
 
     std::optional<any_matrix_view> contiguous() const override { return view_; }
@@ -65,12 +42,13 @@ public:
     std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
         if (view_)
             return read_views({*view_}, rows_per_batch, owner_);
-        return std::make_unique<selecting_reader>(all_->read(rows_per_batch), *this, rows_per_batch, columns_);
+        return read_filled(*this, rows_per_batch,
+                           [all = std::shared_ptr(all_->read(rows_per_batch)), columns = columns_](
+                               std::int64_t, std::int64_t, char* out) { gather(all->next(), columns, out); });
     }
 
     /// Looks at the columns, or copies them, where that makes a matrix at little cost.
     void find_view() {
-        kept = all_->kept;
         const std::optional<any_matrix_view> whole = all_->contiguous();
         if (!whole || whole->rows == 0)
             return;
@@ -91,10 +69,7 @@ public:
 private:
     void copy(const any_matrix_view& whole, std::int64_t elements) {
         const auto memory = std::make_shared<host_memory>(elements, size_of(type));
-        if (type == element_type::float32)
-            gather(whole.as<float>(), columns_, reinterpret_cast<float*>(memory->data()));
-        else
-            gather(whole.as<double>(), columns_, reinterpret_cast<double*>(memory->data()));
+        gather(whole, columns_, memory->data());
         kept += elements * size_of(type);
         view_ = dense_view(memory->data(), type, rows, cols);
         owner_ = memory;
@@ -105,6 +80,17 @@ private:
     std::optional<any_matrix_view> view_;
     std::shared_ptr<const void> owner_; // of its memory
 };
+
+// The product is taken in float64, so that k · (1/255) is the float32 nearest to it.
+void multiply(const any_matrix_view& from, double scale, char* out) {
+    with_type(from.type, [&](auto number) {
+        const auto values = from.as<decltype(number)>();
+        auto* to = reinterpret_cast<decltype(number)*>(out);
+        for (std::int64_t i = 0; i < from.rows; ++i)
+            for (std::int64_t j = 0; j < from.cols; ++j)
+                *to++ = static_cast<decltype(number)>(static_cast<double>(values(i, j)) * scale);
+    });
+}
 
 // The names for a message: not more than a screen can hold.
 std::string list_of(const std::vector<std::string>& names) {
@@ -157,6 +143,18 @@ source_pointer select_columns(source_pointer source, const std::vector<std::int6
     auto selected = std::make_shared<selecting_source>(std::move(source), positions);
     selected->find_view();
     return selected;
+}
+
+source_pointer scale_values(source_pointer source, double scale) {
+    if (!std::isfinite(scale) || scale == 0)
+        throw invalid_argument(fmt::format("scale = {}: expected a finite number other than 0", scale));
+    if (scale == 1)
+        return source;
+    return std::make_shared<filled_source>(*source, [source, scale](std::int64_t rows_per_batch) -> row_filler {
+        return [all = std::shared_ptr(source->read(rows_per_batch)), scale](std::int64_t, std::int64_t, char* out) {
+            multiply(all->next(), scale, out);
+        };
+    });
 }
 
 } // namespace elbo::io
