@@ -1,9 +1,9 @@
 // Bounds on log p(x) of data, streamed.
 #include "elbo/vae/infer.hpp"
+#include "host/seconds.hpp"
 #include "host/vae/infer/fields.hpp"
 #include "host/vae/infer/streaming.hpp"
 #include "host/vae/rows.hpp"
-#include "host/vae/train/pace.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -163,7 +163,7 @@ void for_each_piece(const context& ctx, const model& m, const data_source& data,
 
 evaluation evaluate(const context& ctx, const model& m, const data_source& data, const evaluate_options& options,
                     row_bounds* rows) {
-    const stopwatch watch;
+    const steady_time begin = std::chrono::steady_clock::now();
     evaluation_sums sums(m.architecture().latent, options.importance_samples > 0);
     row_bounds all;
     for_each_piece(ctx, m, data, options, [&](const row_results& r, std::int64_t, std::int64_t count) {
@@ -178,7 +178,7 @@ evaluation evaluate(const context& ctx, const model& m, const data_source& data,
     if (rows)
         *rows = std::move(all);
     evaluation e = sums.result(options.importance_samples);
-    e.seconds = watch.seconds();
+    e.seconds = seconds_since(begin);
     return e;
 }
 

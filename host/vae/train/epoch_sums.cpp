@@ -2,8 +2,10 @@
 
 #include "kernels/math/likelihood/families.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <vector>
 
 namespace elbo::vae {
 
@@ -13,6 +15,41 @@ namespace {
 double log_normalizer(const architecture& a, double log_variance) {
     return -0.5 * static_cast<double>(a.dimensions) * (std::log(2 * std::numbers::pi) + log_variance);
 }
+
+/// Adds up per-row terms.
+class term_sums {
+public:
+    term_sums(kernels::vae_engine& engine, const kernels::vae_settings& s) : engine_(engine), settings_(s) {}
+
+    void add(const kernels::vae_rows& rows) {
+        reconstruction_.resize(rows.rows), kl_.resize(rows.rows), squared_error_.resize(rows.rows);
+        kernels::row_terms out;
+        out.reconstruction = reconstruction_.data();
+        out.kl = kl_.data();
+        if (kernels::facts_of(engine_.layout.architecture.likelihood.family).second ==
+            kernels::second_sum::squared_error)
+            out.squared_error = squared_error_.data();
+        engine_.evaluate(rows, 1, settings_.binarize, settings_.seed, out);
+        for (std::int64_t n = 0; n < rows.rows; ++n) {
+            sums_.reconstruction += reconstruction_[n];
+            sums_.kl += kl_[n];
+            sums_.squared_error += out.squared_error ? squared_error_[n] : 0;
+        }
+        count_ += rows.rows;
+    }
+
+    mean_terms means() const {
+        const auto n = static_cast<double>(count_);
+        return {sums_.reconstruction / n, sums_.kl / n, sums_.squared_error / n};
+    }
+
+private:
+    kernels::vae_engine& engine_;
+    const kernels::vae_settings& settings_;
+    std::vector<double> reconstruction_, kl_, squared_error_;
+    mean_terms sums_;
+    std::int64_t count_ = 0;
+};
 
 } // namespace
 
@@ -53,6 +90,21 @@ double epoch_sums::mean_objective(const architecture& a, double log_variance) co
     if (!has_optimal_scale(a))
         return objective / n;
     return (objective - 0.5 * weighted_squared_error * std::exp(-log_variance)) / n + log_normalizer(a, log_variance);
+}
+
+mean_terms resident_terms(kernels::vae_engine& engine, std::int64_t dataset, std::int64_t rows,
+                          const kernels::vae_settings& settings) {
+    constexpr std::int64_t piece = 65536;
+    term_sums sums(engine, settings);
+    for (std::int64_t first = 0; first < rows; first += piece)
+        sums.add({{}, dataset, first, std::min(piece, rows - first), first});
+    return sums.means();
+}
+
+mean_terms streamed_terms(kernels::vae_engine& engine, const row_batches& feed, const kernels::vae_settings& settings) {
+    term_sums sums(engine, settings);
+    feed.for_each([&](const any_matrix_view& x, std::int64_t first) { sums.add({x, 0, 0, x.rows, first}); });
+    return sums.means();
 }
 
 } // namespace elbo::vae

@@ -1,4 +1,4 @@
-// Sums over the rows of an epoch, and the bound that they are of.
+// Sums over the rows of an epoch or of other data, and the bound that they are of.
 //
 // With gaussian_scale::optimal the steps of an epoch have a σ each. What is reported is the bound of one: that of
 // σ² = the mean squared error of all rows of the epoch, which the returned model has, too. The reconstruction term is a
@@ -8,6 +8,7 @@
 #pragma once
 
 #include "elbo/vae/architecture.hpp"
+#include "host/vae/rows.hpp"
 #include "kernels/contract/vae_engine.hpp"
 
 #include <cstdint>
@@ -39,5 +40,12 @@ struct epoch_sums {
     mean_terms terms(const architecture& a, double log_variance) const;
     double mean_objective(const architecture& a, double log_variance) const;
 };
+
+/// Means over the first `rows` rows of a resident data set, with one draw each: sums over per-row results in the order
+/// of the rows, so the same for any batches.
+mean_terms resident_terms(kernels::vae_engine& engine, std::int64_t dataset, std::int64_t rows,
+                          const kernels::vae_settings& settings);
+/// The same of a source, streamed.
+mean_terms streamed_terms(kernels::vae_engine& engine, const row_batches& feed, const kernels::vae_settings& settings);
 
 } // namespace elbo::vae

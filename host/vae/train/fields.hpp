@@ -10,6 +10,10 @@
 namespace elbo {
 
 template <>
+inline constexpr name_table names<kernels::step_record::term>{
+    "term", {"nothing", "reconstruction term", "KL term", "objective", "gradient"}};
+
+template <>
 inline constexpr auto fields<vae::optimizer> = [] {
     using s = vae::optimizer;
     return table<s>(field{"optimizer", &s::kind, "adam, adamw or sgd"},

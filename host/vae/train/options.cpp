@@ -48,8 +48,6 @@ void check_estimator(const train_options& o) {
     });
 }
 
-} // namespace
-
 void check_precision(const context& ctx, const train_options& o) {
     expects(o.precision == training_precision::float32 || ctx.where() == backend::cuda, [&] {
         return fmt::format("precision = {}: expected float32 for the {} back end, only CUDA devices have others",
@@ -57,7 +55,9 @@ void check_precision(const context& ctx, const train_options& o) {
     });
 }
 
-void check_options(const architecture& a, const train_options& o) {
+} // namespace
+
+void check_options(const context& ctx, const architecture& a, const train_options& o) {
     a.check();
     check_fields(o);
     if (o.objective == objective::importance)
@@ -70,30 +70,8 @@ void check_options(const architecture& a, const train_options& o) {
     check_optimizer(o.optimizer);
     check_schedule(o.schedule);
     if (!o.checkpoint.path.empty())
-        expects(io::kind_to_save(o.checkpoint.path) == io::model_file_kind::safetensors, [&] {
-            return fmt::format("checkpoint.path = '{}': expected a name that ends in .safetensors", o.checkpoint.path);
-        });
-}
-
-void check_against_data(const train_options& o, const data_source& data, const std::optional<data_source>& validation) {
-    expects(!o.batch || *o.batch <= data.rows(), [&] {
-        return fmt::format("batch = {}: expected at most {}, the rows of {}", *o.batch, data.rows(),
-                           data.description());
-    });
-    expects(o.patience == 0 || validation.has_value(), [&] {
-        return fmt::format("patience = {}: expected 0 without validation data, which early stopping looks at",
-                           o.patience);
-    });
-    if (validation)
-        expects(validation->rows() >= 1,
-                [&] { return fmt::format("{} has no rows: expected at least one", validation->description()); });
-}
-
-void check_start(const architecture& a, const train_options& o) {
-    expects(!o.start || o.start->architecture() == a, [&] {
-        return fmt::format("start has another architecture: expected the one to train, got\n{}",
-                           o.start->architecture().summary());
-    });
+        io::require_safetensors("checkpoint.path", o.checkpoint.path);
+    check_precision(ctx, o);
 }
 
 std::int64_t batch_of(const train_options& o, std::int64_t rows) {
@@ -113,32 +91,6 @@ kernels::vae_settings settings_of(const train_options& o) {
     s.optimizer = o.optimizer;
     s.average_decay = o.average_decay;
     return s;
-}
-
-std::string_view name_of(kernels::step_record::term t) {
-    switch (t) {
-    case kernels::step_record::term::none:
-        return "nothing";
-    case kernels::step_record::term::reconstruction:
-        return "reconstruction term";
-    case kernels::step_record::term::kl:
-        return "KL term";
-    case kernels::step_record::term::objective:
-        return "objective";
-    case kernels::step_record::term::gradient:
-        return "gradient";
-    }
-    return "?";
-}
-
-step_plan::step_plan(const train_options& o, std::int64_t steps_per_epoch)
-    : options_(o), steps_per_epoch_(steps_per_epoch) {}
-
-kernels::step_schedule step_plan::at(std::int64_t step) const {
-    const double factor = options_.schedule.factor(step, steps_per_epoch_, options_.epochs * steps_per_epoch_);
-    const double warm_up = options_.kl_warm_up_epochs * static_cast<double>(steps_per_epoch_);
-    const double share = warm_up > 0 ? std::min(1.0, static_cast<double>(step) / warm_up) : 1.0;
-    return {options_.optimizer.learning_rate * factor, options_.beta * share};
 }
 
 } // namespace elbo::vae

@@ -2,10 +2,11 @@
 #include "host/check.hpp"
 #include "host/io/model/model_archive.hpp"
 #include "host/rows/row_access.hpp"
+#include "host/seconds.hpp"
 #include "host/vae/rows.hpp"
 #include "host/vae/train/checkpoint.hpp"
+#include "host/vae/train/fields.hpp"
 #include "host/vae/train/options.hpp"
-#include "host/vae/train/pace.hpp"
 
 #include <cmath>
 #include <fmt/format.h>
@@ -75,8 +76,7 @@ struct trainer::state {
 namespace {
 
 void check_online(const context& ctx, const architecture& a, const train_options& o) {
-    check_options(a, o);
-    check_precision(ctx, o);
+    check_options(ctx, a, o);
     expects(o.kl_warm_up_epochs == 0, [&] {
         return fmt::format("kl_warm_up_epochs = {}: expected 0 for a trainer, which knows no epochs",
                            o.kl_warm_up_epochs);
@@ -125,7 +125,7 @@ trainer::trainer(const context& ctx, const vae::model& start, const train_option
 
 epoch_record trainer::partial_fit(any_matrix_view batch) {
     state& s = *state_;
-    const stopwatch watch;
+    const steady_time begin = std::chrono::steady_clock::now();
     const data_source data(batch); // checks pointer, stride and sizes
     const row_batches feed(s.ctx, data, s.shape.dimensions, "the dimensions of the model");
     const any_matrix_view x = readable(s.ctx, batch, s.staging);
@@ -139,7 +139,7 @@ epoch_record trainer::partial_fit(any_matrix_view batch) {
                                 name_of(record.not_finite), s.steps + 1));
     ++s.steps;
     s.scale = record.scale;
-    const double seconds = watch.seconds();
+    const double seconds = seconds_since(begin);
     s.seconds += seconds;
     epoch_record result = record_of(record, s.steps, step.learning_rate, seconds);
     result.seconds = s.seconds;
@@ -156,8 +156,7 @@ std::int64_t trainer::steps() const {
 }
 
 void trainer::save(const std::string& path) const {
-    expects(io::kind_to_save(path) == io::model_file_kind::safetensors,
-            [&] { return fmt::format("path = '{}': expected a name that ends in .safetensors", path); });
+    io::require_safetensors("path", path);
     write_checkpoint(path, state_->shape, describe_online(state_->options), state_->snapshot());
 }
 

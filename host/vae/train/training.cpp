@@ -2,6 +2,7 @@
 
 #include "host/io/errors.hpp"
 #include "host/io/write/atomic_file.hpp"
+#include "host/vae/train/fields.hpp"
 #include "kernels/contract/phase.hpp"
 
 #include <algorithm>
@@ -24,7 +25,7 @@ training_run::training_run(const context& ctx, const architecture& a, const data
     : ctx_(ctx), architecture_(a), options_(o), rows_(data.rows()),
       steps_per_epoch_((data.rows() + *o.batch - 1) / *o.batch),
       feed_(ctx, data, a.dimensions, "the dimensions of the architecture"),
-      engine_(make_vae_engine(ctx, make_layout(a))), plan_(o, steps_per_epoch_), draws_{1, o.binarize, o.seed} {
+      engine_(make_vae_engine(ctx, make_layout(a))), begin_(std::chrono::steady_clock::now()), saved_(begin_) {
     if (validation)
         validation_.emplace(ctx, *validation, a.dimensions, "the dimensions of the architecture");
     description_ = describe(o, {rows_, validation ? validation->rows() : 0});
@@ -143,6 +144,14 @@ vae_settings training_run::settings() const {
     return s;
 }
 
+/// Learning rate and β of a step.
+step_schedule training_run::schedule_of(std::int64_t step) const {
+    const double factor = options_.schedule.factor(step, steps_per_epoch_, options_.epochs * steps_per_epoch_);
+    const double warm_up = options_.kl_warm_up_epochs * static_cast<double>(steps_per_epoch_);
+    const double share = warm_up > 0 ? std::min(1.0, static_cast<double>(step) / warm_up) : 1.0;
+    return {options_.optimizer.learning_rate * factor, options_.beta * share};
+}
+
 void training_run::run_slice(std::int64_t window) {
     train_slice slice;
     slice.epoch = state_.epoch;
@@ -153,10 +162,10 @@ void training_run::run_slice(std::int64_t window) {
     slice.batch = batch();
     const std::int64_t left = (slice.window_rows - slice.first_position + slice.batch - 1) / slice.batch;
     for (std::int64_t i = 0; i < std::min(left, pace_.steps()); ++i)
-        slice.steps.push_back(plan_.at(done_steps() + i));
-    const stopwatch watch;
+        slice.steps.push_back(schedule_of(done_steps() + i));
+    const steady_time begin = std::chrono::steady_clock::now();
     const std::vector<step_record> records = in_phase("train", [&] { return engine_->train(settings(), slice); });
-    const double seconds = watch.seconds();
+    const double seconds = seconds_since(begin);
     state_.sums.seconds += seconds;
     train_seconds_ += seconds;
     note_records(records, slice);
@@ -232,8 +241,8 @@ epoch_record training_run::make_record() const {
 
 mean_terms training_run::validation_terms() {
     return in_phase("validate", [&] {
-        return validation_resident_ ? resident_terms(*engine_, 1, validation_->data().rows(), draws_)
-                                    : streamed_terms(*engine_, *validation_, draws_);
+        return validation_resident_ ? resident_terms(*engine_, 1, validation_->data().rows(), settings())
+                                    : streamed_terms(*engine_, *validation_, settings());
     });
 }
 
@@ -282,10 +291,10 @@ double training_run::elbo_so_far() const {
 }
 
 void training_run::report(const epoch_record* finished) {
-    const bool early = since_report_ && since_report_->seconds() < report_seconds;
+    const bool early = reported_ && seconds_since(*reported_) < report_seconds;
     if (!options_.callback || (!finished && early))
         return;
-    since_report_.emplace();
+    reported_ = std::chrono::steady_clock::now();
     train_progress p;
     p.epochs = options_.epochs;
     p.epoch = finished ? finished->epoch : state_.epoch + 1;
@@ -305,7 +314,7 @@ void training_run::report(const epoch_record* finished) {
 
 void training_run::save_if_due(bool epoch_ended) {
     const checkpoint_options& c = options_.checkpoint;
-    const bool by_time = c.every_seconds > 0 && since_save_.seconds() >= c.every_seconds;
+    const bool by_time = c.every_seconds > 0 && seconds_since(saved_) >= c.every_seconds;
     const bool by_epochs = epoch_ended && c.every_epochs > 0 && state_.epoch % c.every_epochs == 0;
     if (c.path.empty() || !(by_time || by_epochs))
         return;
@@ -328,7 +337,7 @@ void training_run::save() {
                                 "clip_norm may help; '{}' keeps the last good state that was written",
                                 done_steps(), state_.epoch + 1, options_.checkpoint.path));
     write_checkpoint(options_.checkpoint.path, architecture_, description_, state_);
-    since_save_.restart();
+    saved_ = std::chrono::steady_clock::now();
 }
 
 // At the end --------------------------------------------------------------------------------------------------------
@@ -339,7 +348,7 @@ std::vector<double> training_run::result_parameters() const {
 
 mean_terms training_run::terms_under(const std::vector<double>& parameters, const row_batches& feed) {
     engine_->set_parameters(parameters);
-    return streamed_terms(*engine_, feed, draws_);
+    return streamed_terms(*engine_, feed, settings());
 }
 
 train_result training_run::make_result(train_stop why) {

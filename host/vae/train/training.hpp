@@ -1,17 +1,35 @@
 // One run of training under way.
 #pragma once
 
+#include "host/seconds.hpp"
 #include "host/vae/rows.hpp"
 #include "host/vae/train/checkpoint.hpp"
 #include "host/vae/train/memory_plan.hpp"
 #include "host/vae/train/options.hpp"
-#include "host/vae/train/pace.hpp"
-#include "host/vae/train/validation.hpp"
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 
 namespace elbo::vae {
+
+/// Steps of a slice such that it takes about slice_seconds: often enough for progress, interrupts and checkpoints,
+/// seldom enough that waiting for a device costs nothing. No result depends on it.
+class slice_pace {
+public:
+    std::int64_t steps() const { return steps_; }
+    void took(std::int64_t steps, double seconds) {
+        const double wanted = static_cast<double>(steps) * slice_seconds / std::max(seconds, 1e-6);
+        steps_ = std::clamp<std::int64_t>(static_cast<std::int64_t>(wanted), 1, 8 * steps_);
+        steps_ = std::min(steps_, most_steps);
+    }
+
+private:
+    static constexpr double slice_seconds = 0.3;
+    static constexpr std::int64_t most_steps = 1 << 16;
+    std::int64_t steps_ = 1;
+};
 
 class training_run {
 public:
@@ -29,6 +47,7 @@ private:
     // Steps
     void run_epoch();
     void load_window(std::int64_t window);
+    kernels::step_schedule schedule_of(std::int64_t step) const;
     void run_slice(std::int64_t window);
     void note_records(const std::vector<kernels::step_record>& records, const kernels::train_slice& slice);
     [[noreturn]] void fail_not_finite(const kernels::step_record& record);
@@ -55,7 +74,7 @@ private:
     std::int64_t windows() const { return (rows_ + state_.window_rows - 1) / state_.window_rows; }
     std::int64_t rows_of(std::int64_t window) const;
     std::int64_t done_steps() const { return state_.epoch * steps_per_epoch_ + state_.step; }
-    double elapsed() const { return seconds_before_ + watch_.seconds(); }
+    double elapsed() const { return seconds_before_ + seconds_since(begin_); }
     std::int64_t batch() const { return *options_.batch; }
     kernels::vae_settings settings() const;
     mean_terms validation_terms();
@@ -68,17 +87,15 @@ private:
     row_batches feed_;
     std::optional<row_batches> validation_;
     std::unique_ptr<kernels::vae_engine> engine_;
-    step_plan plan_;
     io::json description_;
-    evaluation_draws draws_;
     bool validation_resident_ = false;
 
     training_state state_; ///< parameters and optimiser in it are those of the engine only after take_state()
     std::int64_t loaded_window_ = -1;
     std::unique_ptr<row_loader> loader_;
     slice_pace pace_;
-    stopwatch watch_, since_save_;
-    std::optional<stopwatch> since_report_; ///< none before the first report
+    steady_time begin_, saved_;           ///< of this call, when its state was written last
+    std::optional<steady_time> reported_; ///< none before the first report
     double seconds_before_ = 0;
     std::int64_t rows_trained_ = 0; ///< by this call
     double train_seconds_ = 0;
