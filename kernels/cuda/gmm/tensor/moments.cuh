@@ -82,6 +82,13 @@ struct moment_place {
         rows = static_cast<int>(min(unit_rows, p.rows - first_row));
     }
     __device__ __forceinline__ void sync() const { named_sync(1 + team, L::team_threads); }
+    /// List i, or the last component where there is none.
+    __device__ __forceinline__ int component(const moment_arguments& p, int list) const {
+        return min(first + list, p.components - 1);
+    }
+    __device__ __forceinline__ bool exists(const moment_arguments& p, int list) const {
+        return first + list < p.components;
+    }
 };
 
 /// e of a component: max over the rows of log2 of a bound of √(w r) (|x| + |μ|), by the whole team; `scratch`: a float
@@ -121,10 +128,26 @@ struct weight_ring {
     int list, place, count;
     float scale, active;
     float my_lp = 0;
-    float2 my_row{};
+    float2 my_row = {};
     float chain = 0;
     double total = 0; ///< Σ w r of this place
 
+    __device__ __forceinline__ void start(const moment_arguments& p, const moment_place<D>& at, float* to,
+                                          const int (&exponents)[L::lists]) {
+        const int mine = at.thread / L::rows;
+        list = mine < L::lists ? mine : -1;
+        place = at.thread % L::rows;
+        count = mine < L::lists && at.exists(p, mine) ? at.rows : 0;
+        ring = to;
+        active = p.active;
+        int exponent = exponents[0];
+#pragma unroll
+        for (int i = 1; i < L::lists; ++i)
+            exponent = mine == i ? exponents[i] : exponent;
+        scale = __int_as_float((127 + exponent) << 23);
+        lp = p.densities + at.component(p, mine) * p.slab_rows + at.first_row + place;
+        rows = reinterpret_cast<const float2*>(p.weights + at.first_row + place);
+    }
     __device__ __forceinline__ void fetch(int tile) {
         const bool inside = tile * L::rows + place < count;
         my_lp = inside ? __ldg(lp + tile * L::rows) : 0.0f;
@@ -142,104 +165,64 @@ struct weight_ring {
         total += static_cast<double>(chain);
         chain = 0;
     }
+    /// Adds N to the sums: the threads of a list are a warp.
+    __device__ __forceinline__ void add(const moment_arguments& p, const moment_place<D>& at) {
+        for (int distance = 16; distance > 0; distance /= 2)
+            total += __shfl_xor_sync(0xffffffffu, total, distance);
+        if (list >= 0 && place == 0 && at.exists(p, list))
+            add_fixed(p.sums.limbs, p.sums.count, at.component(p, list) * statistics_size(gmm::family::full, p.d),
+                      total, p.sums.component_exponent);
+    }
 };
 
-/// Adds M of a component, in shared memory by rows of `width`, to the sums.
+/// What a team keeps in registers, and its buffers.
 template <int D>
-__device__ void add_second_moments(const moment_arguments& p, const moment_place<D>& at, const float* m, int width,
-                                   int component, double unscale) {
-    const std::int64_t base = component * statistics_size(gmm::family::full, p.d) + 1 + p.d;
-    for (int i = at.thread / 32; i < p.d; i += moment_layout<D>::team_threads / 32)
-        for (int j = i + at.lane; j < p.d; j += 32) {
-            const double sum = static_cast<double>(m[i * width + j]) + static_cast<double>(m[j * width + i]);
-            add_fixed(p.sums.limbs, p.sums.count, base + packed_upper(i, j, p.d), 0.5 * sum * unscale,
-                      p.sums.component_exponent);
-        }
-}
-
-template <int D>
-__global__ void __launch_bounds__(moment_layout<D>::threads, 1) tensor_moments(const moment_arguments p) {
+struct moment_team {
     using L = moment_layout<D>;
-    constexpr int C = L::pairs, blocks = L::row_blocks, kept = 32 * L::stripes;
-    extern __shared__ __align__(1024) unsigned char memory[];
-    const moment_place<D> at(p);
-    const int tiles = (at.rows + L::rows - 1) / L::rows;
-    if (at.first >= p.components)
-        return; // the whole team; teams share no barrier
-    unsigned char* const own = memory + at.team * L::team_bytes;
-    float* const scale_ring = reinterpret_cast<float*>(own + 3 * L::buffer_bytes);
-    const unsigned buffers = shared_address(own);
-    const auto component_of = [&](int list) { return min(at.first + list, p.components - 1); };
-    const auto exists = [&](int list) { return at.first + list < p.components; };
-
-    int exponents[L::lists];
-#pragma unroll
-    for (int i = 0; i < L::lists; ++i)
-        exponents[i] = moment_exponent(p, at, component_of(i), reinterpret_cast<float*>(own));
-    at.sync(); // before the scratch becomes a buffer
-
+    static constexpr int C = L::pairs, blocks = L::row_blocks, kept = 32 * L::stripes;
+    const float* scale_ring;
+    const float* my_x; ///< dimensions dim, dim + 1 of the first row
     weight_ring<D> weights;
-    {
-        const int list = at.thread / L::rows;
-        weights.list = list < L::lists ? list : -1;
-        weights.place = at.thread % L::rows;
-        weights.count = list < L::lists && exists(list) ? at.rows : 0;
-        weights.ring = scale_ring;
-        weights.active = p.active;
-        int exponent = exponents[0];
-#pragma unroll
-        for (int i = 1; i < L::lists; ++i)
-            exponent = list == i ? exponents[i] : exponent;
-        weights.scale = __int_as_float((127 + exponent) << 23);
-        weights.lp = p.densities + component_of(list) * p.slab_rows + at.first_row + weights.place;
-        weights.rows = reinterpret_cast<const float2*>(p.weights + at.first_row + weights.place);
-    }
+    unsigned buffers, buffer, store_at; ///< that of the step: three take turns, see build
+    int tiles;
     float mean[C][2];
+    float2 x[blocks][4] = {}; ///< x[kk][j]: dimensions dim, dim + 1 of row 16 kk + 4 t + j of a tile
+    float acc[C][kept] = {}, master[C][kept] = {};
+    float chain[C][2] = {}, first[C][2] = {}; ///< S1: of 256 rows, and all
+
+    __device__ __forceinline__ moment_team(const moment_arguments& p, const moment_place<D>& at, unsigned char* own,
+                                           const int (&exponents)[L::lists]) {
+        float* const ring = reinterpret_cast<float*>(own + 3 * L::buffer_bytes);
+        scale_ring = ring;
+        my_x = p.x + at.first_row * p.stride + at.dim;
+        buffers = buffer = shared_address(own);
+        // The matrices of stmatrix in the order of the A fragment, which wgmma wants in consecutive registers, too; the
+        // lanes' addresses put them where they belong: 128 bytes apart in rows, 256 in dimensions.
+        store_at = at.stripe * 2048 + at.warp * 512 + at.lane / 8 % 2 * 256 + at.lane / 16 * 128 + at.lane % 8 * 16;
+        tiles = (at.rows + L::rows - 1) / L::rows;
+        weights.start(p, at, ring, exponents);
 #pragma unroll
-    for (int c = 0; c < C; ++c) {
-        const std::int64_t from = std::int64_t(component_of(c * L::halves + at.half)) * p.p + at.dim;
-        const float2 m = at.dim < p.p ? __ldg(reinterpret_cast<const float2*>(p.means + from)) : make_float2(0, 0);
-        mean[c][0] = m.x, mean[c][1] = m.y;
+        for (int c = 0; c < C; ++c) {
+            const std::int64_t from = std::int64_t(at.component(p, c * L::halves + at.half)) * p.p + at.dim;
+            const float2 m = at.dim < p.p ? __ldg(reinterpret_cast<const float2*>(p.means + from)) : make_float2(0, 0);
+            mean[c][0] = m.x, mean[c][1] = m.y;
+        }
     }
 
-    // x[kk][j] holds dimensions dim, dim + 1 of row 16 kk + 4 t + j of a tile
-    float2 x[blocks][4] = {};
-    const float* const my_x = p.x + at.first_row * p.stride + at.dim;
-    const auto load_rows = [&](int tile, int kk) {
-        if (at.dim >= p.p)
+    __device__ __forceinline__ void load_rows(const moment_arguments& p, const moment_place<D>& at, int tile, int kk) {
+        if (at.dim >= p.p || tile >= tiles)
             return;
         const int row = tile * L::rows + 16 * kk + 4 * at.t;
 #pragma unroll
         for (int j = 0; j < 4; ++j)
             x[kk][j] = __ldg(reinterpret_cast<const float2*>(my_x + min(row + j, at.rows - 1) * p.stride));
-    };
-
-    weights.fetch(0);
-    weights.store(0);
-    weights.fetch(1);
-    weights.store(1);
-    at.sync();
-#pragma unroll
-    for (int kk = 0; kk < blocks; ++kk)
-        load_rows(0, kk);
-
-    float acc[C][kept], master[C][kept];
-    float chain[C][2], first[C][2]; // S1: of 256 rows, and all
-#pragma unroll
-    for (int c = 0; c < C; ++c) {
-#pragma unroll
-        for (int i = 0; i < kept; ++i)
-            master[c][i] = acc[c][i] = 0;
-        chain[c][0] = chain[c][1] = first[c][0] = first[c][1] = 0;
     }
-    unsigned buffer = buffers; // of the step: three take turns, see below
-    // The matrices of stmatrix in the order of the A fragment, which wgmma wants in consecutive registers, too; the
-    // lanes' addresses put them where they belong: 128 bytes apart in rows, 256 in dimensions.
-    const unsigned store_at =
-        at.stripe * 2048 + at.warp * 512 + at.lane / 8 % 2 * 256 + at.lane / 16 * 128 + at.lane % 8 * 16;
-    const auto step = [&](int tile, int c, bool begins, unsigned(&a)[blocks][4]) {
-        // The buffer was read by step - 3, which every warp knew to be complete before the barrier of step - 1; `a` by
-        // step - 2, complete since this warp waited in step - 1.
+
+    /// h and 2 l of a tile and component c; h is kept in `a`, too. The buffer was read by step - 3, which every warp
+    /// knew to be complete before the barrier of step - 1; `a` by step - 2, complete since this warp waited in step
+    /// - 1.
+    __device__ __forceinline__ void build(const moment_arguments& p, const moment_place<D>& at, int tile, int c,
+                                          unsigned (&a)[blocks][4]) {
         const float* const scale = scale_ring + ((tile & 3) * L::lists + c * L::halves + at.half) * L::rows + 4 * at.t;
 #pragma unroll
         for (int kk = 0; kk < blocks; ++kk) {
@@ -261,9 +244,15 @@ __global__ void __launch_bounds__(moment_layout<D>::threads, 1) tensor_moments(c
             const unsigned to = buffer + store_at + kk * 2 * L::block_bytes;
             store_matrices(to, a[kk][0], a[kk][1], a[kk][2], a[kk][3]);
             store_matrices(to + L::block_bytes, low[0], low[1], low[2], low[3]);
-            if (c == C - 1 && tile + 1 < tiles)
-                load_rows(tile + 1, kk);
+            if (c == C - 1)
+                load_rows(p, at, tile + 1, kk);
         }
+    }
+
+    /// Builds a tile of component c and starts its products; `begins` a chain.
+    __device__ __forceinline__ void step(const moment_arguments& p, const moment_place<D>& at, int tile, int c,
+                                         bool begins, unsigned (&a)[blocks][4]) {
+        build(p, at, tile, c, a);
         if (c == C - 1)
             weights.store(tile + 2);
         fence_async();
@@ -283,22 +272,9 @@ __global__ void __launch_bounds__(moment_layout<D>::threads, 1) tensor_moments(c
         wgmma_commit();
         wgmma_wait<1>();
         buffer = buffer + L::buffer_bytes == buffers + 3 * L::buffer_bytes ? buffers : buffer + L::buffer_bytes;
-    };
-    unsigned a[2][blocks][4];
-    constexpr int chain_tiles = L::chain_rows / L::rows;
-    for (int begin = 0; begin < tiles; begin += chain_tiles) {
-        const int end = min(begin + chain_tiles, tiles);
-        for (int tile = begin; tile < end; tile += 3 - C) {
-            weights.fetch(tile + 2);
-            step(tile, 0, tile == begin, a[0]);
-            if constexpr (C == 2) {
-                step(tile, 1, tile == begin, a[1]);
-            } else if (tile + 1 < end) {
-                weights.fetch(tile + 3);
-                step(tile + 1, 0, false, a[1]);
-            }
-        }
-        // the end of a chain is outside of the loop: a conditional promotion inside it makes ptxas serialise (C7514)
+    }
+
+    __device__ __forceinline__ void promote() {
         wgmma_wait<0>();
 #pragma unroll
         for (int c = 0; c < C; ++c) {
@@ -312,50 +288,110 @@ __global__ void __launch_bounds__(moment_layout<D>::threads, 1) tensor_moments(c
         weights.promote();
     }
 
-    // M through shared memory, S2 = (M + M^T) / 2
-    float* const exchange = reinterpret_cast<float*>(own);
-    constexpr int width = 64 * L::stripes + 1;
-    const std::int64_t size = statistics_size(gmm::family::full, p.d);
-    const auto add = [&](int list, std::int64_t entry, double value) {
-        add_fixed(p.sums.limbs, p.sums.count, component_of(list) * size + entry, value, p.sums.component_exponent);
-    };
-#pragma unroll
-    for (int c = 0; c < C; ++c) {
-        at.sync();
+    __device__ __forceinline__ void sum_rows(const moment_arguments& p, const moment_place<D>& at) {
+        unsigned a[2][blocks][4];
+        constexpr int chain_tiles = L::chain_rows / L::rows;
+        for (int begin = 0; begin < tiles; begin += chain_tiles) {
+            const int end = min(begin + chain_tiles, tiles);
+            for (int tile = begin; tile < end; tile += 3 - C) {
+                weights.fetch(tile + 2);
+                step(p, at, tile, 0, tile == begin, a[0]);
+                if constexpr (C == 2) {
+                    step(p, at, tile, 1, tile == begin, a[1]);
+                } else if (tile + 1 < end) {
+                    weights.fetch(tile + 3);
+                    step(p, at, tile + 1, 0, false, a[1]);
+                }
+            }
+            promote(); // outside of the loop: a conditional promotion inside it makes ptxas serialise (C7514)
+        }
+    }
+
+    /// M of component c to shared memory, by rows of `width`.
+    __device__ __forceinline__ void store_products(const moment_place<D>& at, int c, float* m, int width) const {
 #pragma unroll
         for (int i = 0; i < 8 * L::stripes; ++i)
 #pragma unroll
             for (int e = 0; e < 4; ++e) {
-                const int m = at.stripe * 64 + 16 * at.warp + 2 * at.quad + e / 2;
-                const int n = i / 2 * 16 + 2 * (2 * at.t + e % 2) + i % 2;
-                exchange[m * width + n] = master[c][4 * i + e];
+                const int row = at.stripe * 64 + 16 * at.warp + 2 * at.quad + e / 2;
+                const int column = i / 2 * 16 + 2 * (2 * at.t + e % 2) + i % 2;
+                m[row * width + column] = master[c][4 * i + e];
             }
+    }
+};
+
+/// Adds S2 = (M + Mᵀ) / 2 of a component to the sums.
+template <int D>
+__device__ void add_second_moments(const moment_arguments& p, const moment_place<D>& at, const float* m, int width,
+                                   int component, double unscale) {
+    const std::int64_t base = component * statistics_size(gmm::family::full, p.d) + 1 + p.d;
+    for (int i = at.thread / 32; i < p.d; i += moment_layout<D>::team_threads / 32)
+        for (int j = i + at.lane; j < p.d; j += 32) {
+            const double sum = static_cast<double>(m[i * width + j]) + static_cast<double>(m[j * width + i]);
+            add_fixed(p.sums.limbs, p.sums.count, base + packed_upper(i, j, p.d), 0.5 * sum * unscale,
+                      p.sums.component_exponent);
+        }
+}
+
+/// Adds S1 of a list to the sums: the four lanes of a quad have the same dimensions.
+template <int D>
+__device__ __forceinline__ void add_first_moments(const moment_arguments& p, const moment_place<D>& at,
+                                                  const float (&first)[2], int list, int exponent) {
+    const std::int64_t base = at.component(p, list) * statistics_size(gmm::family::full, p.d) + 1;
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+        double sum = static_cast<double>(first[e]);
+        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+        if (at.t == 0 && at.exists(p, list) && at.dim + e < p.d)
+            add_fixed(p.sums.limbs, p.sums.count, base + at.dim + e, ::ldexp(sum, -2 * exponent),
+                      p.sums.component_exponent);
+    }
+}
+
+template <int D>
+__global__ void __launch_bounds__(moment_layout<D>::threads, 1) tensor_moments(const moment_arguments p) {
+    using L = moment_layout<D>;
+    extern __shared__ __align__(1024) unsigned char memory[];
+    const moment_place<D> at(p);
+    if (at.first >= p.components)
+        return; // the whole team; teams share no barrier
+    unsigned char* const own = memory + at.team * L::team_bytes;
+    int exponents[L::lists];
+#pragma unroll
+    for (int i = 0; i < L::lists; ++i)
+        exponents[i] = moment_exponent(p, at, at.component(p, i), reinterpret_cast<float*>(own));
+    at.sync(); // before the scratch becomes a buffer
+
+    moment_team<D> team(p, at, own, exponents);
+    team.weights.fetch(0);
+    team.weights.store(0);
+    team.weights.fetch(1);
+    team.weights.store(1);
+    at.sync();
+#pragma unroll
+    for (int kk = 0; kk < L::row_blocks; ++kk)
+        team.load_rows(p, at, 0, kk);
+    team.sum_rows(p, at);
+
+    float* const m = reinterpret_cast<float*>(own);
+    constexpr int width = 64 * L::stripes + 1;
+#pragma unroll
+    for (int c = 0; c < L::pairs; ++c) {
+        at.sync();
+        team.store_products(at, c, m, width);
         at.sync();
 #pragma unroll
         for (int h = 0; h < L::halves; ++h) {
             const int list = c * L::halves + h;
-            if (exists(list))
-                add_second_moments(p, at, exchange + h * 32 * (width + 1), width, component_of(list),
+            if (at.exists(p, list))
+                add_second_moments(p, at, m + h * 32 * (width + 1), width, at.component(p, list),
                                    ::ldexp(1.0, -2 * exponents[list]));
         }
-        // S1: the four lanes of a quad have the same dimensions
-        const int list = c * L::halves + at.half;
         const int exponent = at.half ? exponents[c * L::halves + L::halves - 1] : exponents[c * L::halves];
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-            double sum = static_cast<double>(first[c][e]);
-            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-            if (at.t == 0 && exists(list) && at.dim + e < p.d)
-                add(list, 1 + at.dim + e, ::ldexp(sum, -2 * exponent));
-        }
+        add_first_moments(p, at, team.first[c], c * L::halves + at.half, exponent);
     }
-    // N: the threads of a list are a warp
-    double total = weights.total;
-    for (int distance = 16; distance > 0; distance /= 2)
-        total += __shfl_xor_sync(0xffffffffu, total, distance);
-    if (weights.list >= 0 && weights.place == 0 && exists(weights.list))
-        add(weights.list, 0, total);
+    team.weights.add(p, at);
 }
 
 } // namespace elbo::kernels::cuda
