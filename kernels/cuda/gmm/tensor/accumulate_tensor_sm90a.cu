@@ -65,18 +65,20 @@ void accumulate(const internal::cuda_state& state, const gmm_shape& shape, const
     float4* const parts = reinterpret_cast<float4*>(memory.parts);
     float4* const weights = reinterpret_cast<float4*>(memory.weights);
     const float active = -24 - static_cast<float>(std::log2(static_cast<double>(components)));
-    launch(state, "write_panels", {plan.panels, panel_threads}, write_panels<D>, components, p, model, memory);
+    launch(state, "write_panels", {plan.panels * panel_layout<D>::components, panel_threads}, write_panels<D>,
+           components, p, model, memory);
     for (std::int64_t first = 0; first < rows.rows; first += slab_rows) {
         const device_rows<float> part{rows.x + first * rows.stride, rows.weights ? rows.weights + first : nullptr,
                                       rows.stride, std::min(slab_rows, rows.rows - first)};
         const int count = static_cast<int>(part.rows);
         const density_arguments density{part.x,
-                                        part.stride,
+                                        static_cast<int>(part.stride),
                                         count,
                                         p,
                                         components,
                                         static_cast<int>(plan.panels),
                                         static_cast<int>(plan.ranges),
+                                        static_cast<int>(plan.range_panels),
                                         memory.panels,
                                         densities,
                                         slab_rows,
@@ -88,7 +90,7 @@ void accumulate(const internal::cuda_state& state, const gmm_shape& shape, const
         launch(state, "tensor_rows", {blocks_for(count, unit_rows), row_threads}, tensor_rows, part, model.reference,
                static_cast<int>(plan.ranges), parts, slab_rows, weights, sums);
         const moment_arguments moments{part.x,
-                                       part.stride,
+                                       static_cast<int>(part.stride),
                                        count,
                                        p,
                                        static_cast<int>(shape.dimensions),

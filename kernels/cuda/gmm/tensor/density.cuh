@@ -32,10 +32,9 @@ namespace elbo::kernels::cuda {
 
 struct density_arguments {
     const float* x; ///< [rows x p], row i at i * stride; p <= D, a multiple of 4
-    std::int64_t stride;
-    int rows, p;
+    int stride, rows, p;
     int components; ///< K; those that fill the last panel have offset −infinity
-    int panels, ranges;
+    int panels, ranges, range_panels;
     const unsigned char* memory; ///< of the panels
     float* densities;            ///< [K x slab rows]
     std::int64_t slab_rows;
@@ -84,7 +83,7 @@ struct row_pieces {
     __device__ __forceinline__ void load(const density_arguments& p, int warp_row, int quad, int t) {
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-            const float* x = p.x + min(warp_row + quad + 8 * half, p.rows - 1) * p.stride + 4 * t;
+            const float* x = p.x + std::int64_t(min(warp_row + quad + 8 * half, p.rows - 1)) * p.stride + 4 * t;
             float4 v[Steps];
             float most = 0;
 #pragma unroll
@@ -171,7 +170,7 @@ __device__ void produce_panels(const density_arguments& p, unsigned stage_base, 
     };
     for (int item = first_item; item < items; item += item_step) {
         const int range = item % p.ranges;
-        const int begin = p.panels * range / p.ranges, end = p.panels * (range + 1) / p.ranges;
+        const int begin = range * p.range_panels, end = min(begin + p.range_panels, p.panels);
         const unsigned char* source = p.memory + std::int64_t(begin) * L::panel_bytes;
         for (int left = end - begin; left > 0; --left)
 #pragma unroll
@@ -321,6 +320,7 @@ __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(tensor_threads, 1)
         registers_decrease<40>();
         if (threadIdx.x == 0)
             produce_panels<L>(p, ring.base, ring.full, ring.empty, first_item, item_step, items);
+        __syncwarp();
     } else {
         registers_increase<232>();
         const int group = warp / 4 - 1;           // warpgroup 0 or 1: 64 rows each
@@ -337,8 +337,8 @@ __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(tensor_threads, 1)
             x.load(p, warp_row, quad, t);
             const int my_row = warp_row + quad + (second ? 8 : 0);
             row_sums sums;
-            const int end = p.panels * (range + 1) / p.ranges;
-            for (int panel = p.panels * range / p.ranges; panel < end; ++panel) {
+            const int begin = range * p.range_panels, end = min(begin + p.range_panels, p.panels);
+            for (int panel = begin; panel < end; ++panel) {
                 float q[2][L::components] = {};
                 float2 parameters[kept];
                 panel_squares<D>(x, ring, memory, group, lane, q, parameters, first_kept);

@@ -101,8 +101,8 @@ struct tensor_plan {
     std::int64_t panels = 0, panel_bytes = 0;
     /// Of the panels, one after the other, each with sums of its own: so many that no chain of sums is longer than
     /// chain_rows, and more blocks where few rows fit a slab.
-    std::int64_t ranges = 1;
-    std::int64_t units = 1; ///< of a slab
+    std::int64_t ranges = 1, range_panels = 1; ///< the last range may have fewer
+    std::int64_t units = 1;                    ///< of a slab
 };
 
 template <int D>
@@ -112,8 +112,9 @@ constexpr tensor_plan plan_tensor_of(const gmm_shape& s) {
     p.panels = blocks_for(s.components, L::components);
     p.panel_bytes = L::panel_bytes;
     // A lane adds up half of the components of a panel.
-    p.ranges =
-        std::max(blocks_for(p.panels * (L::components / 2), chain_rows), std::clamp<std::int64_t>(p.panels / 8, 1, 4));
+    p.range_panels = std::min<std::int64_t>(chain_rows / (L::components / 2),
+                                            blocks_for(p.panels, std::clamp<std::int64_t>(p.panels / 8, 1, 4)));
+    p.ranges = blocks_for(p.panels, p.range_panels);
     // Rows and log-densities take half of the 50 MB of L2; fours of units are whole waves of blocks: 4 · 4096 rows are
     // 128 blocks of 128 rows, on 132 multiprocessors.
     const std::int64_t fitting = (std::int64_t(25) << 20) / (4 * unit_rows * (padded(s.dimensions) + s.components));

@@ -45,8 +45,7 @@ struct row_weights {
 
 struct moment_arguments {
     const float* x; ///< [rows x p], row i at i * stride
-    std::int64_t stride;
-    int rows, p, d;
+    int stride, rows, p, d;
     int components;
     float active;           ///< −Θ in units of ln 2
     const float* densities; ///< [K x slab rows]
@@ -215,7 +214,8 @@ struct moment_team {
         const int row = tile * L::rows + 16 * kk + 4 * at.t;
 #pragma unroll
         for (int j = 0; j < 4; ++j)
-            x[kk][j] = __ldg(reinterpret_cast<const float2*>(my_x + min(row + j, at.rows - 1) * p.stride));
+            x[kk][j] =
+                __ldg(reinterpret_cast<const float2*>(my_x + std::int64_t(min(row + j, at.rows - 1)) * p.stride));
     }
 
     /// h and 2 l of a tile and component c; h is kept in `a`, too. The buffer was read by step - 3, which every warp
