@@ -3,9 +3,7 @@
 #pragma once
 
 #include "elbo/vae/architecture.hpp"
-#include "kernels/math/macros.hpp"
-
-#include <cmath>
+#include "kernels/math/elementary.hpp"
 
 namespace elbo::kernels {
 
@@ -14,61 +12,50 @@ ELBO_HD constexpr bool slope_needs_input(vae::activation f) {
     return f == vae::activation::gelu || f == vae::activation::silu;
 }
 
-/// 1 / (1 + e^-a), also the mean of a bernoulli variable of logit a; e^-a is infinite far below 0, where the result is
-/// 0 as it should be.
-template <class Real>
-ELBO_HD inline Real logistic(Real a) {
-    return Real(1) / (Real(1) + std::exp(-a));
-}
-
-/// Φ(a) of the standard normal distribution, exact in the lower tail, too.
-template <class Real>
-ELBO_HD inline Real normal_distribution(Real a) {
-    return Real(0.5) * std::erfc(a * Real(-0.70710678118654752440));
-}
-
 /// f(a).
-template <class Real>
+template <class M = void, class Real>
 ELBO_HD inline Real activate(vae::activation f, Real a) {
+    using math = math_of<M, Real>;
+    using c = typename math::scalar;
     switch (f) {
     case vae::activation::identity:
         return a;
     case vae::activation::tanh:
-        return std::tanh(a);
+        return math::tanh(a);
     case vae::activation::relu:
-        return a > 0 ? a : Real(0);
+        return a > c(0) ? a : math::broadcast(0);
     case vae::activation::gelu:
-        return a * normal_distribution(a);
+        return a * math::normal_cdf(a);
     case vae::activation::silu:
-        return a * logistic(a);
+        return a * math::logistic(a);
     case vae::activation::softplus:
-        return (a > 0 ? a : Real(0)) + std::log1p(std::exp(-std::abs(a)));
+        return math::softplus(a);
     }
     return a;
 }
 
 /// f'(a) of `kept`: a itself where slope_needs_input(f), else f(a). The slope of ReLU at 0 is 0.
-template <class Real>
+template <class M = void, class Real>
 ELBO_HD inline Real activation_slope(vae::activation f, Real kept) {
+    using math = math_of<M, Real>;
+    using c = typename math::scalar;
     switch (f) {
     case vae::activation::identity:
-        return Real(1);
+        break;
     case vae::activation::tanh:
-        return (Real(1) - kept) * (Real(1) + kept);
+        return (c(1) - kept) * (c(1) + kept);
     case vae::activation::relu:
-        return kept > 0 ? Real(1) : Real(0);
-    case vae::activation::gelu: {
-        const Real density = Real(0.39894228040143267794) * std::exp(Real(-0.5) * kept * kept);
-        return normal_distribution(kept) + kept * density;
-    }
+        return kept > c(0) ? math::broadcast(1) : math::broadcast(0);
+    case vae::activation::gelu:
+        return math::normal_cdf(kept) + kept * (c(0.39894228040143267794) * math::exp(c(-0.5) * kept * kept));
     case vae::activation::silu: {
-        const Real s = logistic(kept);
-        return s * (Real(1) + kept * (Real(1) - s));
+        const auto s = math::logistic(kept);
+        return s * (c(1) + kept * (c(1) - s));
     }
     case vae::activation::softplus:
-        return -std::expm1(-kept); // 1 − e^-y is the logistic function of a
+        return math::one_minus_exp(kept); // the logistic function of a
     }
-    return Real(1);
+    return math::broadcast(1);
 }
 
 } // namespace elbo::kernels

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "elbo/vae/train.hpp"
-#include "kernels/math/macros.hpp"
+#include "kernels/math/elementary.hpp"
 
 #include <cmath>
 #include <cstdint>
@@ -53,8 +53,8 @@ ELBO_HD inline optimizer_step<Real> make_optimizer_step(const vae::optimizer& o,
 
 /// Moves one parameter and its moments; `is_weight`: of a weight matrix, which adamw lets decay. The second moment is
 /// not touched by sgd, whose first moment is the momentum buffer.
-template <class Real>
-ELBO_HD inline Real optimize(const optimizer_step<Real>& step, Real gradient, bool is_weight, Real parameter,
+template <class M = void, class Scalar, class Real>
+ELBO_HD inline Real optimize(const optimizer_step<Scalar>& step, Real gradient, bool is_weight, Real parameter,
                              Real& first_moment, Real& second_moment) {
     const Real g = step.clip * gradient;
     if (step.kind == vae::optimizer_kind::sgd) {
@@ -63,14 +63,15 @@ ELBO_HD inline Real optimize(const optimizer_step<Real>& step, Real gradient, bo
     }
     first_moment = step.first * first_moment + step.one_minus_first * g;
     second_moment = step.second * second_moment + step.one_minus_second * (g * g);
-    const Real move = step.rate * first_moment / (std::sqrt(second_moment) * step.root_scale + step.epsilon);
+    const Real move =
+        step.rate * first_moment / (math_of<M, Real>::sqrt(second_moment) * step.root_scale + step.epsilon);
     // The decay is subtracted from the step: 1 − decay would round to 1 in float32 where the decay is small.
     return parameter + (is_weight ? move - step.decay * parameter : move);
 }
 
 /// The exponential average of a parameter after a step.
-template <class Real>
-ELBO_HD inline Real averaged(Real decay, Real one_minus_decay, Real average, Real parameter) {
+template <class Scalar, class Real>
+ELBO_HD inline Real averaged(Scalar decay, Scalar one_minus_decay, Real average, Real parameter) {
     return decay * average + one_minus_decay * parameter;
 }
 

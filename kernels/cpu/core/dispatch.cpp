@@ -12,17 +12,20 @@ namespace elbo::kernels::cpu {
 
 namespace {
 
+#define ELBO_SET(set)                                                                                                  \
+    { #set, &set::float_kernels, &set::double_kernels, &set::common_kernels, &set::kmeans_kernels, &set::vae_kernels }
+
 /// Those of this build that this machine can run, the best first.
 std::vector<instruction_set> usable_sets() {
     std::vector<instruction_set> sets;
 #if defined(ELBO_WITH_X86_SIMD)
     const simd_level level = processor_level();
     if (level >= simd_level::avx512)
-        sets.push_back({"avx512", &avx512::float_kernels, &avx512::double_kernels, &avx512::common_kernels});
+        sets.push_back(ELBO_SET(avx512));
     if (level >= simd_level::avx2)
-        sets.push_back({"avx2", &avx2::float_kernels, &avx2::double_kernels, &avx2::common_kernels});
+        sets.push_back(ELBO_SET(avx2));
 #endif
-    sets.push_back({"baseline", &baseline::float_kernels, &baseline::double_kernels, &baseline::common_kernels});
+    sets.push_back(ELBO_SET(baseline));
     return sets;
 }
 

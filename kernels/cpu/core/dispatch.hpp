@@ -2,6 +2,8 @@
 #pragma once
 
 #include "kernels/cpu/gmm/kernel_table.hpp"
+#include "kernels/cpu/kmeans/kernel_table.hpp"
+#include "kernels/cpu/vae/kernel_table.hpp"
 
 namespace elbo::kernels::cpu {
 
@@ -11,8 +13,10 @@ namespace elbo::kernels::cpu {
     extern const kernel_table<float> float_kernels;                                                                    \
     extern const kernel_table<double> double_kernels;                                                                  \
     extern const common_table common_kernels;                                                                          \
-    void normalize_unit(const input_view&, const double* centre, const double* inverse_scale, float* x, float* w);     \
-    void normalize_unit(const input_view&, const double* centre, const double* inverse_scale, double* x, double* w);   \
+    extern const kmeans_table kmeans_kernels;                                                                          \
+    extern const vae_table vae_kernels;                                                                                \
+    template <class T>                                                                                                 \
+    void normalize_unit(const input_view&, const double* centre, const double* inverse_scale, T* x, T* weights);       \
     }
 ELBO_DECLARE_KERNELS(baseline)
 ELBO_DECLARE_KERNELS(avx2)
@@ -25,6 +29,8 @@ struct instruction_set {
     const kernel_table<float>* float_kernels;
     const kernel_table<double>* double_kernels;
     const common_table* common;
+    const kmeans_table* kmeans;
+    const vae_table* vae;
 
     template <class T>
     const kernel_table<T>& kernels() const {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -78,37 +79,28 @@ template <class T>
 static inline void store(T* p, vec<T> v) {
     *reinterpret_cast<vec<T>*>(p) = v;
 }
-#if defined(__AVX512F__)
+/// Less nothing, and not more: −0 stays −0.
 static inline float_vector broadcast(float value) {
-    return _mm512_set1_ps(value);
+    return value - float_vector{};
 }
 static inline double_vector broadcast(double value) {
-    return _mm512_set1_pd(value);
+    return value - double_vector{};
 }
-#elif defined(__AVX2__)
-static inline float_vector broadcast(float value) {
-    return _mm256_set1_ps(value);
-}
-static inline double_vector broadcast(double value) {
-    return _mm256_set1_pd(value);
-}
-#else
-static inline float_vector broadcast(float value) {
-    return float_vector{value, value, value, value};
-}
-static inline double_vector broadcast(double value) {
-    return double_vector{value, value};
-}
-#endif
 
-// The masked forms, because GCC 12 takes the undefined operand inside the plain ones for a mistake of ours.
-#if defined(__AVX512F__)
+template <class T>
+static inline vec<T> minus_infinity() {
+    return broadcast(-static_cast<T>(__builtin_inf()));
+}
+
 static inline float_vector maximum(float_vector a, float_vector b) {
-    return _mm512_mask_max_ps(a, 0xffff, a, b);
+    return a > b ? a : b;
 }
 static inline double_vector maximum(double_vector a, double_vector b) {
-    return _mm512_mask_max_pd(a, 0xff, a, b);
+    return a > b ? a : b;
 }
+// The masked forms, because GCC 12 takes the undefined operand inside the plain ones for a mistake of ours. mask_bits:
+// one bit for each lane of a mask.
+#if defined(__AVX512F__)
 static inline float_vector square_root(float_vector x) {
     return _mm512_mask_sqrt_ps(x, 0xffff, x);
 }
@@ -122,12 +114,6 @@ static inline unsigned mask_bits(int64_vector m) {
     return _mm512_movepi64_mask(reinterpret_cast<__m512i>(m));
 }
 #elif defined(__AVX2__)
-static inline float_vector maximum(float_vector a, float_vector b) {
-    return _mm256_max_ps(a, b);
-}
-static inline double_vector maximum(double_vector a, double_vector b) {
-    return _mm256_max_pd(a, b);
-}
 static inline float_vector square_root(float_vector x) {
     return _mm256_sqrt_ps(x);
 }
@@ -141,31 +127,20 @@ static inline unsigned mask_bits(int64_vector m) {
     return static_cast<unsigned>(_mm256_movemask_pd(reinterpret_cast<__m256d>(m)));
 }
 #else
-static inline float_vector maximum(float_vector a, float_vector b) {
-    return a > b ? a : b;
-}
-static inline double_vector maximum(double_vector a, double_vector b) {
-    return a > b ? a : b;
-}
 static inline float_vector square_root(float_vector x) {
-    for (int i = 0; i < vector_bytes / 4; ++i)
+    for (int i = 0; i < lanes<float>; ++i)
         x[i] = __builtin_sqrtf(x[i]);
     return x;
 }
 static inline double_vector square_root(double_vector x) {
-    for (int i = 0; i < vector_bytes / 8; ++i)
+    for (int i = 0; i < lanes<double>; ++i)
         x[i] = __builtin_sqrt(x[i]);
     return x;
 }
-static inline unsigned mask_bits(int32_vector m) {
+template <class Mask>
+static inline unsigned mask_bits(Mask m) {
     unsigned bits = 0;
-    for (int i = 0; i < vector_bytes / 4; ++i)
-        bits |= (m[i] != 0 ? 1u : 0u) << i;
-    return bits;
-}
-static inline unsigned mask_bits(int64_vector m) {
-    unsigned bits = 0;
-    for (int i = 0; i < vector_bytes / 8; ++i)
+    for (int i = 0; i < vector_bytes / static_cast<int>(sizeof(m[0])); ++i)
         bits |= (m[i] != 0 ? 1u : 0u) << i;
     return bits;
 }
@@ -194,7 +169,7 @@ static inline double_vector exp_reduced(double_vector r) {
     return p * (r * r) + r + 1.0;
 }
 
-/// e^x for x ≤ 0, at most 2 ulp off; 0 below -87 (float), -708 (double).
+/// e^x for x ≤ 88 (float), 709 (double), at most 2 ulp off; 0 below -87 and -708.
 template <class T>
 static inline vec<T> exponential(vec<T> x) {
     using s = simd<T>;
@@ -277,34 +252,26 @@ static inline double sum_lanes(double_vector v) {
     return sum[0];
 }
 
-/// Sums of the lanes of as many vectors as there are lanes, by transposing while adding.
-#if defined(__AVX512F__)
-static inline double_vector sums_of_lanes(const double_vector* v) {
-    double_vector pair[4], four[2];
+/// Neighbouring runs of Width lanes of two vectors added, those of a and of b in turn.
+template <int Width, int... I>
+static inline double_vector paired_sums(double_vector a, double_vector b, std::integer_sequence<int, I...>) {
+    constexpr int all = lanes<double>;
+    return __builtin_shufflevector(a, b, (I / Width % 2 == 0 ? I : all + I - Width)...) +
+           __builtin_shufflevector(a, b, (I / Width % 2 == 0 ? I + Width : all + I)...);
+}
+
+/// Sums of the lanes of as many vectors as there are lanes, by transposing while adding; overwrites them.
+template <int Width = 1>
+static inline double_vector sums_of_lanes(double_vector* v) {
+    if constexpr (Width == lanes<double>) {
+        return v[0];
+    } else {
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i)
-        pair[i] = __builtin_shufflevector(v[2 * i], v[2 * i + 1], 0, 8, 2, 10, 4, 12, 6, 14) +
-                  __builtin_shufflevector(v[2 * i], v[2 * i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
-#pragma GCC unroll 4
-    for (int i = 0; i < 2; ++i)
-        four[i] = __builtin_shufflevector(pair[2 * i], pair[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13) +
-                  __builtin_shufflevector(pair[2 * i], pair[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15);
-    return __builtin_shufflevector(four[0], four[1], 0, 1, 2, 3, 8, 9, 10, 11) +
-           __builtin_shufflevector(four[0], four[1], 4, 5, 6, 7, 12, 13, 14, 15);
+        for (int i = 0; i < lanes<double> / Width / 2; ++i)
+            v[i] = paired_sums<Width>(v[2 * i], v[2 * i + 1], std::make_integer_sequence<int, lanes<double>>());
+        return sums_of_lanes<2 * Width>(v);
+    }
 }
-#elif defined(__AVX2__)
-static inline double_vector sums_of_lanes(const double_vector* v) {
-    const double_vector low =
-        __builtin_shufflevector(v[0], v[1], 0, 4, 2, 6) + __builtin_shufflevector(v[0], v[1], 1, 5, 3, 7);
-    const double_vector high =
-        __builtin_shufflevector(v[2], v[3], 0, 4, 2, 6) + __builtin_shufflevector(v[2], v[3], 1, 5, 3, 7);
-    return __builtin_shufflevector(low, high, 0, 1, 4, 5) + __builtin_shufflevector(low, high, 2, 3, 6, 7);
-}
-#else
-static inline double_vector sums_of_lanes(const double_vector* v) {
-    return __builtin_shufflevector(v[0], v[1], 0, 2) + __builtin_shufflevector(v[0], v[1], 1, 3);
-}
-#endif
 
 /// sums[i] = Σ lanes of v[i], in float64.
 template <class T, int N>

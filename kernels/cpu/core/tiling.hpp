@@ -16,6 +16,16 @@ static inline void with_count(std::int64_t n, const F& f) {
     f.template operator()<Most>();
 }
 
+/// Calls group.template operator()<N>(first) for 0 ≤ first < n: groups of Most, and last what is left.
+template <int Most, class F>
+static inline void in_groups(std::int64_t n, const F& group) {
+    std::int64_t first = 0;
+    for (; first + Most <= n; first += Most)
+        group.template operator()<Most>(first);
+    if (first < n)
+        with_count<Most - 1>(n - first, [&]<int N>() { group.template operator()<N>(first); });
+}
+
 /// Strips between two flushes of the accumulators: 64 products a lane.
 template <class T>
 inline constexpr std::int64_t flush_strips = lanes<T>;

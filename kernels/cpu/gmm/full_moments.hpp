@@ -113,7 +113,7 @@ static std::int64_t gathered_panel(const T* x, const T* mean, std::int64_t d, co
 
 template <class T>
 static void full_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
-    const std::int64_t d = m.dimensions, size = 1 + d + triangle_size(d), height = slab_rows(m.components);
+    const std::int64_t d = m.dimensions, height = slab_rows(m.components);
     const std::int64_t slab = height * strip_rows, stride = panel_stride(m.block_rows);
     for (std::int64_t k = 0; k < m.components; ++k) {
         if (ws.active[k] == 0)
@@ -128,7 +128,7 @@ static void full_sums(const model_view<T>& m, const T* x, std::int64_t strips, c
                 weighted_panel_strip(x + s * d * strip_rows, mean, d, roots + s * slab, ws.panel + s * strip_rows,
                                      stride);
         }
-        rank_update(ws.panel, columns, stride, d, ws.partial + k * size);
+        rank_update(ws.panel, columns, stride, d, ws.partial + k * m.statistics);
     }
 }
 

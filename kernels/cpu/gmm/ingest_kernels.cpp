@@ -118,14 +118,6 @@ void normalize_rows(const input_view& in, const double* centre, const double* in
     }
 }
 
-template <class T>
-void normalize_any(const input_view& in, const double* centre, const double* inverse_scale, T* x, T* weights) {
-    if (in.x_type == element_type::float32)
-        normalize_rows<T, float>(in, centre, inverse_scale, x, weights);
-    else
-        normalize_rows<T, double>(in, centre, inverse_scale, x, weights);
-}
-
 /// split_fixed of fixed_point.hpp for many values: rint by adding 1.5 · 2⁵², after which the low bits hold the integer.
 /// Every step is exact but the last rounding, as there.
 void add_fixed(const double* values, std::int64_t count, int exponent, std::int64_t* limbs, std::int64_t limb_stride) {
@@ -148,12 +140,14 @@ void add_fixed(const double* values, std::int64_t count, int exponent, std::int6
 
 const common_table common_kernels = {add_fixed, summarize_unit};
 
-void normalize_unit(const input_view& in, const double* centre, const double* inverse_scale, float* x, float* weights) {
-    normalize_any(in, centre, inverse_scale, x, weights);
+template <class T>
+void normalize_unit(const input_view& in, const double* centre, const double* inverse_scale, T* x, T* weights) {
+    if (in.x_type == element_type::float32)
+        normalize_rows<T, float>(in, centre, inverse_scale, x, weights);
+    else
+        normalize_rows<T, double>(in, centre, inverse_scale, x, weights);
 }
-void normalize_unit(const input_view& in, const double* centre, const double* inverse_scale, double* x,
-                    double* weights) {
-    normalize_any(in, centre, inverse_scale, x, weights);
-}
+template void normalize_unit(const input_view&, const double*, const double*, float*, float*);
+template void normalize_unit(const input_view&, const double*, const double*, double*, double*);
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

@@ -28,7 +28,8 @@ struct model_view {
     double reference_offset; ///< largest c_k: log-densities are kept relative to it, where float32 is finest
     T threshold;             ///< Θ of the active set
     const T* radii; ///< [k x k] ‖x − μ_a‖² below which no row has both a and k in its active set; or null
-    std::int64_t triangle; ///< numbers of one packed triangle
+    std::int64_t triangle;   ///< numbers of one packed triangle
+    std::int64_t statistics; ///< of one component (statistics_size)
 };
 
 constexpr std::int64_t triangle_size(std::int64_t d) {

@@ -9,20 +9,13 @@
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
 
-/// What is known of the rows of a block, one of the two or nothing.
+/// Whether something is known of one of the rows of a block.
 template <class T>
-struct block_labels {
-    const std::int32_t* labels; ///< [rows], or null
-    const T* log_factors;       ///< [strip][k][64], or null
-};
-
-/// Whether something is known of one of the rows.
-template <class T>
-static inline bool knows_some(const block_labels<T>& known, std::int64_t rows) {
-    if (known.log_factors)
+static inline bool knows_some(const unit_view<T>& block) {
+    if (block.log_factors)
         return true;
-    for (std::int64_t i = 0; i < rows && known.labels; ++i)
-        if (known.labels[i] >= 0)
+    for (std::int64_t i = 0; i < block.rows && block.labels; ++i)
+        if (block.labels[i] >= 0)
             return true;
     return false;
 }
@@ -58,11 +51,6 @@ static void refine_labels(const model_view<T>& m, const T* x, const std::int32_t
             ws.log_densities[strip_position(i, slab_rows(m.components)) + k * strip_rows] < simd<T>::lowest)
             refine_chunk(m, x, k, &i, 1, ws);
     }
-}
-
-template <class T>
-static inline vec<T> minus_infinity() {
-    return broadcast(-static_cast<T>(__builtin_inf()));
 }
 
 /// Excludes all components but that of the label, for rows whose label stands for a component that is there.
@@ -108,14 +96,6 @@ static void apply_factors(const model_view<T>& m, const T* log_factors, std::int
                 store(lp + k * strip_rows, load(lp + k * strip_rows) + factor);
             }
         }
-}
-
-template <class T>
-static void apply_known(const model_view<T>& m, const block_labels<T>& known, std::int64_t strips, T* slab_first) {
-    if (known.labels)
-        apply_labels(m, known.labels, strips, slab_first);
-    else
-        apply_factors(m, known.log_factors, strips, slab_first);
 }
 
 /// Adds Σ w r log π of a block to the sums, after the row rule; the slab holds w r, with `half` √(w r).

@@ -255,16 +255,6 @@ static void distance_group(const model_view<T>& m, const T* x, std::int64_t k, T
     }
 }
 
-/// Runs group.template operator()<N>(k) over all components, component_group at a time.
-template <class F>
-static inline void for_component_groups(std::int64_t components, const F& group) {
-    std::int64_t k = 0;
-    for (; k + component_group <= components; k += component_group)
-        group.template operator()<component_group>(k);
-    if (k < components)
-        with_count<component_group>(components - k, [&]<int N>() { group.template operator()<N>(k); });
-}
-
 template <class T>
 static void whiten(const model_view<T>& m, const T* x, T* y) {
     if (m.family == gmm::family::tied)
@@ -296,12 +286,12 @@ static void log_densities(const model_view<T>& m, const T* x, std::int64_t strip
             else
                 full_strip(m, rows, d, ws.strip, lp);
         } else if (m.family == gmm::family::diagonal) {
-            for_component_groups(m.components,
-                                 [&]<int N>(std::int64_t k) { distance_group<T, N, true>(m, rows, k, lp, nullptr); });
+            in_groups<component_group>(
+                m.components, [&]<int N>(std::int64_t k) { distance_group<T, N, true>(m, rows, k, lp, nullptr); });
         } else {
             T* distances = m.whitener ? nullptr : ws.distances + s * slab;
             rows = distance_rows(m, rows, ws);
-            for_component_groups(
+            in_groups<component_group>(
                 m.components, [&]<int N>(std::int64_t k) { distance_group<T, N, false>(m, rows, k, lp, distances); });
         }
     }

@@ -23,10 +23,9 @@ struct moment_task {
     std::int64_t strips;
     const T* distances;  ///< slab of ‖t‖², or null
     std::int32_t* homes; ///< of the rows of the block
-    std::int64_t size;   ///< statistics of a component
 
     std::int64_t slab() const { return slab_rows(m.components) * strip_rows; }
-    double* statistics(std::int64_t k) const { return ws.partial + k * size; }
+    double* statistics(std::int64_t k) const { return ws.partial + k * m.statistics; }
 };
 
 // --- over all rows
@@ -273,10 +272,8 @@ static void chosen_moments(const moment_task<T>& task) {
 template <class T>
 static void moment_sums(const model_view<T>& m, const T* x, std::int64_t strips, std::int32_t* homes,
                         const workspace_view<T>& ws) {
-    const bool second = m.family == gmm::family::diagonal, spherical = m.family == gmm::family::spherical;
-    const std::int64_t d = m.dimensions, size = 1 + d + (second ? d : spherical ? 1 : 0);
-    const moment_task<T> task{m, ws, x, strips, spherical ? ws.distances : nullptr, homes, size};
-    if (second)
+    const moment_task<T> task{m, ws, x, strips, m.family == gmm::family::spherical ? ws.distances : nullptr, homes};
+    if (m.family == gmm::family::diagonal)
         chosen_moments<T, true>(task);
     else
         chosen_moments<T, false>(task);

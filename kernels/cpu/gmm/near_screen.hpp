@@ -17,21 +17,6 @@
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
 
-/// Sorts the rows of a block by home into ws.listed; those of component k end at ws.starts[k].
-template <class T>
-static void sort_by_home(const model_view<T>& m, const std::int32_t* homes, std::int64_t rows,
-                         const workspace_view<T>& ws) {
-    const auto home = [&](std::int64_t row) { return homes[row] < 0 ? 0 : homes[row]; };
-    for (std::int64_t k = 0; k <= m.components; ++k)
-        ws.starts[k] = 0;
-    for (std::int64_t i = 0; i < rows; ++i)
-        ++ws.starts[home(i) + 1];
-    for (std::int64_t k = 0; k < m.components; ++k)
-        ws.starts[k + 1] += ws.starts[k];
-    for (std::int64_t i = 0; i < rows; ++i)
-        ws.listed[ws.starts[home(i)]++] = static_cast<std::int32_t>(i);
-}
-
 /// Vector operations, times lanes, that putting a log-density in its place and laying out a coordinate cost.
 inline constexpr double placing_cost = 32, layout_cost = 12;
 
@@ -100,11 +85,7 @@ static std::int64_t screen_home(const model_view<T>& m, std::int32_t home, const
     for (std::int64_t i = 1; i < rows.count; ++i)
         farthest = q[i] < farthest ? farthest : q[i];
     const std::int64_t count = list_near(m, home, farthest, ws.near);
-    std::int64_t i = 0;
-    for (; i + at_once <= count; i += at_once)
-        refine_near<T, at_once, Scaled>(m, rows, ws.near + i, ws);
-    if (i < count)
-        with_count<at_once - 1>(count - i, [&]<int N>() { refine_near<T, N, Scaled>(m, rows, ws.near + i, ws); });
+    in_groups<at_once>(count, [&]<int N>(std::int64_t i) { refine_near<T, N, Scaled>(m, rows, ws.near + i, ws); });
     return 1 + count;
 }
 
@@ -116,8 +97,8 @@ static double near_log_densities(const model_view<T>& m, const T* x, std::int64_
     for (std::int64_t s = 0; s < strips; ++s)
         lay_out_strip(distance_rows(m, x + s * d * strip_rows, ws), d, ws.rows + s * strip_rows * row_stride(d));
     for (std::int64_t i = 0; i < strips * slab; i += lanes<T>)
-        store(ws.log_densities + i, broadcast(-static_cast<T>(__builtin_inf())));
-    sort_by_home(m, homes, strips * strip_rows, ws);
+        store(ws.log_densities + i, minus_infinity<T>());
+    sort_rows(m, strips * strip_rows, ws, [&](std::int64_t row) { return homes[row] < 0 ? 0 : homes[row]; });
     std::int64_t pairs = 0;
     for (std::int32_t k = 0; k < m.components; ++k)
         for (std::int64_t at = k == 0 ? 0 : ws.starts[k - 1]; at < ws.starts[k]; at += lanes<T>) {

@@ -50,6 +50,7 @@ packed_model<T>::packed_model(const gmm_shape& shape, const kernel_table<T>& ker
     view_.offsets = offsets_.data();
     view_.threshold = static_cast<T>(24 * std::numbers::ln2 + std::log(static_cast<double>(shape.components)));
     view_.triangle = triangle_size(shape.dimensions);
+    view_.statistics = statistics_size(shape.family, shape.dimensions);
 }
 
 template <class T>

@@ -44,21 +44,27 @@ static inline std::int64_t screened_outputs(const model_view<T>& m) {
 /// Vector operations that fetching one coordinate of one row out of its strip costs.
 inline constexpr double gather_cost = 2.5;
 
-/// The nearest component of every row by upper bound, the lowest at a tie.
+/// argmax over the components of one vector of rows, the lowest at a tie.
+template <class T>
+static inline vec_mask<T> largest_component(const T* lp, std::int64_t components) {
+    vec<T> largest = load(lp);
+    vec_mask<T> best{};
+    for (std::int64_t k = 1; k < components; ++k) {
+        const vec<T> value = load(lp + k * strip_rows);
+        const vec_mask<T> above = value > largest;
+        largest = above ? value : largest;
+        best = above ? vec_mask<T>{} + static_cast<decltype(best[0] + 0)>(k) : best;
+    }
+    return best;
+}
+
+/// The nearest component of every row by upper bound.
 template <class T>
 static void find_nearest(const model_view<T>& m, std::int64_t strips, const workspace_view<T>& ws) {
     const std::int64_t slab = slab_rows(m.components) * strip_rows;
     for (std::int64_t s = 0; s < strips; ++s)
         for (int v = 0; v < strip_rows; v += lanes<T>) {
-            const T* bounds = ws.log_densities + s * slab + v;
-            vec<T> largest = load(bounds);
-            vec_mask<T> best{};
-            for (std::int64_t k = 1; k < m.components; ++k) {
-                const vec<T> bound = load(bounds + k * strip_rows);
-                const vec_mask<T> above = bound > largest;
-                largest = above ? bound : largest;
-                best = above ? vec_mask<T>{} + static_cast<decltype(best[0] + 0)>(k) : best;
-            }
+            const vec_mask<T> best = largest_component(ws.log_densities + s * slab + v, m.components);
             for (int i = 0; i < lanes<T>; ++i)
                 ws.nearest[s * strip_rows + v + i] = static_cast<std::int32_t>(best[i]);
         }
@@ -102,18 +108,24 @@ static void refine(const model_view<T>& m, const T* x, std::int64_t k, const std
         refine_chunk(m, x, k, rows + first, count - first < strip_rows ? count - first : strip_rows, ws);
 }
 
+/// Sorts the rows of a block by component_of(row) into ws.listed; those of component k end at ws.starts[k].
+template <class T, class F>
+static void sort_rows(const model_view<T>& m, std::int64_t rows, const workspace_view<T>& ws, const F& component_of) {
+    for (std::int64_t k = 0; k <= m.components; ++k)
+        ws.starts[k] = 0;
+    for (std::int64_t i = 0; i < rows; ++i)
+        ++ws.starts[component_of(i) + 1];
+    for (std::int64_t k = 0; k < m.components; ++k)
+        ws.starts[k + 1] += ws.starts[k];
+    for (std::int64_t i = 0; i < rows; ++i)
+        ws.listed[ws.starts[component_of(i)]++] = static_cast<std::int32_t>(i);
+}
+
 /// Exact log-densities of the nearest components, and from them the limit below which a pair does not count.
 template <class T>
 static void refine_nearest(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
     const std::int64_t rows = strips * strip_rows;
-    for (std::int64_t k = 0; k <= m.components; ++k)
-        ws.starts[k] = 0;
-    for (std::int64_t i = 0; i < rows; ++i)
-        ++ws.starts[ws.nearest[i] + 1];
-    for (std::int64_t k = 0; k < m.components; ++k)
-        ws.starts[k + 1] += ws.starts[k];
-    for (std::int64_t i = 0; i < rows; ++i)
-        ws.listed[ws.starts[ws.nearest[i]]++] = static_cast<std::int32_t>(i);
+    sort_rows(m, rows, ws, [&](std::int64_t row) { return ws.nearest[row]; });
     for (std::int64_t k = 0, first = 0; k < m.components; first = ws.starts[k++])
         refine(m, x, k, ws.listed + first, ws.starts[k] - first, ws);
     for (std::int64_t i = 0; i < rows; ++i) {
@@ -135,7 +147,7 @@ static std::int64_t list_survivors(const model_view<T>& m, std::int64_t k, std::
             const vec<T> bound = load(bounds);
             const std::int64_t first = s * strip_rows + v;
             const vec_mask<T> in = bound >= load(ws.row_limits + first);
-            store(bounds, in ? bound : broadcast(-static_cast<T>(__builtin_inf())));
+            store(bounds, in ? bound : minus_infinity<T>());
             for (unsigned bits = mask_bits(in); bits != 0; bits &= bits - 1) {
                 const std::int64_t row = first + __builtin_ctz(bits);
                 if (ws.nearest[row] != k)

@@ -10,105 +10,77 @@ namespace elbo::kernels::cpu::ELBO_SIMD {
 
 namespace {
 
-/// A block of a unit.
-struct block_range {
-    std::int64_t first, rows, strips; ///< `first` in the unit
-};
-
-template <class F>
-void for_blocks(std::int64_t rows, std::int64_t block_rows, const F& f) {
-    for (std::int64_t first = 0; first < rows; first += block_rows) {
-        const std::int64_t count = rows - first < block_rows ? rows - first : block_rows;
-        f(block_range{first, count, (count + strip_rows - 1) / strip_rows});
+/// Calls f(first, block, strips) for the blocks of a unit: the first row in the unit, and the rows as a unit of their
+/// own.
+template <class T, class F>
+void for_blocks(const model_view<T>& m, const unit_view<T>& unit, const F& f) {
+    for (std::int64_t first = 0; first < unit.rows; first += m.block_rows) {
+        const std::int64_t rows = unit.rows - first < m.block_rows ? unit.rows - first : m.block_rows;
+        const unit_view<T> block{unit.x + first * m.dimensions,
+                                 unit.weights ? unit.weights + first : nullptr,
+                                 rows,
+                                 unit.homes ? unit.homes + first : nullptr,
+                                 unit.labels ? unit.labels + first : nullptr,
+                                 unit.log_factors ? unit.log_factors + first * m.components : nullptr};
+        f(first, block, (rows + strip_rows - 1) / strip_rows);
     }
 }
 
-/// Weights of a block: those of the unit, or ones, with zeros behind the last row.
+/// Weights of a block: its own, or ones, with zeros behind the last row.
 template <class T>
-const T* block_weights(const unit_view<T>& unit, const block_range& b, T* buffer) {
-    const bool whole = b.rows == b.strips * strip_rows;
-    if (unit.weights && whole)
-        return unit.weights + b.first;
-    for (std::int64_t i = 0; i < b.rows; ++i)
-        buffer[i] = unit.weights ? unit.weights[b.first + i] : T(1);
-    for (std::int64_t i = b.rows; i < b.strips * strip_rows; ++i)
+const T* block_weights(const unit_view<T>& block, std::int64_t strips, T* buffer) {
+    if (block.weights && block.rows == strips * strip_rows)
+        return block.weights;
+    for (std::int64_t i = 0; i < block.rows; ++i)
+        buffer[i] = block.weights ? block.weights[i] : T(1);
+    for (std::int64_t i = block.rows; i < strips * strip_rows; ++i)
         buffer[i] = 0;
     return buffer;
 }
 
-/// Homes of a block, or null.
-template <class T>
-std::int32_t* homes_of(const unit_view<T>& unit, const block_range& b) {
-    return unit.homes ? unit.homes + b.first : nullptr;
-}
-
-/// What is known of the rows of a block.
-template <class T>
-block_labels<T> labels_of(const unit_view<T>& unit, const block_range& b, std::int64_t components) {
-    return {unit.labels ? unit.labels + b.first : nullptr,
-            unit.log_factors ? unit.log_factors + b.first * components : nullptr};
-}
-
 /// Log-densities of a block into the slab, with what is known of its rows; those of all pairs if `all_pairs`.
 template <class T>
-void known_log_densities(const model_view<T>& m, const unit_view<T>& unit, const block_range& b, bool all_pairs,
+void known_log_densities(const model_view<T>& m, const unit_view<T>& block, std::int64_t strips, bool all_pairs,
                          const workspace_view<T>& ws) {
-    const T* x = unit.x + b.first * m.dimensions;
-    const block_labels<T> known = labels_of(unit, b, m.components);
-    const bool some = knows_some(known, b.rows);
+    const bool some = knows_some(block);
     // Screening looks for the largest log-densities without factors.
-    if (all_pairs || known.log_factors) {
+    if (all_pairs || block.log_factors) {
         ws.screen->laid_out = false;
-        log_densities(m, x, b.strips, ws);
+        log_densities(m, block.x, strips, ws);
     } else {
-        std::int32_t* homes = homes_of(unit, b);
-        if (some && homes)
-            settle_at_labels(m, known.labels, b.rows, homes);
-        block_log_densities(m, x, b.strips, homes, ws);
+        if (some && block.homes)
+            settle_at_labels(m, block.labels, block.rows, block.homes);
+        block_log_densities(m, block.x, strips, block.homes, ws);
         if (some && screened_outputs(m) > 0)
-            refine_labels(m, x, known.labels, b.rows, ws);
+            refine_labels(m, block.x, block.labels, block.rows, ws);
     }
-    if (some)
-        apply_known(m, known, b.strips, ws.log_densities);
-}
-
-std::int64_t statistics_of(gmm::family f, std::int64_t d) {
-    switch (f) {
-    case gmm::family::full:
-        return 1 + d + triangle_size(d);
-    case gmm::family::diagonal:
-        return 1 + 2 * d;
-    case gmm::family::spherical:
-        return 2 + d;
-    default:
-        return 1 + d;
-    }
+    if (some && block.labels)
+        apply_labels(m, block.labels, strips, ws.log_densities);
+    else if (some)
+        apply_factors(m, block.log_factors, strips, ws.log_densities);
 }
 
 template <class T>
 void accumulate_unit(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws) {
-    const std::int64_t d = m.dimensions, count = m.components * statistics_of(m.family, d);
+    const std::int64_t count = m.components * m.statistics;
     for (std::int64_t i = 0; i < count; ++i)
         ws.partial[i] = 0;
     for (std::int64_t k = 0; k < m.components; ++k)
         ws.touched[k] = false;
-    const bool roots = m.family == gmm::family::full && d > small_dimensions;
     row_sums sums;
-    for_blocks(unit.rows, m.block_rows, [&](const block_range& b) {
-        const T* x = unit.x + b.first * d;
-        const T* weights = block_weights(unit, b, ws.row_weights);
-        known_log_densities(m, unit, b, false, ws);
-        if (roots)
-            row_rule<T, true>(m, weights, b.strips, ws.log_densities, ws.active, sums);
+    for_blocks(m, unit, [&](std::int64_t, const unit_view<T>& block, std::int64_t strips) {
+        const T* weights = block_weights(block, strips, ws.row_weights);
+        known_log_densities(m, block, strips, false, ws);
+        const auto apply_rule = [&]<bool half>() {
+            row_rule<T, half>(m, weights, strips, ws.log_densities, ws.active, sums);
+            if (block.log_factors)
+                add_log_factors<T, half>(m, block.log_factors, strips, ws.log_densities, sums);
+        };
+        if (m.family == gmm::family::full && m.dimensions > small_dimensions)
+            apply_rule.template operator()<true>();
         else
-            row_rule<T, false>(m, weights, b.strips, ws.log_densities, ws.active, sums);
-        if (const T* log_factors = labels_of(unit, b, m.components).log_factors) {
-            if (roots)
-                add_log_factors<T, true>(m, log_factors, b.strips, ws.log_densities, sums);
-            else
-                add_log_factors<T, false>(m, log_factors, b.strips, ws.log_densities, sums);
-        }
-        block_sums(m, x, b.strips, homes_of(unit, b), ws);
+            apply_rule.template operator()<false>();
+        block_sums(m, block.x, strips, block.homes, ws);
         for (std::int64_t k = 0; k < m.components; ++k)
             ws.touched[k] = ws.touched[k] || ws.active[k] != 0;
     });
@@ -210,21 +182,6 @@ void write_inference(const model_view<T>& m, const row_result<T>& row, const T* 
     }
 }
 
-/// argmax over the components of one vector of rows, before the log-densities are replaced.
-template <class T>
-void write_assignment(const T* lp, std::int64_t components, std::int64_t count, std::int32_t* out) {
-    vec<T> largest = load(lp);
-    vec_mask<T> best{};
-    for (std::int64_t k = 1; k < components; ++k) {
-        const vec<T> value = load(lp + k * strip_rows);
-        const vec_mask<T> above = value > largest;
-        largest = above ? value : largest;
-        best = above ? vec_mask<T>{} + static_cast<decltype(best[0] + 0)>(k) : best;
-    }
-    for (std::int64_t i = 0; i < count; ++i)
-        out[i] = static_cast<std::int32_t>(best[i]);
-}
-
 /// Log-densities of one vector of rows.
 template <class T>
 void write_log_joint(const model_view<T>& m, const T* lp, std::int64_t count, double* out) {
@@ -237,18 +194,21 @@ template <class T>
 void infer_unit(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws,
                 const inference_view& out) {
     const std::int64_t slab = slab_rows(m.components) * strip_rows;
-    for_blocks(unit.rows, m.block_rows, [&](const block_range& b) {
-        known_log_densities(m, unit, b, out.log_joint != nullptr, ws);
-        for (std::int64_t row = 0; row < b.rows; row += lanes<T>) {
+    for_blocks(m, unit, [&](std::int64_t first, const unit_view<T>& block, std::int64_t strips) {
+        known_log_densities(m, block, strips, out.log_joint != nullptr, ws);
+        for (std::int64_t row = 0; row < block.rows; row += lanes<T>) {
             T* lp = ws.log_densities + row / strip_rows * slab + row % strip_rows;
-            const std::int64_t count = b.rows - row < lanes<T> ? b.rows - row : lanes<T>;
-            if (out.assignment)
-                write_assignment(lp, m.components, count, out.assignment + b.first + row);
+            const std::int64_t count = block.rows - row < lanes<T> ? block.rows - row : lanes<T>;
+            if (out.assignment) {
+                const vec_mask<T> best = largest_component(lp, m.components);
+                for (std::int64_t i = 0; i < count; ++i)
+                    out.assignment[first + row + i] = static_cast<std::int32_t>(best[i]);
+            }
             if (out.log_joint)
-                write_log_joint(m, lp, count, out.log_joint + (b.first + row) * m.components);
+                write_log_joint(m, lp, count, out.log_joint + (first + row) * m.components);
             const row_result<T> result =
                 exponentiate_column<T, false>(lp, m.components, m.threshold, vec_mask<T>{} == 0, ws.active);
-            write_inference(m, result, lp, b.first + row, count, out);
+            write_inference(m, result, lp, first + row, count, out);
         }
     });
 }
@@ -256,8 +216,8 @@ void infer_unit(const model_view<T>& m, const unit_view<T>& unit, const workspac
 } // namespace
 
 const kernel_table<float> float_kernels = {pack_triangle<float>, accumulate_unit<float>, scatter_unit<float>,
-                                           infer_unit<float>, normalize_unit};
+                                           infer_unit<float>, normalize_unit<float>};
 const kernel_table<double> double_kernels = {pack_triangle<double>, accumulate_unit<double>, scatter_unit<double>,
-                                             infer_unit<double>, normalize_unit};
+                                             infer_unit<double>, normalize_unit<double>};
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

@@ -2,38 +2,13 @@
 #include "kernels/contract/kmeans_engine.hpp"
 #include "kernels/cpu/core/dispatch.hpp"
 #include "kernels/cpu/core/workspace.hpp"
-#include "kernels/cpu/kmeans/kernel_table.hpp"
 #include "kernels/shared/threads/parallel.hpp"
 
 #include <algorithm>
 #include <limits>
-#include <string_view>
 #include <vector>
 
 namespace elbo::kernels::cpu {
-
-namespace baseline {
-extern const kmeans_table kmeans_kernels;
-}
-#if defined(ELBO_WITH_X86_SIMD)
-namespace avx2 {
-extern const kmeans_table kmeans_kernels;
-}
-namespace avx512 {
-extern const kmeans_table kmeans_kernels;
-}
-#endif
-
-const kmeans_table& choose_kmeans_table() {
-#if defined(ELBO_WITH_X86_SIMD)
-    const std::string_view name = choose_instruction_set().name;
-    if (name == "avx512")
-        return avx512::kmeans_kernels;
-    if (name == "avx2")
-        return avx2::kmeans_kernels;
-#endif
-    return baseline::kmeans_kernels;
-}
 
 namespace {
 
@@ -54,7 +29,7 @@ void for_each_job(std::int64_t count, std::int64_t work, int threads, const Job&
 
 class cpu_kmeans final : public kmeans_engine {
 public:
-    explicit cpu_kmeans(int threads) : threads_(threads), kernels_(choose_kmeans_table()) {}
+    explicit cpu_kmeans(int threads) : threads_(threads), kernels_(*choose_instruction_set().kmeans) {}
 
     std::int64_t bytes_needed(std::int64_t rows, std::int64_t cols, std::int64_t k) const override {
         const std::int64_t padded = (rows + kmeans_lanes - 1) / kmeans_lanes * kmeans_lanes;

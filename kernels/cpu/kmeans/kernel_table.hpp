@@ -32,7 +32,4 @@ struct kmeans_table {
                      std::int64_t count, double* sums);
 };
 
-/// The table of the instruction set that dispatch.hpp chooses.
-const kmeans_table& choose_kmeans_table();
-
 } // namespace elbo::kernels::cpu

@@ -1,9 +1,10 @@
 // The passes of k-means over the rows; compiled once for each instruction set. Lanes are rows, and each distance is
 // summed in the order of the dimensions with fused multiply-adds, as in kernels/math/kmeans.hpp: the same bits. (No
 // function of that header is called here: the linker could take this file's copy of it for other machines.)
+#include "kernels/cpu/core/dispatch.hpp"
 #include "kernels/cpu/core/fused.hpp"
 #include "kernels/cpu/core/simd.hpp"
-#include "kernels/cpu/kmeans/kernel_table.hpp"
+#include "kernels/cpu/core/tiling.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
 
@@ -42,20 +43,6 @@ void for_tiles(const kmeans_block& b, const Work& work) {
             work(s, i);
 }
 
-/// Calls work with 4, and at the end with 3, 2 or 1 as a constant, and the first centre of the group.
-template <class Work>
-void for_centre_groups(std::int64_t k, const Work& work) {
-    std::int64_t c = 0;
-    for (; c + tile_centres <= k; c += tile_centres)
-        work.template operator()<tile_centres>(c);
-    if (k - c == 3)
-        work.template operator()<3>(c);
-    else if (k - c == 2)
-        work.template operator()<2>(c);
-    else if (k - c == 1)
-        work.template operator()<1>(c);
-}
-
 std::int64_t assign(const kmeans_block& b, const double* centres, std::int64_t k) {
     std::int64_t changed = 0;
     for_tiles(b, [&](std::int64_t s, std::int64_t i) {
@@ -64,7 +51,7 @@ std::int64_t assign(const kmeans_block& b, const double* centres, std::int64_t k
         int64_vector label[tile_vectors];
         for (int v = 0; v < tile_vectors; ++v)
             best[v] = double_vector{} + __builtin_inf(), label[v] = int64_vector{};
-        for_centre_groups(k, [&]<int C>(std::int64_t first) {
+        in_groups<tile_centres>(k, [&]<int C>(std::int64_t first) {
             const distance_tile<C> tile(x, centres + first * b.cols, b.cols);
             for (int c = 0; c < C; ++c)
                 for (int v = 0; v < tile_vectors; ++v) {
@@ -91,7 +78,7 @@ void potentials(const kmeans_block& b, const double* centres, std::int64_t count
         sums[i] = 0;
     for_tiles(b, [&](std::int64_t s, std::int64_t i) {
         const double* x = b.x + s * b.cols * kmeans_lanes + i;
-        for_centre_groups(count, [&]<int C>(std::int64_t first) {
+        in_groups<tile_centres>(count, [&]<int C>(std::int64_t first) {
             const distance_tile<C> tile(x, centres + first * b.cols, b.cols);
             for (int c = 0; c < C; ++c)
                 for (int v = 0; v < tile_vectors; ++v) {
@@ -136,7 +123,6 @@ void sum_rows(const double* x, const double* weights, std::int64_t cols, const s
 
 } // namespace
 
-extern const kmeans_table kmeans_kernels;
 const kmeans_table kmeans_kernels = {assign, potentials, add_centre, sum_rows};
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

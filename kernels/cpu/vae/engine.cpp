@@ -11,39 +11,17 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <new>
-#include <string_view>
 
 namespace elbo::kernels {
 
 namespace cpu {
-
-namespace baseline::networks {
-extern const vae_table kernels;
-}
-namespace avx2::networks {
-extern const vae_table kernels;
-}
-namespace avx512::networks {
-extern const vae_table kernels;
-}
-
-const vae_table& choose_vae_table() {
-#if defined(ELBO_WITH_X86_SIMD)
-    const std::string_view name = choose_instruction_set().name;
-    if (name == "avx512")
-        return avx512::networks::kernels;
-    if (name == "avx2")
-        return avx2::networks::kernels;
-#endif
-    return baseline::networks::kernels;
-}
 
 namespace {
 
 class cpu_vae_engine final : public vae_engine {
 public:
     cpu_vae_engine(const context& ctx, const vae_layout& l)
-        : vae_engine(l), threads_(ctx.threads()), network_(layout, choose_vae_table()),
+        : vae_engine(l), threads_(ctx.threads()), network_(layout, *choose_instruction_set().vae),
           parameters_(layout, network_.kernels), step_(network_, parameters_),
           inference_(network_, parameters_, threads_) {}
 

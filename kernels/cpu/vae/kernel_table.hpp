@@ -159,7 +159,4 @@ struct vae_table {
     void (*transpose)(const float* block, float* out);
 };
 
-/// The table of the instruction set that dispatch.hpp chooses.
-const vae_table& choose_vae_table();
-
 } // namespace elbo::kernels::cpu

@@ -16,11 +16,6 @@ static inline float_vector with_sign(float_vector x, float_vector sign) {
     return reinterpret_cast<float_vector>(reinterpret_cast<int32_vector>(x) | bit);
 }
 
-/// e^x for -87 ≤ x ≤ 88, at most 2 ulp off; the reduction of `exponential` holds for either sign.
-static inline float_vector exponential_between(float_vector x) {
-    return exponential<float>(x);
-}
-
 /// tanh x, at most 3 ulp off: an odd polynomial below 0.625 (Cephes' tanhf), else 1 − 2/(e^2|x| + 1). NaN stays NaN.
 static inline float_vector hyperbolic_tangent(float_vector x) {
     const float_vector size = absolute(x), square = x * x;
@@ -46,20 +41,16 @@ static inline float_vector logistic_of(float_vector a) {
     return (a > 0.0f ? broadcast(1.0f) : e) / (1.0f + e);
 }
 
-/// The functions of likelihood traits (kernels/math/likelihood/traits.hpp), a vector at a time.
-struct vector_math {
-    using real = float_vector;
-    using scalar = float;
-    static real broadcast(scalar value) { return cpu::ELBO_SIMD::broadcast(value); }
-    static real exp(real a) { return exponential_between(a); }
-    static real log(real a) { return logarithm<float>(a); }
-    static real log1p(real a) { return log_one_plus(a); }
-    static real logistic(real a) { return logistic_of(a); }
-};
-
 /// max(a, 0) + ln(1 + e^-|a|).
 static inline float_vector soft_plus(float_vector a) {
     return maximum(a, float_vector{}) + log_one_plus(exponential<float>(-absolute(a)));
+}
+
+/// 1 − e^-y, y ≥ 0.
+static inline float_vector one_minus_exponential(float_vector y) {
+    // Taylor series; at 1/4 the first term left out is 2e-8 of the sum.
+    const float_vector near = y * polynomial<float>(y, -1.0f / 720, 1.0f / 120, -1.0f / 24, 1.0f / 6, -0.5f, 1.0f);
+    return y < 0.25f ? near : 1.0f - exponential<float>(-y);
 }
 
 /// Φ(a) of the standard normal distribution, at most 3e-7 off and 8e-6 of its value down to a = -9; below -13, where it
@@ -74,9 +65,25 @@ static inline float_vector normal_cdf(float_vector a) {
     const float_vector high =
         reinterpret_cast<float_vector>(reinterpret_cast<int32_vector>(x) & static_cast<std::int32_t>(0xfffff000));
     const float_vector rest = (x - high) * (x + high);
-    const float_vector upper = 0.5f * t * exponential<float>(-high * high) * exponential_between(exponent - rest);
+    const float_vector upper = 0.5f * t * exponential<float>(-high * high) * exponential<float>(exponent - rest);
     return a > 0.0f ? 1.0f - upper : upper;
 }
+
+/// The functions of kernels/math/elementary.hpp, a vector at a time.
+struct vector_math {
+    using real = float_vector;
+    using scalar = float;
+    static real broadcast(scalar value) { return cpu::ELBO_SIMD::broadcast(value); }
+    static real sqrt(real a) { return square_root(a); }
+    static real exp(real a) { return exponential<float>(a); }
+    static real log(real a) { return logarithm<float>(a); }
+    static real tanh(real a) { return hyperbolic_tangent(a); }
+    static real log1p(real a) { return log_one_plus(a); }
+    static real one_minus_exp(real a) { return one_minus_exponential(a); }
+    static real softplus(real a) { return soft_plus(a); }
+    static real logistic(real a) { return logistic_of(a); }
+    static real normal_cdf(real a) { return cpu::ELBO_SIMD::normal_cdf(a); }
+};
 
 /// Sine and cosine of a turn/2³² · (word + ½).
 static inline void sine_cosine(int32_vector word, float_vector& sine, float_vector& cosine) {

@@ -8,6 +8,14 @@ namespace elbo::kernels::cpu::ELBO_SIMD {
 
 /// Vectors of one row of a panel.
 inline constexpr int panel_vectors = static_cast<int>(panel_width) / lanes<float>;
+/// Lanes of vector v of a panel that lie in its first `columns` columns.
+static inline int32_vector column_mask(int v, std::int64_t columns) {
+    int32_vector lane;
+    for (int i = 0; i < lanes<float>; ++i)
+        lane[i] = i;
+    return lane < static_cast<std::int32_t>(columns) - v * lanes<float>;
+}
+
 /// Rows of a product in registers: one vector of the right factor and the broadcast beside the sums.
 inline constexpr int product_rows = (vector_registers == 32 ? 24 : 12) / panel_vectors;
 /// Rows of a weight gradient in registers.

@@ -1,12 +1,17 @@
-// Rows of data into panels, and the optimiser; compiled once for each instruction set.
+// The kernels of networks, compiled once for each instruction set; of its own rows of data into panels, and the
+// optimiser.
 #include "kernels/contract/vae_engine.hpp"
+#include "kernels/cpu/core/dispatch.hpp"
 #include "kernels/cpu/core/transpose.hpp"
-#include "kernels/cpu/vae/kernels.hpp"
-#include "kernels/cpu/vae/math.hpp"
+#include "kernels/cpu/vae/latent.hpp"
+#include "kernels/cpu/vae/layer.hpp"
+#include "kernels/cpu/vae/likelihood.hpp"
 
 #include <algorithm>
 
-namespace elbo::kernels::cpu::ELBO_SIMD::networks {
+namespace elbo::kernels::cpu::ELBO_SIMD {
+
+namespace networks {
 
 namespace {
 
@@ -44,8 +49,6 @@ void fill_panels(std::int64_t dimensions, float* out, std::int64_t stride, const
     }
 }
 
-} // namespace
-
 void expand(const stored_row& row, std::int64_t dimensions, const noise_key* key, std::uint64_t index, float* out,
             std::int64_t stride) {
     switch (static_cast<row_storage>(row.storage)) {
@@ -76,25 +79,17 @@ void log_input(const panel_matrix& in, const panel_matrix& out, const panel_rang
 }
 
 void optimize(const optimizer_step<float>& step, const parameter_view& view, std::int64_t count) {
-    const bool is_sgd = step.kind == vae::optimizer_kind::sgd;
+    const bool has_second = step.kind != vae::optimizer_kind::sgd;
     for (std::int64_t i = 0; i < count; i += lanes<float>) {
-        const float_vector g = step.clip * load(view.gradient + i);
-        float_vector m = step.first * load(view.first_moment + i);
-        float_vector p = load(view.parameter + i);
-        if (is_sgd) {
-            m += g;
-            p += step.rate * m;
-        } else {
-            m += step.one_minus_first * g;
-            const float_vector v = step.second * load(view.second_moment + i) + step.one_minus_second * (g * g);
-            store(view.second_moment + i, v);
-            const float_vector move = step.rate * m / (square_root(v) * step.root_scale + step.epsilon);
-            p += view.is_weight ? move - step.decay * p : move;
-        }
+        float_vector m = load(view.first_moment + i), v = has_second ? load(view.second_moment + i) : float_vector{};
+        const float_vector p = kernels::optimize<vector_math>(step, load(view.gradient + i), view.is_weight,
+                                                              load(view.parameter + i), m, v);
         store(view.first_moment + i, m);
         store(view.parameter + i, p);
+        if (has_second)
+            store(view.second_moment + i, v);
         if (view.average)
-            store(view.average + i, view.average_decay * load(view.average + i) + view.one_minus_decay * p);
+            store(view.average + i, averaged(view.average_decay, view.one_minus_decay, load(view.average + i), p));
     }
 }
 
@@ -110,8 +105,14 @@ void transpose_block(const float* block, float* out) {
         }
 }
 
-extern const vae_table kernels;
-const vae_table kernels = {forward,   backward, weight_gradient, bias_gradient, likelihood, means,    weigh,
-                           posterior, draw,     latent_gradient, expand,        log_input,  optimize, transpose_block};
+} // namespace
 
-} // namespace elbo::kernels::cpu::ELBO_SIMD::networks
+} // namespace networks
+
+const vae_table vae_kernels = {networks::forward,         networks::backward,       networks::weight_gradient,
+                               networks::bias_gradient,   networks::likelihood,     networks::means,
+                               networks::weigh,           networks::posterior,      networks::draw,
+                               networks::latent_gradient, networks::expand,         networks::log_input,
+                               networks::optimize,        networks::transpose_block};
+
+} // namespace elbo::kernels::cpu::ELBO_SIMD

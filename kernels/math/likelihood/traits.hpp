@@ -10,8 +10,7 @@
 #pragma once
 
 #include "elbo/vae/architecture.hpp"
-#include "kernels/math/macros.hpp"
-#include "kernels/math/vae_activation.hpp"
+#include "kernels/math/elementary.hpp"
 #include "kernels/math/vae_random.hpp"
 
 #include <cmath>
@@ -21,18 +20,6 @@
 #include <string_view>
 
 namespace elbo::kernels {
-
-/// Elementary functions of single numbers.
-template <class Real>
-struct scalar_math {
-    using real = Real;   ///< what formulas work on
-    using scalar = Real; ///< of constants
-    ELBO_HD static Real broadcast(Real value) { return value; }
-    ELBO_HD static Real exp(Real a) { return std::exp(a); }
-    ELBO_HD static Real log(Real a) { return std::log(a); }
-    ELBO_HD static Real log1p(Real a) { return std::log1p(a); } ///< of a ≥ 0
-    ELBO_HD static Real logistic(Real a) { return kernels::logistic(a); }
-};
 
 /// A number of a row and what it is judged by.
 template <class M>

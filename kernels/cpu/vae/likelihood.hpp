@@ -1,13 +1,13 @@
-// log p(x|z) with its gradient, and means; compiled once for each instruction set. Formulas: kernels/math/likelihood;
-// those that can be summed with less work than term by term are written out here.
-#include "kernels/cpu/vae/kernels.hpp"
+// log p(x|z) with its gradient, and means: kernels in the namespace of one instruction set. Formulas:
+// kernels/math/likelihood; those that can be summed with less work than term by term are written out here.
+#pragma once
+
+#include "kernels/cpu/vae/kernel_table.hpp"
 #include "kernels/cpu/vae/math.hpp"
 #include "kernels/cpu/vae/product.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD::networks {
-
-namespace {
 
 /// Factors 1 + e^-|l| ≤ 2 of a product whose logarithm is taken once: far from overflow.
 static_assert(group_panels * panel_vectors <= 64);
@@ -16,20 +16,26 @@ static_assert(group_panels * panel_vectors <= 64);
 struct group_range {
     std::int64_t first, last;
 };
-group_range group_of(const panel_range& range, std::int64_t g) {
+static group_range group_of(const panel_range& range, std::int64_t g) {
     const std::int64_t last = (g + 1) * group_panels;
     return {g * group_panels, last < range.last_panel ? last : range.last_panel};
 }
 
-/// Σ of a group of panels of one row. Of ln(1 + e^-|l|) the product of 1 + e^-|l| is kept: a factor rounds by at most
-/// 2⁻²⁴, which is what its logarithm is off.
-double bernoulli_group(const target_view& target, std::int64_t row, const panel_matrix& outputs, float scale,
-                       std::int64_t dimensions, const group_range& panels) {
+/// What a group of panels of one row adds to log p, and to the second sum.
+struct group_sum {
+    double value, second = 0;
+};
+
+/// Of ln(1 + e^-|l|) the product of 1 + e^-|l| is kept: a factor rounds by at most 2⁻²⁴, which is what its logarithm is
+/// off.
+static group_sum sum_group(likelihoods::bernoulli, const likelihood_view& form, const target_view& target,
+                           std::int64_t row, const panel_matrix& outputs, float scale, const likelihood_sums&,
+                           const group_range& panels) {
     float_vector linear{}, product = broadcast(1.0f);
     for (std::int64_t p = panels.first; p < panels.last; ++p) {
         const float* x = target.x.at(p, target.row[row]);
         float* const out = outputs.at(p, row);
-        const std::int64_t columns = dimensions - p * panel_width;
+        const std::int64_t columns = form.dimensions - p * panel_width;
         for (int v = 0; v < panel_vectors; ++v) {
             const float_vector l = load(out + v * lanes<float>), of_x = load(x + v * lanes<float>);
             const float_vector e = exponential<float>(-absolute(l));
@@ -42,23 +48,13 @@ double bernoulli_group(const target_view& target, std::int64_t row, const panel_
             }
         }
     }
-    return sum_of(linear) - sum_of(logarithm<float>(product));
+    return {sum_of(linear) - sum_of(logarithm<float>(product))};
 }
 
-void score(likelihoods::bernoulli, const likelihood_view& form, const target_view& target, const panel_matrix& outputs,
-           float scale, const likelihood_sums& sums, const panel_range& range) {
-    for (std::int64_t g = range.first_panel / group_panels; g * group_panels < range.last_panel; ++g)
-        for (std::int64_t r = range.first_row; r < range.last_row; ++r)
-            sums.value[r * sums.groups + g] =
-                bernoulli_group(target, r, outputs, scale, form.dimensions, group_of(range, g));
-}
-
-/// Σ (x − mean)²/σ² and Σ (x − mean)² of a group of panels of one row.
-struct gaussian_sum {
-    double scaled, square;
-};
-gaussian_sum gaussian_group(const likelihood_view& form, const target_view& target, std::int64_t row,
-                            const panel_matrix& outputs, float scale, const group_range& panels) {
+/// −½ Σ (x − mean)²/σ² and Σ (x − mean)².
+static group_sum sum_group(likelihoods::gaussian, const likelihood_view& form, const target_view& target,
+                           std::int64_t row, const panel_matrix& outputs, float scale, const likelihood_sums&,
+                           const group_range& panels) {
     double_vector scaled{}, square{};
     for (std::int64_t p = panels.first; p < panels.last; ++p) {
         const float* x = target.x.at(p, target.row[row]);
@@ -73,17 +69,7 @@ gaussian_sum gaussian_group(const likelihood_view& form, const target_view& targ
                 store(out + v, gradient * scale);
         }
     }
-    return {sum_lanes(scaled), sum_lanes(square)};
-}
-
-void score(likelihoods::gaussian, const likelihood_view& form, const target_view& target, const panel_matrix& outputs,
-           float scale, const likelihood_sums& sums, const panel_range& range) {
-    for (std::int64_t g = range.first_panel / group_panels; g * group_panels < range.last_panel; ++g)
-        for (std::int64_t r = range.first_row; r < range.last_row; ++r) {
-            const gaussian_sum sum = gaussian_group(form, target, r, outputs, scale, group_of(range, g));
-            sums.value[r * sums.groups + g] = -0.5 * sum.scaled;
-            sums.second[r * sums.groups + g] = sum.square;
-        }
+    return {-0.5 * sum_lanes(scaled), sum_lanes(square)};
 }
 
 /// A row of panels, number by number.
@@ -93,7 +79,7 @@ struct row_numbers {
     float& operator[](std::int64_t j) const { return m.at(j / panel_width, row)[j % panel_width]; }
 };
 
-float exponential_of(float x) {
+static float exponential_of(float x) {
     return exponential<float>(broadcast(x))[0];
 }
 
@@ -101,7 +87,7 @@ float exponential_of(float x) {
 struct block_sum {
     float largest, sum;
 };
-block_sum sum_block(const row_numbers& out, std::int64_t first, std::int64_t size) {
+static block_sum sum_block(const row_numbers& out, std::int64_t first, std::int64_t size) {
     block_sum block{out[first], 0};
     for (std::int64_t j = first + 1; j < first + size; ++j)
         block.largest = out[j] > block.largest ? out[j] : block.largest;
@@ -110,8 +96,8 @@ block_sum sum_block(const row_numbers& out, std::int64_t first, std::int64_t siz
     return block;
 }
 
-void score(likelihoods::categorical, const likelihood_view& form, const target_view& target,
-           const panel_matrix& outputs, float scale, const likelihood_sums& sums, const panel_range& range) {
+static void score(likelihoods::categorical, const likelihood_view& form, const target_view& target,
+                  const panel_matrix& outputs, float scale, const likelihood_sums& sums, const panel_range& range) {
     for (std::int64_t r = range.first_row; r < range.last_row; ++r) {
         const row_numbers out{outputs, r}, x{target.x, target.row[r]};
         double value = 0;
@@ -132,8 +118,8 @@ void score(likelihoods::categorical, const likelihood_view& form, const target_v
 }
 
 /// Numbers v ... of panel p of a row, as a likelihood sees them.
-observed_number<vector_math> observed(const likelihood_view& form, const float* x, float total, const float* output,
-                                      std::int64_t p, int v) {
+static observed_number<vector_math> observed(const likelihood_view& form, const float* x, float total,
+                                             const float* output, std::int64_t p, int v) {
     const std::int64_t column = p * panel_width + v;
     observed_number<vector_math> o{load(x + v), load(output + v)};
     o.total = broadcast(total);
@@ -145,13 +131,11 @@ observed_number<vector_math> observed(const likelihood_view& form, const float* 
     return o;
 }
 
-/// Sums of a group of panels of one row, term by term.
-struct term_sum {
-    double value, second;
-};
+/// Any other, term by term.
 template <class Family>
-term_sum group_terms(const likelihood_view& form, const target_view& target, std::int64_t row,
-                     const panel_matrix& outputs, float scale, const likelihood_sums& sums, const group_range& panels) {
+static group_sum sum_group(Family, const likelihood_view& form, const target_view& target, std::int64_t row,
+                           const panel_matrix& outputs, float scale, const likelihood_sums& sums,
+                           const group_range& panels) {
     double_vector value{}, second{};
     const float total = target.total ? target.total[target.row[row]] : 1.0f;
     for (std::int64_t p = panels.first; p < panels.last; ++p) {
@@ -174,19 +158,19 @@ term_sum group_terms(const likelihood_view& form, const target_view& target, std
 }
 
 template <class Family>
-void score(Family, const likelihood_view& form, const target_view& target, const panel_matrix& outputs, float scale,
-           const likelihood_sums& sums, const panel_range& range) {
+static void score(Family family, const likelihood_view& form, const target_view& target, const panel_matrix& outputs,
+                  float scale, const likelihood_sums& sums, const panel_range& range) {
     for (std::int64_t g = range.first_panel / group_panels; g * group_panels < range.last_panel; ++g)
         for (std::int64_t r = range.first_row; r < range.last_row; ++r) {
-            const auto sum = group_terms<Family>(form, target, r, outputs, scale, sums, group_of(range, g));
+            const group_sum sum = sum_group(family, form, target, r, outputs, scale, sums, group_of(range, g));
             sums.value[r * sums.groups + g] = sum.value;
             sums.second[r * sums.groups + g] = sum.second;
         }
 }
 
 template <class Family>
-void row_means(Family, const likelihood_view& form, const panel_matrix& outputs, std::int64_t row,
-               const panel_range& range) {
+static void row_means(Family, const likelihood_view& form, const panel_matrix& outputs, std::int64_t row,
+                      const panel_range& range) {
     for (std::int64_t p = range.first_panel; p < range.last_panel; ++p)
         for (int v = 0; v < panel_width; v += lanes<float>) {
             float* const out = outputs.at(p, row);
@@ -194,8 +178,8 @@ void row_means(Family, const likelihood_view& form, const panel_matrix& outputs,
         }
 }
 
-void row_means(likelihoods::categorical, const likelihood_view& form, const panel_matrix& outputs, std::int64_t row,
-               const panel_range&) {
+static void row_means(likelihoods::categorical, const likelihood_view& form, const panel_matrix& outputs,
+                      std::int64_t row, const panel_range&) {
     const row_numbers out{outputs, row};
     std::int64_t first = 0;
     for (std::int64_t b = 0; b < form.block_count; first += form.blocks[b], ++b) {
@@ -205,21 +189,19 @@ void row_means(likelihoods::categorical, const likelihood_view& form, const pane
     }
 }
 
-} // namespace
-
-void likelihood(const likelihood_view& form, const target_view& target, const panel_matrix& outputs, float scale,
-                const likelihood_sums& sums, const panel_range& range) {
+static void likelihood(const likelihood_view& form, const target_view& target, const panel_matrix& outputs, float scale,
+                       const likelihood_sums& sums, const panel_range& range) {
     with_likelihood(form.family, [&](auto family) { score(family, form, target, outputs, scale, sums, range); });
 }
 
-void means(const likelihood_view& form, const panel_matrix& outputs, const panel_range& range) {
+static void means(const likelihood_view& form, const panel_matrix& outputs, const panel_range& range) {
     with_likelihood(form.family, [&](auto family) {
         for (std::int64_t r = range.first_row; r < range.last_row; ++r)
             row_means(family, form, outputs, r, range);
     });
 }
 
-void weigh(float* g, const double* weights, float factor, std::int64_t rows, double* sums) {
+static void weigh(float* g, const double* weights, float factor, std::int64_t rows, double* sums) {
     for (std::int64_t r = 0; r < rows; ++r)
         for (int i = 0; i < panel_width; ++i) {
             float& value = g[r * panel_width + i];

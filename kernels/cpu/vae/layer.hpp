@@ -1,59 +1,19 @@
-// Dense layers: forward, backward and gradients of weights; compiled once for each instruction set.
+// Dense layers: forward, backward and gradients of weights: kernels in the namespace of one instruction set.
+#pragma once
+
 #include "kernels/cpu/core/tiling.hpp"
-#include "kernels/cpu/vae/kernels.hpp"
+#include "kernels/cpu/vae/kernel_table.hpp"
 #include "kernels/cpu/vae/math.hpp"
 #include "kernels/cpu/vae/product.hpp"
+#include "kernels/math/vae_activation.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD::networks {
 
-namespace {
-
 using vae::activation;
-
-template <activation F>
-float_vector activated(float_vector a) {
-    if constexpr (F == activation::tanh)
-        return hyperbolic_tangent(a);
-    else if constexpr (F == activation::relu)
-        return a > 0.0f ? a : float_vector{};
-    else if constexpr (F == activation::gelu)
-        return a * normal_cdf(a);
-    else if constexpr (F == activation::silu)
-        return a * logistic_of(a);
-    else if constexpr (F == activation::softplus)
-        return soft_plus(a);
-    else
-        return a;
-}
-
-/// 1 − e^-y, y ≥ 0.
-float_vector one_minus_exponential(float_vector y) {
-    // Taylor series; at 1/4 the first term left out is 2e-8 of the sum.
-    const float_vector near = y * polynomial<float>(y, -1.0f / 720, 1.0f / 120, -1.0f / 24, 1.0f / 6, -0.5f, 1.0f);
-    return y < 0.25f ? near : 1.0f - exponential<float>(-y);
-}
-
-/// The slope of what was kept: the input for GELU and SiLU, else the output (kernels/math/vae_activation.hpp).
-template <activation F>
-float_vector slope(float_vector kept) {
-    if constexpr (F == activation::tanh)
-        return (1.0f - kept) * (1.0f + kept);
-    else if constexpr (F == activation::relu)
-        return kept > 0.0f ? broadcast(1.0f) : float_vector{};
-    else if constexpr (F == activation::gelu)
-        return normal_cdf(kept) + kept * (0.39894228040143267794f * exponential<float>(-0.5f * kept * kept));
-    else if constexpr (F == activation::silu) {
-        const float_vector s = logistic_of(kept);
-        return s * (1.0f + kept * (1.0f - s));
-    } else if constexpr (F == activation::softplus)
-        return one_minus_exponential(kept);
-    else
-        return broadcast(1.0f);
-}
 
 /// Calls f.template operator()<F>() for the activation.
 template <class Call>
-void with_activation(activation form, const Call& f) {
+static void with_activation(activation form, const Call& f) {
     switch (form) {
     case activation::identity:
         return f.template operator()<activation::identity>();
@@ -72,7 +32,7 @@ void with_activation(activation form, const Call& f) {
 
 /// out[r] = f(out[r] + bias) in the first `columns` columns, else 0.
 template <activation F>
-void finish_rows(float* out, float* sums, const float* bias, std::int64_t rows, std::int64_t columns) {
+static void finish_rows(float* out, float* sums, const float* bias, std::int64_t rows, std::int64_t columns) {
     for (int v = 0; v < panel_vectors; ++v) {
         const float_vector b = load(bias + v * lanes<float>);
         const int32_vector inside = column_mask(v, columns);
@@ -81,15 +41,13 @@ void finish_rows(float* out, float* sums, const float* bias, std::int64_t rows, 
             const float_vector a = load(out + at) + b;
             if (sums)
                 store(sums + at, a);
-            store(out + at, inside ? activated<F>(a) : float_vector{});
+            store(out + at, inside ? activate<vector_math>(F, a) : float_vector{});
         }
     }
 }
 
-} // namespace
-
-void forward(const layer_view& layer, const panel_matrix& in, const panel_matrix& sums, const panel_matrix& out,
-             const panel_range& range) {
+static void forward(const layer_view& layer, const panel_matrix& in, const panel_matrix& sums, const panel_matrix& out,
+                    const panel_range& range) {
     for (std::int64_t p = range.first_panel; p < range.last_panel; ++p) {
         const float* weights = layer.weights + p * layer.input_panels * panel_width * panel_width;
         const float* bias = layer.bias + p * panel_width;
@@ -104,8 +62,8 @@ void forward(const layer_view& layer, const panel_matrix& in, const panel_matrix
     }
 }
 
-void backward(const layer_view& layer, const panel_matrix& gradient, activation form, const panel_matrix& kept,
-              const panel_matrix& out, const panel_range& range) {
+static void backward(const layer_view& layer, const panel_matrix& gradient, activation form, const panel_matrix& kept,
+                     const panel_matrix& out, const panel_range& range) {
     const std::int64_t depth = layer.output_panels * panel_width;
     for (std::int64_t p = range.first_panel; p < range.last_panel; ++p) {
         const float* weights = layer.transposed + p * depth * panel_width;
@@ -118,7 +76,7 @@ void backward(const layer_view& layer, const panel_matrix& gradient, activation 
             const float* of = kept.at(p, row);
             with_activation(form, [&]<activation F>() {
                 for (std::int64_t i = 0; i < R * panel_width; i += lanes<float>)
-                    store(to + i, load(to + i) * slope<F>(load(of + i)));
+                    store(to + i, load(to + i) * activation_slope<vector_math>(F, load(of + i)));
             });
         });
     }
@@ -136,13 +94,13 @@ static double scale_and_square(float* gradient, std::int64_t count, float scale)
     return sum_lanes(low + high);
 }
 
-double weight_gradient(const float* x, const float* g, std::int64_t rows, float scale, float* gradient) {
+static double weight_gradient(const float* x, const float* g, std::int64_t rows, float scale, float* gradient) {
     for (int i = 0; i < panel_width; i += gradient_rows)
         outer_tile<gradient_rows>(x + i, g, rows, gradient + i * panel_width);
     return scale_and_square(gradient, panel_width * panel_width, scale);
 }
 
-double bias_gradient(const float* g, std::int64_t rows, float scale, float* gradient) {
+static double bias_gradient(const float* g, std::int64_t rows, float scale, float* gradient) {
     for (int v = 0; v < panel_width; v += lanes<float>) {
         float_vector total{};
         for (std::int64_t first = 0; first < rows; first += chain_terms) {

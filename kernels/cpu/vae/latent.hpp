@@ -1,25 +1,26 @@
-// The latent space: q(z|x), draws of z and the gradient of the encoder's outputs; compiled once for each instruction
-// set. Formulas: kernels/math/vae_latent.hpp.
-#include "kernels/cpu/vae/kernels.hpp"
+// The latent space: q(z|x), draws of z and the gradient of the encoder's outputs: kernels in the namespace of one
+// instruction set. Formulas: kernels/math/vae_latent.hpp.
+#pragma once
+
+#include "kernels/cpu/vae/kernel_table.hpp"
 #include "kernels/cpu/vae/math.hpp"
+#include "kernels/cpu/vae/product.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD::networks {
 
-namespace {
-
 /// Σ ½ (μ² + σ² − 1 − ln σ²) of a vector of units, in float64: σ² − 1 − ln σ² cancels where ln σ² is small.
-double_vector unit_divergence(double_vector mean, double_vector log_variance) {
+static double_vector unit_divergence(double_vector mean, double_vector log_variance) {
     return 0.5 * (mean * mean + (exponential<double>(log_variance) - 1.0 - log_variance));
 }
 
 /// ln p(z) − ln q(z|x) of a vector of units.
-float_vector log_ratio_of(float_vector z, float_vector noise, float_vector log_variance) {
+static float_vector log_ratio_of(float_vector z, float_vector noise, float_vector log_variance) {
     return 0.5f * (noise * noise + log_variance - z * z);
 }
 
 /// Numbers of the noise of decoder rows, a block of Philox in each lane.
-void draw_noise(const target_view& target, const noise_key& key, std::int64_t units, const draw_view& out,
-                std::int64_t first_row, std::int64_t last_row) {
+static void draw_noise(const target_view& target, const noise_key& key, std::int64_t units, const draw_view& out,
+                       std::int64_t first_row, std::int64_t last_row) {
     const std::int64_t blocks = (units + 3) / 4, count = (last_row - first_row) * blocks;
     std::int64_t next_row = first_row, next_block = 0;
     for (std::int64_t first = 0; first < count; first += lanes<float>) {
@@ -51,9 +52,7 @@ void draw_noise(const target_view& target, const noise_key& key, std::int64_t un
     }
 }
 
-} // namespace
-
-void posterior(const latent_view& q, std::int64_t first_row, std::int64_t last_row, double* kl) {
+static void posterior(const latent_view& q, std::int64_t first_row, std::int64_t last_row, double* kl) {
     const std::int64_t panels = panels_of(q.units);
     constexpr float limit = static_cast<float>(vae::latent_log_variance_limit);
     for (std::int64_t r = first_row; r < last_row; ++r) {
@@ -65,7 +64,7 @@ void posterior(const latent_view& q, std::int64_t first_row, std::int64_t last_r
                 const float_vector log_variance =
                     limit * hyperbolic_tangent(load(q.heads.at(panels + p, r) + v) / limit);
                 store(q.log_variance.at(p, r) + v, log_variance);
-                store(q.sigma.at(p, r) + v, exponential_between(0.5f * log_variance));
+                store(q.sigma.at(p, r) + v, exponential<float>(0.5f * log_variance));
                 sum += unit_divergence(widen_low(mean), widen_low(log_variance)) +
                        unit_divergence(widen_high(mean), widen_high(log_variance));
             }
@@ -73,8 +72,8 @@ void posterior(const latent_view& q, std::int64_t first_row, std::int64_t last_r
     }
 }
 
-void draw(const latent_view& q, const target_view& target, const noise_key& key, const draw_view& out,
-          std::int64_t first_row, std::int64_t last_row) {
+static void draw(const latent_view& q, const target_view& target, const noise_key& key, const draw_view& out,
+                 std::int64_t first_row, std::int64_t last_row) {
     draw_noise(target, key, q.units, out, first_row, last_row);
     for (std::int64_t r = first_row; r < last_row; ++r) {
         const std::int64_t row = target.row[r];
@@ -94,8 +93,8 @@ void draw(const latent_view& q, const target_view& target, const noise_key& key,
     }
 }
 
-void latent_gradient(const latent_view& q, const draw_view& draws, const latent_gradient_view& g,
-                     std::int64_t first_row, std::int64_t last_row) {
+static void latent_gradient(const latent_view& q, const draw_view& draws, const latent_gradient_view& g,
+                            std::int64_t first_row, std::int64_t last_row) {
     const std::int64_t panels = panels_of(q.units);
     const auto prior = static_cast<float>(g.rule.prior), path = static_cast<float>(g.rule.path),
                entropy = static_cast<float>(g.rule.entropy);
