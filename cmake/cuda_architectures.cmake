@@ -21,7 +21,7 @@ function(elbo_cuda_architectures result)
 endfunction()
 
 # ELBO_CUDA_ARCHITECTURES, in the form of CMAKE_CUDA_ARCHITECTURES: 90a stands for the sources named *_sm90a.cu, which
-# are left out without it; all others are compiled for the rest.
+# are left out without it; all others are compiled for the rest. The kernels need 8.0 or newer.
 macro(elbo_choose_cuda_architectures)
   if(DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ELBO_CUDA_ARCHITECTURES)
     set(ELBO_CUDA_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
@@ -30,6 +30,11 @@ macro(elbo_choose_cuda_architectures)
   elseif(NOT DEFINED ELBO_CUDA_ARCHITECTURES)
     elbo_cuda_architectures(ELBO_CUDA_ARCHITECTURES)
   endif()
+  foreach(architecture IN LISTS ELBO_CUDA_ARCHITECTURES)
+    if(architecture MATCHES "^[1-7][0-9](-|$)")
+      message(FATAL_ERROR "ELBO_CUDA_ARCHITECTURES has ${architecture}, and the kernels need 80 or newer")
+    endif()
+  endforeach()
   set(elbo_sm90a_architectures "${ELBO_CUDA_ARCHITECTURES}")
   list(FILTER elbo_sm90a_architectures INCLUDE REGEX "^90a")
   set(CMAKE_CUDA_ARCHITECTURES "${ELBO_CUDA_ARCHITECTURES}")

@@ -1,7 +1,7 @@
 # What was decided, in a few lines at the end of the configuration.
 if(PROJECT_IS_TOP_LEVEL)
   if(ELBO_CUDA)
-    set(elbo_cuda_text "nvcc ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
+    set(elbo_cuda_text "nvcc ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${ELBO_CUDA_ARCHITECTURES}")
     if(ELBO_CUDA_EMULATOR)
       string(APPEND elbo_cuda_text ", tests under the emulator")
     elseif(elbo_gpu_present)

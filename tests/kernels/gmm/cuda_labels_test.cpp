@@ -59,6 +59,7 @@ TEST(CudaLabels, SlabEngineMatchesReference) {
                 SCOPED_TRACE(test::describe(data.c));
                 ASSERT_EQ(cuda::choose_variant(shape, 4, true), cuda::e_step_variant::slab);
                 const auto engine = make_gmm_engine(context::cuda(), shape, type);
+                dynamic_cast<cuda::cuda_engine_base&>(*engine).leave_tensor(); // cuda_tensor_test.cpp
                 test::load(*engine, data);
                 sums_of(*engine, data.c.rows);
                 const auto want = test::reference_sums(shape, engine->parameters(), data.x64, data.weights,

@@ -6,6 +6,7 @@
 #include "tests/support/data.hpp"
 #include "tests/support/gmm/bounds.hpp"
 #include "tests/support/gmm/cases.hpp"
+#include "tests/support/gmm/labels.hpp"
 
 #include <gtest/gtest.h>
 
@@ -114,6 +115,12 @@ bool supported() {
 // exponential, 8 for the pieces of z.
 constexpr test::arithmetic_form products{104, product_error};
 
+void expect_sums(gmm_engine& engine, const test::bounded_sums& want) {
+    const std::vector<double> got = engine.sums().values();
+    for (std::size_t i = 0; i < got.size(); ++i)
+        ASSERT_LE(std::abs(got[i] - want.values[i]), want.bounds[i] + 1e-15) << "sum " << i;
+}
+
 void check_sums(const tensor_case& c) {
     SCOPED_TRACE("N=" + std::to_string(c.rows) + " d=" + std::to_string(c.d) + " K=" + std::to_string(c.K) +
                  " condition " + std::to_string(c.condition) + " centre " + std::to_string(c.centre));
@@ -122,9 +129,7 @@ void check_sums(const tensor_case& c) {
     t.engine->accumulate(0, c.rows);
     const auto want = test::reference_sums(t.shape, t.engine->parameters(), std::vector<double>(t.x.begin(), t.x.end()),
                                            t.weights, 0x1p-24, {}, products);
-    const std::vector<double> got = t.engine->sums().values();
-    for (std::size_t i = 0; i < got.size(); ++i)
-        ASSERT_LE(std::abs(got[i] - want.values[i]), want.bounds[i] + 1e-15) << "sum " << i;
+    expect_sums(*t.engine, want);
 }
 
 // At and beside the ends of tiles (16, 32, 128, 256), units, panels (4 and 8 components), blocks of moments (1, 4, 8)
@@ -144,7 +149,8 @@ TEST(CudaTensor, SumsMatchReference) {
                                  {129, 48, 70},
                                  {100, 49, 6},
                                  {130, 96, 4},
-                                 {65, 97, 3}})
+                                 {65, 97, 3},
+                                 {33, 20, 1100}})
         check_sums(c);
 }
 
@@ -167,12 +173,10 @@ TEST(CudaTensor, FarRows) {
     t.engine->accumulate(0, t.rows);
     const auto want = test::reference_sums(t.shape, t.engine->parameters(), std::vector<double>(t.x.begin(), t.x.end()),
                                            t.weights, 0x1p-24, {}, products);
-    const std::vector<double> got = t.engine->sums().values();
-    for (std::size_t i = 0; i < got.size(); ++i)
-        ASSERT_LE(std::abs(got[i] - want.values[i]), want.bounds[i] + 1e-15) << "sum " << i;
+    expect_sums(*t.engine, want);
 }
 
-TEST(CudaTensor, DroppedComponentsAndLabels) {
+TEST(CudaTensor, DroppedComponents) {
     if (!supported())
         GTEST_SKIP() << "built without 90a, or another device";
     const tensor_problem t({257, 32, 6});
@@ -182,10 +186,28 @@ TEST(CudaTensor, DroppedComponentsAndLabels) {
     t.engine->accumulate(0, t.rows);
     const auto want = test::reference_sums(t.shape, t.engine->parameters(), std::vector<double>(t.x.begin(), t.x.end()),
                                            t.weights, 0x1p-24, {}, products);
-    const std::vector<double> got = t.engine->sums().values();
-    for (std::size_t i = 0; i < got.size(); ++i)
-        ASSERT_LE(std::abs(got[i] - want.values[i]), want.bounds[i] + 1e-15) << "sum " << i;
-    static_assert(cuda::choose_variant({family::full, 32, 6}, 4, true, true) != cuda::e_step_variant::tensor);
+    expect_sums(*t.engine, want);
+}
+
+TEST(CudaTensor, Labels) {
+    if (!supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    for (test::knowledge known : test::all_knowledge)
+        for (bool dropped : {false, true}) {
+            const test::labelled_rows data({{family::full, 33, 70}, 150, known, true, element_type::float32});
+            SCOPED_TRACE(test::describe(data.c) + (dropped ? " dropped" : ""));
+            const auto engine = make_gmm_engine(context::cuda(), data.c.shape, element_type::float32);
+            ASSERT_TRUE(dynamic_cast<cuda::cuda_engine_base&>(*engine).has_tensor());
+            test::load(*engine, data);
+            gmm_parameters p = test::random_parameters(data.c.shape, 1.0, 21);
+            if (dropped)
+                p.log_weights[0] = p.log_weights[2] = -INFINITY;
+            engine->set_parameters(p);
+            engine->clear_sums(0x1p40, 0x1p60);
+            engine->accumulate(0, data.c.rows);
+            expect_sums(*engine, test::reference_sums(data.c.shape, engine->parameters(), data.x64, data.weights,
+                                                      0x1p-24, data.known(), products));
+        }
 }
 
 TEST(CudaTensor, GridAndBatchesChangeNoBit) {

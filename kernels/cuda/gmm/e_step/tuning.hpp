@@ -120,18 +120,21 @@ static_assert(unit_rows % register_chunk_rows == 0 && register_rows + 5 <= chain
 enum class e_step_variant {
     registers, ///< d <= 4, K <= 8, own covariances, float32, no labels
     fused,     ///< statistics in shared memory
-    tensor,    ///< 24 < d <= 128, full covariances, float32, no labels, on devices that have the instructions
+    tensor,    ///< full covariances, float32, on devices that have the instructions
     slab       ///< everything else
 };
 
+/// 24 < d <= 128, and fewer dimensions, filled up to 32, where so many components do not fit the fused variant.
 constexpr bool suits_tensor(const gmm_shape& s, std::int64_t element_bytes) {
-    return s.family == gmm::family::full && element_bytes == 4 && s.dimensions > 24 && s.dimensions <= 128;
+    if (s.family != gmm::family::full || element_bytes != 4 || s.dimensions < 8 || s.dimensions > 128)
+        return false;
+    return s.dimensions > 24 || shape_fused(s, element_bytes).tile_rows == 0;
 }
 
 /// `tensor`: whether the device and the library have that variant.
 constexpr e_step_variant choose_variant(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false,
                                         bool tensor = false) {
-    if (tensor && !labelled && suits_tensor(s, element_bytes))
+    if (tensor && suits_tensor(s, element_bytes))
         return e_step_variant::tensor;
     if (!labelled && element_bytes == 4 && s.dimensions <= 4 && s.components <= 8 && !gmm::is_tied(s.family))
         return e_step_variant::registers;

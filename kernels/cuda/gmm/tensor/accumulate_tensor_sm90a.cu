@@ -1,6 +1,7 @@
 // The tensor engine: panels of the parameters once, then a slab of units at a time log-densities, row rule, moments.
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/tensor/density.cuh"
+#include "kernels/cuda/gmm/tensor/known.cuh"
 #include "kernels/cuda/gmm/tensor/moments.cuh"
 #include "kernels/cuda/gmm/tensor/panels.cuh"
 #include "kernels/cuda/gmm/tensor/tensor.hpp"
@@ -19,10 +20,10 @@ inline constexpr int row_threads = 1024;
 // ranges + [4], writes 16 bytes a row.
 __global__ void __launch_bounds__(row_threads)
     tensor_rows(const device_rows<float> rows, const double* reference, int ranges, const float4* parts,
-                std::int64_t slab_rows, float4* weights, const device_sums sums) {
+                std::int64_t slab_rows, float4* weights, const float* factors, const device_sums sums) {
     __shared__ double scratch[32];
     const std::int64_t begin = blockIdx.x * unit_rows, end = min(begin + unit_rows, rows.rows);
-    double scalars[scalar_log_factors] = {}; // all but that one
+    double scalars[scalar_count] = {};
     for (std::int64_t row = begin + threadIdx.x; row < end; row += row_threads) {
         float most = -3e38f;
         for (int i = 0; i < ranges; ++i)
@@ -46,9 +47,11 @@ __global__ void __launch_bounds__(row_threads)
             scalars[scalar_log_likelihood] += w * ((static_cast<double>(most) + log_sum) * ln_2 + *reference);
             scalars[scalar_entropy] += w * ((log_sum + spread / sum) * ln_2);
             scalars[scalar_weight] += w;
+            if (factors)
+                scalars[scalar_log_factors] += w * static_cast<double>(factors[row]) * ln_2;
         }
     }
-    for (int i = 0; i < scalar_log_factors; ++i) {
+    for (int i = 0; i < (factors ? scalar_count : scalar_log_factors); ++i) {
         const double sum = block_sum(scalars[i], scratch);
         if (threadIdx.x == 0)
             add_fixed(sums.limbs, sums.count, sums.count - scalar_count + i, sum, sums.scalar_exponent);
@@ -68,8 +71,12 @@ void accumulate(const internal::cuda_state& state, const gmm_shape& shape, const
     launch(state, "write_panels", {plan.panels * panel_layout<D>::components, panel_threads}, write_panels<D>,
            components, p, model, memory);
     for (std::int64_t first = 0; first < rows.rows; first += slab_rows) {
-        const device_rows<float> part{rows.x + first * rows.stride, rows.weights ? rows.weights + first : nullptr,
-                                      rows.stride, std::min(slab_rows, rows.rows - first)};
+        const device_rows<float> part{rows.x + first * rows.stride,
+                                      rows.weights ? rows.weights + first : nullptr,
+                                      rows.stride,
+                                      std::min(slab_rows, rows.rows - first),
+                                      rows.labels ? rows.labels + first : nullptr,
+                                      rows.log_factors ? rows.log_factors + first * shape.components : nullptr};
         const int count = static_cast<int>(part.rows);
         const density_arguments density{part.x,
                                         static_cast<int>(part.stride),
@@ -87,8 +94,13 @@ void accumulate(const internal::cuda_state& state, const gmm_shape& shape, const
         const std::int64_t clusters = std::clamp<std::int64_t>(blocks / tensor_cluster, 1, items);
         launch(state, "tensor_density", {clusters * tensor_cluster, tensor_threads, panel_layout<D>::shared_bytes},
                tensor_density<D>, density);
+        if (part.labelled())
+            launch(state, "tensor_known", {blocks_for(count, known_threads), known_threads}, tensor_known, part,
+                   model.offsets, components, static_cast<int>(plan.ranges), densities, slab_rows, parts,
+                   memory.factors);
         launch(state, "tensor_rows", {blocks_for(count, unit_rows), row_threads}, tensor_rows, part, model.reference,
-               static_cast<int>(plan.ranges), parts, slab_rows, weights, sums);
+               static_cast<int>(plan.ranges), parts, slab_rows, weights, part.log_factors ? memory.factors : nullptr,
+               sums);
         const moment_arguments moments{part.x,
                                        static_cast<int>(part.stride),
                                        count,

@@ -16,6 +16,7 @@ tensor_view carve_tensor(const gmm_shape& s, carver& from) {
     v.mean_sizes = from.take<float>(s.components);
     v.parts = from.take<float>(4 * plan.ranges * rows);
     v.weights = from.take<float>(4 * rows);
+    v.factors = from.take<float>(rows);
     return v;
 }
 

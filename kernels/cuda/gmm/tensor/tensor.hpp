@@ -1,6 +1,6 @@
 // Engine for full covariances on the tensor cores of compute capability 9.0: log-densities from products of fp16
-// pieces, row rule, moments from the log-densities of a few units that stay in L2. Float32 rows without labels. What
-// decides bits depends on (d, K) only.
+// pieces, row rule, moments from the log-densities of a few units that stay in L2. Float32 rows. What decides bits
+// depends on (d, K) only.
 #pragma once
 
 #include "kernels/cuda/core/device_buffer.hpp"
@@ -21,6 +21,7 @@ struct tensor_view {
     float* mean_sizes;     ///< [K] log2 max_j |μ_kj|
     float* parts;          ///< [ranges x slab rows x 4] of a row and range: max lp, Σ, spread, max |x_i|
     float* weights;        ///< [slab rows x 4] row_weights
+    float* factors;        ///< [slab rows] Σ r log2 π, of rows with factors
 };
 
 class tensor_memory {
