@@ -132,6 +132,19 @@ void check_sums(const tensor_case& c) {
     expect_sums(*t.engine, want);
 }
 
+// The log-densities lie in the memory of the slab variant; no sum of a range is longer than a chain.
+TEST(CudaTensor, PlansFitTheSlab) {
+    for (std::int64_t d : {8, 25, 32, 33, 48, 64, 65, 96, 100, 128})
+        for (std::int64_t K : {1, 4, 9, 100, 256, 1000, 10000, 1000000}) {
+            const gmm_shape shape{family::full, d, K};
+            const cuda::tensor_plan plan = cuda::plan_tensor(shape);
+            EXPECT_LE(plan.units, cuda::slab_units(shape, 4)) << d << " " << K;
+            EXPECT_LE(plan.range_panels * (d <= 32 ? 4 : 2), cuda::chain_rows);
+            EXPECT_LT((plan.ranges - 1) * plan.range_panels, plan.panels);
+            EXPECT_GE(plan.ranges * plan.range_panels, plan.panels);
+        }
+}
+
 // At and beside the ends of tiles (16, 32, 128, 256), units, panels (4 and 8 components), blocks of moments (1, 4, 8)
 // and of the dimensions that kernels are compiled for.
 TEST(CudaTensor, SumsMatchReference) {
