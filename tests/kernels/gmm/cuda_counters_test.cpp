@@ -45,6 +45,7 @@ constexpr counted_case cases[] = {
     {"tensor wide", {family::full, 128, 5}, 300, false},
     {"tensor narrow", {family::full, 32, 17}, 300, false},
     {"tensor between", {family::full, 40, 6}, 300, false},
+    {"tensor uneven", {family::full, 80, 3}, 300, false},
 };
 
 const counted_case& named(const std::string& name) {
@@ -164,7 +165,7 @@ void expect_tensor_work(const counted_case& c, double density, double moments) {
 TEST(CudaCounters, TensorEngine) {
     if (!test::emulated() || !cuda::tensor_built())
         GTEST_SKIP() << "counters come from the emulator";
-    for (const char* name : {"tensor", "tensor wide", "tensor narrow", "tensor between"}) {
+    for (const char* name : {"tensor", "tensor wide", "tensor narrow", "tensor between", "tensor uneven"}) {
         SCOPED_TRACE(name);
         const counted_case& c = named(name);
         ASSERT_EQ(cuda::choose_variant(c.shape, 4, false, true), cuda::e_step_variant::tensor);
@@ -177,6 +178,8 @@ TEST(CudaCounters, TensorEngine) {
             expect_tensor_work<32>(c, density.tensor, moments.tensor);
         else if (d == 40)
             expect_tensor_work<48>(c, density.tensor, moments.tensor);
+        else if (d == 80)
+            expect_tensor_work<80>(c, density.tensor, moments.tensor);
         else if (d == 64)
             expect_tensor_work<64>(c, density.tensor, moments.tensor);
         else

@@ -51,7 +51,10 @@ __global__ void __launch_bounds__(row_threads)
                 scalars[scalar_log_factors] += w * static_cast<double>(factors[row]) * ln_2;
         }
     }
-    for (int i = 0; i < (factors ? scalar_count : scalar_log_factors); ++i) {
+#pragma unroll
+    for (int i = 0; i < scalar_count; ++i) {
+        if (i == scalar_log_factors && !factors)
+            break;
         const double sum = block_sum(scalars[i], scratch);
         if (threadIdx.x == 0)
             add_fixed(sums.limbs, sums.count, sums.count - scalar_count + i, sum, sums.scalar_exponent);
@@ -138,8 +141,12 @@ void accumulate_tensor(const internal::cuda_state& state, const gmm_shape& shape
         return accumulate<48>(state, shape, model, rows, memory, densities, sums, blocks);
     case 64:
         return accumulate<64>(state, shape, model, rows, memory, densities, sums, blocks);
+    case 80:
+        return accumulate<80>(state, shape, model, rows, memory, densities, sums, blocks);
     case 96:
         return accumulate<96>(state, shape, model, rows, memory, densities, sums, blocks);
+    case 112:
+        return accumulate<112>(state, shape, model, rows, memory, densities, sums, blocks);
     default:
         return accumulate<128>(state, shape, model, rows, memory, densities, sums, blocks);
     }

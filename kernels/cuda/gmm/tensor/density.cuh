@@ -47,9 +47,9 @@ __device__ __forceinline__ void multiply_pieces(float (&acc)[L::blocks][L::colum
                                                 unsigned tiles, bool first) {
     const unsigned long long base = core_descriptor(tiles);
 #pragma unroll
-    for (int s = 0; s < L::blocks * (G + 1); ++s)
+    for (int s = 0; s < L::blocks * G + L::width(G); ++s)
 #pragma unroll
-        for (int block = 0; block < L::blocks; ++block)
+        for (int block = 0; block < L::width(G); ++block)
             if (block + L::blocks * G >= s)
                 wgmma_f16(acc[block], a[s],
                           base + L::tile(G, s, block + L::blocks * G) *
@@ -242,7 +242,9 @@ __device__ __forceinline__ void panel_squares(row_pieces<D / 16>& x, Ring& ring,
             pin(acc[j]);
         const unsigned char* header = memory + high_stage * L::stage_bytes;
 #pragma unroll
-        for (int j = 0; j < L::blocks; ++j)
+        for (int j = 0; j < L::blocks; ++j) {
+            if (j >= L::width(L::groups - 1) && g == L::groups - 1)
+                continue;
 #pragma unroll
             for (int i = 0; i < 2 * components; ++i) { // 8 columns: two of this lane, rows quad, quad + 8
                 const float2 b = reinterpret_cast<const float2*>(header)[(j * 2 * components + i) * 4 + lane % 4];
@@ -254,6 +256,7 @@ __device__ __forceinline__ void panel_squares(row_pieces<D / 16>& x, Ring& ring,
                     q[row][i / 2] += y1 * y1;
                 }
             }
+        }
         if (g == L::groups - 1)
 #pragma unroll
             for (int i = 0; i < components / 2; ++i)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/gmm/e_step/tuning.hpp"
+#include "kernels/math/macros.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -11,7 +12,7 @@ namespace elbo::kernels::cuda {
 /// Dimensions that the log-densities and the moments are compiled for; rows are filled up with zeros on the way to
 /// registers.
 constexpr int tensor_dimensions(std::int64_t d) {
-    return d <= 32 ? 32 : d <= 48 ? 48 : d <= 64 ? 64 : d <= 96 ? 96 : 128;
+    return d <= 32 ? 32 : static_cast<int>((d + 15) / 16 * 16);
 }
 constexpr int moment_dimensions(std::int64_t d) {
     return d <= 32 ? 32 : d <= 64 ? 64 : 128;
@@ -35,7 +36,9 @@ inline constexpr int tensor_shared_limit = 227 * 1024; ///< of a block
 ///     32    8           128  2               1               3 / 4
 ///     48    4           64   3               1               6 / 9
 ///     64    4           64   4               1               10 / 16
+///     80    4           64   3, 2            2               15 / 25
 ///     96    4           64   3               2               21 / 36
+///     112   4           64   4, 3            2               28 / 49
 ///     128   4           64   4               2               36 / 64
 ///
 /// The accumulators of a chunk are at most 128 registers. [chunk: l tiles | header | h tiles] ...; the header has b by
@@ -43,25 +46,28 @@ inline constexpr int tensor_shared_limit = 227 * 1024; ///< of a block
 template <int D>
 struct panel_layout {
     static_assert(D == tensor_dimensions(D));
-    static constexpr int components = D == 32 ? 8 : 4;               ///< of a panel
-    static constexpr int columns = 16 * components;                  ///< n of an instruction
-    static constexpr int blocks = D == 32 ? 2 : D % 64 == 0 ? 4 : 3; ///< 16-column blocks of a chunk
-    static constexpr int groups = D / 16 / blocks;                   ///< chunks of a panel
-    static constexpr int tile_bytes = columns * 32;                  ///< B of one instruction
+    static constexpr int components = D == 32 ? 8 : 4; ///< of a panel
+    static constexpr int columns = 16 * components;    ///< n of an instruction
+    static constexpr int steps = D / 16;               ///< of the contraction, and 16-column blocks
+    static constexpr int blocks = D == 32 ? 2 : D == 48 || D == 80 || D == 96 ? 3 : 4; ///< of a chunk, at most
+    static constexpr int groups = (steps + blocks - 1) / blocks;                       ///< chunks of a panel
+    static constexpr int tile_bytes = columns * 32;                                    ///< B of one instruction
     static constexpr int parameters = blocks * columns * 4;
     static constexpr int header = (parameters + components * 8 + 127) / 128 * 128;
 
+    /// Blocks of chunk g.
+    ELBO_HD static constexpr int width(int g) { return steps < blocks * (g + 1) ? steps - blocks * g : blocks; }
     /// Tiles of chunk g; tile (s, j) of the loops "s = 0 ...; j = max(s, first block) ..." has number tile(g, s, j). In
     /// closed form: a loop here survives into the kernel, between the wgmmas.
-    static constexpr int tiles(int g) { return blocks * blocks * g + blocks * (blocks + 1) / 2; }
-    static constexpr int tile(int g, int s, int j) {
+    ELBO_HD static constexpr int tiles(int g) { return width(g) * (blocks * g) + width(g) * (width(g) + 1) / 2; }
+    ELBO_HD static constexpr int tile(int g, int s, int j) {
         const int i = s - blocks * g; // step inside the triangle at the end of the chunk
-        return i <= 0 ? s * blocks + j - blocks * g : blocks * blocks * g + i * blocks - i * (i - 1) / 2 + j - s;
+        return i <= 0 ? s * width(g) + j - blocks * g : width(g) * (blocks * g + i) - i * (i - 1) / 2 + j - s;
     }
     static constexpr int low_bytes(int g) { return tiles(g) * tile_bytes; }
     static constexpr int high_bytes(int g) { return header + tiles(g) * tile_bytes; }
     static constexpr int panel_bytes = low_bytes(0) + high_bytes(0) + (groups > 1 ? low_bytes(1) + high_bytes(1) : 0);
-    static constexpr int stage_bytes = high_bytes(groups - 1);
+    static constexpr int stage_bytes = std::max(high_bytes(0), high_bytes(groups - 1));
     static constexpr int stages = std::min(10, (tensor_shared_limit - 256) / stage_bytes);
     static constexpr int shared_bytes = stages * (stage_bytes + 16);
     /// Multiply-adds of 64 rows and a panel, times two.
@@ -130,8 +136,12 @@ constexpr tensor_plan plan_tensor(const gmm_shape& s) {
         return plan_tensor_of<48>(s);
     case 64:
         return plan_tensor_of<64>(s);
+    case 80:
+        return plan_tensor_of<80>(s);
     case 96:
         return plan_tensor_of<96>(s);
+    case 112:
+        return plan_tensor_of<112>(s);
     default:
         return plan_tensor_of<128>(s);
     }

@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(panel_threads)
     for (int g = 0; g < L::groups; low += L::low_bytes(g) + L::high_bytes(g), ++g) {
         unsigned char* const header = low + L::low_bytes(g);
         float2* const pairs = reinterpret_cast<float2*>(header);
-        if (thread < 8 * L::blocks) { // [block][component][half][t]: columns 8 half + 2 t, 8 half + 2 t + 1
+        if (thread < 8 * L::width(g)) { // [block][component][half][t]: columns 8 half + 2 t, 8 half + 2 t + 1
             const int block = thread / 8, column = 16 * (block + g * L::blocks) + 2 * (thread % 8);
             pairs[(block * L::components + place) * 8 + thread % 8] =
                 exists ? make_float2(b[column], b[column + 1]) : make_float2(0, 0);
@@ -87,10 +87,15 @@ __global__ void __launch_bounds__(panel_threads)
         if (thread == 0)
             pairs[L::parameters / 8 + place] =
                 exists ? make_float2(model.offsets[k], power.inverse) : make_float2(-INFINITY, 0);
-        if (place == 0 && thread >= L::parameters / 8 + L::components && thread < L::header / 8)
+        if (place == 0 && thread < L::header / 8 &&
+            (thread >= L::parameters / 8 + L::components ||
+             (thread >= 8 * L::components * L::width(g) && thread < L::parameters / 8)))
             pairs[thread] = make_float2(0, 0); // padding, which the copies read
-        for (int s = 0; s < L::blocks * (g + 1); ++s)
-            for (int j = max(s, L::blocks * g); j < L::blocks * (g + 1); ++j) {
+        const int end = L::blocks * g + L::width(g);
+#pragma unroll 1 // unrolled, it spills
+        for (int s = 0; s < end; ++s)
+#pragma unroll 1
+            for (int j = max(s, L::blocks * g); j < end; ++j) {
                 const int n = thread / 16, i = thread % 16;                     // column and row of a block of 16 x 16
                 const int row = 16 * s + 4 * (i % 8 / 2) + 2 * (i / 8) + i % 2; // the order of the A fragments
                 const int column = 16 * j + n;
