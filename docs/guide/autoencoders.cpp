@@ -1,8 +1,7 @@
 // Where the posterior is a network: the bound during training, the importance bound, samples.
 #include "docs/guide/gallery.hpp"
-#include "host/report/chart/vae_charts.hpp"
-#include "host/report/image/image_grid.hpp"
-#include "host/report/image/png.hpp"
+#include "host/report/image/images.hpp"
+#include "host/report/page/vae_page.hpp"
 
 #include <elbo/data_source.hpp>
 #include <elbo/vae/infer.hpp>

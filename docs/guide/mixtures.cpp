@@ -1,7 +1,7 @@
 // EM, its chain, and its gradient form.
 #include "docs/guide/gallery.hpp"
 #include "host/report/chart/density_chart.hpp"
-#include "host/report/chart/trace_chart.hpp"
+#include "host/report/chart/line_chart.hpp"
 
 #include <elbo/data_source.hpp>
 #include <elbo/gmm/gradient.hpp>

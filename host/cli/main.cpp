@@ -45,15 +45,12 @@ exit_status fail(exit_status status, std::string message, const std::string& adv
 
 void add_group(parser& app, invocation& call, const char* name, const char* help,
                std::initializer_list<command_adder*> commands) {
-    parser* group = app.add_subcommand(name, help);
-    group->require_subcommand();
+    parser* group = app.add_group(name, help);
     for (command_adder* const add : commands)
         add(*group, call);
 }
 
 void set_up(parser& app, invocation& call) {
-    app.set_version_flag("--version", fmt::format("elbo {}", version));
-    app.require_subcommand();
     add_group(app, call, "mixture",
               "Gaussian mixtures: fit, select, variational, accumulate, maximize, update, score, evidence, assign, "
               "sample, info, marginal, condition, divergence",
@@ -104,7 +101,8 @@ exit_status run_command(const invocation& call, const std::string& help) {
 }
 
 exit_status run(int argc, char** argv) {
-    parser app("elbo", "Latent-variable models fitted by raising the evidence lower bound, on GPUs and CPUs");
+    parser app("elbo", "Latent-variable models fitted by raising the evidence lower bound, on GPUs and CPUs",
+               fmt::format("elbo {}", version));
     invocation call{command_line(argc, argv), {}};
     set_up(app, call);
     try {

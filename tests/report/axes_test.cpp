@@ -1,6 +1,5 @@
 // Ticks, scales and markers of the charts.
 #include "host/report/chart/svg.hpp"
-#include "host/report/chart/ticks.hpp"
 
 #include <cmath>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // The page as a whole: self-contained, with the parts that its data calls for.
-#include "host/report/chart/trace_chart.hpp"
-#include "host/report/image/png.hpp"
+#include "host/report/chart/line_chart.hpp"
+#include "host/report/image/images.hpp"
 #include "host/report/page/component_table.hpp"
 #include "host/report/page/mixture_page.hpp"
 

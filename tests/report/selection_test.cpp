@@ -1,5 +1,4 @@
 // The page about a choice among mixtures.
-#include "host/report/chart/selection_chart.hpp"
 #include "host/report/page/selection_page.hpp"
 
 #include "elbo/error.hpp"

@@ -1,6 +1,6 @@
 // The page about a variational autoencoder, and the grids of images.
 #include "host/report/chart/point_cloud.hpp"
-#include "host/report/image/image_grid.hpp"
+#include "host/report/image/images.hpp"
 #include "host/report/page/vae_page.hpp"
 
 #include "elbo/error.hpp"

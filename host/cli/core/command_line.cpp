@@ -97,8 +97,11 @@ struct parser::state {
     }
 };
 
-parser::parser(const std::string& program, const std::string& description)
-    : state_(std::make_unique<state>(std::make_unique<CLI::App>(description, program))) {}
+parser::parser(const std::string& program, const std::string& description, const std::string& version) {
+    auto app = std::make_unique<CLI::App>(description, program);
+    app->require_subcommand(1)->set_version_flag("--version", version);
+    state_ = std::make_unique<state>(std::move(app));
+}
 
 parser::parser(std::unique_ptr<state> s) : state_(std::move(s)) {}
 parser::~parser() = default;
@@ -138,12 +141,10 @@ parser* parser::add_subcommand(const std::string& name, const std::string& help)
     return state_->commands.back().get();
 }
 
-void parser::require_subcommand() {
-    state_->app->require_subcommand(1);
-}
-
-void parser::set_version_flag(const std::string& names, const std::string& version) {
-    state_->app->set_version_flag(names, version);
+parser* parser::add_group(const std::string& name, const std::string& help) {
+    parser* const group = add_subcommand(name, help);
+    group->state_->app->require_subcommand(1);
+    return group;
 }
 
 void parser::footer(const std::string& text) {

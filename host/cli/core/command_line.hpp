@@ -60,7 +60,8 @@ private:
 /// A command with its options and the commands below it. Names are "-k,--components", or "DATA" for an argument.
 class parser {
 public:
-    parser(const std::string& program, const std::string& description);
+    /// The program itself; one of its commands must be named.
+    parser(const std::string& program, const std::string& description, const std::string& version);
     parser(const parser&) = delete;
     parser& operator=(const parser&) = delete;
     ~parser();
@@ -76,8 +77,8 @@ public:
     option* add_flag(const std::string& names, bool& value, const std::string& help, const std::string& group = "");
     option* get_option(const std::string& name);
     parser* add_subcommand(const std::string& name, const std::string& help);
-    void require_subcommand(); ///< exactly one
-    void set_version_flag(const std::string& names, const std::string& version);
+    /// The same of which one of its own must be named.
+    parser* add_group(const std::string& name, const std::string& help);
     void footer(const std::string& text);               ///< below the help
     void callback(const std::function<void()>& parsed); ///< when this command was parsed
 

@@ -4,27 +4,11 @@
 #include "host/joined.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <fmt/format.h>
 #include <span>
 #include <string_view>
 
 namespace elbo::cli {
-
-namespace {
-
-constexpr std::string_view cuda_prefix = "cuda:";
-
-int cuda_ordinal(const std::string& device) {
-    int ordinal = -1;
-    const char* end = device.data() + device.size();
-    const auto [stopped, problem] = std::from_chars(device.data() + cuda_prefix.size(), end, ordinal);
-    if (problem != std::errc() || stopped != end || ordinal < 0)
-        throw invalid_argument(fmt::format("--device {}: expected a device number, as in cuda:0", device));
-    return ordinal;
-}
-
-} // namespace
 
 void add_output_options(parser& command, output_options& options) {
     command.add_option("--json", options.json, "Write a machine-readable summary; - is standard output", "FILE",
@@ -55,8 +39,12 @@ context make_context(const device_options& options) {
         return context::reference();
     if (device == "cuda")
         return context::cuda();
-    if (device.starts_with(cuda_prefix))
-        return context::cuda(cuda_ordinal(device));
+    if (device.starts_with("cuda:")) {
+        const std::optional<int> ordinal = number_of<int>(std::string_view(device).substr(5));
+        if (!ordinal || *ordinal < 0)
+            throw invalid_argument(fmt::format("--device {}: expected a device number, as in cuda:0", device));
+        return context::cuda(*ordinal);
+    }
     if (device != "auto")
         throw invalid_argument(fmt::format("--device {}: expected auto, cpu, cuda, cuda:N or reference", device));
     const context best = context::best();
@@ -171,6 +159,16 @@ void add_density_option(parser& command, std::string& path) {
 
 void add_type_option(parser& command, std::string& type) {
     command.add_option("--type", type, "Type of the numbers in FILE: float32 or float64", "TYPE", "Output");
+}
+
+std::vector<std::string> split(const std::string& text, char between) {
+    std::vector<std::string> parts(1);
+    for (const char c : text)
+        if (c == between)
+            parts.emplace_back();
+        else
+            parts.back() += c;
+    return parts;
 }
 
 std::size_t place_of(const char* option, const std::string& typed, const std::vector<std::string>& values) {

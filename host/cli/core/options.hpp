@@ -8,10 +8,12 @@
 #include "host/io/write/matrix.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 namespace elbo::cli {
@@ -22,6 +24,15 @@ void add_rows_option(parser& command, std::string& path, const std::string& what
 void add_type_option(parser& command, std::string& type);
 /// FILE of --output where the log-densities of rows are written.
 void add_density_option(parser& command, std::string& path);
+/// The number that a text is; nothing where there is more to it, or less.
+template <class T>
+std::optional<T> number_of(std::string_view text) {
+    T value{};
+    const auto [stopped, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return problem == std::errc() && stopped == text.data() + text.size() ? std::optional(value) : std::nullopt;
+}
+/// The parts of a text, at least one.
+std::vector<std::string> split(const std::string& text, char between);
 /// The place of what was typed among the values of an option. Throws invalid_argument: "--type int: expected float32 or
 /// float64".
 std::size_t place_of(const char* option, const std::string& typed, const std::vector<std::string>& values);

@@ -38,7 +38,7 @@ public:
     std::string apply(const applied<latent_kind>& work, findings& found) override {
         const gmm::score_result result = std::visit([&](const auto& m) { return score(work, m); }, work.saved.model);
         found.tell("samples", std::to_string(result.samples));
-        add_likelihoods(found, result, parameters_of(work.saved.model));
+        add_likelihoods(found, result, facts_of(work.saved.model).parameters);
         found.add("seconds", work.seconds());
         add_negligible(found, output, result.negligible);
         return {density_path == "-" ? "" : work.heading() + text_list(found.facts)};

@@ -33,8 +33,7 @@ struct latent_fit_options : fit_inputs {
 /// and file_error.
 void prepare(const latent_fit_options& typed, latent::factor_options& o, model_columns& start_columns) {
     o = typed.typed;
-    o.kind = static_cast<latent::factor_kind>(
-        place_of("--model", typed.kind, {"ppca", "factors", "factor-mixture", "sphere"}));
+    o.kind = static_cast<latent::factor_kind>(place_of("--model", typed.kind, latent_kinds));
     if (typed.no_acceleration)
         throw invalid_argument(fmt::format("--no-acceleration: expected --model sphere, not {}", typed.kind));
     if (o.method == latent::factor_method::eigen)
@@ -126,7 +125,7 @@ struct latent_fit : latent_fit_options {
 
     void announce(const context& ctx, const input_data& rows, const options& o) const {
         fit_inputs::announce(ctx, rows, o);
-        note_slow_blas(output, ctx);
+        latent_kind::note_on(ctx, output);
     }
 
     result fit(const context& ctx, const input_data& rows, const options& o) const {
@@ -154,7 +153,7 @@ struct latent_fit : latent_fit_options {
     }
 
     std::string page(const fitted<latent_fit>& work, report::heading about) const {
-        about.title = fmt::format("{} of {}", kind_of(work.fit.model), file_name(work.data()));
+        about.title = fmt::format("{} of {}", facts_of(work.fit.model).kind, file_name(work.data()));
         about.facts.insert(about.facts.begin(),
                            {{"samples", std::to_string(work.fit.samples)}, {"model", describe(work.fit.model)}});
         return fit_inputs::page(work, about);

@@ -64,11 +64,6 @@ void add_arrays(json& summary, const latent::factor_model& m) {
     summary["noise"] = array_or_null(m.noise(), m.own_noise() ? std::vector{k, d} : std::vector{size});
 }
 
-std::int64_t components_of(const latent_model& m) {
-    const auto* factors = std::get_if<latent::factor_model>(&m);
-    return factors ? factors->components() : 1;
-}
-
 } // namespace
 
 saved_latent_model load_latent_model(const std::string& path) {
@@ -80,40 +75,21 @@ saved_latent_model load_latent_model(const std::string& path) {
     return {std::move(saved.model), std::move(saved.column_names)};
 }
 
-std::int64_t dimensions_of(const latent_model& m) {
-    return std::visit([](const auto& model) { return model.dimensions(); }, m);
-}
-
-std::int64_t latent_of(const latent_model& m) {
-    const auto* factors = std::get_if<latent::factor_model>(&m);
-    return factors ? factors->latent() : dimensions_of(m);
-}
-
-std::int64_t parameters_of(const latent_model& m) {
-    return std::visit([](const auto& model) { return model.parameters(); }, m);
-}
-
-std::string kind_of(const latent_model& m) {
-    const auto* factors = std::get_if<latent::factor_model>(&m);
-    if (!factors)
-        return "sphere";
-    switch (factors->kind()) {
-    case latent::factor_kind::ppca:
-        return "ppca";
-    case latent::factor_kind::factor_analysis:
-        return "factors";
-    default:
-        return "factor-mixture";
-    }
+latent_facts facts_of(const latent_model& m) {
+    if (const auto* s = std::get_if<latent::sphere_model>(&m))
+        return {latent_kinds.back(), s->dimensions(), 1, s->dimensions(), s->parameters()};
+    const auto& f = std::get<latent::factor_model>(m);
+    return {latent_kinds[static_cast<std::size_t>(f.kind())], f.dimensions(), f.components(), f.latent(),
+            f.parameters()};
 }
 
 std::string describe(const latent_model& m) {
-    const std::int64_t k = components_of(m), d = dimensions_of(m);
-    std::string text = kind_of(m);
-    if (k > 1)
-        text += ", " + plural(k, "component");
-    text += ", " + plural(d, "dimension");
-    return std::holds_alternative<latent::factor_model>(m) ? text + fmt::format(", {} latent", latent_of(m)) : text;
+    const latent_facts facts = facts_of(m);
+    std::string text = facts.kind;
+    if (facts.components > 1)
+        text += ", " + plural(facts.components, "component");
+    text += ", " + plural(facts.dimensions, "dimension");
+    return std::holds_alternative<latent::factor_model>(m) ? text + fmt::format(", {} latent", facts.latent) : text;
 }
 
 std::string parameter_text(const latent_model& m, const std::vector<std::string>& column_names) {
@@ -121,17 +97,18 @@ std::string parameter_text(const latent_model& m, const std::vector<std::string>
 }
 
 void add_shape(json& summary, const latent_model& m) {
-    summary["kind"] = kind_of(m);
-    summary["dimensions"] = dimensions_of(m);
-    summary["components"] = components_of(m);
-    summary["latent"] = latent_of(m);
+    const latent_facts facts = facts_of(m);
+    summary["kind"] = facts.kind;
+    summary["dimensions"] = facts.dimensions;
+    summary["components"] = facts.components;
+    summary["latent"] = facts.latent;
 }
 
 void add_parameters(json& summary, const latent_model& m) {
     std::visit([&](const auto& model) { add_arrays(summary, model); }, m);
 }
 
-void note_slow_blas(const output_options& output, const context& ctx) {
+void latent_kind::note_on(const context& ctx, const output_options& output) {
     if (ctx.where() != backend::cpu || std::getenv("OPENBLAS_CORETYPE") != nullptr)
         return;
     const std::string advice = blas().advice;
@@ -140,13 +117,13 @@ void note_slow_blas(const output_options& output, const context& ctx) {
 }
 
 void latent_kind::add_parameters(json& summary, const saved& s) {
-    summary["parameters"] = parameters_of(s.model);
+    summary["parameters"] = facts_of(s.model).parameters;
     summary["column_names"] = s.column_names;
     cli::add_parameters(summary, s.model);
 }
 
 std::string latent_kind::text(const saved& s) {
-    return fmt::format(", {} parameters\n\n{}", parameters_of(s.model), parameter_text(s.model, s.column_names));
+    return fmt::format(", {} parameters\n\n{}", facts_of(s.model).parameters, parameter_text(s.model, s.column_names));
 }
 
 template class apply_command<latent_kind>;

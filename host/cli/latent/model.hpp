@@ -21,12 +21,16 @@ struct saved_latent_model {
 /// Throws file_error, also for a file that holds another model.
 saved_latent_model load_latent_model(const std::string& path);
 
-std::int64_t dimensions_of(const latent_model& m);
-/// Numbers of the latent variable: L, or d of a sphere's direction.
-std::int64_t latent_of(const latent_model& m);
-std::int64_t parameters_of(const latent_model& m);
-/// "ppca", "factors", "factor-mixture" or "sphere", as --model takes them.
-std::string kind_of(const latent_model& m);
+/// Kinds as --model takes them; those of factors stand in the order of latent::factor_kind.
+inline const std::vector<std::string> latent_kinds{"ppca", "factors", "factor-mixture", "sphere"};
+
+struct latent_facts {
+    const std::string& kind;
+    std::int64_t dimensions, components;
+    std::int64_t latent; ///< numbers of the latent variable: L, or d of a sphere's direction
+    std::int64_t parameters;
+};
+latent_facts facts_of(const latent_model& m);
 /// "factor-mixture, 3 components, 10 dimensions, 2 latent".
 std::string describe(const latent_model& m);
 /// What there is to read of the parameters, for standard output.
@@ -37,19 +41,17 @@ void add_shape(json& summary, const latent_model& m);
 /// Adds the arrays of parameters, nested as their shapes are; null in place of more than 10,000 numbers.
 void add_parameters(json& summary, const latent_model& m);
 
-/// Notes on standard error that the BLAS, which does the products of these models on the CPU, leaves much of the
-/// processor unused, and the cure. Not where OPENBLAS_CORETYPE is set: then somebody has chosen.
-void note_slow_blas(const output_options& output, const context& ctx);
-
 struct latent_kind {
     using saved = saved_latent_model;
     static constexpr const char* argument_help = "Model file (.safetensors or .json)";
 
     static saved load(const std::string& path) { return load_latent_model(path); }
     static const std::vector<std::string>& columns(const saved& s) { return s.column_names; }
-    static std::int64_t dimensions(const saved& s) { return dimensions_of(s.model); }
+    static std::int64_t dimensions(const saved& s) { return facts_of(s.model).dimensions; }
     static std::string describe(const saved& s) { return cli::describe(s.model); }
-    static void note_on(const context& ctx, const output_options& output) { note_slow_blas(output, ctx); }
+    /// Notes on standard error that the BLAS, which does the products of these models on the CPU, leaves much of the
+    /// processor unused, and the cure. Not where OPENBLAS_CORETYPE is set: then somebody has chosen.
+    static void note_on(const context& ctx, const output_options& output);
     static void add_shape(json& summary, const saved& s) { cli::add_shape(summary, s.model); }
     static void add_parameters(json& summary, const saved& s);
     static std::string text(const saved& s);

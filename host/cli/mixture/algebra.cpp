@@ -8,7 +8,8 @@
 #include "elbo/gmm/regress.hpp"
 
 #include <algorithm>
-#include <charconv>
+#include <optional>
+#include <string_view>
 #include <unordered_set>
 
 namespace elbo::cli {
@@ -41,27 +42,6 @@ std::vector<std::string> names_of(const std::vector<std::string>& all, const std
     return names;
 }
 
-// Writes and prints the new model; `found` is what the command knows beside it.
-exit_status deliver(const algebra_options& command, findings found, const gmm::model& made,
-                    const std::vector<std::string>& names) {
-    write_model(made, command.output_path, names);
-    add_shape(found.summary, made);
-    found.add("column_names", names);
-    add_parameters(found.summary, made);
-    write_json(command.output, found.summary);
-    print_results(command.output, fmt::format("{}\n\n{}", describe(made), component_text(made, names)));
-    return exit_status::success;
-}
-
-double given_value(const std::string& given, std::size_t sign) {
-    double value = 0;
-    const char* end = given.data() + given.size();
-    const auto [stopped, problem] = std::from_chars(given.data() + sign + 1, end, value);
-    if (problem != std::errc() || stopped != end)
-        throw invalid_argument(fmt::format("--given {}: expected a number after the last =", given));
-    return value;
-}
-
 exit_status condition_on_values(const algebra_options& command, const std::string& command_line) {
     if (command.columns.empty())
         throw invalid_argument("--given A=1.5,B=2,... is missing: expected the known columns, or DATA with their "
@@ -73,8 +53,11 @@ exit_status condition_on_values(const algebra_options& command, const std::strin
         const std::size_t sign = given.rfind('=');
         if (sign == std::string::npos || sign == 0)
             throw invalid_argument(fmt::format("--given {}: expected COLUMN=VALUE", given));
+        const std::optional<double> value = number_of<double>(std::string_view(given).substr(sign + 1));
+        if (!value)
+            throw invalid_argument(fmt::format("--given {}: expected a number after the last =", given));
         names.push_back(given.substr(0, sign));
-        values.push_back(given_value(given, sign));
+        values.push_back(*value);
     }
     const std::vector<std::int64_t> known = columns_of(command, saved, names);
     const gmm::model made = gmm::conditional(saved.model, known, values);
@@ -85,7 +68,7 @@ exit_status condition_on_values(const algebra_options& command, const std::strin
                           {"given_values", values},
                           {"columns", rest},
                           {"mean", gmm::moments(made).mean}});
-    return deliver(command, std::move(found), made, names_of(saved.column_names, rest));
+    return deliver(command.output, command.output_path, std::move(found), made, names_of(saved.column_names, rest));
 }
 
 struct marginal_command : algebra_options {
@@ -103,22 +86,25 @@ struct marginal_command : algebra_options {
         findings found(command_line);
         found.add("model", model_path);
         found.add("columns", kept);
-        return deliver(*this, std::move(found), gmm::marginal(saved.model, kept), names_of(saved.column_names, kept));
+        return deliver(output, output_path, std::move(found), gmm::marginal(saved.model, kept),
+                       names_of(saved.column_names, kept));
     }
 };
 
-/// condition over the rows of a file: what a mixture expects of the other columns.
-struct regression {
+/// Without DATA a new model, with it rows: what a mixture expects of the other columns.
+struct condition_command {
     std::string model_path;
     std::vector<std::string> given; ///< the known columns; empty: those that DATA names
     data_options data;
     device_options device;
     output_options output;
-    row_options rows;
+    row_options rows{.path = ""};       ///< the path may be that of a model
     std::string variances = "diagonal"; ///< none, diagonal or full
     std::string density_path, responsibility_path;
 
+    void add_options(parser& app);
     exit_status run(const std::string& command_line) const;
+    exit_status run_rows(const std::string& command_line) const;
 };
 
 enum class variance_form { none, diagonal, full };
@@ -128,7 +114,7 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 }
 
 /// The columns of the model that the data names, in the order of the model.
-std::vector<std::int64_t> named_columns(const regression& command, const gmm::saved_model& saved,
+std::vector<std::int64_t> named_columns(const condition_command& command, const gmm::saved_model& saved,
                                         const data_source& data) {
     const std::unordered_set<std::string> there(data.column_names().begin(), data.column_names().end());
     std::vector<std::int64_t> known;
@@ -153,7 +139,7 @@ struct known_rows {
 
 /// The known columns of the model and the data with these alone: by name where both have names; else the data has them
 /// in the order of --given, or has all columns of the model.
-known_rows open_known(const regression& command, const gmm::saved_model& saved) {
+known_rows open_known(const condition_command& command, const gmm::saved_model& saved) {
     const data_options& options = command.data;
     input_data input = open_data(options);
     const std::int64_t d = saved.model.dimensions();
@@ -207,11 +193,12 @@ void interleave(const gmm::regression_batch& batch, std::int64_t means, variance
     }
 }
 
-exit_status regression::run(const std::string& command_line) const {
-    check_row_output(rows.path, output);
+exit_status condition_command::run_rows(const std::string& command_line) const {
+    const std::string path = rows.path.empty() ? "-" : rows.path;
+    check_row_output(path, output);
     check_files({.inputs = files_of(data, {model_path}),
                  .outputs = {output.json},
-                 .rows = {rows.path, density_path, responsibility_path}});
+                 .rows = {path, density_path, responsibility_path}});
     const variance_form form =
         static_cast<variance_form>(place_of("--variances", variances, {"none", "diagonal", "full"}));
     const interrupt_guard guard;
@@ -222,7 +209,7 @@ exit_status regression::run(const std::string& command_line) const {
     const std::vector<std::int64_t> others = gmm::other_columns(known.columns, m.dimensions());
     const std::vector<std::string> all = column_names_of<mixture_kind>(saved), names = names_of(all, others);
     const std::int64_t n = known.data.rows();
-    row_output results = rows.open(n, result_names(names, form));
+    row_output results = row_options{path, rows.type}.open(n, result_names(names, form));
     row_output densities(density_path, n, {"log_density"});
     row_output responsibilities(responsibility_path, n, numbered("component ", m.components()));
     std::vector<double> values;
@@ -246,52 +233,41 @@ exit_status regression::run(const std::string& command_line) const {
     add_left_out(found.summary, known.notes);
     write_json(output, found.summary);
     if (!results.printed())
-        print_results(output, fmt::format("{}: {} given {} for {} rows of {}\n", rows.path, joined(names, ", "),
+        print_results(output, fmt::format("{}: {} given {} for {} rows of {}\n", path, joined(names, ", "),
                                           joined(names_of(all, known.columns), ", "), n, known.data.description()));
     return exit_status::success;
 }
 
-/// Without DATA a new model, with it rows.
-struct condition_command {
-    regression rows;
-    std::string output_path;
+void condition_command::add_options(parser& app) {
+    app.add_option("MODEL", model_path, mixture_kind::argument_help)->required();
+    add_data_options(app, data, true);
+    add_by_position_option(app, data);
+    app.add_option("--given", given,
+                   "Known columns, by name or by number from 0, and their values; with DATA columns alone "
+                   "(default: those that DATA names)",
+                   "A=1.5,B=2,...");
+    add_device_options(app, device);
+    app.add_option("-o,--output", rows.path,
+                   "Write the new model (.safetensors or .json); with DATA the rows (.csv, .npy, .f32, .f64, .h5; "
+                   "default: print them)",
+                   "FILE", "Output");
+    app.add_option("--variances", variances, "With DATA: none, diagonal or full, beside the means", "NAME", "Output");
+    add_type_option(app, rows.type);
+    app.add_option("--log-density", density_path, "With DATA: write log p of the known columns", "FILE", "Output");
+    app.add_option("--responsibilities", responsibility_path,
+                   "With DATA: write p(component | known columns), one column each", "FILE", "Output");
+    add_output_options(app, output);
+}
 
-    void add_options(parser& app) {
-        app.add_option("MODEL", rows.model_path, mixture_kind::argument_help)->required();
-        add_data_options(app, rows.data, true);
-        add_by_position_option(app, rows.data);
-        app.add_option("--given", rows.given,
-                       "Known columns, by name or by number from 0, and their values; with DATA columns alone "
-                       "(default: those that DATA names)",
-                       "A=1.5,B=2,...");
-        add_device_options(app, rows.device);
-        app.add_option("-o,--output", output_path,
-                       "Write the new model (.safetensors or .json); with DATA the rows (.csv, .npy, .f32, .f64, .h5; "
-                       "default: print them)",
-                       "FILE", "Output");
-        app.add_option("--variances", rows.variances, "With DATA: none, diagonal or full, beside the means", "NAME",
-                       "Output");
-        add_type_option(app, rows.rows.type);
-        app.add_option("--log-density", rows.density_path, "With DATA: write log p of the known columns", "FILE",
-                       "Output");
-        app.add_option("--responsibilities", rows.responsibility_path,
-                       "With DATA: write p(component | known columns), one column each", "FILE", "Output");
-        add_output_options(app, rows.output);
-    }
-
-    exit_status run(const std::string& command_line) const {
-        for (const auto& [option, path] :
-             {std::pair{"--log-density", rows.density_path}, {"--responsibilities", rows.responsibility_path}})
-            if (rows.data.path.empty() && !path.empty())
-                throw invalid_argument(fmt::format("{} {}: expected DATA, whose rows it is about", option, path));
-        if (rows.data.path.empty())
-            return condition_on_values({rows.model_path, rows.given, output_path, rows.output}, command_line);
-        regression regression = rows;
-        if (!output_path.empty())
-            regression.rows.path = output_path;
-        return regression.run(command_line);
-    }
-};
+exit_status condition_command::run(const std::string& command_line) const {
+    if (!data.path.empty())
+        return run_rows(command_line);
+    for (const auto& [option, path] :
+         {std::pair{"--log-density", density_path}, {"--responsibilities", responsibility_path}})
+        if (!path.empty())
+            throw invalid_argument(fmt::format("{} {}: expected DATA, whose rows it is about", option, path));
+    return condition_on_values({model_path, given, rows.path, output}, command_line);
+}
 
 struct divergence_command {
     std::string from, to;

@@ -1,7 +1,7 @@
 #include "host/cli/mixture/model.hpp"
 
 #include "host/report/chart/plane.hpp"
-#include "host/report/page/component_numbers.hpp"
+#include "host/report/page/component_table.hpp"
 #include "host/report/page/mixture_page.hpp"
 
 #include "elbo/error.hpp"
@@ -56,6 +56,17 @@ void add_parameters(json& summary, const gmm::model& m) {
     summary["means"] = array_or_null(m.means(), std::vector{m.components(), m.dimensions()});
     summary["covariances"] =
         array_or_null(m.covariances(), gmm::covariance_shape(m.shape(), m.components(), m.dimensions()));
+}
+
+exit_status deliver(const output_options& output, const std::string& path, findings found, const gmm::model& made,
+                    const std::vector<std::string>& names, const std::string& head) {
+    write_model(made, path, names);
+    add_shape(found.summary, made);
+    found.add("column_names", names);
+    add_parameters(found.summary, made);
+    write_json(output, found.summary);
+    print_results(output, fmt::format("{}{}\n\n{}", head, describe(made), component_text(made, names)));
+    return exit_status::success;
 }
 
 void mixture_kind::add_parameters(json& summary, const saved& s) {

@@ -24,6 +24,11 @@ void add_shape(json& summary, const gmm::model& m);
 /// of more than 10,000 numbers is null.
 void add_parameters(json& summary, const gmm::model& m);
 
+/// What a command that makes a model does at last: writes it and prints it, with a `head` before it; `found` is what
+/// the command knows beside it.
+exit_status deliver(const output_options& output, const std::string& path, findings found, const gmm::model& made,
+                    const std::vector<std::string>& names, const std::string& head = "");
+
 struct mixture_kind {
     using saved = gmm::saved_model;
     static constexpr const char* argument_help = "Model file (.safetensors or .json)";

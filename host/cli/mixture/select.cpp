@@ -4,32 +4,19 @@
 
 #include "elbo/gmm/select.hpp"
 
-#include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <fmt/format.h>
-#include <optional>
 
 namespace elbo::cli {
 
 namespace {
 
-std::optional<std::int64_t> whole_number(std::string_view text) {
-    std::int64_t value = 0;
-    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return problem == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
 // "3", "1:10" or "2:20:2", ends included.
 void append_range(std::vector<std::int64_t>& numbers, const std::string& text) {
     constexpr std::int64_t most = 10000;
     std::vector<std::int64_t> parts;
-    for (std::size_t begin = 0; begin <= text.size();) {
-        const std::size_t end = std::min(text.find(':', begin), text.size());
-        const std::optional<std::int64_t> number = whole_number(std::string_view(text).substr(begin, end - begin));
-        parts.push_back(number.value_or(0));
-        begin = end + 1;
-    }
+    for (const std::string& part : split(text, ':'))
+        parts.push_back(number_of<std::int64_t>(part).value_or(0));
     const std::int64_t first = parts[0], last = parts.size() > 1 ? parts[1] : first;
     const std::int64_t step = parts.size() > 2 ? parts[2] : 1;
     if (parts.size() > 3 || first < 1 || step < 1 || last < first || (last - first) / step >= most)

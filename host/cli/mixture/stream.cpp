@@ -97,7 +97,6 @@ struct maximize_command {
         const gmm::saved_statistics all = merged(parts);
         const gmm::statistics& s = all.statistics;
         const gmm::model made = gmm::maximize(s, typed);
-        write_model(made, model_path, all.column_names);
         const double log_likelihood = s.total_log_likelihood() / s.total_weight();
         findings found(command_line);
         found.summary.update({{"parts", parts},
@@ -105,14 +104,9 @@ struct maximize_command {
                               {"total_weight", s.total_weight()},
                               {"log_likelihood", log_likelihood},
                               {"entropy", s.total_entropy() / s.total_weight()}});
-        add_shape(found.summary, made);
-        found.add("column_names", all.column_names);
-        add_parameters(found.summary, made);
-        write_json(output, found.summary);
-        print_results(output,
-                      fmt::format("{} samples, log-likelihood of the model before {:.6f} nats per sample\n\n{}\n\n{}",
-                                  s.samples(), log_likelihood, describe(made), component_text(made, all.column_names)));
-        return exit_status::success;
+        return deliver(output, model_path, std::move(found), made, all.column_names,
+                       fmt::format("{} samples, log-likelihood of the model before {:.6f} nats per sample\n\n",
+                                   s.samples(), log_likelihood));
     }
 };
 

@@ -1,6 +1,6 @@
 // The commands that take rows through an autoencoder, or draw them: encode, decode, reconstruct, sample, interpolate
 // and info.
-#include "host/cli/vae/pictures.hpp"
+#include "host/cli/vae/model.hpp"
 
 #include "elbo/vae/infer.hpp"
 

@@ -1,4 +1,4 @@
-#include "host/cli/vae/pictures.hpp"
+#include "host/cli/vae/model.hpp"
 #include "host/vae/infer/fields.hpp"
 
 #include "elbo/vae/infer.hpp"

@@ -1,17 +1,89 @@
 #include "host/report/chart/density_chart.hpp"
-#include "host/report/chart/contours.hpp"
+
+#include "host/report/chart/line_chart.hpp"
 #include "host/report/chart/plane.hpp"
 #include "host/report/chart/point_cloud.hpp"
-#include "host/report/chart/svg.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <map>
 #include <numbers>
+#include <numeric>
 
 namespace elbo::report {
 
 namespace {
+
+// Contours -----------------------------------------------------------------------------------------------------------
+
+// The grid with a border of zeros about it, in index coordinates: inner point i is at i.
+class padded_grid {
+public:
+    explicit padded_grid(const density_grid& grid) : grid_(grid) {}
+    double at(int i, int j) const {
+        const bool inside = i >= 0 && j >= 0 && i < grid_.columns && j < grid_.rows;
+        return inside ? grid_.values[i + static_cast<std::size_t>(grid_.columns) * j] : 0.0;
+    }
+    point position(double i, double j) const {
+        return {grid_.x.low + grid_.x.width() * i / (grid_.columns - 1),
+                grid_.y.low + grid_.y.width() * j / (grid_.rows - 1)};
+    }
+
+private:
+    const density_grid& grid_;
+};
+
+// An edge of the grid from (i, j) to its right (vertical = 0) or upper (vertical = 1) neighbour.
+struct edge {
+    int i, j, vertical;
+    auto operator<=>(const edge&) const = default;
+};
+
+// Segments of one cell, directed with the region on their left, so that each crossing starts exactly one segment.
+void add_cell(const padded_grid& g, int i, int j, double level, std::map<edge, edge>& next) {
+    const std::array<double, 4> corner{g.at(i, j), g.at(i + 1, j), g.at(i + 1, j + 1), g.at(i, j + 1)};
+    int inside = 0;
+    for (int c = 0; c < 4; ++c)
+        inside |= (corner[c] > level) << c;
+    const std::array<edge, 4> sides{{{i, j, 0}, {i + 1, j, 1}, {i, j + 1, 0}, {i, j, 1}}};
+    enum side { bottom, right, top, left };
+    // By the corners that are inside; of none and all there is no boundary, and saddles, 5 and 10, have two.
+    constexpr std::array<std::array<side, 2>, 16> segments{{{},
+                                                            {bottom, left},
+                                                            {right, bottom},
+                                                            {right, left},
+                                                            {top, right},
+                                                            {},
+                                                            {top, bottom},
+                                                            {top, left},
+                                                            {left, top},
+                                                            {bottom, top},
+                                                            {},
+                                                            {right, top},
+                                                            {left, right},
+                                                            {bottom, right},
+                                                            {left, bottom},
+                                                            {}}};
+    const auto add = [&](int corners) { next[sides[segments[corners][0]]] = sides[segments[corners][1]]; };
+    const bool joined = std::accumulate(corner.begin(), corner.end(), 0.0) / 4 > level; // the middle of a saddle
+    if (inside == 5) {
+        add(joined ? 13 : 1);
+        add(joined ? 7 : 4);
+    } else if (inside == 10) {
+        add(joined ? 11 : 2);
+        add(joined ? 14 : 8);
+    } else if (inside != 0 && inside != 15) {
+        add(inside);
+    }
+}
+
+point crossing(const padded_grid& g, const edge& e, double level) {
+    const double a = g.at(e.i, e.j);
+    const double b = e.vertical ? g.at(e.i, e.j + 1) : g.at(e.i + 1, e.j);
+    const double t = (level - a) / (b - a);
+    return e.vertical ? g.position(e.i, e.j + t) : g.position(e.i + t, e.j);
+}
 
 // Two and more dimensions --------------------------------------------------------------------------------------------
 
@@ -26,7 +98,7 @@ void include(interval& range, double low, double high) {
 }
 
 // What is to be seen: all points, and the contour that holds 95 % (2.45 standard deviations of a single Gaussian).
-std::array<interval, 2> visible(const plane_view& view, const std::vector<std::array<double, 2>>& points) {
+std::array<interval, 2> visible(const plane_view& view, const std::vector<point>& points) {
     constexpr double inf = INFINITY;
     interval x{inf, -inf}, y{inf, -inf};
     for (const auto& at : points) {
@@ -41,10 +113,7 @@ std::array<interval, 2> visible(const plane_view& view, const std::vector<std::a
 }
 
 std::string closed_path(const chart& c, const polygon& curve) {
-    std::string path;
-    for (const auto& at : curve)
-        path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", c.x_of(at[0]), c.y_of(at[1]));
-    return path + "z";
+    return line_path(c, curve) + "z";
 }
 
 void draw_density(chart& c, const plane_view& view) {
@@ -124,45 +193,78 @@ interval visible(const gmm::model& m, const bins& h) {
     return padded(x, 0.03);
 }
 
-// Heights of α_k N(x; μ_k, σ_k²) on a grid of x, one curve a component.
-std::vector<std::vector<double>> component_curves(const gmm::model& m, interval x) {
-    std::vector<std::vector<double>> curves;
+// α_k N(x; μ_k, σ_k²) on a grid of x, one curve a component.
+std::vector<std::vector<point>> component_curves(const gmm::model& m, interval x) {
+    std::vector<std::vector<point>> curves(static_cast<std::size_t>(m.components()));
     for (std::int64_t k = 0; k < m.components(); ++k) {
         const double variance = m.covariance(k)[0];
-        std::vector<double> curve;
-        for (int i = 0; i <= curve_points; ++i)
-            curve.push_back(m.weights()[k] *
-                            normal_density(x.low + x.width() * i / curve_points, m.means()[k], variance));
-        curves.push_back(std::move(curve));
+        for (int i = 0; i <= curve_points; ++i) {
+            const double at = x.low + x.width() * i / curve_points;
+            curves[k].push_back({at, m.weights()[k] * normal_density(at, m.means()[k], variance)});
+        }
     }
     return curves;
-}
-
-std::string curve_path(const chart& c, const std::vector<double>& heights) {
-    std::string path;
-    const interval x = c.x_range();
-    for (int i = 0; i <= curve_points; ++i)
-        path += fmt::format("{}{:.1f} {:.1f}", i == 0 ? "M" : "L", c.x_of(x.low + x.width() * i / curve_points),
-                            c.y_of(heights[i]));
-    return path;
 }
 
 void draw_bins(chart& c, const bins& h) {
     const double width = h.range.width() / static_cast<double>(h.density.size());
     for (std::size_t i = 0; i < h.density.size(); ++i) {
-        const double left = c.x_of(h.range.low + width * static_cast<double>(i));
-        const double right = c.x_of(h.range.low + width * static_cast<double>(i + 1));
-        c.add(fmt::format(R"(<path class="bin" d="M{:.1f} {:.1f}V{:.1f}H{:.1f}V{:.1f}z"/>)", left, c.y_of(0),
-                          c.y_of(h.density[i]), right, c.y_of(0)));
+        const double left = h.range.low + width * static_cast<double>(i);
+        c.add(fmt::format(R"(<path class="bin" d="{}"/>)",
+                          bar_path(c, left, h.range.low + width * static_cast<double>(i + 1), h.density[i])));
     }
 }
 
 } // namespace
 
+density_grid sample_density(interval x, interval y, int columns, int rows,
+                            const std::function<double(double, double)>& density) {
+    density_grid grid{x, y, columns, rows, {}};
+    grid.values.reserve(static_cast<std::size_t>(columns) * rows);
+    for (int j = 0; j < rows; ++j)
+        for (int i = 0; i < columns; ++i)
+            grid.values.push_back(density(x.low + x.width() * i / (columns - 1), y.low + y.width() * j / (rows - 1)));
+    return grid;
+}
+
+double level_of_mass(const density_grid& grid, double mass) {
+    std::vector<double> sorted = grid.values;
+    std::sort(sorted.begin(), sorted.end(), std::greater<>());
+    const double wanted = mass * std::accumulate(sorted.begin(), sorted.end(), 0.0);
+    double sum = 0;
+    for (const double value : sorted) {
+        sum += value;
+        if (sum >= wanted)
+            return value;
+    }
+    return 0;
+}
+
+std::vector<polygon> contour(const density_grid& grid, double level) {
+    const padded_grid padded(grid);
+    std::map<edge, edge> next;
+    for (int j = -1; j < grid.rows; ++j)
+        for (int i = -1; i < grid.columns; ++i)
+            add_cell(padded, i, j, level, next);
+    std::vector<polygon> curves;
+    while (!next.empty()) {
+        polygon curve;
+        auto at = next.begin();
+        while (at != next.end()) {
+            curve.push_back(crossing(padded, at->first, level));
+            const edge to = at->second;
+            next.erase(at);
+            at = next.find(to);
+        }
+        curves.push_back(std::move(curve));
+    }
+    return curves;
+}
+
 std::string scatter_chart(const mixture_page& p) {
     const plane_view view = make_plane(*p.model, p.column_names);
     const std::int64_t d = p.model->dimensions();
-    std::vector<std::array<double, 2>> points;
+    std::vector<point> points;
     for (std::int64_t i = 0; i < p.points.count(); ++i)
         points.push_back(view.project(std::span(p.points.rows).subspan(i * d, d)));
     const auto [x, y] = visible(view, points);
@@ -180,11 +282,11 @@ std::string histogram_chart(const mixture_page& p) {
     const bins h = histogram(p.points.rows);
     const interval x = visible(m, h);
     const auto curves = component_curves(m, x);
-    std::vector<double> total(curve_points + 1, 0.0);
-    for (const auto& curve : curves)
-        for (int i = 0; i <= curve_points; ++i)
-            total[i] += curve[i];
-    double highest = *std::max_element(total.begin(), total.end());
+    std::vector<point> total = curves.front();
+    for (std::size_t k = 1; k < curves.size(); ++k)
+        for (std::size_t i = 0; i < total.size(); ++i)
+            total[i][1] += curves[k][i][1];
+    double highest = range_of(total, 1).high;
     for (const double height : h.density)
         highest = std::max(highest, height);
     const interval y{0, 1.06 * highest};
@@ -193,8 +295,8 @@ std::string histogram_chart(const mixture_page& p) {
     c.axes(ticks_across(x, 9, c.frame_width()), y_ticks, column_name(p.column_names, 0), "density");
     draw_bins(c, h);
     for (std::size_t k = 0; k < curves.size(); ++k)
-        c.add(fmt::format(R"(<path class="curve" stroke="{}" d="{}"/>)", style_of(k).colour, curve_path(c, curves[k])));
-    c.add(fmt::format(R"(<path class="total" d="{}"/>)", curve_path(c, total)));
+        c.add(fmt::format(R"(<path class="curve" stroke="{}" d="{}"/>)", style_of(k).colour, line_path(c, curves[k])));
+    c.add(fmt::format(R"(<path class="total" d="{}"/>)", line_path(c, total)));
     return c.svg("density", "Histogram of the data with the density of the mixture and its components");
 }
 

@@ -1,10 +1,11 @@
-// Curves over iterations or epochs.
+// Curves over iterations or epochs; SVG.
 #pragma once
 
-#include "host/report/chart/palette.hpp"
 #include "host/report/chart/svg.hpp"
 
-#include <array>
+#include "elbo/fit.hpp"
+
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,20 +13,15 @@
 
 namespace elbo::report {
 
-using point = std::array<double, 2>;
-
 /// A chart that takes half the width of the page.
 inline constexpr chart::layout half_page{.width = 560, .height = 340};
-/// Curves of more points than this have no room for markers.
-inline constexpr std::size_t largest_marker_count = 80;
 
 /// Longer records are thinned to about 800, always with the first and the last: the indices of those that are shown.
 std::vector<std::size_t> shown_records(std::size_t count);
 interval range_of(const std::vector<point>& points, int coordinate);
-/// The range of values in nats with some air, and wide enough that rounding errors do not look like steps.
-interval range_of_nats(const std::vector<point>& points);
 std::string line_path(const chart& c, const std::vector<point>& points);
-void draw_markers(chart& c, const std::vector<point>& points, const component_style& style, double radius);
+/// From 0 to `height` between two x.
+std::string bar_path(const chart& c, double left, double right, double height);
 
 struct legend_entry {
     component_style style;
@@ -54,5 +50,26 @@ struct line_axes {
 
 /// Curves over whole numbers, with a marker at each point where there is room. Nothing where there are no points.
 std::string line_chart(const std::vector<curve>& curves, const line_axes& axes);
+
+// The pictures of a fit's iterations.
+
+/// The chain log p(θ_t) ≤ J(q_{t+1}, θ_{t+1}) ≤ log p(θ_{t+1}) against iteration; with a prior plus log p(θ).
+std::string chain_chart(const std::vector<iteration_record>& trace);
+/// What to write below it; HTML.
+std::string chain_caption(const std::vector<iteration_record>& trace);
+/// What is still missing to its end, logarithmically.
+std::string convergence_chart(const std::vector<iteration_record>& trace);
+
+/// A number of the records against the iteration, `later` iterations later.
+template <class Record, class Number>
+std::vector<point> points_of(const std::vector<Record>& trace, const Number& number, double later = 0) {
+    std::vector<point> points;
+    for (const std::size_t i : shown_records(trace.size()))
+        points.push_back({static_cast<double>(trace[i].iteration) + later, std::invoke(number, trace[i])});
+    return points;
+}
+/// What the values miss to `end` against iteration, logarithmically; nothing for less than two.
+std::string missing_chart(const std::vector<point>& points, double end, std::string_view id,
+                          std::string_view description);
 
 } // namespace elbo::report

@@ -58,7 +58,7 @@ std::vector<component_style> styles_of(std::int64_t count) {
     return styles;
 }
 
-void draw_points(chart& c, const std::vector<std::array<double, 2>>& points, const std::vector<std::int32_t>& groups,
+void draw_points(chart& c, const std::vector<point>& points, const std::vector<std::int32_t>& groups,
                  const std::vector<component_style>& styles) {
     const double radius = points.size() > 1500 ? 1.7 : 2.8;
     std::vector<std::string> paths(styles.size());
@@ -69,7 +69,7 @@ void draw_points(chart& c, const std::vector<std::array<double, 2>>& points, con
                           is_stroked(styles[k].shape) ? R"(fill="none" stroke)" : "fill", styles[k].colour, paths[k]));
 }
 
-point_groups group_by(std::vector<std::array<double, 2>> points, const std::vector<double>& values) {
+point_groups group_by(std::vector<point> points, const std::vector<double>& values) {
     point_groups cloud;
     cloud.points = std::move(points);
     cloud.groups.assign(cloud.points.size(), 0);

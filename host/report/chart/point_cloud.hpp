@@ -1,10 +1,8 @@
 // Points in a plane, coloured by the group that each belongs to.
 #pragma once
 
-#include "host/report/chart/palette.hpp"
 #include "host/report/chart/svg.hpp"
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,19 +14,19 @@ namespace elbo::report {
 std::vector<component_style> styles_of(std::int64_t count);
 
 /// Points in the style of their group; groups in the order of their numbers, the last on top.
-void draw_points(chart& c, const std::vector<std::array<double, 2>>& points, const std::vector<std::int32_t>& groups,
+void draw_points(chart& c, const std::vector<point>& points, const std::vector<std::int32_t>& groups,
                  const std::vector<component_style>& styles);
 
 /// Points sorted into groups that the legend names.
 struct point_groups {
-    std::vector<std::array<double, 2>> points;
+    std::vector<point> points;
     std::vector<std::int32_t> groups;                            ///< [points]
     std::vector<std::pair<component_style, std::string>> legend; ///< [groups]
 };
 
 /// Groups by a number a point: one for each distinct value where there are at most 20, else six ranges that hold
 /// equally many points, from dark to light. One grey group where there are no values.
-point_groups group_by(std::vector<std::array<double, 2>> points, const std::vector<double>& values);
+point_groups group_by(std::vector<point> points, const std::vector<double>& values);
 
 struct cloud_axes {
     std::string_view id; ///< unique in the page

@@ -1,15 +1,61 @@
-// A drawing area with axes, written as SVG.
+// A drawing area with axes, written as SVG: round numbers, colours and markers, the frame.
 #pragma once
 
-#include "host/report/chart/palette.hpp"
-#include "host/report/chart/ticks.hpp"
-
+#include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace elbo::report {
+
+using point = std::array<double, 2>;
+
+// Ticks of an axis at round numbers, and their labels.
+
+/// A closed interval of an axis.
+struct interval {
+    double low = 0;
+    double high = 1;
+    double width() const { return high - low; }
+};
+
+/// The interval with `share` of its width added on both sides; one of width zero gets some width.
+interval padded(interval range, double share);
+
+struct ticks {
+    std::vector<double> values;
+    std::vector<std::string> labels;
+};
+
+/// About `wanted` ticks inside `range` at multiples of 1, 2 or 5 times a power of ten, with as many decimals as tell
+/// them apart.
+ticks linear_ticks(interval range, int wanted);
+
+/// Ticks at powers of ten for an axis in log10; `range` is in log10. At most about `wanted`.
+ticks decade_ticks(interval range, int wanted);
+
+/// Ticks of linear_ticks that are whole numbers (counts of iterations).
+ticks whole_ticks(interval range, int wanted);
+
+// Colours and marker shapes of the components. Okabe and Ito's palette (jfly.uni-koeln.de/color) without its yellow,
+// which is too pale on white: told apart by readers with any common colour vision, and each with its own shape.
+
+enum class marker { circle, square, triangle, diamond, cross, plus, triangle_down };
+
+struct component_style {
+    std::string_view colour;
+    marker shape;
+};
+
+/// Style of component k: the colours repeat after seven, then with other shapes, so that 49 styles differ.
+inline component_style style_of(std::int64_t k) {
+    constexpr std::array<std::string_view, 7> colours{"#0072b2", "#d55e00", "#009e73", "#cc79a7",
+                                                      "#e69f00", "#56b4e9", "#4d4d4d"};
+    constexpr std::int64_t count = colours.size();
+    return {colours[k % count], static_cast<marker>((k + k / count) % count)};
+}
 
 /// Text with &, <, > and quotes as entities.
 std::string escape(std::string_view text);

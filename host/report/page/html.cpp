@@ -1,7 +1,6 @@
 #include "host/report/page/html.hpp"
 
 #include "host/report/chart/svg.hpp"
-#include "host/report/page/style.hpp"
 
 #include "elbo/version.hpp"
 

@@ -1,8 +1,8 @@
 #include "host/report/page/mixture_page.hpp"
 #include "host/check.hpp"
 #include "host/report/chart/density_chart.hpp"
-#include "host/report/chart/trace_chart.hpp"
-#include "host/report/image/component_images.hpp"
+#include "host/report/chart/line_chart.hpp"
+#include "host/report/image/images.hpp"
 #include "host/report/page/component_table.hpp"
 #include "host/report/page/html.hpp"
 #include "host/report/page/spaced_rows.hpp"
@@ -27,12 +27,18 @@ std::string points_note(const mixture_page& p) {
 std::string trace_section(const gmm::fit_result& fit) {
     if (fit.trace.empty())
         return {};
+    const std::string entropy =
+        line_chart({{"", {style_of(3).colour, marker::square}, points_of(fit.trace, &iteration_record::entropy)}},
+                   {.id = "entropy",
+                    .x_title = "iteration",
+                    .y_title = "entropy of q (nats per sample)",
+                    .description = "Entropy of the responsibilities against iteration"});
     return "<h2>Convergence</h2>\n<div class=\"charts\">\n" + figure(chain_chart(fit.trace), chain_caption(fit.trace)) +
            figure(convergence_chart(fit.trace),
                   "What is missing to the end of the chain: a straight line is the linear "
                   "convergence of EM.") +
-           figure(entropy_chart(fit), "Entropy of the responsibilities: zero when every sample belongs to one "
-                                      "component alone.") +
+           figure(entropy, "Entropy of the responsibilities: zero when every sample belongs to one "
+                           "component alone.") +
            "</div>\n";
 }
 

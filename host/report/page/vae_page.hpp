@@ -1,7 +1,7 @@
 // One self-contained HTML page about a variational autoencoder: what was trained on what, in pictures and a table.
 #pragma once
 
-#include "host/report/image/image_grid.hpp"
+#include "host/report/image/images.hpp"
 
 #include "elbo/report.hpp"
 #include "elbo/vae/infer.hpp"
@@ -24,6 +24,9 @@ struct latent_points {
     std::vector<double> mean, deviation; ///< [n x latent] of q(z|x)
     std::vector<double> labels;          ///< [n], or empty
 };
+
+/// ELBO against epoch, on training and validation data; SVG, empty where there is nothing to show.
+std::string elbo_chart(const std::vector<vae::epoch_record>& history);
 
 /// What a page is made of. The parts that a command does not have stay empty and are left out of the page.
 struct vae_page : heading {

@@ -1,7 +1,8 @@
-#include "host/report/page/variational_page.hpp"
+// The page about a variational fit: the bound and its terms, the weights, the mixture at the posterior means.
 #include "host/report/chart/line_chart.hpp"
 #include "host/report/page/component_table.hpp"
 #include "host/report/page/html.hpp"
+#include "host/report/page/mixture_page.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -13,49 +14,30 @@ namespace {
 using gmm::variational_record;
 using gmm::variational_result;
 
-/// A member of the records against the iteration, `later` iterations later.
-std::vector<point> points_of(const variational_result& r, double variational_record::*member, double later = 0) {
-    std::vector<point> points;
-    for (const std::size_t i : shown_records(r.trace.size()))
-        points.push_back({static_cast<double>(r.trace[i].iteration) + later, r.trace[i].*member});
-    return points;
-}
-
 std::string bound_chart(const variational_result& r) {
-    std::vector<point> after = points_of(r, &variational_record::bound_after_m_step, 0.5);
+    std::vector<point> after = points_of(r.trace, &variational_record::bound_after_m_step, 0.5);
     after.pop_back(); // that of a posterior which was not taken any more
-    return line_chart(
-        {{"after the update of q(z)", {style_of(0).colour, marker::circle}, points_of(r, &variational_record::bound)},
-         {"after that of q(\u03b8)", {style_of(1).colour, marker::diamond}, after}},
-        {.id = "bound",
-         .x_title = "iteration",
-         .y_title = "bound (nats per sample)",
-         .description = "Variational bound against iteration"});
-}
-
-std::string missing_chart(const variational_result& r) {
-    std::vector<point> points;
-    for (const std::size_t i : shown_records(r.trace.size()))
-        if (const double missing = r.bound - r.trace[i].bound; missing > 0)
-            points.push_back({static_cast<double>(r.trace[i].iteration), std::log10(missing)});
-    if (points.size() < 2)
-        return {};
-    return line_chart({{"", {style_of(2).colour, marker::circle}, points}},
-                      {.id = "missing",
+    return line_chart({{"after the update of q(z)",
+                        {style_of(0).colour, marker::circle},
+                        points_of(r.trace, &variational_record::bound)},
+                       {"after that of q(\u03b8)", {style_of(1).colour, marker::diamond}, after}},
+                      {.id = "bound",
                        .x_title = "iteration",
-                       .y_title = "missing to the end (nats)",
-                       .description = "Difference to the final bound against iteration, logarithmic",
-                       .decades = true});
+                       .y_title = "bound (nats per sample)",
+                       .description = "Variational bound against iteration"});
 }
 
 std::string divergence_chart(const variational_result& r) {
-    return line_chart(
-        {{"components", {style_of(3).colour, marker::square}, points_of(r, &variational_record::components_divergence)},
-         {"weights", {style_of(4).colour, marker::circle}, points_of(r, &variational_record::weights_divergence)}},
-        {.id = "divergence",
-         .x_title = "iteration",
-         .y_title = "divergence (nats per sample)",
-         .description = "Divergence of the posterior from the prior against iteration"});
+    return line_chart({{"components",
+                        {style_of(3).colour, marker::square},
+                        points_of(r.trace, &variational_record::components_divergence)},
+                       {"weights",
+                        {style_of(4).colour, marker::circle},
+                        points_of(r.trace, &variational_record::weights_divergence)}},
+                      {.id = "divergence",
+                       .x_title = "iteration",
+                       .y_title = "divergence (nats per sample)",
+                       .description = "Divergence of the posterior from the prior against iteration"});
 }
 
 std::string weights_chart(const variational_result& r) {
@@ -76,7 +58,9 @@ std::string weights_chart(const variational_result& r) {
 std::string bound_section(const variational_result& r) {
     return "<h2>Bound</h2>\n<div class=\"charts\">\n" +
            figure(bound_chart(r), "The bound on the evidence log p(x), with all constants: it never falls.") +
-           figure(missing_chart(r), "What is missing to the final bound.") +
+           figure(missing_chart(points_of(r.trace, &variational_record::bound), r.bound, "missing",
+                                "Difference to the final bound against iteration, logarithmic"),
+                  "What is missing to the final bound.") +
            figure(divergence_chart(r),
                   "KL(q(&#945;) &#8214; p(&#945;)) and &#931; KL(q(&#956;, &#923;) &#8214; p(&#956;, "
                   "&#923;)): what the bound pays for leaving the prior.") +
@@ -85,21 +69,15 @@ std::string bound_section(const variational_result& r) {
 
 } // namespace
 
-std::string render(const variational_page& p) {
-    const mixture_page& plug_in = p.plug_in;
-    check(plug_in);
-    return page_begin(plug_in) + bound_section(*p.result) + density_section(plug_in) +
-           "<h2>Effective components at the posterior means</h2>\n<div class=\"scroll\">\n" +
-           component_table(*plug_in.model, plug_in.column_names) + "</div>\n" + page_end(plug_in.command);
-}
-
 std::string page(const context& ctx, const gmm::variational_result& fit, const data_source& data, const heading& about,
                  double threshold) {
     // Components without samples would only be drawn where the prior is.
     const bool some = !fit.posterior.effective_components(threshold).empty();
     const gmm::model shown = some ? fit.posterior.without_empty(threshold).model() : fit.model;
-    return render(
-        variational_page{page_of(ctx, shown, data, completed(about, "Variational mixture of", ctx, data)), &fit});
+    const mixture_page plug_in = page_of(ctx, shown, data, completed(about, "Variational mixture of", ctx, data));
+    return page_begin(plug_in) + bound_section(fit) + density_section(plug_in) +
+           "<h2>Effective components at the posterior means</h2>\n<div class=\"scroll\">\n" +
+           component_table(shown, plug_in.column_names) + "</div>\n" + page_end(plug_in.command);
 }
 
 } // namespace elbo::report

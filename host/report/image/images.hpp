@@ -1,7 +1,7 @@
-// Rows of data as grey images, tiled into one picture.
+// Rows of data, and the means of components, as grey images.
 #pragma once
 
-#include "host/report/chart/ticks.hpp"
+#include "host/report/chart/svg.hpp"
 
 #include "elbo/report.hpp"
 
@@ -37,5 +37,15 @@ grey_image tile(std::span<const float> images, image_size size, int columns, int
 /// Rows of `columns` from `first` alternating with rows from `second`, both [n x pixels]: for pictures beside others.
 std::vector<float> alternate(std::span<const float> first, std::span<const float> second, std::int64_t pixels,
                              int columns);
+
+/// An 8-bit grey picture, row-major, as the bytes of a PNG file.
+std::string grey_png(const std::vector<std::uint8_t>& pixels, int width, int height);
+/// The same as a data: address that an <img> shows.
+std::string grey_image_address(const std::vector<std::uint8_t>& pixels, int width, int height);
+
+/// Whether rows of this many numbers are known to be images: 8 x 8 or 28 x 28.
+bool is_image(std::int64_t dimensions);
+/// The component means as images.
+std::string component_images(const gmm::model& m);
 
 } // namespace elbo::report
