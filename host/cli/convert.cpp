@@ -77,8 +77,9 @@ struct convert_command {
         found.summary.update(sizes);
         write_json(output, found.summary);
         const auto first = sizes.begin();
-        print_results(output, fmt::format("{} -> {}: {} {}, {} dimensions\n", data.path, to, io::json_text(first.value()),
-                                          first.key(), io::json_text(sizes["dimensions"])));
+        print_results(output,
+                      fmt::format("{} -> {}: {} {}, {} dimensions\n", data.path, to, io::json_text(first.value()),
+                                  first.key(), io::json_text(sizes["dimensions"])));
         return exit_status::success;
     }
 };
