@@ -1,5 +1,6 @@
 // The tensor variant: log-densities pair by pair and sums against float64, with the bounds of
 // kernels/cuda/gmm/tensor/density.cuh and moments.cuh; the same bits for any grid and batches.
+#include "elbo/gmm/fit.hpp"
 #include "kernels/cuda/gmm/engine.hpp"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
 #include "kernels/cuda/gmm/tensor/tensor.hpp"
@@ -244,6 +245,28 @@ TEST(CudaTensor, GridAndBatchesChangeNoBit) {
         t.engine->accumulate(0, count);
     }
     EXPECT_EQ(test::carried(t.engine->sums()), whole);
+}
+
+// From raw rows with offsets and scales to a model: eight iterations, a record of each.
+TEST(CudaTensor, FitsAsTheReferenceDoes) {
+    if (!supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    const std::int64_t rows = 700, d = 33;
+    std::vector<float> x = test::as<float>(test::clustered(rows, d, 3, 1.5, 77));
+    for (std::int64_t i = 0; i < rows * d; ++i)
+        x[i] = 1e3f + x[i] * static_cast<float>(1 + i % d);
+    const data_source data = matrix_view<const float>(x.data(), rows, d);
+    gmm::fit_options options;
+    options.components = 3;
+    options.max_iterations = 8;
+    options.tolerance = 0;
+    const gmm::fit_result want = fit(context::reference(), data, options), got = fit(context::cuda(), data, options);
+    ASSERT_EQ(got.trace.size(), want.trace.size());
+    // Σ |y_j| e_j of a row: 33 |y_j| of 1, e_j = 1.2e-6 (Σ |U_ij| |x̃_i| + |b_j|) with sums of 10 in the frame.
+    constexpr double tolerance = 4e-4;
+    for (std::size_t i = 0; i < want.trace.size(); ++i)
+        EXPECT_NEAR(got.trace[i].log_likelihood, want.trace[i].log_likelihood, tolerance) << "iteration " << i;
+    EXPECT_NEAR(got.log_likelihood, want.log_likelihood, tolerance);
 }
 
 /// Copies to device memory.
