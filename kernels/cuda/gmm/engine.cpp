@@ -125,7 +125,7 @@ void cuda_engine<T>::clear_sums(double component_bound, double scalar_bound) {
 template <class T>
 void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
     const device_rows<T> view = rows_view(first, rows);
-    switch (choose_variant(shape, sizeof(T), view.labelled(), has_tensor())) {
+    switch (choose_variant(shape, sizeof(T), view.labelled(), has_tensor(), state_->largest_cluster)) {
     case e_step_variant::registers:
         if constexpr (std::is_same_v<T, float>)
             accumulate_registers(*state_, shape, current_.view(), view, sums_, grid_);
@@ -148,9 +148,11 @@ void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
 template <class T>
 void cuda_engine<T>::accumulate(std::int64_t first, std::int64_t rows) {
     state_->activate();
-    const std::int64_t chunk = chunk_rows(shape, sizeof(T), !known_.empty(), has_tensor());
-    // The slab variant adds the squares of a spherical component one dimension at a time.
-    const std::int64_t each = shape.family == gmm::family::spherical ? shape.dimensions : 1;
+    const std::int64_t chunk = chunk_rows(shape, sizeof(T), !known_.empty(), has_tensor(), state_->largest_cluster);
+    // The slab variant adds the squares of a spherical component one dimension at a time, each block of a cluster its
+    // share of Σ log π.
+    const std::int64_t each =
+        std::max<std::int64_t>(shape.family == gmm::family::spherical ? shape.dimensions : 1, state_->largest_cluster);
     const std::int64_t step =
         std::max<std::int64_t>(additions_between_carries / each, 1) * unit_rows / (unit_rows / chunk);
     for (std::int64_t begin = 0; begin < rows; begin += step) {

@@ -77,8 +77,12 @@ TEST(Tuning, ShapesAtTheEdges) {
                     if (fused.tile_rows == 0)
                         continue;
                     EXPECT_LE(fused.shared_bytes, 227 * 1024);
-                    EXPECT_EQ(fused.tile_rows % (64 * 1), 0);
-                    EXPECT_EQ(fused.tile_rows % fused.row_split, 0);
+                    EXPECT_EQ(fused.tile_rows % 16, 0); // whole micro-tiles, and the eight rows of a warp
+                    EXPECT_EQ(fused.tile_rows % (4 * fused.row_split), 0);
+                    EXPECT_LE(fused.ranks, most_ranks);
+                    EXPECT_GE(fused.span * fused.ranks, k);
+                    EXPECT_LT(fused.span * (fused.ranks - 1), k);   // no rank is empty
+                    EXPECT_EQ(shape_fused(s, element, 1).ranks, 1); // a device without clusters
                     EXPECT_EQ(fused.chunk_rows % fused.tile_rows, 0);
                 }
 }

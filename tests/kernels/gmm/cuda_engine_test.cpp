@@ -54,6 +54,20 @@ TEST(CudaEngine, GridChangesNoBit) {
         }
 }
 
+TEST(CudaEngine, GridOfClustersChangesNoBit) {
+    const std::int64_t d = 5, rows = 8200; // three chunks of 4096
+    const rows_of data(rows, d);
+    for (const auto& [f, K] : {std::pair{family::diagonal, 300}, {family::spherical, 300}}) {
+        const gmm_shape shape{f, d, K};
+        const cuda::fused_shape fused = cuda::shape_fused(shape, 4);
+        ASSERT_GT(fused.ranks, 1);
+        ASSERT_EQ(fused.chunk_rows, 4096);
+        const auto one = sums_with_grid(shape, element_type::float32, data, 1); // rounded up to a cluster
+        EXPECT_EQ(sums_with_grid(shape, element_type::float32, data, 2 * fused.ranks + 1), one) << gmm::to_string(f);
+        EXPECT_EQ(sums_with_grid(shape, element_type::float32, data, 0), one) << gmm::to_string(f);
+    }
+}
+
 /// Copies a matrix to device or pinned memory for the time of a test.
 template <class T, template <class> class Buffer>
 any_matrix_view placed(const Buffer<T>& memory, const std::vector<T>& from, std::int64_t rows, std::int64_t cols,
@@ -149,11 +163,20 @@ TEST(CudaEngine, SumsMatchReferenceAtTheEdges) {
         {fused, family::full, 129, 64, 2},
         {fused, family::tied_spherical, 4095, 1, 9},
         {fused, family::full, 65, 129, 1},
-        {slab, family::full, 65, 33, 60},
-        {slab, family::diagonal, 4097, 1, 800},
-        {slab, family::diagonal, 33, 129, 200},
-        {slab, family::spherical, 63, 900, 40}, // rows too long for shared memory
-        {slab, family::tied, 31, 64, 900},
+        {fused, family::full, 65, 33, 60}, // from here on a cluster of 2 to 8 blocks
+        {fused, family::diagonal, 4097, 1, 800},
+        {fused, family::diagonal, 33, 129, 200},
+        {fused, family::spherical, 65, 31, 700},
+        {fused, family::spherical, 33, 128, 1024},
+        {fused, family::tied_diagonal, 129, 64, 515},
+        {fused, family::tied, 31, 64, 900},
+        {fused, family::diagonal, 17, 784, 10}, // one block again: long rows, small tiles
+        {slab, family::full, 65, 33, 600},
+        {slab, family::diagonal, 33, 1, 20000},
+        {slab, family::diagonal, 33, 129, 1200},
+        {fused, family::spherical, 63, 900, 40},
+        {slab, family::spherical, 63, 1200, 40}, // rows too long for shared memory
+        {slab, family::tied, 31, 64, 9000},
         {slab, family::full, 9, 513, 2},
         {slab, family::full, 1, 900, 1},
     };

@@ -50,14 +50,19 @@ TEST(CudaLabels, GridChangesNoBit) {
         }
 }
 
-TEST(CudaLabels, SlabEngineMatchesReference) {
-    for (const gmm_shape& shape : {gmm_shape{family::full, 33, 60}, gmm_shape{family::diagonal, 1, 800},
-                                   gmm_shape{family::tied, 64, 900}, gmm_shape{family::spherical, 900, 40}})
+TEST(CudaLabels, LargeShapesMatchReference) {
+    using enum cuda::e_step_variant;
+    for (const auto& [variant, shape] : {std::pair{fused, gmm_shape{family::full, 33, 60}}, // clusters
+                                         {fused, {family::diagonal, 1, 800}},
+                                         {fused, {family::tied, 64, 900}},
+                                         {slab, {family::full, 33, 600}},
+                                         {slab, {family::diagonal, 1, 20000}},
+                                         {slab, {family::spherical, 1200, 40}}})
         for (knowledge known : {knowledge::some_labels, knowledge::factors})
             for (element_type type : {element_type::float32, element_type::float64}) {
                 const labelled_rows data({shape, 37, known, true, type});
                 SCOPED_TRACE(test::describe(data.c));
-                ASSERT_EQ(cuda::choose_variant(shape, 4, true), cuda::e_step_variant::slab);
+                ASSERT_EQ(cuda::choose_variant(shape, 4, true), variant);
                 const auto engine = make_gmm_engine(context::cuda(), shape, type);
                 dynamic_cast<cuda::cuda_engine_base&>(*engine).leave_tensor(); // cuda_tensor_test.cpp
                 test::load(*engine, data);

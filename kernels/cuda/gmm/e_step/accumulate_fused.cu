@@ -1,210 +1,172 @@
-// The fused variant: rows are read once, log-densities, responsibilities and statistics stay on chip.
+// The fused variant: rows are read once, log-densities, responsibilities and statistics stay on chip. Both products are
+// tiled in registers: a thread reads rows and parameters of a micro-tile once for many multiply-adds.
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/e_step/accumulate.hpp"
-#include "kernels/cuda/gmm/e_step/sums.cuh"
-#include "kernels/cuda/gmm/e_step/tile.cuh"
+#include "kernels/cuda/gmm/e_step/fused_distances.cuh"
+#include "kernels/cuda/gmm/e_step/fused_moments.cuh"
 #include "kernels/cuda/gmm/rows/known_rows.cuh"
 
 namespace elbo::kernels::cuda {
 
 namespace {
 
+/// Rows of a tile and their weights. Those of weight zero and those behind the end become zero: they do not count, and
+/// what lies there may have overflowed.
 template <class T>
-struct fused_arguments {
-    gmm_shape shape;
-    device_model<T> model;
-    device_rows<T> rows;
-    device_sums sums;
-    fused_shape tuning;
-};
+__device__ void load_rows(const fused_arguments<T>& a, const fused_block<T>& b, std::int64_t first, int count) {
+    const int thread = thread_index();
+    const auto weight = [&](int row) {
+        return row >= count ? T(0) : a.rows.weights ? a.rows.weights[first + row] : T(1);
+    };
+    load_tile(a.rows.x + first * a.rows.stride, a.rows.stride, count, b.d, b.tile, b.stride, b.rows);
+    for (int i = thread; i < b.rows; i += accumulate_threads)
+        b.weights[i] = weight(i);
+    if (!a.rows.weights)
+        return;
+    __syncthreads();
+    for (int i = thread; i < b.rows * b.stride; i += accumulate_threads)
+        if (b.weights[i / b.stride] == T(0))
+            b.tile[i] = T(0);
+}
 
-/// Shared memory of a block.
+/// Sums of the exchange of one row over the ranks, in ascending order.
+template <class T, class Operation>
+__device__ double over_ranks(const fused_arguments<T>& a, const fused_block<T>& b, int what, int row, double initial,
+                             Operation operation) {
+    for (int r = 0; r < a.tuning.ranks; ++r)
+        initial = operation(initial, b.exchange[(what * a.tuning.ranks + r) * b.rows + row]);
+    return initial;
+}
+
+/// Gives `value` of a row to the other ranks; all lanes of the row have it, each tells some.
 template <class T>
-struct fused_memory {
-    double* statistics; ///< [row_split][K][chunk_statistics]
-    T* tile;            ///< [tile_rows x stride]
-    T* whitened;        ///< the same, tied only: else the tile itself
-    T* densities;       ///< [tile_rows x (K + 1)]: lp, then w r; the odd row length spreads the banks
-    T* weights;         ///< [tile_rows]
-};
-
-template <class T, density_form Form>
-__device__ fused_memory<T> partition(const fused_arguments<T>& a, unsigned char* memory) {
-    const std::int64_t statistics =
-        a.tuning.row_split * a.shape.components * chunk_statistics(a.shape.family, a.shape.dimensions);
-    const std::int64_t tile = a.tuning.tile_rows * tile_stride(a.shape.dimensions);
-    fused_memory<T> m;
-    m.statistics = reinterpret_cast<double*>(memory);
-    m.tile = reinterpret_cast<T*>(m.statistics + (statistics + 1) / 2 * 2); // quads need 16-byte alignment
-    m.whitened = Form == density_form::whitened ? m.tile + tile : m.tile;
-    m.densities = m.whitened + tile;
-    m.weights = m.densities + a.tuning.tile_rows * (a.shape.components + 1);
-    return m;
+__device__ void tell_ranks(const fused_arguments<T>& a, const fused_block<T>& b, int what, int row, int lane,
+                           double value) {
+    for (int r = lane; r < a.tuning.ranks; r += 4)
+        store_in_rank(b.exchange + (what * a.tuning.ranks + b.rank) * b.rows + row, r, value);
 }
 
 /// Row rule of a tile, four lanes a row, the first one being row `first`. Rows of weight zero and those behind the end
-/// get g = 0. Adds to the thread's scalars; which rows a thread has depends on the position in the chunk alone.
+/// get g = 0. Adds to the thread's scalars; which rows a thread has depends on the position in the chunk alone. The
+/// ranks of a cluster tell each other their largest lp, then their sums: between the two barriers of a tile nobody
+/// writes what others still read of the tile before.
 template <class T>
-__device__ void tile_row_rule(const fused_arguments<T>& a, const fused_memory<T>& m, std::int64_t first,
+__device__ void tile_row_rule(const fused_arguments<T>& a, const fused_block<T>& b, std::int64_t first,
                               double reference, double scalars[scalar_count]) {
+    const int thread = thread_index();
     const int components = static_cast<int>(a.shape.components);
-    const int lane = static_cast<int>(threadIdx.x) % 4;
-    const bool labelled = a.rows.labelled();
-    for (int row = static_cast<int>(threadIdx.x) / 4; row < a.tuning.tile_rows; row += accumulate_threads / 4) {
-        const T weight = m.weights[row];
-        T* lp = m.densities + row * (components + 1);
-        if (labelled)
-            apply_known<T, 4>(a.rows, first + row, a.model.offsets, components, lane, lp);
-        const row_result r = row_rule<T, 4>(lp, components, weight, lane);
-        if (labelled && a.rows.log_factors && weight != T(0))
-            scalars[scalar_log_factors] += ln_2 * log_factor_sum<T, 4>(a.rows, first + row, components, lane, lp);
-        if (lane == 0 && weight != T(0)) {
-            const double w = static_cast<double>(weight);
-            scalars[scalar_log_likelihood] += w * (r.lse * ln_2 + reference);
-            scalars[scalar_entropy] += w * (r.entropy * ln_2);
-            scalars[scalar_weight] += w;
+    const int lane = thread % 4;
+    const auto for_rows = [&](auto&& work) {
+        // Whole warps: the lanes of a row exchange values by shuffles of the warp.
+        for (int base = thread / 32 * 8; base < b.rows; base += accumulate_threads / 4) {
+            const int row = base + thread % 32 / 4;
+            work(row, row_span<T>{b.densities + row, b.first, b.count, b.column});
         }
-    }
-}
-
-/// Adds the sums of a chain to the float64 statistics of a component, which this thread alone touches.
-template <class T>
-__device__ void add_products(double* second, const product_sums<T>& sums, int i0, int j0, int d) {
-    for (int a = 0; a < 4; ++a) {
-        const int i = i0 + a;
-        if (i >= d)
+    };
+    const auto finish = [&](int row, const row_span<T>& lp, T largest, const row_sums& sums) {
+        const T weight = b.weights[row];
+        const row_result r = row_shares<T, 4>(lp, largest, sums, weight, lane);
+        if (weight == T(0))
             return;
-        double* row = second + packed_upper(i, i, d) - i;
-        for (int b = 0; b < 4; ++b)
-            if (j0 + b >= i && j0 + b < d)
-                row[j0 + b] += static_cast<double>(sums.value[a][b]);
+        if (a.rows.log_factors)
+            scalars[scalar_log_factors] += ln_2 * log_factor_sum<T, 4>(a.rows, first + row, components, lane, lp);
+        if (lane != 0 || b.rank != 0)
+            return;
+        const double w = static_cast<double>(weight);
+        scalars[scalar_log_likelihood] += w * (r.lse * ln_2 + reference);
+        scalars[scalar_entropy] += w * (r.entropy * ln_2);
+        scalars[scalar_weight] += w;
+    };
+    const auto largest_of = [&](int row, const row_span<T>& lp) {
+        if (a.rows.labelled())
+            apply_known<T, 4>(a.rows, first + row, a.model.offsets, components, lane, lp);
+        return row_largest<T, 4>(lp, lane);
+    };
+    if (a.tuning.ranks == 1) {
+        for_rows([&](int row, const row_span<T>& lp) {
+            const T largest = largest_of(row, lp);
+            finish(row, lp, largest, row_exponentials<T, 4>(lp, largest, components, lane));
+        });
+        return;
     }
+    const auto add = [](double x, double y) { return x + y; };
+    for_rows([&](int row, const row_span<T>& lp) {
+        tell_ranks(a, b, 0, row, lane, static_cast<double>(largest_of(row, lp)));
+    });
+    cluster_sync();
+    for_rows([&](int row, const row_span<T>& lp) {
+        const auto larger = [](double x, double y) { return ::fmax(x, y); };
+        const T largest = static_cast<T>(over_ranks(a, b, 0, row, -INFINITY, larger));
+        const row_sums own = row_exponentials<T, 4>(lp, largest, components, lane);
+        tell_ranks(a, b, 1, row, lane, own.sum);
+        tell_ranks(a, b, 2, row, lane, own.spread);
+        if (lane == 0)
+            b.largest[row] = largest; // the exchange may be that of the next tile when it is read again
+    });
+    cluster_sync();
+    for_rows([&](int row, const row_span<T>& lp) {
+        finish(row, lp, b.largest[row], {over_ranks(a, b, 1, row, 0.0, add), over_ranks(a, b, 2, row, 0.0, add)});
+    });
 }
 
-template <class T, moment_form Moments>
-__device__ void add_means(double* statistics, const mean_sums<T>& sums, int i0, int d) {
-    if (i0 == 0)
-        statistics[0] += static_cast<double>(sums.weight);
-    for (int a = 0; a < 4 && i0 + a < d; ++a) {
-        statistics[1 + i0 + a] += static_cast<double>(sums.first[a]);
-        if constexpr (Moments == moment_form::squares)
-            statistics[1 + d + i0 + a] += static_cast<double>(sums.second[a]);
+/// Adds one tile of at most b.rows rows to the statistics of the block and to the thread's scalars.
+template <class T, distance_form Form, fused_moments Moments, int Quads>
+__device__ void add_tile(const fused_arguments<T>& a, const fused_block<T>& b, std::int64_t first, int count,
+                         double reference, double scalars[scalar_count]) {
+    __syncthreads(); // the tile before has been read
+    load_rows(a, b, first, count);
+    __syncthreads();
+    if (a.shape.family == gmm::family::tied) {
+        whiten_tile(b.tile, b.whitened, b.stride, b.rows, a.model.factors, b.p);
+        __syncthreads();
     }
+    if constexpr (Quads > 0)
+        tile_full_densities<Quads>(a, b);
+    else if constexpr (Form == distance_form::full)
+        tile_full_densities(a, b);
+    else
+        tile_densities<T, Form>(a, b);
+    __syncthreads();
+    tile_row_rule(a, b, first, reference, scalars);
+    __syncthreads();
+    if constexpr (Moments == fused_moments::full)
+        add_squares(b.tile, b.stride, b.rows, b.densities, b.column, a.model.means + std::int64_t(b.first) * b.p, b.p,
+                    b.statistics, static_cast<int>(fused_statistics(a.shape.family, b.d)), b.count,
+                    static_cast<int>(a.tuning.span), static_cast<int>(a.tuning.row_split));
+    else
+        tile_moments<T, Moments>(a, b);
+    tile_weights<T, Moments>(a, b);
 }
 
-/// Statistics of a tile. A thread owns a micro-tile of a component (and a part of the rows, where there are fewer
-/// micro-tiles than threads) for the whole chunk.
-template <class T, moment_form Moments>
-__device__ void tile_statistics(const fused_arguments<T>& a, const fused_memory<T>& m) {
-    const int d = static_cast<int>(a.shape.dimensions);
-    const int p = static_cast<int>(padded(d));
-    const int components = static_cast<int>(a.shape.components);
-    const int stride = static_cast<int>(tile_stride(d));
-    const int mean_tasks = p / 4;
-    const int product_tasks = Moments == moment_form::full ? static_cast<int>(triangle(mean_tasks)) : 0;
-    const int tasks = components * (product_tasks + mean_tasks);
-    const int part_rows = static_cast<int>(a.tuning.tile_rows / a.tuning.row_split);
-    const std::int64_t numbers = chunk_statistics(a.shape.family, d);
-
-    for (int index = static_cast<int>(threadIdx.x); index < tasks * a.tuning.row_split; index += accumulate_threads) {
-        const int part = index / tasks;
-        const int task = index - part * tasks;
-        const bool products = task < components * product_tasks;
-        const int within = products ? task : task - components * product_tasks;
-        const int k = within / (products ? product_tasks : mean_tasks);
-        int ti = within - k * (products ? product_tasks : mean_tasks);
-        int tj = ti;
-        if (products)
-            triangle_position(ti, mean_tasks, ti, tj);
-        const quad<T> mi = load_quad(a.model.means + std::int64_t(k) * p + 4 * ti);
-        const quad<T> mj = load_quad(a.model.means + std::int64_t(k) * p + 4 * tj);
-        double* statistics = m.statistics + (part * a.shape.components + k) * numbers;
-        for (int chain = part * part_rows; chain < (part + 1) * part_rows; chain += chain_rows) {
-            const int end = min(chain + chain_rows, (part + 1) * part_rows);
-            product_sums<T> product;
-            mean_sums<T> mean;
-            for (int row = chain; row < end; ++row) {
-                const T g = m.densities[row * (components + 1) + k];
-                if (g == T(0))
-                    continue;
-                const quad<T> xi = load_quad(m.tile + row * stride + 4 * ti);
-                if (Moments == moment_form::full && products)
-                    product.add(g, xi, load_quad(m.tile + row * stride + 4 * tj), mi, mj);
-                else
-                    mean.add(g, xi, mi);
-            }
-            if (Moments == moment_form::full && products)
-                add_products(statistics + 1 + d, product, 4 * ti, 4 * tj, d);
-            else
-                add_means<T, Moments>(statistics, mean, 4 * ti, d);
-        }
-    }
-}
-
-/// Adds the statistics of the chunk to the sums of the fit: parts in ascending order, for the spherical family the
-/// squares of all dimensions in ascending order.
-template <class T>
-__device__ void flush_statistics(const fused_arguments<T>& a, const fused_memory<T>& m) {
-    const std::int64_t d = a.shape.dimensions;
-    const std::int64_t size = statistics_size(a.shape.family, d);
-    const std::int64_t numbers = chunk_statistics(a.shape.family, d);
-    for (std::int64_t i = threadIdx.x; i < a.shape.components * size; i += accumulate_threads) {
-        const std::int64_t k = i / size;
-        const std::int64_t entry = i - k * size;
-        const std::int64_t terms = entry == size - 1 ? numbers - entry : 1;
-        double sum = 0;
-        for (std::int64_t part = 0; part < a.tuning.row_split; ++part)
-            for (std::int64_t t = 0; t < terms; ++t)
-                sum += m.statistics[(part * a.shape.components + k) * numbers + entry + t];
-        add_fixed(a.sums.limbs, a.sums.count, i, sum, a.sums.component_exponent);
-    }
-}
-
-// E-step and statistics of chunks of rows.
-//   reads 4 N (d + [1]) bytes of rows once; parameters through L1; statistics in shared memory as float64
-//   about N K (d(d+1)/2 + d) multiply-adds for the densities, as many for the statistics of rows with r > 0
-//   integer atomics only: equal input, equal bits, for any grid
-template <class T, density_form Form, moment_form Moments>
-__global__ void __launch_bounds__(accumulate_threads, 1) accumulate_chunks(const fused_arguments<T> a) {
+// E-step and statistics of chunks of rows, a block or a cluster of blocks a chunk.
+//   reads 4 N (d + [1]) bytes of rows once, in a cluster once a rank; parameters through L1; statistics in shared
+//   memory as float64; a cluster exchanges 24 bytes a row and rank arithmetic instructions a pair of a row and a
+//   component: full d(d+1)/2 + d and as many for statistics of rows with r > 0; diagonal 2 d and 4 d, spherical and
+//   tied 2 d and 2 d; about 20 for the row rule integer atomics only: equal input, equal bits, for any grid
+template <class T, distance_form Form, fused_moments Moments, int Quads>
+__global__ void __launch_bounds__(accumulate_threads, sizeof(T) == 4 && Form != distance_form::full ? 2 : 1)
+    accumulate_chunks(const fused_arguments<T> a) {
     extern __shared__ __align__(16) unsigned char memory[];
     __shared__ double scratch[32];
-    const fused_memory<T> m = partition<T, Form>(a, memory);
-    const int d = static_cast<int>(a.shape.dimensions);
-    const int p = static_cast<int>(padded(d));
-    const int stride = static_cast<int>(tile_stride(d));
-    const int components = static_cast<int>(a.shape.components);
-    const int tile_rows = static_cast<int>(a.tuning.tile_rows);
-    const std::int64_t statistics = a.tuning.row_split * components * chunk_statistics(a.shape.family, d);
+    const fused_block<T> b = partition(a, memory);
+    const std::int64_t statistics = a.tuning.row_split * a.tuning.span * fused_statistics(a.shape.family, b.d);
     const double reference = *a.model.reference;
-
     const std::int64_t chunk_rows = a.tuning.chunk_rows;
-    for (std::int64_t begin = blockIdx.x * chunk_rows; begin < a.rows.rows; begin += gridDim.x * chunk_rows) {
+    const std::int64_t turn = gridDim.x / a.tuning.ranks * chunk_rows; // rows of all clusters
+    if (a.tuning.ranks > 1)
+        cluster_sync(); // all blocks have begun before one stores into another
+    for (std::int64_t begin = blockIdx.x / a.tuning.ranks * chunk_rows; begin < a.rows.rows; begin += turn) {
         const std::int64_t end = min(begin + chunk_rows, a.rows.rows);
         double scalars[scalar_count] = {};
         for (std::int64_t i = threadIdx.x; i < statistics; i += accumulate_threads)
-            m.statistics[i] = 0;
-        for (std::int64_t first = begin; first < end; first += tile_rows) {
-            const int rows = static_cast<int>(std::min<std::int64_t>(tile_rows, end - first));
-            __syncthreads(); // the tile before has been read
-            load_tile(a.rows.x + first * a.rows.stride, a.rows.stride, rows, d, m.tile, stride, tile_rows);
-            for (int i = static_cast<int>(threadIdx.x); i < tile_rows; i += accumulate_threads)
-                m.weights[i] = i >= rows ? T(0) : a.rows.weights ? a.rows.weights[first + i] : T(1);
-            __syncthreads();
-            if constexpr (Form == density_form::whitened) {
-                whiten_tile(m.tile, m.whitened, stride, tile_rows, a.model.factors, p);
-                __syncthreads();
-            }
-            log_densities<T, Form>(m.whitened, stride, tile_rows, tile_rows, a.model, p, 0, components,
-                                   [&](int row, int k, T lp) { m.densities[row * (components + 1) + k] = lp; });
-            __syncthreads();
-            tile_row_rule(a, m, first, reference, scalars);
-            __syncthreads();
-            tile_statistics<T, Moments>(a, m);
-        }
+            b.statistics[i] = 0;
+        for (std::int64_t first = begin; first < end; first += b.rows)
+            add_tile<T, Form, Moments, Quads>(
+                a, b, first, static_cast<int>(std::min<std::int64_t>(b.rows, end - first)), reference, scalars);
         __syncthreads();
-        flush_statistics(a, m);
+        flush_statistics<T, Moments>(a, b);
         for (int i = 0; i < scalar_count; ++i) {
-            if (i == scalar_log_factors && !a.rows.log_factors)
+            if (i == scalar_log_factors ? !a.rows.log_factors : b.rank != 0)
                 continue;
             const double sum = block_sum(scalars[i], scratch);
             if (threadIdx.x == 0)
@@ -212,13 +174,29 @@ __global__ void __launch_bounds__(accumulate_threads, 1) accumulate_chunks(const
         }
         __syncthreads(); // the statistics have been read before the next chunk clears them
     }
+    if (a.tuning.ranks > 1)
+        cluster_sync(); // no block ends while others may still store into it
 }
 
-template <class T, density_form Form, moment_form Moments>
+template <class T, distance_form Form, fused_moments Moments, int Quads = 0>
 void start(const internal::cuda_state& state, const fused_arguments<T>& a, std::int64_t blocks) {
-    const launch_shape shape{std::min(blocks, blocks_for(a.rows.rows, a.tuning.chunk_rows)), accumulate_threads,
-                             a.tuning.shared_bytes};
-    launch(state, "accumulate_chunks", shape, accumulate_chunks<T, Form, Moments>, a);
+    const std::int64_t clusters =
+        std::min(std::max<std::int64_t>(1, blocks / a.tuning.ranks), blocks_for(a.rows.rows, a.tuning.chunk_rows));
+    const launch_shape shape{clusters * a.tuning.ranks, accumulate_threads, a.tuning.shared_bytes, 1,
+                             static_cast<unsigned>(a.tuning.ranks)};
+    launch(state, "accumulate_chunks", shape, accumulate_chunks<T, Form, Moments, Quads>, a);
+}
+
+/// Full covariances: the kernel for the number of quads of dimensions, from Quads on; beyond those, and in float64, the
+/// one for any number.
+template <class T, int Quads>
+void start_full(const internal::cuda_state& state, const fused_arguments<T>& a, std::int64_t blocks) {
+    if constexpr (sizeof(T) == 8 || 4 * Quads > register_row_dimensions)
+        return start<T, distance_form::full, fused_moments::full>(state, a, blocks);
+    else if (quads(a.shape.dimensions) == Quads)
+        return start<T, distance_form::full, fused_moments::full, Quads>(state, a, blocks);
+    else
+        return start_full<T, Quads + 1>(state, a, blocks);
 }
 
 } // namespace
@@ -226,18 +204,19 @@ void start(const internal::cuda_state& state, const fused_arguments<T>& a, std::
 template <class T>
 void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
                       const device_rows<T>& rows, const device_sums& sums, std::int64_t blocks) {
-    const fused_arguments<T> a{shape, model, rows, sums, shape_fused(shape, sizeof(T))};
+    const fused_arguments<T> a{shape, model, rows, sums, shape_fused(shape, sizeof(T), state.largest_cluster)};
     using enum gmm::family;
     switch (shape.family) {
     case full:
-        return start<T, density_form::full, moment_form::full>(state, a, blocks);
+        return start_full<T, 1>(state, a, blocks);
     case diagonal:
+        return start<T, distance_form::scaled, fused_moments::squares>(state, a, blocks);
     case spherical:
-        return start<T, density_form::diagonal, moment_form::squares>(state, a, blocks);
-    case tied:
-        return start<T, density_form::whitened, moment_form::none>(state, a, blocks);
-    default:
-        return start<T, density_form::diagonal, moment_form::none>(state, a, blocks);
+        return start<T, distance_form::centres, fused_moments::distance>(state, a, blocks);
+    case tied_diagonal:
+        return start<T, distance_form::scaled, fused_moments::none>(state, a, blocks);
+    default: // tied, tied_spherical
+        return start<T, distance_form::centres, fused_moments::none>(state, a, blocks);
     }
 }
 

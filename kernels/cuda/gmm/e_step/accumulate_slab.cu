@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(accumulate_threads)
     const std::int64_t row = blockIdx.x * std::int64_t(accumulate_threads / 32) + threadIdx.x / 32;
     if (row < rows.rows) // the same for the whole warp
         apply_known<T, 32>(rows, row, model.offsets, components, static_cast<int>(threadIdx.x) % 32,
-                           densities + row * components);
+                           row_span<T>{densities + row * components, 0, components});
 }
 
 // Row rule, a warp a row, a block a unit: lp becomes w r; the scalars of the unit go to the sums.
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(accumulate_threads)
     for (std::int64_t row = begin + threadIdx.x / 32; row < end; row += accumulate_threads / 32) {
         const T weight = rows.weights ? rows.weights[row] : T(1);
         const row_result r =
-            row_rule<T, 32>(densities + row * shape.components, static_cast<int>(shape.components), weight, lane);
+            row_rule<T, 32>({densities + row * shape.components, 0, static_cast<int>(shape.components)}, weight, lane);
         if (lane == 0 && weight != T(0)) {
             const double w = static_cast<double>(weight);
             scalars[scalar_log_likelihood] += w * (r.lse * ln_2 + reference);
@@ -98,14 +98,14 @@ __global__ void __launch_bounds__(accumulate_threads)
 // Σ w r log π of the factors, after the row rule; a warp a row, a block a unit.
 template <class T>
 __global__ void __launch_bounds__(accumulate_threads)
-    log_factor_slab(int components, const device_rows<T> rows, const T* responsibilities, const device_sums sums) {
+    log_factor_slab(int components, const device_rows<T> rows, T* responsibilities, const device_sums sums) {
     __shared__ double scratch[32];
     const std::int64_t begin = blockIdx.x * unit_rows;
     const std::int64_t end = min(begin + unit_rows, rows.rows);
     double total = 0;
     for (std::int64_t row = begin + threadIdx.x / 32; row < end; row += accumulate_threads / 32)
         total += log_factor_sum<T, 32>(rows, row, components, static_cast<int>(threadIdx.x) % 32,
-                                       responsibilities + row * components);
+                                       row_span<T>{responsibilities + row * components, 0, components});
     total = block_sum(ln_2 * total, scratch);
     if (threadIdx.x == 0)
         add_fixed(sums.limbs, sums.count, sums.count - scalar_count + scalar_log_factors, total, sums.scalar_exponent);
@@ -133,7 +133,7 @@ __global__ void __launch_bounds__(accumulate_threads)
         if (other > best || (other == best && where < at))
             best = other, at = where;
     }
-    const row_result r = row_rule<T, 32>(lp, components, T(1), lane);
+    const row_result r = row_rule<T, 32>({lp, 0, components}, T(1), lane);
     if (lane == 0) {
         log_density[row] = r.lse * ln_2 + *model.reference;
         assignment[row] = at;

@@ -128,39 +128,54 @@ __device__ void log_densities(const T* rows, std::int64_t stride, int tile_rows,
     }
 }
 
-/// lse, entropy and responsibilities of one row, by the `Lanes` neighbouring lanes that call it together, lane q with
-/// the components q, q + Lanes, ...; lp[k] is replaced by weight · r_k. lse = m + log2 Σ 2^(lp_k − m), m = max lp_k:
-/// terms lie in [0, 1] and the largest is 1. Terms below 2^-24 / K (2^-53 / K in float64) are zero: the active set
-/// (docs/kernels.md section 2). H = log2 Σ + Σ e_k (m − lp_k) / Σ: all its terms are positive. Returns lse and H in
-/// units of ln 2, lse less the model's reference.
-struct row_result {
-    double lse, entropy;
+/// The lp of the components first ... first + count − 1 of one row: number i at lp[i * stride].
+template <class T>
+struct row_span {
+    T* lp;
+    int first, count;
+    std::int64_t stride = 1;
+    __device__ T& operator[](int i) const { return lp[i * stride]; }
 };
 
+// The row rule, by the `Lanes` neighbouring lanes that call its parts together, lane q with the components q, q +
+// Lanes, ...: m = max lp_k, then e_k = 2^(lp_k − m) in place of lp_k with Σ e_k, then weight · r_k. Terms lie in [0, 1]
+// and the largest is 1; those below 2^-24 / K (2^-53 / K in float64) are zero: the active set (docs/kernels.md section
+// 2). lse = m + log2 Σ. H = log2 Σ + Σ e_k (m − lp_k) / Σ: all its terms are positive.
+
 template <class T, int Lanes>
-__device__ row_result row_rule(T* lp, int components, T weight, int lane) {
+__device__ T row_largest(const row_span<T>& row, int lane) {
     T largest = -INFINITY;
-    for (int k = lane; k < components; k += Lanes)
-        largest = lp[k] > largest ? lp[k] : largest;
+    for (int i = lane; i < row.count; i += Lanes)
+        largest = row[i] > largest ? row[i] : largest;
     for (int distance = 1; distance < Lanes; distance *= 2) {
         const T other = __shfl_xor_sync(0xffffffffu, largest, distance);
         largest = other > largest ? other : largest;
     }
+    return largest;
+}
+
+/// Σ e_k and Σ e_k (m − lp_k).
+struct row_sums {
+    double sum, spread;
+};
+
+template <class T, int Lanes>
+__device__ row_sums row_exponentials(const row_span<T>& row, T largest, int components, int lane) {
     constexpr T digits = sizeof(T) == 4 ? 24 : 53;
     const T threshold = largest - digits - log2_of(static_cast<T>(components));
     double sum = 0, spread = 0;
-    for (int begin = lane; begin < components; begin += chain_rows * Lanes) {
+    for (int begin = lane; begin < row.count; begin += chain_rows * Lanes) {
         T part = 0, part_spread = 0;
-        const int end = min(components, begin + chain_rows * Lanes);
-        for (int k = begin; k < end; k += Lanes) {
-            const T value = lp[k];
+        const int end = min(row.count, begin + chain_rows * Lanes);
+        for (int i = begin; i < end; i += Lanes) {
+            const T value = row[i];
             T e = 0;
             if (value >= threshold) {
                 e = exp2_of(value - largest);
                 part_spread += e * (largest - value);
             }
             part += e;
-            lp[k] = e;
+            row[i] = e;
         }
         sum += static_cast<double>(part);
         spread += static_cast<double>(part_spread);
@@ -169,11 +184,29 @@ __device__ row_result row_rule(T* lp, int components, T weight, int lane) {
         sum += __shfl_xor_sync(0xffffffffu, sum, distance);
         spread += __shfl_xor_sync(0xffffffffu, spread, distance);
     }
-    const T inverse = T(1) / static_cast<T>(sum);
-    for (int k = lane; k < components; k += Lanes)
-        lp[k] = weight == T(0) ? T(0) : weight * (lp[k] * inverse); // skipped, not multiplied: x may overflow
-    const double log_sum = static_cast<double>(log2_of(static_cast<T>(sum)));
-    return {static_cast<double>(largest) + log_sum, log_sum + static_cast<double>(static_cast<T>(spread) * inverse)};
+    return {sum, spread};
+}
+
+/// lse and H of a row in units of ln 2, lse less the model's reference.
+struct row_result {
+    double lse, entropy;
+};
+
+template <class T, int Lanes>
+__device__ row_result row_shares(const row_span<T>& row, T largest, const row_sums& sums, T weight, int lane) {
+    const T inverse = T(1) / static_cast<T>(sums.sum);
+    for (int i = lane; i < row.count; i += Lanes)
+        row[i] = weight == T(0) ? T(0) : weight * (row[i] * inverse); // skipped, not multiplied: x may overflow
+    const double log_sum = static_cast<double>(log2_of(static_cast<T>(sums.sum)));
+    return {static_cast<double>(largest) + log_sum,
+            log_sum + static_cast<double>(static_cast<T>(sums.spread) * inverse)};
+}
+
+template <class T, int Lanes>
+__device__ row_result row_rule(const row_span<T>& row, T weight, int lane) {
+    const T largest = row_largest<T, Lanes>(row, lane);
+    const row_sums sums = row_exponentials<T, Lanes>(row, largest, row.count, lane);
+    return row_shares<T, Lanes>(row, largest, sums, weight, lane);
 }
 
 /// Position (i, j ≥ i) of number t in an upper triangle of n x n blocks counted by rows.

@@ -15,6 +15,7 @@ struct launch_shape {
     int threads = 1;
     std::int64_t shared_bytes = 0;
     std::int64_t blocks_y = 1;
+    unsigned cluster = 1; ///< blocks of a cluster, a divisor of `blocks`
 };
 
 /// How a component's density is computed.
@@ -43,11 +44,6 @@ constexpr moment_form moments_of(gmm::family f) {
     return gmm::is_tied(f) ? moment_form::none : moment_form::squares;
 }
 
-/// Numbers kept for a component inside a chunk: statistics_size, but d squares for the spherical family.
-constexpr std::int64_t chunk_statistics(gmm::family f, std::int64_t d) {
-    return f == gmm::family::spherical ? 1 + 2 * d : statistics_size(f, d);
-}
-
 /// d rounded up to a multiple of 4, so that parameters and rows can be read four at a time.
 constexpr std::int64_t padded(std::int64_t d) {
     return (d + 3) / 4 * 4;
@@ -74,41 +70,113 @@ constexpr std::int64_t moment_tasks(const gmm_shape& s) {
 inline constexpr int accumulate_threads = 256;
 /// Longest sum in T before it is added to a float64 (docs/kernels.md section 3).
 inline constexpr int chain_rows = 64;
+/// Components and rows that a thread of the fused variant computes log-densities of at a time: what registers hold.
+inline constexpr int pair_components = 4;
+constexpr int pair_rows(std::int64_t element_bytes) {
+    return static_cast<int>(32 / element_bytes);
+}
+/// Micro-tiles of 4 x 4 on a side of the block of second moments that a thread of the fused variant keeps (full).
+constexpr int square_quads(std::int64_t element_bytes) {
+    return element_bytes == 4 ? 2 : 1;
+}
+/// Components whose sums over a tile a thread of the fused variant keeps, for four dimensions.
+inline constexpr int moment_components = 4;
+/// Up to here a thread of the fused variant keeps whole rows in registers (full covariances, float32).
+inline constexpr std::int64_t register_row_dimensions = 24;
+/// Blocks that can share the rows of a chunk on every device that knows clusters.
+inline constexpr int most_ranks = 8;
 
-/// Launch of the fused variant: E-step, row rule and statistics of a chunk of rows in one block.
+/// Float64 numbers that the fused variant keeps for a component: Σ g, means in whole quads, second moments in whole
+/// micro-tiles of 4 x 4 (full) or quads, Σ g ‖x − μ‖² (spherical).
+constexpr std::int64_t fused_statistics(gmm::family f, std::int64_t d) {
+    const std::int64_t n = quads(d);
+    return 1 + 4 * n +
+           (f == gmm::family::full       ? 16 * triangle(n)
+            : f == gmm::family::diagonal ? 4 * n
+            : gmm::is_tied(f)            ? 0
+                                         : 1);
+}
+
+/// Launch of the fused variant: E-step, row rule and statistics of a chunk of rows in one block, or in a cluster of
+/// blocks (ranks) that take a range of the components each.
 struct fused_shape {
     std::int64_t tile_rows = 0; ///< 0: does not fit, the slab variant runs the shape
-    std::int64_t row_split = 1; ///< threads that share a micro-tile, each with a part of the tile's rows
+    std::int64_t row_split = 1; ///< threads that share the sums of a micro-tile, each with a part of the tile's rows
+    std::int64_t dim_split =
+        1; ///< threads that share a micro-tile of log-densities, each with a part of the dimensions
+    std::int64_t ranks = 1;
+    std::int64_t span = 0; ///< components of a rank, fewer of the last one
     std::int64_t chunk_rows = 0;
     std::int64_t shared_bytes = 0;
 };
 
-constexpr std::int64_t fused_shared_bytes(const gmm_shape& s, std::int64_t element_bytes, std::int64_t tile_rows,
-                                          std::int64_t row_split) {
-    const std::int64_t tiles = form_of(s.family) == density_form::whitened ? 2 : 1;
-    return 8 * row_split * s.components * chunk_statistics(s.family, s.dimensions) +
-           element_bytes * tile_rows * (tiles * tile_stride(s.dimensions) + s.components + 2) + 16;
+/// Elements from one component to the next in the tile of log-densities: whole quads, and four neighbouring components
+/// in different banks.
+constexpr std::int64_t density_column(std::int64_t tile_rows) {
+    return tile_rows + 8;
 }
 
-constexpr fused_shape shape_fused(const gmm_shape& s, std::int64_t element_bytes) {
-    constexpr std::int64_t limit = 200 * 1024; // of the 227 KB that a block can have, room for static arrays
-    const auto fits = [&](std::int64_t rows, std::int64_t split) {
-        return fused_shared_bytes(s, element_bytes, rows, split) <= limit;
-    };
-    fused_shape f;
-    if (!fits(64, 1))
-        return f;
-    f.tile_rows = 64;
-    while (f.row_split < 16 && 2 * f.row_split * moment_tasks(s) <= accumulate_threads && fits(64, 2 * f.row_split))
-        f.row_split *= 2;
-    // Small problems take more rows a tile, so that every warp has work in the E-step and chains stay long.
-    while (f.tile_rows < 256 && (f.tile_rows / 64 * s.components < 8 || f.tile_rows / f.row_split < 32) &&
-           fits(2 * f.tile_rows, f.row_split))
-        f.tile_rows *= 2;
-    // Few statistics are cheap to add to the sums: smaller chunks keep more multiprocessors busy.
-    f.chunk_rows = s.components * statistics_size(s.family, s.dimensions) <= 2048 ? 1024 : unit_rows;
-    f.shared_bytes = fused_shared_bytes(s, element_bytes, f.tile_rows, f.row_split);
+constexpr std::int64_t fused_shared_bytes(const gmm_shape& s, std::int64_t element_bytes, const fused_shape& f) {
+    const std::int64_t tiles = form_of(s.family) == density_form::whitened ? 2 : 1;
+    const std::int64_t columns = s.family == gmm::family::spherical ? 2 : 1;
+    const std::int64_t statistics = f.row_split * f.span * fused_statistics(s.family, s.dimensions);
+    return 8 * ((statistics + 1) / 2 * 2 + (f.ranks > 1 ? 3 * f.ranks * f.tile_rows : 0)) +
+           element_bytes *
+               (f.tile_rows * (tiles * tile_stride(s.dimensions) + 2) + columns * f.span * density_column(f.tile_rows));
+}
+
+/// Micro-tiles of sums of a rank.
+constexpr std::int64_t fused_moment_tasks(const gmm_shape& s, std::int64_t element_bytes, std::int64_t span) {
+    const std::int64_t n = quads(s.dimensions), side = square_quads(element_bytes);
+    return moments_of(s.family) == moment_form::full ? span * triangle((n + side - 1) / side)
+                                                     : (span + moment_components - 1) / moment_components * n;
+}
+
+/// The splits and the tile of a rank within `limit` bytes; tile_rows = 0 where nothing fits.
+constexpr fused_shape fit_tile(const gmm_shape& s, std::int64_t element_bytes, fused_shape f, std::int64_t limit) {
+    const auto fits = [&](const fused_shape& g) { return fused_shared_bytes(s, element_bytes, g) <= limit; };
+    for (f.tile_rows = 64; f.tile_rows >= 16 && !fits(f); f.tile_rows /= 2) {
+    }
+    if (f.tile_rows < 16)
+        return {};
+    const std::int64_t tasks = fused_moment_tasks(s, element_bytes, f.span);
+    // Threads without a micro-tile of their own take a part of the rows; more rows a tile keep the chains long.
+    for (fused_shape wider = f; wider.row_split < 16 && wider.row_split * tasks < accumulate_threads; f = wider) {
+        wider.row_split *= 2;
+        wider.tile_rows = std::min<std::int64_t>(256, std::max(f.tile_rows, 32 * wider.row_split));
+        if (!fits(wider) || wider.tile_rows / wider.row_split < 4)
+            break;
+    }
+    const std::int64_t pairs =
+        f.tile_rows / pair_rows(element_bytes) * ((f.span + pair_components - 1) / pair_components);
+    while (f.dim_split < 32 && 2 * f.dim_split * pairs <= accumulate_threads && 2 * f.dim_split <= quads(s.dimensions))
+        f.dim_split *= 2;
+    f.shared_bytes = fused_shared_bytes(s, element_bytes, f);
     return f;
+}
+
+/// `largest_cluster` is 1 on devices without clusters.
+constexpr fused_shape shape_fused(const gmm_shape& s, std::int64_t element_bytes,
+                                  std::int64_t largest_cluster = most_ranks) {
+    // Two blocks of a multiprocessor, so that one computes while the other waits; else one, of the 227 KB that it can
+    // have, with room for static arrays.
+    constexpr std::int64_t two_blocks = 112 * 1024;
+    for (const std::int64_t limit : {two_blocks, 2 * two_blocks})
+        for (std::int64_t ranks = 1; ranks <= largest_cluster; ranks *= 2) {
+            const std::int64_t span = (s.components + ranks - 1) / ranks;
+            // Ranks read the same rows: each needs components enough to pay for that.
+            if (ranks > 1 && ((ranks - 1) * span >= s.components || span < 16))
+                break;
+            fused_shape f = fit_tile(s, element_bytes, {.ranks = ranks, .span = span}, limit);
+            if (f.tile_rows == 0 || (f.tile_rows < 64 && limit == two_blocks))
+                continue;
+            // Few statistics are cheap to add to the sums, and long rows come in small numbers: smaller chunks keep
+            // more multiprocessors busy.
+            const std::int64_t size = s.components * statistics_size(s.family, s.dimensions);
+            f.chunk_rows = size <= 2048 || s.dimensions >= 256 ? 1024 : unit_rows;
+            return f;
+        }
+    return {};
 }
 
 /// Launch of the register variant: a thread a row, register_rows rows a thread and chunk.
@@ -119,45 +187,47 @@ static_assert(unit_rows % register_chunk_rows == 0 && register_rows + 5 <= chain
 
 enum class e_step_variant {
     registers, ///< d <= 4, K <= 8, own covariances, float32, no labels
-    fused,     ///< statistics in shared memory
+    fused,     ///< statistics in the shared memory of a block or a cluster
     tensor,    ///< full covariances, float32, on devices that have the instructions
     slab       ///< everything else
 };
 
-/// 24 < d <= 128, and fewer dimensions, filled up to 32, where so many components do not fit the fused variant.
+/// 24 < d <= 128, and fewer dimensions, filled up to 32, where so many components do not fit one block of the fused
+/// variant.
 constexpr bool suits_tensor(const gmm_shape& s, std::int64_t element_bytes) {
     if (s.family != gmm::family::full || element_bytes != 4 || s.dimensions < 8 || s.dimensions > 128)
         return false;
-    return s.dimensions > 24 || shape_fused(s, element_bytes).tile_rows == 0;
+    return s.dimensions > 24 || shape_fused(s, element_bytes, 1).tile_rows == 0;
 }
 
-/// `tensor`: whether the device and the library have that variant.
+/// `tensor`: whether the device and the library have that variant; `largest_cluster`: 1 on devices without clusters.
 constexpr e_step_variant choose_variant(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false,
-                                        bool tensor = false) {
+                                        bool tensor = false, std::int64_t largest_cluster = most_ranks) {
     if (tensor && suits_tensor(s, element_bytes))
         return e_step_variant::tensor;
     if (!labelled && element_bytes == 4 && s.dimensions <= 4 && s.components <= 8 && !gmm::is_tied(s.family))
         return e_step_variant::registers;
-    return shape_fused(s, element_bytes).tile_rows > 0 ? e_step_variant::fused : e_step_variant::slab;
+    return shape_fused(s, element_bytes, largest_cluster).tile_rows > 0 ? e_step_variant::fused : e_step_variant::slab;
 }
 
 /// Rows of one partial sum: chunks divide units.
 constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false,
-                                  bool tensor = false) {
-    switch (choose_variant(s, element_bytes, labelled, tensor)) {
+                                  bool tensor = false, std::int64_t largest_cluster = most_ranks) {
+    switch (choose_variant(s, element_bytes, labelled, tensor, largest_cluster)) {
     case e_step_variant::registers:
         return register_chunk_rows;
     case e_step_variant::fused:
-        return shape_fused(s, element_bytes).chunk_rows;
+        return shape_fused(s, element_bytes, largest_cluster).chunk_rows;
     default:
         return unit_rows;
     }
 }
 
 /// Elements from one normalised row to the next: the tensor and the slab variant read rows four numbers at a time from
-/// device memory.
+/// device memory. Also where a cluster takes the place of the slab, so that memory does not depend on the device.
 constexpr std::int64_t row_stride(const gmm_shape& s, std::int64_t element_bytes) {
-    const bool padding = suits_tensor(s, element_bytes) || choose_variant(s, element_bytes) == e_step_variant::slab;
+    const bool padding =
+        suits_tensor(s, element_bytes) || choose_variant(s, element_bytes, false, false, 1) == e_step_variant::slab;
     return padding ? padded(s.dimensions) : s.dimensions;
 }
 

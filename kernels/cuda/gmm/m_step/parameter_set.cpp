@@ -15,7 +15,8 @@ device_model<T> carve_model(const gmm_shape& s, carver& from) {
     m.reference = from.take<double>(1);
     m.means = from.take<T>(K * p);
     m.factors = from.take<T>(device_factor_size(s));
-    m.whitened = from.take<T>(form_of(s.family) == density_form::whitened ? K * p : 0);
+    m.whitened =
+        from.take<T>(form_of(s.family) == density_form::full && s.dimensions > register_row_dimensions ? 0 : K * p);
     m.offsets = from.take<T>(K);
     return m;
 }

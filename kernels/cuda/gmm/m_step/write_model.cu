@@ -44,19 +44,21 @@ __global__ void __launch_bounds__(write_threads)
     else if (k == 0)
         round_matrix(arrays.factors, d, p, model.factors);
 
+    const auto rounded = [&](std::int64_t at) { return static_cast<double>(static_cast<T>(arrays.factors[at])); };
     double log_determinant = 0;
-    for (std::int64_t j = threadIdx.x; j < d; j += blockDim.x) {
-        log_determinant += ::log(static_cast<double>(static_cast<T>(arrays.factors[diagonal_at(shape, k, j)])));
-    }
+    for (std::int64_t j = threadIdx.x; j < d; j += blockDim.x)
+        log_determinant += ::log(rounded(diagonal_at(shape, k, j)));
     log_determinant = block_sum(log_determinant, scratch);
-    if (form == density_form::whitened)
-        for (std::int64_t j = threadIdx.x; j < p; j += blockDim.x) {
-            double y = 0;
-            for (std::int64_t i = 0; j < d && i <= j; ++i)
-                y += static_cast<double>(static_cast<T>(arrays.factors[i * d + j])) *
-                     static_cast<double>(static_cast<T>(arrays.means[k * d + i]));
-            model.whitened[k * p + j] = static_cast<T>(y);
-        }
+    for (std::int64_t j = threadIdx.x; j < p && (form != density_form::full || d <= register_row_dimensions);
+         j += blockDim.x) {
+        double y = 0; // Uᵀμ, number j
+        for (std::int64_t i = form == density_form::diagonal ? j : 0; j < d && i <= j; ++i)
+            y += rounded(form == density_form::diagonal ? diagonal_at(shape, k, j)
+                         : form == density_form::full   ? (k * d + i) * d + j
+                                                        : i * d + j) *
+                 static_cast<double>(static_cast<T>(arrays.means[k * d + i]));
+        model.whitened[k * p + j] = static_cast<T>(y);
+    }
     if (threadIdx.x == 0) {
         constexpr double half_log_2pi = 0.91893853320467274178;
         const double log_weight = arrays.log_weights[k];

@@ -1,0 +1,83 @@
+// What the functions of the fused variant see: arguments of the launch, the shared memory of a block, and the range of
+// components that it has.
+#pragma once
+
+#include "kernels/cuda/core/cluster.cuh"
+#include "kernels/cuda/gmm/device_views.hpp"
+#include "kernels/cuda/gmm/e_step/tile.cuh"
+
+namespace elbo::kernels::cuda {
+
+template <class T>
+struct fused_arguments {
+    gmm_shape shape;
+    device_model<T> model;
+    device_rows<T> rows;
+    device_sums sums;
+    fused_shape tuning;
+};
+
+/// How the fused variant computes a component's squared distance.
+enum class distance_form {
+    full,   ///< ‖U_kᵀ(x − μ_k)‖²
+    scaled, ///< Σ (x_j u_kj − μ_kj u_kj)²: diagonal, tied_diagonal
+    centres ///< ‖y − c_k‖²: spherical families, y = x and c = μ, times u_k²; tied, y = Uᵀx and c = Uᵀμ
+};
+
+/// Second moments that the fused variant keeps.
+enum class fused_moments {
+    full,     ///< upper triangle
+    squares,  ///< one a dimension
+    distance, ///< Σ g ‖x − μ‖²
+    none
+};
+
+/// Shared memory of a block, and its components first ... first + count − 1.
+template <class T>
+struct fused_block {
+    double* statistics; ///< [row_split][span][fused_statistics]
+    double* exchange; ///< [3][ranks][tile_rows]: of each row and rank largest lp, Σ e, Σ e (m − lp); clusters only
+    T* tile;          ///< [tile_rows x stride]
+    T* whitened;      ///< the same, tied only: else the tile itself
+    T* densities;     ///< lp, then w r, of component first + i and row n at i * column + n
+    T* distances;     ///< ‖x − μ_k‖² likewise, spherical only
+    T* weights;       ///< [tile_rows]
+    T* largest;       ///< [tile_rows] max lp over all components, clusters only
+    int rank, first, count;
+    int rows, stride, column; ///< of a tile
+    int d, p;
+};
+
+/// threadIdx.x, read anew each time: what a phase of a tile works out from it does not stay in registers for the
+/// others.
+__device__ inline int thread_index() {
+    int thread = 0;
+    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
+    return thread;
+}
+
+template <class T>
+__device__ fused_block<T> partition(const fused_arguments<T>& a, unsigned char* memory) {
+    const fused_shape& f = a.tuning;
+    fused_block<T> b;
+    b.rank = f.ranks > 1 ? cluster_rank() : 0;
+    b.first = static_cast<int>(b.rank * f.span);
+    b.count = static_cast<int>(std::min(f.span, a.shape.components - b.first));
+    b.rows = static_cast<int>(f.tile_rows);
+    b.d = static_cast<int>(a.shape.dimensions);
+    b.p = static_cast<int>(padded(b.d));
+    b.stride = static_cast<int>(tile_stride(b.d));
+    b.column = static_cast<int>(density_column(f.tile_rows));
+    const std::int64_t statistics = f.row_split * f.span * fused_statistics(a.shape.family, b.d);
+    b.statistics = reinterpret_cast<double*>(memory);
+    b.exchange = b.statistics + (statistics + 1) / 2 * 2; // quads need 16-byte alignment
+    b.tile = reinterpret_cast<T*>(b.exchange + (f.ranks > 1 ? 3 * f.ranks * f.tile_rows : 0));
+    b.whitened = a.shape.family == gmm::family::tied ? b.tile + f.tile_rows * b.stride : b.tile;
+    b.densities = b.whitened + f.tile_rows * b.stride;
+    b.distances = b.densities + f.span * b.column;
+    b.weights = a.shape.family == gmm::family::spherical ? b.distances + f.span * b.column : b.distances;
+    b.largest = b.weights + f.tile_rows;
+    return b;
+}
+
+} // namespace elbo::kernels::cuda
