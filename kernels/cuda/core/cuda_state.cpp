@@ -78,7 +78,6 @@ std::shared_ptr<context_state> describe(int ordinal, const char* remark) {
     state->activate();
     state->multiprocessors = attribute(cudaDevAttrMultiProcessorCount, ordinal);
     state->shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal);
-    state->largest_cluster = attribute(cudaDevAttrClusterLaunch, ordinal) != 0 ? 8 : 1;
     const std::string name = fmt::format("{} (cuda:{}{})", device_name(ordinal), ordinal, remark);
     auto context = std::make_shared<context_state>(kernels::cuda_table, name);
     context->device = ordinal;

@@ -57,7 +57,6 @@ struct cuda_state {
     kernels::cuda::unique_stream owned_stream; ///< empty where the caller owns the stream
     int multiprocessors = 0;
     std::int64_t shared_bytes = 0; ///< largest dynamic shared memory of a block
-    int largest_cluster = 1;       ///< blocks of a cluster that any kernel may have, 1 on devices without clusters
 
     /// Makes the device current in the calling thread.
     void activate() const { kernels::cuda::check(cudaSetDevice(device), "cudaSetDevice"); }

@@ -27,6 +27,7 @@ cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
       log_density_(state, "log densities", slab_rows()), assignment_(state, "assignments", slab_rows()),
       staging_(state, s.dimensions) {
     grid_ = std::int64_t(state->multiprocessors) * (choose_variant(s, sizeof(T)) == e_step_variant::registers ? 8 : 2);
+    cluster_ = largest_cluster(*state);
     if (suits_tensor(s, sizeof(T)) && tensor_supported(*state))
         tensor_ = tensor_memory(state, s);
 }
@@ -125,13 +126,13 @@ void cuda_engine<T>::clear_sums(double component_bound, double scalar_bound) {
 template <class T>
 void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
     const device_rows<T> view = rows_view(first, rows);
-    switch (choose_variant(shape, sizeof(T), view.labelled(), has_tensor(), state_->largest_cluster)) {
+    switch (choose_variant(shape, sizeof(T), view.labelled(), has_tensor(), cluster_)) {
     case e_step_variant::registers:
         if constexpr (std::is_same_v<T, float>)
             accumulate_registers(*state_, shape, current_.view(), view, sums_, grid_);
         break;
     case e_step_variant::fused:
-        accumulate_fused(*state_, shape, current_.view(), view, sums_, grid_);
+        accumulate_fused(*state_, shape, current_.view(), view, sums_, cluster_, grid_);
         break;
     case e_step_variant::tensor:
         if constexpr (std::is_same_v<T, float>)
@@ -148,11 +149,11 @@ void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
 template <class T>
 void cuda_engine<T>::accumulate(std::int64_t first, std::int64_t rows) {
     state_->activate();
-    const std::int64_t chunk = chunk_rows(shape, sizeof(T), !known_.empty(), has_tensor(), state_->largest_cluster);
+    const std::int64_t chunk = chunk_rows(shape, sizeof(T), !known_.empty(), has_tensor(), cluster_);
     // The slab variant adds the squares of a spherical component one dimension at a time, each block of a cluster its
     // share of Σ log π.
     const std::int64_t each =
-        std::max<std::int64_t>(shape.family == gmm::family::spherical ? shape.dimensions : 1, state_->largest_cluster);
+        std::max<std::int64_t>(shape.family == gmm::family::spherical ? shape.dimensions : 1, cluster_);
     const std::int64_t step =
         std::max<std::int64_t>(additions_between_carries / each, 1) * unit_rows / (unit_rows / chunk);
     for (std::int64_t begin = 0; begin < rows; begin += step) {

@@ -25,11 +25,14 @@ public:
     /// Goes without the tensor variant, as on other devices.
     void leave_tensor() { tensor_ = {}; }
     bool has_tensor() const { return static_cast<bool>(tensor_); }
+    /// Goes without clusters, as on devices that know none.
+    void leave_clusters() { cluster_ = 1; }
 
 protected:
     state_pointer state_;
     std::int64_t grid_ = 0;
-    tensor_memory tensor_; ///< empty where another variant runs the shape
+    std::int64_t cluster_ = 1; ///< blocks of a cluster at most
+    tensor_memory tensor_;     ///< empty where another variant runs the shape
 };
 
 /// With a prior the M-step runs on the host: update() takes the sums there and brings the parameters back, and there is

@@ -119,7 +119,7 @@ struct reference_case {
     std::int64_t rows, d, K;
 };
 
-void check_sums(const reference_case& c, element_type type) {
+void check_sums(const reference_case& c, element_type type, bool clusters = true) {
     SCOPED_TRACE(std::string(gmm::to_string(c.f)) + " N=" + std::to_string(c.rows) + " d=" + std::to_string(c.d) +
                  " K=" + std::to_string(c.K) + (type == element_type::float32 ? " float32" : " float64"));
     const gmm_shape shape{c.f, c.d, c.K};
@@ -129,6 +129,8 @@ void check_sums(const reference_case& c, element_type type) {
     const rows_of data(c.rows, c.d);
     const auto engine = make_gmm_engine(context::cuda(), shape, type);
     dynamic_cast<cuda::cuda_engine_base&>(*engine).leave_tensor(); // cuda_tensor_test.cpp
+    if (!clusters)
+        dynamic_cast<cuda::cuda_engine_base&>(*engine).leave_clusters();
     engine->reserve(c.rows, true);
     engine->load(data.input(), test::identity_frame(c.d), 0);
     engine->set_parameters(test::random_parameters(shape, 1.0, 21));
@@ -183,6 +185,14 @@ TEST(CudaEngine, SumsMatchReferenceAtTheEdges) {
     for (const reference_case& c : cases)
         for (element_type type : {element_type::float32, element_type::float64})
             check_sums(c, type);
+}
+
+TEST(CudaEngine, ShapesOfClustersRunWithoutThem) {
+    for (family f : {family::full, family::diagonal, family::tied}) {
+        const reference_case c{cuda::e_step_variant::fused, f, 65, 24, f == family::full ? 100 : 600};
+        ASSERT_GT(cuda::shape_fused({f, c.d, c.K}, 4).ranks, 1);
+        check_sums(c, element_type::float32, false);
+    }
 }
 
 TEST(CudaEngine, ParametersComeBackRounded) {

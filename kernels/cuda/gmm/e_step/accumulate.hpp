@@ -16,10 +16,14 @@ struct slab_view {
     T* whitened;  ///< [slab rows x padded(d)], tied only
 };
 
-/// Fused engine. `blocks` is the grid; it does not change the result.
+/// Blocks of a cluster that the fused engine can have on the device: most_ranks, or 1 where the device knows no clusters
+/// or runs code that was compiled for one that does not.
+std::int64_t largest_cluster(const internal::cuda_state& state);
+
+/// Fused engine; `cluster` as above. `blocks` is the grid; it does not change the result.
 template <class T>
 void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
-                      const device_rows<T>& rows, const device_sums& sums, std::int64_t blocks);
+                      const device_rows<T>& rows, const device_sums& sums, std::int64_t cluster, std::int64_t blocks);
 
 /// Register engine, float32 alone; rows without labels.
 void accumulate_registers(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,

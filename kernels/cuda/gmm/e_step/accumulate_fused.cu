@@ -201,10 +201,20 @@ void start_full(const internal::cuda_state& state, const fused_arguments<T>& a, 
 
 } // namespace
 
+std::int64_t largest_cluster(const internal::cuda_state& state) {
+    state.activate();
+    int known = 0;
+    check(cudaDeviceGetAttribute(&known, cudaDevAttrClusterLaunch, state.device), "cudaDeviceGetAttribute");
+    cudaFuncAttributes code{};
+    check(cudaFuncGetAttributes(&code, accumulate_chunks<float, distance_form::scaled, fused_moments::squares, 0>),
+          "cudaFuncGetAttributes");
+    return known != 0 && code.ptxVersion >= 90 ? most_ranks : 1;
+}
+
 template <class T>
 void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
-                      const device_rows<T>& rows, const device_sums& sums, std::int64_t blocks) {
-    const fused_arguments<T> a{shape, model, rows, sums, shape_fused(shape, sizeof(T), state.largest_cluster)};
+                      const device_rows<T>& rows, const device_sums& sums, std::int64_t cluster, std::int64_t blocks) {
+    const fused_arguments<T> a{shape, model, rows, sums, shape_fused(shape, sizeof(T), cluster)};
     using enum gmm::family;
     switch (shape.family) {
     case full:
@@ -221,8 +231,8 @@ void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape,
 }
 
 template void accumulate_fused(const internal::cuda_state&, const gmm_shape&, const device_model<float>&,
-                               const device_rows<float>&, const device_sums&, std::int64_t);
+                               const device_rows<float>&, const device_sums&, std::int64_t, std::int64_t);
 template void accumulate_fused(const internal::cuda_state&, const gmm_shape&, const device_model<double>&,
-                               const device_rows<double>&, const device_sums&, std::int64_t);
+                               const device_rows<double>&, const device_sums&, std::int64_t, std::int64_t);
 
 } // namespace elbo::kernels::cuda
