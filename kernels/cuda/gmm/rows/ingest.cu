@@ -87,7 +87,26 @@ __device__ void summarize_weights(const weight_reader& weight, std::int64_t firs
     }
 }
 
-// A block a unit, up to 256 columns at a time; threads beyond a column's first share its rows.
+/// Rows whose values a thread reads before it uses the first, to hide the latency of memory.
+inline constexpr int rows_in_flight = 8;
+
+/// use(row, value) of column j in the rows start, start + step, ... before `last`, in this order.
+template <class X, class Use>
+__device__ void for_column(const matrix_view<const X>& x, std::int64_t j, std::int64_t start, std::int64_t step,
+                           std::int64_t last, Use use) {
+    for (std::int64_t row = start; row < last; row += rows_in_flight * step) {
+        X values[rows_in_flight];
+#pragma unroll
+        for (int i = 0; i < rows_in_flight; ++i)
+            values[i] = row + i * step < last ? x.data[(row + i * step) * x.stride + j] : X(0);
+#pragma unroll
+        for (int i = 0; i < rows_in_flight; ++i)
+            if (row + i * step < last)
+                use(row + i * step, static_cast<double>(values[i]));
+    }
+}
+
+// A block a unit and up to 256 of its columns; threads beyond a column's first share its rows.
 //   two passes over the unit, the second from L2: mean, then Σ w (x − mean)²; float64, order fixed by the position in
 //   the unit
 template <class X>
@@ -98,39 +117,38 @@ __global__ void __launch_bounds__(input_threads) summarize(const matrix_view<con
     const std::int64_t first = blockIdx.x * unit_rows;
     const std::int64_t last = min(first + unit_rows, x.rows);
     double* out = summaries + blockIdx.x * summary_size(d);
-    summarize_weights(weight, first, last, out);
+    if (blockIdx.y == 0)
+        summarize_weights(weight, first, last, out);
     unsigned long long bad = ~0ull;
-    for (std::int64_t begin = 0; begin < d; begin += input_threads) {
+    for (std::int64_t begin = blockIdx.y * input_threads; begin < d; begin += gridDim.y * std::int64_t(input_threads)) {
         const int columns = static_cast<int>(min(d - begin, std::int64_t(input_threads)));
         const int sharers = input_threads / columns; // threads of one column
         const std::int64_t j = begin + threadIdx.x % columns;
         const bool idle = static_cast<int>(threadIdx.x) >= sharers * columns;
         const std::int64_t start = idle ? last : first + threadIdx.x / columns;
         double sum = 0, total = 0, low = INFINITY, high = -INFINITY;
-        for (std::int64_t row = start; row < last; row += sharers) {
-            const double value = static_cast<double>(x.data[row * x.stride + j]);
+        for_column(x, j, start, sharers, last, [&](std::int64_t row, double value) {
             if (!::isfinite(value))
                 bad = min(bad, static_cast<unsigned long long>(row * d + j));
             const double w = weight(row);
             if (!(w > 0))
-                continue;
+                return;
             sum += w * value;
             total += w;
             low = lower()(low, value);
             high = higher()(high, value);
-        }
+        });
         sum = column_reduce(sum, columns, scratch, add());
         total = column_reduce(total, columns, scratch, add());
         low = column_reduce(low, columns, scratch, lower());
         high = column_reduce(high, columns, scratch, higher());
         const double mean = total > 0 ? sum / total : 0;
         double squares = 0;
-        for (std::int64_t row = start; row < last; row += sharers) {
+        for_column(x, j, start, sharers, last, [&](std::int64_t row, double value) {
             const double w = weight(row);
-            const double step = static_cast<double>(x.data[row * x.stride + j]) - mean;
             if (w > 0)
-                squares += w * step * step;
-        }
+                squares += w * (value - mean) * (value - mean);
+        });
         squares = column_reduce(squares, columns, scratch, add());
         if (threadIdx.x < columns) {
             double* column = out + summary_scalars + j;
@@ -177,7 +195,9 @@ void start_normalize(const internal::cuda_state& state, const device_input& in, 
 
 void summarize_units(const internal::cuda_state& state, const device_input& in, double* summaries,
                      unsigned long long* first_bad) {
-    const launch_shape grid{blocks_for(in.x.rows, unit_rows), input_threads};
+    constexpr std::int64_t most = 65535; // blocks of a grid in y
+    const launch_shape grid{blocks_for(in.x.rows, unit_rows), input_threads, 0,
+                            std::min(most, blocks_for(in.x.cols, input_threads))};
     if (in.x.type == element_type::float32)
         launch(state, "summarize", grid, summarize<float>, in.x.as<float>(), reader(in), summaries, first_bad);
     else

@@ -53,6 +53,11 @@ std::int64_t staging::piece_rows(std::int64_t columns) {
     return rows_in_piece(columns, 4, row_bytes_of_piece(columns));
 }
 
+std::int64_t staging::device_piece_rows(std::int64_t columns) {
+    constexpr std::int64_t kept = 1 << 16; // numbers of the summaries of the units
+    return std::max(piece_rows(columns), unit_rows * std::clamp<std::int64_t>(kept / summary_size(columns), 1, 2048));
+}
+
 std::int64_t staging::bytes(std::int64_t columns) {
     return 2 * (row_bytes_of_piece(columns) + 8 * piece_rows(columns));
 }
@@ -113,8 +118,9 @@ void staging::for_each_piece(const input_rows& in, const std::function<void(cons
     unpinned_left_ -= pageable_bytes(in.x) + pageable_bytes(in.weights);
     if (unpinned_left_ < 0 && !slots_[0].pinned_rows.data())
         use_pinned_buffers();
-    const std::int64_t step =
-        std::min(rows_in_piece(in.x.cols, in.x.element_size(), slots_[0].rows.size()), slots_[0].weights.size() / 8);
+    const std::int64_t step = staged ? std::min(rows_in_piece(in.x.cols, in.x.element_size(), slots_[0].rows.size()),
+                                                slots_[0].weights.size() / 8)
+                                     : device_piece_rows(in.x.cols);
     for (std::int64_t first = 0; first < in.x.rows; first += step) {
         const std::int64_t count = std::min(step, in.x.rows - first);
         device_input piece{in.x.slice(first, count), in.weights, in.weight_scale};

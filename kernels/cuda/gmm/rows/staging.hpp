@@ -27,6 +27,9 @@ public:
     static std::int64_t bytes(std::int64_t columns);
     /// Rows of a piece of float32 numbers: whole units. Pieces of float64 numbers have no more.
     static std::int64_t piece_rows(std::int64_t columns);
+    /// Rows of a piece of device rows, which pass as they are: whole units, at least as many as above. Only what is
+    /// kept of each unit bounds them, so that a piece has work for the whole device.
+    static std::int64_t device_piece_rows(std::int64_t columns);
 
     /// Calls use(piece, first_row) for pieces of the rows, each in device memory; `use` enqueues work on the stream of
     /// the state. When this returns, rows of the host have been read and may change; rows of the device must stay until

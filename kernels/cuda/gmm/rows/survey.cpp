@@ -10,7 +10,7 @@ namespace {
 
 /// Words of a slot.
 std::int64_t most_words(std::int64_t columns) {
-    return 1 + staging::piece_rows(columns) / unit_rows * summary_size(columns);
+    return 1 + staging::device_piece_rows(columns) / unit_rows * summary_size(columns);
 }
 
 unit_summary to_summary(const double* from, std::int64_t d) {
