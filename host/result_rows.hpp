@@ -62,40 +62,6 @@ private:
     std::vector<kernels::unit_summary> units_;
 };
 
-/// Engines write results to host memory without gaps: that of the view where it is such memory, else memory that is
-/// kept from call to call, from which they are copied.
-template <class T>
-class result_rows {
-public:
-    /// Where to write `rows` rows of `cols` for the rows of `to` from `first` on; null where `to` has no data, unless
-    /// they are `needed` all the same.
-    T* place(const matrix_view<T>& to, std::int64_t first, std::int64_t rows, std::int64_t cols, bool needed = false) {
-        to_ = to.data ? to.slice(first, rows) : matrix_view<T>();
-        if (to.data && to.space != memory_space::device && to.stride == to.cols) {
-            copied_ = false;
-            return to_.data;
-        }
-        copied_ = to.data != nullptr;
-        if (!copied_ && !needed)
-            return nullptr;
-        if (std::ssize(memory_) < rows * cols)
-            memory_.resize(static_cast<std::size_t>(rows * cols));
-        return memory_.data();
-    }
-    /// Brings them to the view, in the order of the context's stream.
-    void deliver(const context& ctx) const {
-        constexpr auto size = static_cast<std::int64_t>(sizeof(T));
-        if (copied_)
-            internal::copy_rows(ctx, to_.data, to_.stride * size, memory_.data(), to_.cols * size, to_.cols * size,
-                                to_.rows);
-    }
-
-private:
-    std::vector<T> memory_;
-    matrix_view<T> to_;
-    bool copied_ = false;
-};
-
 /// Copies results that were made whole to a view of the same size, and waits.
 template <class T>
 void deliver(const context& ctx, const std::vector<T>& from, const matrix_view<T>& to) {

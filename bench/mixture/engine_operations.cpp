@@ -82,7 +82,7 @@ double check(const mixture_case& s, const problem& p) {
         const auto engine = make_engine(e == 0 ? context::reference() : make_context(s.common), s);
         load(*engine, s, p, rows);
         density[e].resize(rows), r[e].resize(rows * k);
-        engine->infer(0, rows, density[e].data(), r[e].data(), nullptr);
+        engine->infer(0, rows, {{density[e].data(), rows, 1}, {r[e].data(), rows, k}});
     }
     double worst = 0;
     for (std::int64_t n = 0; n < rows; ++n)
@@ -101,7 +101,7 @@ operation engine_operation(const mixture_case& s, const problem& p) {
     rule.lambda.assign(s.dimensions, 1e-6);
     rule.scatter = scatter_of(*engine, s);
     const auto density = std::make_shared<std::vector<double>>(s.rows);
-    const auto infer = [=] { engine->infer(0, s.rows, density->data(), nullptr, nullptr); };
+    const auto infer = [=] { engine->infer(0, s.rows, {.log_density = {density->data(), s.rows, 1}}); };
     const auto clear = [=] { engine->clear_sums(sums_bound(s), sums_bound(s)); };
     const auto accumulate = [=] { engine->accumulate(0, s.rows), ctx.wait(); };
     const auto update = [=] { engine->update(rule), ctx.wait(); };

@@ -49,16 +49,8 @@ sum_bounds bounds_of(const latent_parameters& p, double largest, double total_we
 
 } // namespace
 
-std::unique_ptr<gmm_engine> make_moments_engine(const context& ctx, std::int64_t dimensions, element_type type) {
-    return gmm::make_engine(ctx, {gmm::family::diagonal, dimensions, 1}, gmm::compute_precision::automatic, type);
-}
-
-void check_rows(const context& ctx, gmm::row_feed& feed) {
-    feed.summarize(*make_moments_engine(ctx, feed.data().cols(), feed.data().type()));
-}
-
 gmm::data_summary summarize(const context& ctx, gmm::row_feed& feed) {
-    return gmm::summarize_columns(feed, *make_moments_engine(ctx, feed.data().cols(), feed.data().type()));
+    return gmm::summarize_columns(feed, *gmm::make_moments_engine(ctx, feed.data().cols(), feed.data().type()));
 }
 
 factor_rows::factor_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights)

@@ -14,13 +14,8 @@
 
 namespace elbo::latent {
 
-/// The moments of columns are the same work for every model: an engine of mixtures does it.
-std::unique_ptr<kernels::gmm_engine> make_moments_engine(const context& ctx, std::int64_t dimensions,
-                                                         element_type type);
-
-/// One pass that checks every value and weight. Throws invalid_argument that names row and column.
-void check_rows(const context& ctx, gmm::row_feed& feed);
-/// The same for a fit, with what it derives from the columns (gmm::summarize_columns).
+/// One pass that checks every value and weight, with what a fit derives from the columns (gmm::summarize_columns).
+/// Throws invalid_argument that names row and column.
 gmm::data_summary summarize(const context& ctx, gmm::row_feed& feed);
 
 /// Data with weights, an engine, and the frame that maps one to the other.

@@ -1,5 +1,6 @@
 #include "host/rows/row_access.hpp"
 
+#include "host/check.hpp"
 #include "kernels/contract/backend_table.hpp"
 #include "kernels/shared/threads/processors.hpp"
 
@@ -21,6 +22,14 @@ any_matrix_view on_host(const any_matrix_view& view, std::vector<char>& staging)
 
 any_matrix_view readable(const context& ctx, const any_matrix_view& view, std::vector<char>& staging) {
     return ctx.where() == backend::cuda ? view : on_host(view, staging);
+}
+
+const data_source& check_columns(const data_source& data, std::int64_t dimensions, std::string_view whose) {
+    expects(data.cols() == dimensions, [&] {
+        return fmt::format("{} has {} columns: expected {}, the dimensions of {}", data.description(), data.cols(),
+                           dimensions, whose);
+    });
+    return data;
 }
 
 std::string column_label(const data_source& data, std::int64_t column) {

@@ -3,6 +3,7 @@
 #include "host/check.hpp"
 #include "host/io/readers.hpp"
 #include "host/rows/row_access.hpp"
+#include "kernels/contract/backend_table.hpp"
 #include "kernels/shared/memory.hpp"
 
 #include <algorithm>
@@ -45,18 +46,6 @@ void merge(data_summary& all, const kernels::unit_summary& unit) {
     all.weight = total;
 }
 
-/// Throws invalid_argument unless there is one label, or one factor for each component, for every row of the data.
-void check_label_shape(const sample_labels& labels, const data_source& data, std::int64_t components) {
-    const any_matrix_view& v = labels.values();
-    const std::int64_t cols = labels.what() == sample_labels::kind::labels ? 1 : components;
-    expects(v.rows == data.rows() && v.cols == cols, [&] {
-        return fmt::format("labels has {} x {} numbers: expected {} x {}, {} for each of the rows of {}", v.rows,
-                           v.cols, data.rows(), cols,
-                           labels.what() == sample_labels::kind::labels ? "a label" : "a factor of each component",
-                           data.description());
-    });
-}
-
 std::int32_t known_by_label(double label, std::int64_t components, std::int64_t row) {
     expects(label >= -1 && label < static_cast<double>(components) && label == std::floor(label), [&] {
         return fmt::format("labels[{}] = {}: expected a whole number, from 0 to {}, or -1 where unknown", row, label,
@@ -65,13 +54,15 @@ std::int32_t known_by_label(double label, std::int64_t components, std::int64_t 
     return static_cast<std::int32_t>(label);
 }
 
-std::int32_t known_by_factors(const double* factors, std::int64_t components, std::int64_t row) {
+std::int32_t known_by_factors(const any_matrix_view& factors, std::int64_t n, std::int64_t components,
+                              std::int64_t row) {
     std::int64_t positive = 0, last = -1;
     for (std::int64_t k = 0; k < components; ++k) {
-        expects(factors[k] >= 0 && std::isfinite(factors[k]), [&] {
-            return fmt::format("labels[{}][{}] = {}: expected a finite factor, at least 0", row, k, factors[k]);
+        const double factor = io::element(factors, n, k);
+        expects(factor >= 0 && std::isfinite(factor), [&] {
+            return fmt::format("labels[{}][{}] = {}: expected a finite factor, at least 0", row, k, factor);
         });
-        if (factors[k] > 0)
+        if (factor > 0)
             last = k, ++positive;
     }
     expects(positive > 0, [&] {
@@ -82,6 +73,22 @@ std::int32_t known_by_factors(const double* factors, std::int64_t components, st
 }
 
 } // namespace
+
+void check_label_shape(const sample_labels& labels, std::int64_t rows, std::int64_t components, std::string_view data) {
+    const any_matrix_view& v = labels.values();
+    const std::int64_t cols = labels.what() == sample_labels::kind::labels ? 1 : components;
+    expects(v.rows == rows && v.cols == cols, [&] {
+        return fmt::format(
+            "labels has {} x {} numbers: expected {} x {}, {} for each of the rows of {}", v.rows, v.cols, rows, cols,
+            labels.what() == sample_labels::kind::labels ? "a label" : "a factor of each component", data);
+    });
+}
+
+std::int32_t known_component(sample_labels::kind kind, const any_matrix_view& values, std::int64_t n,
+                             std::int64_t components, std::int64_t first_row) {
+    return kind == sample_labels::kind::labels ? known_by_label(io::element(values, n, 0), components, first_row + n)
+                                               : known_by_factors(values, n, components, first_row + n);
+}
 
 std::int64_t streamed_batch_rows(std::int64_t columns, element_type type) {
     const std::int64_t row_bytes = std::max<std::int64_t>(1, columns) * (type == element_type::float32 ? 4 : 8);
@@ -99,8 +106,11 @@ row_feed::row_feed(const context& ctx, const data_source& data, const sample_wei
             return fmt::format("weights has {} x {} numbers: expected one for each of the {} rows of {}",
                                weights_.values.rows, weights_.values.cols, data.rows(), data.description());
         });
+    for (const auto& queue : {weights_.after, labels_.after})
+        if (queue)
+            queue->wait();
     if (!labels_.empty())
-        check_label_shape(labels_, data, components);
+        check_label_shape(labels_, data.rows(), components, data.description());
     if (weighted())
         survey_weights(units);
     const std::int64_t all = (data.rows() + unit_rows - 1) / unit_rows * unit_rows;
@@ -226,15 +236,12 @@ std::vector<double> row_feed::gather_rows(const any_matrix_view& view, const std
 
 std::vector<std::int32_t> row_feed::known_components(const input_rows& batch, std::int64_t first_row) const {
     std::vector<std::int32_t> all;
-    // In pieces: as float64 the factors of all rows may be more than the data.
-    for (std::int64_t begin = 0; begin < batch.x.rows; begin += unit_rows) {
+    std::vector<char> staging;
+    for (std::int64_t begin = 0; begin < batch.x.rows; begin += unit_rows) { // a device's in pieces
         const std::int64_t rows = std::min(unit_rows, batch.x.rows - begin);
-        const std::vector<double> values = to_host(batch.labels.slice(begin, rows));
-        const std::int64_t cols = batch.labels.cols;
-        for (std::int64_t n = 0, row = first_row + begin; n < rows; ++n, ++row)
-            all.push_back(labels_.what() == sample_labels::kind::labels
-                              ? known_by_label(values[n], components_, row)
-                              : known_by_factors(&values[n * cols], components_, row));
+        const any_matrix_view piece = on_host(batch.labels.slice(begin, rows), staging);
+        for (std::int64_t n = 0; n < rows; ++n)
+            all.push_back(known_component(labels_.what(), piece, n, components_, first_row + begin));
     }
     return all;
 }
@@ -331,6 +338,11 @@ std::unique_ptr<kernels::gmm_engine> make_engine(const context& ctx, const kerne
                               : precision == compute_precision::float32 ? element_type::float32
                                                                         : element_type::float64;
     return kernels::make_gmm_engine(ctx, shape, type);
+}
+
+std::unique_ptr<kernels::gmm_engine> make_moments_engine(const context& ctx, std::int64_t dimensions,
+                                                         element_type type) {
+    return make_engine(ctx, {family::diagonal, dimensions, 1}, compute_precision::automatic, type);
 }
 
 } // namespace elbo::gmm

@@ -10,6 +10,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <string_view>
 
 namespace elbo::gmm {
 
@@ -100,8 +101,21 @@ private:
     negligible_weights negligible_;
 };
 
+/// Throws invalid_argument unless there is one label, or one factor for each component, for each of the rows of `data`.
+void check_label_shape(const sample_labels& labels, std::int64_t rows, std::int64_t components, std::string_view data);
+
+/// Of row first_row + n, with the label or the factors in row n of a matrix in host memory: the one component that it
+/// may come from; −1 where there are several. Throws invalid_argument that names the row: a label that is not a whole
+/// number from −1 to k − 1, a factor that is negative or not finite, a row of factors that are all 0.
+std::int32_t known_component(sample_labels::kind kind, const any_matrix_view& values, std::int64_t n,
+                             std::int64_t components, std::int64_t first_row);
+
 /// The engine of a context. `automatic` precision follows the data.
 std::unique_ptr<kernels::gmm_engine> make_engine(const context& ctx, const kernels::gmm_shape& shape,
                                                  compute_precision precision, element_type data);
+
+/// An engine for the moments of columns and for checks of values, which are the same work for every model.
+std::unique_ptr<kernels::gmm_engine> make_moments_engine(const context& ctx, std::int64_t dimensions,
+                                                         element_type type);
 
 } // namespace elbo::gmm

@@ -12,10 +12,16 @@
 
 namespace elbo {
 
+namespace kernels {
+class device_queue;
+}
+
 /// Weights of the samples: [n] numbers ≥ 0 in host or device memory. Empty means all 1. They may be of any finite size:
 /// they are multiplied by a power of two on their way, which changes no result.
 struct sample_weights {
     any_matrix_view values; ///< [n x 1]; data == nullptr for none
+    /// Work on a device that comes before the values are read (weights_on_stream); null where they are complete.
+    std::shared_ptr<const kernels::device_queue> after = {};
     sample_weights() = default;
     /// A view of a vector, which must outlive the call that the weights are for.
     sample_weights(const std::vector<float>& v) : values(column_of(v)) {}

@@ -4,6 +4,8 @@
 
 #include "elbo/context.hpp"
 #include "elbo/data_source.hpp"
+#include "elbo/fit.hpp"
+#include "elbo/gmm/labels.hpp"
 #include "elbo/matrix_view.hpp"
 
 #include <cuda_runtime_api.h>
@@ -37,5 +39,9 @@ matrix_view<T> device_matrix(T* data, std::int64_t rows, std::int64_t cols) {
 /// stream. It must outlive the source and its copies. Data made from a view alone must be complete, or be written on
 /// the default stream, when a pass over chunks begins. Throws invalid_argument: host memory, no matrix.
 data_source source_on_stream(std::vector<any_matrix_view> parts, cudaStream_t stream);
+/// The same for weights and labels in device memory: they are read after all that was enqueued on `stream` before the
+/// call that they are given to. Throw invalid_argument: host memory.
+sample_weights weights_on_stream(any_matrix_view column, cudaStream_t stream);
+gmm::sample_labels labels_on_stream(gmm::sample_labels labels, cudaStream_t stream);
 
 } // namespace elbo

@@ -40,9 +40,9 @@ struct matrix_view {
 
     constexpr T* row(std::int64_t i) const { return data + i * stride; }
     constexpr T& operator()(std::int64_t i, std::int64_t j) const { return data[i * stride + j]; }
-    /// Rows first ... first + count - 1.
+    /// Rows first ... first + count - 1. A view without data stays one.
     constexpr matrix_view slice(std::int64_t first, std::int64_t count) const {
-        return {data + first * stride, count, cols, stride, space};
+        return {data ? data + first * stride : nullptr, count, cols, stride, space};
     }
 };
 
@@ -65,10 +65,11 @@ struct any_matrix_view {
 
     /// Bytes of one element.
     std::int64_t element_size() const { return type == element_type::float32 ? 4 : 8; }
-    /// Rows first ... first + count - 1.
+    /// Rows first ... first + count - 1. A view without data stays one.
     any_matrix_view slice(std::int64_t first, std::int64_t count) const {
         any_matrix_view part = *this;
-        part.data = static_cast<const char*>(data) + first * stride * element_size();
+        if (data)
+            part.data = static_cast<const char*>(data) + first * stride * element_size();
         part.rows = count;
         return part;
     }

@@ -56,6 +56,10 @@ struct input_rows {
     any_matrix_view labels = {};
     sample_labels::kind label_kind =
         sample_labels::kind::none; ///< that of reserve(); with none the rows are without labels
+
+    input_rows slice(std::int64_t first, std::int64_t rows) const {
+        return {x.slice(first, rows), weights.slice(first, rows), weight_scale, labels.slice(first, rows), label_kind};
+    }
 };
 
 /// Moments of the columns over the rows of one unit, about nothing but themselves, float64. Rows of weight zero do not
@@ -176,11 +180,8 @@ public:
     virtual std::optional<loop_result> run(std::int64_t /*rows*/, const loop_options& /*options*/) { return {}; }
 
     // --- inference ----------------------------------------------------------------------------------------------
-    /// For the slots first ... first + rows − 1, to host memory: lse [rows] (without labels log p(x̃)), responsibilities
-    /// [rows x k], argmax [rows] and lp [rows x k] = log α_k + log π_nk + log N(x̃_n; k), −infinity for a component that
-    /// labels exclude or that has been dropped; null pointers are skipped.
-    virtual void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
-                       std::int32_t* assignment, double* log_joint = nullptr) = 0;
+    /// Of the slots first ... first + rows − 1; the results are there when this returns.
+    virtual void infer(std::int64_t first, std::int64_t rows, const inference_results& to) = 0;
 
     // --- checkpoints --------------------------------------------------------------------------------------------
     /// Times that each component has been re-seeded since set_parameters, which forgets them.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "elbo/gmm/model.hpp"
+#include "elbo/matrix_view.hpp"
 #include "kernels/math/macros.hpp"
 
 #include <cstdint>
@@ -53,6 +54,23 @@ struct gmm_shape {
     gmm::family family = gmm::family::full;
     std::int64_t dimensions = 1;
     std::int64_t components = 1;
+};
+
+/// Where the results of rows go: views of any stride, in memory that the back end reaches; those without data are
+/// skipped.
+struct inference_results {
+    matrix_view<double> log_density = {};      ///< [rows x 1] lse, without labels log p(x̃); less `shift`
+    matrix_view<double> responsibilities = {}; ///< [rows x k]
+    matrix_view<std::int32_t> assignment = {}; ///< [rows x 1] argmax
+    /// [rows x k] lp = log α_k + log π_nk + log N(x̃_n; k), −infinity for a component that labels exclude or that has
+    /// been dropped; less `shift`.
+    matrix_view<double> log_joint = {};
+    double shift = 0; ///< Σ_j ln scale_j for densities in units of the data, 0 for those of the frame
+
+    constexpr inference_results slice(std::int64_t first, std::int64_t rows) const {
+        return {log_density.slice(first, rows), responsibilities.slice(first, rows), assignment.slice(first, rows),
+                log_joint.slice(first, rows), shift};
+    }
 };
 
 /// Numbers of the second moments of one component: full: upper triangle by rows, (i, j ≥ i) at i·d − i(i−1)/2 + (j −

@@ -21,19 +21,18 @@
 
 namespace elbo::kernels {
 
-/// log p(x̃) [rows], responsibilities [rows x K] and c_k = W_kᵀ δ_k [rows x K x L].
-struct latent_results {
-    double *log_density = nullptr, *responsibilities = nullptr, *projected = nullptr;
-};
-
-/// What a pass computes with, in the normalised frame, on the host.
+/// What a pass computes with, in the normalised frame, on the host. A row without its noise is
+/// Σ_k r_k (μ_k + A_k E[z|x, k]).
 struct latent_parameters {
-    using results = latent_results;
     latent_shape shape;
     std::vector<double> offsets;     ///< [K] log α_k − ½ (d log 2π + log |A Aᵀ + Ψ|)
     std::vector<double> means;       ///< [K x d] μ̃
     std::vector<double> precisions;  ///< [K x d] 1 / ψ, at least 0
     std::vector<double> projections; ///< [K x d x L] W
+    // For inference alone, else empty: R, and A and μ in units of the data.
+    std::vector<double> posterior_factors = {}; ///< [K x L x L], lower triangular
+    std::vector<double> loadings = {};          ///< [K x d x L]
+    std::vector<double> centres = {};           ///< [K x d]
 };
 /// Numbers of such parameters.
 constexpr std::int64_t parameter_numbers(const latent_shape& s) {

@@ -38,18 +38,15 @@ constexpr std::int64_t parameter_numbers(const radial_shape<Law>& s) {
     return s.dimensions;
 }
 
-/// log p(x̃) [rows], the means a_0 y [rows x d] and the concentrations [rows].
-struct radial_results {
-    double *log_density = nullptr, *means = nullptr, *concentrations = nullptr;
-};
-
-/// In the normalised frame, on the host.
+/// In the normalised frame, on the host. A row without its noise is place + reach · a_0 y.
 template <class Law>
 struct radial_parameters {
-    using results = radial_results;
     radial_shape<Law> shape;
     std::vector<double> centre; ///< [d]
     Law law{};
+    // For inference alone, in units of the data.
+    std::vector<double> place = {}; ///< [d]
+    double reach = 0;
 };
 
 /// The sphere model in the normalised frame, which has one scale for all columns.

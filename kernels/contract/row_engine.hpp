@@ -21,14 +21,29 @@ struct sum_bounds {
     double component = 0, scalar = 0;
 };
 
+/// Where the results of rows go, in units of the data: views of any stride, in memory that the back end reaches; those
+/// without data are skipped.
+struct row_results {
+    matrix_view<double> log_density = {};      ///< [rows x 1] log p(x̃) less `shift`
+    matrix_view<double> responsibilities = {}; ///< [rows x K] p(k | x)
+    matrix_view<double> means = {};            ///< [rows x K L] E[z | x, k]; radial: [rows x d] E[u | x]
+    matrix_view<double> concentrations = {};   ///< [rows x 1]; radial alone
+    matrix_view<double> reconstruction = {};   ///< [rows x d] the rows without their noise
+    double shift = 0;                          ///< Σ_j ln scale_j
+
+    constexpr row_results slice(std::int64_t first, std::int64_t rows) const {
+        return {log_density.slice(first, rows),    responsibilities.slice(first, rows), means.slice(first, rows),
+                concentrations.slice(first, rows), reconstruction.slice(first, rows),   shift};
+    }
+};
+
 /// Parameters have a `shape`, on which the memory of an engine depends and for which there are sum_count(shape),
-/// scalar_sums(shape) and parameter_numbers(shape), and a type `results` of pointers to what `infer` writes.
+/// scalar_sums(shape) and parameter_numbers(shape).
 template <class Parameters>
 class row_engine {
 public:
     using parameters = Parameters;
     using shape_type = decltype(Parameters::shape);
-    using results = typename Parameters::results;
 
     explicit row_engine(std::int64_t dimensions) : dimensions(dimensions) {}
     virtual ~row_engine() = default;
@@ -54,8 +69,10 @@ public:
     virtual void accumulate(std::int64_t first, std::int64_t rows) = 0;
     /// The sums, [sum_count(shape)].
     virtual std::vector<double> sums() = 0;
-    /// Results for the slots first ... first + rows − 1, to host memory; null pointers are skipped.
-    virtual void infer(std::int64_t first, std::int64_t rows, const results& to) = 0;
+    /// Results of the slots first ... first + rows − 1, which are there when this returns; the parameters must have
+    /// what is for inference alone. Returns the first of these rows whose log-density is not finite, −1 if there is
+    /// none.
+    virtual std::int64_t infer(std::int64_t first, std::int64_t rows, const row_results& to) = 0;
 };
 
 /// For the host's engines: x̃ of some rows and their weights, which may be null, in float64 without gaps. Of rows of

@@ -87,6 +87,12 @@ TEST(Sessions, AllocateNothingOnceTheyAreLargeEnough) {
     expect_no_allocation("gmm::scorer", [&](std::int64_t n) {
         mixture.infer(rows_of(n), {{density.data(), n, 1}, {many.data(), n, 3, 4, {}}, {labels.data(), n, 1}});
     });
+    const std::vector<float> known(most, 1);
+    expect_no_allocation("gmm::scorer with labels", [&](std::int64_t n) {
+        mixture.infer(rows_of(n), {{density.data(), n, 1}},
+                      gmm::sample_labels::from_column(matrix_view<const float>(known.data(), n, 1)));
+        mixture.infer(rows_of(n), {{density.data(), n, 1}});
+    });
 
     latent::scorer factors(ctx, test::random_model(latent::factor_kind::factor_mixture, d, 2, 3, true, 3));
     latent::scorer sphere(ctx, latent::sphere_model({std::vector<double>(d, 0.1), 2, 0.3}));

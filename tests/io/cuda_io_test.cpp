@@ -2,6 +2,7 @@
 // stream still writes to them.
 #include "elbo/error.hpp"
 #include "elbo/gmm/fit.hpp"
+#include "elbo/gmm/infer.hpp"
 #include "elbo/interop.hpp"
 
 #include <cuda_runtime_api.h>
@@ -143,10 +144,46 @@ TEST(CudaIo, AFitWaitsForTheStreamThatWritesItsData) {
     }
 }
 
+TEST(CudaIo, WeightsAndLabelsWaitForTheStreamThatWritesThem) {
+    const non_blocking_stream stream;
+    const context ctx = context::cuda();
+    const device_chunks data({40});
+    device_chunks known({40}); // weights 0, 3, 6, ... in the first column; factors in all three
+    any_matrix_view weights = known.parts[0];
+    weights.cols = 1;
+    const auto factors = gmm::sample_labels::from_factors(known.parts[0]);
+    gmm::fit_options options;
+    options.shape = gmm::family::diagonal;
+    options.components = 3;
+    options.max_iterations = 2;
+    const data_source source(data.parts[0]);
+    options.weights = weights;
+    options.labels = factors;
+    const auto want = gmm::fit(ctx, source, options);
+    known.rewrite_on(stream);
+    options.weights = weights_on_stream(weights, stream);
+    const auto got = gmm::fit(ctx, source, options);
+    EXPECT_EQ(got.model, want.model);
+    known.rewrite_on(stream);
+    options.weights = weights;
+    options.labels = labels_on_stream(factors, stream);
+    const auto labelled = gmm::fit(ctx, source, options);
+    EXPECT_EQ(labelled.model, want.model);
+
+    gmm::scorer session(ctx, want.model);
+    std::vector<double> density(40);
+    const std::vector<double> expected = gmm::log_density(ctx, want.model, source, factors);
+    known.rewrite_on(stream);
+    session.infer(data.parts[0], {.log_density = {density.data(), 40, 1}}, labels_on_stream(factors, stream));
+    EXPECT_EQ(density, expected);
+}
+
 TEST(CudaIo, OnlyDeviceMemoryHasAStream) {
     const float x[2] = {1, 2};
     EXPECT_THROW(source_on_stream({matrix_view<const float>(x, 1, 2)}, nullptr), invalid_argument);
     EXPECT_THROW(source_on_stream({}, nullptr), invalid_argument);
+    EXPECT_THROW(weights_on_stream(matrix_view<const float>(x, 2, 1), nullptr), invalid_argument);
+    EXPECT_THROW(labels_on_stream(gmm::sample_labels({0, 1}), nullptr), invalid_argument);
 }
 
 } // namespace

@@ -74,6 +74,8 @@ TEST(LatentScorer, SaysWhatIsWrong) {
         EXPECT_EQ(out, std::vector<double>(6, -7));
         x[4] = 1e200; // the square overflows
         EXPECT_THROW(session.infer(rows, {.means = {out.data(), 2, 1}}), invalid_argument);
+        scorer of_sphere(ctx, sphere_model({{1, -2, 0.5}, 2, 0.04}));
+        EXPECT_THROW(of_sphere.infer(rows, {.log_density = {out.data(), 2, 1}}), invalid_argument);
     }
 }
 

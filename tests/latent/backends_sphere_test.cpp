@@ -74,7 +74,11 @@ outputs run(const context& ctx, const engine_case& c, std::int64_t step) {
     }
     outputs out{engine->sums(), std::vector<double>(c.rows), std::vector<double>(c.rows * c.d),
                 std::vector<double>(c.rows)};
-    engine->infer(0, c.rows, {out.log_density.data(), out.means.data(), out.concentrations.data()});
+    engine->infer(0, c.rows,
+                  {{out.log_density.data(), c.rows, 1},
+                   {},
+                   {out.means.data(), c.rows, c.d},
+                   {out.concentrations.data(), c.rows, 1}});
     return out;
 }
 

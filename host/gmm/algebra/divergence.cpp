@@ -3,7 +3,7 @@
 
 #include "host/check.hpp"
 #include "host/gmm/algebra/factor.hpp"
-#include "host/gmm/infer/sample_rows.hpp"
+#include "host/gmm/infer/infer.hpp"
 #include "host/gmm/model/log_sum_exp.hpp"
 #include "kernels/shared/threads/parallel.hpp"
 #include "kernels/shared/threads/processors.hpp"

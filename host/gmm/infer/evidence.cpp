@@ -2,9 +2,9 @@
 #include "elbo/gmm/evidence.hpp"
 
 #include "host/check.hpp"
+#include "host/gmm/infer/infer.hpp"
 #include "host/gmm/model/log_sum_exp.hpp"
-#include "host/rows/frame.hpp"
-#include "host/rows/row_feed.hpp"
+#include "host/rows/row_access.hpp"
 #include "kernels/shared/threads/parallel.hpp"
 
 #include <algorithm>
@@ -81,39 +81,21 @@ int host_threads(const context& ctx) {
 class joint_densities {
 public:
     joint_densities(const context& ctx, const model& m, const row_feed& feed)
-        : frame_(frame_of(m)), shift_(log_scale(frame_)), components_(m.components()),
-          engine_(make_engine(ctx, {m.shape(), m.dimensions(), m.components()}, compute_precision::automatic,
-                              feed.data().type())) {}
+        : components_(m.components()), model_(make_scoring(ctx, m, feed.data().type())) {}
 
-    gmm_engine& engine() { return *engine_; }
-    void start(const model& m, const row_feed& feed) {
-        engine_->reserve(std::min(feed.data().rows(), feed.batch_rows()), false, feed.known());
-        engine_->set_parameters(to_frame(m, frame_));
-    }
+    gmm_engine& engine() { return model_.engine(); }
     /// log p(x_n, z_n = k) of the rows [rows x k], until the next call.
     const std::vector<double>& of(const input_rows& batch) {
         densities_.resize(batch.x.rows * components_);
-        engine_->load(batch, frame_, 0);
-        engine_->infer(0, batch.x.rows, nullptr, nullptr, nullptr, densities_.data());
-        for (double& v : densities_)
-            v -= shift_;
+        model_.infer(batch, {.log_joint = {densities_.data(), batch.x.rows, components_}});
         return densities_;
     }
 
 private:
-    frame frame_;
-    double shift_;
     std::int64_t components_;
-    std::unique_ptr<gmm_engine> engine_;
+    scoring<gmm_engine> model_;
     std::vector<double> densities_;
 };
-
-void check_dimensions(const char* name, const model& m, const data_source& data) {
-    expects(data.cols() == m.dimensions(), [&] {
-        return fmt::format("{} has {} columns: expected {}, the dimensions of {}", data.description(), data.cols(),
-                           m.dimensions(), name);
-    });
-}
 
 /// q [rows x k] for a batch with log-joint densities lp.
 using batch_q =
@@ -125,7 +107,6 @@ evidence_terms evidence_of(const context& ctx, const model& m, row_feed& feed, c
     joint_densities joint(ctx, m, feed);
     feed.stream(); // densities of a batch are kept, so batches stay small
     feed.summarize(joint.engine());
-    joint.start(m, feed);
     std::vector<term_sums> units;
     const int threads = host_threads(ctx);
     feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
@@ -190,7 +171,7 @@ void normalize_rows(std::vector<double>& q, std::int64_t components, std::int64_
 
 evidence_terms evidence(const context& ctx, const model& m, const data_source& data, const sample_weights& weights,
                         const sample_labels& labels) {
-    check_dimensions("the model", m, data);
+    check_columns(data, m.dimensions());
     row_feed feed(ctx, data, weights, labels, m.components());
     return evidence_of(ctx, m, feed, [&](const input_rows&, std::int64_t, const std::vector<double>& lp) {
         return posteriors(lp, m.components(), host_threads(ctx));
@@ -199,7 +180,7 @@ evidence_terms evidence(const context& ctx, const model& m, const data_source& d
 
 evidence_terms evidence(const context& ctx, const model& m, const data_source& data, const any_matrix_view& q,
                         const sample_weights& weights, const sample_labels& labels) {
-    check_dimensions("the model", m, data);
+    check_columns(data, m.dimensions());
     expects(q.data != nullptr && q.rows == data.rows() && q.cols == m.components(), [&] {
         return fmt::format("q has {} x {} numbers: expected {} x {}, the rows of {} and the components of the model",
                            q.rows, q.cols, data.rows(), m.components(), data.description());
@@ -214,8 +195,8 @@ evidence_terms evidence(const context& ctx, const model& m, const data_source& d
 
 evidence_terms evidence(const context& ctx, const model& m, const data_source& data, const model& other,
                         const sample_weights& weights, const sample_labels& labels) {
-    check_dimensions("the model", m, data);
-    check_dimensions("the other model", other, data);
+    check_columns(data, m.dimensions());
+    check_columns(data, other.dimensions(), "the other model");
     expects(other.components() == m.components(), [&] {
         return fmt::format("the other model has {} components: expected {}, the components of the model",
                            other.components(), m.components());
@@ -223,7 +204,6 @@ evidence_terms evidence(const context& ctx, const model& m, const data_source& d
     row_feed feed(ctx, data, weights, labels, m.components());
     feed.stream();
     joint_densities theirs(ctx, other, feed);
-    theirs.start(other, feed);
     return evidence_of(ctx, m, feed, [&](const input_rows& batch, std::int64_t, const std::vector<double>&) {
         return posteriors(theirs.of(batch), m.components(), host_threads(ctx));
     });

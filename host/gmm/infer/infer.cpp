@@ -1,90 +1,131 @@
+// What a mixture says about rows: functions over data, and a session.
 #include "elbo/gmm/infer.hpp"
 
 #include "host/check.hpp"
-#include "host/gmm/infer/scoring.hpp"
-#include "host/rows/frame.hpp"
-#include "host/rows/row_feed.hpp"
+#include "host/gmm/infer/infer.hpp"
+#include "host/result_rows.hpp"
+#include "kernels/contract/backend_table.hpp"
 
 #include <algorithm>
-#include <fmt/format.h>
+#include <utility>
+#include <vector>
 
 namespace elbo::gmm {
 
 using namespace kernels;
 
-scoring::scoring(const context& ctx, const model& m, element_type type)
-    : engine_(make_engine(ctx, {m.shape(), m.dimensions(), m.components()}, compute_precision::automatic, type)),
-      frame_(frame_of(m)), shift_(log_scale(frame_)) {
-    engine_->set_parameters(to_frame(m, frame_));
+scoring<gmm_engine> make_scoring(const context& ctx, const model& m, element_type type) {
+    const frame f = frame_of(m);
+    auto engine = make_engine(ctx, {m.shape(), m.dimensions(), m.components()}, compute_precision::automatic, type);
+    engine->set_parameters(to_frame(m, f));
+    return {std::move(engine), f, m.components() + 2};
 }
 
-void scoring::reserve(std::int64_t rows, sample_labels::kind known) {
-    if (rows > rows_)
-        engine_->reserve(rows, false, known);
-    rows_ = std::max(rows, rows_);
+namespace {
+
+scored_data<gmm_engine> scored(const context& ctx, const model& m, const data_source& data,
+                               const sample_labels& labels) {
+    return {ctx, data, make_scoring(ctx, m, data.type()), m.dimensions(), labels, m.components()};
 }
 
-void scoring::infer(const input_rows& batch, double* log_density, double* responsibilities, std::int32_t* assignment) {
-    engine_->load(batch, frame_, 0);
-    engine_->infer(0, batch.x.rows, log_density, responsibilities, assignment);
-    for (std::int64_t i = 0; log_density && i < batch.x.rows; ++i)
-        log_density[i] -= shift_;
-}
+} // namespace
 
 void infer(const context& ctx, const model& m, const data_source& data, bool with_responsibilities,
-           const std::function<void(const inference_batch&)>& sink, const sample_labels& known) {
-    expects(data.cols() == m.dimensions(), [&] {
-        return fmt::format("{} has {} columns: expected {}, the dimensions of the model", data.description(),
-                           data.cols(), m.dimensions());
-    });
-    row_feed feed(ctx, data, {}, known, m.components());
-    feed.stream(); // the results of a batch are kept, so batches stay small
-    scoring engine(ctx, m, data.type());
-    feed.summarize(engine.engine()); // every value is checked before the first result is handed out
-    engine.reserve(std::min(data.rows(), feed.batch_rows()), feed.known());
-    std::vector<double> densities, responsibilities;
-    std::vector<std::int32_t> labels;
-    feed.for_each(reading::in_turn, [&](const input_rows& batch, std::int64_t first_row) {
-        const std::int64_t rows = batch.x.rows;
-        densities.resize(rows);
-        labels.resize(rows);
-        if (with_responsibilities)
-            responsibilities.resize(rows * m.components());
-        double* const r = with_responsibilities ? responsibilities.data() : nullptr;
-        engine.infer(batch, densities.data(), r, labels.data());
-        sink({first_row, rows, densities.data(), r, labels.data()});
-    });
+           const std::function<void(const inference_batch&)>& sink, const sample_labels& labels) {
+    scored_data<gmm_engine> all = scored(ctx, m, data, labels);
+    const std::int64_t K = m.components(), most = all.most_rows();
+    std::vector<double> densities(most), responsibilities(with_responsibilities ? most * K : 0);
+    std::vector<std::int32_t> assignment(most);
+    double* const r = with_responsibilities ? responsibilities.data() : nullptr;
+    all.infer(
+        [&](std::int64_t n) {
+            return inference_results{{densities.data(), n, 1}, {r, n, K}, {assignment.data(), n, 1}};
+        },
+        [&](std::int64_t first_row, std::int64_t n) {
+            sink({first_row, n, densities.data(), r, assignment.data()});
+        });
 }
 
 std::vector<double> log_density(const context& ctx, const model& m, const data_source& data,
                                 const sample_labels& labels) {
     std::vector<double> result(data.rows());
-    const auto keep = [&](const inference_batch& b) {
-        std::copy(b.log_density, b.log_density + b.rows, result.begin() + b.first_row);
-    };
-    infer(ctx, m, data, false, keep, labels);
+    scored(ctx, m, data, labels).infer({.log_density = {result.data(), data.rows(), 1}});
     return result;
 }
 
 std::vector<double> responsibilities(const context& ctx, const model& m, const data_source& data,
                                      const sample_labels& labels) {
     std::vector<double> result(data.rows() * m.components());
-    const auto keep = [&](const inference_batch& b) {
-        std::copy(b.responsibilities, b.responsibilities + b.rows * m.components(),
-                  result.begin() + b.first_row * m.components());
-    };
-    infer(ctx, m, data, true, keep, labels);
+    scored(ctx, m, data, labels).infer({.responsibilities = {result.data(), data.rows(), m.components()}});
     return result;
 }
 
 std::vector<std::int32_t> assign(const context& ctx, const model& m, const data_source& data,
                                  const sample_labels& labels) {
     std::vector<std::int32_t> result(data.rows());
-    const auto keep = [&](const inference_batch& b) {
-        std::copy(b.assignment, b.assignment + b.rows, result.begin() + b.first_row);
-    };
-    infer(ctx, m, data, false, keep, labels);
+    scored(ctx, m, data, labels).infer({.assignment = {result.data(), data.rows(), 1}});
     return result;
+}
+
+struct scorer::state {
+    context ctx;
+    model of;
+    scoring<gmm_engine> engine;
+    value_check check{};
+    std::vector<char> staging{}; ///< of labels in device memory
+
+    void check_labels(const sample_labels& labels, std::int64_t rows);
+};
+
+void scorer::state::check_labels(const sample_labels& labels, std::int64_t rows) {
+    if (labels.empty())
+        return;
+    const any_matrix_view& all = labels.values();
+    check_label_shape(labels, rows, of.components(), "x");
+    check_reach(ctx, "labels", all.space);
+    if (labels.after)
+        labels.after->wait();
+    const std::int64_t row_bytes = all.cols * all.element_size();
+    for (std::int64_t first = 0; first < rows; first += unit_rows) {
+        any_matrix_view some = all.slice(first, std::min(unit_rows, rows - first));
+        if (all.space == memory_space::device) {
+            staging.resize(std::max<std::size_t>(staging.size(), some.rows * row_bytes));
+            internal::copy_rows(ctx, staging.data(), row_bytes, some.data, all.stride * all.element_size(), row_bytes,
+                                some.rows);
+            ctx.wait(); // the host looks at them
+            some.data = staging.data();
+            some.stride = all.cols;
+        }
+        for (std::int64_t n = 0; n < some.rows; ++n)
+            known_component(labels.what(), some, n, of.components(), first);
+    }
+}
+
+scorer::scorer(const context& ctx, const model& m, element_type type)
+    : state_(new state{ctx, m, make_scoring(ctx, m, type)}) {}
+scorer::scorer(scorer&&) noexcept = default;
+scorer& scorer::operator=(scorer&&) noexcept = default;
+scorer::~scorer() = default;
+
+void scorer::infer(const any_matrix_view& x, const results& to, const sample_labels& labels) {
+    state& s = *state_;
+    check_input(s.ctx, "x", x, s.of.dimensions(), "the dimensions of the model");
+    check_optional(s.ctx, "log_density", to.log_density, x.rows, 1);
+    check_optional(s.ctx, "responsibilities", to.responsibilities, x.rows, s.of.components());
+    check_optional(s.ctx, "assignment", to.assignment, x.rows, 1);
+    s.check(s.ctx, "x", x, &s.engine.engine());
+    s.check_labels(labels, x.rows);
+    s.engine.infer({x, {}, 1, labels.values(), labels.what()}, {to.log_density, to.responsibilities, to.assignment});
+}
+
+void scorer::sample(std::int64_t first, std::uint64_t seed, matrix_view<double> x, matrix_view<std::int32_t> labels) {
+    state& s = *state_;
+    expects("first", first, at_least(0));
+    check_result(s.ctx, "x", x, x.rows, s.of.dimensions());
+    check_optional(s.ctx, "labels", labels, x.rows, 1);
+    const sample_result drawn = sample_rows(s.of, first, x.rows, seed);
+    deliver(s.ctx, drawn.x, x);
+    deliver(s.ctx, drawn.labels, labels);
 }
 
 } // namespace elbo::gmm

@@ -1,6 +1,6 @@
 // Sampling from a mixture: Philox numbers as a pure function of (seed, row, dimension), so the same everywhere.
 #include "host/check.hpp"
-#include "host/gmm/infer/sample_rows.hpp"
+#include "host/gmm/infer/infer.hpp"
 #include "host/rows/independent_rows.hpp"
 #include "kernels/contract/gmm_layout.hpp"
 #include "kernels/math/philox.hpp"

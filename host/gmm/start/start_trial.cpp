@@ -72,7 +72,7 @@ double sample_log_likelihood(const start_sample& s, const gmm_shape& shape, cons
     const std::int64_t most = (std::int64_t(1) << 25) / row_cost(shape);
     const std::int64_t rows = std::min(s.rows, std::clamp<std::int64_t>(most, 128, 4096));
     std::vector<double> log_densities(rows);
-    engine_with(s, rows, shape, p)->infer(0, rows, log_densities.data(), nullptr, nullptr);
+    engine_with(s, rows, shape, p)->infer(0, rows, {.log_density = {log_densities.data(), rows, 1}});
     return std::inner_product(log_densities.begin(), log_densities.end(), s.weights.begin(), 0.0);
 }
 

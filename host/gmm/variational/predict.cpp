@@ -6,7 +6,7 @@
 // of spherical families one λ is shared by d columns: ν degrees of freedom in d dimensions.
 #include "host/check.hpp"
 #include "host/gmm/algebra/factor.hpp"
-#include "host/gmm/infer/sample_rows.hpp"
+#include "host/gmm/infer/infer.hpp"
 #include "host/gmm/variational/distribution.hpp"
 #include "host/rows/independent_rows.hpp"
 #include "host/rows/row_feed.hpp"
@@ -132,10 +132,7 @@ double draw_gamma(double shape, std::uint64_t seed, std::uint64_t row, std::uint
 
 std::vector<double> log_density(const context& ctx, const variational_posterior& q, const data_source& data) {
     const std::int64_t d = q.dimensions();
-    expects(data.cols() == d, [&] {
-        return fmt::format("{} has {} columns: expected {}, the dimensions of the posterior", data.description(),
-                           data.cols(), d);
-    });
+    check_columns(data, d, "the posterior");
     const context host = ctx.where() == backend::cuda ? context::cpu() : ctx;
     row_feed feed(host, data, {});
     feed.stream();

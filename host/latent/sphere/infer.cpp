@@ -3,13 +3,13 @@
 
 #include "host/check.hpp"
 #include "host/latent/criteria.hpp"
-#include "host/latent/scoring.hpp"
+#include "host/latent/infer.hpp"
 #include "host/latent/sphere/rows.hpp"
 #include "host/rows/frame.hpp"
+#include "host/rows/row_access.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <fmt/format.h>
 
 namespace elbo::latent {
 
@@ -24,84 +24,51 @@ frame frame_of(const sphere_model& m) {
     return {m.centre(), std::vector<double>(m.centre().size(), gmm::nearest_power_of_two(spread))};
 }
 
-void check_dimensions(const sphere_model& m, const data_source& data) {
-    expects(data.cols() == m.dimensions(), [&] {
-        return fmt::format("{} has {} columns: expected {}, the dimensions of the model", data.description(),
-                           data.cols(), m.dimensions());
-    });
-}
-
-class sphere_scoring final : public engine_scoring<sphere_engine> {
-public:
-    sphere_scoring(const context& ctx, const sphere_model& m)
-        : engine_scoring(m.dimensions(), 1, m.dimensions(), make_sphere_engine(ctx, m.dimensions()), frame_of(m)),
-          model_(m), shift_(gmm::log_scale(frame_)) {
-        engine_->set_parameters(to_frame(m, frame_).pass());
-    }
-
-    void infer(std::int64_t first, std::int64_t rows, const row_results& to, std::string_view, std::int64_t) override {
-        engine_->infer(first, rows, {to.log_density, to.means, to.concentrations});
-        for (std::int64_t n = 0; to.log_density && n < rows; ++n)
-            to.log_density[n] -= shift_;
-        if (to.responsibilities)
-            std::fill_n(to.responsibilities, rows, 1.0);
-    }
-
-    void reconstruct(std::int64_t rows, const row_results& of, double* out) override {
-        for (std::int64_t i = 0; i < rows * dimensions; ++i)
-            out[i] = model_.centre()[i % dimensions] + model_.radius() * of.means[i];
-    }
-
-    std::vector<double> sample(std::int64_t first, std::int64_t rows, std::uint64_t seed) const override {
-        return sample_rows(model_, first, rows, seed).x;
-    }
-
-private:
-    sphere_model model_;
-    double shift_; ///< log-densities are larger by it in the frame
-};
-
 } // namespace
 
-std::unique_ptr<scoring> make_scoring(const context& ctx, const sphere_model& m) {
-    return std::make_unique<sphere_scoring>(ctx, m);
+scoring<sphere_engine> make_scoring(const context& ctx, const sphere_model& m) {
+    const frame f = frame_of(m);
+    sphere_engine::parameters p = to_frame(m, f).pass();
+    p.place = m.centre();
+    p.reach = m.radius();
+    auto engine = make_sphere_engine(ctx, m.dimensions());
+    engine->set_parameters(p);
+    return {std::move(engine), f, 3 + m.dimensions()};
 }
 
 void infer(const context& ctx, const sphere_model& m, const data_source& data,
            const std::function<void(const sphere_batch&)>& sink) {
-    infer_rows(ctx, data, *make_scoring(ctx, m), true,
-               [&](std::int64_t first_row, std::int64_t rows, const row_results& r) {
-                   sink({first_row, rows, r.log_density, r.means, r.concentrations});
-               });
+    auto all = scored(ctx, m, data);
+    const std::int64_t d = m.dimensions(), most = all.most_rows();
+    std::vector<double> densities(most), means(most * d), concentrations(most);
+    all.infer(
+        [&](std::int64_t n) {
+            return row_results{{densities.data(), n, 1}, {}, {means.data(), n, d}, {concentrations.data(), n, 1}};
+        },
+        [&](std::int64_t first_row, std::int64_t n) {
+            sink({first_row, n, densities.data(), means.data(), concentrations.data()});
+        });
 }
 
 std::vector<double> log_density(const context& ctx, const sphere_model& m, const data_source& data) {
-    std::vector<double> result(data.rows());
-    infer_rows(ctx, data, *make_scoring(ctx, m), false,
-               [&](std::int64_t first_row, std::int64_t rows, const row_results& r) {
-                   std::copy_n(r.log_density, rows, result.begin() + first_row);
-               });
-    return result;
+    return log_density_of(ctx, m, data);
 }
 
 sphere_posterior posterior(const context& ctx, const sphere_model& m, const data_source& data) {
     const std::int64_t d = m.dimensions(), n = data.rows();
-    sphere_posterior result{std::vector<double>(n), std::vector<double>(n * d), std::vector<double>(n)};
-    infer(ctx, m, data, [&](const sphere_batch& b) {
-        std::copy_n(b.log_density, b.rows, result.log_density.begin() + b.first_row);
-        std::copy_n(b.means, b.rows * d, result.means.begin() + b.first_row * d);
-        std::copy_n(b.concentrations, b.rows, result.concentrations.begin() + b.first_row);
-    });
-    return result;
+    sphere_posterior p{std::vector<double>(n), std::vector<double>(n * d), std::vector<double>(n)};
+    scored(ctx, m, data)
+        .infer({{p.log_density.data(), n, 1}, {}, {p.means.data(), n, d}, {p.concentrations.data(), n, 1}});
+    return p;
 }
 
 std::vector<double> reconstruct(const context& ctx, const sphere_model& m, const data_source& data) {
-    return reconstruct_rows(ctx, data, *make_scoring(ctx, m));
+    return reconstruct_of(ctx, m, data);
 }
 
 gmm::score_result score(const context& ctx, const sphere_model& m, const data_source& data,
                         const gmm::sample_weights& weights) {
-    check_dimensions(m, data);
+    check_columns(data, m.dimensions());
     sphere_rows rows(ctx, data, weights, 1); // one pass: the rows need not stay
     const std::vector<double> sums = rows.sums(to_frame(m, rows.frame()));
     const double* scalars = sums.data() + 2 * m.dimensions();

@@ -6,6 +6,7 @@
 #include "host/vae/rows.hpp"
 
 #include <algorithm>
+#include <vector>
 
 namespace elbo::vae {
 
@@ -23,7 +24,7 @@ vae_rows rows_of(const any_matrix_view& x) {
 
 struct network::state : session {
     using session::session;
-    result_rows<float> samples;
+    std::vector<float> samples; ///< some rows, on their way
 
     const architecture& form() const { return of.architecture(); }
 };
@@ -68,11 +69,12 @@ void network::sample(std::int64_t first, const sample_options& options, matrix_v
     const std::int64_t d = s.form().dimensions, step = s.piece_rows();
     expects("first", first, at_least(0));
     check_result(s.ctx, "out", out, out.rows, d);
+    s.samples.resize(std::max<std::size_t>(s.samples.size(), std::min(step, out.rows) * d));
     for (std::int64_t at = 0; at < out.rows; at += step) {
         const std::int64_t rows = std::min(step, out.rows - at);
-        s.sample(first + at, rows, options, s.samples.place(out, at, rows, d));
-        s.samples.deliver(s.ctx);
-        s.ctx.wait(); // memory on the way to a device is used again
+        s.sample(first + at, rows, options, s.samples.data());
+        copy<float>(s.ctx, matrix_view<const float>(s.samples.data(), rows, d), out.slice(at, rows));
+        s.ctx.wait(); // the memory is used again
     }
 }
 

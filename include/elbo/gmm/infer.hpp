@@ -39,8 +39,9 @@ void infer(const context& ctx, const model& m, const data_source& data, bool wit
            const std::function<void(const inference_batch&)>& sink, const sample_labels& labels = {});
 
 /// A model ready to be asked many times: made once, it owns an engine with the parameters and memory that grows to the
-/// largest call; later calls of up to as many rows allocate nothing. The results are those of the functions above, to
-/// the bit. One thread at a time; several scorers may be used at once, as contexts may.
+/// largest call; later calls of up to as many rows, with labels of that kind or without, allocate nothing. The results
+/// are those of the functions above, to the bit. One thread at a time; several scorers may be used at once, as contexts
+/// may.
 class scorer {
 public:
     /// Where results go; views without data are left out. Any stride; in device memory only with a CUDA context.
@@ -57,10 +58,11 @@ public:
     scorer& operator=(scorer&& other) noexcept;
     ~scorer();
 
-    /// For the rows of x [n x d], in host or device memory: the results, which are there when this returns. Throws
-    /// invalid_argument (shapes, memory out of reach, NaN or infinity: row, column) before anything is written,
-    /// out_of_memory, cuda_error.
-    void infer(const any_matrix_view& x, const results& to);
+    /// For the rows of x [n x d] with what is known of them, in host or device memory: the results, which are there
+    /// when this returns. Of a cuda context all work is in the order of its stream, and what goes to device memory does
+    /// not pass through the host. Throws invalid_argument (shapes, memory out of reach, NaN or infinity: row, column; a
+    /// label or factor that is none: row) before anything is written, out_of_memory, cuda_error.
+    void infer(const any_matrix_view& x, const results& to, const sample_labels& labels = {});
     /// Rows first ... of what sample() draws with this seed: x [n x d] and, unless without data, the components [n x
     /// 1]. Throws invalid_argument (shapes, first < 0).
     void sample(std::int64_t first, std::uint64_t seed, matrix_view<double> x, matrix_view<std::int32_t> labels = {});

@@ -8,6 +8,10 @@
 #include <memory>
 #include <vector>
 
+namespace elbo::kernels {
+class device_queue;
+}
+
 namespace elbo::gmm {
 
 /// Knowledge of z_n, as factors π_nk on the weights of the components: the sample contributes
@@ -36,6 +40,8 @@ public:
     kind what() const { return kind_; }
     bool empty() const { return kind_ == kind::none; }
     const any_matrix_view& values() const { return values_; }
+    /// Work on a device that comes before the values are read (labels_on_stream); null where they are complete.
+    std::shared_ptr<const kernels::device_queue> after = {};
 
 private:
     kind kind_ = kind::none;

@@ -32,10 +32,11 @@ public:
     scorer& operator=(scorer&& other) noexcept;
     ~scorer();
 
-    /// For the rows of x [n x d], in host or device memory: the results, which are there when this returns. Throws
-    /// invalid_argument (shapes, memory out of reach, NaN or infinity: row, column) before anything is written, and
-    /// for a row too far from a factor model (results of rows before it may then have been written); out_of_memory,
-    /// cuda_error.
+    /// For the rows of x [n x d], in host or device memory: the results, which are there when this returns. Of a cuda
+    /// context all work is in the order of its stream, and what goes to device memory does not pass through the host.
+    /// Throws invalid_argument (shapes, memory out of reach, NaN or infinity: row, column) before anything is written,
+    /// and for a row so far from the model that its log-density is no finite number (results may then have been
+    /// written); out_of_memory, cuda_error.
     void infer(const any_matrix_view& x, const results& to);
     /// Rows first ... of what sample() draws with this seed, [n x d]. Throws invalid_argument (shape, first < 0).
     void sample(std::int64_t first, std::uint64_t seed, matrix_view<double> x);

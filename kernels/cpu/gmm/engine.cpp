@@ -140,15 +140,11 @@ public:
         model_.pack(current_);
     }
 
-    void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
-               std::int32_t* assignment, double* log_joint) override {
+    void infer(std::int64_t first, std::int64_t rows, const inference_results& to) override {
         parallel_for(threads_, units_of(rows), [&](std::int64_t u, int thread) {
             const std::int64_t at = u * unit_rows;
-            const inference_view out{log_density ? log_density + at : nullptr,
-                                     responsibilities ? responsibilities + at * shape.components : nullptr,
-                                     assignment ? assignment + at : nullptr,
-                                     log_joint ? log_joint + at * shape.components : nullptr};
-            kernels_.infer_unit(model_.view(), unit_at(first + at, first + rows), workspaces_[thread].view, out);
+            kernels_.infer_unit(model_.view(), unit_at(first + at, first + rows), workspaces_[thread].view,
+                                to.slice(at, std::min(unit_rows, rows - at)));
         });
     }
 

@@ -7,6 +7,7 @@
 
 #include "elbo/gmm/model.hpp"
 #include "elbo/matrix_view.hpp"
+#include "kernels/contract/gmm_layout.hpp"
 
 #include <cstdint>
 
@@ -113,14 +114,6 @@ constexpr std::int64_t scatter_partial(gmm::family f, std::int64_t d) {
     return (numbers + 7) / 8 * 8;
 }
 
-/// Results of inference for one unit; null pointers are skipped.
-struct inference_view {
-    double* log_density;
-    double* responsibilities; ///< [rows x k]
-    std::int32_t* assignment;
-    double* log_joint; ///< [rows x k]
-};
-
 /// The moments of one unit of input rows (kernels::unit_summary without its vectors).
 struct moments_view {
     double weight, largest_weight, smallest_weight;
@@ -149,7 +142,9 @@ struct kernel_table {
     /// Σ w x̃ x̃ᵀ of one unit, replaces `partial` (layout of update_rule::scatter); memory: scatter_panel and
     /// scatter_partial.
     void (*scatter_unit)(gmm::family, std::int64_t d, const unit_view<T>&, double* panel, double* partial);
-    void (*infer_unit)(const model_view<T>&, const unit_view<T>&, const workspace_view<T>& ws, const inference_view&);
+    /// Results of one unit.
+    void (*infer_unit)(const model_view<T>&, const unit_view<T>&, const workspace_view<T>& ws,
+                       const inference_results& to);
     /// x̃ = (x − centre) · inverse_scale for all rows of `in` (at most one unit), into strips; weights may be null.
     void (*normalize_unit)(const input_view& in, const double* centre, const double* inverse_scale, T* x, T* weights);
 };

@@ -168,15 +168,15 @@ void scatter_unit(gmm::family family, std::int64_t d, const unit_view<T>& unit, 
 /// Results of one vector of rows, `first` the row in the unit.
 template <class T>
 void write_inference(const model_view<T>& m, const row_result<T>& row, const T* lp, std::int64_t first,
-                     std::int64_t count, const inference_view& out) {
+                     std::int64_t count, const inference_results& to) {
     const vec<T> log_sum = logarithm<T>(row.sum);
     for (std::int64_t i = 0; i < count; ++i) {
-        if (out.log_density)
-            out.log_density[first + i] =
-                static_cast<double>(row.largest[i]) + static_cast<double>(log_sum[i]) + m.reference_offset;
-        if (!out.responsibilities)
+        if (to.log_density.data)
+            to.log_density.data[(first + i) * to.log_density.stride] =
+                static_cast<double>(row.largest[i]) + static_cast<double>(log_sum[i]) + m.reference_offset - to.shift;
+        if (!to.responsibilities.data)
             continue;
-        double* r = out.responsibilities + (first + i) * m.components;
+        double* r = to.responsibilities.data + (first + i) * to.responsibilities.stride;
         for (std::int64_t k = 0; k < m.components; ++k)
             r[k] = static_cast<double>(lp[k * strip_rows + i]) / static_cast<double>(row.sum[i]);
     }
@@ -184,31 +184,33 @@ void write_inference(const model_view<T>& m, const row_result<T>& row, const T* 
 
 /// Log-densities of one vector of rows.
 template <class T>
-void write_log_joint(const model_view<T>& m, const T* lp, std::int64_t count, double* out) {
+void write_log_joint(const model_view<T>& m, const T* lp, std::int64_t first, std::int64_t count,
+                     const inference_results& to) {
     for (std::int64_t i = 0; i < count; ++i)
         for (std::int64_t k = 0; k < m.components; ++k)
-            out[i * m.components + k] = static_cast<double>(lp[k * strip_rows + i]) + m.reference_offset;
+            to.log_joint.data[(first + i) * to.log_joint.stride + k] =
+                static_cast<double>(lp[k * strip_rows + i]) + m.reference_offset - to.shift;
 }
 
 template <class T>
 void infer_unit(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws,
-                const inference_view& out) {
+                const inference_results& to) {
     const std::int64_t slab = slab_rows(m.components) * strip_rows;
     for_blocks(m, unit, [&](std::int64_t first, const unit_view<T>& block, std::int64_t strips) {
-        known_log_densities(m, block, strips, out.log_joint != nullptr, ws);
+        known_log_densities(m, block, strips, to.log_joint.data != nullptr, ws);
         for (std::int64_t row = 0; row < block.rows; row += lanes<T>) {
             T* lp = ws.log_densities + row / strip_rows * slab + row % strip_rows;
             const std::int64_t count = block.rows - row < lanes<T> ? block.rows - row : lanes<T>;
-            if (out.assignment) {
+            if (to.assignment.data) {
                 const vec_mask<T> best = largest_component(lp, m.components);
                 for (std::int64_t i = 0; i < count; ++i)
-                    out.assignment[first + row + i] = static_cast<std::int32_t>(best[i]);
+                    to.assignment.data[(first + row + i) * to.assignment.stride] = static_cast<std::int32_t>(best[i]);
             }
-            if (out.log_joint)
-                write_log_joint(m, lp, count, out.log_joint + (first + row) * m.components);
+            if (to.log_joint.data)
+                write_log_joint(m, lp, first + row, count, to);
             const row_result<T> result =
                 exponentiate_column<T, false>(lp, m.components, m.threshold, vec_mask<T>{} == 0, ws.active);
-            write_inference(m, result, lp, first + row, count, out);
+            write_inference(m, result, lp, first + row, count, to);
         }
     });
 }

@@ -84,20 +84,49 @@ void latent_block::find_posterior(const latent_parameters& p, const double* x, s
     }
 }
 
-void latent_block::write(const latent_parameters& p, const double* x, std::int64_t rows, std::int64_t at,
-                         const latent_results& to) {
+std::int64_t latent_block::write(const latent_parameters& p, const double* x, std::int64_t rows,
+                                 const row_results& to) {
     const std::int64_t K = shape_.components, L = shape_.latent;
     find_posterior(p, x, rows);
-    if (to.log_density)
-        std::copy_n(log_density_.data(), rows, to.log_density + at);
-    for (std::int64_t n = 0; n < rows; ++n)
-        for (std::int64_t k = 0; k < K; ++k) {
-            const std::int64_t from = k * rows + n, i = (at + n) * K + k;
-            if (to.responsibilities)
-                to.responsibilities[i] = responsibilities_[from];
-            if (to.projected)
-                std::copy_n(projected_.data() + from * L, L, to.projected + i * L);
-        }
+    std::int64_t far = -1;
+    for (std::int64_t n = rows - 1; n >= 0; --n) {
+        if (!std::isfinite(log_density_[n]))
+            far = n;
+        if (to.log_density.data)
+            to.log_density(n, 0) = log_density_[n] - to.shift;
+        if (to.reconstruction.data)
+            std::fill_n(to.reconstruction.row(n), shape_.dimensions, 0.0);
+        for (std::int64_t k = 0; to.responsibilities.data && k < K; ++k)
+            to.responsibilities(n, k) = responsibilities_[k * rows + n];
+    }
+    for (std::int64_t k = 0; (to.means.data || to.reconstruction.data) && k < K; ++k) {
+        find_means(p, k);
+        for (std::int64_t n = 0; to.means.data && n < rows; ++n)
+            std::copy_n(projected_.data() + (k * rows + n) * L, L, to.means.row(n) + k * L);
+        if (to.reconstruction.data)
+            reconstruct(p, k, to.reconstruction);
+    }
+    return far;
+}
+
+void latent_block::find_means(const latent_parameters& p, std::int64_t k) {
+    const auto columns = static_cast<int>(shape_.latent);
+    // As row vectors they are multiplied by R⁻¹ from the right.
+    cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, static_cast<int>(rows_), columns, 1,
+                &p.posterior_factors[k * columns * columns], columns, projected_.data() + k * rows_ * columns, columns);
+}
+
+void latent_block::reconstruct(const latent_parameters& p, std::int64_t k, const matrix_view<double>& to) {
+    const std::int64_t d = shape_.dimensions, L = shape_.latent;
+    const auto columns = static_cast<int>(L), size = static_cast<int>(d);
+    for (std::int64_t n = 0; n < rows_; ++n)
+        std::copy_n(&p.centres[k * d], d, delta_.data() + n * d);
+    centred_ = -1;
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<int>(rows_), size, columns, 1,
+                projected_.data() + k * rows_ * L, columns, &p.loadings[k * d * L], columns, 1, delta_.data(), size);
+    for (std::int64_t n = 0; n < rows_; ++n)
+        for (std::int64_t j = 0; j < d; ++j)
+            to(n, j) += responsibilities_[k * rows_ + n] * delta_[n * d + j];
 }
 
 void latent_block::add_statistics(const latent_parameters& p, const double* x, const double* weights) {

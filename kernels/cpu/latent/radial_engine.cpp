@@ -44,17 +44,25 @@ public:
                 add_row(p, x + n * d, w);
     }
 
-    void write(const parameters& p, const double* x, std::int64_t rows, std::int64_t at, const radial_results& to) {
+    std::int64_t write(const parameters& p, const double* x, std::int64_t rows, const row_results& to) {
         const std::int64_t d = p.shape.dimensions;
-        for (std::int64_t n = 0; n < rows; ++n, x += d, ++at) {
+        std::int64_t far = -1;
+        for (std::int64_t n = 0; n < rows; ++n, x += d) {
             const auto row = p.law(distance(x, p.centre.data(), d));
-            if (to.log_density)
-                to.log_density[at] = row.scalars[Law::log_density];
-            if (to.concentrations)
-                to.concentrations[at] = row.concentration;
-            for (std::int64_t j = 0; to.means && j < d; ++j)
-                to.means[at * d + j] = row.vectors[0] * (x[j] - p.centre[j]);
+            if (far < 0 && !std::isfinite(row.scalars[Law::log_density]))
+                far = n;
+            if (to.log_density.data)
+                to.log_density(n, 0) = row.scalars[Law::log_density] - to.shift;
+            if (to.responsibilities.data)
+                to.responsibilities(n, 0) = 1;
+            if (to.concentrations.data)
+                to.concentrations(n, 0) = row.concentration;
+            for (std::int64_t j = 0; to.means.data && j < d; ++j)
+                to.means(n, j) = row.vectors[0] * (x[j] - p.centre[j]);
+            for (std::int64_t j = 0; to.reconstruction.data && j < d; ++j)
+                to.reconstruction(n, j) = p.place[j] + p.reach * (row.vectors[0] * (x[j] - p.centre[j]));
         }
+        return far;
     }
 
 private:

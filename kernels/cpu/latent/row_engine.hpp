@@ -18,12 +18,11 @@ namespace elbo::kernels::cpu {
 ///     static rows(d)                  most rows at a time: of d alone, so that the order of the sums is, too
 ///     clear_partial(), partial()      the sums of a unit
 ///     add(parameters, x, weights, rows)      null weights are all 1
-///     write(parameters, x, rows, at, results)    as those of the rows from `at` on
+///     write(parameters, x, rows, results)    returns the first row whose log-density is not finite, −1 for none
 template <class Parameters, class Block>
 class cpu_row_engine final : public row_engine<Parameters> {
 public:
     using typename row_engine<Parameters>::shape_type;
-    using typename row_engine<Parameters>::results;
     using row_engine<Parameters>::dimensions;
 
     cpu_row_engine(const context& ctx, std::int64_t columns)
@@ -47,11 +46,7 @@ public:
         require_host_memory(in.weights, "weights");
         parallel_for(threads_, units_of(in.x.rows), [&](std::int64_t u, int) {
             const std::int64_t first = u * unit_rows, rows = std::min(unit_rows, in.x.rows - first);
-            input_rows part = in;
-            part.x = in.x.slice(first, rows);
-            if (in.weights.data)
-                part.weights = in.weights.slice(first, rows);
-            normalize_host_rows(part, f, x(slot + first), weights(slot + first));
+            normalize_host_rows(in.slice(first, rows), f, x(slot + first), weights(slot + first));
         });
     }
 
@@ -84,12 +79,18 @@ public:
 
     std::vector<double> sums() override { return sums_.values(); }
 
-    void infer(std::int64_t first, std::int64_t rows, const results& to) override {
+    std::int64_t infer(std::int64_t first, std::int64_t rows, const row_results& to) override {
+        std::int64_t far = rows;
         parallel_for(threads_, units_of(rows), [&](std::int64_t u, int thread) {
             for_blocks(first + u * unit_rows, first + rows, [&](std::int64_t at, std::int64_t count) {
-                blocks_[thread].write(p_, x(at), count, at - first, to);
+                const std::int64_t n = blocks_[thread].write(p_, x(at), count, to.slice(at - first, count));
+                if (n < 0)
+                    return;
+                const std::lock_guard lock(sums_mutex_);
+                far = std::min(far, at - first + n);
             });
         });
+        return far < rows ? far : -1;
     }
 
 private:

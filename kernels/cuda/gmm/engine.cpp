@@ -5,7 +5,6 @@
 #include "kernels/shared/host_sums.hpp"
 
 #include <algorithm>
-#include <numbers>
 #include <type_traits>
 
 namespace elbo::kernels::cuda {
@@ -23,9 +22,7 @@ cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
     : cuda_engine_base(s, state), current_(state, s), arrays_(state, s), sums_{nullptr, sum_count(s), 0, 0},
       frame_(state, "the frame", 2 * s.dimensions), survey_(state, s.dimensions),
       slab_densities_(state, "the log-densities of a slab of rows", slab_rows() * s.components),
-      slab_whitened_(state, "a slab of whitened rows", whitened_size(s, slab_rows())),
-      log_density_(state, "log densities", slab_rows()), assignment_(state, "assignments", slab_rows()),
-      staging_(state, s.dimensions) {
+      slab_whitened_(state, "a slab of whitened rows", whitened_size(s, slab_rows())), staging_(state, s.dimensions) {
     grid_ = std::int64_t(state->multiprocessors) * (choose_variant(s, sizeof(T)) == e_step_variant::registers ? 8 : 2);
     cluster_ = largest_cluster(*state);
     if (suits_tensor(s, sizeof(T)) && tensor_supported(*state))
@@ -54,7 +51,7 @@ std::int64_t cuda_engine<T>::bytes_needed(std::int64_t rows, bool weighted, samp
                                8 * (limb_count * sum_count(shape) + d + scatter_size(shape) + 2 * d) +
                                survey_pipeline::bytes(d) +
                                element * (slab_rows() * shape.components + whitened_size(shape, slab_rows())) +
-                               12 * slab_rows() + staging::bytes(d) + (tensor_ ? tensor_memory::bytes(shape) : 0);
+                               staging::bytes(d) + (tensor_ ? tensor_memory::bytes(shape) : 0);
     return fixed + element * rows * (row_stride(shape, element) + (weighted ? 1 : 0)) +
            known_rows<T>::bytes(labels, rows, shape.components);
 }
@@ -329,37 +326,21 @@ std::optional<loop_result> cuda_engine<T>::run(std::int64_t rows, const loop_opt
 }
 
 template <class T>
-void cuda_engine<T>::infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
-                           std::int32_t* assignment, double* log_joint) {
+void cuda_engine<T>::infer(std::int64_t first, std::int64_t rows, const inference_results& to) {
     state_->activate();
     const slab_view<T> slab{slab_densities_.data(), slab_whitened_.data()};
-    double reference = 0;
-    copy_async(&reference, current_.view().reference, 1);
-    std::vector<T> joint, r;
-    const auto fetch_slab = [&](std::vector<T>& to, std::int64_t count) {
-        to.resize(static_cast<std::size_t>(count * shape.components));
-        copy_async(to.data(), slab_densities_.data(), count * shape.components);
-    };
     for (std::int64_t begin = 0; begin < rows; begin += slab_rows()) {
         const std::int64_t count = std::min(slab_rows(), rows - begin);
+        const inference_results some = to.slice(begin, count);
         slab_densities(*state_, shape, current_.view(), rows_view(first + begin, count), slab);
-        if (log_joint)
-            fetch_slab(joint, count);
-        slab_posteriors(*state_, shape, current_.view(), count, slab, log_density_.data(), assignment_.data());
-        if (log_density)
-            copy_async(log_density + begin, log_density_.data(), count);
-        if (assignment)
-            copy_async(assignment + begin, assignment_.data(), count);
-        if (responsibilities)
-            fetch_slab(r, count);
-        wait(); // the host takes the results of this slab
-        if (log_joint)
-            std::ranges::transform(joint, log_joint + begin * shape.components, [&](T lp) {
-                return static_cast<double>(lp) * std::numbers::ln2 + reference; // units of ln 2 in the slab
-            });
-        if (responsibilities)
-            std::ranges::copy(r, responsibilities + begin * shape.components);
+        slab_posteriors(*state_, shape, current_.view(), count, slab,
+                        {log_density_.at(state_, some.log_density), responsibilities_.at(state_, some.responsibilities),
+                         assignment_.at(state_, some.assignment), log_joint_.at(state_, some.log_joint), some.shift});
+        for (const auto* part : {&log_density_, &responsibilities_, &log_joint_})
+            part->deliver(*state_);
+        assignment_.deliver(*state_);
     }
+    wait(); // the caller reads the results
 }
 
 template class cuda_engine<float>;

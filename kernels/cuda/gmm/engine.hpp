@@ -3,6 +3,7 @@
 
 #include "kernels/contract/gmm_engine.hpp"
 #include "kernels/cuda/core/device_buffer.hpp"
+#include "kernels/cuda/core/landing.hpp"
 #include "kernels/cuda/gmm/e_step/accumulate.hpp"
 #include "kernels/cuda/gmm/graph_loop.hpp"
 #include "kernels/cuda/gmm/m_step/parameter_set.hpp"
@@ -63,8 +64,7 @@ public:
 
     std::optional<loop_result> run(std::int64_t rows, const loop_options& options) override;
 
-    void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
-               std::int32_t* assignment, double* log_joint) override;
+    void infer(std::int64_t first, std::int64_t rows, const inference_results& to) override;
 
 private:
     std::int64_t slab_rows() const { return slab_units(shape, sizeof(T)) * unit_rows; }
@@ -94,8 +94,8 @@ private:
     frame loaded_frame_;          ///< what frame_ holds
     survey_pipeline survey_;
     device_buffer<T> slab_densities_, slab_whitened_;
-    device_buffer<double> log_density_;
-    device_buffer<std::int32_t> assignment_;
+    landing<double> log_density_, responsibilities_, log_joint_; ///< of inference, which alone needs them
+    landing<std::int32_t> assignment_;
     staging staging_;
     std::optional<m_step> host_step_; ///< of updates with a prior
     device_buffer<T> rows_, weights_;

@@ -37,6 +37,16 @@ public:
             copy_async(*state_, to, part->data(), std::ssize(*part));
             to += part->size();
         }
+        const std::int64_t numbers = std::ssize(p.posterior_factors) + std::ssize(p.loadings) + std::ssize(p.centres);
+        if (numbers == 0)
+            return;
+        if (readout_.size() < numbers)
+            readout_ = device_buffer<double>(state_, "the parameters of inference", numbers);
+        to = readout_.data();
+        for (const auto* part : {&p.posterior_factors, &p.loadings, &p.centres}) {
+            copy_async(*state_, to, part->data(), std::ssize(*part));
+            to += part->size();
+        }
     }
 
     std::int64_t sum_rows() const { return latent_slab_rows(shape_); }
@@ -51,15 +61,17 @@ public:
                chunks, dimension_tiles, column_tiles(), sums.limbs, sums.component_exponent);
     }
 
-    void infer(const resident_slab& rows, std::int64_t at, const latent_results& to) {
-        const std::int64_t K = shape_.components, L = shape_.latent;
+    void infer(const resident_slab& rows, row_results to, row_landings& landings, const far_row& far) {
+        const std::int64_t K = shape_.components, d = shape_.dimensions, L = shape_.latent;
         const latent_slab slab = find_posteriors_of(rows, {});
-        if (to.log_density)
-            copy_async(*state_, to.log_density + at, slab.log_density, slab.rows);
-        if (to.responsibilities)
-            copy_interleaved(to.responsibilities + at * K, slab, slab.joint, 1);
-        if (to.projected)
-            copy_interleaved(to.projected + at * K * L, slab, slab.projected, L);
+        if (to.reconstruction.data && !to.means.data)
+            to.means = landings.means.kept(state_, rows.rows, K * L);
+        const double *const factors = readout_.data(), *const loadings = factors + K * L * L;
+        launch(*state_, "write_posteriors", {blocks_for(rows.rows * K, latent_threads), latent_threads},
+               write_posteriors, slab, factors, to, far);
+        if (to.reconstruction.data)
+            launch(*state_, "reconstruct_rows", {blocks_for(rows.rows * d, latent_threads), latent_threads},
+                   reconstruct_rows, slab, loadings, loadings + K * d * L, to);
     }
 
 private:
@@ -90,21 +102,11 @@ private:
         return slab;
     }
 
-    /// [K][capacity x columns] to [rows x K x columns].
-    void copy_interleaved(double* to, const latent_slab& slab, const double* from, std::int64_t columns) {
-        const std::int64_t K = shape_.components, L = shape_.latent;
-        if (interleaved_.size() == 0)
-            interleaved_ = device_buffer<double>(state_, "the results of a slab", slab.capacity * K * L);
-        launch(*state_, "interleave", {blocks_for(slab.rows * K * columns, latent_threads), latent_threads}, interleave,
-               from, slab.rows, slab.capacity, K, columns, interleaved_.data());
-        copy_async(*state_, to, interleaved_.data(), slab.rows * K * columns);
-    }
-
     state_pointer state_;
     latent_shape shape_;
-    device_buffer<double> scratch_;     ///< of a slab: projections, joint, log-densities
-    device_buffer<double> interleaved_; ///< [rows x K x L] of a slab, once there are results
-    device_buffer<double> parameters_;  ///< offsets, means, precisions, projections
+    device_buffer<double> scratch_;    ///< of a slab: projections, joint, log-densities
+    device_buffer<double> parameters_; ///< offsets, means, precisions, projections
+    device_buffer<double> readout_;    ///< posterior factors, loadings, centres, if there are any
 };
 
 } // namespace

@@ -3,8 +3,9 @@
 // in an order that depends on the position in the chunk alone; chunks divide units.
 #pragma once
 
-#include "kernels/contract/latent_layout.hpp"
+#include "kernels/contract/latent_engine.hpp"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
+#include "kernels/cuda/latent/far_row.cuh"
 
 namespace elbo::kernels::cuda {
 
@@ -199,14 +200,49 @@ __global__ void __launch_bounds__(latent_threads)
         add_fixed(limbs, count, at, weight, exponent);
 }
 
-/// [K][capacity x columns] to [rows x K x columns].
+/// The results of a slab after find_posteriors: a thread for each row and component.
+///   reads c and r [rows x K (L + 1)] and R [K x L x L]; writes r and E[z|x, k] = R⁻ᵀ c
 __global__ void __launch_bounds__(latent_threads)
-    interleave(const double* from, std::int64_t rows, std::int64_t capacity, std::int64_t components,
-               std::int64_t columns, double* to) {
-    const std::int64_t i = blockIdx.x * std::int64_t(latent_threads) + threadIdx.x;
-    const std::int64_t n = i / (components * columns), at = i % (components * columns);
-    if (n < rows)
-        to[i] = from[(at / columns * capacity + n) * columns + at % columns];
+    write_posteriors(const latent_slab s, const double* factors, const row_results to, const far_row far) {
+    const std::int64_t K = s.shape.components, L = s.shape.latent;
+    const std::int64_t i = blockIdx.x * std::int64_t(latent_threads) + threadIdx.x, n = i / K, k = i % K;
+    if (n >= s.rows)
+        return;
+    if (k == 0)
+        far.note(n, s.log_density[n]);
+    if (k == 0 && to.log_density.data)
+        to.log_density.data[n * to.log_density.stride] = s.log_density[n] - to.shift;
+    if (to.responsibilities.data)
+        to.responsibilities.data[n * to.responsibilities.stride + k] = s.joint[k * s.capacity + n];
+    if (!to.means.data)
+        return;
+    const double *const c = s.projected + (k * s.capacity + n) * L, *const r = factors + k * L * L;
+    double* const z = to.means.data + n * to.means.stride + k * L;
+    for (std::int64_t l = L - 1; l >= 0; --l) {
+        double value = c[l];
+        for (std::int64_t m = l + 1; m < L; ++m)
+            value = fma(-r[m * L + l], z[m], value);
+        z[l] = value / r[l * L + l];
+    }
+}
+
+/// Σ_k r_k (μ_k + A_k E[z|x, k]): a thread for each number.
+///   reads r, E[z|x, k] of the row and A, μ of the column; 2 K (L + 1) flop
+__global__ void __launch_bounds__(latent_threads)
+    reconstruct_rows(const latent_slab s, const double* loadings, const double* centres, const row_results to) {
+    const std::int64_t d = s.shape.dimensions, L = s.shape.latent;
+    const std::int64_t i = blockIdx.x * std::int64_t(latent_threads) + threadIdx.x, n = i / d, j = i % d;
+    if (n >= s.rows)
+        return;
+    double sum = 0;
+    for (std::int64_t k = 0; k < s.shape.components; ++k) {
+        const double *const a = loadings + (k * d + j) * L, *const z = to.means.data + n * to.means.stride + k * L;
+        double x = centres[k * d + j];
+        for (std::int64_t l = 0; l < L; ++l)
+            x = fma(a[l], z[l], x);
+        sum = fma(s.joint[k * s.capacity + n], x, sum);
+    }
+    to.reconstruction.data[n * to.reconstruction.stride + j] = sum;
 }
 
 } // namespace

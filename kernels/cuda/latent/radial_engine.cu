@@ -14,13 +14,15 @@ template <class Law>
 class radial_pass {
 public:
     radial_pass(const state_pointer& state, const radial_shape<Law>& s)
-        : state_(state), d_(s.dimensions), centre_(state, "the centre", s.dimensions) {}
+        : state_(state), d_(s.dimensions), centre_(state, "the centre", 2 * s.dimensions) {}
 
-    static std::int64_t bytes(const radial_shape<Law>& s) { return 8 * s.dimensions; }
+    static std::int64_t bytes(const radial_shape<Law>& s) { return 16 * s.dimensions; }
 
     void set(const radial_parameters<Law>& p) {
         law_ = p.law;
+        reach_ = p.reach;
         copy_async(*state_, centre_.data(), p.centre.data(), d_);
+        copy_async(*state_, centre_.data() + d_, p.place.data(), std::ssize(p.place));
     }
 
     static std::int64_t sum_rows() { return additions_between_carries * radial_chunk; }
@@ -31,22 +33,9 @@ public:
                view(rows), law_, radial_group(d_), sums);
     }
 
-    void infer(const resident_slab& rows, std::int64_t at, const radial_results& to) {
-        const std::int64_t numbers = rows.rows * (to.means ? 2 + d_ : 2);
-        if (results_.size() < numbers) {
-            results_ = {}; // first give back, then ask
-            results_ = device_buffer<double>(state_, "the results of rows", numbers);
-        }
-        double *const densities = results_.data(), *const concentrations = densities + rows.rows,
-                      *const means = to.means ? concentrations + rows.rows : nullptr;
+    void infer(const resident_slab& rows, const row_results& to, row_landings&, const far_row& far) {
         launch(*state_, "infer_radial_rows", {blocks_for(rows.rows, radial_chunk), radial_chunk},
-               infer_radial_rows<Law>, view(rows), law_, radial_group(d_), densities, concentrations, means);
-        if (to.log_density)
-            copy_async(*state_, to.log_density + at, densities, rows.rows);
-        if (to.concentrations)
-            copy_async(*state_, to.concentrations + at, concentrations, rows.rows);
-        if (to.means)
-            copy_async(*state_, to.means + at * d_, means, rows.rows * d_);
+               infer_radial_rows<Law>, view(rows), law_, radial_group(d_), centre_.data() + d_, reach_, to, far);
     }
 
 private:
@@ -54,8 +43,8 @@ private:
 
     state_pointer state_;
     std::int64_t d_;
-    device_buffer<double> centre_;
-    device_buffer<double> results_; ///< of a slab, once there are any: log-densities, concentrations, means
+    device_buffer<double> centre_; ///< of the frame, then the place in units of the data
+    double reach_ = 0;
     Law law_{};
 };
 

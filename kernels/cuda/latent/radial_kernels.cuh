@@ -5,6 +5,7 @@
 
 #include "kernels/contract/radial_engine.hpp"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
+#include "kernels/cuda/latent/far_row.cuh"
 
 namespace elbo::kernels::cuda {
 
@@ -105,24 +106,40 @@ __global__ void __launch_bounds__(radial_chunk)
     add_columns<Law::vectors>(s, begin, vectors, scratch, sums);
 }
 
-/// log p, the concentration and, unless null, the mean a_0 y of each row.
+/// The results of rows; those without their noise are place + reach · a_0 y.
+///   reads the rows twice, the second time from L2; writes what is asked for
 template <class Law>
 __global__ void __launch_bounds__(radial_chunk)
-    infer_radial_rows(const radial_rows s, const Law law, int group, double* log_density, double* concentrations,
-                      double* means) {
+    infer_radial_rows(const radial_rows s, const Law law, int group, const double* place, double reach,
+                      const row_results to, const far_row far) {
     __shared__ double distances[radial_chunk], direction[radial_chunk];
     const std::int64_t begin = blockIdx.x * std::int64_t(radial_chunk), n = begin + threadIdx.x;
     find_distances(s, begin, group, distances);
     if (n < s.rows) {
         const auto row = law(distances[threadIdx.x]);
-        log_density[n] = row.scalars[Law::log_density];
-        concentrations[n] = row.concentration;
+        const double log_density = row.scalars[Law::log_density];
+        far.note(n, log_density);
+        // Rounded before the shift: without fma.
+        if (to.log_density.data)
+            to.log_density.data[n * to.log_density.stride] = __dadd_rn(log_density, -to.shift);
+        if (to.responsibilities.data)
+            to.responsibilities.data[n * to.responsibilities.stride] = 1;
+        if (to.concentrations.data)
+            to.concentrations.data[n * to.concentrations.stride] = row.concentration;
         direction[threadIdx.x] = row.vectors[0];
     }
     __syncthreads();
+    if (!to.means.data && !to.reconstruction.data)
+        return;
     const std::int64_t numbers = min(std::int64_t(radial_chunk), s.rows - begin) * s.d;
-    for (std::int64_t i = threadIdx.x; means && i < numbers; i += radial_chunk)
-        means[begin * s.d + i] = direction[i / s.d] * (s.x[begin * s.d + i] - s.centre[i % s.d]);
+    for (std::int64_t i = threadIdx.x; i < numbers; i += radial_chunk) {
+        const std::int64_t row = begin + i / s.d, j = i % s.d;
+        const double mean = direction[i / s.d] * (s.x[begin * s.d + i] - s.centre[j]);
+        if (to.means.data)
+            to.means.data[row * to.means.stride + j] = mean;
+        if (to.reconstruction.data)
+            to.reconstruction.data[row * to.reconstruction.stride + j] = __dadd_rn(place[j], __dmul_rn(reach, mean));
+    }
 }
 
 } // namespace

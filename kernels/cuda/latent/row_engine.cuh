@@ -5,6 +5,7 @@
 #include "elbo/error.hpp"
 #include "kernels/contract/row_engine.hpp"
 #include "kernels/cuda/core/device_buffer.hpp"
+#include "kernels/cuda/core/landing.hpp"
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/e_step/accumulate.hpp"
 #include "kernels/cuda/gmm/rows/staging.hpp"
@@ -25,21 +26,39 @@ struct resident_slab {
     std::int64_t rows;
 };
 
+/// Where the results of a slab are written on their way.
+struct row_landings {
+    landing<double> log_density, responsibilities, means, concentrations, reconstruction;
+
+    row_results at(const state_pointer& state, const row_results& to) {
+        return {log_density.at(state, to.log_density),
+                responsibilities.at(state, to.responsibilities),
+                means.at(state, to.means),
+                concentrations.at(state, to.concentrations),
+                reconstruction.at(state, to.reconstruction),
+                to.shift};
+    }
+    void deliver(const internal::cuda_state& state) const {
+        for (const auto* part : {&log_density, &responsibilities, &means, &concentrations, &reconstruction})
+            part->deliver(state);
+    }
+};
+
 /// A Pass has the parameters and scratch memory in device memory, and the kernels:
 ///     explicit Pass(state, shape), static bytes(shape)
 ///     set(parameters)                 enqueues copies from the host
 ///     sum_rows(), partials(rows)      most rows of one call of add, and how many partials it adds to a sum at most
 ///     add(slab, sums)
-///     infer(slab, at, results)        enqueues the results as those of the rows from `at` on
+///     infer(slab, results, landings, far)    enqueues the results, to device memory, and what is too far
 template <class Parameters, class Pass>
 class cuda_row_engine final : public row_engine<Parameters> {
 public:
     using typename row_engine<Parameters>::shape_type;
-    using typename row_engine<Parameters>::results;
     using row_engine<Parameters>::dimensions;
 
     cuda_row_engine(const state_pointer& state, std::int64_t d)
-        : row_engine<Parameters>(d), state_(state), frame_(state, "the frame", 2 * d), staging_(state, d) {}
+        : row_engine<Parameters>(d), state_(state), far_(state, "the first far row", 1),
+          frame_(state, "the frame", 2 * d), staging_(state, d) {}
 
     std::int64_t bytes_needed(const shape_type& s, std::int64_t rows, bool weighted) const override {
         return 8 * (rows * (dimensions + (weighted ? 1 : 0)) + 2 * dimensions + limb_count * sum_count(s)) +
@@ -111,12 +130,20 @@ public:
         return all.values();
     }
 
-    void infer(std::int64_t first, std::int64_t rows, const results& to) override {
+    std::int64_t infer(std::int64_t first, std::int64_t rows, const row_results& to) override {
         state_->activate();
         const std::int64_t step = std::min(pass_->sum_rows(), staging::piece_rows(dimensions));
-        for (std::int64_t at = 0; at < rows; at += step)
-            pass_->infer(slab(first + at, std::min(step, rows - at)), at, to);
+        check(cudaMemsetAsync(far_.data(), 0xff, 8, state_->stream), "cudaMemsetAsync");
+        for (std::int64_t at = 0; at < rows; at += step) {
+            const std::int64_t count = std::min(step, rows - at);
+            pass_->infer(slab(first + at, count), landings_.at(state_, to.slice(at, count)), landings_,
+                         {far_.data(), at});
+            landings_.deliver(*state_);
+        }
+        std::int64_t far = -1;
+        copy_async(*state_, &far, reinterpret_cast<const std::int64_t*>(far_.data()), 1);
         wait(); // the caller reads the results
+        return far;
     }
 
 private:
@@ -133,7 +160,9 @@ private:
     }
 
     state_pointer state_;
-    device_buffer<double> frame_; ///< centre, then scale
+    row_landings landings_;
+    device_buffer<unsigned long long> far_; ///< the first row that is too far; all bits where there is none
+    device_buffer<double> frame_;           ///< centre, then scale
     staging staging_;
     device_buffer<double> rows_, weights_;
     shape_type shape_;

@@ -102,20 +102,19 @@ public:
     }
     void adopt() override { current_ = with_offsets(shape, next_); }
 
-    void infer(std::int64_t first, std::int64_t rows, double* log_density, double* responsibilities,
-               std::int32_t* assignment, double* log_joint) override {
+    void infer(std::int64_t first, std::int64_t rows, const inference_results& to) override {
         std::vector<double> lp(K_), r(K_), factors(K_);
         for (std::int64_t i = 0; i < rows; ++i) {
             const double* log_factors = log_factors_of(labels_from(first), current_, i, factors.data());
             const double lse = row_posterior(shape, current_, &x_[(first + i) * d_], lp.data(), r.data(), log_factors);
-            if (log_density)
-                log_density[i] = lse;
-            if (responsibilities)
-                std::ranges::copy(r, responsibilities + i * K_);
-            if (assignment)
-                assignment[i] = static_cast<std::int32_t>(std::ranges::max_element(lp) - lp.begin());
-            if (log_joint)
-                std::ranges::copy(lp, log_joint + i * K_);
+            if (to.log_density.data)
+                *to.log_density.row(i) = lse - to.shift;
+            if (to.responsibilities.data)
+                std::ranges::copy(r, to.responsibilities.row(i));
+            if (to.assignment.data)
+                *to.assignment.row(i) = static_cast<std::int32_t>(std::ranges::max_element(lp) - lp.begin());
+            for (std::int64_t k = 0; to.log_joint.data && k < K_; ++k)
+                to.log_joint(i, k) = lp[k] - to.shift;
         }
     }
 

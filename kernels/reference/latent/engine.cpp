@@ -30,17 +30,44 @@ public:
         }
     }
 
-    void write(const double* x, std::int64_t i, const latent_results& to) {
+    double write(const double* x, std::int64_t i, const row_results& to) {
         const double lse = find_posterior(x);
-        if (to.log_density)
-            to.log_density[i] = lse;
-        if (to.responsibilities)
-            std::ranges::copy(responsibilities_, to.responsibilities + i * p_.shape.components);
-        if (to.projected)
-            std::ranges::copy(projected_, to.projected + i * p_.shape.components * p_.shape.latent);
+        if (to.log_density.data)
+            to.log_density(i, 0) = lse - to.shift;
+        if (to.responsibilities.data)
+            std::ranges::copy(responsibilities_, to.responsibilities.row(i));
+        if (to.means.data || to.reconstruction.data)
+            for (std::int64_t k = 0; k < p_.shape.components; ++k)
+                find_mean(k);
+        if (to.means.data)
+            std::ranges::copy(projected_, to.means.row(i));
+        for (std::int64_t j = 0; to.reconstruction.data && j < p_.shape.dimensions; ++j)
+            to.reconstruction(i, j) = reconstruction(j);
+        return lse;
     }
 
 private:
+    /// E[z | x, k] = R⁻ᵀ c in place of c.
+    void find_mean(std::int64_t k) {
+        const std::int64_t L = p_.shape.latent;
+        double* z = projected_.data() + k * L;
+        for (std::int64_t l = L - 1; l >= 0; --l) {
+            for (std::int64_t m = l + 1; m < L; ++m)
+                z[l] -= p_.posterior_factors[(k * L + m) * L + l] * z[m];
+            z[l] /= p_.posterior_factors[(k * L + l) * L + l];
+        }
+    }
+    double reconstruction(std::int64_t j) const {
+        const std::int64_t d = p_.shape.dimensions, L = p_.shape.latent;
+        double sum = 0;
+        for (std::int64_t k = 0; k < p_.shape.components; ++k) {
+            double x = p_.centres[k * d + j];
+            for (std::int64_t l = 0; l < L; ++l)
+                x += p_.loadings[(k * d + j) * L + l] * projected_[k * L + l];
+            sum += responsibilities_[k] * x;
+        }
+        return sum;
+    }
     /// offset_k − ½ (Σ_j δ_j² / ψ_j − ‖c‖²), and c.
     double log_joint(std::int64_t k, const double* x) {
         const std::int64_t d = p_.shape.dimensions, L = p_.shape.latent;

@@ -25,14 +25,19 @@ public:
             partial[Law::vectors * d + s] += w * row.scalars[s];
     }
 
-    void write(const double* x, std::int64_t i, const radial_results& to) {
+    double write(const double* x, std::int64_t i, const row_results& to) {
         const auto row = row_of(x);
-        if (to.log_density)
-            to.log_density[i] = row.scalars[Law::log_density];
-        if (to.concentrations)
-            to.concentrations[i] = row.concentration;
-        for (std::int64_t j = 0; to.means && j < p_.shape.dimensions; ++j)
-            to.means[i * p_.shape.dimensions + j] = row.vectors[0] * y_[j];
+        if (to.log_density.data)
+            to.log_density(i, 0) = row.scalars[Law::log_density] - to.shift;
+        if (to.responsibilities.data)
+            to.responsibilities(i, 0) = 1;
+        if (to.concentrations.data)
+            to.concentrations(i, 0) = row.concentration;
+        for (std::int64_t j = 0; to.means.data && j < p_.shape.dimensions; ++j)
+            to.means(i, j) = row.vectors[0] * y_[j];
+        for (std::int64_t j = 0; to.reconstruction.data && j < p_.shape.dimensions; ++j)
+            to.reconstruction(i, j) = p_.place[j] + p_.reach * (row.vectors[0] * y_[j]);
+        return row.scalars[Law::log_density];
     }
 
 private:

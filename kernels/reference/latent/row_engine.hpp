@@ -5,6 +5,7 @@
 #include "kernels/contract/row_engine.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <fmt/format.h>
 #include <new>
@@ -13,12 +14,11 @@
 namespace elbo::kernels {
 
 /// A Model is made from parameters, adds a row of weight w > 0 to the sums of a unit, and writes the results of a row
-/// as those of row i.
+/// as those of row i and returns log p(x̃).
 template <class Parameters, class Model>
 class reference_row_engine final : public row_engine<Parameters> {
 public:
     using typename row_engine<Parameters>::shape_type;
-    using typename row_engine<Parameters>::results;
     using row_engine<Parameters>::row_engine;
     using row_engine<Parameters>::dimensions;
 
@@ -62,9 +62,12 @@ public:
 
     std::vector<double> sums() override { return sums_.values(); }
 
-    void infer(std::int64_t first, std::int64_t rows, const results& to) override {
-        for (std::int64_t i = 0; i < rows; ++i)
-            model_.write(&x_[(first + i) * dimensions], i, to);
+    std::int64_t infer(std::int64_t first, std::int64_t rows, const row_results& to) override {
+        std::int64_t far = -1;
+        for (std::int64_t i = rows - 1; i >= 0; --i)
+            if (!std::isfinite(model_.write(&x_[(first + i) * dimensions], i, to)))
+                far = i;
+        return far;
     }
 
 private:

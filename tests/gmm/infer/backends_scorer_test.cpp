@@ -61,6 +61,73 @@ TEST(GmmScorer, WritesWhatTheFunctionsReturn) {
         }
 }
 
+/// Labels or factors at a place: the same bits as the functions give with them.
+template <class T>
+void check_labelled(const context& ctx, scorer& session, const model& m, landing_place place, const std::vector<T>& x,
+                    sample_labels::kind kind) {
+    const std::int64_t d = m.dimensions(), k = m.components(), n = std::ssize(x) / d;
+    SCOPED_TRACE(std::to_string(n) + " labelled rows, " + test::to_string(place));
+    const std::int64_t cols = kernels::label_columns(kind, k);
+    std::vector<T> known;
+    for (std::int64_t i = 0; i < n * cols; ++i)
+        known.push_back(static_cast<T>(cols == 1 ? i % (k + 1) - 1 : (i * 7) % 5 + (i % k == 0)));
+    landing<T> rows(ctx, place, n, d, x), labels(ctx, place, n, cols, known);
+    landing<double> density(ctx, place, n, 1), r(ctx, place, n, k);
+    landing<std::int32_t> assignment(ctx, place, n, 1);
+    const any_matrix_view where = labels.view();
+    const bool factors = kind == sample_labels::kind::factors;
+    session.infer(rows.view(), {density.view(), r.view(), assignment.view()},
+                  factors ? sample_labels::from_factors(where) : sample_labels::from_column(where));
+    const matrix_view<const T> data(x.data(), n, d), given(known.data(), n, cols);
+    const sample_labels host = factors ? sample_labels::from_factors(given) : sample_labels::from_column(given);
+    EXPECT_EQ(density.values(), log_density(ctx, m, data, host));
+    EXPECT_EQ(r.values(), responsibilities(ctx, m, data, host));
+    EXPECT_EQ(assignment.values(), assign(ctx, m, data, host));
+}
+
+TEST(GmmScorer, TakesLabelsAsTheFunctionsDo) {
+    using kind = sample_labels::kind;
+    const std::int64_t most = test::slow_device() ? 200 : kernels::unit_rows + 100;
+    for (const context& ctx : test::contexts())
+        for (const family f : {family::full, family::tied_diagonal}) {
+            const model m = some_model(f, 3, 4);
+            const std::vector<double> x = test::clustered(most, 3, 4, 3, 11);
+            scorer narrow(ctx, m), wide(ctx, m, element_type::float64);
+            for (const kind known : {kind::labels, kind::factors, kind::labels})
+                for (const landing_place place : test::landing_places(ctx)) {
+                    check_labelled(ctx, narrow, m, place, test::as<float>(x), known);
+                    check_labelled(ctx, wide, m, place, x, known);
+                    check_call(ctx, wide, m, place, x); // and without them as ever
+                }
+        }
+}
+
+TEST(GmmScorer, NamesLabelsThatAreNone) {
+    const model m = some_model(family::diagonal, 2, 3);
+    const std::vector<float> x{1, 2, 3, 4};
+    const matrix_view<const float> rows(x.data(), 2, 2);
+    for (const context& ctx : test::contexts())
+        for (const landing_place place : test::landing_places(ctx)) {
+            scorer session(ctx, m);
+            std::vector<double> out(2, -7);
+            landing<float> labels(ctx, place, 2, 1, {2, 3}), factors(ctx, place, 2, 3, {1, 1, 1, 0, 0, 0}),
+                column(ctx, place, 1, 1, {0});
+            const auto message = [&](const sample_labels& known) {
+                try {
+                    session.infer(rows, {.log_density = {out.data(), 2, 1}}, known);
+                } catch (const invalid_argument& e) {
+                    return std::string(e.what());
+                }
+                return std::string("nothing was thrown");
+            };
+            EXPECT_NE(message(sample_labels::from_column(labels.view())).find("labels[1] = 3"), std::string::npos);
+            EXPECT_NE(message(sample_labels::from_factors(factors.view())).find("labels[1] is 0 for all"),
+                      std::string::npos);
+            EXPECT_NE(message(sample_labels::from_column(column.view())).find("expected 2 x 1"), std::string::npos);
+            EXPECT_EQ(out, std::vector<double>(2, -7));
+        }
+}
+
 TEST(GmmScorer, SamplesAreThoseOfTheFunction) {
     const model m = some_model(family::full, 3, 4);
     const sample_result want = sample(context::reference(), m, 50, 9);

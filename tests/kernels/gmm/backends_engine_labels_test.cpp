@@ -185,7 +185,9 @@ TEST(GmmEngineLabels, ScreeningChangesNoBit) {
             EXPECT_EQ(test::carried(engine->sums()), test::carried(fresh->sums()));
             const inferred screened(*engine, data.c.rows);
             std::vector<double> r(screened.r.size());
-            engine->infer(0, data.c.rows, nullptr, r.data(), nullptr); // log-joints need all pairs
+            engine->infer(0, data.c.rows,
+                          {.responsibilities = {r.data(), data.c.rows,
+                                                std::ssize(r) / data.c.rows}}); // log-joints need all pairs
             EXPECT_EQ(r, screened.r);
         }
 }

@@ -76,7 +76,8 @@ void check_case(const context& ctx, const engine_case& c) {
 
     std::vector<double> density(c.rows), r(c.rows * c.shape.components);
     std::vector<std::int32_t> label(c.rows);
-    engine->infer(0, c.rows, density.data(), r.data(), label.data());
+    engine->infer(0, c.rows,
+                  {{density.data(), c.rows, 1}, {r.data(), c.rows, c.shape.components}, {label.data(), c.rows, 1}});
     for (std::int64_t n = 0; n < c.rows; ++n) {
         expect_within(density[n], want.log_density[n], want.log_density_bound[n], "log p of row " + std::to_string(n));
         double sum = 0;

@@ -177,7 +177,7 @@ TEST(CpuEngine, HomesOfRowsChangeNoBit) {
                     const problem p = make_problem(f, d, k, 1900, spread);
                     const auto fresh = loaded(make_gmm_engine(context::cpu(1), p.shape, precision), p, true);
                     std::vector<double> expected(p.rows), got(p.rows);
-                    fresh->infer(0, p.rows, expected.data(), nullptr, nullptr);
+                    fresh->infer(0, p.rows, {.log_density = {expected.data(), p.rows, 1}});
                     fresh->accumulate(0, p.rows);
                     const auto known = loaded(make_gmm_engine(context::cpu(2), p.shape, precision), p, true);
                     gmm_parameters moved = p.parameters;
@@ -191,7 +191,7 @@ TEST(CpuEngine, HomesOfRowsChangeNoBit) {
                         EXPECT_EQ(fresh->sums().limbs, known->sums().limbs)
                             << gmm::to_string(f) << ' ' << d << ' ' << spread << " pass " << pass;
                     }
-                    known->infer(0, p.rows, got.data(), nullptr, nullptr);
+                    known->infer(0, p.rows, {.log_density = {got.data(), p.rows, 1}});
                     EXPECT_EQ(expected, got) << gmm::to_string(f) << ' ' << d << ' ' << spread;
                 }
 }
@@ -255,7 +255,9 @@ TEST(CpuEngine, InferenceEqualsTheReference) {
         gmm_engine* engines[2] = {reference.get(), cpu.get()};
         for (int e = 0; e < 2; ++e) {
             log_density[e].resize(p.rows), r[e].resize(p.rows * 9), label[e].resize(p.rows);
-            engines[e]->infer(0, p.rows, log_density[e].data(), r[e].data(), label[e].data());
+            engines[e]->infer(
+                0, p.rows,
+                {{log_density[e].data(), p.rows, 1}, {r[e].data(), p.rows, 9}, {label[e].data(), p.rows, 1}});
         }
         const double tolerance = 2 * log_density_bound(p, 0x1p-24) + 0x1p-24;
         for (std::int64_t n = 0; n < p.rows; ++n) {

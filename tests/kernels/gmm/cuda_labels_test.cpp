@@ -73,7 +73,7 @@ TEST(CudaLabels, LargeShapesMatchReference) {
                 for (std::size_t i = 0; i < got.size(); ++i)
                     ASSERT_LE(std::abs(got[i] - want.values[i]), want.bounds[i] + 1e-15) << "sum " << i;
                 std::vector<double> joint(data.c.rows * shape.components);
-                engine->infer(0, data.c.rows, nullptr, nullptr, nullptr, joint.data());
+                engine->infer(0, data.c.rows, {.log_joint = {joint.data(), data.c.rows, shape.components}});
                 for (std::size_t i = 0; i < joint.size(); ++i)
                     ASSERT_EQ(std::isinf(joint[i]),
                               std::isinf(data.log_factor(static_cast<std::int64_t>(i) / shape.components,
@@ -121,7 +121,7 @@ TEST(CudaLabels, FactorsPassInPieces) {
     engine->set_parameters(test::random_parameters(data.c.shape, 1.0, 21));
     const auto p = reference::with_offsets(data.c.shape, engine->parameters());
     std::vector<double> joint(data.c.rows * 3000);
-    engine->infer(0, data.c.rows, nullptr, nullptr, nullptr, joint.data());
+    engine->infer(0, data.c.rows, {.log_joint = {joint.data(), data.c.rows, 3000}});
     for (std::int64_t n : {0, 348, 349, 350, 359})
         for (std::int64_t k = 0; k < 3000; ++k) {
             const double log_factor = data.log_factor(n, k);

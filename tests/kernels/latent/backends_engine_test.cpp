@@ -45,6 +45,11 @@ latent_parameters make_parameters(const latent_shape& s) {
     const double scale = 0.5 / std::sqrt(static_cast<double>(s.dimensions * s.latent));
     for (double& v : p.projections)
         v *= scale;
+    p.posterior_factors.assign(s.components * s.latent * s.latent, 0); // R = I: the means are c
+    for (std::int64_t i = 0; i < s.components * s.latent; ++i)
+        p.posterior_factors[i * s.latent + i % s.latent] = 1;
+    p.loadings = numbers(s.components * s.dimensions * s.latent, 5);
+    p.centres = numbers(s.components * s.dimensions, 6);
     return p;
 }
 
@@ -185,7 +190,9 @@ void check_case(const context& ctx, const engine_case& c) {
     expect_within(engine->sums(), want.sums, want.sum_bounds, "sum");
 
     std::vector<double> density(c.rows), r(c.rows * c.shape.components), projected(r.size() * c.shape.latent);
-    engine->infer(0, c.rows, {density.data(), r.data(), projected.data()});
+    const std::int64_t K = c.shape.components;
+    engine->infer(0, c.rows,
+                  {{density.data(), c.rows, 1}, {r.data(), c.rows, K}, {projected.data(), c.rows, K * c.shape.latent}});
     expect_within(density, want.log_density, want.log_density_bound, "log p of row");
     expect_within(r, want.r, want.r_bound, "r");
     expect_within(projected, want.c, want.c_bound, "c");
@@ -205,6 +212,94 @@ TEST(LatentEngine, SumsAndPosteriorsAreThoseOfTheDefinition) {
     for (const context& ctx : test::contexts())
         for (const engine_case& c : cases())
             check_case(ctx, c);
+}
+
+/// z of Rᵀ z = c by back substitution, and how far another order of operations may be from it: M(Rᵀ)⁻¹ |Rᵀ| |z| times
+/// the number of roundings of a row (Higham, Accuracy and Stability, theorem 8.10), with M as Rᵀ but |r_ll| on the
+/// diagonal and −|r_ml| beside it. Eight more for those who multiply by reciprocals.
+void solve(const double* r, const double* c, std::int64_t L, std::vector<double>& z, std::vector<double>& bound) {
+    z.assign(L, 0), bound.assign(L, 0);
+    for (std::int64_t l = L - 1; l >= 0; --l) {
+        double value = c[l];
+        for (std::int64_t m = l + 1; m < L; ++m)
+            value -= r[m * L + l] * z[m];
+        z[l] = value / r[l * L + l];
+        double error = 0;
+        for (std::int64_t m = l; m < L; ++m)
+            error += static_cast<double>(L + 8) * 0x1p-52 * std::abs(r[m * L + l] * z[m]);
+        for (std::int64_t m = l + 1; m < L; ++m)
+            error += std::abs(r[m * L + l]) * bound[m];
+        bound[l] = error / std::abs(r[l * L + l]);
+    }
+}
+
+void check_readout(const context& ctx, const engine_case& c) {
+    SCOPED_TRACE(ctx.name() + ": " + describe(c));
+    const std::int64_t d = c.shape.dimensions, K = c.shape.components, L = c.shape.latent, n = c.rows;
+    const case_data data = make_data(c);
+    const auto engine = make_latent_engine(ctx, d);
+    fill(*engine, c, data);
+    std::vector<double> density(n), shifted(n), r(n * K), projected(n * K * L), means(n * K * L), whole(n * d),
+        alone(n * d);
+    EXPECT_EQ(engine->infer(0, n, {{density.data(), n, 1}, {r.data(), n, K}, {projected.data(), n, K * L}}), -1);
+    latent_parameters p = make_parameters(c.shape);
+    p.posterior_factors = numbers(K * L * L, 8);
+    for (std::int64_t i = 0; i < K * L * L; ++i)
+        if (const std::int64_t row = i / L % L, column = i % L; row == column)
+            p.posterior_factors[i] = 2 + p.posterior_factors[i];
+        else if (column > row)
+            p.posterior_factors[i] = std::numeric_limits<double>::quiet_NaN(); // nobody looks there
+    engine->set_parameters(p);
+    engine->infer(0, n,
+                  {.log_density = {shifted.data(), n, 1},
+                   .means = {means.data(), n, K * L},
+                   .reconstruction = {whole.data(), n, d},
+                   .shift = 0.75});
+    engine->infer(0, n, {.reconstruction = {alone.data(), n, d}});
+    EXPECT_EQ(alone, whole);
+    std::vector<double> z, bound;
+    for (std::int64_t i = 0; i < n; ++i) {
+        ASSERT_EQ(shifted[i], density[i] - 0.75);
+        for (std::int64_t k = 0; k < K; ++k) {
+            const double* mean = &means[(i * K + k) * L];
+            solve(&p.posterior_factors[k * L * L], &projected[(i * K + k) * L], L, z, bound);
+            for (std::int64_t l = 0; l < L; ++l)
+                ASSERT_LE(std::abs(mean[l] - z[l]), bound[l]) << "mean " << i << ' ' << k << ' ' << l;
+        }
+        for (std::int64_t j = 0; j < d; ++j) { // from the engine's own means
+            double sum = 0, magnitude = 0;
+            for (std::int64_t k = 0; k < K; ++k) {
+                double x = p.centres[k * d + j], size = std::abs(x);
+                for (std::int64_t l = 0; l < L; ++l) {
+                    const double term = p.loadings[(k * d + j) * L + l] * means[(i * K + k) * L + l];
+                    x += term, size += std::abs(term);
+                }
+                sum += r[i * K + k] * x, magnitude += r[i * K + k] * size;
+            }
+            ASSERT_LE(std::abs(whole[i * d + j] - sum), 2 * static_cast<double>(K + L + 4) * 0x1p-53 * magnitude)
+                << "reconstruction " << i << ' ' << j;
+        }
+    }
+}
+
+TEST(LatentEngine, MeansAndReconstructionsAreThoseOfTheDefinition) {
+    for (const context& ctx : test::contexts())
+        for (const engine_case& c : cases())
+            check_readout(ctx, c);
+}
+
+TEST(LatentEngine, NamesTheFirstRowThatIsTooFar) {
+    const engine_case c{{3, 2, 2}, unit_rows + 40};
+    case_data data = make_data(c);
+    for (const std::int64_t row : {unit_rows + 30, std::int64_t(900), std::int64_t(700)}) {
+        data.x[row * 3 + 1] = 1e200; // the square overflows
+        for (const context& ctx : test::contexts()) {
+            const auto engine = make_latent_engine(ctx, 3);
+            fill(*engine, c, data);
+            EXPECT_EQ(engine->infer(0, c.rows, {}), row) << ctx.name();
+            EXPECT_EQ(engine->infer(unit_rows, 20, {}), -1) << ctx.name();
+        }
+    }
 }
 
 TEST(LatentEngine, BatchesAndThreadsChangeNoBit) {

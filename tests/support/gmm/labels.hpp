@@ -129,7 +129,10 @@ struct inferred {
     std::vector<std::int32_t> label;
     inferred(kernels::gmm_engine& engine, std::int64_t rows)
         : density(rows), r(rows * engine.shape.components), joint(rows * engine.shape.components), label(rows) {
-        engine.infer(0, rows, density.data(), r.data(), label.data(), joint.data());
+        const std::int64_t k = engine.shape.components;
+        engine.infer(
+            0, rows,
+            {{density.data(), rows, 1}, {r.data(), rows, k}, {label.data(), rows, 1}, {joint.data(), rows, k}});
     }
 };
 

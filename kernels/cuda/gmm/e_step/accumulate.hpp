@@ -39,10 +39,10 @@ template <class T>
 void slab_densities(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
                     const device_rows<T>& rows, const slab_view<T>& slab);
 
-/// Row rule over the slab for inference: log p(x̃) in nats, argmax and, in the slab, r_k.
+/// Row rule over the slab for inference: the results go to device memory.
 template <class T>
 void slab_posteriors(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
-                     std::int64_t rows, const slab_view<T>& slab, double* log_density, std::int32_t* assignment);
+                     std::int64_t rows, const slab_view<T>& slab, const inference_results& to);
 
 /// Σ w x̃ x̃ᵀ (packed upper triangle, diagonal or trace by family) into limbs [3][entries].
 template <class T>

@@ -112,15 +112,20 @@ __global__ void __launch_bounds__(accumulate_threads)
 }
 
 // Row rule for inference, a warp a row.
+//   reads densities [rows x K] in units of ln 2, less the reference; writes the results, 8 K bytes of each matrix a row
 template <class T>
 __global__ void __launch_bounds__(accumulate_threads)
-    infer_slab(int components, const device_model<T> model, std::int64_t rows, T* densities, double* log_density,
-               std::int32_t* assignment) {
+    infer_slab(int components, const device_model<T> model, std::int64_t rows, T* densities,
+               const inference_results to) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const std::int64_t row = blockIdx.x * std::int64_t(accumulate_threads / 32) + threadIdx.x / 32;
     if (row >= rows)
         return; // the whole warp leaves together
     T* lp = densities + row * components;
+    const double reference = *model.reference;
+    for (int k = lane; to.log_joint.data && k < components; k += 32) // rounded as on the host: without fma
+        to.log_joint.data[row * to.log_joint.stride + k] =
+            __dadd_rn(__dadd_rn(__dmul_rn(static_cast<double>(lp[k]), ln_2), reference), -to.shift);
     // argmax with the lower index at a tie
     T best = -INFINITY;
     int at = components;
@@ -134,10 +139,12 @@ __global__ void __launch_bounds__(accumulate_threads)
             best = other, at = where;
     }
     const row_result r = row_rule<T, 32>({lp, 0, components}, T(1), lane);
-    if (lane == 0) {
-        log_density[row] = r.lse * ln_2 + *model.reference;
-        assignment[row] = at;
-    }
+    for (int k = lane; to.responsibilities.data && k < components; k += 32)
+        to.responsibilities.data[row * to.responsibilities.stride + k] = static_cast<double>(lp[k]);
+    if (lane == 0 && to.log_density.data)
+        to.log_density.data[row * to.log_density.stride] = r.lse * ln_2 + reference - to.shift;
+    if (lane == 0 && to.assignment.data)
+        to.assignment.data[row * to.assignment.stride] = at;
 }
 
 /// Float64 sums of one thread over a unit.
@@ -303,9 +310,9 @@ void accumulate_slab(const internal::cuda_state& state, const gmm_shape& shape, 
 
 template <class T>
 void slab_posteriors(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
-                     std::int64_t rows, const slab_view<T>& slab, double* log_density, std::int32_t* assignment) {
+                     std::int64_t rows, const slab_view<T>& slab, const inference_results& to) {
     launch(state, "infer_slab", {blocks_for(rows, accumulate_threads / 32), accumulate_threads}, infer_slab<T>,
-           static_cast<int>(shape.components), model, rows, slab.densities, log_density, assignment);
+           static_cast<int>(shape.components), model, rows, slab.densities, to);
 }
 
 #define ELBO_INSTANTIATE(T)                                                                                            \
@@ -314,7 +321,7 @@ void slab_posteriors(const internal::cuda_state& state, const gmm_shape& shape, 
     template void accumulate_slab(const internal::cuda_state&, const gmm_shape&, const device_model<T>&,               \
                                   const device_rows<T>&, const slab_view<T>&, const device_sums&);                     \
     template void slab_posteriors(const internal::cuda_state&, const gmm_shape&, const device_model<T>&, std::int64_t, \
-                                  const slab_view<T>&, double*, std::int32_t*);
+                                  const slab_view<T>&, const inference_results&);
 ELBO_INSTANTIATE(float)
 ELBO_INSTANTIATE(double)
 #undef ELBO_INSTANTIATE
