@@ -1,7 +1,9 @@
 // Tables of names and of fields. That a table has all members in their order is checked where it is compiled.
 #include "host/fields.hpp"
 
+#include "host/gmm/algebra/fields.hpp"
 #include "host/gmm/fit/fields.hpp"
+#include "host/gmm/infer/fields.hpp"
 #include "host/io/model/fields_json.hpp"
 #include "host/io/model/json.hpp"
 #include "host/latent/names.hpp"
@@ -112,6 +114,16 @@ TEST(Fields, Json) {
                              {"other", {{"share", 0.5}, {"on", true}}}};
     EXPECT_EQ(io::json_of(s), wanted) << io::json_text(io::json_of(s));
     EXPECT_TRUE(io::json_of(outer{}).at("rate").is_null());
+}
+
+TEST(Fields, JsonOfResults) {
+    const io::json plan = {{"data", 1}, {"normalized", 2}, {"workspace", 3}, {"peak", 6}, {"streamed", true}};
+    EXPECT_EQ(io::json_of(gmm::memory_plan{1, 2, 3, 6, true}), plan);
+    const io::json divergence = {{"divergence", 0.5}, {"standard_error", 0.25}, {"samples", 9}};
+    EXPECT_EQ(io::json_of(gmm::divergence_result{0.5, 0.25, 9}), divergence);
+    const io::json regress = {{"covariances", true}, {"responsibilities", false}};
+    EXPECT_EQ(io::json_of(gmm::regress_options{.covariances = true}), regress);
+    EXPECT_EQ(problem(gmm::divergence_options{.samples = 1}), "samples = 1: expected at least 2");
 }
 
 /// Every value has the name in its place, and the name leads back.

@@ -1,6 +1,7 @@
 // The commands that make a mixture from another one, or compare two: marginal, condition and divergence.
 #include "host/cli/mixture/model.hpp"
 #include "host/gmm/algebra/factor.hpp"
+#include "host/gmm/algebra/fields.hpp"
 #include "host/io/sources.hpp"
 #include "host/joined.hpp"
 
@@ -279,7 +280,7 @@ struct divergence_command {
     void add_options(parser& app) {
         app.add_option("P", from, "Model whose samples are drawn (.safetensors or .json)")->required();
         app.add_option("Q", to, "Model that it is compared with")->required();
-        app.add_option("-n,--samples", options.samples, "Number of samples", "N");
+        add_field(app, "-n,--samples", options, &gmm::divergence_options::samples, "N", "");
         app.add_flag("--by-position", by_position, "Take the columns of Q by their order, not by their names");
         add_seed_option(app, options.seed);
         add_device_options(app, device);
@@ -298,16 +299,14 @@ struct divergence_command {
         const gmm::divergence_result estimate = gmm::kl_divergence(ctx, p, q, options);
         const gmm::variational_divergence variational = gmm::kl_variational(p, q);
         findings found(command_line, ctx);
-        found.summary.update({{"from", from},
-                              {"to", to},
-                              {"samples", estimate.samples},
-                              {"seed", options.seed},
-                              {"divergence", estimate.value},
-                              {"standard_error", estimate.standard_error}});
+        using result = gmm::divergence_result;
+        found.summary.update({{"from", from}, {"to", to}});
+        found.add(options, &gmm::divergence_options::samples, &gmm::divergence_options::seed);
+        found.add(estimate, &result::value, &result::standard_error);
         found.tell("estimate", fmt::format("{:.6f} ± {:.6f} nats ({} samples)", estimate.value, estimate.standard_error,
                                            estimate.samples));
-        found.add("variational_approximation", "variational approximation", variational.approximation, "{:.6f} nats");
-        found.add("variational_upper_bound", "variational upper bound", variational.upper_bound, "{:.6f} nats");
+        using bounds = gmm::variational_divergence;
+        found.add(variational, &bounds::approximation, &bounds::upper_bound);
         write_json(output, found.summary);
         print_results(output, fmt::format("D(p‖q) from {} ({}) to {} ({})\n\n", from, describe(p), to, describe(q)) +
                                   text_list(found.facts));

@@ -1,6 +1,7 @@
 // The commands that take rows through an autoencoder, or draw them: encode, decode, reconstruct, sample, interpolate
 // and info.
 #include "host/cli/vae/model.hpp"
+#include "host/vae/infer/fields.hpp"
 
 #include "elbo/vae/infer.hpp"
 
@@ -115,8 +116,8 @@ class sample_command : public draw_command<vae_kind, picture_rows> {
 public:
     void add_options(parser& app) override {
         add_inputs(app);
-        app.add_flag("--means", typed.means, "Means of p(x|z) instead of draws of x");
-        app.add_option("--row-sum", typed.row_sum, "With library size: what rows shall add up to on average", "N");
+        add_field(app, "--means", typed, &vae::sample_options::means, "", "");
+        add_field(app, "--row-sum", typed, &vae::sample_options::row_sum, "N", "");
         add_device_options(app, device);
         add_output_options(app, output);
         rows.add(app, "the first samples");
@@ -144,7 +145,7 @@ public:
         add_drawn(found);
         found.add("dimensions", d);
         found.add("seed", seed);
-        found.add("means", typed.means);
+        found.add(typed, &vae::sample_options::means);
         return drawn.printed();
     }
 };

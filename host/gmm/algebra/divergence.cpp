@@ -3,6 +3,7 @@
 
 #include "host/check.hpp"
 #include "host/gmm/algebra/factor.hpp"
+#include "host/gmm/algebra/fields.hpp"
 #include "host/gmm/infer/infer.hpp"
 #include "host/gmm/model/log_sum_exp.hpp"
 #include "kernels/shared/threads/parallel.hpp"
@@ -166,7 +167,7 @@ private:
 
 divergence_result kl_divergence(const context& ctx, const model& p, const model& q, const divergence_options& options) {
     check_dimensions(p, q);
-    expects("samples", options.samples, at_least(2));
+    check_fields(options);
     const std::int64_t d = p.dimensions();
     const std::int64_t batch = std::max<std::int64_t>(1, largest_batch_elements / (d * unit_rows)) * unit_rows;
     running_moments moments;

@@ -88,4 +88,11 @@ inline constexpr auto fields<gmm::fit_result> = [] {
                     field{"negligible", &s::negligible}, field{"start", &s::best_start});
 }();
 
+template <>
+inline constexpr auto fields<gmm::memory_plan> = [] {
+    using s = gmm::memory_plan;
+    return table<s>(field{"data", &s::data}, field{"normalized", &s::normalized}, field{"workspace", &s::workspace},
+                    field{"peak", &s::peak}, field{"streamed", &s::streamed});
+}();
+
 } // namespace elbo

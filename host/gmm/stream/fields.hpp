@@ -29,4 +29,12 @@ inline constexpr auto fields<gmm::online_step> = [] {
                     field{"samples", &s::samples}, field{"events", &s::events});
 }();
 
+template <>
+inline constexpr auto fields<gmm::online_state> = [] {
+    using s = gmm::online_state;
+    return table<s>(field{"model", &s::model}, field{"covariances", &s::covariances, finite},
+                    field{"reseeds", &s::reseeds}, field{"steps", &s::steps, at_least(0)},
+                    field{"samples", &s::samples, at_least(0)}, field{"total_weight", &s::total_weight, at_least(0)});
+}();
+
 } // namespace elbo

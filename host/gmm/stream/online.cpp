@@ -21,15 +21,9 @@ void check_state(const online_state& s) {
     expects(static_cast<std::int64_t>(s.covariances.size()) == wanted, [&] {
         return fmt::format("covariances has {} numbers: expected {}, as the model", s.covariances.size(), wanted);
     });
-    for (std::size_t i = 0; i < s.covariances.size(); ++i)
-        expects(std::isfinite(s.covariances[i]),
-                [&] { return fmt::format("covariances[{}] = {}: expected a finite number", i, s.covariances[i]); });
     expects(static_cast<std::int64_t>(s.reseeds.size()) == k,
             [&] { return fmt::format("reseeds has {} numbers: expected {}, the components", s.reseeds.size(), k); });
-    expects(s.steps >= 0 && s.samples >= 0 && s.total_weight >= 0 && std::isfinite(s.total_weight), [&] {
-        return fmt::format("steps = {}, samples = {}, total_weight = {}: expected finite numbers, at least 0", s.steps,
-                           s.samples, s.total_weight);
-    });
+    check_fields(s);
 }
 
 double rate_of(const online_options& o, std::int64_t step) {

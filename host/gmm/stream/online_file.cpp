@@ -29,8 +29,8 @@ void describe_reseeds(Archive& file, Reseeds& reseeds, std::int64_t components) 
 template <class Archive, class State, class Options>
 void describe(Archive& file, State& s, Options& options) {
     file.object("online", [&](auto& to) {
-        to.member("steps", s.steps);
-        to.member("samples", s.samples);
+        to.member(field_of(&online_state::steps).name, s.steps);
+        to.member(field_of(&online_state::samples).name, s.samples);
         to.member("options", options);
     });
     const std::int64_t k = s.model.components();

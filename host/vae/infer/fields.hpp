@@ -28,4 +28,12 @@ inline constexpr auto fields<vae::evaluation> = [] {
                     field{"effective_sample_size", &s::effective_sample_size}, field{"seconds", &s::seconds});
 }();
 
+template <>
+inline constexpr auto fields<vae::sample_options> = [] {
+    using s = vae::sample_options;
+    return table<s>(field{"seed", &s::seed, "Seed of the random numbers"},
+                    field{"means", &s::means, "Means of p(x|z) instead of draws of x"},
+                    field{"row_sum", &s::row_sum, "With library size: what rows shall add up to on average"});
+}();
+
 } // namespace elbo
