@@ -84,7 +84,7 @@ public:
     /// With what is known of the components, of which there are `components`. Throws invalid_argument.
     scored_data(const context& ctx, const data_source& data, scoring<Engine> model, std::int64_t dimensions,
                 const gmm::sample_labels& labels = {}, std::int64_t components = 0)
-        : feed_(ctx, check_columns(data, dimensions), {}, labels, components), model_(std::move(model)) {
+        : feed_(ctx, check_width(data, dimensions), {}, labels, components), model_(std::move(model)) {
         feed_.stream(); // the results of a batch are kept, so batches stay small
         if constexpr (scoring<Engine>::mixture)
             feed_.summarize(model_.engine());

@@ -64,7 +64,8 @@ io::json description_of(const char* kind, const context& ctx, const Options& opt
 ///     options()                   restarts, max_iterations, tolerance, callback
 ///     start(restart, spent)       θ_0; adds what it took to the parts of `spent`
 ///     pass(), update(t), adopt()  as above; update returns em_step<record>
-///     make_result(restart, stopped, trace), is_better(result, best)
+///     make_result(restart, last)  what the result has beside trace, stopped, iterations, best_restart and seconds
+///     is_better(result, best)
 ///     description()               what decides the bits, by name
 ///     describe(state)             what it keeps between iterations (host/io/model/fit_state.hpp)
 ///
@@ -95,7 +96,7 @@ public:
             timed(spent_.iterations, [&] { stopped_ = loop(); });
             if (position_.iterations >= model_.options().max_iterations && stopped_ == stop_reason::interrupted)
                 stopped_ = stop_reason::max_iterations; // a device may do more after it was asked to stop
-            result one = in_phase("result", [&] { return model_.make_result(restart_, stopped_, trace_); });
+            result one = in_phase("result", [&] { return make_result(); });
             const bool better = !best || model_.is_better(one, *best);
             keep(better, restart_ + 1 == last || interrupted_);
             if (better)
@@ -150,6 +151,15 @@ private:
             in_phase("adopt", [&] { model_.adopt(); });
             save_if_due(position_);
         }
+    }
+
+    result make_result() {
+        result r = model_.make_result(restart_, std::as_const(trace_.back()));
+        r.trace = trace_;
+        r.stopped = stopped_;
+        r.iterations = std::ssize(trace_);
+        r.best_restart = restart_;
+        return r;
     }
 
     /// Adds to the trace, and asks the callback whether to go on.
@@ -251,7 +261,7 @@ private:
         if (!best_.empty()) {
             const io::state_reader state(best_, "best.", store_.path());
             describe(state);
-            best = model_.make_result(restart_, stopped_, trace_);
+            best = make_result();
         }
         bool under_way = false;
         fit_seconds before;

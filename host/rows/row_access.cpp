@@ -24,7 +24,7 @@ any_matrix_view readable(const context& ctx, const any_matrix_view& view, std::v
     return ctx.where() == backend::cuda ? view : on_host(view, staging);
 }
 
-const data_source& check_columns(const data_source& data, std::int64_t dimensions, std::string_view whose) {
+const data_source& check_width(const data_source& data, std::int64_t dimensions, std::string_view whose) {
     expects(data.cols() == dimensions, [&] {
         return fmt::format("{} has {} columns: expected {}, the dimensions of {}", data.description(), data.cols(),
                            dimensions, whose);

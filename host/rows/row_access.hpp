@@ -17,8 +17,7 @@ any_matrix_view on_host(const any_matrix_view& view, std::vector<char>& staging)
 any_matrix_view readable(const context& ctx, const any_matrix_view& view, std::vector<char>& staging);
 
 /// The data. Throws invalid_argument unless it has so many columns, the dimensions of `whose`.
-const data_source& check_columns(const data_source& data, std::int64_t dimensions,
-                                 std::string_view whose = "the model");
+const data_source& check_width(const data_source& data, std::int64_t dimensions, std::string_view whose = "the model");
 
 /// A column for messages: its number, and its name where it has one.
 std::string column_label(const data_source& data, std::int64_t column);

@@ -2,7 +2,7 @@
 // the rows come.
 #include "elbo/error.hpp"
 #include "elbo/latent/factors.hpp"
-#include "host/latent/latent_common.hpp"
+#include "host/latent/rows.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/factor_cases.hpp"
 

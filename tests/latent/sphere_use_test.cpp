@@ -1,7 +1,7 @@
 // The sphere model in use: samples, files, callbacks, bad input.
 #include "elbo/error.hpp"
 #include "elbo/latent/sphere.hpp"
-#include "host/latent/sphere/file.hpp"
+#include "host/latent/file.hpp"
 #include "tests/support/io_files.hpp"
 
 #include <gtest/gtest.h>
@@ -68,7 +68,7 @@ TEST(LatentSphere, SaysWhatIsWrong) {
           wrong([&](auto& o) { o.weights = one; })})
         EXPECT_THROW(fit(ctx, rows_of(x, 2), o), invalid_argument);
     const std::vector<double> bad{1, 2, nan, 4};
-    EXPECT_THROW(fit(ctx, rows_of(bad, 2), {}), invalid_argument);
+    EXPECT_THROW(fit(ctx, rows_of(bad, 2), sphere_options{}), invalid_argument);
     const sphere_model m({{1, 2}, 1, 1});
     EXPECT_THROW(log_density(ctx, m, rows_of(bad, 2)), invalid_argument);
     EXPECT_THROW(log_density(ctx, m, rows_of(x, 4)), invalid_argument);

@@ -2,9 +2,8 @@
 #include "host/cli/latent/model.hpp"
 #include "host/joined.hpp"
 #include "host/latent/factors/fields.hpp"
-#include "host/latent/factors/file.hpp"
+#include "host/latent/file.hpp"
 #include "host/latent/sphere/fields.hpp"
-#include "host/latent/sphere/file.hpp"
 
 #include <fmt/format.h>
 #include <map>

@@ -1,8 +1,7 @@
 #include "host/cli/latent/model.hpp"
 
 #include "host/io/model/model_archive.hpp"
-#include "host/latent/factors/file.hpp"
-#include "host/latent/sphere/file.hpp"
+#include "host/latent/file.hpp"
 #include "host/report/chart/plane.hpp"
 
 #include "elbo/blas.hpp"

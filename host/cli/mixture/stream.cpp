@@ -4,8 +4,7 @@
 #include "elbo/gmm/online.hpp"
 #include "elbo/gmm/statistics.hpp"
 #include "host/gmm/stream/fields.hpp"
-#include "host/gmm/stream/online_file.hpp"
-#include "host/gmm/stream/statistics_file.hpp"
+#include "host/gmm/stream/file.hpp"
 #include "host/joined.hpp"
 
 #include <map>

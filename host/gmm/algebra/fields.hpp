@@ -23,10 +23,10 @@ inline constexpr auto fields<gmm::divergence_result> = [] {
 template <>
 inline constexpr auto fields<gmm::variational_divergence> = [] {
     using s = gmm::variational_divergence;
-    return table<s>(field{"variational_approximation", &s::approximation, shown{"{:.6f} nats"},
-                          "variational approximation"},
-                    field{"variational_upper_bound", &s::upper_bound, shown{"{:.6f} nats"}, "variational upper bound"},
-                    field{"iterations", &s::iterations});
+    return table<s>(
+        field{"variational_approximation", &s::approximation, shown{"{:.6f} nats"}, "variational approximation"},
+        field{"variational_upper_bound", &s::upper_bound, shown{"{:.6f} nats"}, "variational upper bound"},
+        field{"iterations", &s::iterations});
 }();
 
 } // namespace elbo

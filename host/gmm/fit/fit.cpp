@@ -3,9 +3,10 @@
 
 #include "elbo/gmm/infer.hpp"
 #include "host/gmm/fit/fields.hpp"
-#include "host/gmm/fit/fit_pass.hpp"
+#include "host/gmm/fit/fit_setup.hpp"
 #include "host/gmm/fit/gradient_m_step.hpp"
 #include "host/gmm/fit/prior.hpp"
+#include "host/likelihood.hpp"
 #include "host/rows/em_driver.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
@@ -26,33 +27,36 @@ public:
     using result = fit_result;
 
     /// Reads the data once.
-    mixture_em(const context& ctx, const data_source& data, const fit_options& options) : setup_(ctx, data, options) {
-        summarize();
+    mixture_em(const context& ctx, const data_source& data, const fit_options& options)
+        : rows_(ctx, data, options, options.prior ? options.prior->mean : std::nullopt) {
+        loop_.max_iterations = options.max_iterations;
+        loop_.tolerance = options.tolerance;
+        loop_.component_bound = rows_.component_bound();
+        loop_.scalar_bound = rows_.scalar_bound();
+        loop_.rule.total_weight = rows_.total_weight();
+        loop_.rule.lambda = rows_.lambda();
+        loop_.rule.on_collapse = options.on_collapse;
+        if (options.prior)
+            loop_.rule.prior = prior();
     }
 
     const fit_options& options() const { return options_; }
 
     void start(std::int64_t restart, fit_seconds& spent) {
-        gmm_parameters first;
-        timed(spent.start,
-              [&] { first = first_parameters(setup_, frame_, summary_, loop_.rule.lambda, restart, sample_); });
-        // After the first start, so that the sample that it takes to the device and the rows are not there at once.
-        if (options_.restarts == 1)
-            sample_ = {};
-        load(spent);
+        const gmm_parameters first = rows_.start(restart, spent);
+        loop_.rule.scatter = rows_.scatter();
         engine_.set_parameters(first);
-        events_ = start_events(setup_);
+        events_ = rows_.start_events();
         if (options_.m_step == m_step_method::gradient)
             gradient_.emplace(engine_, loop_.rule, options_.gradient);
     }
 
     void load(fit_seconds& spent) {
-        if (!loaded_)
-            timed(spent.load, [&] { loop_.rule.scatter = load_rows(setup_, frame_, loop_.component_bound); });
-        loaded_ = true;
+        rows_.load(spent);
+        loop_.rule.scatter = rows_.scatter();
     }
 
-    void pass() { pass_over_rows(setup_, loop_.component_bound, loop_.scalar_bound); }
+    void pass() { rows_.pass(); }
     em_step<record> update(std::int64_t t) {
         return step_of(t, gradient_ ? gradient_->update() : engine_.update(loop_.rule));
     }
@@ -61,12 +65,12 @@ public:
     /// The loop of the engine, where it has one for this fit.
     template <class Note, class Pause>
     std::optional<stop_reason> run(loop_position& position, const Note& note, const Pause& pause) {
-        if (gradient_ || setup_.rows.streamed())
+        if (gradient_ || rows_.setup().rows.streamed())
             return std::nullopt;
         loop_.begin = position;
         loop_.on_iteration = [&](std::int64_t t, const update_outcome& o) { return note(step_of(t, o)); };
         loop_.on_pause = pause;
-        const std::optional<loop_result> done = engine_.run(feed_.data().rows(), loop_);
+        const std::optional<loop_result> done = engine_.run(rows_.feed().data().rows(), loop_);
         if (!done)
             return std::nullopt;
         position = done->end;
@@ -75,7 +79,7 @@ public:
 
     io::json description() const {
         const std::optional<model>& m = options_.start_model;
-        return description_of("mixture", setup_.ctx, options_, summary_,
+        return description_of("mixture", rows_.setup().ctx, options_, rows_.summary(),
                               m ? io::digest({m->weights(), m->means(), m->precision_cholesky()}) : "");
     }
 
@@ -111,54 +115,28 @@ public:
         return restart_objective(one) > restart_objective(best);
     }
 
-    result make_result(std::int64_t restart, stop_reason stopped, std::vector<record> trace) {
-        const record last = trace.back();
-        result r{keep_regularization(from_frame(options_.shape, engine_.parameters(), frame_), loop_.rule.lambda,
-                                     summary_.regular_variance, frame_)};
-        r.stopped = stopped;
-        r.iterations = last.iteration + 1;
-        r.trace = std::move(trace);
-        r.events = summary_.far;
+    result make_result(std::int64_t restart, const record& last) {
+        const data_summary& data = rows_.summary();
+        result r{keep_regularization(from_frame(options_.shape, engine_.parameters(), rows_.frame()), rows_.lambda(),
+                                     data.regular_variance, rows_.frame())};
+        r.events = data.far;
         r.events.insert(r.events.end(), events_.begin(), events_.end());
-        r.log_likelihood = last.log_likelihood;
-        r.total_weight = summary_.weight;
-        r.total_log_likelihood = last.log_likelihood * summary_.weight;
+        set_likelihood(r, r.model, last.log_likelihood, data.weight, data.rows, rows_.feed().negligible());
         r.entropy = last.entropy;
-        r.samples = summary_.rows;
-        r.negligible = feed_.negligible();
-        r.bic = bic(r.model, r.total_log_likelihood, r.total_weight);
-        r.aic = aic(r.model, r.total_log_likelihood);
         r.icl = icl(r.model, r.total_log_likelihood, r.entropy * r.total_weight, r.total_weight);
-        r.best_restart = restart;
         r.best_start = start_of(options_, restart);
         return r;
     }
 
 private:
-    /// What the data is like, and the options of the loop that follow from it.
-    void summarize() {
-        summary_ = summarize_rows(setup_);
-        frame_ = make_frame(options_.shape, summary_.mean, summary_.variance);
-        log_scale_ = log_scale(frame_);
-
-        const double largest = setup_.reach(summary_, frame_, options_.prior ? options_.prior->mean : std::nullopt);
-        loop_.max_iterations = options_.max_iterations;
-        loop_.tolerance = options_.tolerance;
-        loop_.rule.total_weight = summary_.weight * feed_.weight_scale();
-        loop_.rule.lambda = normalized_lambda(options_, summary_.regular_variance, frame_);
-        loop_.rule.on_collapse = options_.on_collapse;
-        loop_.component_bound = component_sum_bound(loop_.rule.total_weight, largest, shape_.dimensions);
-        loop_.scalar_bound = scalar_sum_bound(loop_.rule.total_weight, summary_);
-        if (options_.prior)
-            loop_.rule.prior = prior();
-    }
-
-    conjugate_prior prior() {
-        prior_moments data{summary_.weight, summary_.mean, summary_.variance};
+    conjugate_prior prior() const {
+        const data_summary& data = rows_.summary();
+        prior_moments moments{data.weight, data.mean, data.variance};
         if (takes_covariance(*options_.prior, options_.shape))
-            data.covariance = data_covariance(setup_.ctx, feed_, summary_, options_.precision, setup_.rows.at_a_time());
-        check_weight_beside_prior(summary_.weight);
-        return to_frame(complete_prior(*options_.prior, shape_, data), shape_, frame_, feed_.weight_scale());
+            moments.covariance = data_covariance(rows_.setup(), data);
+        check_weight_beside_prior(data.weight);
+        return to_frame(complete_prior(*options_.prior, shape_, moments), shape_, rows_.frame(),
+                        rows_.feed().weight_scale());
     }
 
     em_step<record> step_of(std::int64_t t, const update_outcome& o) {
@@ -167,8 +145,8 @@ private:
         const double w = loop_.rule.total_weight;
         em_step<record> step;
         step.record = {0,
-                       o.log_likelihood / w - log_scale_,
-                       o.elbo_after / w - log_scale_,
+                       o.log_likelihood / w - rows_.log_scale(),
+                       o.elbo_after / w - rows_.log_scale(),
                        o.entropy / w,
                        o.parameter_change,
                        0,
@@ -183,17 +161,11 @@ private:
         return step;
     }
 
-    fit_setup setup_;
-    const fit_options& options_ = setup_.options;
-    const row_feed& feed_ = setup_.feed();
-    const gmm_shape& shape_ = setup_.shape();
-    gmm_engine& engine_ = setup_.rows.engine();
-    data_summary summary_;
-    frame frame_;
-    double log_scale_ = 0;
+    mixture_rows rows_;
+    const fit_options& options_ = rows_.setup().options;
+    const gmm_shape& shape_ = rows_.shape();
+    gmm_engine& engine_ = rows_.engine();
     loop_options loop_;
-    start_sample sample_;
-    bool loaded_ = false;
     std::optional<gradient_m_step> gradient_; ///< instead of that of the engine
     std::vector<event> events_;               ///< of this restart
 };

@@ -6,14 +6,20 @@
 #include "host/gmm/model/check_array.hpp"
 #include "host/gmm/start/kmeans.hpp"
 #include "host/gmm/start/start.hpp"
+#include "host/rows/column_summary.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/regularization.hpp"
+#include "host/rows/restarts.hpp"
 #include "host/rows/row_access.hpp"
+#include "host/seconds.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <numeric>
+#include <span>
 #include <string_view>
+#include <utility>
 
 namespace elbo::gmm {
 
@@ -110,6 +116,95 @@ double fit_setup::reach(const data_summary& summary, const kernels::frame& f,
     if (prior_mean)
         take("prior.mean", *prior_mean);
     return largest;
+}
+
+namespace {
+
+start_choice choice_of(const fit_options& options, std::int64_t restart) {
+    const start_method method = restart_start(options.start, restart);
+    // Starts by k-means are as good as they get: trials of them would be alike.
+    const bool trials = options.start == start_method::automatic && method != start_method::kmeans;
+    return {method, options.greedy, trials, restart_seed(options.seed, restart)};
+}
+
+} // namespace
+
+mixture_rows::mixture_rows(const context& ctx, const data_source& data, const fit_options& options,
+                           const std::optional<std::vector<double>>& prior_mean)
+    : setup_(ctx, data, options), summary_(summarize_columns(setup_.rows.feed(), engine())) {
+    if (options.regularization_variances)
+        summary_.regular_variance = *options.regularization_variances;
+    feed().require_distinct_rows(options.components);
+    frame_ = make_frame(options.shape, summary_.mean, summary_.variance);
+    log_scale_ = gmm::log_scale(frame_);
+    lambda_ = normalized_lambda(options, summary_.regular_variance, frame_);
+    component_bound_ =
+        component_sum_bound(total_weight(), setup_.reach(summary_, frame_, prior_mean), shape().dimensions);
+    scalar_bound_ = scalar_sum_bound(total_weight(), summary_);
+}
+
+kernels::gmm_parameters mixture_rows::first_parameters(std::int64_t restart) {
+    const fit_options& options = setup_.options;
+    if (options.start_model)
+        return to_frame(*options.start_model, frame_);
+    if (sample_.rows == 0)
+        sample_ = draw_start_sample(feed(), frame_, summary_, start_row_limit(options.components, shape().dimensions),
+                                    options.seed);
+    return start_parameters(setup_.ctx, sample_, shape(), choice_of(options, restart), lambda_);
+}
+
+kernels::gmm_parameters mixture_rows::start(std::int64_t restart, fit_seconds& spent) {
+    kernels::gmm_parameters first;
+    timed(spent.start, [&] { first = first_parameters(restart); });
+    // After the first start, so that the sample that it takes to the device and the rows are not there at once.
+    if (setup_.options.restarts == 1)
+        sample_ = {};
+    load(spent);
+    return first;
+}
+
+void mixture_rows::load(fit_seconds& spent) {
+    if (std::exchange(loaded_, true))
+        return;
+    timed(spent.load, [&] {
+        kernels::fixed_sums scatter(kernels::scatter_size(shape()), component_bound_);
+        if (is_tied(shape().family))
+            setup_.rows.load(frame_, [&](std::int64_t slot, std::int64_t rows) {
+                engine().accumulate_scatter(slot, rows, scatter);
+            });
+        else
+            setup_.rows.load(frame_);
+        scatter_ = scatter.values();
+    });
+}
+
+void mixture_rows::pass() {
+    engine().clear_sums(component_bound_, scalar_bound_);
+    setup_.rows.accumulate();
+}
+
+std::vector<event> mixture_rows::start_events() const {
+    std::vector<event> events;
+    if (!setup_.options.start_model || feed().known() != sample_labels::kind::none)
+        return events;
+    const model& m = *setup_.options.start_model;
+    const std::int64_t each = geometry(m.shape()).stride(m.dimensions());
+    const auto means = [&](std::int64_t k) { return std::span(m.means()).subspan(k * m.dimensions(), m.dimensions()); };
+    const auto factors = [&](std::int64_t k) { return std::span(m.precision_cholesky()).subspan(k * each, each); };
+    // In an order in which equal components are neighbours, the first of them first.
+    std::vector<std::int64_t> order(static_cast<std::size_t>(m.components()));
+    std::iota(order.begin(), order.end(), std::int64_t(0));
+    std::ranges::stable_sort(order, [&](std::int64_t a, std::int64_t b) {
+        return std::ranges::equal(means(a), means(b)) ? std::ranges::lexicographical_compare(factors(a), factors(b))
+                                                      : std::ranges::lexicographical_compare(means(a), means(b));
+    });
+    for (std::size_t i = 1; i < order.size(); ++i) {
+        const std::int64_t before = order[i - 1], k = order[i];
+        if (std::ranges::equal(means(before), means(k)) && std::ranges::equal(factors(before), factors(k)))
+            events.push_back({0, k, event::kind::identical});
+    }
+    std::ranges::sort(events, {}, &event::component);
+    return events;
 }
 
 } // namespace elbo::gmm

@@ -212,12 +212,12 @@ bool takes_covariance(const parameter_prior& p, family f) {
     return geometry(f).matrix() && !p.scale;
 }
 
-std::vector<double> data_covariance(const context& ctx, const row_feed& feed, const data_summary& summary,
-                                    compute_precision precision, std::int64_t rows) {
+std::vector<double> data_covariance(const fit_setup& setup, const data_summary& summary) {
+    const row_feed& feed = setup.feed();
     const auto d = static_cast<std::int64_t>(summary.mean.size());
     const frame f = make_frame(family::tied, summary.mean, summary.variance);
-    const auto engine = make_engine(ctx, {family::tied, d, 1}, precision, feed.data().type());
-    engine->reserve(rows, feed.weighted() || summary.left_out);
+    const auto engine = make_engine(setup.ctx, {family::tied, d, 1}, setup.options.precision, feed.data().type());
+    engine->reserve(setup.rows.at_a_time(), feed.weighted() || summary.left_out);
     double total = summary.weight * feed.weight_scale();
     fixed_sums sums(scatter_size(engine->shape), component_sum_bound(total, largest_normalized(summary, f), d));
     usual_rows usual(feed, summary, f);

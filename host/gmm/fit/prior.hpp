@@ -2,7 +2,7 @@
 #pragma once
 
 #include "elbo/gmm/prior.hpp"
-#include "host/rows/row_feed.hpp"
+#include "host/gmm/fit/fit_setup.hpp"
 #include "kernels/contract/gmm_engine.hpp"
 
 #include <vector>
@@ -26,10 +26,9 @@ void check_prior(const parameter_prior& p, family f, std::int64_t dimensions);
 /// Whether the defaults need the data's covariance matrix.
 bool takes_covariance(const parameter_prior& p, family f);
 
-/// Σ w (x − mean)(x − mean)ᵀ / W [d x d] in units of the data; one pass, `rows` of them in memory at a time. Where the
+/// Σ w (x − mean)(x − mean)ᵀ / W [d x d] in units of the data; one pass. Where the
 /// summary leaves something out: its variances, with the correlations of the rows that have no far values.
-std::vector<double> data_covariance(const context& ctx, const row_feed& feed, const data_summary& summary,
-                                    compute_precision precision, std::int64_t rows);
+std::vector<double> data_covariance(const fit_setup& setup, const data_summary& summary);
 
 /// The prior with everything given.
 parameter_prior complete_prior(const parameter_prior& p, const kernels::gmm_shape& shape, const prior_moments& data);

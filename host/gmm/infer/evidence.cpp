@@ -171,7 +171,7 @@ void normalize_rows(std::vector<double>& q, std::int64_t components, std::int64_
 
 evidence_terms evidence(const context& ctx, const model& m, const data_source& data, const sample_weights& weights,
                         const sample_labels& labels) {
-    check_columns(data, m.dimensions());
+    check_width(data, m.dimensions());
     row_feed feed(ctx, data, weights, labels, m.components());
     return evidence_of(ctx, m, feed, [&](const input_rows&, std::int64_t, const std::vector<double>& lp) {
         return posteriors(lp, m.components(), host_threads(ctx));
@@ -180,7 +180,7 @@ evidence_terms evidence(const context& ctx, const model& m, const data_source& d
 
 evidence_terms evidence(const context& ctx, const model& m, const data_source& data, const any_matrix_view& q,
                         const sample_weights& weights, const sample_labels& labels) {
-    check_columns(data, m.dimensions());
+    check_width(data, m.dimensions());
     expects(q.data != nullptr && q.rows == data.rows() && q.cols == m.components(), [&] {
         return fmt::format("q has {} x {} numbers: expected {} x {}, the rows of {} and the components of the model",
                            q.rows, q.cols, data.rows(), m.components(), data.description());
@@ -195,8 +195,8 @@ evidence_terms evidence(const context& ctx, const model& m, const data_source& d
 
 evidence_terms evidence(const context& ctx, const model& m, const data_source& data, const model& other,
                         const sample_weights& weights, const sample_labels& labels) {
-    check_columns(data, m.dimensions());
-    check_columns(data, other.dimensions(), "the other model");
+    check_width(data, m.dimensions());
+    check_width(data, other.dimensions(), "the other model");
     expects(other.components() == m.components(), [&] {
         return fmt::format("the other model has {} components: expected {}, the components of the model",
                            other.components(), m.components());

@@ -7,6 +7,7 @@
 #include "kernels/contract/backend_table.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -126,6 +127,21 @@ void scorer::sample(std::int64_t first, std::uint64_t seed, matrix_view<double> 
     const sample_result drawn = sample_rows(s.of, first, x.rows, seed);
     deliver(s.ctx, drawn.x, x);
     deliver(s.ctx, drawn.labels, labels);
+}
+
+// Criteria for choosing a model. W, the sum of the weights, stands for the number of samples, so that an integer weight
+// means what a repeated row does.
+
+double bic(const model& m, double total_log_likelihood, double total_weight) {
+    return -2 * total_log_likelihood + static_cast<double>(m.parameters()) * std::log(total_weight);
+}
+
+double aic(const model& m, double total_log_likelihood) {
+    return -2 * total_log_likelihood + 2 * static_cast<double>(m.parameters());
+}
+
+double icl(const model& m, double total_log_likelihood, double total_entropy, double total_weight) {
+    return bic(m, total_log_likelihood, total_weight) + 2 * total_entropy;
 }
 
 } // namespace elbo::gmm

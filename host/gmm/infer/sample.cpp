@@ -1,11 +1,10 @@
 // Sampling from a mixture: Philox numbers as a pure function of (seed, row, dimension), so the same everywhere.
 #include "host/check.hpp"
+#include "host/draws.hpp"
 #include "host/gmm/infer/infer.hpp"
 #include "host/rows/independent_rows.hpp"
 #include "kernels/contract/gmm_layout.hpp"
-#include "kernels/math/philox.hpp"
 
-#include <algorithm>
 #include <cblas.h>
 
 namespace elbo::gmm {
@@ -36,27 +35,13 @@ sample_result sample(const context&, const model& m, std::int64_t n, std::uint64
 
 sample_result sample_rows(const model& m, std::int64_t first_row, std::int64_t n, std::uint64_t seed) {
     const std::int64_t d = m.dimensions();
-    std::vector<double> running(m.components());
-    double sum = 0;
-    for (std::int64_t k = 0; k < m.components(); ++k)
-        running[k] = sum += m.weights()[k];
-
+    const component_draw draw_component(m.weights());
     sample_result result{std::vector<double>(n * d), std::vector<std::int32_t>(n)};
     for_independent_rows(n, d, [&](std::int64_t i) {
         const std::uint64_t row = first_row + i;
-        const philox_block choice = random_block(seed, random_purpose::sample_component, row);
-        const double u = uniform_double(choice.word[0], choice.word[1]) * sum;
-        const auto k =
-            std::min<std::int64_t>(std::ranges::upper_bound(running, u) - running.begin(), m.components() - 1);
+        const std::int64_t k = draw_component(seed, row);
         double* x = &result.x[i * d];
-        for (std::int64_t j = 0; j < d; j += 2) {
-            double first = 0, second = 0;
-            normal_pair(random_block(seed, random_purpose::sample_noise, row, static_cast<std::uint32_t>(j / 2)), first,
-                        second);
-            x[j] = first;
-            if (j + 1 < d)
-                x[j + 1] = second;
-        }
+        draw_normals(seed, random_purpose::sample_noise, row, d, x);
         colour(m, k, x);
         for (std::int64_t j = 0; j < d; ++j)
             x[j] += m.means()[k * d + j];

@@ -51,4 +51,15 @@ void lloyd(kmeans_engine& engine, std::vector<double>& centres, std::int64_t col
     }
 }
 
+std::vector<std::int32_t> kmeans_labels(kmeans_engine& engine, const std::vector<double>& y, std::int64_t cols,
+                                        std::int64_t k, bool greedy, std::uint64_t seed, int iterations) {
+    std::vector<double> centres;
+    for (std::int64_t n : kmeans_plus_plus(engine, k, greedy, seed))
+        centres.insert(centres.end(), y.begin() + n * cols, y.begin() + (n + 1) * cols);
+    lloyd(engine, centres, cols, iterations);
+    std::vector<std::int32_t> labels(y.size() / cols);
+    engine.labels(labels);
+    return labels;
+}
+
 } // namespace elbo::gmm

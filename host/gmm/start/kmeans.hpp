@@ -20,4 +20,10 @@ std::vector<std::int64_t> kmeans_plus_plus(kernels::kmeans_engine& engine, std::
 /// labels are the first. A centre [k x cols] that loses its rows stays where it is.
 void lloyd(kernels::kmeans_engine& engine, std::vector<double>& centres, std::int64_t cols, int iterations);
 
+inline constexpr int lloyd_iterations = 30;
+/// Labels of the rows y [rows x cols], which the engine has loaded: Lloyd's iterations from k-means++.
+std::vector<std::int32_t> kmeans_labels(kernels::kmeans_engine& engine, const std::vector<double>& y, std::int64_t cols,
+                                        std::int64_t k, bool greedy, std::uint64_t seed,
+                                        int iterations = lloyd_iterations);
+
 } // namespace elbo::gmm

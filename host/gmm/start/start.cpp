@@ -3,7 +3,6 @@
 #include "elbo/error.hpp"
 #include "host/gmm/start/kmeans.hpp"
 #include "host/gmm/start/start_labels.hpp"
-#include "host/gmm/start/start_responsibilities.hpp"
 #include "host/gmm/start/start_trial.hpp"
 #include "host/rows/regularization.hpp"
 #include "kernels/math/philox.hpp"
@@ -23,7 +22,6 @@ using namespace kernels;
 
 namespace {
 
-constexpr int lloyd_iterations = 30;
 /// Below this many (row, dimension, component) triples several k-means runs cost next to nothing.
 constexpr std::int64_t small_start = 1 << 18;
 /// Below this many (row, dimension², component) products some EM steps on each candidate do, too.
@@ -256,18 +254,6 @@ gmm_parameters parameters_from_rows(const start_sample& s, const gmm_shape& shap
     return p;
 }
 
-/// Labels of the sample's rows `y`, which the engine has loaded.
-std::vector<std::int32_t> kmeans_labels(kmeans_engine& engine, const std::vector<double>& y, const start_sample& s,
-                                        std::int64_t components, bool greedy, int iterations, std::uint64_t seed) {
-    std::vector<double> centres;
-    for (std::int64_t n : kmeans_plus_plus(engine, components, greedy, seed))
-        centres.insert(centres.end(), y.begin() + n * s.cols, y.begin() + (n + 1) * s.cols);
-    lloyd(engine, centres, s.cols, iterations);
-    std::vector<std::int32_t> labels(s.rows);
-    engine.labels(labels);
-    return labels;
-}
-
 /// The best of some k-means starts by the likelihood of what they begin with: several where they cost next to nothing.
 /// Where a problem is tiny every other one does without Lloyd's iterations (their optimum is not always a good start)
 /// and they are compared after some steps of EM.
@@ -297,8 +283,8 @@ gmm_parameters kmeans_parameters(const context& ctx, const start_sample& s, cons
             first_responsibilities r(s, shape.components);
             const std::uint64_t own_seed = choice.seed + (attempt << 32);
             r.use_clusters(labelled ? labelled->cluster(*engine, choice.greedy, own_seed)
-                                    : kmeans_labels(*engine, y, s, shape.components, choice.greedy,
-                                                    full_kmeans ? lloyd_iterations : 1, own_seed));
+                                    : kmeans_labels(*engine, y, s.cols, shape.components, choice.greedy, own_seed,
+                                                    full_kmeans ? lloyd_iterations : 1));
             gmm_parameters p = parameters_from(s, shape, r, lambda);
             if (tiny && ways.size() * tries > 1)
                 p = after_some_steps(s, shape, p, lambda, tiny_start_steps);

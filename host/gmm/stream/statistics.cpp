@@ -75,7 +75,7 @@ void check_range(const internal::statistics_state& s, const row_feed& feed, cons
 /// Adds E-step and sums over the rows; all or nothing.
 void add_rows(internal::statistics_state& s, const context& ctx, row_feed& feed, const weight_range& range) {
     const data_source& data = feed.data();
-    check_columns(data, s.shape.dimensions);
+    check_width(data, s.shape.dimensions);
     const auto engine = make_engine(ctx, s.shape, compute_precision::automatic, data.type());
     const data_summary summary = feed.summarize(*engine);
     check_range(s, feed, summary, range);

@@ -1,6 +1,6 @@
 // Coordinate ascent on the bound: E-steps in an engine, q(θ) on the host.
 #include "host/gmm/algebra/factor.hpp"
-#include "host/gmm/fit/fit_pass.hpp"
+#include "host/gmm/fit/fit_setup.hpp"
 #include "host/gmm/fit/prior.hpp"
 #include "host/gmm/variational/distribution.hpp"
 #include "host/gmm/variational/fields.hpp"
@@ -23,7 +23,8 @@ using namespace kernels;
 namespace {
 
 /// What the ways to the data and to a start read.
-fit_options shared_options(const variational_options& o) {
+fit_options shared_options(const variational_options& o, std::int64_t dimensions) {
+    variational::check_prior(o.prior, o.shape, dimensions, "prior");
     fit_options f;
     copy_fields(o, f);
     return f;
@@ -37,29 +38,22 @@ public:
 
     /// Reads the data once.
     variational_em(const context& ctx, const data_source& data, const variational_options& options)
-        : options_(options), shared_(shared_options(options)), setup_(ctx, data, shared_) {
-        variational::check_prior(options.prior, options.shape, data.cols(), "prior");
-        summarize();
+        : options_(options), shared_(shared_options(options, data.cols())),
+          rows_(ctx, data, shared_, options.prior.mean) {
+        check_weight_beside_prior(rows_.summary().weight);
+        const std::vector<double> covariance = options.prior.scale ? std::vector<double>() : covariance_in_frame();
+        prior_ = variational::complete_prior(variational::to_frame(options.prior, options.shape, rows_.frame()), shape_,
+                                             covariance, rows_.lambda());
     }
 
     const variational_options& options() const { return options_; }
 
     /// θ_0 is that of the E-step of a mixture.
     void start(std::int64_t restart, fit_seconds& spent) {
-        gmm_parameters first;
-        timed(spent.start, [&] { first = first_parameters(setup_, frame_, summary_, lambda_, restart, sample_); });
-        // After the first start, so that the sample that it takes to the device and the rows are not there at once.
-        if (options_.restarts == 1)
-            sample_ = {};
-        load(spent);
+        const gmm_parameters first = rows_.start(restart, spent);
         timed(spent.start, [&] { q_ = m_step(e_step(first)); });
     }
-
-    void load(fit_seconds& spent) {
-        if (!loaded_)
-            timed(spent.load, [&] { scatter_ = load_rows(setup_, frame_, component_bound_); });
-        loaded_ = true;
-    }
+    void load(fit_seconds& spent) { rows_.load(spent); }
 
     void pass() { sums_ = e_step(variational::e_step_parameters(q_)); }
     em_step<record> update(std::int64_t) {
@@ -71,7 +65,7 @@ public:
 
     io::json description() const {
         const std::optional<model>& m = options_.start_model;
-        return description_of("variational mixture", setup_.ctx, options_, summary_,
+        return description_of("variational mixture", rows_.setup().ctx, options_, rows_.summary(),
                               m ? io::digest({m->weights(), m->means(), m->precision_cholesky()}) : "");
     }
 
@@ -88,44 +82,26 @@ public:
 
     static bool is_better(const result& one, const result& best) { return one.bound > best.bound; }
 
-    result make_result(std::int64_t restart, stop_reason stopped, std::vector<record> trace) const {
-        variational_posterior posterior(variational::from_frame(q_, frame_, options_.prior));
-        gmm::model plug_in = keep_regularization(posterior.model(), lambda_, summary_.regular_variance, frame_);
+    result make_result(std::int64_t restart, const record& last) const {
+        const data_summary& data = rows_.summary();
+        variational_posterior posterior(variational::from_frame(q_, rows_.frame(), options_.prior));
+        gmm::model plug_in =
+            keep_regularization(posterior.model(), rows_.lambda(), data.regular_variance, rows_.frame());
         result r{std::move(posterior), std::move(plug_in)};
-        const record& last = trace.back();
-        r.stopped = stopped;
-        r.iterations = last.iteration + 1;
         r.bound = last.bound;
-        r.total_bound = last.bound * summary_.weight;
+        r.total_bound = last.bound * data.weight;
         r.entropy = last.entropy;
-        r.total_weight = summary_.weight;
-        r.samples = summary_.rows;
-        r.negligible = feed_.negligible();
-        r.events = start_events(setup_);
-        r.events.insert(r.events.end(), summary_.far.begin(), summary_.far.end());
-        r.best_restart = restart;
+        r.total_weight = data.weight;
+        r.samples = data.rows;
+        r.negligible = rows_.feed().negligible();
+        r.events = rows_.start_events();
+        r.events.insert(r.events.end(), data.far.begin(), data.far.end());
         r.best_start = start_of(options_, restart);
-        r.trace = std::move(trace);
         return r;
     }
 
 private:
     using parameters = variational::parameters;
-
-    void summarize() {
-        summary_ = summarize_rows(setup_);
-        frame_ = make_frame(options_.shape, summary_.mean, summary_.variance);
-        log_scale_ = log_scale(frame_);
-        check_weight_beside_prior(summary_.weight);
-        lambda_ = normalized_lambda(shared_, summary_.regular_variance, frame_);
-        const double total = summary_.weight * feed_.weight_scale();
-        component_bound_ =
-            component_sum_bound(total, setup_.reach(summary_, frame_, options_.prior.mean), shape_.dimensions);
-        scalar_bound_ = scalar_sum_bound(total, summary_);
-        const std::vector<double> covariance = options_.prior.scale ? std::vector<double>() : covariance_in_frame();
-        prior_ = variational::complete_prior(variational::to_frame(options_.prior, options_.shape, frame_), shape_,
-                                             covariance, lambda_);
-    }
 
     /// Of the data about their mean, by structure. Not from the sums of the first E-step, which lose it where a fit
     /// starts far from the data.
@@ -133,13 +109,13 @@ private:
         variational_prior p;
         const structure s = structure_of(options_.shape);
         if (s == structure::full)
-            p.scale = data_covariance(setup_.ctx, feed_, summary_, options_.precision, setup_.rows.at_a_time());
+            p.scale = data_covariance(rows_.setup(), rows_.summary());
         else
-            p.scale = summary_.variance;
+            p.scale = rows_.summary().variance;
         if (s == structure::spherical)
             p.scale = std::vector{std::accumulate(p.scale->begin(), p.scale->end(), 0.0) /
                                   static_cast<double>(shape_.dimensions)};
-        return *variational::to_frame(std::move(p), options_.shape, frame_).scale;
+        return *variational::to_frame(std::move(p), options_.shape, rows_.frame()).scale;
     }
 
     parameters of_right_size() const {
@@ -156,9 +132,9 @@ private:
 
     variational::moments e_step(const gmm_parameters& p) {
         engine_.set_parameters(p);
-        pass_over_rows(setup_, component_bound_, scalar_bound_);
-        variational::moments m = variational::read_moments(shape_, engine_.sums(), scatter_, engine_.parameters().means,
-                                                           feed_.weight_scale());
+        rows_.pass();
+        variational::moments m = variational::read_moments(shape_, engine_.sums(), rows_.scatter(),
+                                                           engine_.parameters().means, rows_.feed().weight_scale());
         // Components change places where their order matters to the prior and nobody has named them.
         const bool ordered = options_.weights_prior == weights_model::stick_breaking && options_.labels.empty();
         return ordered ? variational::in_stick_order(std::move(m), shape_, concentration()) : m;
@@ -176,12 +152,12 @@ private:
         const double w = sums_.weight, d = static_cast<double>(shape_.dimensions);
         const variational::divergences kl = variational::divergences_from_prior(q_);
         record r;
-        r.expected_log_likelihood = sums_.expected_log_likelihood / w - log_scale_;
+        r.expected_log_likelihood = sums_.expected_log_likelihood / w - rows_.log_scale();
         r.weights_divergence = kl.weights / w;
         r.components_divergence = kl.components / w;
         r.bound = r.expected_log_likelihood - r.weights_divergence - r.components_divergence;
         r.bound_after_m_step = (sums_.entropy + sums_.log_factors + variational::log_normalizer_gain(next_)) / w -
-                               0.5 * d * std::log(2 * std::numbers::pi) - log_scale_;
+                               0.5 * d * std::log(2 * std::numbers::pi) - rows_.log_scale();
         r.entropy = sums_.entropy / w;
         for (std::size_t i = 0; i < sums_.centres.size(); ++i)
             r.parameter_change = std::max(r.parameter_change, std::abs(next_.means[i] - sums_.centres[i]));
@@ -190,17 +166,10 @@ private:
 
     const variational_options& options_;
     const fit_options shared_;
-    fit_setup setup_;
-    const row_feed& feed_ = setup_.feed();
-    const gmm_shape& shape_ = setup_.shape();
-    gmm_engine& engine_ = setup_.rows.engine();
-    data_summary summary_;
-    frame frame_;
-    double log_scale_ = 0, component_bound_ = 0, scalar_bound_ = 0;
-    std::vector<double> lambda_, scatter_;
-    start_sample sample_;
+    mixture_rows rows_;
+    const gmm_shape& shape_ = rows_.shape();
+    gmm_engine& engine_ = rows_.engine();
     variational_prior prior_;
-    bool loaded_ = false;
     parameters q_, next_;
     variational::moments sums_; ///< of the last pass
 };

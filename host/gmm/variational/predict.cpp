@@ -132,7 +132,7 @@ double draw_gamma(double shape, std::uint64_t seed, std::uint64_t row, std::uint
 
 std::vector<double> log_density(const context& ctx, const variational_posterior& q, const data_source& data) {
     const std::int64_t d = q.dimensions();
-    check_columns(data, d, "the posterior");
+    check_width(data, d, "the posterior");
     const context host = ctx.where() == backend::cuda ? context::cpu() : ctx;
     row_feed feed(host, data, {});
     feed.stream();

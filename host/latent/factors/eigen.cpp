@@ -2,7 +2,9 @@
 
 #include "elbo/error.hpp"
 #include "host/gmm/start/start.hpp"
+#include "host/latent/factors/profile.hpp"
 #include "host/latent/factors/start.hpp"
+#include "host/latent/factors/update.hpp"
 #include "kernels/math/stopping.hpp"
 #include "kernels/shared/blas_threads.hpp"
 
@@ -60,20 +62,10 @@ std::vector<double> covariance_times(factor_rows& rows, const std::vector<double
                                      leading& found) {
     const std::int64_t d = rows.feed().data().cols();
     const latent_parameters p = multiplication(q, d, count);
-    const std::vector<double> sums = rows.sums(p);
-    found.mean.resize(d);
-    found.trace = 0;
-    std::vector<double> mean_c(count, 0), y(d * count);
-    for (std::int64_t j = 0; j < d; ++j) {
-        found.mean[j] = sums[latent_first_moments + j] / sums[0];
-        found.trace += sums[latent_squares(p.shape) + j] / sums[0] - found.mean[j] * found.mean[j];
-        for (std::int64_t l = 0; l < count; ++l)
-            mean_c[l] += q[j * count + l] * found.mean[j];
-    }
-    for (std::int64_t j = 0; j < d; ++j)
-        for (std::int64_t l = 0; l < count; ++l)
-            y[j * count + l] = sums[latent_products(p.shape) + j * count + l] / sums[0] - found.mean[j] * mean_c[l];
-    return y;
+    component_moments m = moments_of(rows.sums(p).data(), p, 0);
+    found.mean = std::move(m.mean);
+    found.trace = std::accumulate(m.variance.begin(), m.variance.end(), 0.0);
+    return std::move(m.products);
 }
 
 std::vector<double> covariance_of(factor_rows& rows, leading& found) {
@@ -229,6 +221,41 @@ eigen_solution solve_by_eigen(factor_rows& rows, eigen_way way, std::int64_t L, 
         for (std::int64_t l = 0; l < L; ++l)
             v.loadings[j * L + l] *= std::sqrt(std::max(0.0, found.values[l] - v.noise[0]));
     return solution;
+}
+
+namespace {
+
+/// For PPCA the covariance itself where a pass for it costs about what EM did before, else products with it.
+eigen_way ascent_way(std::int64_t d, std::int64_t L) {
+    const bool cheap = d <= std::clamp<std::int64_t>(32 * L, 256, 1024);
+    return cheap || eigen_columns(eigen_way::subspace, d, L) == d ? eigen_way::matrix : eigen_way::subspace;
+}
+
+} // namespace
+
+std::int64_t ascent_columns(factor_kind kind, std::int64_t d, std::int64_t L, std::int64_t components) {
+    if (components > 1)
+        return 0;
+    if (kind == factor_kind::ppca)
+        return eigen_columns(ascent_way(d, L), d, L);
+    return d <= most_profile_columns ? d : 0;
+}
+
+std::optional<factor_values> higher_values(factor_rows& rows, const factor_values& v, const ascent_rule& rule) {
+    const std::int64_t d = v.shape.dimensions, L = v.shape.latent;
+    if (ascent_columns(v.kind, d, L, v.shape.components) == 0)
+        return std::nullopt;
+    if (v.kind == factor_kind::ppca)
+        return solve_by_eigen(rows, ascent_way(d, L), L, rule.noise_floor[0], rule.tolerance, rule.max_passes,
+                              rule.seed, &v.loadings)
+            .values;
+    factor_values higher = v;
+    const row_moments m = moments_of(rows);
+    profile_maximum best = maximize_profile(m.covariance, d, L, v.noise, rule.noise_floor);
+    higher.means = m.mean;
+    higher.noise = std::move(best.noise);
+    higher.loadings = std::move(best.loadings);
+    return higher;
 }
 
 } // namespace elbo::latent

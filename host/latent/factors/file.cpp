@@ -3,10 +3,9 @@
 // {"format": "elbo.factors", "version": 1, "kind", "components": K, "dimensions": d, "latent": L,
 //  "noise_shape": "one", "columns" or "components", "column_names": [...], "weights": [K], "means": [K][d],
 //  "loadings": [K][d][L], "noise": [1], [d] or [K][d]}
-#include "host/latent/factors/file.hpp"
+#include "host/latent/file.hpp"
 
 #include "host/check.hpp"
-#include "host/io/model/model_archive.hpp"
 #include "host/latent/factors/values.hpp"
 #include "host/latent/names.hpp"
 #include "kernels/shared/memory.hpp"

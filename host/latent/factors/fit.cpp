@@ -3,14 +3,13 @@
 #include "elbo/latent/factors.hpp"
 
 #include "host/check.hpp"
-#include "host/latent/criteria.hpp"
 #include "host/latent/factors/accelerate.hpp"
-#include "host/latent/factors/ascent.hpp"
 #include "host/latent/factors/eigen.hpp"
 #include "host/latent/factors/fields.hpp"
 #include "host/latent/factors/start.hpp"
 #include "host/latent/factors/update.hpp"
-#include "host/latent/latent_common.hpp"
+#include "host/latent/rows.hpp"
+#include "host/likelihood.hpp"
 #include "host/rows/em_driver.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/restarts.hpp"
@@ -199,12 +198,8 @@ public:
         return one.log_likelihood > best.log_likelihood + options_.tolerance;
     }
 
-    result make_result(std::int64_t restart, stop_reason stopped, std::vector<record> trace) const {
-        result r = result_of(values_, trace.back().log_likelihood, events_);
-        r.stopped = stopped;
-        r.iterations = trace.back().iteration + 1;
-        r.trace = std::move(trace);
-        r.best_restart = restart;
+    result make_result(std::int64_t restart, const record& last) const {
+        result r = result_of(values_, last.log_likelihood, events_);
         if (!options_.start_model)
             r.best_start = restart_start(options_, restart);
         return r;
@@ -308,13 +303,7 @@ private:
         for (const gmm::event& e : s.far)
             r.events.push_back({0, 0, e.far.column, factor_event::kind::far_value, options_.on_collapse, e.far});
         r.events.insert(r.events.end(), events.begin(), events.end());
-        r.log_likelihood = log_likelihood;
-        r.total_weight = s.weight;
-        r.total_log_likelihood = r.log_likelihood * s.weight;
-        r.samples = s.rows;
-        r.negligible = rows_.negligible();
-        r.bic = bic(r.model, r.total_log_likelihood, r.total_weight);
-        r.aic = aic(r.model, r.total_log_likelihood);
+        set_likelihood(r, r.model, log_likelihood, s.weight, s.rows, rows_.negligible());
         return r;
     }
 

@@ -2,10 +2,10 @@
 #include "elbo/latent/factors.hpp"
 
 #include "host/check.hpp"
-#include "host/latent/criteria.hpp"
 #include "host/latent/factors/values.hpp"
 #include "host/latent/infer.hpp"
-#include "host/latent/latent_common.hpp"
+#include "host/latent/rows.hpp"
+#include "host/likelihood.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/row_access.hpp"
 
@@ -77,7 +77,7 @@ std::vector<double> reconstruct(const context& ctx, const factor_model& m, const
 
 gmm::score_result score(const context& ctx, const factor_model& m, const data_source& data,
                         const gmm::sample_weights& weights) {
-    check_columns(data, m.dimensions());
+    check_width(data, m.dimensions());
     factor_rows rows(ctx, data, weights);
     const frame f = frame_of(m);
     require_near_rows(data, rows, f);
@@ -86,14 +86,9 @@ gmm::score_result score(const context& ctx, const factor_model& m, const data_so
     const std::vector<double> sums = rows.sums(o.pass);
     const double* scalars = sums.data() + sums.size() - scalar_count;
     gmm::score_result r;
-    r.samples = rows.summary().rows;
-    r.negligible = rows.negligible();
-    r.total_weight = rows.summary().weight;
-    r.log_likelihood = scalars[scalar_log_likelihood] / scalars[scalar_weight] - gmm::log_scale(f);
-    r.total_log_likelihood = r.log_likelihood * r.total_weight;
+    set_likelihood(r, m, scalars[scalar_log_likelihood] / scalars[scalar_weight] - gmm::log_scale(f),
+                   rows.summary().weight, rows.summary().rows, rows.negligible());
     r.entropy = scalars[scalar_entropy] / scalars[scalar_weight];
-    r.bic = bic(m, r.total_log_likelihood, r.total_weight);
-    r.aic = aic(m, r.total_log_likelihood);
     r.icl = r.bic + 2 * r.entropy * r.total_weight;
     return r;
 }

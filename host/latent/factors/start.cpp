@@ -18,7 +18,6 @@ using namespace kernels;
 
 namespace {
 
-constexpr int lloyd_iterations = 30;
 /// Multiplications with the scatter matrix before EM, which goes on with the same work.
 constexpr int subspace_steps = 4;
 /// Noise of a start relative to the variance of the column, at least: away from the floor, which EM leaves slowly.
@@ -33,17 +32,11 @@ struct cluster {
 
 std::vector<std::int32_t> cluster_labels(const context& ctx, const gmm::start_sample& s, std::int64_t components,
                                          std::uint64_t seed) {
-    std::vector<std::int32_t> labels(s.rows, 0);
     if (components == 1)
-        return labels;
+        return std::vector<std::int32_t>(s.rows, 0);
     const auto engine = kernels::make_kmeans_engine(ctx);
     engine->load(s.x.data(), s.weights.data(), s.rows, s.cols);
-    std::vector<double> centres;
-    for (std::int64_t n : gmm::kmeans_plus_plus(*engine, components, true, seed))
-        centres.insert(centres.end(), s.x.begin() + n * s.cols, s.x.begin() + (n + 1) * s.cols);
-    gmm::lloyd(*engine, centres, s.cols, lloyd_iterations);
-    engine->labels(labels);
-    return labels;
+    return gmm::kmeans_labels(*engine, s.x, s.cols, components, true, seed);
 }
 
 cluster gather(const gmm::start_sample& s, const std::vector<std::int32_t>& labels, std::int32_t label) {

@@ -26,29 +26,15 @@ struct regression {
     double log_factor = 0;        ///< log |T|
 };
 
-/// Y = Cov(δ, c) from the sums of a component, and δ̄, S_jj in `r`.
-std::vector<double> moments_of(const double* sums, const latent_parameters& p, std::int64_t k, regression& r) {
-    const std::int64_t d = p.shape.dimensions, L = p.shape.latent;
-    r.mean.resize(d), r.residual.resize(d);
-    std::vector<double> mean_c(L, 0), y(d * L);
-    for (std::int64_t j = 0; j < d; ++j) {
-        r.mean[j] = sums[latent_first_moments + j] / r.count;
-        r.residual[j] = sums[latent_squares(p.shape) + j] / r.count - r.mean[j] * r.mean[j];
-        for (std::int64_t l = 0; l < L; ++l)
-            mean_c[l] += p.projections[(k * d + j) * L + l] * r.mean[j];
-    }
-    for (std::int64_t j = 0; j < d; ++j)
-        for (std::int64_t l = 0; l < L; ++l)
-            y[j * L + l] = sums[latent_products(p.shape) + j * L + l] / r.count - r.mean[j] * mean_c[l];
-    return y;
-}
-
 regression regress(const double* sums, const latent_parameters& p, std::int64_t k) {
     const std::int64_t d = p.shape.dimensions, L = p.shape.latent;
     const auto rows = static_cast<int>(d), size = static_cast<int>(L);
     regression r;
     r.count = sums[0];
-    r.loadings = moments_of(sums, p, k, r);
+    component_moments m = moments_of(sums, p, k);
+    r.mean = std::move(m.mean);
+    r.residual = std::move(m.variance);
+    r.loadings = std::move(m.products);
     std::vector<double> t(L * L, 0);
     for (std::int64_t l = 0; l < L; ++l)
         t[l * L + l] = 1;
@@ -186,6 +172,22 @@ void handle_empty(const std::vector<std::int64_t>& empty, const factor_rule& rul
 }
 
 } // namespace
+
+component_moments moments_of(const double* sums, const latent_parameters& p, std::int64_t k) {
+    const std::int64_t d = p.shape.dimensions, L = p.shape.latent;
+    component_moments m{std::vector<double>(d), std::vector<double>(d), std::vector<double>(d * L)};
+    std::vector<double> mean_c(L, 0);
+    for (std::int64_t j = 0; j < d; ++j) {
+        m.mean[j] = sums[latent_first_moments + j] / sums[0];
+        m.variance[j] = sums[latent_squares(p.shape) + j] / sums[0] - m.mean[j] * m.mean[j];
+        for (std::int64_t l = 0; l < L; ++l)
+            mean_c[l] += p.projections[(k * d + j) * L + l] * m.mean[j];
+    }
+    for (std::int64_t j = 0; j < d; ++j)
+        for (std::int64_t l = 0; l < L; ++l)
+            m.products[j * L + l] = sums[latent_products(p.shape) + j * L + l] / sums[0] - m.mean[j] * mean_c[l];
+    return m;
+}
 
 std::vector<double> noise_floors(factor_kind kind, const factor_rule& rule) {
     std::vector<double> floor = rule.noise_floor;

@@ -45,6 +45,14 @@ struct factor_outcome {
     std::vector<factor_event> events; ///< iteration is filled in by the caller
 };
 
+/// Of δ = x̃ − μ̃_k and c of component k.
+struct component_moments {
+    std::vector<double> mean, variance; ///< [d] of δ
+    std::vector<double> products;       ///< [d x L] Cov(δ, c)
+};
+/// From the sums of that component.
+component_moments moments_of(const double* sums, const kernels::latent_parameters& p, std::int64_t k);
+
 /// The floors of the noise variances [d] as this kind of model has them: one for all columns of ppca.
 std::vector<double> noise_floors(factor_kind kind, const factor_rule& rule);
 

@@ -2,7 +2,7 @@
 //
 // {"format": "elbo.sphere", "version": 1, "dimensions": d, "column_names": [...], "centre": [d], "radius": r,
 //  "noise": σ²}
-#include "host/latent/sphere/file.hpp"
+#include "host/latent/file.hpp"
 
 #include "host/check.hpp"
 

@@ -2,13 +2,13 @@
 #include "elbo/latent/sphere.hpp"
 
 #include "host/check.hpp"
-#include "host/latent/criteria.hpp"
-#include "host/latent/sphere/acceleration.hpp"
+#include "host/draws.hpp"
 #include "host/latent/sphere/fields.hpp"
 #include "host/latent/sphere/rows.hpp"
+#include "host/latent/sphere/step.hpp"
+#include "host/likelihood.hpp"
 #include "host/rows/em_driver.hpp"
 #include "host/rows/frame.hpp"
-#include "kernels/math/philox.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -93,22 +93,13 @@ public:
 
     static bool is_better(const result& one, const result& best) { return one.log_likelihood > best.log_likelihood; }
 
-    result make_result(std::int64_t restart, stop_reason stopped, std::vector<record> trace) const {
+    result make_result(std::int64_t, const record& last) const {
         result r{from_frame(theta_, rows_.frame())};
-        r.stopped = stopped;
-        r.iterations = trace.back().iteration + 1;
-        r.log_likelihood = trace.back().log_likelihood;
-        r.trace = std::move(trace);
         for (const gmm::event& e : rows_.summary().far)
             r.events.push_back({0, sphere_event::kind::far_value, e.far});
         r.events.insert(r.events.end(), events_.begin(), events_.end());
-        r.total_weight = rows_.summary().weight;
-        r.total_log_likelihood = r.log_likelihood * r.total_weight;
-        r.samples = rows_.summary().rows;
-        r.negligible = rows_.negligible();
-        r.bic = bic(r.model, r.total_log_likelihood, r.total_weight);
-        r.aic = aic(r.model, r.total_log_likelihood);
-        r.best_restart = restart;
+        set_likelihood(r, r.model, last.log_likelihood, rows_.summary().weight, rows_.summary().rows,
+                       rows_.negligible());
         return r;
     }
 
@@ -118,13 +109,9 @@ private:
             return to_frame(*options_.start_model, rows_.frame());
         // The frame's origin is the mean of the data; a standard normal number is of the size of their spread.
         std::vector<double> centre(rows_.frame().centre.size(), 0);
-        for (std::size_t j = 0; restart > 0 && j < centre.size(); j += 2) {
-            double pair[2];
-            normal_pair(random_block(options_.seed, random_purpose::centre_choice, static_cast<std::uint64_t>(restart),
-                                     static_cast<std::uint32_t>(j / 2)),
-                        pair[0], pair[1]);
-            std::copy_n(pair, std::min<std::size_t>(2, centre.size() - j), centre.begin() + j);
-        }
+        if (restart > 0)
+            draw_normals(options_.seed, random_purpose::centre_choice, static_cast<std::uint64_t>(restart),
+                         std::ssize(centre), centre.data());
         const sphere_values probe = distance_probe(std::move(centre), rows_.mean_variance());
         return start_from_distances(probe, rows_.sums(probe), least_noise_);
     }

@@ -2,9 +2,9 @@
 #include "elbo/latent/sphere.hpp"
 
 #include "host/check.hpp"
-#include "host/latent/criteria.hpp"
 #include "host/latent/infer.hpp"
 #include "host/latent/sphere/rows.hpp"
+#include "host/likelihood.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/row_access.hpp"
 
@@ -68,18 +68,14 @@ std::vector<double> reconstruct(const context& ctx, const sphere_model& m, const
 
 gmm::score_result score(const context& ctx, const sphere_model& m, const data_source& data,
                         const gmm::sample_weights& weights) {
-    check_columns(data, m.dimensions());
+    check_width(data, m.dimensions());
     sphere_rows rows(ctx, data, weights, 1); // one pass: the rows need not stay
     const std::vector<double> sums = rows.sums(to_frame(m, rows.frame()));
     const double* scalars = sums.data() + 2 * m.dimensions();
     gmm::score_result r;
-    r.log_likelihood = scalars[sphere_log_density] / scalars[sphere_weight] - gmm::log_scale(rows.frame());
-    r.total_weight = rows.summary().weight;
-    r.total_log_likelihood = r.log_likelihood * r.total_weight;
-    r.samples = rows.summary().rows;
-    r.negligible = rows.negligible();
-    r.bic = r.icl = bic(m, r.total_log_likelihood, r.total_weight);
-    r.aic = aic(m, r.total_log_likelihood);
+    set_likelihood(r, m, scalars[sphere_log_density] / scalars[sphere_weight] - gmm::log_scale(rows.frame()),
+                   rows.summary().weight, rows.summary().rows, rows.negligible());
+    r.icl = r.bic;
     return r;
 }
 

@@ -2,9 +2,9 @@
 #include "elbo/latent/sphere.hpp"
 
 #include "host/check.hpp"
+#include "host/draws.hpp"
 #include "host/gmm/model/check_array.hpp"
 #include "host/rows/independent_rows.hpp"
-#include "kernels/math/philox.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -15,16 +15,6 @@ namespace elbo::latent {
 using namespace kernels;
 
 namespace {
-
-/// d standard normal numbers: pairs first_pair, first_pair + 1, ... of the row.
-void draw_normals(std::uint64_t seed, std::int64_t row, random_purpose purpose, std::int64_t d, double* out) {
-    for (std::int64_t j = 0; j < d; j += 2) {
-        double pair[2];
-        normal_pair(random_block(seed, purpose, static_cast<std::uint64_t>(row), static_cast<std::uint32_t>(j / 2)),
-                    pair[0], pair[1]);
-        std::copy_n(pair, std::min<std::int64_t>(2, d - j), out + j);
-    }
-}
 
 /// z/‖z‖ in place. The numbers of normal_pair are never all 0: log of a number in (0, 1) is not 0, nor is a sine or
 /// cosine beside one.
@@ -60,9 +50,9 @@ sphere_sample sample_rows(const sphere_model& m, std::int64_t first_row, std::in
     sphere_sample result{std::vector<double>(n * d), std::vector<double>(n * d)};
     for_independent_rows(n, 2 * d, [&](std::int64_t i) {
         double *u = &result.u[i * d], *x = &result.x[i * d];
-        draw_normals(seed, first_row + i, random_purpose::sample_component, d, u);
+        draw_normals(seed, random_purpose::sample_component, first_row + i, d, u);
         normalize(u, d);
-        draw_normals(seed, first_row + i, random_purpose::sample_noise, d, x);
+        draw_normals(seed, random_purpose::sample_noise, first_row + i, d, x);
         for (std::int64_t j = 0; j < d; ++j)
             x[j] = m.centre()[j] + m.radius() * u[j] + sigma * x[j];
     });

@@ -1,9 +1,5 @@
 #include "host/latent/sphere/rows.hpp"
 
-#include "host/latent/latent_common.hpp"
-#include "host/rows/frame.hpp"
-#include "host/rows/row_access.hpp"
-
 #include <cmath>
 #include <numeric>
 
@@ -26,29 +22,21 @@ sum_bounds bounds_of(const sphere_values& p, double reach, double total_weight) 
 
 } // namespace
 
-sphere_rows::sphere_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights,
+sphere_rows::sphere_rows(const context& ctx, const data_source& data, const sample_weights& weights,
                          std::int64_t memory_limit)
-    : rows_(gmm::row_feed(ctx, data, weights), make_sphere_engine(ctx, data.cols())),
-      summary_(summarize(ctx, rows_.feed())) {
-    const kernels::frame f = gmm::make_frame(gmm::family::spherical, summary_.mean, summary_.variance);
-    reach_ = gmm::largest_normalized(summary_, f) * std::sqrt(static_cast<double>(data.cols()));
-    const bool weighted = rows_.feed().weighted();
-    if (rows_.engine().bytes_needed({data.cols()}, summary_.rows, weighted) > available_bytes(ctx, memory_limit))
-        rows_.stream();
-    rows_.load(f);
+    : latent_rows(ctx, data, weights, make_sphere_engine(ctx, data.cols())) {
+    load(gmm::make_frame(gmm::family::spherical, summary().mean, summary().variance), {data.cols()}, memory_limit);
 }
 
 double sphere_rows::mean_variance() const {
-    const double scale = frame().scale.front(), d = static_cast<double>(summary_.variance.size());
-    return std::accumulate(summary_.variance.begin(), summary_.variance.end(), 0.0) / (d * scale * scale);
+    const std::vector<double>& variance = summary().variance;
+    const double scale = frame().scale.front(), d = static_cast<double>(variance.size());
+    return std::accumulate(variance.begin(), variance.end(), 0.0) / (d * scale * scale);
 }
 
 std::vector<double> sphere_rows::sums(const sphere_values& p) {
-    sphere_engine& engine = rows_.engine();
-    engine.set_parameters(p.pass());
-    engine.clear_sums(bounds_of(p, reach_, summary_.weight * rows_.feed().weight_scale()));
-    rows_.accumulate();
-    return engine.sums();
+    const double reach = largest() * std::sqrt(static_cast<double>(summary().mean.size())); // max ‖x̃‖ or more
+    return sums_of(p.pass(), bounds_of(p, reach, total_weight()));
 }
 
 sphere_values to_frame(const sphere_model& m, const frame& f) {

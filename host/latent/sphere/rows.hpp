@@ -2,34 +2,22 @@
 #pragma once
 
 #include "elbo/latent/sphere.hpp"
-#include "host/rows/resident_rows.hpp"
+#include "host/latent/rows.hpp"
 #include "kernels/contract/radial_engine.hpp"
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 namespace elbo::latent {
 
-/// Data with weights in an engine, in a frame with one scale.
-class sphere_rows {
+/// In a frame with one scale.
+class sphere_rows : public latent_rows<kernels::sphere_engine> {
 public:
-    /// Checks the data and weights. Throws invalid_argument.
-    sphere_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights,
-                std::int64_t memory_limit);
-
-    const gmm::data_summary& summary() const { return summary_; }
-    const gmm::negligible_weights& negligible() const { return rows_.feed().negligible(); }
-    const kernels::frame& frame() const { return rows_.frame(); }
+    /// Throws as latent_rows; memory_limit as in sphere_options.
+    sphere_rows(const context& ctx, const data_source& data, const sample_weights& weights, std::int64_t memory_limit);
     /// Σ_j variance_j / d, in the frame.
     double mean_variance() const;
-    /// The sums of one pass, [sum_count(shape)], in the frame.
     std::vector<double> sums(const kernels::sphere_values& p);
-
-private:
-    resident_rows<kernels::sphere_engine> rows_;
-    gmm::data_summary summary_;
-    double reach_ = 1; ///< max ‖x̃‖ or more
 };
 
 /// Parameters in a frame, and back.

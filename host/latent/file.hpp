@@ -1,6 +1,7 @@
-// Sphere models on disk, with what a file holds beyond the model itself.
+// Models on disk, with what a file holds beyond the model itself.
 #pragma once
 
+#include "elbo/latent/factors.hpp"
 #include "elbo/latent/sphere.hpp"
 #include "host/io/model/model_archive.hpp"
 
@@ -11,12 +12,16 @@ namespace elbo::latent {
 
 inline constexpr io::model_format sphere_format{"elbo.sphere", 1, "a sphere model"};
 
-struct saved_sphere {
-    sphere_model model;
+template <class Model>
+struct saved {
+    Model model;
     std::vector<std::string> column_names; ///< of the data it was fitted to; empty where they were not known
 };
+using saved_factor_model = saved<factor_model>;
+using saved_sphere = saved<sphere_model>;
 
-/// What load_sphere reads, with the names of the columns. Throws as load_sphere does.
+/// What load_factors and load_sphere read, with the names of the columns. Throw as they do.
+saved_factor_model load_saved_factors(const std::string& path);
 saved_sphere load_saved_sphere(const std::string& path);
 
 } // namespace elbo::latent

@@ -1,8 +1,4 @@
-#include "host/latent/latent_common.hpp"
-
-#include "host/rows/column_summary.hpp"
-#include "host/rows/frame.hpp"
-#include "host/rows/row_access.hpp"
+#include "host/latent/rows.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -49,28 +45,8 @@ sum_bounds bounds_of(const latent_parameters& p, double largest, double total_we
 
 } // namespace
 
-gmm::data_summary summarize(const context& ctx, gmm::row_feed& feed) {
-    return gmm::summarize_columns(feed, *gmm::make_moments_engine(ctx, feed.data().cols(), feed.data().type()));
-}
-
-factor_rows::factor_rows(const context& ctx, const data_source& data, const gmm::sample_weights& weights)
-    : ctx_(ctx), rows_(gmm::row_feed(ctx, data, weights), make_latent_engine(ctx, data.cols())),
-      summary_(summarize(ctx, rows_.feed())) {}
-
-void factor_rows::load(const kernels::frame& f, const latent_shape& largest, std::int64_t memory_limit) {
-    largest_ = gmm::largest_normalized(summary_, f);
-    const bool weighted = rows_.feed().weighted();
-    if (rows_.engine().bytes_needed(largest, summary_.rows, weighted) > available_bytes(ctx_, memory_limit))
-        rows_.stream();
-    rows_.load(f);
-}
-
 std::vector<double> factor_rows::sums(const latent_parameters& p) {
-    latent_engine& engine = rows_.engine();
-    engine.set_parameters(p);
-    engine.clear_sums(bounds_of(p, largest_, total_weight()));
-    rows_.accumulate();
-    return engine.sums();
+    return sums_of(p, bounds_of(p, largest(), total_weight()));
 }
 
 } // namespace elbo::latent
