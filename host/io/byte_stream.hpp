@@ -35,6 +35,14 @@ std::size_t read_fully(byte_stream& stream, char* to, std::size_t bytes);
 void read_exactly(byte_stream& stream, char* to, std::size_t bytes, const std::string& path, std::uint64_t offset,
                   std::string_view what);
 
+/// A whole number of `count` bytes, the lowest first.
+constexpr std::uint64_t little_endian(const char* bytes, std::size_t count) {
+    std::uint64_t value = 0;
+    while (count > 0)
+        value = value << 8 | static_cast<unsigned char>(bytes[--count]);
+    return value;
+}
+
 /// The first bytes of a file (fewer where it is shorter), to look at what it is.
 std::string first_bytes(const input_file& file, std::size_t count);
 

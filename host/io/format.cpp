@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <utility>
 
 namespace elbo::io {
 namespace {
@@ -15,21 +16,25 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-bool ends_in_any(std::string_view text, std::initializer_list<std::string_view> endings) {
-    return std::any_of(endings.begin(), endings.end(), [&](std::string_view e) { return text.ends_with(e); });
-}
+constexpr std::pair<std::string_view, file_format> endings[] = {
+    {".csv", file_format::text},  {".tsv", file_format::text},    {".data", file_format::text},
+    {".tra", file_format::text},  {".tes", file_format::text},    {".txt", file_format::text},
+    {"-ubyte", file_format::idx}, {".idx", file_format::idx},     {".npy", file_format::npy},
+    {".npz", file_format::npz},   {".f32", file_format::float32}, {".f64", file_format::float64},
+    {".h5", file_format::hdf5},   {".hdf5", file_format::hdf5}};
 
 struct magic {
     std::string_view bytes;
     std::string_view name;
+    path_format of = {}; // of files that are read
 };
 
 constexpr std::array magics = {
-    magic{"\x93NUMPY"sv, "a NumPy .npy file"},
-    magic{"PK\x03\x04"sv, "a zip archive (.npz)"},
-    magic{"PK\x05\x06"sv, "an empty zip archive"},
-    magic{"\x89HDF\r\n\x1a\n"sv, "an HDF5 file (.h5)"},
-    magic{"\x1f\x8b"sv, "a gzip file (.gz)"},
+    magic{"\x93NUMPY"sv, "a NumPy .npy file", {file_format::npy}},
+    magic{"PK\x03\x04"sv, "a zip archive (.npz)", {file_format::npz}},
+    magic{"PK\x05\x06"sv, "an empty zip archive", {file_format::npz}},
+    magic{"\x89HDF\r\n\x1a\n"sv, "an HDF5 file (.h5)", {file_format::hdf5}},
+    magic{"\x1f\x8b"sv, "a gzip file (.gz)", {file_format::unknown, true}},
     magic{"BZh91AY&SY"sv, "a bzip2 file"},
     magic{"\x28\xb5\x2f\xfd"sv, "a zstd file"},
     magic{"\xfd\x37zXZ"sv, "an xz file"},
@@ -78,32 +83,19 @@ path_format format_of_path(std::string_view path) {
     const std::size_t idx = name.find("idx");
     const bool numbered_idx = idx != name.npos && idx + 4 < name.size() &&
                               std::isdigit(static_cast<unsigned char>(name[idx + 3])) && name[idx + 4] == '-';
-    if (ends_in_any(name, {".csv", ".tsv", ".data", ".tra", ".tes", ".txt"}))
-        result.format = file_format::text;
-    else if (ends_in_any(name, {"-ubyte", ".idx"}) || numbered_idx)
-        result.format = file_format::idx;
-    else if (name.ends_with(".npy"))
-        result.format = file_format::npy;
-    else if (name.ends_with(".npz"))
-        result.format = file_format::npz;
-    else if (name.ends_with(".f32"))
-        result.format = file_format::float32;
-    else if (name.ends_with(".f64"))
-        result.format = file_format::float64;
-    else if (ends_in_any(name, {".h5", ".hdf5"}))
-        result.format = file_format::hdf5;
+    for (const auto& [ending, format] : endings)
+        if (name.ends_with(ending) || (format == file_format::idx && numbered_idx)) {
+            result.format = format;
+            break;
+        }
     return result;
 }
 
 path_format format_of_bytes(std::string_view first_bytes) {
-    if (first_bytes.starts_with("\x1f\x8b"sv))
-        return {file_format::unknown, true};
-    if (first_bytes.starts_with("\x93NUMPY"sv))
-        return {file_format::npy, false};
-    if (first_bytes.starts_with("PK\x03\x04"sv) || first_bytes.starts_with("PK\x05\x06"sv))
-        return {file_format::npz, false};
-    if (first_bytes.starts_with("\x89HDF\r\n\x1a\n"sv))
-        return {file_format::hdf5, false};
+    for (const magic& m : magics)
+        if (m.of.format != file_format::unknown || m.of.gzip)
+            if (first_bytes.starts_with(m.bytes))
+                return m.of;
     return {is_idx(first_bytes) ? file_format::idx : file_format::text, false};
 }
 

@@ -2,6 +2,7 @@
 #include "host/io/byte_stream.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
+#include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 #include "host/io/text/near_numbers.hpp"
 #include "host/io/text/numbers.hpp"
@@ -35,6 +36,10 @@ path_format format_of(input_file& file) {
 }
 
 std::unique_ptr<opened_file> open_format(input_file file, const path_format& kind, const file_options& options) {
+    const bool streamed = kind.format == file_format::text || kind.format == file_format::npy ||
+                          kind.format == file_format::idx || kind.format == file_format::unknown;
+    if (kind.gzip && !streamed) // these are read from several places at once
+        file = input_file::decompressed(file);
     switch (kind.format) {
     case file_format::text:
         return open_text(file, kind.gzip, options);
@@ -42,23 +47,18 @@ std::unique_ptr<opened_file> open_format(input_file file, const path_format& kin
         return open_npy(file, kind.gzip, options);
     case file_format::idx:
         return open_idx(file, kind.gzip, options);
-    case file_format::unknown:
-        fail_unknown_ending(file);
-    default:
-        break;
-    }
-    if (kind.gzip) // these are read from several places at once
-        file = input_file::decompressed(file);
-    switch (kind.format) {
     case file_format::npz:
         return open_npz(file, options);
     case file_format::float32:
         return open_raw(file, element_type::float32, options);
     case file_format::float64:
         return open_raw(file, element_type::float64, options);
-    default:
+    case file_format::hdf5:
         return open_hdf5(file, options);
+    case file_format::unknown:
+        break;
     }
+    fail_unknown_ending(file);
 }
 
 // With what must live for as long as the source.
@@ -113,10 +113,8 @@ source_pointer refuse_missing(source_pointer source, const std::vector<std::stri
         source->read(std::max<std::int64_t>(1, numbers_per_batch / std::max<std::int64_t>(source->cols, 1)));
     std::int64_t row = 0;
     for (any_matrix_view batch = reader->next(); batch.rows > 0; batch = reader->next()) {
-        if (batch.type == element_type::float32)
-            look(batch.as<float>(), row, numbers, source->description);
-        else
-            look(batch.as<double>(), row, numbers, source->description);
+        with_type(batch.type,
+                  [&](auto number) { look(batch.as<decltype(number)>(), row, numbers, source->description); });
         row += batch.rows;
     }
     return source;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -30,13 +31,19 @@ using row_filler = std::function<void(std::int64_t first_row, std::int64_t rows,
 std::unique_ptr<batch_reader> read_filled(const data_source::implementation& source, std::int64_t rows_per_batch,
                                           row_filler fill);
 
-/// A source that is read so in each pass; what there is to say of it, the caller adds.
+/// A source that is read so in each pass; what else there is to say of it, the caller adds.
 class filled_source final : public data_source::implementation {
 public:
     /// Begins a pass in batches of so many rows.
     using start = std::function<row_filler(std::int64_t rows_per_batch)>;
 
-    explicit filled_source(start begin) : begin_(std::move(begin)) {}
+    filled_source(std::string what, std::int64_t row_count, std::int64_t column_count, element_type number, start begin)
+        : begin_(std::move(begin)) {
+        description = std::move(what);
+        rows = row_count;
+        cols = column_count;
+        type = number;
+    }
     /// What is to be said of it, is that of another source.
     filled_source(const implementation& like, start begin) : implementation(like), begin_(std::move(begin)) {
         space = memory_space::host;

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace elbo::io {
@@ -60,6 +61,23 @@ private:
     friend std::shared_ptr<const opened_file> open_file(const std::string& path, const file_options& options);
     std::vector<std::string> missing_;     ///< markers that are looked for in numbers
     std::shared_ptr<const void> lifetime_; ///< what must live for as long as the sources
+};
+
+/// A file of numbers in columns without names.
+class array_file final : public opened_file {
+public:
+    using opener = std::function<std::vector<source_pointer>(const group_columns& groups)>;
+    array_file(const std::string& name, std::int64_t column_count, opener open) : open_(std::move(open)) {
+        description = name;
+        columns = column_count;
+    }
+
+private:
+    std::vector<source_pointer> read(const std::vector<column_group>& groups) const override {
+        return open_(find_groups(groups, {}));
+    }
+
+    opener open_;
 };
 
 /// Opens a file as data_source::file does, but for columns and scale, which the groups have.

@@ -72,13 +72,11 @@ data_source part_of(const data_source& whole, const drawn_rows& drawn, bool vali
                 out = from->copy_next(out);
         };
     };
-    auto part = std::make_shared<filled_source>(begin);
-    part->rows = validation ? drawn.count : drawn.rows - drawn.count;
-    part->cols = whole.cols();
-    part->type = whole.type();
+    auto part = std::make_shared<filled_source>(
+        fmt::format("{} ({} rows)", whole.description(), validation ? "validation" : "training"),
+        validation ? drawn.count : drawn.rows - drawn.count, whole.cols(), whole.type(), begin);
     part->column_names = whole.column_names();
     part->kept = whole.kept_bytes();
-    part->description = fmt::format("{} ({} rows)", whole.description(), validation ? "validation" : "training");
     return data_source(std::move(part));
 }
 

@@ -8,20 +8,9 @@
 namespace elbo::io {
 namespace {
 
-std::string_view name_of(memory_space space) {
-    switch (space) {
-    case memory_space::host:
-        return "host";
-    case memory_space::pinned:
-        return "pinned";
-    case memory_space::device:
-        return "device";
-    }
-    return "unknown";
-}
-
 std::string describe(const any_matrix_view& view) {
-    return fmt::format("{} x {} ({}, {})", view.rows, view.cols, name_of(view.space),
+    constexpr const char* spaces[] = {"host", "pinned", "device"}; // in the order of memory_space
+    return fmt::format("{} x {} ({}, {})", view.rows, view.cols, spaces[static_cast<int>(view.space)],
                        view.type == element_type::float32 ? "float32" : "float64");
 }
 
@@ -103,6 +92,16 @@ source_pointer open_views(std::vector<any_matrix_view> parts, std::shared_ptr<co
     return std::make_shared<view_source>(std::move(parts), std::move(queue));
 }
 
+std::shared_ptr<data_source::implementation> open_numbers(std::shared_ptr<const char> numbers, element_type type,
+                                                          std::int64_t rows, std::int64_t cols) {
+    auto source = std::make_shared<numbers_source>(std::move(numbers));
+    source->type = type;
+    source->rows = rows;
+    source->cols = cols;
+    source->kept = rows * cols * size_of(type);
+    return source;
+}
+
 source_pointer open_generator(std::int64_t rows, std::int64_t cols,
                               std::function<void(std::int64_t, std::int64_t, float*)> fill) {
     if (rows < 0 || cols < 0)
@@ -115,21 +114,8 @@ source_pointer open_generator(std::int64_t rows, std::int64_t cols,
         const std::lock_guard lock(*busy);
         fill(first_row, count, reinterpret_cast<float*>(out));
     };
-    auto source = std::make_shared<filled_source>([guarded](std::int64_t) { return guarded; });
-    source->rows = rows;
-    source->cols = cols;
-    source->description = fmt::format("generator {} x {} (float32)", rows, cols);
-    return source;
-}
-
-std::shared_ptr<data_source::implementation> open_numbers(std::shared_ptr<const char> numbers, element_type type,
-                                                          std::int64_t rows, std::int64_t cols) {
-    auto source = std::make_shared<numbers_source>(std::move(numbers));
-    source->type = type;
-    source->rows = rows;
-    source->cols = cols;
-    source->kept = rows * cols * size_of(type);
-    return source;
+    return std::make_shared<filled_source>(fmt::format("generator {} x {} (float32)", rows, cols), rows, cols,
+                                           element_type::float32, [guarded](std::int64_t) { return guarded; });
 }
 
 } // namespace elbo::io

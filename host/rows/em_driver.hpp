@@ -54,7 +54,7 @@ io::json description_of(const char* kind, const context& ctx, const Options& opt
                            {"labelled", data.labelled}, {"mean", data.mean},           {"variance", data.variance}};
     return {{"model", kind},
             {"device", io::arithmetic_of(ctx)},
-            {"options", io::deciding(options)},
+            {"options", io::json_of_fields(options, true)},
             {"start_model", start},
             {"data", rows}};
 }

@@ -109,59 +109,39 @@ scale_rows::scale_rows(const row_feed& feed, std::int64_t wanted, stretches equa
     set_position();
 }
 
-scale_rows::batch_rows scale_rows::take(const input_rows& batch, std::int64_t first_row) {
-    std::vector<double> weights;
-    if (feed_.weighted())
-        weights = feed_.scaled_weights(first_row, batch.x.rows);
-    if (feed_.data().rows() > wanted_)
-        return equal_ == stretches::of_rows ? by_position(weights, first_row, batch.x.rows) : by_weight(weights);
-    if (!feed_.weighted())
-        weights.assign(batch.x.rows, 1);
-    return all_of(weights);
-}
-
-scale_rows::batch_rows scale_rows::all_of(const std::vector<double>& weights) const {
-    batch_rows chosen;
-    for (std::size_t i = 0; i < weights.size(); ++i)
-        if (weights[i] > 0) {
-            chosen.rows.push_back(static_cast<std::int64_t>(i));
-            chosen.weights.push_back(weights[i]);
-        }
-    return chosen;
-}
-
 void scale_rows::set_position() {
     const auto stretch = static_cast<double>(next_) + uniform(static_cast<std::uint64_t>(next_));
     position_ = stretch * length_ / static_cast<double>(wanted_);
 }
 
-scale_rows::batch_rows scale_rows::by_position(const std::vector<double>& weights, std::int64_t first_row,
-                                               std::int64_t rows) {
+scale_rows::batch_rows scale_rows::take(const input_rows& batch, std::int64_t first_row) {
+    std::vector<double> weights;
+    if (feed_.weighted())
+        weights = feed_.scaled_weights(first_row, batch.x.rows);
+    const auto weight = [&](std::int64_t i) { return weights.empty() ? 1 : weights[i]; };
     batch_rows chosen;
-    for (; next_ < wanted_; ++next_, set_position()) {
-        const std::int64_t i = std::min(static_cast<std::int64_t>(position_), feed_.data().rows() - 1) - first_row;
-        if (i >= rows)
-            break;
-        const double w = weights.empty() ? 1 : weights[i];
-        if (!(w > 0))
-            continue;
+    const auto choose = [&](std::int64_t i, double counts) {
+        if (!(counts > 0))
+            return;
         chosen.rows.push_back(i);
-        chosen.weights.push_back(w);
+        chosen.weights.push_back(counts);
+    };
+    const std::int64_t all = feed_.data().rows();
+    if (all > wanted_ && equal_ == stretches::of_rows) {
+        for (; next_ < wanted_; ++next_, set_position()) {
+            const std::int64_t i = std::min(static_cast<std::int64_t>(position_), all - 1) - first_row;
+            if (i >= batch.x.rows)
+                break;
+            choose(i, weight(i));
+        }
+        return chosen;
     }
-    return chosen;
-}
-
-scale_rows::batch_rows scale_rows::by_weight(const std::vector<double>& weights) {
-    batch_rows chosen;
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-        passed_ += weights[i];
+    for (std::int64_t i = 0; i < batch.x.rows; ++i) {
         double times = 0;
-        for (; next_ < wanted_ && position_ < passed_; ++next_, set_position())
+        passed_ += weight(i);
+        for (; all > wanted_ && next_ < wanted_ && position_ < passed_; ++next_, set_position())
             ++times;
-        if (!(times > 0))
-            continue;
-        chosen.rows.push_back(static_cast<std::int64_t>(i));
-        chosen.weights.push_back(times);
+        choose(i, all > wanted_ ? times : weight(i));
     }
     return chosen;
 }

@@ -26,9 +26,6 @@ public:
     batch_rows take(const kernels::input_rows& batch, std::int64_t first_row);
 
 private:
-    batch_rows all_of(const std::vector<double>& weights) const;
-    batch_rows by_position(const std::vector<double>& weights, std::int64_t first_row, std::int64_t rows);
-    batch_rows by_weight(const std::vector<double>& weights);
     void set_position();
 
     const row_feed& feed_;

@@ -46,11 +46,6 @@ struct stored_array {
     }
 };
 
-stored_array kept_array(std::shared_ptr<const char> elements, const array_layout& layout) {
-    const char* const data = elements.get();
-    return {std::move(elements), data, layout, nullptr, layout.bytes()};
-}
-
 // Batches of a large mapped matrix: each gives back the pages of the one before.
 class mapped_view_reader final : public batch_reader {
 public:
@@ -142,12 +137,7 @@ source_pointer stream_array_source(const std::string& path, const stream_opener&
             }
         };
     };
-    auto source = std::make_shared<filled_source>(begin);
-    source->rows = layout.rows;
-    source->cols = layout.cols;
-    source->type = type;
-    source->description = path;
-    return source;
+    return std::make_shared<filled_source>(path, layout.rows, layout.cols, type, begin);
 }
 
 [[noreturn]] void fail_short(const std::string& path, std::uint64_t end, std::int64_t missing,
@@ -202,93 +192,17 @@ void check_stream(column_checks& checks, byte_stream& stream, const array_layout
     }
 }
 
-std::vector<source_pointer> sources_of(const std::string& description, const stored_array& array, column_checks& checks,
-                                       const group_columns& groups) {
+std::vector<source_pointer> sources_of(const std::string& description, const stored_array& array,
+                                       std::optional<element_type> asked, const group_columns& groups) {
     std::vector<source_pointer> sources;
-    for (std::size_t g = 0; g < groups.size(); ++g) {
-        check_rows(checks[g], array);
+    for (const auto& columns : groups) {
+        whole_number_check check(array.layout.element, asked, columns, description);
+        check_rows(check, array);
         sources.push_back(
-            select_columns(std::make_shared<memory_array_source>(description, array, checks[g].type()), groups[g]));
+            select_columns(std::make_shared<memory_array_source>(description, array, check.type()), columns));
     }
     return sources;
 }
-
-column_checks checks_of(const std::string& description, const array_layout& layout, std::optional<element_type> asked,
-                        const group_columns& groups) {
-    column_checks checks;
-    for (const auto& columns : groups)
-        checks.emplace_back(layout.element, asked, columns, description);
-    return checks;
-}
-
-class array_file final : public opened_file {
-public:
-    array_file(const std::string& name, stored_array array, const file_options& options)
-        : array_(std::move(array)), type_(options.type) {
-        description = name;
-        columns = array_.layout.cols;
-    }
-
-private:
-    std::vector<source_pointer> read(const std::vector<column_group>& groups) const override {
-        const group_columns wanted = find_groups(groups, {});
-        column_checks checks = checks_of(description, array_.layout, type_, wanted);
-        return sources_of(description, array_, checks, wanted);
-    }
-
-    stored_array array_;
-    std::optional<element_type> type_;
-};
-
-class array_stream_file final : public opened_file {
-public:
-    array_stream_file(const std::string& name, const stream_opener& open, const array_layout& layout, bool exact,
-                      const file_options& options)
-        : open_(open), layout_(layout), exact_(exact), type_(options.type), limit_(keep_limit(options)) {
-        description = name;
-        columns = layout.cols;
-    }
-
-private:
-    std::vector<source_pointer> read(const std::vector<column_group>& groups) const override {
-        const group_columns wanted = find_groups(groups, {});
-        column_checks checks = checks_of(description, layout_, type_, wanted);
-        const bool by_columns = layout_.fortran_order && layout_.cols > 1;
-        if (by_columns || layout_.bytes() <= limit_) {
-            const std::unique_ptr<byte_stream> stream = open_at_elements(open_, layout_, description);
-            growing_memory kept;
-            if (read_piecewise(*stream, kept, 0, layout_.bytes(), layout_, 0, description)) {
-                require_end(*stream);
-                return sources_of(description, kept_array(kept.release(layout_.bytes()), layout_), checks, wanted);
-            }
-            if (by_columns)
-                throw out_of_memory(description + " is stored column by column and larger than the memory that is free",
-                                    static_cast<std::uint64_t>(layout_.bytes()), 0);
-        }
-        const std::unique_ptr<byte_stream> stream = open_at_elements(open_, layout_, description);
-        check_stream(checks, *stream, layout_, description);
-        require_end(*stream);
-        std::vector<source_pointer> sources;
-        for (std::size_t g = 0; g < wanted.size(); ++g)
-            sources.push_back(
-                select_columns(stream_array_source(description, open_, layout_, checks[g].type()), wanted[g]));
-        return sources;
-    }
-
-    // Reading on also lets the decompressor verify its checksum.
-    void require_end(byte_stream& stream) const {
-        char more = 0;
-        if (stream.read(&more, 1) > 0 && exact_)
-            fail_at_byte(description + " (decompressed)", layout_.offset + static_cast<std::uint64_t>(layout_.bytes()),
-                         fmt::format("expected the end after {}, but there is more", shape_text(layout_)));
-    }
-
-    stream_opener open_;
-    array_layout layout_;
-    bool exact_;
-    std::optional<element_type> type_;
-    std::int64_t limit_;
-};
 
 } // namespace
 
@@ -329,7 +243,10 @@ std::unique_ptr<opened_file> open_array(const std::string& description, std::sha
     array.layout = layout;
     array.mapping = layout.bytes() >= large_file ? file.get() : nullptr;
     array.owner = std::move(file);
-    return std::make_unique<array_file>(description, std::move(array), options);
+    return std::make_unique<array_file>(description, layout.cols,
+                                        [description, array, type = options.type](const group_columns& groups) {
+                                            return sources_of(description, array, type, groups);
+                                        });
 }
 
 std::unique_ptr<opened_file> open_array_file(const input_file& file, bool gzip, const header_reader& header, bool exact,
@@ -352,14 +269,46 @@ std::unique_ptr<opened_file> open_array_file(const input_file& file, bool gzip, 
 
 std::unique_ptr<opened_file> open_array_stream(const std::string& description, const stream_opener& open,
                                                const array_layout& layout, bool exact, const file_options& options) {
-    return std::make_unique<array_stream_file>(description, open, layout, exact, options);
+    // Reading on also lets the decompressor verify its checksum.
+    const auto require_end = [=](byte_stream& stream) {
+        char more = 0;
+        if (stream.read(&more, 1) > 0 && exact)
+            fail_at_byte(description + " (decompressed)", layout.offset + static_cast<std::uint64_t>(layout.bytes()),
+                         fmt::format("expected the end after {}, but there is more", shape_text(layout)));
+    };
+    const auto read = [=, type = options.type, limit = keep_limit(options)](const group_columns& groups) {
+        const bool by_columns = layout.fortran_order && layout.cols > 1;
+        if (by_columns || layout.bytes() <= limit) {
+            const std::unique_ptr<byte_stream> stream = open_at_elements(open, layout, description);
+            growing_memory kept;
+            if (read_piecewise(*stream, kept, 0, layout.bytes(), layout, 0, description)) {
+                require_end(*stream);
+                return open_elements(description, kept.release(layout.bytes()), layout, type, groups);
+            }
+            if (by_columns)
+                throw out_of_memory(description + " is stored column by column and larger than the memory that is free",
+                                    static_cast<std::uint64_t>(layout.bytes()), 0);
+        }
+        column_checks checks;
+        for (const auto& columns : groups)
+            checks.emplace_back(layout.element, type, columns, description);
+        const std::unique_ptr<byte_stream> stream = open_at_elements(open, layout, description);
+        check_stream(checks, *stream, layout, description);
+        require_end(*stream);
+        std::vector<source_pointer> sources;
+        for (std::size_t g = 0; g < groups.size(); ++g)
+            sources.push_back(
+                select_columns(stream_array_source(description, open, layout, checks[g].type()), groups[g]));
+        return sources;
+    };
+    return std::make_unique<array_file>(description, layout.cols, read);
 }
 
 std::vector<source_pointer> open_elements(const std::string& description, std::shared_ptr<const char> elements,
                                           const array_layout& layout, std::optional<element_type> type,
                                           const group_columns& groups) {
-    column_checks checks = checks_of(description, layout, type, groups);
-    return sources_of(description, kept_array(std::move(elements), layout), checks, groups);
+    const char* const data = elements.get();
+    return sources_of(description, {std::move(elements), data, layout, nullptr, layout.bytes()}, type, groups);
 }
 
 } // namespace elbo::io

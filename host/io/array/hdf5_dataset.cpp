@@ -58,20 +58,15 @@ struct found_dataset {
 
 // How whole numbers of a type are stored; nothing where their size is none of a processor.
 std::optional<stored_scalar> whole_scalar(hid_t type) {
-    const bool is_signed = H5Tget_sign(type) == H5T_SGN_2;
-    const bool big_endian = H5Tget_order(type) == H5T_ORDER_BE;
-    switch (H5Tget_size(type)) {
-    case 1:
-        return stored_scalar{is_signed ? scalar::int8 : scalar::uint8, false};
-    case 2:
-        return stored_scalar{is_signed ? scalar::int16 : scalar::uint16, big_endian};
-    case 4:
-        return stored_scalar{is_signed ? scalar::int32 : scalar::uint32, big_endian};
-    case 8:
-        return stored_scalar{is_signed ? scalar::int64 : scalar::uint64, big_endian};
-    default:
-        return std::nullopt;
-    }
+    constexpr scalar types[][2] = {{scalar::uint8, scalar::int8},
+                                   {scalar::uint16, scalar::int16},
+                                   {scalar::uint32, scalar::int32},
+                                   {scalar::uint64, scalar::int64}};
+    for (const auto& [plain, with_sign] : types)
+        if (static_cast<std::int64_t>(H5Tget_size(type)) == size_of(plain))
+            return stored_scalar{H5Tget_sign(type) == H5T_SGN_2 ? with_sign : plain,
+                                 H5Tget_order(type) == H5T_ORDER_BE && size_of(plain) > 1};
+    return std::nullopt;
 }
 
 struct dataset_type {

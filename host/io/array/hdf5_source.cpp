@@ -71,12 +71,8 @@ source_pointer open_rows(const std::shared_ptr<const hdf5_dataset>& opened, cons
         read_rows(*opened, first_row, rows, -1, stored.data(), description);
         convert(opened->element, stored.data(), bytes, type, out, 1, rows * opened->cols);
     };
-    auto source = std::make_shared<filled_source>([fill](std::int64_t) { return fill; });
-    source->rows = opened->rows;
-    source->cols = opened->cols;
-    source->type = type;
-    source->description = description;
-    return source;
+    return std::make_shared<filled_source>(description, opened->rows, opened->cols, type,
+                                           [fill](std::int64_t) { return fill; });
 }
 
 // The type that keeps all digits of the columns, which for whole numbers the dataset itself has to say.
@@ -96,41 +92,28 @@ element_type type_of_columns(const hdf5_dataset& opened, const file_options& opt
     return check.type();
 }
 
-class hdf5_file final : public opened_file {
-public:
-    hdf5_file(const input_file& file, const file_options& options)
-        : opened_(open_dataset(file, options.dataset)), options_(options) {
-        description = options.dataset.empty() ? file.name() : file.name() + ":" + options.dataset;
-        columns = opened_->cols;
-    }
-
-private:
-    std::vector<source_pointer> read(const std::vector<column_group>& groups) const override {
-        const group_columns wanted = find_groups(groups, {});
-        array_layout layout{opened_->element, opened_->rows, opened_->cols};
-        if (options_.type && !is_whole(layout.element.type))
-            layout.element.type = *options_.type == element_type::float32 ? scalar::float32 : scalar::float64;
-        growing_memory all;
-        if (layout.bytes() <= keep_limit(options_) && all.grow(layout.bytes())) {
-            read_rows(*opened_, 0, opened_->rows, memory_type(*opened_, layout.element.type), all.data(), description);
-            return open_elements(description, all.release(layout.bytes()), layout, options_.type, wanted);
-        }
-        std::vector<source_pointer> sources;
-        for (const auto& group : wanted) {
-            const element_type type = type_of_columns(*opened_, options_, group, description);
-            sources.push_back(select_columns(open_rows(opened_, description, type), group));
-        }
-        return sources;
-    }
-
-    std::shared_ptr<const hdf5_dataset> opened_;
-    file_options options_;
-};
-
 } // namespace
 
 std::unique_ptr<opened_file> open_hdf5(const input_file& file, const file_options& options) {
-    return std::make_unique<hdf5_file>(file, options);
+    const std::string description = options.dataset.empty() ? file.name() : file.name() + ":" + options.dataset;
+    const std::shared_ptr<const hdf5_dataset> opened = open_dataset(file, options.dataset);
+    const auto read = [=](const group_columns& groups) {
+        array_layout layout{opened->element, opened->rows, opened->cols};
+        if (options.type && !is_whole(layout.element.type))
+            layout.element.type = *options.type == element_type::float32 ? scalar::float32 : scalar::float64;
+        growing_memory all;
+        if (layout.bytes() <= keep_limit(options) && all.grow(layout.bytes())) {
+            read_rows(*opened, 0, opened->rows, memory_type(*opened, layout.element.type), all.data(), description);
+            return open_elements(description, all.release(layout.bytes()), layout, options.type, groups);
+        }
+        std::vector<source_pointer> sources;
+        for (const auto& group : groups) {
+            const element_type type = type_of_columns(*opened, options, group, description);
+            sources.push_back(select_columns(open_rows(opened, description, type), group));
+        }
+        return sources;
+    };
+    return std::make_unique<array_file>(description, opened->cols, read);
 }
 
 } // namespace elbo::io

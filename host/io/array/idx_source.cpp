@@ -6,6 +6,7 @@
 #include "host/io/sources.hpp"
 
 #include <fmt/format.h>
+#include <utility>
 
 namespace elbo::io {
 namespace {
@@ -18,22 +19,12 @@ std::uint32_t big_endian(const char* bytes) {
 }
 
 scalar scalar_of(unsigned char code, const std::string& path) {
-    switch (code) {
-    case 0x08:
-        return scalar::uint8;
-    case 0x09:
-        return scalar::int8;
-    case 0x0b:
-        return scalar::int16;
-    case 0x0c:
-        return scalar::int32;
-    case 0x0d:
-        return scalar::float32;
-    case 0x0e:
-        return scalar::float64;
-    default:
-        break;
-    }
+    constexpr std::pair<unsigned char, scalar> types[] = {{0x08, scalar::uint8},   {0x09, scalar::int8},
+                                                          {0x0b, scalar::int16},   {0x0c, scalar::int32},
+                                                          {0x0d, scalar::float32}, {0x0e, scalar::float64}};
+    for (const auto& [known, type] : types)
+        if (known == code)
+            return type;
     fail_at_byte(path, 2, fmt::format("type {:#04x}, expected 0x08, 0x09, 0x0b, 0x0c, 0x0d or 0x0e", code));
 }
 

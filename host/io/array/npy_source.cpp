@@ -174,13 +174,6 @@ private:
     std::size_t at_ = 0;
 };
 
-std::uint32_t little_endian(const char* bytes, int count) {
-    std::uint32_t value = 0;
-    for (int i = count - 1; i >= 0; --i)
-        value = value << 8 | static_cast<unsigned char>(bytes[i]);
-    return value;
-}
-
 } // namespace
 
 array_layout read_npy_header(byte_stream& stream, const std::string& path, std::uint64_t first_byte) {
@@ -195,14 +188,14 @@ array_layout read_npy_header(byte_stream& stream, const std::string& path, std::
     const int version = start[6];
     if (version < 1 || version > 3)
         fail_at_byte(path, first_byte + 6, fmt::format("version {} of the .npy format, expected 1, 2 or 3", version));
-    const int length_bytes = version == 1 ? 2 : 4;
-    read_exactly(stream, start + 8, static_cast<std::size_t>(length_bytes), path, first_byte + 8, "the header");
-    const std::uint32_t length = little_endian(start + 8, length_bytes);
+    const std::size_t length_bytes = version == 1 ? 2 : 4;
+    read_exactly(stream, start + 8, length_bytes, path, first_byte + 8, "the header");
+    const std::uint64_t length = little_endian(start + 8, length_bytes);
     if (length > longest_header)
         fail_at_byte(path, first_byte + 8,
                      fmt::format("a header of {} bytes, expected at most {}", length, longest_header));
     std::string text(length, '\0');
-    const std::uint64_t text_offset = 8 + static_cast<std::uint64_t>(length_bytes);
+    const std::uint64_t text_offset = 8 + length_bytes;
     read_exactly(stream, text.data(), text.size(), path, first_byte + text_offset, "the header");
     array_layout layout = header_parser(text, path, first_byte + text_offset).parse();
     layout.offset = text_offset + length;

@@ -42,12 +42,8 @@ public:
                          fmt::format("the archive ends here, expected {} of {} bytes at byte {}", what, count, offset));
         return bytes_.subspan(offset, count);
     }
-    std::uint64_t number(std::uint64_t offset, int bytes, std::string_view what) const {
-        const std::span<const char> field = range(offset, static_cast<std::uint64_t>(bytes), what);
-        std::uint64_t value = 0;
-        for (int i = bytes - 1; i >= 0; --i)
-            value = value << 8 | static_cast<unsigned char>(field[i]);
-        return value;
+    std::uint64_t number(std::uint64_t offset, std::uint64_t bytes, std::string_view what) const {
+        return little_endian(range(offset, bytes, what).data(), bytes);
     }
     bool has_signature(std::uint64_t offset, std::uint32_t signature) const {
         return offset <= size() && size() - offset >= 4 && number(offset, 4, "a signature") == signature;

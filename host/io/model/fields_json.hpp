@@ -19,13 +19,20 @@ template <class T>
     requires(has_json<T>())
 json json_of(const T& value);
 
-/// An object with a member for each field that has a JSON value: no models, weights and callbacks.
+/// An object with a member for each field that has a JSON value (no models, weights and callbacks), or where it is to
+/// be `deciding` for those that decide the bits of a run.
 template <with_fields S>
-json json_of_fields(const S& s) {
+json json_of_fields(const S& s, bool deciding = false) {
     json object = json::object();
     for_each_field<S>([&](const auto& f) {
-        if constexpr (has_json<std::remove_cvref_t<decltype(s.*f.member)>>())
-            object[f.name] = json_of(s.*f.member);
+        using member = std::remove_cvref_t<decltype(s.*f.member)>;
+        if constexpr (with_fields<member> && has_json<member>()) {
+            if (f.decides || !deciding)
+                object[f.name] = json_of_fields(s.*f.member, deciding);
+        } else if constexpr (has_json<member>()) {
+            if (f.decides || !deciding)
+                object[f.name] = json_of(s.*f.member);
+        }
     });
     return object;
 }

@@ -27,22 +27,6 @@ void write_checkpoint(const std::string& path, fit_checkpoint c);
 /// Throws invalid_argument that names the first place in which the two differ.
 void require_same_fit(const json& stored, const json& now, const std::string& path);
 
-/// The fields of options that decide the bits of a fit.
-template <with_fields Options>
-json deciding(const Options& o) {
-    json object = json::object();
-    for_each_field<Options>([&](const auto& f) {
-        using member = std::remove_cvref_t<decltype(o.*f.member)>;
-        if constexpr (has_json<member>())
-            if (f.decides) {
-                if constexpr (with_fields<member>)
-                    object[std::string(f.name)] = deciding(o.*f.member);
-                else
-                    object[std::string(f.name)] = json_of(o.*f.member);
-            }
-    });
-    return object;
-}
 /// What the arithmetic of a context is: its device, or the instructions of the processor.
 std::string arithmetic_of(const context& ctx);
 /// A text that differs where the numbers do.

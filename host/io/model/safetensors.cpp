@@ -2,6 +2,7 @@
 
 #include "elbo/error.hpp"
 #include "host/io/array/mapped_file.hpp"
+#include "host/io/byte_stream.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
 #include "host/io/model/json.hpp"
@@ -84,13 +85,6 @@ std::string make_header(const tensor_file& contents) {
     return text;
 }
 
-std::uint64_t little_endian(const char* bytes) {
-    std::uint64_t value = 0;
-    for (int i = 7; i >= 0; --i)
-        value = value << 8 | static_cast<unsigned char>(bytes[i]);
-    return value;
-}
-
 class reader {
 public:
     explicit reader(const std::string& path) : path_(path), file_(path) {}
@@ -98,7 +92,6 @@ public:
     tensor_file read() {
         const json header = read_header();
         tensor_file contents;
-        contents.bytes = file_.bytes().size();
         for (const auto& [name, value] : header.items()) {
             if (name == "__metadata__")
                 contents.metadata = read_metadata(value);
@@ -119,7 +112,7 @@ private:
         const std::span<const char> bytes = file_.bytes();
         if (bytes.size() < length_bytes)
             fail_at_byte(path_, bytes.size(), "the file ends here, expected the 8 bytes of the header's length");
-        const std::uint64_t length = little_endian(bytes.data());
+        const std::uint64_t length = little_endian(bytes.data(), length_bytes);
         if (length > longest_header || length == 0 || (bytes.size() > length_bytes && bytes[length_bytes] != '{')) {
             const std::string_view head(bytes.data(), std::min<std::size_t>(bytes.size(), 64));
             fail_at_byte(

@@ -46,7 +46,6 @@ struct tensor {
 struct tensor_file {
     std::map<std::string, std::string> metadata;
     std::map<std::string, tensor> tensors;
-    std::uint64_t bytes = 0; ///< length of the file that was read
 
     /// The float64 tensor `name` of this shape, or where it is `compact` a float32 one; -1 stands for any extent.
     /// Throws file_error naming `path`.

@@ -189,11 +189,8 @@ private:
                 });
             };
         };
-        auto source = std::make_shared<filled_source>(begin);
-        source->rows = rows;
-        source->cols = std::ssize(which);
-        source->type = type_;
-        return described(std::move(source), which, automatic);
+        return described(std::make_shared<filled_source>(description, rows, std::ssize(which), type_, begin), which,
+                         automatic);
     }
 
     source_pointer described(std::shared_ptr<data_source::implementation> source, const positions& which,
