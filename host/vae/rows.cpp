@@ -71,14 +71,6 @@ void check_rows(const row_report& report, const data_source& data, std::int64_t 
     }
 }
 
-row_storage storage_of(const row_survey& s) {
-    return s.all_bits ? row_storage::bits : s.all_bytes ? row_storage::bytes : row_storage::float32;
-}
-
-row_survey merge(const row_survey& a, const row_survey& b) {
-    return {a.all_bits && b.all_bits, a.all_bytes && b.all_bytes, a.mean};
-}
-
 row_loader::row_loader(const row_batches& feed) : feed_(feed), reader_(feed.data().read(feed.batch_rows())) {}
 
 any_matrix_view row_loader::take(std::int64_t rows) {

@@ -15,6 +15,12 @@ namespace elbo::vae {
 struct row_survey {
     bool all_bits = true, all_bytes = true;
     std::vector<double> mean; ///< [d]
+    /// How such rows are best kept.
+    kernels::row_storage storage() const {
+        return all_bits    ? kernels::row_storage::bits
+               : all_bytes ? kernels::row_storage::bytes
+                           : kernels::row_storage::float32;
+    }
 };
 
 /// A source whose width fits. It refers to context and source.
@@ -40,10 +46,6 @@ private:
 /// Throws invalid_argument that names what is wrong with which row, where something is.
 void check_rows(const kernels::row_report& report, const data_source& data, std::int64_t first_row,
                 const architecture& a);
-
-/// How rows with this survey are best kept.
-kernels::row_storage storage_of(const row_survey& s);
-row_survey merge(const row_survey& a, const row_survey& b);
 
 /// Hands the rows of a source to an engine in file order, any number at a time.
 class row_loader {

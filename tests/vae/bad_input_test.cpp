@@ -313,6 +313,12 @@ TEST_F(VaeBadInput, CorruptCheckpointsAreRefusedAndKept) {
     position.replace(position.find("\"window_rows\":20"), 16, "\"window_rows\":1000000000000000");
     io::write_safetensors(folder_.path("window.safetensors"), file);
     refused(test::read_bytes(folder_.path("window.safetensors")), {"window_rows 1000000000000000", "multiples"});
+    file = io::read_safetensors(o.checkpoint.path);
+    std::vector<double> history = file.doubles("history", {-1, -1}, "");
+    history[0] = 1.5; // the number of an epoch
+    file.tensors.at("history") = io::tensor::of(file.tensors.at("history").shape, history);
+    io::write_safetensors(folder_.path("history.safetensors"), file);
+    refused(test::read_bytes(folder_.path("history.safetensors")), {"history", "1.5", "whole number"});
     o.resume = folder_.path("none.safetensors");
     expect_error<file_error>([&] { train(ctx, small_network(cols), rows_of(x_, cols), o); }, {"No such file"});
 }

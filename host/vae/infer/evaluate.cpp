@@ -136,44 +136,32 @@ void evaluate_piece(vae_engine& engine, const vae_rows& rows, const evaluate_opt
                           r.effective_samples.data());
 }
 
-/// Calls visit(results, first row, rows) for pieces of the data in order.
-template <class Visit>
-void for_each_piece(const context& ctx, const model& m, const data_source& data, const evaluate_options& o,
-                    const Visit& visit) {
-    check(m, o);
-    const row_batches feed(ctx, data, m.architecture().dimensions, "the dimensions of the model");
-    const session own(ctx, m);
-    const auto& engine = own.engine;
-    const std::int64_t piece = rows_per_piece(ctx, o);
-    row_results results;
-    feed.for_each([&](const any_matrix_view& x, std::int64_t first) {
-        check_rows(engine->inspect(x), data, first, m.architecture());
-        for (std::int64_t at = 0; at < x.rows; at += piece) {
-            const std::int64_t rows = std::min(piece, x.rows - at);
-            evaluate_piece(*engine, {x.slice(at, rows), 0, 0, rows, first + at}, o, results);
-            visit(results, first + at, rows);
-            if (o.callback && !o.callback(first + at + rows, data.rows()))
-                throw interrupted(fmt::format("the callback stopped the evaluation after {} of {} rows",
-                                              first + at + rows, data.rows()));
-        }
-    });
-}
-
 } // namespace
 
 evaluation evaluate(const context& ctx, const model& m, const data_source& data, const evaluate_options& options,
                     row_bounds* rows) {
     const steady_time begin = std::chrono::steady_clock::now();
+    check(m, options);
+    const row_batches feed(ctx, data, m.architecture().dimensions, "the dimensions of the model");
+    const session own(ctx, m);
+    const std::int64_t piece = rows_per_piece(ctx, options);
     evaluation_sums sums(m.architecture().latent, options.importance_samples > 0);
+    row_results r;
     row_bounds all;
-    for_each_piece(ctx, m, data, options, [&](const row_results& r, std::int64_t, std::int64_t count) {
-        sums.add(r, count);
-        if (!rows)
-            return;
-        all.elbo.insert(all.elbo.end(), r.elbo.begin(), r.elbo.begin() + count);
-        if (options.importance_samples > 0)
-            all.log_likelihood_bound.insert(all.log_likelihood_bound.end(), r.log_bound.begin(),
-                                            r.log_bound.begin() + count);
+    feed.for_each([&](const any_matrix_view& x, std::int64_t first) {
+        check_rows(own.engine->inspect(x), data, first, m.architecture());
+        for (std::int64_t at = 0; at < x.rows; at += piece) {
+            const std::int64_t count = std::min(piece, x.rows - at), done = first + at + count;
+            evaluate_piece(*own.engine, {x.slice(at, count), 0, 0, count, first + at}, options, r);
+            sums.add(r, count);
+            if (rows) {
+                all.elbo.insert(all.elbo.end(), r.elbo.begin(), r.elbo.end());
+                all.log_likelihood_bound.insert(all.log_likelihood_bound.end(), r.log_bound.begin(), r.log_bound.end());
+            }
+            if (options.callback && !options.callback(done, data.rows()))
+                throw interrupted(
+                    fmt::format("the callback stopped the evaluation after {} of {} rows", done, data.rows()));
+        }
     });
     if (rows)
         *rows = std::move(all);

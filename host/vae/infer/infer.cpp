@@ -31,11 +31,7 @@ void for_each_batch(const context& ctx, const data_source& data, vae_engine& eng
 
 /// The two halves of rows of means and log-variances.
 struct latent_halves {
-    latent_halves(std::vector<float>& both, std::int64_t rows, std::int64_t latent)
-        : latent_halves(both.data(), rows, latent, memory_space::host) {}
-    latent_halves(buffer<float>& both, std::int64_t rows, std::int64_t latent)
-        : latent_halves(both.data(), rows, latent, both.space()) {}
-    latent_halves(float* both, std::int64_t rows, std::int64_t latent, memory_space space)
+    latent_halves(float* both, std::int64_t rows, std::int64_t latent, memory_space space = memory_space::host)
         : mean(both, rows, latent, 2 * latent, space), log_variance(both + latent, rows, latent, 2 * latent, space) {}
     matrix_view<float> mean, log_variance;
 };
@@ -59,21 +55,16 @@ void scale_rows(const context& ctx, const any_matrix_view& x, matrix_view<float>
     ctx.wait(); // they are gone when this returns
 }
 
-void check_finite(const any_matrix_view& host_rows, const data_source& data, std::int64_t first_row) {
-    for (std::int64_t i = 0; i < host_rows.rows; ++i)
-        for (std::int64_t j = 0; j < host_rows.cols; ++j) {
-            const double value = io::element(host_rows, i, j);
-            expects(std::isfinite(value), [&] {
-                return fmt::format("{}: row {}, column {} is {}: expected finite numbers", data.description(),
-                                   first_row + i, column_label(data, j), value);
-            });
-        }
-}
-
 /// Numbers on a device are copied to look at them: points of the latent space are few.
-void check_latents(const any_matrix_view& z, const data_source& data, std::int64_t first) {
+void check_latents(const any_matrix_view& z, const data_source& data, std::int64_t first_row) {
     std::vector<char> staging;
-    check_finite(on_host(z, staging), data, first);
+    const any_matrix_view here = on_host(z, staging);
+    for (std::int64_t i = 0; i < z.rows; ++i)
+        for (std::int64_t j = 0; j < z.cols; ++j)
+            expects(std::isfinite(io::element(here, i, j)), [&] {
+                return fmt::format("{}: row {}, column {} is {}: expected finite numbers", data.description(),
+                                   first_row + i, column_label(data, j), io::element(here, i, j));
+            });
 }
 
 } // namespace
@@ -94,7 +85,7 @@ void session::reconstruct(const vae_rows& rows, matrix_view<float> out) {
         latents_.reset(); // first give back, then ask
         latents_.emplace(ctx, numbers);
     }
-    const latent_halves halves(*latents_, rows.rows, latent);
+    const latent_halves halves(latents_->data(), rows.rows, latent, latents_->space());
     engine->encode(rows, halves.mean, halves.log_variance);
     engine->decode(halves.mean, out);
     ctx.wait();
@@ -117,7 +108,7 @@ void encode(const context& ctx, const model& m, const data_source& data, const r
     std::vector<float> both;
     for_each_batch(ctx, data, *s.engine, [&](const vae_rows& rows, std::int64_t first) {
         both.resize(rows.rows * 2 * latent);
-        const latent_halves halves(both, rows.rows, latent);
+        const latent_halves halves(both.data(), rows.rows, latent);
         s.engine->encode(rows, halves.mean, halves.log_variance);
         ctx.wait();
         sink(first, {both.data(), rows.rows, 2 * latent});

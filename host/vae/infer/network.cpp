@@ -36,9 +36,7 @@ network::~network() = default;
 
 void network::check(const any_matrix_view& x) {
     check_input(state_->ctx, "x", x, state_->form().dimensions, of_model);
-    const data_source source =
-        x.type == element_type::float32 ? data_source(x.as<float>()) : data_source(x.as<double>());
-    check_rows(state_->engine->inspect(x), source, 0, state_->form());
+    check_rows(state_->engine->inspect(x), data_source(x), 0, state_->form());
 }
 
 void network::encode(const any_matrix_view& x, matrix_view<float> mean, matrix_view<float> log_variance) {

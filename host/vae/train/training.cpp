@@ -33,8 +33,11 @@ training_run::training_run(const context& ctx, const architecture& a, const data
     if (!o.resume.empty())
         resume();
     row_survey survey = feed_.survey(*engine_);
-    if (validation_)
-        survey = merge(survey, validation_->survey(*engine_));
+    if (validation_) {
+        const row_survey others = validation_->survey(*engine_);
+        survey.all_bits &= others.all_bits;
+        survey.all_bytes &= others.all_bytes;
+    }
     begin(survey);
 }
 
@@ -54,7 +57,7 @@ void training_run::resume() {
 void training_run::begin(const row_survey& survey) {
     const std::int64_t validation_rows = validation_ ? validation_->data().rows() : 0;
     const memory_plan memory =
-        plan_memory(ctx_, *engine_, options_, storage_of(survey), rows_, validation_rows, state_.window_rows);
+        plan_memory(ctx_, *engine_, options_, survey.storage(), rows_, validation_rows, state_.window_rows);
     state_.window_rows = memory.window_rows;
     validation_resident_ = memory.validation_resident;
     engine_->reserve(memory.capacity);
