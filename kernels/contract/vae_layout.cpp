@@ -44,4 +44,14 @@ vae_layout make_layout(const vae::architecture& a) {
     return layout;
 }
 
+bool has_optimal_scale(const vae_layout& l) {
+    return source_of(l.architecture.likelihood) == vae::parameter_source::optimal;
+}
+
+bool has_own_gradients(const vae_layout& l) {
+    const vae::likelihood& form = l.architecture.likelihood;
+    return facts_of(form.family).second == second_sum::own_gradient &&
+           source_of(form) == vae::parameter_source::learned_per_dimension;
+}
+
 } // namespace elbo::kernels

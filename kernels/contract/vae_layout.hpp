@@ -27,4 +27,9 @@ struct vae_layout {
 };
 vae_layout make_layout(const vae::architecture& a);
 
+/// Whether σ² is that of the batch and of the rows before (math/vae_scale.hpp).
+bool has_optimal_scale(const vae_layout& l);
+/// Whether the derivatives with respect to own parameters of the likelihood are kept for each row of the decoder.
+bool has_own_gradients(const vae_layout& l);
+
 } // namespace elbo::kernels

@@ -26,7 +26,7 @@ public:
           inference_(network_, parameters_, threads_) {}
 
     row_report inspect(const any_matrix_view& x) override {
-        require_host_rows(x, "x");
+        require_host_memory(x, "x");
         return inspect_rows(layout.architecture.likelihood, x, threads_);
     }
 
@@ -51,7 +51,7 @@ public:
     }
 
     void load(std::int64_t dataset, std::int64_t slot, const any_matrix_view& x) override {
-        require_host_rows(x, "x");
+        require_host_memory(x, "x");
         resident_.store(dataset, slot, x, threads_);
     }
 
@@ -129,7 +129,7 @@ public:
     }
 
     void decode(const any_matrix_view& z, matrix_view<float> out) override {
-        require_host_rows(z, "z");
+        require_host_memory(z, "z");
         inference_.decode(z, out);
     }
 

@@ -101,12 +101,6 @@ double decoder_pass::sum(const std::vector<double>& parts, std::int64_t i) const
     return total;
 }
 
-bool has_own_gradients(const vae_layout& layout) {
-    const vae::likelihood& form = layout.architecture.likelihood;
-    return facts_of(form.family).second == second_sum::own_gradient &&
-           source_of(form) == vae::parameter_source::learned_per_dimension;
-}
-
 std::vector<double> own_numbers(const vae_layout& layout, const vae_parameters& p) {
     return kernels::own_numbers(layout.architecture.likelihood, layout.architecture.dimensions,
                                 [&](std::int64_t i) { return static_cast<double>(p.extra(layout.own + i)); });

@@ -107,8 +107,6 @@ struct likelihood_form {
     /// `own`: [1] or [d], empty for likelihoods without.
     likelihood_form(const vae_layout& layout, const std::vector<double>& own);
 };
-/// Whether the gradients of own parameters are kept for each row of the decoder.
-bool has_own_gradients(const vae_layout& layout);
 /// The own parameters of the likelihood.
 std::vector<double> own_numbers(const vae_layout& layout, const vae_parameters& p);
 

@@ -1,13 +1,11 @@
 #include "kernels/cpu/vae/rows.hpp"
 
-#include "elbo/error.hpp"
 #include "kernels/math/vae_storage.hpp"
 #include "kernels/shared/memory.hpp"
 #include "kernels/shared/threads/parallel.hpp"
 #include "kernels/shared/vae_rows.hpp"
 
 #include <algorithm>
-#include <fmt/format.h>
 
 namespace elbo::kernels::cpu {
 
@@ -78,11 +76,6 @@ void store_row(row_storage storage, const any_matrix_view& x, std::int64_t i, vo
 
 } // namespace
 
-void require_host_rows(const any_matrix_view& v, const char* name) {
-    if (v.data != nullptr && v.space == memory_space::device)
-        throw invalid_argument(fmt::format("{} is in device memory: expected host memory for the cpu back end", name));
-}
-
 std::int64_t row_bytes(row_storage storage, std::int64_t dimensions) {
     switch (storage) {
     case row_storage::bits:
@@ -130,7 +123,7 @@ void resident_rows::store(std::int64_t dataset, std::int64_t slot, const any_mat
 }
 
 row_source::row_source(const resident_rows& resident, const vae_rows& rows) : resident_(resident), rows_(rows) {
-    require_host_rows(rows.x, "x");
+    require_host_memory(rows.x, "x");
     if (rows.x.data == nullptr || rows.x.type == element_type::float32)
         return;
     converted_.resize(rows.rows * rows.x.cols);

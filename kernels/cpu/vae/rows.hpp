@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/contract/vae_engine.hpp"
+#include "kernels/cpu/core/units.hpp"
 #include "kernels/cpu/core/workspace.hpp"
 #include "kernels/cpu/vae/kernel_table.hpp"
 
@@ -9,8 +10,6 @@
 #include <vector>
 
 namespace elbo::kernels::cpu {
-
-void require_host_rows(const any_matrix_view& v, const char* name);
 
 /// Bytes of one stored row; bits in words of 16, one a panel.
 std::int64_t row_bytes(row_storage storage, std::int64_t dimensions);

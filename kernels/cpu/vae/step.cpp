@@ -10,10 +10,6 @@ namespace elbo::kernels::cpu {
 
 namespace {
 
-bool is_optimal(const vae_layout& layout) {
-    return source_of(layout.architecture.likelihood) == vae::parameter_source::optimal;
-}
-
 bool has_squared_error(const vae_layout& layout) {
     return facts_of(layout.architecture.likelihood.family).second == second_sum::squared_error;
 }
@@ -97,7 +93,7 @@ void training_step::prepare(const step_task& task, const row_source& source) {
     latent_key_ = make_noise_key(s.seed, noise_purpose::latent, epoch);
     binarization_key_ = make_noise_key(s.seed, noise_purpose::binarization, epoch);
     // The optimal σ² goes by the batch, too, and is known after the forward pass alone: until then it is 1.
-    own_ = is_optimal(layout_) ? std::vector<double>{0.0} : own_numbers(layout_, p_);
+    own_ = has_optimal_scale(layout_) ? std::vector<double>{0.0} : own_numbers(layout_, p_);
     form_.clear();
     form_.emplace_back(layout_, own_);
     average_decay_ = static_cast<float>(s.average_decay);
@@ -107,7 +103,7 @@ void training_step::prepare(const step_task& task, const row_source& source) {
 
 /// Whether the gradient of the outputs is multiplied row by row once the whole batch is known.
 bool training_step::weighs_rows(const step_task& task) const {
-    return task.settings.objective == vae::objective::importance || is_optimal(layout_) || sums_squares(layout_);
+    return task.settings.objective == vae::objective::importance || has_optimal_scale(layout_) || sums_squares(layout_);
 }
 
 void training_step::forward(const step_task& task, const row_source& source) {
@@ -125,7 +121,7 @@ void training_step::forward(const step_task& task, const row_source& source) {
 
 /// log p(x|z) of a decoder row.
 double training_step::value_of(std::int64_t pair) const {
-    if (!is_optimal(layout_))
+    if (!has_optimal_scale(layout_))
         return decoder_.sum(decoder_.value, pair) + form_.front().constant;
     const double square = decoder_.sum(decoder_.second, pair);
     return form_.front().constant - 0.5 * square * std::exp(-own_[0]);
@@ -136,7 +132,7 @@ void training_step::finish_forward(const step_task& task) {
     if (has_squared_error(layout_))
         for (std::int64_t i = 0; i < decoder_.rows; ++i)
             record_.squared_error += decoder_.sum(decoder_.second, i) / samples;
-    if (is_optimal(layout_)) {
+    if (has_optimal_scale(layout_)) {
         const vae_settings& s = task.settings;
         record_.scale = with_batch(s.scale, record_.squared_error, static_cast<double>(record_.rows),
                                    static_cast<double>(s.scale_window));
@@ -202,7 +198,7 @@ void training_step::sum_divergences(const step_task& task) {
 void training_step::backward(const step_task& task) {
     const vae_settings& s = task.settings;
     if (weighs_rows(task)) {
-        const float factor = is_optimal(layout_) ? static_cast<float>(std::exp(-own_[0])) : 1.0f;
+        const float factor = has_optimal_scale(layout_) ? static_cast<float>(std::exp(-own_[0])) : 1.0f;
         const bool wants_sums = sums_squares(layout_);
         for_tasks(team_, panels_of(layout_.architecture.dimensions), [&](std::int64_t p) {
             network_.kernels.weigh(decoder_.output.at(p, 0), weights_.data(), factor, decoder_.rows,
@@ -291,7 +287,7 @@ double training_step::extra_gradient() {
             extra[layout_.sphere_centre + j] = centre[j % panel_width];
         }
     }
-    if (layout_.own_count > 0 && !is_optimal(layout_))
+    if (layout_.own_count > 0 && !has_optimal_scale(layout_))
         own_gradient(extra + layout_.own);
     double squares = 0;
     for (std::int64_t i = p_.extras; i < p_.extras + p_.extra_count; ++i)

@@ -8,31 +8,21 @@
 
 #include <memory>
 #include <string>
-#include <utility>
+#include <type_traits>
 #include <vector>
 
 namespace elbo::kernels::cuda {
 
-/// Move-only owner of a handle that `Destroy` gives back.
-template <class Handle, cudaError_t (*Destroy)(Handle)>
-class unique_handle {
-public:
-    unique_handle() = default;
-    explicit unique_handle(Handle h) noexcept : handle_(h) {}
-    unique_handle(unique_handle&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-    unique_handle& operator=(unique_handle&& other) noexcept {
-        std::swap(handle_, other.handle_);
-        return *this;
+template <auto Destroy>
+struct destroy_handle {
+    template <class Handle>
+    void operator()(Handle* handle) const noexcept {
+        report(Destroy(handle), "destroying a CUDA handle");
     }
-    ~unique_handle() {
-        if (handle_)
-            report(Destroy(handle_), "destroying a CUDA handle");
-    }
-    Handle get() const noexcept { return handle_; }
-
-private:
-    Handle handle_ = nullptr;
 };
+/// Owner of a handle that `Destroy` gives back.
+template <class Handle, auto Destroy>
+using unique_handle = std::unique_ptr<std::remove_pointer_t<Handle>, destroy_handle<Destroy>>;
 
 using unique_stream = unique_handle<cudaStream_t, cudaStreamDestroy>;
 using unique_event = unique_handle<cudaEvent_t, cudaEventDestroy>;
@@ -75,3 +65,19 @@ void copy_on_stream(const cuda_state& state, void* to, std::int64_t to_stride, c
 std::vector<device_info> list_cuda_devices();
 
 } // namespace elbo::internal
+
+namespace elbo::kernels::cuda {
+
+/// Copies `count` elements between any memories, in the order of the stream.
+template <class T>
+void copy_async(const internal::cuda_state& state, T* to, const T* from, std::int64_t count) {
+    check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(count) * sizeof(T), cudaMemcpyDefault, state.stream),
+          "cudaMemcpyAsync");
+}
+/// Sets `count` elements of device memory to zero.
+template <class T>
+void clear_async(const internal::cuda_state& state, T* data, std::int64_t count) {
+    check(cudaMemsetAsync(data, 0, static_cast<std::size_t>(count) * sizeof(T), state.stream), "cudaMemsetAsync");
+}
+
+} // namespace elbo::kernels::cuda

@@ -20,64 +20,47 @@ void free_device(const internal::cuda_state& state, void* data) noexcept;
 void* allocate_pinned(const internal::cuda_state& state, std::string_view label, std::int64_t bytes);
 void free_pinned(void* data) noexcept;
 
-/// Move-only array in device memory, freed in the order of the stream, which it keeps alive. Not initialised.
-template <class T>
-class device_buffer {
+struct device_release {
+    state_pointer state;
+    void operator()(void* data) const noexcept { free_device(*state, data); }
+};
+struct pinned_release {
+    void operator()(void* data) const noexcept { free_pinned(data); }
+};
+
+/// Move-only array whose memory `Release` gives back. Not initialised.
+template <class T, class Release>
+class owned_array {
 public:
-    device_buffer() = default;
-    device_buffer(state_pointer state, std::string_view label, std::int64_t size)
-        : state_(std::move(state)), size_(size),
-          data_(static_cast<T*>(allocate_device(*state_, label, size * static_cast<std::int64_t>(sizeof(T))))) {}
-    device_buffer(device_buffer&& other) noexcept { swap(other); }
-    device_buffer& operator=(device_buffer&& other) noexcept {
-        swap(other);
-        return *this;
-    }
-    ~device_buffer() {
-        if (data_)
-            free_device(*state_, data_);
-    }
-    T* data() const noexcept { return data_; }
+    owned_array() = default;
+    owned_array(void* memory, std::int64_t size, Release release)
+        : size_(size), data_(static_cast<T*>(memory), std::move(release)) {}
+    T* data() const noexcept { return data_.get(); }
     std::int64_t size() const noexcept { return size_; }
 
 private:
-    void swap(device_buffer& other) noexcept {
-        std::swap(state_, other.state_);
-        std::swap(size_, other.size_);
-        std::swap(data_, other.data_);
-    }
-    state_pointer state_;
     std::int64_t size_ = 0;
-    T* data_ = nullptr;
+    std::unique_ptr<T, Release> data_;
 };
 
-/// Move-only array in pinned host memory, which kernels may address.
+/// In device memory, freed in the order of the stream, which it keeps alive.
 template <class T>
-class pinned_buffer {
+class device_buffer : public owned_array<T, device_release> {
+public:
+    device_buffer() = default;
+    device_buffer(const state_pointer& state, std::string_view label, std::int64_t size)
+        : owned_array<T, device_release>(allocate_device(*state, label, size * static_cast<std::int64_t>(sizeof(T))),
+                                         size, {state}) {}
+};
+
+/// In pinned host memory, which kernels may address.
+template <class T>
+class pinned_buffer : public owned_array<T, pinned_release> {
 public:
     pinned_buffer() = default;
     pinned_buffer(const internal::cuda_state& state, std::string_view label, std::int64_t size)
-        : size_(size),
-          data_(static_cast<T*>(allocate_pinned(state, label, size * static_cast<std::int64_t>(sizeof(T))))) {}
-    pinned_buffer(pinned_buffer&& other) noexcept { swap(other); }
-    pinned_buffer& operator=(pinned_buffer&& other) noexcept {
-        swap(other);
-        return *this;
-    }
-    ~pinned_buffer() {
-        if (data_)
-            free_pinned(data_);
-    }
-    T* data() const noexcept { return data_; }
-    std::int64_t size() const noexcept { return size_; }
-
-private:
-    void swap(pinned_buffer& other) noexcept {
-        std::swap(size_, other.size_);
-        std::swap(data_, other.data_);
-    }
-    std::int64_t size_ = 0;
-    T* data_ = nullptr;
+        : owned_array<T, pinned_release>(allocate_pinned(state, label, size * static_cast<std::int64_t>(sizeof(T))),
+                                         size, {}) {}
 };
 
 } // namespace elbo::kernels::cuda

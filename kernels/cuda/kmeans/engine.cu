@@ -88,7 +88,7 @@ public:
         if (centres_buffer_.size() < size)
             centres_buffer_ = device_buffer<double>(state_, "centres of a start", size);
         copy(centres_buffer_.data(), centres.data(), size);
-        check(cudaMemsetAsync(changed_.data(), 0, sizeof(unsigned long long), state_->stream), "cudaMemsetAsync");
+        clear_async(*state_, changed_.data(), 1);
         launch(*state_, "assign_rows", {blocks_for(rows_, assign_threads * rows_each), assign_threads}, assign_rows,
                view(), centres_buffer_.data(), static_cast<std::int32_t>(size / cols_), changed_.data());
         unsigned long long changed = 0;
@@ -121,11 +121,10 @@ public:
 
 private:
     sample_view view() const { return {x_.data(), weights_.data(), nearest_.data(), labels_.data(), rows_, cols_}; }
-    void wait() const { check(cudaStreamSynchronize(state_->stream), "k-means"); }
+    void wait() const { internal::wait_for(*state_); }
     template <class T>
     void copy(T* to, const T* from, std::int64_t count) const {
-        check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(count) * sizeof(T), cudaMemcpyDefault, state_->stream),
-              "cudaMemcpyAsync");
+        copy_async(*state_, to, from, count);
     }
     /// A kernel with one thread for each of `count` items.
     template <class... P, class... A>

@@ -9,7 +9,6 @@
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/e_step/accumulate.hpp"
 #include "kernels/cuda/gmm/rows/staging.hpp"
-#include "kernels/cuda/vae/copy.hpp"
 #include "kernels/math/fixed_point.hpp"
 
 #include <algorithm>
@@ -104,8 +103,7 @@ public:
         state_->activate();
         bounds_ = {0, scalar_sums(shape_), bounds.component, bounds.scalar};
         additions_ = 0;
-        check(cudaMemsetAsync(limbs_.data(), 0, static_cast<std::size_t>(limbs_.size()) * 8, state_->stream),
-              "cudaMemsetAsync");
+        clear_async(*state_, limbs_.data(), limbs_.size());
     }
 
     void accumulate(std::int64_t first, std::int64_t rows) override {

@@ -2,7 +2,6 @@
 
 #include "elbo/error.hpp"
 #include "kernels/cuda/core/while_graph.hpp"
-#include "kernels/cuda/vae/copy.hpp"
 #include "kernels/shared/vae_rows.hpp"
 
 #include <algorithm>
@@ -13,10 +12,6 @@ namespace {
 
 std::int64_t input_rows_of(std::int64_t batch) {
     return std::max(batch, evaluation_rows);
-}
-
-void zero(const internal::cuda_state& state, float* data, std::int64_t count) {
-    check(cudaMemsetAsync(data, 0, static_cast<std::size_t>(count) * sizeof(float), state.stream), "cudaMemsetAsync");
 }
 
 /// Whether a graph that was built for `a` does the steps of `b`. What else differs is in the plan.
@@ -157,7 +152,7 @@ void cuda_vae_engine::set_parameters(const std::vector<double>& p) {
     set_vector(to.parameters, p);
     for (float* moments : {to.first_moment, to.second_moment})
         if (moments)
-            zero(*state_, moments, network_.size());
+            clear_async(*state_, moments, network_.size());
     steps_ = 0;
     has_average_ = false;
     rounded_is_stale_ = true;
@@ -247,7 +242,7 @@ void cuda_vae_engine::run_steps(const vae_settings& s, std::int64_t batch, std::
         training_->enqueue(network_, s, {plan_.data(), slice_.data()}, batch, {true});
 }
 
-std::vector<step_record> cuda_vae_engine::take_records(std::int64_t steps, bool moved) {
+std::vector<step_record> cuda_vae_engine::take_records(const vae_settings& s, std::int64_t steps, bool moved) {
     std::vector<step_record> records(static_cast<std::size_t>(steps));
     slice_state end = {};
     copy_async(*state_, &end, slice_.data(), 1);
@@ -255,8 +250,10 @@ std::vector<step_record> cuda_vae_engine::take_records(std::int64_t steps, bool 
     copy_async(*state_, records.data(), records_.data(), end.step);
     wait(); // ... and the records
     records.resize(static_cast<std::size_t>(end.step));
-    if (moved)
-        steps_ += end.step - (end.stopped ? 1 : 0);
+    if (const std::int64_t taken = end.step - (end.stopped ? 1 : 0); moved && taken > 0) {
+        steps_ += taken;
+        has_average_ = has_average_ || s.average_decay > 0;
+    }
     return records;
 }
 
@@ -275,11 +272,8 @@ std::vector<step_record> cuda_vae_engine::train(const vae_settings& s, const tra
     plan.first_position = slice.first_position;
     plan.batch = slice.batch;
     send_plan(plan, slice.steps, s.scale);
-    const std::int64_t before = steps_;
     run_steps(s, slice.batch, steps);
-    const std::vector<step_record> records = take_records(steps, true);
-    has_average_ = has_average_ || (s.average_decay > 0 && steps_ > before);
-    return records;
+    return take_records(s, steps, true);
 }
 
 step_record cuda_vae_engine::one_step(const vae_settings& s, const step_schedule& step, std::int64_t epoch,
@@ -291,17 +285,14 @@ step_record cuda_vae_engine::one_step(const vae_settings& s, const step_schedule
     plan.first_row = rows.first_row;
     send_plan(plan, {step}, s.scale);
     training_->enqueue(network_, s, {plan_.data(), slice_.data()}, rows.rows, {moves});
-    return take_records(1, moves).front();
+    return take_records(s, 1, moves).front();
 }
 
 step_record cuda_vae_engine::train_on(const vae_settings& s, const step_schedule& step, std::int64_t epoch,
                                       const vae_rows& rows) {
     state_->activate();
     prepare_training(s);
-    const std::int64_t before = steps_;
-    const step_record record = one_step(s, step, epoch, rows, true);
-    has_average_ = has_average_ || (s.average_decay > 0 && steps_ > before);
-    return record;
+    return one_step(s, step, epoch, rows, true);
 }
 
 step_record cuda_vae_engine::gradient(const vae_settings& s, double beta, std::int64_t epoch, const vae_rows& rows,

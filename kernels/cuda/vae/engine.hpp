@@ -56,7 +56,7 @@ private:
     void prepare_training(const vae_settings& s);
     void run_steps(const vae_settings& s, std::int64_t batch, std::int64_t steps);
     void build_graph(const vae_settings& s, std::int64_t batch);
-    std::vector<step_record> take_records(std::int64_t steps, bool moved);
+    std::vector<step_record> take_records(const vae_settings& s, std::int64_t steps, bool moved);
     step_record one_step(const vae_settings& s, const step_schedule& step, std::int64_t epoch, const vae_rows& rows,
                          bool moves);
     /// Calls use(pass, begin) for chunks of encoded rows.

@@ -1,5 +1,4 @@
 // Evaluation of networks: rows in chunks, draws in tiles, so that memory does not grow with either.
-#include "kernels/cuda/vae/copy.hpp"
 #include "kernels/cuda/vae/engine.hpp"
 #include "kernels/math/likelihood/families.hpp"
 

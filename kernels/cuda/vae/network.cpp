@@ -1,6 +1,5 @@
 #include "kernels/cuda/vae/network.hpp"
 
-#include "kernels/cuda/vae/copy.hpp"
 #include "kernels/cuda/vae/layer/input.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
@@ -30,9 +29,7 @@ std::vector<std::int64_t> edges_of_weights(const vae_layout& l) {
 template <class T>
 device_buffer<T> upload(const state_pointer& state, const char* label, const std::vector<T>& values) {
     device_buffer<T> buffer(state, label, static_cast<std::int64_t>(values.size()));
-    check(
-        cudaMemcpyAsync(buffer.data(), values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice, state->stream),
-        "cudaMemcpyAsync");
+    copy_async(*state, buffer.data(), values.data(), buffer.size());
     internal::wait_for(*state); // the values are gone when this returns
     return buffer;
 }
@@ -66,8 +63,7 @@ void vae_network::want_moments() {
     for (device_buffer<float>* moments : {&first_moment_, &second_moment_})
         if (!moments->data()) {
             *moments = device_buffer<float>(state_, "moments of the optimiser", size());
-            check(cudaMemsetAsync(moments->data(), 0, static_cast<std::size_t>(size()) * sizeof(float), state_->stream),
-                  "cudaMemsetAsync");
+            clear_async(*state_, moments->data(), size());
         }
 }
 

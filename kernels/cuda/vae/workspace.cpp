@@ -43,16 +43,6 @@ latent_view take_latents(const vae_layout& l, std::int64_t rows, std::int64_t pa
 
 } // namespace
 
-bool has_optimal_scale(const vae_layout& l) {
-    return source_of(l.architecture.likelihood) == vae::parameter_source::optimal;
-}
-
-bool has_own_gradients(const vae_layout& l) {
-    const vae::likelihood& form = l.architecture.likelihood;
-    return facts_of(form.family).second == second_sum::own_gradient &&
-           source_of(form) == vae::parameter_source::learned_per_dimension;
-}
-
 bool likelihood_of_rows(const vae_layout& l, bool training) {
     // Blocks reach over tiles, and the optimal scale is known after all outputs of a batch.
     return l.decoder.empty() || facts_of(l.architecture.likelihood.family).blocks || (training && has_optimal_scale(l));

@@ -37,9 +37,6 @@ struct pass_memory {
 };
 /// Whether terms of log p(x|z) come from whole rows of outputs, not from the last layer tile by tile.
 bool likelihood_of_rows(const vae_layout& l, bool training);
-bool has_optimal_scale(const vae_layout& l);
-/// Whether the gradients of own parameters are kept for each row of the decoder.
-bool has_own_gradients(const vae_layout& l);
 pass_memory carve_pass(const vae_layout& l, std::int64_t rows, std::int64_t pairs, bool training, carver& from);
 
 /// Owner of the memory of a pass.

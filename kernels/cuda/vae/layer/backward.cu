@@ -51,14 +51,7 @@ void backward_layer(const internal::cuda_state& state, vae::training_precision p
                     const backward_arguments& a) {
     const launch_shape shape{blocks_for(a.decoder ? rows * a.draws.count : rows, tile_m), tile_threads, 0,
                              blocks_for(a.layer.inputs, tile_n)};
-    switch (precision) {
-    case vae::training_precision::float32:
-        return launch(state, "backward", shape, backward<float32_math>, a);
-    case vae::training_precision::tf32:
-        return launch(state, "backward", shape, backward<tf32_math>, a);
-    case vae::training_precision::bfloat16:
-        return launch(state, "backward", shape, backward<bfloat16_math>, a);
-    }
+    with_math(precision, [&](auto math) { launch(state, "backward", shape, backward<decltype(math)>, a); });
 }
 
 } // namespace elbo::kernels::cuda

@@ -90,14 +90,7 @@ std::int64_t column_tiles(std::int64_t outputs) {
 void forward_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,
                    const forward_arguments& a) {
     const launch_shape shape = tiles(rows * a.draws, a.layer.outputs);
-    switch (precision) {
-    case vae::training_precision::float32:
-        return launch(state, "forward", shape, forward<float32_math>, a);
-    case vae::training_precision::tf32:
-        return launch(state, "forward", shape, forward<tf32_math>, a);
-    case vae::training_precision::bfloat16:
-        return launch(state, "forward", shape, forward<bfloat16_math>, a);
-    }
+    with_math(precision, [&](auto math) { launch(state, "forward", shape, forward<decltype(math)>, a); });
 }
 
 void output_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,
@@ -105,16 +98,8 @@ void output_layer(const internal::cuda_state& state, vae::training_precision pre
     const launch_shape shape = tiles(rows * a.draws.count, a.layer.outputs);
     with_likelihood(a.likelihood.family, [&](auto family) {
         using Family = decltype(family);
-        if constexpr (!Family::facts.blocks) { // braces: nvcc 12 stumbles over a switch without them
-            switch (precision) {
-            case vae::training_precision::float32:
-                return launch(state, "output", shape, output<float32_math, Family>, a);
-            case vae::training_precision::tf32:
-                return launch(state, "output", shape, output<tf32_math, Family>, a);
-            case vae::training_precision::bfloat16:
-                return launch(state, "output", shape, output<bfloat16_math, Family>, a);
-            }
-        }
+        if constexpr (!Family::facts.blocks)
+            with_math(precision, [&](auto math) { launch(state, "output", shape, output<decltype(math), Family>, a); });
     });
 }
 

@@ -138,6 +138,19 @@ struct bfloat16_math : tensor_math {
     }
 };
 
+/// Calls work(math) with the arithmetic of a precision.
+template <class Work>
+void with_math(vae::training_precision precision, const Work& work) {
+    switch (precision) {
+    case vae::training_precision::float32:
+        return work(float32_math{});
+    case vae::training_precision::tf32:
+        return work(tf32_math{});
+    case vae::training_precision::bfloat16:
+        return work(bfloat16_math{});
+    }
+}
+
 // Loaders: load(k) fetches a piece that begins at depth k into registers, store() puts it into shared memory.
 // Everything outside the matrix is 0.
 

@@ -210,14 +210,7 @@ std::int64_t weight_tiles(std::int64_t inputs, std::int64_t outputs) {
 void weight_gradients(const internal::cuda_state& state, vae::training_precision precision,
                       const gradient_arguments& a) {
     const launch_shape shape{a.weight_blocks + a.column_blocks + 1, tile_threads, 0, a.shards};
-    switch (precision) {
-    case vae::training_precision::float32:
-        return launch(state, "gradients", shape, gradients<float32_math>, a);
-    case vae::training_precision::tf32:
-        return launch(state, "gradients", shape, gradients<tf32_math>, a);
-    case vae::training_precision::bfloat16:
-        return launch(state, "gradients", shape, gradients<bfloat16_math>, a);
-    }
+    with_math(precision, [&](auto math) { launch(state, "gradients", shape, gradients<decltype(math)>, a); });
 }
 
 void add_shards(const internal::cuda_state& state, const step_pointer& step, float* gradient, std::int64_t size,

@@ -1,7 +1,6 @@
 #include "kernels/cuda/vae/train/training.hpp"
 
 #include "kernels/contract/phase.hpp"
-#include "kernels/cuda/vae/copy.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
 #include <algorithm>
@@ -73,9 +72,7 @@ vae_training::vae_training(const state_pointer& state, const vae_layout& layout,
     copy_async(*state, weight_tasks_.data(), list.weights.data(), weight_tasks_.size());
     copy_async(*state, column_tasks_.data(), list.columns.data(), column_tasks_.size());
     // Padding, and what no task computes (an optimal ln σ², columns in shards but the first), stays 0.
-    check(
-        cudaMemsetAsync(gradient_.data(), 0, static_cast<std::size_t>(gradient_.size()) * sizeof(float), state->stream),
-        "cudaMemsetAsync");
+    clear_async(*state, gradient_.data(), gradient_.size());
     internal::wait_for(*state); // the list is gone when this returns
 }
 
