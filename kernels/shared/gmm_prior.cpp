@@ -24,16 +24,6 @@ void add_second_moments(const family_geometry& g, const conjugate_prior& prior, 
         second[j] += prior.scale[j];
 }
 
-/// Σ_i log U_ii of one factor, ½ log |Λ|.
-double log_determinant(const family_geometry& g, std::int64_t d, const double* u) {
-    if (g.spherical())
-        return static_cast<double>(d) * std::log(u[0]);
-    double sum = 0;
-    for (std::int64_t i = 0; i < d; ++i)
-        sum += std::log(u[g.at(i, i, d)]);
-    return sum;
-}
-
 /// ‖Uᵀ (x − μ)‖².
 double mahalanobis_squared(const family_geometry& g, std::int64_t d, const double* u, const double* mean,
                            const double* x) {
@@ -66,6 +56,15 @@ double scale_trace(const family_geometry& g, std::int64_t d, const std::vector<d
 }
 
 } // namespace
+
+double log_determinant(const family_geometry& g, std::int64_t d, const double* u) {
+    if (g.spherical())
+        return static_cast<double>(d) * std::log(u[0]);
+    double sum = 0;
+    for (std::int64_t i = 0; i < d; ++i)
+        sum += std::log(u[g.at(i, i, d)]);
+    return sum;
+}
 
 void add_prior_samples(const gmm_shape& shape, const conjugate_prior& prior, const gmm_parameters& current,
                        std::span<double> sums, std::vector<double>& scatter) {

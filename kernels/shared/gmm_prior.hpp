@@ -14,6 +14,9 @@ namespace elbo::kernels {
 void add_prior_samples(const gmm_shape& shape, const conjugate_prior& prior, const gmm_parameters& current,
                        std::span<double> sums, std::vector<double>& scatter);
 
+/// Σ_i log U_ii of one factor, ½ log |Λ|.
+double log_determinant(const gmm::family_geometry& g, std::int64_t d, const double* u);
+
 /// log p(θ), times weight_scale.
 struct log_prior_value {
     double total = 0;

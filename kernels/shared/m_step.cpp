@@ -311,24 +311,16 @@ void m_step::apply_policy(gmm_parameters& next, update_outcome& outcome) {
     }
 }
 
-/// Σ_i log U_ii of one factor.
-double m_step::log_determinant(const double* u) const {
-    double sum = 0;
-    for (std::int64_t i = 0; i < (geometry_.matrix() ? d_ : numbers_); ++i)
-        sum += std::log(u[geometry_.at(i, i, d_)]);
-    return static_cast<double>(geometry_.repeats(d_)) * sum;
-}
-
 /// Σ_k N_k [log α_k + Σ_i log U_ii − d/2 log 2π] − ½ (Σ_k N_k tr(Λ_k (C_k − λ)) less the part of log p(θ)).
 double m_step::expected_log_likelihood(const gmm_parameters& next, double prior_quadratic) const {
     const double constant = 0.5 * static_cast<double>(d_) * std::log(2 * std::numbers::pi);
     const double* u = next.precision_cholesky.data();
-    const double common = geometry_.tied ? log_determinant(u) : 0;
+    const double common = geometry_.tied ? log_determinant(geometry_, d_, u) : 0;
     double sum = -0.5 * (quadratic_ - prior_quadratic);
     for (std::int64_t k = 0; k < K_; ++k) {
         if (!(counts_[k] > 0))
             continue;
-        const double own = geometry_.tied ? common : log_determinant(u + k * geometry_.stride(d_));
+        const double own = geometry_.tied ? common : log_determinant(geometry_, d_, u + k * geometry_.stride(d_));
         sum += counts_[k] * (next.log_weights[k] + own - constant);
     }
     return sum;

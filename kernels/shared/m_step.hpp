@@ -45,7 +45,6 @@ private:
     void update_common(gmm_parameters& next, update_outcome& outcome);
     void rescue_singular(gmm_parameters& next, update_outcome& outcome);
     void apply_policy(gmm_parameters& next, update_outcome& outcome);
-    double log_determinant(const double* u) const;
     double expected_log_likelihood(const gmm_parameters& next, double prior_quadratic) const;
     void finish(const gmm_parameters& current, const gmm_parameters& next, update_outcome& outcome) const;
 

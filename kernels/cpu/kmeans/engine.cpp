@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 namespace elbo::kernels::cpu {
@@ -88,10 +89,7 @@ public:
         changes_.resize(blocks_);
         for_each_job(blocks_, rows_ * cols_ * k, threads_,
                      [&](std::int64_t b) { changes_[b] = kernels_.assign(block(b), centres.data(), k); });
-        std::int64_t changed = 0;
-        for (std::int64_t c : changes_)
-            changed += c;
-        return changed;
+        return std::accumulate(changes_.begin(), changes_.end(), std::int64_t(0));
     }
 
     void cluster_sums(std::span<double> sums, std::span<double> counts) override {
@@ -147,10 +145,7 @@ private:
     }
 
     static double sum_of(const std::vector<double>& values) {
-        double sum = 0;
-        for (double v : values)
-            sum += v;
-        return sum;
+        return std::accumulate(values.begin(), values.end(), 0.0);
     }
 
     std::int64_t draw_row(const row_mass& mass, const std::vector<double>& blocks, double u, double total) const {

@@ -1,5 +1,7 @@
 #include "kernels/cpu/latent/block.hpp"
 
+#include "kernels/cpu/core/units.hpp"
+
 #include <algorithm>
 #include <cblas.h>
 #include <cmath>
@@ -8,17 +10,9 @@ namespace elbo::kernels::cpu {
 
 namespace {
 
-/// Σ_j δ_j² p_j. Eight sums, so that the compiler can use vectors without changing the order of additions.
+/// Σ_j δ_j² p_j.
 double weighted_square(const double* delta, const double* precisions, std::int64_t d) {
-    constexpr std::int64_t lanes = 8;
-    double sums[lanes] = {};
-    std::int64_t j = 0;
-    for (; j + lanes <= d; j += lanes)
-        for (std::int64_t l = 0; l < lanes; ++l)
-            sums[l] += delta[j + l] * delta[j + l] * precisions[j + l];
-    for (; j < d; ++j)
-        sums[j % lanes] += delta[j] * delta[j] * precisions[j];
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+    return sum_of_terms(d, [&](std::int64_t j) { return delta[j] * delta[j] * precisions[j]; });
 }
 
 double square(const double* c, std::int64_t count) {

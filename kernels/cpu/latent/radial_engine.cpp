@@ -12,17 +12,9 @@ namespace cpu {
 
 namespace {
 
-/// ‖x − m‖. Eight sums, so that the compiler can use vectors without changing the order of additions.
+/// ‖x − m‖.
 double distance(const double* x, const double* m, std::int64_t d) {
-    constexpr std::int64_t lanes = 8;
-    double sums[lanes] = {};
-    std::int64_t j = 0;
-    for (; j + lanes <= d; j += lanes)
-        for (std::int64_t l = 0; l < lanes; ++l)
-            sums[l] += (x[j + l] - m[j + l]) * (x[j + l] - m[j + l]);
-    for (; j < d; ++j)
-        sums[j % lanes] += (x[j] - m[j]) * (x[j] - m[j]);
-    return std::sqrt(((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7])));
+    return std::sqrt(sum_of_terms(d, [&](std::int64_t j) { return (x[j] - m[j]) * (x[j] - m[j]); }));
 }
 
 template <class Law>

@@ -8,17 +8,6 @@ namespace elbo::kernels::cpu {
 
 namespace {
 
-/// A pass with memory of its own.
-template <class Pass>
-aligned_array<float> allocate(Pass& pass, const vae_layout& layout, const vae_parameters& p, std::int64_t rows) {
-    panel_arena arena;
-    pass.place(arena, layout, p, rows, false);
-    aligned_array<float> memory(arena.used);
-    arena = {memory.data(), 0};
-    pass.place(arena, layout, p, rows, false);
-    return memory;
-}
-
 void copy_row(const panel_matrix& from, std::int64_t first_panel, std::int64_t row, std::int64_t columns, float* to) {
     for (std::int64_t j = 0; j < columns; j += panel_width)
         std::copy_n(from.at(first_panel + j / panel_width, row), std::min(panel_width, columns - j), to + j);
@@ -46,13 +35,15 @@ void vae_inference::want_workers(std::int64_t rows) {
     worker_memory_.clear();
     workers_.resize(static_cast<std::size_t>(threads_));
     for (decoder_pass& pass : workers_)
-        worker_memory_.push_back(allocate(pass, network_.layout, p_, rows));
+        worker_memory_.push_back(
+            allocate_panels([&](panel_arena& arena) { pass.place(arena, network_.layout, p_, rows, false); }));
     worker_rows_ = rows;
 }
 
 void vae_inference::encode_chunk(const row_source& source, std::int64_t first, const inference_noise& noise) {
     if (const std::int64_t capacity = std::min(chunk_rows, source.rows()); capacity > encoder_rows_) {
-        encoder_memory_ = allocate(encoder_, network_.layout, p_, capacity);
+        encoder_memory_ =
+            allocate_panels([&](panel_arena& arena) { encoder_.place(arena, network_.layout, p_, capacity, false); });
         encoder_rows_ = capacity;
     }
     encoder_.rows = std::min(chunk_rows, source.rows() - first);

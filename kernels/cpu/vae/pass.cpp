@@ -63,10 +63,12 @@ void encoder_pass::place(panel_arena& arena, const vae_layout& layout, const vae
     x = arena.take(panels_of(layout.architecture.dimensions), capacity);
     const bool logs = layout.architecture.encoder_input == vae::encoder_input::log1p;
     input = logs ? arena.take(panels_of(layout.architecture.dimensions), capacity) : x;
-    total.resize(layout.architecture.likelihood.library_size ? capacity : 0);
     network.place(arena, p.encoder, capacity, false, training);
     log_variance = arena.take(latent, capacity);
     sigma = arena.take(latent, capacity);
+    if (arena.base == nullptr)
+        return;
+    total.resize(layout.architecture.likelihood.library_size ? capacity : 0);
     index.resize(capacity);
     kl.resize(capacity);
 }
@@ -82,6 +84,8 @@ void decoder_pass::place(panel_arena& arena, const vae_layout& layout, const vae
     output = p.decoder.empty() ? arena.take(panels, capacity) : network.out.back();
     own_gradient = training && has_own_gradients(layout) ? arena.take(panels, capacity) : panel_matrix{};
     groups = parts_of(panels, group_panels);
+    if (arena.base == nullptr)
+        return;
     for (auto* v : {&row, &draw})
         v->resize(capacity);
     for (auto* v : {&log_ratio, &along})

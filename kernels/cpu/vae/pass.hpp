@@ -53,6 +53,17 @@ struct panel_arena {
     }
 };
 
+/// Memory for what place(arena) takes from an arena: first it only counts.
+template <class Place>
+aligned_array<float> allocate_panels(const Place& place) {
+    panel_arena arena;
+    place(arena);
+    aligned_array<float> memory(arena.used);
+    arena = {memory.data(), 0};
+    place(arena);
+    return memory;
+}
+
 /// Results of each layer; `sums` where the slope of the activation needs them; deltas in training alone.
 struct network_memory {
     std::vector<panel_matrix> out, sums, delta;

@@ -11,54 +11,6 @@ namespace elbo::kernels::cpu {
 
 namespace {
 
-/// Columns of a matrix with the likelihood of those alone.
-struct column_part {
-    std::int64_t first = 0, columns = 0;
-    vae::likelihood form;
-};
-
-/// About `count` parts; blocks of one-hot variables are not cut.
-std::vector<column_part> split_columns(const vae::likelihood& form, std::int64_t d, int count) {
-    std::vector<column_part> parts(1, {0, 0, form});
-    parts.back().form.blocks.clear();
-    const std::int64_t enough = (d + count - 1) / count;
-    const auto add = [&](std::int64_t columns) {
-        if (parts.back().columns >= enough) {
-            parts.push_back({parts.back().first + parts.back().columns, 0, form});
-            parts.back().form.blocks.clear();
-        }
-        parts.back().columns += columns;
-    };
-    if (form.blocks.empty())
-        for (std::int64_t j = 0; j < d; ++j)
-            add(1);
-    for (std::int64_t size : form.blocks) {
-        add(size);
-        parts.back().form.blocks.push_back(size);
-    }
-    return parts;
-}
-
-row_report inspect_part(const any_matrix_view& x, const column_part& part) {
-    any_matrix_view columns = x;
-    columns.data = static_cast<const char*>(x.data) + part.first * x.element_size();
-    columns.cols = part.columns;
-    row_report report = kernels::inspect_rows(part.form, columns);
-    report.column += part.first;
-    return report;
-}
-
-/// Adds the report of later columns.
-void merge(row_report& all, const row_report& part) {
-    const bool is_fault = part.found != row_report::fault::none;
-    if (is_fault && (all.found == row_report::fault::none || part.row < all.row)) {
-        all.found = part.found, all.row = part.row, all.column = part.column, all.value = part.value;
-    }
-    all.all_bits = all.all_bits && part.all_bits;
-    all.all_bytes = all.all_bytes && part.all_bytes;
-    all.column_sums.insert(all.column_sums.end(), part.column_sums.begin(), part.column_sums.end());
-}
-
 void store_row(row_storage storage, const any_matrix_view& x, std::int64_t i, void* to) {
     for (std::int64_t j = 0; j < x.cols; ++j) {
         const auto value = static_cast<float>(io::element(x, i, j));
@@ -89,12 +41,29 @@ std::int64_t row_bytes(row_storage storage, std::int64_t dimensions) {
 }
 
 row_report inspect_rows(const vae::likelihood& form, const any_matrix_view& x, int threads) {
-    const std::vector<column_part> parts = split_columns(form, x.cols, threads);
-    std::vector<row_report> reports(parts.size());
-    parallel_for(threads, std::ssize(parts), [&](std::int64_t i, int) { reports[i] = inspect_part(x, parts[i]); });
-    row_report all = reports.front();
-    for (std::size_t i = 1; i < reports.size(); ++i)
-        merge(all, reports[i]);
+    constexpr std::int64_t range_rows = 256, range_columns = 64;
+    if (threads == 1)
+        return kernels::inspect_rows(form, x);
+    std::vector<row_report> parts((x.rows + range_rows - 1) / range_rows);
+    parallel_ranges(threads, x.rows, range_rows, [&](std::int64_t first, std::int64_t last) {
+        row_report& part = parts[first / range_rows];
+        part = kernels::inspect_rows(form, x.slice(first, last - first));
+        part.row += first;
+        part.column_sums = {};
+    });
+    row_report all;
+    for (const row_report& part : parts) {
+        if (part.found != row_report::fault::none)
+            return part;
+        all.all_bits = all.all_bits && part.all_bits;
+        all.all_bytes = all.all_bytes && part.all_bytes;
+    }
+    all.column_sums.assign(x.cols, 0);
+    parallel_ranges(threads, x.cols, range_columns, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t i = 0; i < x.rows; ++i)
+            for (std::int64_t j = first; j < last; ++j)
+                all.column_sums[j] += io::element(x, i, j);
+    });
     return all;
 }
 

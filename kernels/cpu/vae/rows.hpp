@@ -14,7 +14,7 @@ namespace elbo::kernels::cpu {
 /// Bytes of one stored row; bits in words of 16, one a panel.
 std::int64_t row_bytes(row_storage storage, std::int64_t dimensions);
 
-/// vae_engine::inspect, parts of the columns on several threads.
+/// vae_engine::inspect, parts of the rows and then of the columns on several threads.
 row_report inspect_rows(const vae::likelihood& form, const any_matrix_view& x, int threads);
 
 /// Resident data sets.

@@ -32,31 +32,16 @@ void place(panel_arena& arena, const vae_layout& layout, const vae_parameters& p
 std::int64_t training_step::bytes(const vae_layout& layout, const vae_parameters& p, std::int64_t batch,
                                   std::int64_t samples) {
     panel_arena arena;
-    const std::int64_t pairs = batch * samples;
-    for (std::int64_t units : {panels_of(layout.architecture.dimensions), 2 * panels_of(layout.architecture.latent)})
-        arena.take(units, batch);
-    if (layout.architecture.encoder_input == vae::encoder_input::log1p)
-        arena.take(panels_of(layout.architecture.dimensions), batch);
-    for (const auto* layers : {&p.encoder, &p.decoder}) {
-        network_memory memory;
-        memory.place(arena, *layers, layers == &p.encoder ? batch : pairs, layers == &p.decoder, true);
-    }
-    arena.take(3 * panels_of(layout.architecture.latent), pairs);
-    if (p.decoder.empty())
-        arena.take(panels_of(layout.architecture.dimensions), pairs);
-    if (has_own_gradients(layout))
-        arena.take(panels_of(layout.architecture.dimensions), pairs);
-    const std::int64_t groups = (panels_of(layout.architecture.dimensions) + group_panels - 1) / group_panels;
-    return aligned_array<float>::bytes(arena.used) + 16 * batch + pairs * (32 + 16 * groups);
+    encoder_pass encoder;
+    decoder_pass decoder;
+    place(arena, layout, p, batch, samples, encoder, decoder);
+    return aligned_array<float>::bytes(arena.used) + 16 * batch + batch * samples * (32 + 16 * decoder.groups);
 }
 
 void training_step::reserve(std::int64_t batch, std::int64_t samples) {
     memory_ = aligned_array<float>(); // before, so that both are never held
-    panel_arena arena;
-    place(arena, layout_, p_, batch, samples, encoder_, decoder_);
-    memory_ = aligned_array<float>(arena.used);
-    arena = {memory_.data(), 0};
-    place(arena, layout_, p_, batch, samples, encoder_, decoder_);
+    memory_ =
+        allocate_panels([&](panel_arena& arena) { place(arena, layout_, p_, batch, samples, encoder_, decoder_); });
     const std::int64_t panels = panels_of(layout_.architecture.dimensions);
     unit_kl_weight_ = aligned_array<float>(panels_of(layout_.architecture.latent) * panel_width);
     weights_.resize(batch * samples);

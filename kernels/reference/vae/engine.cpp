@@ -110,7 +110,11 @@ public:
             const numbered_row row = evaluation_row(rows, i, binarize, seed);
             network_tape tape;
             const posterior q = reference::encode(layout, parameters_, row.x, tape);
-            store_posterior(q, i, out.mean, out.log_variance);
+            const std::int64_t at = i * layout.architecture.latent;
+            if (out.mean)
+                store(q.mean, out.mean + at);
+            if (out.log_variance)
+                store(q.log_variance, out.log_variance + at);
             if (out.kl)
                 out.kl[i] = kl_divergence(q);
             if (out.reconstruction || out.squared_error)
@@ -140,10 +144,8 @@ public:
         for (std::int64_t i = 0; i < rows.rows; ++i) {
             network_tape tape;
             const posterior q = reference::encode(layout, parameters_, data_.row(rows, i), tape);
-            for (std::int64_t l = 0; l < layout.architecture.latent; ++l) {
-                mean(i, l) = static_cast<float>(q.mean[l]);
-                log_variance(i, l) = static_cast<float>(q.log_variance[l]);
-            }
+            store(q.mean, mean.row(i));
+            store(q.log_variance, log_variance.row(i));
         }
     }
 
@@ -152,8 +154,7 @@ public:
             decoder_tape tape;
             reference::decode(layout, parameters_, matrix_row(z, i), tape);
             const std::vector<double> mean = means(layout, tape.output);
-            for (std::int64_t j = 0; j < layout.architecture.dimensions; ++j)
-                out(i, j) = static_cast<float>(mean[j]);
+            store(mean, out.row(i));
         }
     }
 
@@ -179,14 +180,8 @@ private:
         return row;
     }
 
-    void store_posterior(const posterior& q, std::int64_t i, float* mean, float* log_variance) const {
-        const std::int64_t latent = layout.architecture.latent;
-        for (std::int64_t l = 0; l < latent; ++l) {
-            if (mean)
-                mean[i * latent + l] = static_cast<float>(q.mean[l]);
-            if (log_variance)
-                log_variance[i * latent + l] = static_cast<float>(q.log_variance[l]);
-        }
+    static void store(const std::vector<double>& values, float* to) {
+        std::ranges::transform(values, to, [](double value) { return static_cast<float>(value); });
     }
 
     /// Reconstruction term and squared error of row i, means over the draws.
