@@ -21,11 +21,22 @@ struct counted_step {
     vae::training_precision precision;
 };
 
-// 784-200-200-(50)-200-200-784, and one whose step takes milliseconds.
+/// With logarithms of the rows and their sums.
+vae::architecture of_counts(vae::likelihood_family family) {
+    vae::likelihood form;
+    form.family = family;
+    form.library_size = true;
+    return test::make_architecture(1024, 8, {32}, vae::activation::tanh, form);
+}
+
+// 784-200-200-(50)-200-200-784, one whose step takes milliseconds, and two in whole tiles.
 const counted_step cases[] = {
     {"large", test::make_architecture(784, 50, {200, 200}, vae::activation::tanh), 128, 1,
      vae::training_precision::bfloat16},
     {"small", test::make_architecture(40, 5, {17, 30}, vae::activation::tanh), 12, 3, vae::training_precision::float32},
+    {"poisson", of_counts(vae::likelihood_family::poisson), 64, 1, vae::training_precision::float32},
+    {"negative_binomial", of_counts(vae::likelihood_family::negative_binomial), 64, 1,
+     vae::training_precision::float32},
 };
 
 const counted_step& named(const std::string& name) {
@@ -44,7 +55,8 @@ TEST(CudaVaeCounters, DISABLED_OneCase) {
     const auto engine = make_vae_engine(context::cuda(), layout);
     const std::int64_t d = c.architecture.dimensions, rows = c.batch * c.steps;
     const auto x = test::network_rows(c.architecture, rows, test::values::bits, 3);
-    engine->reserve({.batch = c.batch, .slots = {rows}, .storage = row_storage::bits});
+    const bool bits = c.architecture.likelihood.family == vae::likelihood_family::bernoulli;
+    engine->reserve({.batch = c.batch, .slots = {rows}, .storage = bits ? row_storage::bits : row_storage::float32});
     engine->load(0, 0, matrix_view<const float>(x.data(), rows, d));
     engine->set_parameters(test::network_parameters(layout, 7));
     const auto records =
@@ -119,6 +131,33 @@ TEST(CudaVaeCounters, StepOfTheLargeNetwork) {
     EXPECT_LE(matrix_operations, 1.12 * needed);
     std::printf("%.1f MB of %.1f, %.3f of the needed matrix operations\n", bytes / 1e6, (weights + activations) / 1e6,
                 matrix_operations / needed);
+}
+
+/// The numbers that the heads of gather (input.cu) and of output (forward.cu) state.
+void expect_cost_of_counts(const char* name, double terms, double gradients) {
+    const counted_step& c = named(name);
+    const auto all = count(name);
+    const double columns = 1024, depth = 32, numbers = static_cast<double>(c.batch) * columns;
+
+    const test::counter_sums gather = test::sum_counters(all, "::gather");
+    EXPECT_LE(gather.read, 1.02 * 4 * numbers);
+    EXPECT_LE(gather.written, 1.02 * 8 * numbers);
+    EXPECT_LE(gather.instructions, 1.02 * 65 * numbers);
+
+    // Of 64 columns two sums in float64.
+    const test::counter_sums output = test::sum_counters(all, "::output<");
+    EXPECT_LE(output.read, 1.05 * (4 * numbers + 4 * (depth + gradients) * columns + 4 * depth * numbers / columns));
+    EXPECT_LE(output.written, 1.02 * (4 * gradients + 16.0 / 64) * numbers);
+    EXPECT_LE(output.instructions, 1.02 * (1.6 * depth + terms) * numbers);
+    std::printf("%s: %.1f and %.1f lane instructions a number\n", name, gather.instructions / numbers,
+                output.instructions / numbers - 1.6 * depth);
+}
+
+TEST(CudaVaeCounters, CountsCostTheirTerms) {
+    if (!test::emulated())
+        GTEST_SKIP() << "counters come from the emulator";
+    expect_cost_of_counts("poisson", 328, 1);
+    expect_cost_of_counts("negative_binomial", 878, 2); // and ln θ of each column, with its gradient
 }
 
 TEST(CudaVaeCounters, NoRacesOnGlobalMemory) {

@@ -38,6 +38,9 @@ __global__ void __launch_bounds__(tile_threads) forward(const forward_arguments 
     });
 }
 
+// Of a number 1.6 lane instructions a multiplication (float32) and those of its term: 328 of a poisson likelihood, 878
+// of negative binomial; 4 bytes of x read, 4 of each gradient written. Predicted for an H200, by instructions (33.5e12
+// a second): beside the product 10 and 26 us a million numbers.
 template <class Math, class Family>
 __global__ void __launch_bounds__(tile_threads) output(const output_arguments a) {
     __shared__ tile_memory memory;

@@ -8,6 +8,8 @@ namespace elbo::kernels::cuda {
 
 namespace {
 
+// Of a number of float32 data 4 bytes read, 8 written and 65 lane instructions, with ln(1 + x) and the sums. Predicted
+// for an H200: 2.8 us a million numbers, by bytes (4.27 TB/s; the instructions take 1.9 us at 33.5e12 a second).
 __global__ void __launch_bounds__(row_threads) gather(const input_arguments a) {
     const std::int64_t n = warp_index(), lane = threadIdx.x % 32;
     if (n >= a.step.rows())

@@ -26,7 +26,8 @@ __device__ double block_terms(const likelihood_arguments& a, std::int64_t r, con
     return value;
 }
 
-// A warp a row of the decoder.
+// A warp a row of the decoder. A term costs what it does in output (forward.cu), with the output read and its gradient
+// written: 12 bytes a number, 2.8 us a million of them on an H200 where the term is not more.
 template <class Family>
 __global__ void __launch_bounds__(row_threads) row_likelihood(const likelihood_arguments a) {
     const std::int64_t batch = a.step.rows(), r = warp_index(), lane = threadIdx.x % 32;
