@@ -133,6 +133,11 @@ void check_sums(const tensor_case& c) {
     expect_sums(*t.engine, want);
 }
 
+static_assert(cuda::suits_tensor({family::full, 25, 1}, 4) && cuda::suits_tensor({family::full, 128, 10000}, 4));
+static_assert(cuda::suits_tensor({family::full, 16, 1000}, 4) && !cuda::suits_tensor({family::full, 16, 64}, 4));
+static_assert(cuda::suits_tensor({family::full, 8, 10000}, 4) && !cuda::suits_tensor({family::full, 8, 600}, 4));
+static_assert(!cuda::suits_tensor({family::full, 64, 9}, 8) && !cuda::suits_tensor({family::tied, 64, 9}, 4));
+
 // The log-densities lie in the memory of the slab variant; no sum of a range is longer than a chain.
 TEST(CudaTensor, PlansFitTheSlab) {
     for (std::int64_t d : {8, 25, 32, 33, 48, 64, 65, 96, 100, 128})
