@@ -20,8 +20,8 @@ void launch(const internal::cuda_state& state, const char* name, const launch_sh
             A&&... args) {
     if (shape.blocks == 0)
         return; // an empty problem is not an error
-    // More than 48 KB of dynamic shared memory must be asked for.
-    if (shape.shared_bytes > 48 * 1024)
+    // More than 48 KB of shared memory must be asked for, and the kernel's static arrays count, too.
+    if (shape.shared_bytes > 32 * 1024)
         check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                    static_cast<int>(shape.shared_bytes)),
               name);
