@@ -223,6 +223,20 @@ static inline double_vector widen_high(float_vector v) {
 }
 
 /// to[i] += v[i] for every lane.
+static inline void add_anywhere(double* to, double_vector v) {
+    double_vector sum;
+    __builtin_memcpy(&sum, to, sizeof sum);
+    sum += v;
+    __builtin_memcpy(to, &sum, sizeof sum);
+}
+/// As add_lanes, where `to` need not be aligned.
+static inline void add_lanes_anywhere(double* to, double_vector v) {
+    add_anywhere(to, v);
+}
+static inline void add_lanes_anywhere(double* to, float_vector v) {
+    add_anywhere(to, widen_low(v));
+    add_anywhere(to + lanes<double>, widen_high(v));
+}
 static inline void add_lanes(double* to, float_vector v) {
     store(to, load(to) + widen_low(v));
     store(to + lanes<double>, load(to + lanes<double>) + widen_high(v));

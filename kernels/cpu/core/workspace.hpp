@@ -65,18 +65,27 @@ public:
     workspace(const gmm_shape& s, std::int64_t block_rows)
         : numbers_(number_count(s, block_rows)), integers_(integer_count(s, block_rows)), choices_(s.components),
           touched_(s.components), partial_(sum_count(s)), screen_(std::make_unique<screen_state>()) {
-        const std::int64_t slab = block_rows * slab_rows(s.components);
+        const std::int64_t slab = block_rows * slab_rows(s.components), limits = limit_rows(s, block_rows);
         view.log_densities = numbers_.data();
         view.distances = view.log_densities + slab;
         view.panel = view.distances + (s.family == gmm::family::spherical ? slab : 0);
-        view.strip = view.panel + panel_stride(block_rows) * panel_rows(s.family, s.dimensions);
+        view.strip = view.panel + panel_numbers(s, block_rows);
         view.row_weights = view.strip + strip_rows * s.dimensions;
         view.row_limits = view.row_weights + block_rows;
-        view.rows = view.row_limits + block_rows;
+        view.rows = view.row_limits + limits;
         view.listed_weights = view.rows + row_numbers(s, block_rows);
+        view.home_densities = view.listed_weights + block_rows;
+        view.home_reaches = view.home_densities + limits;
+        view.pair_roots = view.home_reaches + limits;
+        view.near_densities = view.pair_roots + pairs(s);
         view.nearest = integers_.data();
-        view.listed = view.nearest + block_rows;
-        view.active = view.listed + block_rows;
+        view.listed = view.nearest + limits;
+        view.pair_rows = view.listed + limits;
+        view.pair_components = view.pair_rows + pairs(s);
+        view.sorted = view.pair_components + pairs(s);
+        view.near_rows = view.sorted + pairs(s);
+        view.near_components = view.near_rows + pairs(s);
+        view.active = view.near_components + pairs(s);
         view.starts = view.active + s.components;
         view.near = view.starts + s.components + 1;
         view.choices = choices_.data();
@@ -93,17 +102,26 @@ public:
     workspace_view<T> view{};
 
 private:
+    static bool gathers(const gmm_shape& s) { return gathers_rows(s.family, s.dimensions); }
+    static std::int64_t pairs(const gmm_shape& s) { return gathers(s) ? pair_capacity : 0; }
+    static std::int64_t limit_rows(const gmm_shape& s, std::int64_t block_rows) {
+        return gathers(s) ? unit_rows : block_rows;
+    }
     static std::int64_t row_numbers(const gmm_shape& s, std::int64_t block_rows) {
-        return s.family == gmm::family::full ? 0 : block_rows * row_stride(s.dimensions);
+        const bool small = s.family == gmm::family::full && !gathers(s);
+        return small ? 0 : limit_rows(s, block_rows) * row_stride(s.dimensions);
+    }
+    static std::int64_t panel_numbers(const gmm_shape& s, std::int64_t block_rows) {
+        return std::max(panel_stride(block_rows) * panel_rows(s.family, s.dimensions),
+                        gathers(s) ? pairs_at_once * pair_stride(s.dimensions) : 0);
     }
     static std::int64_t number_count(const gmm_shape& s, std::int64_t block_rows) {
         const std::int64_t slabs = s.family == gmm::family::spherical ? 2 : 1;
-        return slabs * block_rows * slab_rows(s.components) +
-               panel_stride(block_rows) * panel_rows(s.family, s.dimensions) + strip_rows * s.dimensions +
-               3 * block_rows + row_numbers(s, block_rows);
+        return slabs * block_rows * slab_rows(s.components) + panel_numbers(s, block_rows) + strip_rows * s.dimensions +
+               2 * block_rows + 3 * limit_rows(s, block_rows) + row_numbers(s, block_rows) + 2 * pairs(s);
     }
     static std::int64_t integer_count(const gmm_shape& s, std::int64_t block_rows) {
-        return 2 * block_rows + 3 * s.components + 1;
+        return 2 * limit_rows(s, block_rows) + 5 * pairs(s) + 3 * s.components + 1;
     }
 
     aligned_array<T> numbers_;

@@ -54,7 +54,7 @@ public:
 
     std::int64_t bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind labels) const override {
         return aligned_array<T>::bytes(padded(rows) * (shape.dimensions + (weighted ? 1 : 0))) +
-               (shape.family == gmm::family::full ? 0 : aligned_array<std::int32_t>::bytes(padded(rows))) +
+               (has_homes() ? aligned_array<std::int32_t>::bytes(padded(rows)) : 0) +
                label_store<T>::bytes(labels, padded(rows), shape.components) +
                team_of(rows) * workspace<T>::bytes(shape, block_rows_) + packed_model<T>::bytes(shape) +
                m_step::bytes(shape, threads_) + fixed_accumulator::bytes(shape, threads_) + scatter_bytes(rows);
@@ -68,7 +68,7 @@ public:
         if (weighted)
             weights_ = aligned_array<T>(padded(rows));
         labels_ = label_store<T>(labels, padded(rows), shape.components);
-        if (shape.family != gmm::family::full) {
+        if (has_homes()) {
             homes_ = aligned_array<std::int32_t>(padded(rows));
             std::fill_n(homes_.data(), homes_.size(), -1);
         }
@@ -149,6 +149,7 @@ public:
     }
 
 private:
+    bool has_homes() const { return screens_pairs(shape.family, shape.dimensions, shape.components); }
     m_step& step() { return update_ ? *update_ : update_.emplace(shape, threads_); }
     /// Threads that so many rows give work to.
     std::int64_t team_of(std::int64_t rows) const { return std::min<std::int64_t>(units_of(rows), threads_); }

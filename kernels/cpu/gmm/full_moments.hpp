@@ -85,50 +85,148 @@ static void rank_update(const T* panel, std::int64_t count, std::int64_t stride,
     }
 }
 
-/// Whether to gather `active` rows of a block and sum over those alone, when a row costs `work` vector operations a
-/// lane once it is in place. Decided by the data of the block, so that the order of every sum is.
+/// Vector operations, times lanes, of one pair in pair_tile.
 template <class T>
-static inline bool gathering_pays(std::int64_t active, std::int64_t rows, std::int64_t d, double work) {
-    const double gathered = work + gather_cost * lanes<T> * static_cast<double>(d);
-    return static_cast<double>(active) * gathered < static_cast<double>(rows) * (work + 2 * static_cast<double>(d));
+static inline double pair_work(std::int64_t d) {
+    const std::int64_t vectors = (d + lanes<T> - 1) / lanes<T>;
+    std::int64_t sum = vectors;
+    for (std::int64_t v = 0; v < vectors; ++v)
+        sum += (d - v * lanes<T> < lanes<T> ? d - v * lanes<T> : lanes<T>)*(vectors - v);
+    return static_cast<double>(sum * lanes<T>);
 }
 
-/// The listed rows as columns of a panel, g (x − μ) and g; zeros up to a whole vector. Returns the number of columns.
-template <class T>
-static std::int64_t gathered_panel(const T* x, const T* mean, std::int64_t d, const T* column, std::int64_t slab_height,
-                                   const std::int32_t* rows, std::int64_t count, T* panel, std::int64_t stride) {
-    const std::int64_t columns = (count + lanes<T> - 1) / lanes<T> * lanes<T>;
-    for (std::int64_t c = 0; c < count; ++c) {
-        const T* row = x + strip_position(rows[c], d);
-        const T g = column[strip_position(rows[c], slab_height)];
-        for (std::int64_t j = 0; j < d; ++j)
-            panel[j * stride + c] = (row[j * strip_rows] - mean[j]) * g;
-        panel[d * stride + c] = g;
+/// Sums over a pair's row z and its weight: for rows i ... i + A − 1 of Σ z zᵀ, or with A = 1 for Σ g z, V vectors of
+/// columns from `column` on. `left` holds the factors of the rows.
+template <class T, int A, int V>
+static inline void pair_tile(const T* left, const T* right, std::int64_t count, std::int64_t stride,
+                             vec<T> (&sum)[A * V]) {
+    for (int i = 0; i < A * V; ++i)
+        sum[i] = vec<T>{};
+    for (std::int64_t n = 0; n < count; ++n, left += stride, right += stride) {
+        vec<T> columns[V];
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v)
+            columns[v] = load(right + v * lanes<T>);
+#pragma GCC unroll 8
+        for (int a = 0; a < A; ++a) {
+            const vec<T> row = broadcast(left[a]);
+#pragma GCC unroll 8
+            for (int v = 0; v < V; ++v)
+                sum[a * V + v] += row * columns[v];
+        }
     }
-    for (std::int64_t j = 0; j <= d; ++j)
-        for (std::int64_t c = count; c < columns; ++c)
-            panel[j * stride + c] = 0;
-    return columns;
 }
 
+/// Adds the lanes from `first` on of a vector of columns to the numbers at `to`, as many as there are columns before
+/// `end`.
 template <class T>
-static void full_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
-    const std::int64_t d = m.dimensions, height = slab_rows(m.components);
-    const std::int64_t slab = height * strip_rows, stride = panel_stride(m.block_rows);
+static inline void add_columns(double* to, vec<T> sum, std::int64_t first, std::int64_t end) {
+    if (first <= 0 && end >= lanes<T>)
+        return add_lanes_anywhere(to, sum);
+    for (std::int64_t c = first > 0 ? first : 0; c < (end < lanes<T> ? end : lanes<T>); ++c)
+        to[c] += static_cast<double>(sum[c]);
+}
+
+/// Rows and vectors of columns of a tile.
+inline constexpr int pair_rows = vector_registers == 32 ? 6 : 3, pair_vectors = vector_registers == 32 ? 4 : 3;
+
+/// Adds Σ z zᵀ, from row i on, of `count` rows of a panel to the statistics of a full component.
+template <class T>
+static void add_products(const T* panel, std::int64_t count, std::int64_t d, double* stats) {
+    const std::int64_t stride = pair_stride(d);
+    in_even_parts<pair_rows>(d, [&]<int A>(std::int64_t i) {
+        const std::int64_t begin = i / lanes<T>, vectors = (d + lanes<T> - 1) / lanes<T> - begin;
+        in_even_parts<pair_vectors>(vectors, [&]<int V>(std::int64_t at) {
+            const std::int64_t column = (begin + at) * lanes<T>;
+            vec<T> sum[A * V];
+            pair_tile<T, A, V>(panel + i, panel + column, count, stride, sum);
+            for (int a = 0; a < A; ++a)
+                for (int v = 0; v < V; ++v) {
+                    const std::int64_t row = i + a, j = column + v * lanes<T>;
+                    // (row, j), if it is there.
+                    double* second = stats + 1 + d + row * d - row * (row - 1) / 2 - row + j;
+                    add_columns<T>(second, sum[a * V + v], row - j, d - j);
+                }
+        });
+    });
+}
+
+/// Adds the sums of `count` ≤ 64 listed pairs of component k.
+template <class T>
+static void add_pairs(const model_view<T>& m, std::int64_t k, const std::int32_t* pairs, std::int64_t count,
+                      const workspace_view<T>& ws) {
+    const std::int64_t d = m.dimensions, columns = row_stride(d), stride = pair_stride(d);
+    double* stats = ws.partial + k * m.statistics;
+    T* mean = ws.strip; // with zeros at its end
+    for (std::int64_t j = 0; j < columns; ++j)
+        mean[j] = j < d ? m.means[k * d + j] : T(0);
+    double total = 0;
+    for (std::int64_t n = 0; n < count; ++n) {
+        const T* row = ws.rows + ws.pair_rows[pairs[n]] * columns;
+        const T g = ws.pair_roots[pairs[n]];
+        for (std::int64_t j = 0; j < columns; j += lanes<T>)
+            store(ws.panel + n * stride + j, (load(row + j) - load(mean + j)) * broadcast(g));
+        ws.panel[n * stride + columns] = g;
+        total += static_cast<double>(g * g);
+    }
+    stats[0] += total;
+    for (std::int64_t j = 0; j < d; j += lanes<T>) {
+        vec<T> sum[1];
+        pair_tile<T, 1, 1>(ws.panel + columns, ws.panel + j, count, stride, sum);
+        add_columns<T>(stats + 1 + j, sum[0], 0, d - j);
+    }
+    add_products(ws.panel, count, d, stats);
+}
+
+/// Adds the sums of the listed pairs of a unit, component by component, and empties the list.
+template <class T>
+static void grouped_sums(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws) {
+    if (ws.screen->pairs == 0)
+        return;
+    lay_out_unit(m, unit, ws);
+    sort_by_component(m, ws.pair_components, ws.screen->pairs, ws.sorted, ws);
+    for (std::int64_t k = 0, begin = 0; k < m.components; begin = ws.starts[k++])
+        for (std::int64_t first = begin; first < ws.starts[k]; first += pairs_at_once) {
+            const std::int64_t left = ws.starts[k] - first;
+            add_pairs(m, k, ws.sorted + first, left < pairs_at_once ? left : pairs_at_once, ws);
+        }
+    ws.screen->pairs = 0;
+}
+
+/// Lists the pairs of component k in a block, of which there are ws.active[k].
+template <class T>
+static void list_pairs(const model_view<T>& m, const unit_block<T>& b, std::int64_t k, const workspace_view<T>& ws) {
+    if (ws.screen->pairs + ws.active[k] > pair_capacity)
+        grouped_sums(m, b.unit, ws);
+    const std::int64_t count = list_active(m, k, b.strips, ws);
+    for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t pair = ws.screen->pairs++, row = b.first + ws.listed[i];
+        ws.pair_rows[pair] = static_cast<std::int32_t>(row);
+        ws.pair_components[pair] = static_cast<std::int32_t>(k);
+        ws.pair_roots[pair] = density_at(m, b, row, k, ws);
+    }
+}
+
+/// The sums of a block: of components with many active rows over all rows, of the others later, with those of the other
+/// blocks of the unit. Decided by the data of the block, so that the order of every sum is.
+template <class T>
+static void full_sums(const model_view<T>& m, const unit_block<T>& b, const workspace_view<T>& ws) {
+    const std::int64_t d = m.dimensions, rows = b.strips * strip_rows, stride = panel_stride(m.block_rows);
+    const std::int64_t slab = slab_rows(m.components) * strip_rows;
+    const auto columns = static_cast<double>(d);
+    const double dense = static_cast<double>(rows) * (static_cast<double>(triangle_size(d + 1)) + 2 * columns);
+    const double pair = pair_work<T>(d) + gather_cost * columns;
     for (std::int64_t k = 0; k < m.components; ++k) {
         if (ws.active[k] == 0)
             continue;
-        const T *roots = ws.log_densities + k * strip_rows, *mean = m.means + k * d;
-        std::int64_t columns = strips * strip_rows;
-        if (gathering_pays<T>(ws.active[k], columns, d, static_cast<double>(triangle_size(d + 1)))) {
-            const std::int64_t count = list_active(m, k, strips, ws);
-            columns = gathered_panel(x, mean, d, roots, height, ws.listed, count, ws.panel, stride);
-        } else {
-            for (std::int64_t s = 0; s < strips; ++s)
-                weighted_panel_strip(x + s * d * strip_rows, mean, d, roots + s * slab, ws.panel + s * strip_rows,
-                                     stride);
+        if (static_cast<double>(ws.active[k]) * pair < dense) {
+            list_pairs(m, b, k, ws);
+            continue;
         }
-        rank_update(ws.panel, columns, stride, d, ws.partial + k * m.statistics);
+        const T *roots = ws.log_densities + k * strip_rows, *mean = m.means + k * d;
+        for (std::int64_t s = 0; s < b.strips; ++s)
+            weighted_panel_strip(b.strip(m, s), mean, d, roots + s * slab, ws.panel + s * strip_rows, stride);
+        rank_update(ws.panel, rows, stride, d, ws.partial + k * m.statistics);
     }
 }
 
@@ -172,16 +270,16 @@ static void small_full_sums(const model_view<T>& m, const T* x, std::int64_t str
     }
 }
 
-/// Adds the sums of a block to ws.partial.
+/// Adds the sums of a block to ws.partial; of full covariances what grouped_sums does not add later.
 template <class T>
-static void block_sums(const model_view<T>& m, const T* x, std::int64_t strips, std::int32_t* homes,
-                       const workspace_view<T>& ws) {
+static void block_sums(const model_view<T>& m, const unit_block<T>& b, const workspace_view<T>& ws) {
+    const T* x = b.strip(m, 0);
     if (m.family != gmm::family::full)
-        return moment_sums(m, x, strips, homes, ws);
+        return moment_sums(m, x, b.strips, b.unit.homes + b.first, ws);
     if (m.dimensions <= small_dimensions)
-        with_count<small_dimensions>(m.dimensions, [&]<int D>() { small_full_sums<T, D>(m, x, strips, ws); });
+        with_count<small_dimensions>(m.dimensions, [&]<int D>() { small_full_sums<T, D>(m, x, b.strips, ws); });
     else
-        full_sums(m, x, strips, ws);
+        full_sums(m, b, ws);
 }
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

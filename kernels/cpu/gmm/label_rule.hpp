@@ -43,13 +43,16 @@ static void settle_at_labels(const model_view<T>& m, const std::int32_t* labels,
 
 /// Log-densities of full covariances under the components of labels, where screening has left them out.
 template <class T>
-static void refine_labels(const model_view<T>& m, const T* x, const std::int32_t* labels, std::int64_t rows,
+static void refine_labels(const model_view<T>& m, const unit_block<T>& b, const std::int32_t* labels, std::int64_t rows,
                           const workspace_view<T>& ws) {
-    for (std::int32_t i = 0; i < rows; ++i) {
+    for (std::int64_t i = 0; i < rows; ++i) {
+        const auto row = static_cast<std::int32_t>(b.first + i);
         const std::int32_t k = labels[i];
-        if (counts(m, k) &&
-            ws.log_densities[strip_position(i, slab_rows(m.components)) + k * strip_rows] < simd<T>::lowest)
-            refine_chunk(m, x, k, &i, 1, ws);
+        if (!counts(m, k) || !(density_at(m, b, row, k, ws) < simd<T>::lowest))
+            continue;
+        lay_out_unit(m, b.unit, ws);
+        for_exact(m, k, &row, 1, ws,
+                  [&](const std::int32_t*, std::int64_t, const T* lp) { density_at(m, b, row, k, ws) = lp[0]; });
     }
 }
 

@@ -17,9 +17,6 @@ inline constexpr int group_rows = group_vectors* lanes<T>;
 /// Outputs of the triangular product kept in registers: with 4 vectors of rows 24 or 12 accumulators.
 inline constexpr int triangle_outputs = vector_registers == 32 ? 6 : 3;
 
-/// Largest d for which full covariances have kernels of their own, with the whole row in registers.
-inline constexpr std::int64_t small_dimensions = 4;
-
 /// Order of the packed triangle: groups of outputs (columns of u); in a group row after row, entries on or above the
 /// diagonal only. The triangular product reads it from front to back. Small full covariances are a single group.
 template <class T>

@@ -27,22 +27,6 @@ struct home_rows {
     std::int64_t count;
 };
 
-/// The coordinates of the rows into ws.strip, a vector each.
-template <class T>
-static inline void gather_rows(const home_rows<T>& rows, std::int64_t d, const workspace_view<T>& ws) {
-    for (std::int64_t c = 0; c < d; c += lanes<T>) {
-        vec<T> square[lanes<T>];
-#pragma GCC unroll 16
-        for (int i = 0; i < lanes<T>; ++i)
-            square[i] = load(ws.rows + rows.row[i] * row_stride(d) + c);
-        transpose<T>(square);
-#pragma GCC unroll 16
-        for (int i = 0; i < lanes<T>; ++i)
-            if (c + i < d)
-                store(ws.strip + (c + i) * strip_rows, square[i]);
-    }
-}
-
 /// Log-densities of the rows in ws.strip under N listed components, into the slab. Returns the distances to the last.
 template <class T, int N, bool Scaled>
 static inline vec<T> refine_near(const model_view<T>& m, const home_rows<T>& rows, const std::int32_t* components,
@@ -79,7 +63,9 @@ template <class T, bool Scaled>
 static std::int64_t screen_home(const model_view<T>& m, std::int32_t home, const home_rows<T>& rows,
                                 const workspace_view<T>& ws) {
     constexpr int at_once = 4;
-    gather_rows(rows, m.dimensions, ws);
+    gather_rows(
+        m.dimensions, ws.rows, [&](int i) { return rows.row[i]; },
+        [&](std::int64_t j, vec<T> x) { store(ws.strip + j * strip_rows, x); });
     const vec<T> q = refine_near<T, 1, Scaled>(m, rows, &home, ws);
     T farthest = q[0];
     for (std::int64_t i = 1; i < rows.count; ++i)
@@ -98,7 +84,7 @@ static double near_log_densities(const model_view<T>& m, const T* x, std::int64_
         lay_out_strip(distance_rows(m, x + s * d * strip_rows, ws), d, ws.rows + s * strip_rows * row_stride(d));
     for (std::int64_t i = 0; i < strips * slab; i += lanes<T>)
         store(ws.log_densities + i, minus_infinity<T>());
-    sort_rows(m, strips * strip_rows, ws, [&](std::int64_t row) { return homes[row] < 0 ? 0 : homes[row]; });
+    sort_by_component(m, homes, strips * strip_rows, ws.listed, ws);
     std::int64_t pairs = 0;
     for (std::int32_t k = 0; k < m.components; ++k)
         for (std::int64_t at = k == 0 ? 0 : ws.starts[k - 1]; at < ws.starts[k]; at += lanes<T>) {
@@ -114,28 +100,22 @@ static double near_log_densities(const model_view<T>& m, const T* x, std::int64_
     return (static_cast<double>(pairs) / rows * (pair + placing_cost) + layout_cost * static_cast<double>(d)) / dense;
 }
 
-/// Whether most rows of a block have homes.
-static inline bool homes_are_known(const std::int32_t* homes, std::int64_t rows) {
-    std::int64_t known = 0;
-    for (std::int64_t i = 0; i < rows; ++i)
-        known += homes[i] >= 0;
-    return 2 * known > rows;
-}
-
-/// Log-densities, relative to reference_offset, of a block of strips into the slab; −infinity is possible for pairs
-/// outside the active set. `homes` of its rows; null for full covariances.
+/// Log-densities, relative to reference_offset, of a block of a unit into the slab; −infinity is possible for pairs
+/// outside the active set.
 template <class T>
-static void block_log_densities(const model_view<T>& m, const T* x, std::int64_t strips, const std::int32_t* homes,
-                                const workspace_view<T>& ws) {
+static void block_log_densities(const model_view<T>& m, const unit_block<T>& b, const workspace_view<T>& ws) {
     if (m.family == gmm::family::full)
-        return full_log_densities(m, x, strips, ws);
-    const bool known = ws.screen->homes_known && homes_are_known(homes, strips * strip_rows);
+        return full_log_densities(m, b, ws);
+    const std::int32_t* homes = b.unit.homes + b.first;
+    const T* x = b.strip(m, 0);
+    const bool known = ws.screen->homes_known && homes_are_known(homes, b.strips * strip_rows);
     ws.screen->laid_out = false;
     if (!known || skips_screen(*ws.screen) || !m.radii)
-        return log_densities(m, x, strips, ws);
+        return log_densities(m, x, b.strips, ws);
     ws.screen->laid_out = !m.whitener;
-    note_screen(*ws.screen, m.family == gmm::family::diagonal ? near_log_densities<T, true>(m, x, strips, homes, ws)
-                                                              : near_log_densities<T, false>(m, x, strips, homes, ws));
+    note_screen(*ws.screen, m.family == gmm::family::diagonal
+                                ? near_log_densities<T, true>(m, x, b.strips, homes, ws)
+                                : near_log_densities<T, false>(m, x, b.strips, homes, ws));
 }
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

@@ -24,10 +24,24 @@ std::int64_t whitener_numbers(const gmm_shape& s) {
     return s.family == family::tied ? triangle_size(s.dimensions) : s.dimensions;
 }
 
-/// None for more components than would be worth the time and memory of all pairs.
-std::int64_t radius_numbers(const gmm_shape& s) {
+/// Whether pairs of components are looked at: not more of them than would be worth the time and the memory.
+bool has_radii(const gmm_shape& s) {
     constexpr std::int64_t most_components = 512;
-    return s.family == family::full || s.components > most_components ? 0 : s.components * s.components;
+    return s.components <= most_components && screens_pairs(s.family, s.dimensions, s.components);
+}
+bool has_separations(const gmm_shape& s) {
+    return s.family == family::full && has_radii(s);
+}
+std::int64_t radius_numbers(const gmm_shape& s) {
+    return has_radii(s) ? s.components * near_stride(s.components) : 0;
+}
+
+std::int64_t strips_of(std::int64_t components) {
+    return (components + strip_rows - 1) / strip_rows;
+}
+/// For a strip of means: the means, scratch memory, and what kernel_table::separate finds.
+std::int64_t separating_numbers(const gmm_shape& s) {
+    return has_separations(s) ? strip_rows * 2 * (s.dimensions + s.components) : 0;
 }
 
 } // namespace
@@ -36,7 +50,10 @@ template <class T>
 packed_model<T>::packed_model(const gmm_shape& shape, const kernel_table<T>& kernels, std::int64_t block_rows)
     : shape_(shape), kernels_(&kernels), means_(shape.components * shape.dimensions), factors_(factor_numbers(shape)),
       centres_(gmm::is_tied(shape.family) ? shape.components * shape.dimensions : 0),
-      whitener_(whitener_numbers(shape)), offsets_(shape.components), radii_(radius_numbers(shape)),
+      whitener_(whitener_numbers(shape)), offsets_(near_stride(shape.components)), radii_(radius_numbers(shape)),
+      stretches_(has_separations(shape) ? near_stride(shape.components) : 0),
+      separating_(strips_of(shape.components) * separating_numbers(shape)),
+      factor_norms_(static_cast<std::size_t>(stretches_.size())),
       exact_offsets_(static_cast<std::size_t>(shape.components)) {
     const bool tied = gmm::is_tied(shape.family);
     view_.family = shape.family;
@@ -61,8 +78,28 @@ void packed_model<T>::pack(const gmm_parameters& p) {
     else
         pack_factors(p.precision_cholesky);
     pack_offsets(p);
-    view_.radii = nullptr;
+    view_.radii = view_.separations = nullptr;
 }
+
+namespace {
+
+/// ‖U‖_F, and an upper bound of ‖U‖₂: √(‖U‖₁ ‖U‖_∞) if that is less. `columns` is scratch memory.
+std::pair<double, double> norms_of(const double* u, std::int64_t d, std::vector<double>& columns) {
+    columns.assign(static_cast<std::size_t>(d), 0);
+    double squares = 0, largest_row = 0;
+    for (std::int64_t i = 0; i < d; ++i) {
+        double row = 0;
+        for (std::int64_t j = i; j < d; ++j) {
+            const double entry = std::abs(u[i * d + j]);
+            squares += entry * entry, row += entry, columns[j] += entry;
+        }
+        largest_row = std::max(largest_row, row);
+    }
+    const double frobenius = std::sqrt(squares);
+    return {frobenius, std::min(frobenius, std::sqrt(largest_row * std::ranges::max(columns)))};
+}
+
+} // namespace
 
 template <class T>
 void packed_model<T>::pack_factors(const std::vector<double>& u) {
@@ -71,6 +108,12 @@ void packed_model<T>::pack_factors(const std::vector<double>& u) {
         switch (shape_.family) {
         case family::full:
             kernels_->pack_triangle(&u[k * d * d], family::full, d, factors_.data() + k * view_.triangle);
+            if (has_separations(shape_)) {
+                const auto [frobenius, spectral] = norms_of(&u[k * d * d], d, column_sums_);
+                const double slack = rounding_slack<T>(d);
+                factor_norms_[k] = frobenius;
+                stretches_[k] = static_cast<T>((spectral + slack * frobenius) * (1 + slack));
+            }
             break;
         case family::diagonal:
             for (std::int64_t j = 0; j < d; ++j)
@@ -127,6 +170,8 @@ void packed_model<T>::pack_offsets(const gmm_parameters& p) {
     view_.reference_offset = largest;
     for (std::int64_t k = 0; k < shape_.components; ++k)
         offsets_[k] = static_cast<T>(exact_offsets_[k] - largest);
+    for (std::int64_t k = shape_.components; k < offsets_.size(); ++k)
+        offsets_[k] = -std::numeric_limits<T>::infinity();
 }
 
 /// Radius about μ_a, in the distance of component a, inside which component k is in no active set with it.
@@ -165,8 +210,10 @@ double packed_model<T>::near_radius(std::int64_t a, std::int64_t k) const {
 
 template <class T>
 void packed_model<T>::find_radii(int threads) {
-    if (radii_.size() == 0 || view_.radii != nullptr)
+    if (radii_.size() == 0 || view_.radii != nullptr || view_.separations != nullptr)
         return;
+    if (has_separations(shape_))
+        return find_separations(threads);
     const std::int64_t components = shape_.components;
     constexpr double largest = std::numeric_limits<T>::max();
     parallel_for(components > 32 ? threads : 1, components, [&](std::int64_t a, int) {
@@ -180,12 +227,50 @@ void packed_model<T>::find_radii(int threads) {
     view_.radii = radii_.data();
 }
 
+/// Separations of the components of a strip of means from all others.
+///
+/// With z = x − μ_k = (x − μ_a) + (μ_a − μ_k), ‖Uᵀ z‖ ≥ ‖Uᵀ (μ_a − μ_k)‖ − ‖U‖₂ ‖x − μ_a‖. What the kernels compute of
+/// each norm of Uᵀ z is off by relative roundings and, for the cancellation inside the products, by at most
+/// γ ‖U‖_F ‖z‖ with γ the slack of d products: of the separation by γ ‖U‖_F ‖μ_a − μ_k‖, of the row by as much and
+/// γ ‖U‖_F ‖x − μ_a‖, which is in the stretch.
+template <class T>
+void packed_model<T>::separate_strip(std::int64_t strip) {
+    const std::int64_t d = shape_.dimensions, components = shape_.components, first = strip * strip_rows;
+    const std::int64_t count = std::min(strip_rows, components - first);
+    T* means = separating_.data() + strip * separating_numbers(shape_);
+    T *z = means + strip_rows * d, *squares = z + strip_rows * d, *lengths = squares + strip_rows * components;
+    for (std::int64_t i = 0; i < count; ++i)
+        for (std::int64_t j = 0; j < d; ++j)
+            means[j * strip_rows + i] = means_[(first + i) * d + j];
+    kernels_->separate(view_, means, z, squares, lengths);
+    const double slack = rounding_slack<T>(d), far = std::sqrt(std::numeric_limits<T>::max()) / 4;
+    for (std::int64_t i = 0; i < count; ++i) {
+        T* row = radii_.data() + (first + i) * near_stride(components);
+        for (std::int64_t k = 0; k < components; ++k) {
+            const auto square = static_cast<double>(squares[k * strip_rows + i]);
+            const double apart = std::sqrt(static_cast<double>(lengths[k * strip_rows + i]));
+            const double separation = std::sqrt(square) * (1 - slack) - 2 * slack * factor_norms_[k] * apart;
+            row[k] = static_cast<T>(std::isinf(offsets_[k]) ? far : std::min(separation * (1 - slack), far));
+        }
+        std::fill(row + components, row + near_stride(components), static_cast<T>(far));
+    }
+}
+
+template <class T>
+void packed_model<T>::find_separations(int threads) {
+    parallel_for(threads, strips_of(shape_.components), [&](std::int64_t strip, int) { separate_strip(strip); });
+    view_.separations = radii_.data();
+    view_.stretches = stretches_.data();
+}
+
 template <class T>
 std::int64_t packed_model<T>::bytes(const gmm_shape& s) {
     const std::int64_t vectors = gmm::is_tied(s.family) ? 2 : 1;
     return aligned_array<T>::bytes(vectors * s.components * s.dimensions + factor_numbers(s) + whitener_numbers(s) +
-                                   radius_numbers(s)) +
-           s.components * static_cast<std::int64_t>(sizeof(T) + 8);
+                                   radius_numbers(s) + near_stride(s.components) +
+                                   strips_of(s.components) * separating_numbers(s)) +
+           (has_separations(s) ? near_stride(s.components) * static_cast<std::int64_t>(sizeof(T) + 8) : 0) +
+           s.components * 8;
 }
 
 template class packed_model<float>;

@@ -15,8 +15,8 @@ public:
 
     /// Takes parameters that T represents exactly (round_parameters).
     void pack(const gmm_parameters& p);
-    /// Finds model_view::radii for the parameters taken last, on several threads; they are null after pack(). Full
-    /// covariances and very many components have none.
+    /// Finds model_view::radii, of full covariances separations and stretches, for the parameters taken last, on
+    /// several threads; they are null after pack(). Very many components have none.
     void find_radii(int threads);
     const model_view<T>& view() const { return view_; }
     static std::int64_t bytes(const gmm_shape& shape);
@@ -26,10 +26,15 @@ private:
     void pack_common_factor(const gmm_parameters& p);
     void pack_offsets(const gmm_parameters& p);
     double near_radius(std::int64_t a, std::int64_t k) const;
+    void find_separations(int threads);
+    void separate_strip(std::int64_t strip);
 
     gmm_shape shape_;
     const kernel_table<T>* kernels_ = nullptr;
-    aligned_array<T> means_, factors_, centres_, whitener_, offsets_, radii_;
+    aligned_array<T> means_, factors_, centres_, whitener_, offsets_, radii_, stretches_;
+    aligned_array<T> separating_;      ///< scratch memory of find_separations
+    std::vector<double> factor_norms_; ///< ‖U_k‖_F
+    std::vector<double> column_sums_;  ///< scratch memory of pack_factors
     std::vector<double> exact_offsets_;
     model_view<T> view_{};
 };

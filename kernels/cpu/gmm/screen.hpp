@@ -2,15 +2,19 @@
 // section 2).
 //
 // The first outputs of Uᵀ (x − μ) give a partial sum of squares. Adding squares never lowers a sum, under rounding
-// neither, so c − ½ partial bounds the log-density from above in the very arithmetic of the whole. A row's component
-// with the largest bound gets its exact log-density, a lower bound of m_n; pairs whose upper bound is below that less Θ
-// are outside the active set and become −infinity. The others are computed by the same operations as in the dense
-// kernels, so screening changes no bit.
+// neither, so c − ½ partial bounds the log-density from above in the very arithmetic of the whole. The exact
+// log-density under one component bounds m_n from below: under the row's home, the component that it was summed under
+// lately, or where rows have none, under the one with the largest bound. Pairs whose upper bound is below that less Θ
+// are outside the active set and become −infinity. Where few components lie near the homes of a unit's rows, its pairs
+// come from there (home_screen.hpp). What is left is computed by the same operations as in the dense kernels, so
+// screening changes no bit.
 #pragma once
 
 #include "kernels/cpu/core/simd.hpp"
+#include "kernels/cpu/gmm/home_screen.hpp"
 #include "kernels/cpu/gmm/kernel_table.hpp"
 #include "kernels/cpu/gmm/log_densities.hpp"
+#include "kernels/cpu/gmm/unit_layout.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
 
@@ -36,13 +40,10 @@ static inline void note_screen(screen_state& state, double cost) {
 /// Outputs of the partial sums, in whole groups; 0 where screening cannot pay.
 template <class T>
 static inline std::int64_t screened_outputs(const model_view<T>& m) {
-    if (m.family != gmm::family::full || m.dimensions < 12 || m.components < 4)
+    if (m.family != gmm::family::full || !screens_pairs(m.family, m.dimensions, m.components))
         return 0;
     return m.dimensions < 32 ? 6 : m.dimensions < 48 ? 12 : 18;
 }
-
-/// Vector operations that fetching one coordinate of one row out of its strip costs.
-inline constexpr double gather_cost = 2.5;
 
 /// argmax over the components of one vector of rows, the lowest at a tie.
 template <class T>
@@ -58,142 +59,165 @@ static inline vec_mask<T> largest_component(const T* lp, std::int64_t components
     return best;
 }
 
-/// The nearest component of every row by upper bound.
+/// The nearest component of every row of a block by upper bound.
 template <class T>
-static void find_nearest(const model_view<T>& m, std::int64_t strips, const workspace_view<T>& ws) {
+static void find_nearest(const model_view<T>& m, std::int64_t first, std::int64_t strips, const workspace_view<T>& ws) {
     const std::int64_t slab = slab_rows(m.components) * strip_rows;
     for (std::int64_t s = 0; s < strips; ++s)
         for (int v = 0; v < strip_rows; v += lanes<T>) {
             const vec_mask<T> best = largest_component(ws.log_densities + s * slab + v, m.components);
             for (int i = 0; i < lanes<T>; ++i)
-                ws.nearest[s * strip_rows + v + i] = static_cast<std::int32_t>(best[i]);
+                ws.nearest[first + s * strip_rows + v + i] = static_cast<std::int32_t>(best[i]);
         }
 }
 
-/// Exact log-densities of `count` ≤ 64 listed rows under component k, into the slab.
+/// Makes the rows of a strip under component k whose bound does not reach their limit −infinity and lists the others.
+/// Returns how many there are in the list.
 template <class T>
-static void refine_chunk(const model_view<T>& m, const T* x, std::int64_t k, const std::int32_t* rows,
-                         std::int64_t count, const workspace_view<T>& ws) {
-    const std::int64_t d = m.dimensions;
-    const T* mean = m.means + k * d;
-    T* z = ws.strip;
-    for (std::int64_t c = 0; c < count; ++c) {
-        const T* row = x + strip_position(rows[c], d);
-        for (std::int64_t j = 0; j < d; ++j)
-            z[j * strip_rows + c] = row[j * strip_rows] - mean[j];
+static inline std::int64_t list_survivors(T* bounds, std::int64_t first, std::int64_t vectors, std::int64_t count,
+                                          const workspace_view<T>& ws) {
+    for (std::int64_t v = 0; v < vectors * lanes<T>; v += lanes<T>) {
+        const vec<T> bound = load(bounds + v);
+        const vec_mask<T> in = bound >= load(ws.row_limits + first + v);
+        store(bounds + v, in ? bound : minus_infinity<T>());
+        for (unsigned bits = mask_bits(in); bits != 0; bits &= bits - 1)
+            ws.listed[count++] = static_cast<std::int32_t>(first + v + __builtin_ctz(bits));
     }
-    alignas(vector_bytes) T lp[strip_rows];
-    for (std::int64_t g = 0; g < count; g += group_rows<T>) {
-        const auto part = [&]<int V>() {
-            vec<T> q[V];
-            triangular_squares<T, V>(z + g, m.factors + k * m.triangle, d, q);
-            store_log_density(lp + g, m.offsets[k], q);
-        };
-        if (count - g <= lanes<T>)
-            part.template operator()<1>();
-        else if (count - g <= 2 * lanes<T>)
-            part.template operator()<2>();
-        else
-            part.template operator()<group_vectors>();
-    }
-    T* slab = ws.log_densities + k * strip_rows;
-    for (std::int64_t c = 0; c < count; ++c)
-        slab[strip_position(rows[c], slab_rows(m.components))] = lp[c];
-}
-
-template <class T>
-static void refine(const model_view<T>& m, const T* x, std::int64_t k, const std::int32_t* rows, std::int64_t count,
-                   const workspace_view<T>& ws) {
-    for (std::int64_t first = 0; first < count; first += strip_rows)
-        refine_chunk(m, x, k, rows + first, count - first < strip_rows ? count - first : strip_rows, ws);
-}
-
-/// Sorts the rows of a block by component_of(row) into ws.listed; those of component k end at ws.starts[k].
-template <class T, class F>
-static void sort_rows(const model_view<T>& m, std::int64_t rows, const workspace_view<T>& ws, const F& component_of) {
-    for (std::int64_t k = 0; k <= m.components; ++k)
-        ws.starts[k] = 0;
-    for (std::int64_t i = 0; i < rows; ++i)
-        ++ws.starts[component_of(i) + 1];
-    for (std::int64_t k = 0; k < m.components; ++k)
-        ws.starts[k + 1] += ws.starts[k];
-    for (std::int64_t i = 0; i < rows; ++i)
-        ws.listed[ws.starts[component_of(i)]++] = static_cast<std::int32_t>(i);
-}
-
-/// Exact log-densities of the nearest components, and from them the limit below which a pair does not count.
-template <class T>
-static void refine_nearest(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
-    const std::int64_t rows = strips * strip_rows;
-    sort_rows(m, rows, ws, [&](std::int64_t row) { return ws.nearest[row]; });
-    for (std::int64_t k = 0, first = 0; k < m.components; first = ws.starts[k++])
-        refine(m, x, k, ws.listed + first, ws.starts[k] - first, ws);
-    for (std::int64_t i = 0; i < rows; ++i) {
-        const std::int64_t at = strip_position(i, slab_rows(m.components)) + ws.nearest[i] * strip_rows;
-        ws.row_limits[i] = ws.log_densities[at] - m.threshold;
-    }
-}
-
-/// Lists the rows whose bound under component k reaches their limit and that are not done; the others that are not done
-/// become −infinity.
-template <class T>
-static std::int64_t list_survivors(const model_view<T>& m, std::int64_t k, std::int64_t strips,
-                                   const workspace_view<T>& ws) {
-    const std::int64_t slab = slab_rows(m.components) * strip_rows;
-    std::int64_t count = 0;
-    for (std::int64_t s = 0; s < strips; ++s)
-        for (int v = 0; v < strip_rows; v += lanes<T>) {
-            T* bounds = ws.log_densities + s * slab + k * strip_rows + v;
-            const vec<T> bound = load(bounds);
-            const std::int64_t first = s * strip_rows + v;
-            const vec_mask<T> in = bound >= load(ws.row_limits + first);
-            store(bounds, in ? bound : minus_infinity<T>());
-            for (unsigned bits = mask_bits(in); bits != 0; bits &= bits - 1) {
-                const std::int64_t row = first + __builtin_ctz(bits);
-                if (ws.nearest[row] != k)
-                    ws.listed[count++] = static_cast<std::int32_t>(row);
-            }
-        }
     return count;
+}
+
+/// Bounds of the rows of a group of vectors under component k, from as many outputs, in whole groups up to `outputs`,
+/// as it takes to know that none reaches its limit. Returns how many that were.
+template <class T>
+static std::int64_t bound_group(const model_view<T>& m, const T* x, std::int64_t k, std::int64_t outputs,
+                                const T* limits, T* z, T* bounds) {
+    const T *mean = m.means + k * m.dimensions, *u = m.factors + k * m.triangle;
+    vec<T> q[group_vectors] = {};
+    std::int64_t first = 0;
+    for (bool some = true; some && first < outputs; first += triangle_outputs) {
+#pragma GCC unroll 8
+        for (int j = 0; j < triangle_outputs; ++j)
+#pragma GCC unroll 4
+            for (int v = 0; v < group_vectors; ++v) {
+                const std::int64_t at = (first + j) * strip_rows + v * lanes<T>;
+                store(z + at, load(x + at) - mean[first + j]);
+            }
+        u = squared_outputs<T, triangle_outputs, group_vectors>(z, u, first, q);
+        store_log_density(bounds, m.offsets[k], q);
+        vec_mask<T> in{};
+#pragma GCC unroll 4
+        for (int v = 0; v < group_vectors; ++v)
+            in |= load(bounds + v * lanes<T>) >= load(limits + v * lanes<T>);
+        some = mask_bits(in) != 0;
+    }
+    return first;
+}
+
+/// What the pairs of a block cost in vector operations: a row in the dense kernels and gathered, and all so far.
+struct screen_cost {
+    double dense, gathered, total = 0;
+};
+
+/// Puts log-densities of listed rows under component k in their places; where one is above that at home, the row moves.
+template <class T>
+static void place_densities(const model_view<T>& m, const unit_block<T>& b, std::int64_t k, const std::int32_t* rows,
+                            std::int64_t count, const T* lp, const workspace_view<T>& ws) {
+    for (std::int64_t c = 0; c < count; ++c) {
+        density_at(m, b, rows[c], k, ws) = lp[c];
+        if (b.unit.homes && lp[c] > ws.home_densities[rows[c]])
+            b.unit.homes[rows[c]] = static_cast<std::int32_t>(k);
+    }
+}
+
+/// Log-densities of the `count` listed rows under component k, or of all rows of the block if that is cheaper.
+template <class T>
+static void refine_survivors(const model_view<T>& m, const unit_block<T>& b, std::int64_t k, std::int64_t count,
+                             screen_cost& cost, const workspace_view<T>& ws) {
+    const auto rows = static_cast<double>(b.strips * strip_rows), listed = static_cast<double>(count);
+    if (listed * cost.gathered >= rows * cost.dense) {
+        for (std::int64_t s = 0; s < b.strips; ++s)
+            full_component_strip(m, b.strip(m, s), k, m.dimensions, ws.strip,
+                                 &density_at(m, b, b.first + s * strip_rows, k, ws));
+        cost.total += rows * cost.dense;
+        return;
+    }
+    for_exact(m, k, ws.listed, count, ws, [&](const std::int32_t* part, std::int64_t size, const T* lp) {
+        place_densities(m, b, k, part, size, lp, ws);
+    });
+    cost.total += listed * cost.gathered;
+}
+
+/// Bounds of all pairs of a block by prefixes, or those in the slab, and log-densities of the survivors.
+template <class T>
+static void screen_by_prefix(const model_view<T>& m, const unit_block<T>& b, std::int64_t outputs, bool bounds_known,
+                             screen_cost& cost, const workspace_view<T>& ws) {
+    const std::int64_t rows = b.strips * strip_rows;
+    for (std::int64_t k = 0, begin = 0; k < m.components; begin = ws.starts[k++]) {
+        // Rows at home are done.
+        for (std::int64_t i = begin; i < ws.starts[k]; ++i)
+            ws.row_limits[ws.sorted[i]] = static_cast<T>(__builtin_inf());
+        std::int64_t count = 0;
+        for (std::int64_t row = b.first; row < b.first + rows; row += group_rows<T>) {
+            T* bounds = &density_at(m, b, row, k, ws);
+            const T* x = b.strip(m, (row - b.first) / strip_rows) + (row - b.first) % strip_rows;
+            const std::int64_t used =
+                bounds_known ? outputs : bound_group(m, x, k, outputs, ws.row_limits + row, ws.strip, bounds);
+            cost.total += group_vectors * static_cast<double>(triangle_size(used) + used);
+            count = list_survivors(bounds, row, group_vectors, count, ws);
+        }
+        for (std::int64_t i = begin; i < ws.starts[k]; ++i) {
+            const std::int32_t row = ws.sorted[i];
+            ws.row_limits[row] = ws.home_densities[row] - m.threshold;
+            density_at(m, b, row, k, ws) = ws.home_densities[row];
+        }
+        refine_survivors(m, b, k, count, cost, ws);
+    }
+}
+
+/// The nearest components by upper bound become homes; the bounds stay in the slab.
+template <class T>
+static void find_homes(const model_view<T>& m, const unit_block<T>& b, std::int64_t outputs,
+                       const workspace_view<T>& ws) {
+    const std::int64_t slab = slab_rows(m.components) * strip_rows, rows = b.strips * strip_rows;
+    for (std::int64_t s = 0; s < b.strips; ++s)
+        full_strip(m, b.strip(m, s), outputs, ws.strip, ws.log_densities + s * slab);
+    find_nearest(m, b.first, b.strips, ws);
+    find_limits(m, b.unit, b.first, rows, ws);
+    if (!b.unit.homes)
+        return;
+    for (std::int64_t i = b.first; i < b.first + rows; ++i)
+        b.unit.homes[i] = ws.nearest[i];
+    ws.screen->homes_known = true;
 }
 
 /// Log-densities of a block by screening. Returns the cost relative to that of the dense kernels.
 template <class T>
-static double screened_log_densities(const model_view<T>& m, const T* x, std::int64_t strips, std::int64_t outputs,
+static double screened_log_densities(const model_view<T>& m, const unit_block<T>& b, std::int64_t outputs,
                                      const workspace_view<T>& ws) {
-    const std::int64_t d = m.dimensions, slab = slab_rows(m.components) * strip_rows, rows = strips * strip_rows;
-    for (std::int64_t s = 0; s < strips; ++s)
-        full_strip(m, x + s * d * strip_rows, outputs, ws.strip, ws.log_densities + s * slab);
-    find_nearest(m, strips, ws);
-    refine_nearest(m, x, strips, ws);
-    // In vector operations a row.
-    const double dense = static_cast<double>(m.triangle) / lanes<T>;
-    const double gathered = dense + gather_cost * static_cast<double>(d);
-    double cost = static_cast<double>(m.components * rows) * static_cast<double>(triangle_size(outputs)) / lanes<T> +
-                  static_cast<double>(rows) * gathered;
-    for (std::int64_t k = 0; k < m.components; ++k) {
-        const std::int64_t count = list_survivors(m, k, strips, ws);
-        if (static_cast<double>(count) * gathered < static_cast<double>(rows) * dense) {
-            refine(m, x, k, ws.listed, count, ws);
-            cost += static_cast<double>(count) * gathered;
-        } else {
-            for (std::int64_t s = 0; s < strips; ++s)
-                full_component_strip(m, x + s * d * strip_rows, k, d, ws.strip,
-                                     ws.log_densities + s * slab + k * strip_rows);
-            cost += static_cast<double>(rows) * dense;
-        }
+    const std::int64_t d = m.dimensions, rows = b.strips * strip_rows;
+    if (!ws.screen->at_home)
+        find_homes(m, b, outputs, ws);
+    screen_cost cost{static_cast<double>(m.triangle) / lanes<T>, 0};
+    cost.gathered = cost.dense + gather_cost * static_cast<double>(d) / lanes<T>;
+    cost.total = static_cast<double>(rows) * cost.gathered;
+    if (ws.screen->at_home && ws.screen->near >= 0) {
+        place_near_pairs(m, b, ws);
+        cost.total += static_cast<double>(rows) * ws.screen->near_cost;
+    } else {
+        sort_rows(m, b.first, rows, ws);
+        screen_by_prefix(m, b, outputs, !ws.screen->at_home, cost, ws);
     }
-    return cost / (static_cast<double>(m.components * rows) * dense);
+    return cost.total / (static_cast<double>(m.components * rows) * cost.dense);
 }
 
 /// Log-densities, relative to reference_offset, of a block of strips into the slab; −infinity is possible for pairs
 /// outside the active set.
 template <class T>
-static void full_log_densities(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
+static void full_log_densities(const model_view<T>& m, const unit_block<T>& b, const workspace_view<T>& ws) {
     const std::int64_t outputs = screened_outputs(m);
     if (outputs == 0 || skips_screen(*ws.screen))
-        return log_densities(m, x, strips, ws);
-    note_screen(*ws.screen, screened_log_densities(m, x, strips, outputs, ws));
+        return log_densities(m, b.strip(m, 0), b.strips, ws);
+    note_screen(*ws.screen, screened_log_densities(m, b, outputs, ws));
 }
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

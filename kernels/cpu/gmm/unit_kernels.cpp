@@ -38,26 +38,33 @@ const T* block_weights(const unit_view<T>& block, std::int64_t strips, T* buffer
     return buffer;
 }
 
+/// Before the blocks of a unit: rows whose component is known are at home there.
+template <class T>
+void settle_unit(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws) {
+    if (unit.labels && unit.homes)
+        settle_at_labels(m, unit.labels, unit.rows, unit.homes);
+    begin_unit(m, unit, ws);
+}
+
 /// Log-densities of a block into the slab, with what is known of its rows; those of all pairs if `all_pairs`.
 template <class T>
-void known_log_densities(const model_view<T>& m, const unit_view<T>& block, std::int64_t strips, bool all_pairs,
+void known_log_densities(const model_view<T>& m, const unit_block<T>& b, const unit_view<T>& block, bool all_pairs,
                          const workspace_view<T>& ws) {
     const bool some = knows_some(block);
     // Screening looks for the largest log-densities without factors.
     if (all_pairs || block.log_factors) {
-        ws.screen->laid_out = false;
-        log_densities(m, block.x, strips, ws);
+        if (m.family != gmm::family::full)
+            ws.screen->laid_out = false;
+        log_densities(m, block.x, b.strips, ws);
     } else {
-        if (some && block.homes)
-            settle_at_labels(m, block.labels, block.rows, block.homes);
-        block_log_densities(m, block.x, strips, block.homes, ws);
+        block_log_densities(m, b, ws);
         if (some && screened_outputs(m) > 0)
-            refine_labels(m, block.x, block.labels, block.rows, ws);
+            refine_labels(m, b, block.labels, block.rows, ws);
     }
     if (some && block.labels)
-        apply_labels(m, block.labels, strips, ws.log_densities);
+        apply_labels(m, block.labels, b.strips, ws.log_densities);
     else if (some)
-        apply_factors(m, block.log_factors, strips, ws.log_densities);
+        apply_factors(m, block.log_factors, b.strips, ws.log_densities);
 }
 
 template <class T>
@@ -67,23 +74,28 @@ void accumulate_unit(const model_view<T>& m, const unit_view<T>& unit, const wor
         ws.partial[i] = 0;
     for (std::int64_t k = 0; k < m.components; ++k)
         ws.touched[k] = false;
+    const bool roots = gathers_rows(m.family, m.dimensions);
     row_sums sums;
-    for_blocks(m, unit, [&](std::int64_t, const unit_view<T>& block, std::int64_t strips) {
+    settle_unit(m, unit, ws);
+    for_blocks(m, unit, [&](std::int64_t first, const unit_view<T>& block, std::int64_t strips) {
+        const unit_block<T> b{unit, first, strips};
         const T* weights = block_weights(block, strips, ws.row_weights);
-        known_log_densities(m, block, strips, false, ws);
+        known_log_densities(m, b, block, false, ws);
         const auto apply_rule = [&]<bool half>() {
             row_rule<T, half>(m, weights, strips, ws.log_densities, ws.active, sums);
             if (block.log_factors)
                 add_log_factors<T, half>(m, block.log_factors, strips, ws.log_densities, sums);
         };
-        if (m.family == gmm::family::full && m.dimensions > small_dimensions)
+        if (roots)
             apply_rule.template operator()<true>();
         else
             apply_rule.template operator()<false>();
-        block_sums(m, block.x, strips, block.homes, ws);
+        block_sums(m, b, ws);
         for (std::int64_t k = 0; k < m.components; ++k)
             ws.touched[k] = ws.touched[k] || ws.active[k] != 0;
     });
+    if (roots)
+        grouped_sums(m, unit, ws);
     const double weight = sum_lanes(sums.weight);
     ws.partial[count] = sum_lanes(sums.log_likelihood) + weight * m.reference_offset;
     ws.partial[count + 1] = sum_lanes(sums.entropy);
@@ -196,8 +208,10 @@ template <class T>
 void infer_unit(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws,
                 const inference_results& to) {
     const std::int64_t slab = slab_rows(m.components) * strip_rows;
+    if (!to.log_joint.data)
+        settle_unit(m, unit, ws);
     for_blocks(m, unit, [&](std::int64_t first, const unit_view<T>& block, std::int64_t strips) {
-        known_log_densities(m, block, strips, to.log_joint.data != nullptr, ws);
+        known_log_densities(m, unit_block<T>{unit, first, strips}, block, to.log_joint.data != nullptr, ws);
         for (std::int64_t row = 0; row < block.rows; row += lanes<T>) {
             T* lp = ws.log_densities + row / strip_rows * slab + row % strip_rows;
             const std::int64_t count = block.rows - row < lanes<T> ? block.rows - row : lanes<T>;
@@ -217,9 +231,9 @@ void infer_unit(const model_view<T>& m, const unit_view<T>& unit, const workspac
 
 } // namespace
 
-const kernel_table<float> float_kernels = {pack_triangle<float>, accumulate_unit<float>, scatter_unit<float>,
-                                           infer_unit<float>, normalize_unit<float>};
-const kernel_table<double> double_kernels = {pack_triangle<double>, accumulate_unit<double>, scatter_unit<double>,
-                                             infer_unit<double>, normalize_unit<double>};
+const kernel_table<float> float_kernels = {pack_triangle<float>, accumulate_unit<float>, separate_means<float>,
+                                           scatter_unit<float>,  infer_unit<float>,      normalize_unit<float>};
+const kernel_table<double> double_kernels = {pack_triangle<double>, accumulate_unit<double>, separate_means<double>,
+                                             scatter_unit<double>,  infer_unit<double>,      normalize_unit<double>};
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

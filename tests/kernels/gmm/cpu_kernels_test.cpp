@@ -170,7 +170,7 @@ TEST(CpuEngine, ScreeningChangesNoBit) {
 TEST(CpuEngine, HomesOfRowsChangeNoBit) {
     // The first pass over separated components gives rows their homes; the next ones compute near pairs alone. An
     // engine whose parameters have moved since has wrong homes.
-    for (const family f : {family::diagonal, family::spherical, family::tied, family::tied_diagonal})
+    for (const family f : {family::full, family::diagonal, family::spherical, family::tied, family::tied_diagonal})
         for (const auto precision : {element_type::float32, element_type::float64})
             for (const auto& [d, k] : {std::pair<std::int64_t, std::int64_t>{2, 70}, {16, 8}, {19, 40}, {67, 24}})
                 for (const double spread : {1.0, 4.0, 20.0}) {
