@@ -40,12 +40,24 @@ void go_on_after(std::int64_t at, std::int64_t iterations, std::int64_t every) {
     }
 }
 
-TEST(BackendsCheckpoint, MixtureGoesOnBetweenSlices) { go_on_after<mixture>(36, 40, 1); }
-TEST(BackendsCheckpoint, StreamedMixtureGoesOn) { go_on_after<streamed_tied>(5, 8, 2); }
-TEST(BackendsCheckpoint, MixtureWithEventsGoesOn) { go_on_after<mixture_with_events>(36, 40, 1); }
-TEST(BackendsCheckpoint, VariationalGoesOn) { go_on_after<variational>(5, 8, 2); }
-TEST(BackendsCheckpoint, FactorsGoOn) { go_on_after<factors>(5, 8, 2); }
-TEST(BackendsCheckpoint, SphereGoesOn) { go_on_after<sphere>(5, 8, 2); }
+TEST(BackendsCheckpoint, MixtureGoesOnBetweenSlices) {
+    go_on_after<mixture>(36, 40, 1);
+}
+TEST(BackendsCheckpoint, StreamedMixtureGoesOn) {
+    go_on_after<streamed_tied>(5, 8, 2);
+}
+TEST(BackendsCheckpoint, MixtureWithEventsGoesOn) {
+    go_on_after<mixture_with_events>(36, 40, 1);
+}
+TEST(BackendsCheckpoint, VariationalGoesOn) {
+    go_on_after<variational>(5, 8, 2);
+}
+TEST(BackendsCheckpoint, FactorsGoOn) {
+    go_on_after<factors>(5, 8, 2);
+}
+TEST(BackendsCheckpoint, SphereGoesOn) {
+    go_on_after<sphere>(5, 8, 2);
+}
 
 } // namespace
 } // namespace elbo
