@@ -16,8 +16,8 @@ struct slab_view {
     T* whitened;  ///< [slab rows x padded(d)], tied only
 };
 
-/// Blocks of a cluster that the fused engine can have on the device: most_ranks, or 1 where the device knows no clusters
-/// or runs code that was compiled for one that does not.
+/// Blocks of a cluster that the fused engine can have on the device: most_ranks, or 1 where the device knows no
+/// clusters or runs code that was compiled for one that does not.
 std::int64_t largest_cluster(const internal::cuda_state& state);
 
 /// Fused engine; `cluster` as above. `blocks` is the grid; it does not change the result.
