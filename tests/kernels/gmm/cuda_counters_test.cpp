@@ -212,8 +212,9 @@ TEST(CudaCounters, TensorEngine) {
         EXPECT_LE(moments.written, units * sums_bytes(c) + 1024);
         // None in the loops; the exchange at the end of a unit has some.
         EXPECT_EQ(density.conflicts, 0);
-        if (c.rows > unit_rows)
+        if (c.rows > unit_rows) {
             EXPECT_LE(moments.conflicts, 0.1 * moments.wavefronts);
+        }
         std::printf("%s: %.0f and %.0f instructions a pair, %.0f%% of wavefronts from conflicts\n", name,
                     density.instructions / (n * k), moments.instructions / (n * k),
                     100 * moments.conflicts / moments.wavefronts);
