@@ -58,7 +58,8 @@ static inline std::int64_t bound_rows(const model_view<T>& m, std::int64_t k, co
         for (int j = 0; j < triangle_outputs; ++j)
             store(z + (first + j) * strip_rows, load(x + (first + j) * lanes<T>) - mean[first + j]);
         u = squared_outputs<T, triangle_outputs, 1>(z, u, first, q);
-        if (mask_bits(broadcast(m.offsets[k]) - T(0.5) * q[0] >= limits) == 0)
+        const vec_mask<T> in = broadcast(m.offsets[k]) - T(0.5) * q[0] >= limits;
+        if (mask_bits(in) == 0)
             return first + triangle_outputs;
     }
     for (std::int64_t j = first; j < m.dimensions; ++j)
