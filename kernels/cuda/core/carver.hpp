@@ -1,5 +1,7 @@
-// Pieces of one allocation.
+// Pieces of one allocation, or of the shared memory of a block.
 #pragma once
+
+#include "kernels/math/macros.hpp"
 
 #include <cstdint>
 
@@ -8,14 +10,14 @@ namespace elbo::kernels::cuda {
 /// Hands out 16-byte aligned pieces of an allocation; with a null begin it only counts.
 class carver {
 public:
-    explicit carver(unsigned char* begin) : begin_(begin) {}
+    ELBO_HD explicit carver(unsigned char* begin) : begin_(begin) {}
     template <class T>
-    T* take(std::int64_t count) {
+    ELBO_HD T* take(std::int64_t count) {
         T* piece = begin_ ? reinterpret_cast<T*>(begin_ + used_) : nullptr;
         used_ += (count * static_cast<std::int64_t>(sizeof(T)) + 15) / 16 * 16;
         return piece;
     }
-    std::int64_t used() const { return used_; }
+    ELBO_HD std::int64_t used() const { return used_; }
 
 private:
     unsigned char* begin_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 
 namespace elbo::kernels::cuda {
 
@@ -209,7 +210,7 @@ void cuda_engine<T>::set_parameters(const gmm_parameters& p) {
     check(cudaMemsetAsync(a.reseeds, 0, static_cast<std::size_t>(shape.components) * sizeof(std::int32_t),
                           state_->stream),
           "cudaMemsetAsync");
-    write_model(*state_, shape, a, current_.view());
+    write_model(*state_, update_arguments<T>{shape, a, current_.view()});
     wait(); // the caller may free the parameters
 }
 
@@ -284,9 +285,15 @@ update_outcome cuda_engine<T>::update_on_host(const update_rule& rule) {
     gmm_parameters next;
     const update_outcome outcome = host_step_->run(parameters(), normalized_sums(sums(), shape), rule, next);
     upload_parameters(next);
-    write_model(*state_, shape, arrays_.view(), train().next.view());
+    write_model(*state_, update_arguments<T>{shape, arrays_.view(), train().next.view()});
     wait(); // `next` ends here
     return outcome;
+}
+
+template <class T>
+void cuda_engine<T>::enqueue_update(const device_rule& rule, const loop_view& loop) {
+    update_parameters(
+        *state_, update_arguments<T>{shape, arrays_.view(), current_.view(), train().next.view(), sums_, rule, loop});
 }
 
 template <class T>
@@ -294,7 +301,8 @@ update_outcome cuda_engine<T>::update(const update_rule& rule) {
     if (rule.prior)
         return update_on_host(rule);
     state_->activate();
-    update_parameters(*state_, shape, sums_, upload_rule(rule), arrays_.view(), current_.view(), train().next.view());
+    enqueue_update(upload_rule(rule));
+    std::swap(current_, train().next); // until adopt()
     update_record record{};
     copy_async(&record, arrays_.view().record, 1);
     wait(); // the host reads the outcome
@@ -309,7 +317,7 @@ update_outcome cuda_engine<T>::update(const update_rule& rule) {
 template <class T>
 void cuda_engine<T>::adopt() {
     state_->activate();
-    copy_async(current_.data(), train().next.data(), current_.size());
+    std::swap(current_, train().next);
 }
 
 template <class T>
@@ -318,11 +326,13 @@ std::optional<loop_result> cuda_engine<T>::run(std::int64_t rows, const loop_opt
         return std::nullopt;
     state_->activate();
     const device_rule rule = upload_rule(options.rule);
-    return train().loop.run(options, arrays_.view(), {current_.data(), train().next.data(), current_.size()}, [&] {
-        clear_sums(options.component_bound, options.scalar_bound);
+    clear_sums(options.component_bound, options.scalar_bound); // once: the update leaves them clear
+    const loop_result result = train().loop.run(options, [&](const loop_view& loop) {
         accumulate(0, rows);
-        update_parameters(*state_, shape, sums_, rule, arrays_.view(), current_.view(), train().next.view());
+        enqueue_update(rule, loop);
     });
+    std::swap(current_, train().next); // those of the last E-step
+    return result;
 }
 
 template <class T>

@@ -133,7 +133,7 @@ TEST(CudaLoop, CallbackStopsWithTheParametersOfTheLastEStep) {
     const loop_result r = p.engine->run(p.rows, p.options).value();
     EXPECT_EQ(r.stopped, gmm::stop_reason::interrupted);
     EXPECT_EQ(r.end.iterations, calls);
-    EXPECT_LE(r.end.iterations, 3 + cuda::graph_loop::slice_iterations);
+    EXPECT_LE(r.end.iterations, 3 + cuda::slice_iterations);
     p.options.on_iteration = nullptr;
     p.engine->clear_sums(0x1p40, 0x1p40);
     p.engine->accumulate(0, p.rows);
@@ -150,7 +150,7 @@ TEST(CudaLoop, GoesOnFromAPause) {
         between = p.engine->parameters();
     };
     EXPECT_TRUE(in_graph(p) == all);
-    ASSERT_EQ(begin.iterations, cuda::graph_loop::slice_iterations);
+    ASSERT_EQ(begin.iterations, cuda::slice_iterations);
     p.options.begin = begin;
     p.start = between;
     const history rest = in_graph(p);

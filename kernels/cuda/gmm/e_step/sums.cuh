@@ -22,12 +22,19 @@ __device__ inline double read_fixed(const device_sums& s, std::int64_t at, int e
     return join_fixed(s.limbs, s.count, at, exponent);
 }
 
+/// Reduces over a warp, in a tree; every lane gets the result.
+template <class Operation>
+__device__ double warp_reduce(double value, Operation operation) {
+    for (int distance = 16; distance > 0; distance /= 2)
+        value = operation(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    return value;
+}
+
 /// Reduces over all threads of the block, in an order fixed by the number of threads; every thread gets the result.
 /// `scratch` is 32 doubles of shared memory.
 template <class Operation>
 __device__ double block_reduce(double value, double* scratch, Operation operation) {
-    for (int distance = 16; distance > 0; distance /= 2)
-        value = operation(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    value = warp_reduce(value, operation);
     const int warps = static_cast<int>(blockDim.x) / 32;
     __syncthreads(); // the scratch of the last call has been read
     if (threadIdx.x % 32 == 0)

@@ -144,15 +144,16 @@ __device__ inline void finish_rows(const blocked_matrix& m, int first, int begin
 }
 
 /// Factors D, the first rows of the tile, and writes L_JJ and U_JJ. False in all threads at a pivot that is too small.
-__device__ inline bool finish_corner(const blocked_matrix& m, int j0, int width, double smallest_pivot) {
+__device__ inline bool finish_corner(const block_team& team, const blocked_matrix& m, int j0, int width,
+                                     double smallest_pivot) {
     const int threads = static_cast<int>(blockDim.x);
     for (int e = static_cast<int>(threadIdx.x); e < width * factor_panel; e += threads) {
         const int at = e / factor_panel * factor_panel_stride + e % factor_panel;
         m.corner[at] = m.tile[at];
     }
-    if (!cholesky(m.corner, factor_panel_stride, width, smallest_pivot, m.column))
+    if (!cholesky(team, m.corner, factor_panel_stride, width, smallest_pivot, m.column))
         return false;
-    invert_transposed(m.corner, factor_panel_stride, width, m.column);
+    invert_transposed(team, m.corner, factor_panel_stride, width, m.column);
     for (int e = static_cast<int>(threadIdx.x); e < width * width; e += threads)
         m.at(j0 + e / width, j0 + e % width) = m.corner[e / width * factor_panel_stride + e % width];
     return true;
@@ -160,7 +161,8 @@ __device__ inline bool finish_corner(const blocked_matrix& m, int j0, int width,
 
 /// C = L Lᵀ and U = L^-T in place; `shared` is factor_shared_bytes(d) of the block's shared memory. False (in all
 /// threads) if a pivot is at most `smallest_pivot` or NaN; the matrix is then lost.
-__device__ inline bool factor_blocked(double* c, std::int64_t ld, int d, double smallest_pivot, double* shared) {
+__device__ inline bool factor_blocked(const block_team& team, double* c, std::int64_t ld, int d, double smallest_pivot,
+                                      double* shared) {
     const blocked_matrix m(c, ld, d, shared);
     tile_sums sums;
     for (int j0 = 0; j0 < d; j0 += factor_panel) {
@@ -169,7 +171,7 @@ __device__ inline bool factor_blocked(double* c, std::int64_t ld, int d, double 
             const int end = min(first + factor_tile_rows, d);
             multiply_rows(m, first, end, 0, j0, false, sums);
             subtract_products(m, first, end, j0, false, sums);
-            if (first == j0 && !finish_corner(m, j0, width, smallest_pivot))
+            if (first == j0 && !finish_corner(team, m, j0, width, smallest_pivot))
                 return false;
             finish_rows(m, first, j0 + width, end, j0, width);
         }

@@ -1,85 +1,172 @@
-// M-step of docs/theory.md section 1, float64: means, covariances, factors, component policy.
+// M-step of docs/theory.md section 1, float64: means, covariances, factors, component policy. A team of threads
+// (team.cuh) has a component; the last one to finish decides, and as part of the loop it ends the iteration.
 #include "kernels/cuda/core/launch.cuh"
-#include "kernels/cuda/gmm/m_step/covariance.cuh"
+#include "kernels/cuda/gmm/m_step/decide.cuh"
+#include "kernels/cuda/gmm/m_step/parameter_set.hpp"
 #include "kernels/math/normalize_statistics.hpp"
+
+#include <algorithm>
 
 namespace elbo::kernels::cuda {
 
 namespace {
 
 /// The current factor of component k into the place of the next one: of components that get none.
-template <class T>
-__device__ void keep_factor(const update_arguments<T>& a, std::int64_t k) {
+template <class Team, class T>
+__device__ void keep_factor(const Team& team, const update_arguments<T>& a, std::int64_t k) {
     const std::int64_t d = a.shape.dimensions, p = padded(d), size = geometry(a.shape.family).stride(d);
     const bool full = a.shape.family == gmm::family::full;
-    for (std::int64_t e = threadIdx.x; e < size; e += blockDim.x)
+    for (std::int64_t e = team.rank(); e < size; e += team.size())
         a.arrays.factors[k * size + e] =
-            static_cast<double>(full ? a.current.factors[(k * p + e / d) * p + e % d] : a.current.factors[k * p + e]);
+            static_cast<double>(full ? a.model.factors[(k * p + e / d) * p + e % d] : a.model.factors[k * p + e]);
 }
 
 template <class T>
 __device__ component_state classify(const update_arguments<T>& a, std::int64_t k) {
-    if (::isinf(a.current.log_weights[k]))
+    if (::isinf(a.model.log_weights[k]))
         return component_state::dropped;
     return statistic(a, k, 0) >= empty_share * a.rule.total_weight ? component_state::healthy : component_state::empty;
 }
 
-/// What makes Σ_k N_k = Σ w (math/normalize_statistics.hpp). A handful of additions, so each block does them.
-template <class T>
-__device__ double normalizing_factor(const update_arguments<T>& a, double* scratch) {
+/// What makes Σ_k N_k = Σ w (math/normalize_statistics.hpp). A handful of additions, so each team does them.
+template <class Team, class T>
+__device__ double normalizing_factor(const Team& team, const update_arguments<T>& a) {
     double counts = 0;
-    for (std::int64_t k = threadIdx.x; k < a.shape.components; k += blockDim.x)
+    for (std::int64_t k = team.rank(); k < a.shape.components; k += team.size())
         counts += statistic(a, k, 0);
-    counts = block_sum(counts, scratch);
+    counts = team.sum(counts);
     const double weight = read_fixed(a.sums, a.sums.count - scalar_count + scalar_weight, a.sums.scalar_exponent);
     return statistics_factor(weight, counts);
 }
 
-// N_k, the step of the mean and, but for the tied families, covariance and factor of component blockIdx.x.
-template <class T>
-__global__ void __launch_bounds__(256) update_components(const update_arguments<T> a) {
-    extern __shared__ double shared[];
-    __shared__ double scratch[32];
-    const std::int64_t k = blockIdx.x;
+__device__ inline void clear_sum(const device_sums& sums, std::int64_t i) {
+    for (int l = 0; l < limb_count; ++l)
+        sums.limbs[l * sums.count + i] = 0;
+}
+
+/// Entries first ... end − 1 of the sums become zero.
+template <class Team>
+__device__ void clear_sums(const Team& team, const device_sums& sums, std::int64_t first, std::int64_t end) {
+    for (std::int64_t i = first + team.rank(); i < end; i += team.size())
+        clear_sum(sums, i);
+}
+
+/// N_k and the mean of component k; what the model had goes into `previous`. How the component was found.
+template <class Team, class T>
+__device__ component_state update_mean(const Team& team, const update_arguments<T>& a, std::int64_t k) {
     const std::int64_t d = a.shape.dimensions, p = padded(d);
-    component_state found = classify(a, k);
+    keep_previous(team, a, k);
+    const component_state found = classify(a, k);
     const double n = found == component_state::dropped ? 0 : statistic(a, k, 0);
-    const double factor = normalizing_factor(a, scratch);
-    if (threadIdx.x == 0)
-        a.arrays.counts[k] = n * factor;
-    __syncthreads();
+    const double factor = normalizing_factor(team, a);
     double change = 0;
-    for (std::int64_t j = threadIdx.x; j < d; j += blockDim.x) {
+    for (std::int64_t j = team.rank(); j < d; j += team.size()) {
         const double step = found == component_state::healthy ? statistic(a, k, 1 + j) / n : 0;
-        a.arrays.means[k * d + j] = static_cast<double>(a.current.means[k * p + j]) + step;
+        a.arrays.means[k * d + j] = static_cast<double>(a.model.means[k * p + j]) + step;
         change = ::fmax(change, ::fabs(step));
     }
-    if (found == component_state::healthy && !gmm::is_tied(a.shape.family)) {
-        const matrix_memory m = place_matrix(a.shape, shared, a.arrays.factors + k * d * d);
-        const double trace = own_covariance(a, k, 0, false, m, scratch);
-        if (threadIdx.x == 0)
-            note_widest(a.arrays.variances + k * d, static_cast<int>(d), a.arrays.widest_variances + k,
-                        a.arrays.widest_axes + k);
-        if (!factor_own(a, k, trace, m, scratch))
-            found = component_state::singular;
-    }
-    __syncthreads();
-    if (found != component_state::healthy)
-        keep_factor(a, k);
-    change = block_reduce(change, scratch, larger());
-    if (threadIdx.x == 0) {
+    change = team.reduce(change, larger());
+    if (team.rank() == 0) {
+        a.arrays.counts[k] = n * factor;
         a.arrays.changes[k] = change;
         a.arrays.states[k] = found;
     }
+    return found;
 }
 
-// Tied families: row blockIdx.x of Σ_k N_k m_k m_kᵀ over the healthy components (the diagonal alone, where that is
-// enough).
+/// Component k of the own families from its sums to the model. The sums are cleared but for what the last team reads:
+/// N_k, and all of a component that may be rescued.
+template <class Team, class T>
+__device__ void finish_component(const Team& team, const update_arguments<T>& a, std::int64_t k, double* shared) {
+    const component_state found = update_mean(team, a, k);
+    const bool singular = found == component_state::healthy && !factor_component(team, a, k, false, shared);
+    team.sync();
+    if (singular && team.rank() == 0)
+        a.arrays.states[k] = component_state::singular;
+    if (singular || found != component_state::healthy)
+        keep_factor(team, a, k);
+    team.sync();
+    write_component(team, a, k);
+    const std::int64_t size = statistics_size(a.shape.family, a.shape.dimensions);
+    if (a.loop.state && !singular)
+        clear_sums(team, a.sums, k * size + 1, (k + 1) * size);
+}
+
+/// What one team does after all components of the own families.
+template <class Team, class T>
+__device__ void finish_update(const Team& team, const update_arguments<T>& a, double* shared) {
+    const recalled_state before = recall(a.loop);
+    const update_record record = decide(team, a, false, shared);
+    const std::int64_t size = statistics_size(a.shape.family, a.shape.dimensions);
+#pragma unroll 1
+    for (std::int64_t i = 0; i < record.actions; ++i) {
+        const collapse_action& action = a.arrays.actions[i];
+        write_component(team, a, action.component);
+        if (a.loop.state && action.found == component_state::singular)
+            clear_sums(team, a.sums, action.component * size + 1, (action.component + 1) * size);
+    }
+    team.sync();
+    finish_model(team, a);
+    if (!a.loop.state)
+        return;
+    for (std::int64_t k = team.rank(); k < a.shape.components; k += team.size())
+        clear_sum(a.sums, k * size);
+    clear_sums(team, a.sums, a.sums.count - scalar_count, a.sums.count);
+    if (team.rank() == 0)
+        end_iteration(a, before, record);
+}
+
+template <class Team>
+__device__ Team make_team() {
+    if constexpr (Team::whole_block) {
+        __shared__ double scratch[32];
+        return {scratch};
+    } else {
+        return {};
+    }
+}
+
+/// The items 0 ... count − 1 in turn over the teams of the grid.
+template <class Team, class Work>
+__device__ void for_teams(const Team& team, std::int64_t count, const Work& work) {
+    for (std::int64_t i = blockIdx.x * std::int64_t(team.count()) + team.index(); i < count;
+         i += gridDim.x * std::int64_t(team.count()))
+        work(i);
+}
+
+/// The arguments of an update that a block makes alone: arrays in its shared memory, but for what outlives the update.
 template <class T>
-__global__ void __launch_bounds__(128) between_components(const update_arguments<T> a) {
-    const std::int64_t i = blockIdx.x, d = a.shape.dimensions;
+__device__ update_arguments<T> with_arrays_in(unsigned char* shared, const update_arguments<T>& given) {
+    update_arguments<T> a = given;
+    carver from(shared);
+    a.arrays = carve_arrays(a.shape, from);
+    a.arrays.reseeds = given.arrays.reseeds;
+    a.arrays.record = given.arrays.record;
+    a.arrays.actions = given.arrays.actions;
+    a.arrays.arrived = given.arrays.arrived;
+    return a;
+}
+
+// The M-step of the own families; in `shared` the matrices of the teams, then the arrays of a block that is alone.
+template <class Team, class T>
+__global__ void __launch_bounds__(Team::most_threads, 1) update_own(const update_arguments<T> given, bool alone) {
+    extern __shared__ double shared[];
+    const Team team = make_team<Team>();
+    const std::int64_t size = matrix_doubles(given.shape);
+    const update_arguments<T> a =
+        alone ? with_arrays_in(reinterpret_cast<unsigned char*>(shared + team.count() * size), given) : given;
+    double* own = shared + team.index() * size;
+    for_teams(team, a.shape.components, [&](std::int64_t k) { finish_component(team, a, k, own); });
+    if (arrives_last(a.arrays.arrived) && team.index() == 0)
+        finish_update(team, a, own);
+}
+
+/// Row i of Σ_k N_k m_k m_kᵀ over the healthy components (the diagonal alone, where that is enough).
+template <class Team, class T>
+__device__ void between_components(const Team& team, const update_arguments<T>& a, std::int64_t i) {
+    const std::int64_t d = a.shape.dimensions;
     const bool matrix = a.shape.family == gmm::family::tied;
-    for (std::int64_t j = (matrix ? 0 : i) + threadIdx.x; j <= i; j += blockDim.x) {
+    for (std::int64_t j = (matrix ? 0 : i) + team.rank(); j <= i; j += team.size()) {
         double sum = 0;
         for (std::int64_t k = 0; k < a.shape.components; ++k)
             if (a.arrays.states[k] == component_state::healthy)
@@ -90,32 +177,32 @@ __global__ void __launch_bounds__(128) between_components(const update_arguments
 
 /// The common covariance (G − Σ N m mᵀ) / Σ N + λ into matrix and variances; returns the sum of the counted
 /// variances.
-template <class T>
-__device__ double common_covariance(const update_arguments<T>& a, double total, double floor, bool diagonal_only,
-                                    const matrix_memory& m, double* scratch) {
+template <class Team, class T>
+__device__ double common_covariance(const Team& team, const update_arguments<T>& a, double total, double floor,
+                                    bool diagonal_only, const matrix_memory& m) {
     const int d = static_cast<int>(a.shape.dimensions);
     double* variances = a.arrays.variances;
-    __syncthreads();
+    team.sync();
     if (a.shape.family == gmm::family::tied_spherical) {
         double between = 0;
-        for (int j = static_cast<int>(threadIdx.x); j < d; j += static_cast<int>(blockDim.x))
+        for (int j = team.rank(); j < d; j += team.size())
             between += a.arrays.between[j];
-        between = block_sum(between, scratch);
+        between = team.sum(between);
         const double v = with_floor((a.rule.scatter[0] - between) / total / d + a.rule.mean_lambda, floor);
-        for (int j = static_cast<int>(threadIdx.x); j < d; j += static_cast<int>(blockDim.x))
+        for (int j = team.rank(); j < d; j += team.size())
             variances[j] = v;
-        __syncthreads();
+        team.sync();
         return v;
     }
     const bool matrix = a.shape.family == gmm::family::tied;
-    for (int j = static_cast<int>(threadIdx.x); j < d; j += static_cast<int>(blockDim.x)) {
+    for (int j = team.rank(); j < d; j += team.size()) {
         const std::int64_t within = matrix ? packed_upper(j, j, d) : j;
         const double between = a.arrays.between[matrix ? std::int64_t(j) * d + j : j];
         variances[j] = with_floor((a.rule.scatter[within] - between) / total + a.rule.lambda[j], floor);
     }
-    __syncthreads();
+    team.sync();
     if (matrix) {
-        for (std::int64_t e = threadIdx.x; e < std::int64_t(d) * d; e += blockDim.x) {
+        for (std::int64_t e = team.rank(); e < std::int64_t(d) * d; e += team.size()) {
             const int i = static_cast<int>(e / d), j = static_cast<int>(e % d);
             if (j > i)
                 continue;
@@ -124,163 +211,177 @@ __device__ double common_covariance(const update_arguments<T>& a, double total, 
                                          ? 0.0
                                          : (a.rule.scatter[packed_upper(j, i, d)] - a.arrays.between[e]) / total;
         }
-        __syncthreads();
+        team.sync();
     }
-    return trace_of(variances, d, scratch);
+    return trace_of(team, variances, d);
 }
 
-template <class T>
-__device__ bool factor_common(const update_arguments<T>& a, double trace, const matrix_memory& m, double* scratch) {
+template <class Team, class T>
+__device__ bool factor_common(const Team& team, const update_arguments<T>& a, double trace, const matrix_memory& m) {
     const int d = static_cast<int>(a.shape.dimensions);
     const update_arrays& w = a.arrays;
     if (a.shape.family == gmm::family::tied)
-        return finish_matrix(m, d, w.variances, trace, a.rule.lambda, w.factors, w.log_determinants, w.quadratics,
-                             scratch);
+        return finish_matrix(team, m, d, w.variances, trace, a.rule.lambda, w.factors, w.log_determinants,
+                             w.quadratics);
     const int count = variance_count(a.shape);
-    return finish_variances(w.variances, count, count < d ? d : 1, trace, a.rule.lambda, a.rule.mean_lambda, w.factors,
-                            w.log_determinants, w.quadratics, scratch);
+    return finish_variances(team, w.variances, count, count < d ? d : 1, trace, a.rule.lambda, a.rule.mean_lambda,
+                            w.factors, w.log_determinants, w.quadratics);
 }
 
-// Tied families: the common covariance and its factor, one block.
-template <class T>
-__global__ void __launch_bounds__(256) update_common(const update_arguments<T> a) {
-    extern __shared__ double shared[];
-    __shared__ double scratch[32];
-    const std::int64_t d = a.shape.dimensions, K = a.shape.components;
+/// Tied families: the common covariance and its factor; whether it needed a floor.
+template <class Team, class T>
+__device__ bool update_common(const Team& team, const update_arguments<T>& a, double* shared) {
     const matrix_memory m = place_matrix(a.shape, shared, a.arrays.factors);
     double total = 0;
-    for (std::int64_t k = threadIdx.x; k < K; k += blockDim.x)
+    for (std::int64_t k = team.rank(); k < a.shape.components; k += team.size())
         if (a.arrays.states[k] == component_state::healthy)
             total += a.arrays.counts[k];
-    total = block_sum(total, scratch);
-    const double trace = common_covariance(a, total, 0, false, m, scratch);
-    for (std::int64_t k = threadIdx.x; k < K; k += blockDim.x)
-        note_widest(a.arrays.variances, static_cast<int>(d), a.arrays.widest_variances + k, a.arrays.widest_axes + k);
-    const bool floored = !factor_common(a, trace, m, scratch);
-    if (floored) {
-        const double floor = floor_of_diagonal(trace / variance_count(a.shape));
-        const double raised = common_covariance(a, total, floor, false, m, scratch);
-        if (!factor_common(a, raised, m, scratch)) {
-            // Rounding has left a matrix that is not even close to positive: its diagonal alone.
-            common_covariance(a, total, floor, true, m, scratch);
-            factor_common(a, raised, m, scratch);
-        }
+    total = team.sum(total);
+    // With a floor where it needs one; where rounding has left a matrix that is not even close to positive, its
+    // diagonal alone.
+    double floor = 0;
+#pragma unroll 1
+    for (int attempt = 0; attempt < 3; ++attempt) {
+        const double trace = common_covariance(team, a, total, floor, attempt == 2, m);
+        if (attempt == 0)
+            note_widest(team, a);
+        if (factor_common(team, a, trace, m))
+            break;
+        if (attempt == 0)
+            floor = floor_of_diagonal(trace / variance_count(a.shape));
     }
-    if (threadIdx.x == 0)
-        *a.arrays.common_floor = floored;
+    return floor > 0;
 }
 
-/// Where no component is healthy: those that are singular get a floor, so that the fit can go on. Returns the actions
-/// written.
-template <class T>
-__device__ std::int64_t rescue_singular(const update_arguments<T>& a, double* shared, double* scratch) {
-    const std::int64_t d = a.shape.dimensions, K = a.shape.components;
-    double healthy = 0;
-    for (std::int64_t k = threadIdx.x; k < K; k += blockDim.x)
-        healthy += a.arrays.states[k] == component_state::healthy;
-    if (block_sum(healthy, scratch) > 0)
-        return 0;
-    std::int64_t actions = 0;
-    for (std::int64_t k = 0; k < K; ++k) {
-        if (a.arrays.states[k] != component_state::singular)
-            continue;
-        const matrix_memory m = place_matrix(a.shape, shared, a.arrays.factors + k * d * d);
-        const double trace = own_covariance(a, k, 0, false, m, scratch);
-        const double floor = floor_of_diagonal(trace / variance_count(a.shape));
-        const double raised = own_covariance(a, k, floor, false, m, scratch);
-        if (!factor_own(a, k, raised, m, scratch)) {
-            own_covariance(a, k, floor, true, m, scratch);
-            factor_own(a, k, raised, m, scratch);
-        }
-        __syncthreads();
-        if (threadIdx.x == 0) {
-            a.arrays.states[k] = component_state::healthy;
-            a.arrays.actions[actions] = {k, component_state::singular,
-                                         a.rule.on_collapse == gmm::collapse_policy::fail
-                                             ? gmm::collapse_policy::fail
-                                             : gmm::collapse_policy::reseed};
-        }
-        ++actions;
-        __syncthreads();
-    }
-    return actions;
+/// After all components have been written: the rest of the model, and the end of an iteration.
+template <class Team, class T>
+__device__ void finish_writing(const Team& team, const update_arguments<T>& a) {
+    const recalled_state before = recall(a.loop);
+    finish_model(team, a);
+    if (!a.loop.state)
+        return;
+    clear_sums(team, a.sums, a.sums.count - scalar_count, a.sums.count);
+    if (team.rank() == 0)
+        end_iteration(a, before, *a.arrays.record);
 }
 
-// Component policy, weights, bound and record; one block.
-template <class T>
-__global__ void __launch_bounds__(256) update_decide(const update_arguments<T> a) {
+/// Steps of the update of a tied family. Each needs all of the one before.
+enum class tied_step { means, common, model };
+
+// Some steps of a tied family: all in a block that is alone, which has its arrays in `shared` behind the matrix, else
+// one a kernel. The last one also writes parameters that come from the host.
+template <class Team, class T>
+__global__ void __launch_bounds__(Team::most_threads, 1)
+    update_tied(const update_arguments<T> given, tied_step first, tied_step last) {
     extern __shared__ double shared[];
-    __shared__ double scratch[32];
-    __shared__ std::int64_t actions;
-    const std::int64_t d = a.shape.dimensions, K = a.shape.components;
-    const update_arrays& w = a.arrays;
-    const bool tied = gmm::is_tied(a.shape.family);
-    const std::int64_t rescued = tied ? 0 : rescue_singular(a, shared, scratch);
-    if (threadIdx.x == 0) {
-        std::int64_t written = rescued;
-        if (tied && *w.common_floor)
-            w.actions[written++] = {0, component_state::singular,
-                                    a.rule.on_collapse == gmm::collapse_policy::fail ? gmm::collapse_policy::fail
-                                                                                     : gmm::collapse_policy::reseed};
-        const collapse_view view{a.shape,   w.states,      w.counts,           w.means,
-                                 w.factors, w.widest_axes, w.widest_variances, w.reseeds};
-        written += apply_collapse_policy(view, a.rule.on_collapse, a.rule.reseeds_each, w.actions + written);
-        actions = written;
+    const Team team = make_team<Team>();
+    const bool alone = first != last;
+    const update_arguments<T> a =
+        alone ? with_arrays_in(reinterpret_cast<unsigned char*>(shared + team.count() * matrix_doubles(given.shape)),
+                               given)
+              : given;
+    const std::int64_t K = a.shape.components, size = statistics_size(a.shape.family, a.shape.dimensions);
+    if (first == tied_step::means)
+        for_teams(team, K, [&](std::int64_t k) { update_mean(team, a, k); });
+    if (alone)
+        __syncthreads();
+    if (first <= tied_step::common && last >= tied_step::common) {
+        for_teams(team, a.shape.dimensions, [&](std::int64_t i) { between_components(team, a, i); });
+        if (arrives_last(a.arrays.arrived) && team.index() == 0)
+            decide(team, a, update_common(team, a, shared), shared);
     }
-    __syncthreads();
-    double total = 0, change = 0;
-    for (std::int64_t k = threadIdx.x; k < K; k += blockDim.x) {
-        total += w.counts[k];
-        change = ::fmax(change, w.changes[k]);
-    }
-    total = block_sum(total, scratch);
-    change = block_reduce(change, scratch, larger());
-    // Σ_k N_k [log α_k + Σ_i log U_ii − d/2 log 2π] − ½ Σ_k N_k tr(Λ_k (C_k − λ)), with the unrounded factors.
-    double bound = 0;
-    constexpr double half_log_2pi = 0.91893853320467274178;
-    for (std::int64_t k = threadIdx.x; k < K; k += blockDim.x) {
-        const double n = w.counts[k];
-        w.log_weights[k] = ::log(n / total); // log 0 = −infinity: dropped
-        if (n > 0 && actions == 0)
-            bound += n * (w.log_weights[k] + w.log_determinants[tied ? 0 : k] - static_cast<double>(d) * half_log_2pi -
-                          0.5 * w.quadratics[tied ? 0 : k]);
-    }
-    bound = block_sum(bound, scratch);
-    if (threadIdx.x == 0) {
-        update_record& r = *w.record;
-        const std::int64_t scalars = a.sums.count - scalar_count;
-        r.log_likelihood = read_fixed(a.sums, scalars + scalar_log_likelihood, a.sums.scalar_exponent);
-        r.entropy = read_fixed(a.sums, scalars + scalar_entropy, a.sums.scalar_exponent);
-        const double log_factors = read_fixed(a.sums, scalars + scalar_log_factors, a.sums.scalar_exponent);
-        r.elbo_after = actions > 0 ? r.log_likelihood : bound + log_factors + r.entropy;
-        r.parameter_change = change;
-        r.actions = actions;
-    }
+    if (last != tied_step::model)
+        return;
+    if (alone)
+        __syncthreads();
+    for_teams(team, K, [&](std::int64_t k) {
+        write_component(team, a, k);
+        if (a.loop.state)
+            clear_sums(team, a.sums, k * size, (k + 1) * size);
+    });
+    if (arrives_last(a.arrays.arrived) && team.index() == 0)
+        finish_writing(team, a);
+}
+
+/// Calls work(Team) with the team for matrices of d dimensions: a warp, where it is large enough.
+template <class Work>
+void with_team(std::int64_t d, const Work& work) {
+    if (factor_threads(d) == 32)
+        return work(warp_team());
+    return work(block_team());
+}
+
+/// Launch of `items` over teams that have `bytes_each` of shared memory.
+template <class Team>
+launch_shape over_teams(std::int64_t items, std::int64_t bytes_each) {
+    if (Team::whole_block)
+        return {items, Team::most_threads, bytes_each};
+    constexpr std::int64_t teams = 4;
+    return {blocks_for(items, teams), 32 * teams, teams * bytes_each};
+}
+
+/// One block for all, with all arrays in shared memory, so that nobody waits for memory far away; without blocks where
+/// that is too much.
+template <class Team>
+launch_shape alone(const gmm_shape& shape) {
+    constexpr std::int64_t most_components = 16, most_bytes = 48 * 1024;
+    const std::int64_t teams = std::min<std::int64_t>(shape.components, Team::most_threads / 32);
+    const std::int64_t bytes = teams * 8 * matrix_doubles(shape) + update_memory::bytes(shape);
+    if (Team::whole_block || shape.components > most_components || bytes > most_bytes)
+        return {};
+    return {1, static_cast<int>(32 * teams), bytes};
+}
+
+template <class T>
+void update_own_families(const internal::cuda_state& state, const update_arguments<T>& a) {
+    with_team(a.shape.dimensions, [&]<class Team>(const Team&) {
+        launch_shape grid = alone<Team>(a.shape);
+        const bool one = grid.blocks == 1;
+        if (!one)
+            grid = over_teams<Team>(a.shape.components, 8 * matrix_doubles(a.shape));
+        launch(state, "update_own", grid, update_own<Team, T>, a, one);
+    });
+}
+
+template <class T>
+void update_tied_families(const internal::cuda_state& state, const update_arguments<T>& a, tied_step first) {
+    using enum tied_step;
+    const std::int64_t K = a.shape.components;
+    with_team(a.shape.dimensions, [&]<class Team>(const Team&) {
+        const auto step = [&](const launch_shape& grid, tied_step from, tied_step to) {
+            launch(state, "update_tied", grid, update_tied<Team, T>, a, from, to);
+        };
+        if (first == means) {
+            const launch_shape one = alone<Team>(a.shape);
+            if (one.blocks == 1)
+                return step(one, means, model);
+            step(over_teams<Team>(K, 0), means, means);
+            launch_shape rows = over_teams<Team>(a.shape.dimensions, 0);
+            rows.shared_bytes = 8 * matrix_doubles(a.shape);
+            step(rows, common, common);
+        }
+        step(over_teams<Team>(K, 0), model, model);
+    });
 }
 
 } // namespace
 
 template <class T>
-void update_parameters(const internal::cuda_state& state, const gmm_shape& shape, const device_sums& sums,
-                       const device_rule& rule, const update_arrays& arrays, const device_model<T>& current,
-                       const device_model<T>& next) {
-    const update_arguments<T> a{shape, sums, rule, arrays, current};
-    const std::int64_t d = shape.dimensions;
-    const bool matrix = geometry(shape.family).matrix();
-    const std::int64_t bytes = matrix ? factor_shared_bytes(d) : 0;
-    const int threads = factor_threads(d);
-    launch(state, "update_components", {shape.components, threads, bytes}, update_components<T>, a);
-    if (gmm::is_tied(shape.family)) {
-        launch(state, "between_components", {d, 128}, between_components<T>, a);
-        launch(state, "update_common", {1, threads, bytes}, update_common<T>, a);
-    }
-    launch(state, "update_decide", {1, threads, bytes}, update_decide<T>, a);
-    write_model(state, shape, arrays, next);
+void update_parameters(const internal::cuda_state& state, const update_arguments<T>& a) {
+    if (gmm::is_tied(a.shape.family))
+        update_tied_families(state, a, tied_step::means);
+    else
+        update_own_families(state, a);
 }
 
-template void update_parameters(const internal::cuda_state&, const gmm_shape&, const device_sums&, const device_rule&,
-                                const update_arrays&, const device_model<float>&, const device_model<float>&);
-template void update_parameters(const internal::cuda_state&, const gmm_shape&, const device_sums&, const device_rule&,
-                                const update_arrays&, const device_model<double>&, const device_model<double>&);
+template <class T>
+void write_model(const internal::cuda_state& state, const update_arguments<T>& a) {
+    update_tied_families(state, a, tied_step::model);
+}
+
+template void update_parameters(const internal::cuda_state&, const update_arguments<float>&);
+template void update_parameters(const internal::cuda_state&, const update_arguments<double>&);
+template void write_model(const internal::cuda_state&, const update_arguments<float>&);
+template void write_model(const internal::cuda_state&, const update_arguments<double>&);
 
 } // namespace elbo::kernels::cuda

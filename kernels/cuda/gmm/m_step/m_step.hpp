@@ -2,19 +2,15 @@
 #pragma once
 
 #include "kernels/contract/gmm_engine.hpp"
+#include "kernels/cuda/core/carver.hpp"
 #include "kernels/cuda/core/cuda_state.hpp"
 #include "kernels/cuda/gmm/device_views.hpp"
+#include "kernels/cuda/gmm/loop_view.hpp"
 #include "kernels/math/collapse.hpp"
 
 #include <cstdint>
 
 namespace elbo::kernels::cuda {
-
-/// What the update tells the host; the actions stand behind it in the same memory.
-struct update_record {
-    double log_likelihood, entropy, elbo_after, parameter_change;
-    std::int64_t actions;
-};
 
 /// update_rule in device memory.
 struct device_rule {
@@ -36,27 +32,63 @@ struct update_arrays {
     double* between; ///< Σ_k N_k m_k m_kᵀ: tied [d x d] (lower triangle), its diagonal for the other tied families
     double* counts;  ///< [K]
     double* changes; ///< [K] max |δ_k|
-    double* log_determinants;   ///< [K] Σ_i log U_ii, tied families [1]
-    double* quadratics;         ///< [K] tr(Λ (C − λ)), tied families [1]
-    double* widest_variances;   ///< [K]
-    std::int64_t* widest_axes;  ///< [K]
-    component_state* states;    ///< [K]
-    std::int32_t* reseeds;      ///< [K]
-    std::int32_t* common_floor; ///< [1] the common covariance needed a floor
-    update_record* record;      ///< [1]
-    collapse_action* actions;   ///< [K + 1]
+    double* log_determinants;  ///< [K] Σ_i log U_ii, tied families [1]
+    double* quadratics;        ///< [K] tr(Λ (C − λ)), tied families [1]
+    double* constants;         ///< [K] log det of the factor as the model has it, then c_k
+    double* widest_variances;  ///< [K]
+    std::int64_t* widest_axes; ///< [K]
+    component_state* states;   ///< [K]
+    std::int32_t* reseeds;     ///< [K]
+    update_record* record;     ///< [1]
+    collapse_action* actions;  ///< [K + 1]
+    std::uint32_t* arrived;    ///< [1] blocks of a grid that have done their part, 0 between kernels
 };
 
-/// Enqueues the M-step: next parameters into `arrays` and, rounded, into `next`; the record into arrays.record.
+/// The arrays in a piece of memory.
+ELBO_HD inline update_arrays carve_arrays(const gmm_shape& s, carver& from) {
+    const std::int64_t K = s.components, d = s.dimensions;
+    const bool tied = gmm::is_tied(s.family);
+    update_arrays a{};
+    a.log_weights = from.take<double>(K);
+    a.means = from.take<double>(K * d);
+    a.factors = from.take<double>(geometry(s.family).count(K) * geometry(s.family).size(d));
+    a.variances = from.take<double>((tied ? 1 : K) * d);
+    a.between = from.take<double>(s.family == gmm::family::tied ? d * d : tied ? d : 0);
+    a.counts = from.take<double>(K);
+    a.changes = from.take<double>(K);
+    a.log_determinants = from.take<double>(K);
+    a.quadratics = from.take<double>(K);
+    a.constants = from.take<double>(K);
+    a.widest_variances = from.take<double>(K);
+    a.widest_axes = from.take<std::int64_t>(K);
+    a.states = from.take<component_state>(K);
+    a.reseeds = from.take<std::int32_t>(K);
+    a.record = from.take<update_record>(1);
+    a.actions = from.take<collapse_action>(K + 1);
+    a.arrived = from.take<std::uint32_t>(1);
+    return a;
+}
+
+/// What the kernels of the M-step see.
 template <class T>
-void update_parameters(const internal::cuda_state& state, const gmm_shape& shape, const device_sums& sums,
-                       const device_rule& rule, const update_arrays& arrays, const device_model<T>& current,
-                       const device_model<T>& next);
+struct update_arguments {
+    gmm_shape shape;
+    update_arrays arrays;
+    device_model<T> model;         ///< the current parameters, then the next ones in their place
+    device_model<T> previous = {}; ///< takes the current ones
+    device_sums sums = {};         ///< zero afterwards, if the update is part of a loop
+    device_rule rule = {};
+    loop_view loop = {};
+};
+
+/// Enqueues the M-step: next parameters into `arrays` and, rounded, into `model`, what was there into `previous`; the
+/// record into arrays.record. As part of a loop it ends the iteration, too.
+template <class T>
+void update_parameters(const internal::cuda_state& state, const update_arguments<T>& a);
 
 /// Rounds log_weights, means and factors of `arrays` into `model`, with what follows from them (c_k from the rounded
-/// factors).
+/// factors). As part of a loop it ends the iteration.
 template <class T>
-void write_model(const internal::cuda_state& state, const gmm_shape& shape, const update_arrays& arrays,
-                 const device_model<T>& model);
+void write_model(const internal::cuda_state& state, const update_arguments<T>& a);
 
 } // namespace elbo::kernels::cuda

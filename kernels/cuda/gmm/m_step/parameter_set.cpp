@@ -40,35 +40,14 @@ template class parameter_set<float>;
 template class parameter_set<double>;
 
 std::int64_t update_memory::bytes(const gmm_shape& shape) {
-    std::int64_t used = 0;
-    carve(shape, nullptr, &used);
-    return used;
+    carver count(nullptr);
+    carve_arrays(shape, count);
+    return count.used();
 }
 
-update_arrays update_memory::carve(const gmm_shape& s, unsigned char* memory, std::int64_t* used) {
-    const std::int64_t K = s.components, d = s.dimensions;
-    const bool tied = gmm::is_tied(s.family);
+update_arrays update_memory::carve(const gmm_shape& shape, unsigned char* memory) {
     carver from(memory);
-    update_arrays a{};
-    a.log_weights = from.take<double>(K);
-    a.means = from.take<double>(K * d);
-    a.factors = from.take<double>(gmm::covariance_size(s.family, K, d));
-    a.variances = from.take<double>((tied ? 1 : K) * d);
-    a.between = from.take<double>(s.family == gmm::family::tied ? d * d : tied ? d : 0);
-    a.counts = from.take<double>(K);
-    a.changes = from.take<double>(K);
-    a.log_determinants = from.take<double>(K);
-    a.quadratics = from.take<double>(K);
-    a.widest_variances = from.take<double>(K);
-    a.widest_axes = from.take<std::int64_t>(K);
-    a.states = from.take<component_state>(K);
-    a.reseeds = from.take<std::int32_t>(K);
-    a.common_floor = from.take<std::int32_t>(1);
-    a.record = from.take<update_record>(1);
-    a.actions = from.take<collapse_action>(K + 1);
-    if (used)
-        *used = from.used();
-    return a;
+    return carve_arrays(shape, from);
 }
 
 } // namespace elbo::kernels::cuda

@@ -7,20 +7,14 @@
 
 namespace elbo::kernels::cuda {
 
-/// One set of parameters in one allocation, so that adopting the next parameters is one copy.
+/// One set of parameters in one allocation.
 template <class T>
 class parameter_set {
 public:
     parameter_set(const state_pointer& state, const gmm_shape& shape)
-        : memory_(state, "parameters", bytes(shape)), view_(carve(shape, memory_.data())) {
-        // The gaps between the pieces are copied with them.
-        check(cudaMemsetAsync(memory_.data(), 0, static_cast<std::size_t>(memory_.size()), state->stream),
-              "cudaMemsetAsync");
-    }
+        : memory_(state, "parameters", bytes(shape)), view_(carve(shape, memory_.data())) {}
     static std::int64_t bytes(const gmm_shape& shape);
     const device_model<T>& view() const { return view_; }
-    unsigned char* data() const { return memory_.data(); }
-    std::int64_t size() const { return memory_.size(); }
 
 private:
     static device_model<T> carve(const gmm_shape& shape, unsigned char* memory);
@@ -33,12 +27,14 @@ private:
 class update_memory {
 public:
     update_memory(const state_pointer& state, const gmm_shape& shape)
-        : memory_(state, "the arrays of the M-step", bytes(shape)), view_(carve(shape, memory_.data())) {}
+        : memory_(state, "the arrays of the M-step", bytes(shape)), view_(carve(shape, memory_.data())) {
+        check(cudaMemsetAsync(view_.arrived, 0, sizeof(*view_.arrived), state->stream), "cudaMemsetAsync");
+    }
     static std::int64_t bytes(const gmm_shape& shape);
     const update_arrays& view() const { return view_; }
 
 private:
-    static update_arrays carve(const gmm_shape& shape, unsigned char* memory, std::int64_t* used = nullptr);
+    static update_arrays carve(const gmm_shape& shape, unsigned char* memory);
 
     device_buffer<unsigned char> memory_;
     update_arrays view_;

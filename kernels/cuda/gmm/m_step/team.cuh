@@ -1,0 +1,55 @@
+// The threads that work on one component or matrix of the M-step: a warp, so that a block has several, or all of a
+// block. Both add up in the same order where there is one warp.
+#pragma once
+
+#include "kernels/cuda/gmm/e_step/sums.cuh"
+
+namespace elbo::kernels::cuda {
+
+struct sum_of {
+    __device__ double operator()(double a, double b) const { return a + b; }
+};
+struct larger {
+    __device__ double operator()(double a, double b) const { return a > b ? a : b; }
+};
+
+struct warp_team {
+    static constexpr bool whole_block = false;
+    static constexpr int most_threads = 256; ///< of a block
+    __device__ static int rank() { return static_cast<int>(threadIdx.x) % 32; }
+    __device__ static int size() { return 32; }
+    __device__ static int index() { return static_cast<int>(threadIdx.x) / 32; } ///< of the team in its block
+    __device__ static int count() { return static_cast<int>(blockDim.x) / 32; }  ///< teams of a block
+    __device__ static void sync() { __syncwarp(); }
+    template <class Operation>
+    __device__ double reduce(double value, Operation operation) const {
+        __syncwarp(); // what the lanes wrote before is seen behind it, as in a block
+        return warp_reduce(value, operation);
+    }
+    __device__ double sum(double value) const { return reduce(value, sum_of()); }
+    /// The value of the first thread.
+    __device__ double from_first(double value) const {
+        __syncwarp();
+        return __shfl_sync(0xffffffffu, value, 0);
+    }
+};
+
+struct block_team {
+    double* scratch; ///< 32 doubles of shared memory
+
+    static constexpr bool whole_block = true;
+    static constexpr int most_threads = 256;
+    __device__ static int rank() { return static_cast<int>(threadIdx.x); }
+    __device__ static int size() { return static_cast<int>(blockDim.x); }
+    __device__ static int index() { return 0; }
+    __device__ static int count() { return 1; }
+    __device__ static void sync() { __syncthreads(); }
+    template <class Operation>
+    __device__ double reduce(double value, Operation operation) const {
+        return block_reduce(value, scratch, operation);
+    }
+    __device__ double sum(double value) const { return reduce(value, sum_of()); }
+    __device__ double from_first(double value) const { return sum(rank() == 0 ? value : 0); }
+};
+
+} // namespace elbo::kernels::cuda
