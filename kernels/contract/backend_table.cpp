@@ -6,6 +6,7 @@
 #include "kernels/contract/kmeans_engine.hpp"
 #include "kernels/contract/latent_engine.hpp"
 #include "kernels/contract/radial_engine.hpp"
+#include "kernels/contract/start_engine.hpp"
 #include "kernels/contract/vae_engine.hpp"
 
 namespace elbo::kernels {
@@ -36,6 +37,10 @@ std::unique_ptr<gmm_engine> make_gmm_engine(const context& ctx, const gmm_shape&
 }
 std::unique_ptr<kmeans_engine> make_kmeans_engine(const context& ctx) {
     return ctx.state().table.kmeans(ctx);
+}
+std::unique_ptr<start_engine> make_start_engine(const context& ctx, const gmm_shape& shape) {
+    const start_factory* make = ctx.state().table.start;
+    return make ? make(ctx, shape) : nullptr;
 }
 std::unique_ptr<latent_engine> make_latent_engine(const context& ctx, std::int64_t dimensions) {
     return ctx.state().table.latent(ctx, dimensions);

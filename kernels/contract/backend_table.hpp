@@ -13,6 +13,7 @@ namespace elbo::kernels {
 
 class gmm_engine;
 class kmeans_engine;
+class start_engine;
 class vae_engine;
 template <class Parameters>
 class row_engine;
@@ -28,6 +29,7 @@ struct vae_layout;
 // Engines of a context; the reference computes in float64 whatever `precision` is.
 using gmm_factory = std::unique_ptr<gmm_engine>(const context&, const gmm_shape&, element_type precision);
 using kmeans_factory = std::unique_ptr<kmeans_engine>(const context&);
+using start_factory = std::unique_ptr<start_engine>(const context&, const gmm_shape&);
 using latent_factory = std::unique_ptr<latent_engine>(const context&, std::int64_t dimensions);
 using sphere_factory = std::unique_ptr<sphere_engine>(const context&, std::int64_t dimensions);
 using vae_factory = std::unique_ptr<vae_engine>(const context&, const vae_layout&);
@@ -67,6 +69,7 @@ struct backend_table {
                  std::int64_t from_stride, std::int64_t row_bytes, std::int64_t rows);
     /// The queue for memory that is not the host's; null where all is.
     std::shared_ptr<const device_queue> (*queue_of)(const void* memory);
+    start_factory* start; ///< null where the host's own arithmetic serves
 };
 
 /// Each in core/backend.cpp of its back end, if that is built.

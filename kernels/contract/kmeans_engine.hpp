@@ -44,12 +44,22 @@ public:
     virtual void draw(std::span<const double> uniforms, std::span<kmeans_candidate> out) = 0;
     /// Makes a row the next centre: its label is the number of centres before. A row keeps the lower label at a tie.
     virtual void add_centre(std::int64_t row) = 0;
+    /// Makes the row with the least potential of such a draw the next centre, the first of them at a tie. Neither a
+    /// device nor the host waits for the other.
+    virtual void add_best(std::span<const double> uniforms) = 0;
+    /// The rows that are centres.
+    virtual void centre_rows(std::span<std::int64_t> out) = 0;
 
     /// Labels every row with the nearest of the centres [k x cols], the lower index at a tie; returns how many labels
     /// that changed.
     virtual std::int64_t assign(std::span<const double> centres) = 0;
     /// Σ w x [k x cols] and Σ w [k] over the rows of each label.
     virtual void cluster_sums(std::span<double> sums, std::span<double> counts) = 0;
+    /// Lloyd's iterations from the labels until none changes, at most `iterations` assignments, of which the labels are
+    /// the first. The centres are those rows that were added, or those of assign(); one that loses its rows stays where
+    /// it is. Neither a device nor the host waits for the other.
+    virtual void refine(int iterations) = 0;
+    virtual void centres(std::span<double> out) = 0; ///< [k x cols]
     virtual void labels(std::span<std::int32_t> out) = 0;
 };
 

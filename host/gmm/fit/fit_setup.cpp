@@ -4,7 +4,6 @@
 #include "host/gmm/fit/fields.hpp"
 #include "host/gmm/fit/prior.hpp"
 #include "host/gmm/model/check_array.hpp"
-#include "host/gmm/start/kmeans.hpp"
 #include "host/gmm/start/start.hpp"
 #include "host/rows/column_summary.hpp"
 #include "host/rows/frame.hpp"
@@ -86,13 +85,12 @@ std::int64_t fit_setup::rows_within(std::int64_t bytes) const {
 }
 
 std::int64_t fit_setup::start_bytes() const {
-    const bool by_kmeans = options.start != start_method::samples && options.start != start_method::random;
     if (options.start_model)
         return 0;
     const kernels::gmm_shape& s = shape();
     const std::int64_t most = most_start_rows(feed().data().rows(), s.components, s.dimensions);
     return (ctx.where() == backend::cuda ? 0 : start_host_bytes(s, options.start, most)) +
-           (by_kmeans ? kernels::make_kmeans_engine(ctx)->bytes_needed(most, s.dimensions, s.components) : 0);
+           start_device_bytes(ctx, s, options.start, most, feed().known() != sample_labels::kind::none);
 }
 
 double fit_setup::reach(const data_summary& summary, const kernels::frame& f,

@@ -31,8 +31,12 @@ std::int64_t start_row_limit(std::int64_t components, std::int64_t dimensions);
 /// Rows that a sample of `rows` rows has at most.
 std::int64_t most_start_rows(std::int64_t rows, std::int64_t components, std::int64_t dimensions);
 
-/// Bytes on the host that a start from such a sample takes at most, beside what the engine of k-means takes.
+/// Bytes on the host that a start from such a sample takes at most, beside what k-means takes.
 std::int64_t start_host_bytes(const kernels::gmm_shape& shape, start_method method, std::int64_t sample_rows);
+/// Bytes that its engine takes in the memory of the context's device (the host's for cpu and reference); `labelled`:
+/// something is known of the components that rows come from.
+std::int64_t start_device_bytes(const context& ctx, const kernels::gmm_shape& shape, start_method method,
+                                std::int64_t sample_rows, bool labelled);
 
 /// One pass over the data. Where there are labels, rows that have one are preferred (and weigh the less).
 start_sample draw_start_sample(const row_feed& feed, const kernels::frame& f, const data_summary& summary,
@@ -47,8 +51,8 @@ struct start_choice {
 };
 
 /// The parameters that a fit begins with, in the normalised frame. Rows with a known component are held there: it
-/// begins at their mean. k-means runs on the context's back end. `lambda` [d]
-/// as in update_rule.
+/// begins at their mean. k-means runs on the context's back end but for tiny problems, and a device does all of the
+/// start beside (contract/start_engine.hpp). `lambda` [d] as in update_rule.
 kernels::gmm_parameters start_parameters(const context& ctx, const start_sample& sample,
                                          const kernels::gmm_shape& shape, const start_choice& choice,
                                          const std::vector<double>& lambda);

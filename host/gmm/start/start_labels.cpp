@@ -56,12 +56,53 @@ std::vector<std::int32_t> labelled_kmeans::cluster(kernels::kmeans_engine& engin
     std::vector<std::int32_t> result = s_.labels;
     if (unknown_.empty())
         return result;
-    kmeans_plus_plus(engine, static_cast<std::int64_t>(component_.size()), greedy, seed, given_);
+    choose_centres(engine, static_cast<std::int64_t>(component_.size()), greedy, seed, given_);
     std::vector<std::int32_t> clusters(weights_.size());
     engine.labels(clusters);
     for (std::size_t i = 0; i < unknown_.size(); ++i)
         result[unknown_[i]] = component_[clusters[given_ + i]];
     return result;
+}
+
+void first_responsibilities::use_clusters(std::vector<std::int32_t> clusters) {
+    clusters_ = std::move(clusters);
+    if (!s_.factors.empty()) {
+        add_row_sums();
+        return;
+    }
+    of_component_.assign(components_, {});
+    for (std::int64_t n = 0; n < s_.rows; ++n) {
+        const std::int32_t known = s_.labels.empty() ? -1 : s_.labels[n];
+        of_component_[known >= 0 ? known : clusters_[n]].push_back({n, 1});
+    }
+}
+
+void first_responsibilities::add_row_sums() {
+    row_sum_.assign(s_.rows, 0);
+    for (std::int64_t k = 0; k < components_; ++k)
+        for (std::int64_t n = 0; n < s_.rows; ++n)
+            row_sum_[n] += share(n, k);
+}
+
+double first_responsibilities::share(std::int64_t n, std::int64_t k) const {
+    const std::int32_t known = s_.labels.empty() ? -1 : s_.labels[n];
+    if (known >= 0)
+        return known == k ? 1 : 0;
+    if (clusters_.empty())
+        return draw(n, k) * factor(n, k);
+    if (factor(n, clusters_[n]) > 0)
+        return clusters_[n] == k ? 1 : 0;
+    return factor(n, k);
+}
+
+std::vector<row_share> first_responsibilities::of(std::int64_t k) const {
+    if (!of_component_.empty())
+        return of_component_[k];
+    std::vector<row_share> rows;
+    for (std::int64_t n = 0; n < s_.rows; ++n)
+        if (const double r = share(n, k) / row_sum_[n]; r > 0)
+            rows.push_back({n, r});
+    return rows;
 }
 
 } // namespace elbo::gmm

@@ -31,47 +31,31 @@ private:
     std::vector<double> x_, weights_;     ///< the given centres, then these rows
 };
 
-/// Responsibilities of component k for the rows of the sample, from clusters or from random numbers, as far as what is
-/// known of the rows allows: a row of known component is there, other factors apply.
+/// A row of the sample and its responsibility r > 0 in a component.
+struct row_share {
+    std::int64_t row;
+    double share;
+};
+
+/// The rows of component k with their responsibilities, from clusters or from random numbers, as far as what is known
+/// of the rows allows: a row of known component is there, other factors apply.
 class first_responsibilities {
 public:
     first_responsibilities(const start_sample& s, std::int64_t components) : s_(s), components_(components) {}
-    void use_clusters(std::vector<std::int32_t> clusters) {
-        clusters_ = std::move(clusters);
-        add_row_sums();
-    }
+    void use_clusters(std::vector<std::int32_t> clusters);
     void use_random(std::uint64_t seed) {
         seed_ = seed;
         add_row_sums();
     }
-    std::vector<double> of(std::int64_t k) const {
-        std::vector<double> r(s_.rows);
-        for (std::int64_t n = 0; n < s_.rows; ++n)
-            r[n] = share(n, k) / row_sum_[n];
-        return r;
-    }
+    std::vector<row_share> of(std::int64_t k) const;
 
 private:
-    void add_row_sums() {
-        row_sum_.assign(s_.rows, 0);
-        for (std::int64_t k = 0; k < components_; ++k)
-            for (std::int64_t n = 0; n < s_.rows; ++n)
-                row_sum_[n] += share(n, k);
-    }
+    void add_row_sums();
     double factor(std::int64_t n, std::int64_t k) const {
         return s_.factors.empty() ? 1 : s_.factors[n * components_ + k];
     }
     /// r_nk but for its norm. A row whose cluster is of a component that it cannot come from goes by its factors alone.
-    double share(std::int64_t n, std::int64_t k) const {
-        const std::int32_t known = s_.labels.empty() ? -1 : s_.labels[n];
-        if (known >= 0)
-            return known == k ? 1 : 0;
-        if (clusters_.empty())
-            return draw(n, k) * factor(n, k);
-        if (factor(n, clusters_[n]) > 0)
-            return clusters_[n] == k ? 1 : 0;
-        return factor(n, k);
-    }
+    double share(std::int64_t n, std::int64_t k) const;
     double draw(std::int64_t n, std::int64_t k) const {
         const kernels::philox_block words =
             kernels::random_block(seed_, kernels::random_purpose::responsibilities, n, static_cast<std::uint32_t>(k));
@@ -82,6 +66,7 @@ private:
     std::vector<std::int32_t> clusters_;
     std::uint64_t seed_ = 0;
     std::vector<double> row_sum_;
+    std::vector<std::vector<row_share>> of_component_; ///< where each row is wholly in one
 };
 
 } // namespace elbo::gmm

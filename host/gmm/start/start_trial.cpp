@@ -68,9 +68,13 @@ start_sample trial_rows(const start_sample& s, const gmm_shape& shape) {
     return some;
 }
 
-double sample_log_likelihood(const start_sample& s, const gmm_shape& shape, const gmm_parameters& p) {
+std::int64_t judged_rows(std::int64_t rows, const gmm_shape& shape) {
     const std::int64_t most = (std::int64_t(1) << 25) / row_cost(shape);
-    const std::int64_t rows = std::min(s.rows, std::clamp<std::int64_t>(most, 128, 4096));
+    return std::min(rows, std::clamp<std::int64_t>(most, 128, 4096));
+}
+
+double sample_log_likelihood(const start_sample& s, const gmm_shape& shape, const gmm_parameters& p) {
+    const std::int64_t rows = judged_rows(s.rows, shape);
     std::vector<double> log_densities(rows);
     engine_with(s, rows, shape, p)->infer(0, rows, {.log_density = {log_densities.data(), rows, 1}});
     return std::inner_product(log_densities.begin(), log_densities.end(), s.weights.begin(), 0.0);

@@ -17,7 +17,9 @@ kernels::gmm_parameters after_some_steps(const start_sample& s, const kernels::g
                                          const kernels::gmm_parameters& first, const std::vector<double>& lambda,
                                          int steps);
 
-/// Σ w log p(x̃) of the first rows of the sample: what candidates for a start are compared by.
+/// So many rows are enough to compare candidates for a start by.
+std::int64_t judged_rows(std::int64_t rows, const kernels::gmm_shape& shape);
+/// Σ w log p(x̃) of the first judged_rows() of the sample.
 double sample_log_likelihood(const start_sample& s, const kernels::gmm_shape& shape, const kernels::gmm_parameters& p);
 
 } // namespace elbo::gmm

@@ -36,7 +36,7 @@ std::vector<std::int32_t> cluster_labels(const context& ctx, const gmm::start_sa
         return std::vector<std::int32_t>(s.rows, 0);
     const auto engine = kernels::make_kmeans_engine(ctx);
     engine->load(s.x.data(), s.weights.data(), s.rows, s.cols);
-    return gmm::kmeans_labels(*engine, s.x, s.cols, components, true, seed);
+    return gmm::kmeans_labels(*engine, s.rows, components, true, seed);
 }
 
 cluster gather(const gmm::start_sample& s, const std::vector<std::int32_t>& labels, std::int32_t label) {

@@ -36,7 +36,7 @@ public:
         const std::int64_t padded = (rows + kmeans_lanes - 1) / kmeans_lanes * kmeans_lanes;
         const std::int64_t chunks = rows / kmeans_chunk_rows + k; // each cluster ends in one that is not full
         return padded * (8 * cols + 20) + 8 * (kmeans_candidate_limit * cols + 2 * rows + chunks * (cols + 4)) +
-               8 * kmeans_blocks(rows) * (kmeans_candidate_limit + 3);
+               8 * kmeans_blocks(rows) * (kmeans_candidate_limit + 3) + 8 * k * (3 * cols + 2);
     }
 
     void load(const double* x, const double* weights, std::int64_t rows, std::int64_t cols) override {
@@ -57,38 +57,51 @@ public:
     }
 
     void restart() override {
-        centres_ = 0;
+        centres_.clear();
+        rows_chosen_.clear();
         std::fill_n(nearest_.data(), nearest_.size(), infinity);
         std::ranges::fill(labels_, -1);
     }
 
     void draw(std::span<const double> uniforms, std::span<kmeans_candidate> out) override {
         row_mass mass{weights_, nearest_.data()};
-        const bool by_weight = centres_ == 0 || !(sum_of(mass_) > 0);
+        const bool by_weight = centres_.empty() || !(sum_of(mass_) > 0);
         if (by_weight)
             mass.nearest = nullptr;
         const std::vector<double>& blocks = by_weight ? weight_mass_ : mass_;
         const double total = sum_of(blocks);
         for (std::size_t c = 0; c < uniforms.size(); ++c)
             out[c] = {draw_row(mass, blocks, uniforms[c], total), 0};
-        if (centres_ > 0 && uniforms.size() > 1)
+        if (!centres_.empty() && uniforms.size() > 1)
             add_potentials(out);
     }
 
     void add_centre(std::int64_t row) override {
+        const auto label = static_cast<std::int32_t>(rows_chosen_.size());
         for_each_job(blocks_, rows_ * cols_, threads_, [&](std::int64_t b) {
             alignas(64) double lanes[kmeans_lanes];
-            kernels_.add_centre(block(b), x_ + row * cols_, centres_, lanes);
+            kernels_.add_centre(block(b), x_ + row * cols_, label, lanes);
             mass_[b] = fold_lanes(lanes);
         });
-        ++centres_;
+        rows_chosen_.push_back(row);
+        centres_.insert(centres_.end(), x_ + row * cols_, x_ + (row + 1) * cols_);
     }
 
+    void add_best(std::span<const double> uniforms) override {
+        kmeans_candidate all[kmeans_candidate_limit];
+        const std::span candidates(all, uniforms.size());
+        draw(uniforms, candidates);
+        add_centre(std::ranges::min_element(candidates, {}, &kmeans_candidate::potential)->row);
+    }
+
+    void centre_rows(std::span<std::int64_t> out) override { std::ranges::copy(rows_chosen_, out.begin()); }
+
     std::int64_t assign(std::span<const double> centres) override {
-        const std::int64_t k = static_cast<std::int64_t>(centres.size()) / cols_;
+        centres_ = {centres.begin(), centres.end()};
+        const std::int64_t k = std::ssize(centres_) / cols_;
         changes_.resize(blocks_);
         for_each_job(blocks_, rows_ * cols_ * k, threads_,
-                     [&](std::int64_t b) { changes_[b] = kernels_.assign(block(b), centres.data(), k); });
+                     [&](std::int64_t b) { changes_[b] = kernels_.assign(block(b), centres_.data(), k); });
         return std::accumulate(changes_.begin(), changes_.end(), std::int64_t(0));
     }
 
@@ -108,6 +121,19 @@ public:
         }
     }
 
+    void refine(int iterations) override {
+        std::vector<double> moved = centres_, sums(centres_.size()), counts(centres_.size() / cols_);
+        for (int t = 1; t < iterations; ++t) {
+            cluster_sums(sums, counts);
+            for (std::size_t i = 0; i < moved.size(); ++i)
+                if (counts[i / cols_] > 0)
+                    moved[i] = sums[i] / counts[i / cols_];
+            if (assign(moved) == 0)
+                break;
+        }
+    }
+
+    void centres(std::span<double> out) override { std::ranges::copy(centres_, out.begin()); }
     void labels(std::span<std::int32_t> out) override { std::copy_n(labels_.begin(), rows_, out.begin()); }
 
 private:
@@ -207,7 +233,8 @@ private:
     const double* x_ = nullptr;
     const double* weights_ = nullptr;
     std::int64_t rows_ = 0, cols_ = 0, blocks_ = 0, strips_ = 0;
-    std::int32_t centres_ = 0;
+    std::vector<double> centres_; ///< [k x cols]
+    std::vector<std::int64_t> rows_chosen_;
     aligned_array<double> strip_x_, strip_weights_, nearest_;
     std::vector<std::int32_t> labels_;
     std::vector<double> mass_;        ///< [blocks] Σ w nearest

@@ -7,6 +7,7 @@ namespace cuda {
 // Each beside its engine.
 gmm_factory make_gmm;
 kmeans_factory make_kmeans;
+start_factory make_start;
 latent_factory make_latent;
 sphere_factory make_sphere;
 vae_factory make_vae;
@@ -41,6 +42,7 @@ const backend_table cuda_table = {backend::cuda,
                                   wait,
                                   allocate,
                                   copy,
-                                  cuda::queue_of};
+                                  cuda::queue_of,
+                                  cuda::make_start};
 
 } // namespace elbo::kernels

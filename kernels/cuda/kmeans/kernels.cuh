@@ -1,10 +1,11 @@
-// The kernels of k-means. Rows lie by column, so that neighbouring threads read neighbouring numbers; a thread holds a
-// tile of distances (rows x centres) in registers. Sums follow the order of kernels/math/kmeans.hpp; the only atomics
-// are of integers.
+// The kernels of k-means++ and of the labels. Squared distances come from tiles of rows and centres in shared memory,
+// from which a thread takes 2 rows x 4 centres into registers: for up to 32 centres the rows are read once. Sums follow
+// the order of kernels/math/kmeans.hpp; the only atomics are of integers.
 #pragma once
 
 #include "kernels/contract/kmeans_engine.hpp"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
+#include "kernels/cuda/kmeans/engine.hpp"
 #include "kernels/math/kmeans.hpp"
 
 namespace elbo::kernels::cuda {
@@ -13,48 +14,68 @@ namespace {
 
 constexpr int warp_threads = 32;
 static_assert(kmeans_lanes == warp_threads);
-constexpr int rows_each = 2; ///< rows of a thread
-constexpr int block_threads = kmeans_block_rows / rows_each;
-constexpr int assign_threads = 256;
+constexpr int block_threads = 256; ///< of a block for kmeans_block_rows rows
 constexpr int plain_threads = 256; ///< of kernels with one result a thread
-constexpr int tile_centres = 4;
-
-struct sample_view {
-    const double* x;       ///< [cols x rows]
-    const double* weights; ///< [rows]
-    double* nearest;       ///< [rows]
-    std::int32_t* labels;  ///< [rows]
-    std::int64_t rows, cols;
-};
+constexpr int tile_threads = 256;
+constexpr int rows_each = 2; ///< rows and centres of a thread
+constexpr int centres_each = 4;
+constexpr int tile_depth = 8; ///< dimensions of a tile in shared memory
 
 struct draw_uniforms {
     double u[kmeans_candidate_limit];
 };
 
-/// Squared distances of the rows begin + thread, begin + thread + threads, ... to C centres whose numbers are `stride`
-/// apart. Rows beyond the end give those of the last row.
-template <int C>
+/// Squared distances of a tile of rows to Groups x 4 centres.
+template <int Groups>
 struct distance_tile {
-    double sum[C][rows_each];
+    static constexpr int row_threads = tile_threads / Groups;
+    static constexpr int rows = rows_each * row_threads;
+    static constexpr int centres = centres_each * Groups;
+    struct memory {
+        double x[tile_depth][rows + 2]; // two more: what a half warp writes lies in as many banks
+        double centre[tile_depth][centres];
+    };
+    double sum[centres_each][rows_each];
 
-    __device__ distance_tile(const sample_view& s, std::int64_t begin, const double* const (&centres)[C],
-                             std::int64_t stride)
-        : sum{} {
-        const double* x[rows_each];
-        for (int r = 0; r < rows_each; ++r)
-            x[r] = s.x + min(begin + threadIdx.x + r * blockDim.x, s.rows - 1);
-        for (std::int64_t j = 0; j < s.cols; ++j) {
-            double row[rows_each];
+    /// The row of the tile that is number r of this thread, and its first centre.
+    __device__ static int row(int r) { return static_cast<int>(threadIdx.x) % row_threads + r * row_threads; }
+    __device__ static int first_centre() { return static_cast<int>(threadIdx.x) / row_threads * centres_each; }
+
+    /// For the rows from `begin` on and the `count` centres whose numbers begin at centre(i). Rows beyond the end give
+    /// those of the last row, centres those of the last centre.
+    template <class Centre>
+    __device__ void compute(const sample_view& s, std::int64_t begin, int count, const Centre& centre, memory& m) {
 #pragma unroll
-            for (int r = 0; r < rows_each; ++r)
-                row[r] = x[r][j * s.rows];
+        for (auto& of_centre : sum)
 #pragma unroll
-            for (int c = 0; c < C; ++c) {
-                const double centre = centres[c][j * stride];
+            for (double& v : of_centre)
+                v = 0;
+        for (std::int64_t j = 0; j < s.cols; j += tile_depth) {
+            const int depth = static_cast<int>(min(std::int64_t(tile_depth), s.cols - j));
+            __syncthreads(); // the last tile has been read
+            for (int e = static_cast<int>(threadIdx.x); e < rows * tile_depth; e += tile_threads)
+                if (e % tile_depth < depth)
+                    m.x[e % tile_depth][e / tile_depth] =
+                        s.x[min(begin + e / tile_depth, s.rows - 1) * s.cols + j + e % tile_depth];
+            for (int e = static_cast<int>(threadIdx.x); e < centres * tile_depth; e += tile_threads)
+                if (e % tile_depth < depth)
+                    m.centre[e % tile_depth][e / tile_depth] =
+                        centre(min(e / tile_depth, count - 1))[j + e % tile_depth];
+            __syncthreads();
+#pragma unroll 4
+            for (int t = 0; t < depth; ++t) {
+                double x[rows_each];
 #pragma unroll
-                for (int r = 0; r < rows_each; ++r) {
-                    const double step = row[r] - centre;
-                    sum[c][r] = fma(step, step, sum[c][r]);
+                for (int r = 0; r < rows_each; ++r)
+                    x[r] = m.x[t][row(r)];
+#pragma unroll
+                for (int c = 0; c < centres_each; ++c) {
+                    const double at = m.centre[t][first_centre() + c];
+#pragma unroll
+                    for (int r = 0; r < rows_each; ++r) {
+                        const double step = x[r] - at;
+                        sum[c][r] = fma(step, step, sum[c][r]);
+                    }
                 }
             }
         }
@@ -66,19 +87,12 @@ template <class Value>
 __device__ double warp_mass(const sample_view& s, std::int64_t begin, const Value& value) {
     const int lane = static_cast<int>(threadIdx.x) % warp_threads;
     double sum = 0;
+#pragma unroll 8
     for (std::int64_t i = lane; i < min(kmeans_block_rows, s.rows - begin); i += kmeans_lanes)
         sum = fma(s.weights[begin + i], value(i), sum);
     for (int width = warp_threads / 2; width > 0; width /= 2)
         sum += __shfl_down_sync(0xffffffffu, sum, width);
     return sum;
-}
-
-/// Rows first ... first + count − 1, given by row, into x.
-__global__ void __launch_bounds__(plain_threads)
-    transpose(const double* rows, std::int64_t first, std::int64_t count, sample_view s, double* x) {
-    const std::int64_t i = blockIdx.x * std::int64_t(plain_threads) + threadIdx.x;
-    if (i < count * s.cols)
-        x[i / count * s.rows + first + i % count] = rows[i % count * s.cols + i / count];
 }
 
 __global__ void __launch_bounds__(warp_threads) sum_weights(sample_view s, double* mass) {
@@ -93,33 +107,6 @@ __global__ void __launch_bounds__(plain_threads) forget_centres(sample_view s) {
         return;
     s.nearest[n] = INFINITY;
     s.labels[n] = -1;
-}
-
-// A block for 1024 rows.
-__global__ void __launch_bounds__(block_threads)
-    add_centre(sample_view s, std::int64_t row, std::int32_t label, double* mass) {
-    __shared__ double nearest[kmeans_block_rows];
-    const std::int64_t begin = blockIdx.x * kmeans_block_rows;
-    const double* const centre[1] = {s.x + row};
-    const distance_tile<1> tile(s, begin, centre, s.rows);
-#pragma unroll
-    for (int r = 0; r < rows_each; ++r) {
-        const int i = static_cast<int>(threadIdx.x) + r * block_threads;
-        const std::int64_t n = begin + i;
-        if (n >= s.rows)
-            break;
-        nearest[i] = s.nearest[n];
-        if (tile.sum[0][r] < nearest[i]) {
-            s.nearest[n] = nearest[i] = tile.sum[0][r];
-            s.labels[n] = label;
-        }
-    }
-    __syncthreads();
-    if (threadIdx.x >= warp_threads)
-        return;
-    const double sum = warp_mass(s, begin, [&](std::int64_t i) { return nearest[i]; });
-    if (threadIdx.x == 0)
-        mass[blockIdx.x] = sum;
 }
 
 // A warp for each candidate. The masses of the blocks are in shared memory, with those of the runs of one block behind.
@@ -159,147 +146,141 @@ __global__ void __launch_bounds__(warp_threads)
         out[blockIdx.x] = {row, 0};
 }
 
-// A block for 1024 rows and 4 candidates.
-__global__ void __launch_bounds__(block_threads)
-    sum_potentials(sample_view s, const kmeans_candidate* candidates, int count, double* partial) {
-    __shared__ double value[tile_centres][kmeans_block_rows];
+__global__ void name_candidate(kmeans_candidate* candidates, std::int64_t row) {
+    *candidates = {row, 0};
+}
+
+// Squared distances [count x rows] to all candidates, the rows read once.
+template <int Groups>
+__global__ void __launch_bounds__(tile_threads)
+    measure_candidates(sample_view s, const kmeans_candidate* candidates, int count, double* distances) {
+    using tile_type = distance_tile<Groups>;
+    __shared__ typename tile_type::memory memory;
+    const std::int64_t begin = blockIdx.x * std::int64_t(tile_type::rows);
+    tile_type tile;
+    tile.compute(
+        s, begin, count, [&](int c) { return s.x + candidates[c].row * s.cols; }, memory);
+#pragma unroll
+    for (int c = 0; c < centres_each; ++c)
+#pragma unroll
+        for (int r = 0; r < rows_each; ++r)
+            if (tile.first_centre() + c < count && begin + tile.row(r) < s.rows)
+                distances[(tile.first_centre() + c) * s.rows + begin + tile.row(r)] = tile.sum[c][r];
+}
+
+// A warp for 1024 rows and a candidate: its potential's part.
+__global__ void __launch_bounds__(warp_threads)
+    sum_potentials(sample_view s, const double* distances, double* partial) {
     const std::int64_t begin = blockIdx.x * kmeans_block_rows;
-    const int first = static_cast<int>(blockIdx.y) * tile_centres;
-    const double* centres[tile_centres];
-#pragma unroll
-    for (int c = 0; c < tile_centres; ++c)
-        centres[c] = s.x + candidates[min(first + c, count - 1)].row;
-    const distance_tile<tile_centres> tile(s, begin, centres, s.rows);
-#pragma unroll
-    for (int r = 0; r < rows_each; ++r) {
-        const int i = static_cast<int>(threadIdx.x) + r * block_threads;
-        if (begin + i >= s.rows)
-            break;
-#pragma unroll
-        for (int c = 0; c < tile_centres; ++c)
-            value[c][i] = fmin(s.nearest[begin + i], tile.sum[c][r]);
+    const double* distance = distances + blockIdx.y * s.rows + begin;
+    const double sum = warp_mass(s, begin, [&](std::int64_t i) { return fmin(s.nearest[begin + i], distance[i]); });
+    if (threadIdx.x == 0)
+        partial[std::int64_t(blockIdx.x) * gridDim.y + blockIdx.y] = sum;
+}
+
+/// The candidate of least potential, the first at a tie; for all threads. There are 1 to 32.
+__device__ inline int best_candidate(const double* partial, std::int64_t blocks, int count) {
+    __shared__ double potential[kmeans_candidate_limit];
+    if (count == 1)
+        return 0;
+    if (static_cast<int>(threadIdx.x) < count) {
+        double sum = 0;
+#pragma unroll 8
+        for (std::int64_t b = 0; b < blocks; ++b)
+            sum += partial[b * count + threadIdx.x];
+        potential[threadIdx.x] = sum;
     }
     __syncthreads();
-    const int c = static_cast<int>(threadIdx.x) / warp_threads;
-    if (c >= tile_centres || first + c >= count)
-        return;
-    const double sum = warp_mass(s, begin, [&](std::int64_t i) { return value[c][i]; });
-    if (threadIdx.x % warp_threads == 0)
-        partial[blockIdx.x * count + first + c] = sum;
+    int best = 0;
+    for (int c = 1; c < count; ++c)
+        if (potential[c] < potential[best])
+            best = c;
+    return best;
 }
 
-__global__ void __launch_bounds__(kmeans_candidate_limit)
-    finish_potentials(const double* partial, std::int64_t blocks, int count, kmeans_candidate* candidates) {
-    const int c = static_cast<int>(threadIdx.x);
-    if (c >= count)
+// A block for 1024 rows: the best of the candidates becomes centre number `label`. `rows` takes its row.
+__global__ void __launch_bounds__(block_threads)
+    add_centre(sample_view s, const kmeans_candidate* candidates, int count, const double* partial,
+               const double* distances, std::int32_t label, double* mass, std::int64_t* rows) {
+    __shared__ double nearest[kmeans_block_rows];
+    const int best = best_candidate(partial, gridDim.x, count);
+    if (blockIdx.x == 0 && threadIdx.x == 0)
+        rows[label] = candidates[best].row;
+    const std::int64_t begin = blockIdx.x * kmeans_block_rows;
+    for (std::int64_t i = threadIdx.x; i < min(kmeans_block_rows, s.rows - begin); i += block_threads) {
+        const double distance = distances[best * s.rows + begin + i];
+        nearest[i] = s.nearest[begin + i];
+        if (distance < nearest[i]) {
+            s.nearest[begin + i] = nearest[i] = distance;
+            s.labels[begin + i] = label;
+        }
+    }
+    __syncthreads();
+    if (threadIdx.x >= warp_threads)
         return;
-    double sum = 0;
-    for (std::int64_t b = 0; b < blocks; ++b)
-        sum += partial[b * count + c];
-    candidates[c].potential = sum;
+    const double sum = warp_mass(s, begin, [&](std::int64_t i) { return nearest[i]; });
+    if (threadIdx.x == 0)
+        mass[blockIdx.x] = sum;
 }
 
-__global__ void __launch_bounds__(assign_threads)
-    assign_rows(sample_view s, const double* centres, std::int32_t k, unsigned long long* changed) {
-    const std::int64_t begin = blockIdx.x * std::int64_t(assign_threads * rows_each);
+// The rows that are centres [k x cols].
+__global__ void __launch_bounds__(plain_threads)
+    gather_centres(sample_view s, const std::int64_t* rows, std::int64_t k, double* centres) {
+    const std::int64_t i = blockIdx.x * std::int64_t(plain_threads) + threadIdx.x;
+    if (i < k * s.cols)
+        centres[i] = s.x[rows[i / s.cols] * s.cols + i % s.cols];
+}
+
+// Labels of a tile of rows; how many changed is added to `changed`. Nothing where nothing changed `before`.
+template <int Groups>
+__global__ void __launch_bounds__(tile_threads)
+    assign_rows(sample_view s, const double* centres, std::int32_t k, const unsigned long long* before,
+                unsigned long long* changed) {
+    using tile_type = distance_tile<Groups>;
+    __shared__ typename tile_type::memory memory;
+    __shared__ double nearest[Groups][tile_type::rows];
+    __shared__ std::int32_t labels[Groups][tile_type::rows];
+    if (settled(before))
+        return;
+    const std::int64_t begin = blockIdx.x * std::int64_t(tile_type::rows);
+    tile_type tile;
+    const int group = tile.first_centre() / centres_each;
     double best[rows_each];
     std::int32_t label[rows_each];
 #pragma unroll
     for (int r = 0; r < rows_each; ++r)
         best[r] = INFINITY, label[r] = 0;
-    for (std::int32_t first = 0; first < k; first += tile_centres) {
-        const double* group[tile_centres];
+    for (std::int32_t first = 0; first < k; first += tile_type::centres) {
+        tile.compute(
+            s, begin, k - first, [&](int c) { return centres + (first + c) * s.cols; }, memory);
 #pragma unroll
-        for (int c = 0; c < tile_centres; ++c)
-            group[c] = centres + min(first + c, k - 1) * s.cols;
-        const distance_tile<tile_centres> tile(s, begin, group, 1);
-#pragma unroll
-        for (int c = 0; c < tile_centres; ++c) // those beyond the last repeat it, and are never less
+        for (int c = 0; c < centres_each; ++c) // those beyond the last repeat it, and are never less
 #pragma unroll
             for (int r = 0; r < rows_each; ++r)
-                if (tile.sum[c][r] < best[r])
-                    best[r] = tile.sum[c][r], label[r] = first + c;
+                if (tile.sum[c][r] < best[r] && first + tile.first_centre() + c < k)
+                    best[r] = tile.sum[c][r], label[r] = first + tile.first_centre() + c;
     }
+#pragma unroll
+    for (int r = 0; r < rows_each; ++r)
+        nearest[group][tile.row(r)] = best[r], labels[group][tile.row(r)] = label[r];
+    __syncthreads();
     int differ = 0;
 #pragma unroll
     for (int r = 0; r < rows_each; ++r) {
-        const std::int64_t n = begin + threadIdx.x + r * assign_threads;
-        const bool inside = n < s.rows;
+        const std::int64_t n = begin + tile.row(r);
+        const bool inside = group == 0 && n < s.rows;
+        for (int g = 1; inside && g < Groups; ++g) {
+            const double other = nearest[g][tile.row(r)];
+            const std::int32_t its = labels[g][tile.row(r)];
+            if (other < best[r] || (other == best[r] && its < label[r]))
+                best[r] = other, label[r] = its;
+        }
         differ += block_count(inside && s.labels[n] != label[r]);
         if (inside)
             s.labels[n] = label[r];
     }
     if (threadIdx.x == 0 && differ > 0)
         atomicAdd(changed, static_cast<unsigned long long>(differ));
-}
-
-/// The first index at which the ascending `values` are at least `wanted`.
-template <class T>
-__device__ std::int64_t lower_bound(const T* values, std::int64_t count, T wanted) {
-    std::int64_t low = 0, high = count;
-    while (low < high) {
-        const std::int64_t middle = low + (high - low) / 2;
-        if (values[middle] < wanted)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-__global__ void __launch_bounds__(plain_threads) count_up(std::int64_t* numbers, std::int64_t count) {
-    const std::int64_t i = blockIdx.x * std::int64_t(plain_threads) + threadIdx.x;
-    if (i < count)
-        numbers[i] = i;
-}
-
-/// Begins [k + 1] of the clusters in the sorted labels, and how many chunks each has (0 for the end).
-__global__ void __launch_bounds__(plain_threads)
-    find_clusters(const std::int32_t* sorted, std::int64_t rows, std::int32_t k, std::int64_t* begins,
-                  std::int64_t* chunks) {
-    const auto c = static_cast<std::int32_t>(blockIdx.x * plain_threads + threadIdx.x);
-    if (c > k)
-        return;
-    const std::int64_t begin = lower_bound(sorted, rows, c), end = lower_bound(sorted, rows, c + 1);
-    begins[c] = begin;
-    chunks[c] = (end - begin + kmeans_chunk_rows - 1) / kmeans_chunk_rows;
-}
-
-/// The rows in the order of their labels, and where clusters and their chunks begin there.
-struct cluster_view {
-    const std::int64_t* order;        ///< [rows]
-    const std::int64_t* begins;       ///< [k + 1]
-    const std::int64_t* first_chunks; ///< [k + 1]
-    std::int64_t k;
-};
-
-// A thread for one column of one chunk; the last column is Σ w.
-__global__ void __launch_bounds__(plain_threads) sum_chunks(sample_view s, cluster_view clusters, double* partial) {
-    const std::int64_t i = blockIdx.x * std::int64_t(plain_threads) + threadIdx.x;
-    const std::int64_t chunk = i / (s.cols + 1), column = i % (s.cols + 1);
-    if (chunk >= clusters.first_chunks[clusters.k])
-        return;
-    const std::int64_t c = lower_bound(clusters.first_chunks, clusters.k + 1, chunk + 1) - 1;
-    const std::int64_t first = clusters.begins[c] + (chunk - clusters.first_chunks[c]) * kmeans_chunk_rows;
-    const std::int64_t last = min(first + kmeans_chunk_rows, clusters.begins[c + 1]);
-    double sum = 0;
-    for (std::int64_t at = first; at < last; ++at) {
-        const std::int64_t n = clusters.order[at];
-        sum = fma(s.weights[n], column < s.cols ? s.x[column * s.rows + n] : 1.0, sum);
-    }
-    partial[i] = sum;
-}
-
-__global__ void __launch_bounds__(plain_threads)
-    add_chunks(const double* partial, cluster_view clusters, std::int64_t columns, double* sums) {
-    const std::int64_t i = blockIdx.x * std::int64_t(plain_threads) + threadIdx.x;
-    if (i >= clusters.k * columns)
-        return;
-    const std::int64_t c = i / columns;
-    double sum = 0;
-    for (std::int64_t chunk = clusters.first_chunks[c]; chunk < clusters.first_chunks[c + 1]; ++chunk)
-        sum += partial[chunk * columns + i % columns];
-    sums[i] = sum;
 }
 
 } // namespace

@@ -37,6 +37,7 @@ const backend_table reference_table = {backend::reference,
                                        io::wait_on_host,
                                        io::allocate_on_host,
                                        io::copy_on_host,
+                                       nullptr,
                                        nullptr};
 
 } // namespace elbo::kernels

@@ -13,8 +13,8 @@ namespace {
 
 class reference_kmeans final : public kmeans_engine {
 public:
-    std::int64_t bytes_needed(std::int64_t rows, std::int64_t cols, std::int64_t) const override {
-        return 12 * rows + 8 * (cols + 1);
+    std::int64_t bytes_needed(std::int64_t rows, std::int64_t cols, std::int64_t k) const override {
+        return 12 * rows + 8 * (cols + 1) + 8 * k * (3 * cols + 2);
     }
 
     void load(const double* x, const double* weights, std::int64_t rows, std::int64_t cols) override {
@@ -23,40 +23,52 @@ public:
     }
 
     void restart() override {
-        centres_ = 0;
+        centres_.clear();
+        rows_chosen_.clear();
         nearest_.assign(rows_, std::numeric_limits<double>::infinity());
         labels_.assign(rows_, -1);
     }
 
     void draw(std::span<const double> uniforms, std::span<kmeans_candidate> out) override {
         row_mass mass{weights_, nearest_.data()};
-        if (centres_ == 0 || !(total(mass) > 0))
+        if (centres_.empty() || !(total(mass) > 0))
             mass.nearest = nullptr;
         const double all = total(mass);
         for (std::size_t c = 0; c < uniforms.size(); ++c) {
             out[c] = {draw_row(mass, uniforms[c], all), 0};
-            if (centres_ > 0 && uniforms.size() > 1)
+            if (!centres_.empty() && uniforms.size() > 1)
                 out[c].potential = potential_with(out[c].row);
         }
     }
 
     void add_centre(std::int64_t row) override {
+        const auto label = static_cast<std::int32_t>(rows_chosen_.size());
         for (std::int64_t n = 0; n < rows_; ++n) {
             const double distance = squared_distance(x_ + n * cols_, x_ + row * cols_, cols_);
             if (distance < nearest_[n])
-                nearest_[n] = distance, labels_[n] = centres_;
+                nearest_[n] = distance, labels_[n] = label;
         }
-        ++centres_;
+        rows_chosen_.push_back(row);
+        centres_.insert(centres_.end(), x_ + row * cols_, x_ + (row + 1) * cols_);
     }
 
+    void add_best(std::span<const double> uniforms) override {
+        std::vector<kmeans_candidate> candidates(uniforms.size());
+        draw(uniforms, candidates);
+        add_centre(std::ranges::min_element(candidates, {}, &kmeans_candidate::potential)->row);
+    }
+
+    void centre_rows(std::span<std::int64_t> out) override { std::ranges::copy(rows_chosen_, out.begin()); }
+
     std::int64_t assign(std::span<const double> centres) override {
-        centres_ = static_cast<std::int32_t>(static_cast<std::int64_t>(centres.size()) / cols_);
+        centres_ = {centres.begin(), centres.end()};
+        const auto k = static_cast<std::int32_t>(std::ssize(centres_) / cols_);
         std::int64_t changed = 0;
         for (std::int64_t n = 0; n < rows_; ++n) {
             const std::int32_t before = labels_[n];
             nearest_[n] = std::numeric_limits<double>::infinity();
-            for (std::int32_t c = 0; c < centres_; ++c) {
-                const double distance = squared_distance(x_ + n * cols_, &centres[c * cols_], cols_);
+            for (std::int32_t c = 0; c < k; ++c) {
+                const double distance = squared_distance(x_ + n * cols_, &centres_[c * cols_], cols_);
                 if (distance < nearest_[n])
                     nearest_[n] = distance, labels_[n] = c;
             }
@@ -85,6 +97,20 @@ public:
         }
     }
 
+    void refine(int iterations) override {
+        std::vector<double> counts(centres_.size() / cols_), sums(centres_.size());
+        for (int t = 1; t < iterations; ++t) {
+            cluster_sums(sums, counts);
+            std::vector<double> moved = centres_;
+            for (std::size_t i = 0; i < moved.size(); ++i)
+                if (counts[i / cols_] > 0)
+                    moved[i] = sums[i] / counts[i / cols_];
+            if (assign(moved) == 0)
+                break;
+        }
+    }
+
+    void centres(std::span<double> out) override { std::ranges::copy(centres_, out.begin()); }
     void labels(std::span<std::int32_t> out) override { std::ranges::copy(labels_, out.begin()); }
 
 private:
@@ -140,7 +166,8 @@ private:
     const double* x_ = nullptr;
     const double* weights_ = nullptr;
     std::int64_t rows_ = 0, cols_ = 0;
-    std::int32_t centres_ = 0;
+    std::vector<double> centres_; ///< [k x cols]
+    std::vector<std::int64_t> rows_chosen_;
     std::vector<double> nearest_;
     std::vector<std::int32_t> labels_;
 };

@@ -10,6 +10,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace elbo::gmm {
 namespace {
 
@@ -93,6 +95,30 @@ TEST(GmmStart, TrialsAreSpreadOverTheSampleAndNotTooFew) {
     EXPECT_EQ(trial_rows(s, {family::full, 2, 40000}).rows, 0);
     s.rows = 30;
     EXPECT_EQ(trial_rows(s, {family::full, 2, 5}).rows, 30);
+}
+
+TEST(GmmStart, RandomRowsDifferWhereTheDataDo) {
+    // 40 rows at each of 5 places: of five rows drawn without looking two would coincide for almost every seed.
+    start_sample s;
+    s.rows = 200, s.cols = 1;
+    for (std::int64_t n = 0; n < s.rows; ++n) {
+        s.x.push_back(static_cast<double>(n % 5));
+        s.weights.push_back(1);
+        s.usual.push_back(1);
+    }
+    for (std::uint64_t seed = 0; seed < 10; ++seed) {
+        const auto means = [&](std::int64_t k) {
+            const start_choice choice{start_method::samples, true, false, seed};
+            std::vector<double> all = start_parameters(context::cpu(1), s, {family::full, 1, k}, choice, {1e-3}).means;
+            std::ranges::sort(all);
+            return all;
+        };
+        EXPECT_EQ(means(5), (std::vector<double>{0, 1, 2, 3, 4}));
+        std::vector<double> more = means(7); // two of them again
+        EXPECT_EQ(more.size(), 7u);
+        more.erase(std::unique(more.begin(), more.end()), more.end());
+        EXPECT_EQ(more, (std::vector<double>{0, 1, 2, 3, 4}));
+    }
 }
 
 TEST(GmmStart, AStartModelHasNoKind) {

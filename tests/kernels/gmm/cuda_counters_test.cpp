@@ -245,10 +245,8 @@ TEST(CudaCounters, DISABLED_OneKmeansCase) {
         const kmeans_rows data(c);
         const auto engine = make_kmeans_engine(context::cuda());
         engine->load(data.x.data(), data.weights.data(), c.rows, c.cols);
-        std::vector<double> centres;
-        for (std::int64_t n : gmm::kmeans_plus_plus(*engine, c.centres, c.greedy, kmeans_seed))
-            centres.insert(centres.end(), data.x.begin() + n * c.cols, data.x.begin() + (n + 1) * c.cols);
-        gmm::lloyd(*engine, centres, c.cols, lloyd_iterations);
+        gmm::choose_centres(*engine, c.centres, c.greedy, kmeans_seed);
+        engine->refine(lloyd_iterations);
     }
 }
 
@@ -283,10 +281,9 @@ std::int64_t rows_moved(const kmeans_case& c) {
     return moved;
 }
 
-// docs/kernels.md section 7 allows a step of k-means++ 8 N bytes for the distances so far, and the coordinates (4 d) of
-// the rows that the triangle inequality does not settle. This engine works on a sample of at most 65536 rows in
-// float64, in the order that all back ends share, and tests nothing: it reads distance, weight and all coordinates, 8 N
-// (d + 2) bytes, and stores distance and label (12 bytes) of the rows that move, and a mass for each block.
+// A step of k-means++ reads the rows once for all its candidates, 8 N d bytes, and leaves a distance for each candidate
+// and row; their potentials and the step to the best of them read those, distances so far and weights, and store
+// distance and label (12 bytes) of the rows that move, and a mass for each block.
 TEST(CudaCounters, KmeansPlusPlus) {
     if (!test::emulated())
         GTEST_SKIP() << "counters come from the emulator";
@@ -294,32 +291,36 @@ TEST(CudaCounters, KmeansPlusPlus) {
         SCOPED_TRACE(run.c.name);
         const auto& [c, all, n, d, k] = run;
         const double blocks = static_cast<double>(kmeans_blocks(c.rows));
-        const double pass = 8 * n * (d + 2), centre_row = 32 * d; // a number of a row is a sector of its own
-
-        const test::counter_sums add = test::sum_counters(all, "::add_centre");
-        EXPECT_EQ(add.launches, k);
-        EXPECT_GE(add.read, k * pass);
-        EXPECT_LE(add.read, k * (pass + centre_row));
-        EXPECT_EQ(add.stored, 12 * static_cast<double>(rows_moved(c)) + k * 8 * blocks);
+        const double list = 32 * kmeans_candidate_limit; // the candidates
 
         // A draw: the masses of the blocks, and the rows of one block for each candidate.
         const test::counter_sums draw = test::sum_counters(all, "::draw_rows");
         EXPECT_EQ(draw.launches, k);
         EXPECT_LE(draw.read, draw.blocks * 16 * static_cast<double>(kmeans_block_rows) + k * (8 * blocks + 32));
+        const double candidates = draw.blocks; // of all steps
+
+        const test::counter_sums measure = test::sum_counters(all, "::measure_candidates");
+        EXPECT_EQ(measure.launches, k);
+        EXPECT_GE(measure.read, k * 8 * n * d);
+        EXPECT_LE(measure.read, k * (8 * n * d + list));
+        EXPECT_EQ(measure.stored, candidates * 8 * n);
+
+        const test::counter_sums add = test::sum_counters(all, "::add_centre");
+        EXPECT_EQ(add.launches, k);
+        EXPECT_LE(add.read, k * (3 * 8 * n + list) + candidates * (8 * blocks + 32));
+        EXPECT_EQ(add.stored, 12 * static_cast<double>(rows_moved(c)) + k * (8 * blocks + 8));
         if (!c.greedy)
             continue;
-        // One pass for the potentials of all candidates, but for the first centre.
         const test::counter_sums potentials = test::sum_counters(all, "::sum_potentials");
         EXPECT_EQ(potentials.launches, k - 1);
-        EXPECT_LE(potentials.read, (k - 1) * (pass + 4 * centre_row + 32 * kmeans_candidate_limit));
-        const double candidates = (draw.blocks - 1) / (k - 1);
-        EXPECT_EQ(potentials.stored, (k - 1) * 8 * blocks * candidates);
+        EXPECT_LE(potentials.read, (k - 1) * 2 * 8 * n + (candidates - 1) * 8 * n);
+        EXPECT_EQ(potentials.stored, (candidates - 1) * 8 * blocks);
     }
 }
 
 // An iteration of Lloyd reads the rows twice: to label them, and to add them up in the order of their labels. A pair of
-// a row and a centre costs a subtraction and a fused multiply-add for each dimension; rows are padded to those of a
-// block of threads (512) and centres to a tile (4, which divides their number here).
+// a row and a centre costs a subtraction and a fused multiply-add for each dimension; centres are padded to a tile and
+// rows to one. Six launches, of which those after the last change of a label do nothing.
 TEST(CudaCounters, Lloyd) {
     if (!test::emulated())
         GTEST_SKIP() << "counters come from the emulator";
@@ -328,25 +329,29 @@ TEST(CudaCounters, Lloyd) {
         const auto& [c, all, n, d, k] = run;
 
         const test::counter_sums assign = test::sum_counters(all, "::assign_rows");
-        EXPECT_GT(assign.launches, 1);
-        EXPECT_LE(assign.read, assign.launches * (n * (8 * d + 4) + 8 * k * d + 64));
-        EXPECT_LE(assign.stored, assign.launches * (4 * n + 8) + 8 * assign.blocks);
-        EXPECT_EQ(assign.fp64, assign.launches * 512 * std::ceil(n / 512) * k * d * 3);
+        EXPECT_EQ(assign.launches, lloyd_iterations - 1);
+        EXPECT_LE(assign.read, assign.launches * (n * (8 * d + 4) + 8 * k * d + 128));
+        EXPECT_LE(assign.stored, assign.launches * 4 * n + 8 * assign.blocks);
+        const double centres = k <= 8 ? 8 : 16, rows = 2048 / centres; // of a tile
+        EXPECT_LE(assign.fp64, assign.launches * rows * std::ceil(n / rows) * centres * d * 3);
 
         // Coordinates, weight and row number; begins of clusters and chunks. A partial sum for each chunk and column.
         const test::counter_sums sums = test::sum_counters(all, "::sum_chunks");
         const double chunks = n / static_cast<double>(kmeans_chunk_rows) + k;
         EXPECT_EQ(sums.launches, assign.launches);
-        EXPECT_LE(sums.read, sums.launches * (8 * n * (d + 2) + 16 * (k + 1) + 64));
+        EXPECT_LE(sums.read, sums.launches * (8 * n * (d + 2) + 16 * (k + 1) + 160));
         EXPECT_LE(sums.stored, sums.launches * 8 * chunks * (d + 1));
 
-        // The order: labels for the histogram, then labels and row numbers in and out, in one pass of the sort.
-        const test::counter_sums histogram = test::sum_counters(all, "RadixSortHistogram");
-        const test::counter_sums order = test::sum_counters(all, "RadixSortOnesweep");
-        EXPECT_EQ(order.launches, sums.launches);
-        EXPECT_LE(histogram.read, histogram.launches * (4 * n + 64));
-        EXPECT_LE(order.read, order.launches * (12 * n + 4096));
-        EXPECT_LE(order.written, order.launches * (12 * n + 4096));
+        // The order: labels in, ranks out and in, row numbers out, and the counts of each block.
+        const test::counter_sums rank = test::sum_counters(all, "::rank_rows");
+        const test::counter_sums order = test::sum_counters(all, "::order_rows");
+        const double counts = 4 * k * static_cast<double>(kmeans_blocks(c.rows));
+        EXPECT_EQ(rank.launches, assign.launches);
+        EXPECT_EQ(order.launches, assign.launches);
+        EXPECT_LE(rank.read, rank.launches * (4 * n + 64));
+        EXPECT_LE(rank.stored, rank.launches * (4 * n + counts));
+        EXPECT_LE(order.read, order.launches * (8 * n + counts + 8 * k + 128));
+        EXPECT_LE(order.stored, order.launches * 8 * n);
     }
 }
 

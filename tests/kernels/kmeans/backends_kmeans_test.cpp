@@ -277,8 +277,9 @@ clustering cluster(const context& ctx, const sample& s, std::int64_t k, bool gre
     const auto engine = loaded(ctx, s);
     clustering c;
     c.chosen = gmm::kmeans_plus_plus(*engine, k, greedy, 17);
-    c.centres = rows_of(s, c.chosen);
-    gmm::lloyd(*engine, c.centres, s.cols, iterations);
+    c.centres.resize(k * s.cols);
+    engine->refine(iterations);
+    engine->centres(c.centres);
     c.labels = labels_of(*engine, s);
     return c;
 }
@@ -322,7 +323,8 @@ TEST(KMeans, ACentreWithoutRowsStays) {
         const auto engine = loaded(ctx, s);
         std::vector<double> centres = {0, 10, 500};
         engine->assign(centres);
-        gmm::lloyd(*engine, centres, 1, 5);
+        engine->refine(5);
+        engine->centres(centres);
         EXPECT_EQ(centres, (std::vector<double>{0.5, 10.5, 500}));
     }
 }

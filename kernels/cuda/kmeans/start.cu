@@ -1,0 +1,237 @@
+// A start on the device. The host waits for the log-likelihood of a candidate and for the parameters, and for nothing
+// else.
+#include "elbo/error.hpp"
+#include "kernels/cuda/core/launch.cuh"
+#include "kernels/cuda/kmeans/clusters.cuh"
+#include "kernels/cuda/kmeans/statistics.cuh"
+
+#include <algorithm>
+#include <utility>
+
+namespace elbo::kernels::cuda {
+
+namespace {
+
+/// Rows of a segment: few where a thread sums one column, and so many of wide rows that the partial sums of all
+/// segments do not outgrow the covariances.
+std::int64_t segment_span(bool matrix, std::int64_t d) {
+    return !matrix ? kmeans_chunk_rows : d <= 128 ? 1024 : 4096;
+}
+
+/// Entries of a side of the tile that a block sums are 16 times this.
+constexpr int narrow_moments = 2, wide_moments = 4;
+constexpr std::int64_t narrow_columns = 16 * narrow_moments;
+
+class cuda_start final : public start_engine {
+public:
+    cuda_start(state_pointer state, const gmm_shape& shape)
+        : state_(std::move(state)), shape_(shape), geometry_(gmm::geometry(shape.family)), kmeans_(state_) {}
+
+    std::int64_t bytes_needed(std::int64_t rows, std::int64_t judged) const override {
+        const std::int64_t d = shape_.dimensions, k = shape_.components, size = covariance_size();
+        const std::int64_t moved = geometry_.spherical() ? 0 : rows * d;
+        const std::int64_t formed = k * (d + 1) + geometry_.count(k) * geometry_.size(d);
+        const std::int64_t numbers = rows * (d + 3) + moved + segments(rows, k) * size + chunks(rows) * (d + 1) +
+                                     (k + 2) * size + (geometry_.matrix() ? size : 0) + k * (2 * d + 1) + 2 * formed +
+                                     (k + 2) * (d + 1) + 4 + judged * k + d + 2;
+        // Of what k-means needs the rows and their weights are here already.
+        return 8 * numbers + kmeans_.bytes_needed(rows, d, k) - 8 * rows * (d + 1);
+    }
+
+    void load(const start_rows& s, std::span<const double> lambda) override {
+        state_->activate();
+        const std::int64_t d = shape_.dimensions, k = shape_.components;
+        rows_ = s.rows;
+        x_ = numbers("rows of a start", rows_ * d);
+        weights_ = numbers("weights of a start", rows_);
+        usual_ = numbers("usual rows of a start", rows_);
+        lambda_ = numbers("regularization of a start", d);
+        order_ = device_buffer<std::int64_t>(state_, "all rows of a start", rows_);
+        bounds_ = device_buffer<std::int64_t>(state_, "bounds of a start", 4);
+        chunk_sums_ = numbers("sums of chunks of a start", chunks(rows_) * (d + 1));
+        partial_ = numbers("moments of segments", segments(rows_, k) * covariance_size());
+        sums_ = numbers("sums of a start", k * (d + 1));
+        covariances_ = numbers("covariances of a start", k * covariance_size());
+        pooled_ = numbers("pooled covariance of a start", covariance_size());
+        failed_ = device_buffer<int>(state_, "flag of a start", 1);
+        for (parameter_buffers* p : {&formed_, &kept_}) {
+            p->log_weights = numbers("weights of components", k);
+            p->means = numbers("means of a start", k * d);
+            p->factors = numbers("factors of a start", geometry_.count(k) * geometry_.size(d));
+        }
+        y_ = {};
+        total_known_ = false;
+        copy_async(*state_, x_.data(), s.x, rows_ * d);
+        copy_async(*state_, weights_.data(), s.weights, rows_);
+        copy_async(*state_, usual_.data(), s.usual, rows_);
+        copy_async(*state_, lambda_.data(), lambda.data(), d);
+        clear_async(*state_, failed_.data(), 1);
+    }
+
+    kmeans_engine& kmeans() override { return kmeans_; }
+
+    void measure_in(start_coordinates coordinates) override {
+        state_->activate();
+        const std::int64_t d = shape_.dimensions;
+        if (coordinates == start_coordinates::plain) {
+            kmeans_.use(x_.data(), weights_.data(), rows_, d);
+            return;
+        }
+        if (y_.size() == 0)
+            y_ = numbers("coordinates of a start", rows_ * d);
+        find_total();
+        if (coordinates == start_coordinates::scaled)
+            launch_each("scale_rows", rows_ * d, scale_rows, x_.data(), total_.data(), geometry_.matrix() ? d + 1 : 1,
+                        rows_, d, y_.data());
+        else
+            launch(*state_, "whiten_rows",
+                   {blocks_for(rows_, transform_tile) * blocks_for(d, transform_tile), statistic_threads}, whiten_rows,
+                   x_.data(), total_factor_.data(), rows_, d, y_.data());
+        kmeans_.use(y_.data(), weights_.data(), rows_, d);
+    }
+
+    void form() override {
+        state_->activate();
+        const std::int64_t d = shape_.dimensions, k = shape_.components;
+        const cluster_view clusters = kmeans_.order(k);
+        sum_moments(weights_.data(), clusters, sums_.data(), formed_.means.data(), covariances_.data());
+        const start_moments m = moments();
+        launch_each("pool_covariances", covariance_size() + k, pool_covariances, m, covariance_size(), pooled_.data(),
+                    formed_.log_weights.data());
+        if (geometry_.matrix())
+            launch(*state_, "factor_components", {geometry_.count(k), factor_threads(d), factor_shared_bytes(d)},
+                   factor_components, m, geometry_.tied, formed_.factors.data(), failed_.data());
+        else
+            launch_each("invert_deviations", geometry_.count(k) * geometry_.size(d), invert_deviations, m,
+                        geometry_.tied, geometry_.spherical(), formed_.factors.data());
+    }
+
+    double log_likelihood(std::int64_t rows) override {
+        state_->activate();
+        const std::int64_t k = shape_.components;
+        if (log_joint_.size() < rows * k + 1)
+            log_joint_ = numbers("log-densities of a start", rows * k + 1); // and their sum
+        const formed_view p{formed_.log_weights.data(), formed_.means.data(), formed_.factors.data(), geometry_, k,
+                            shape_.dimensions};
+        double* sum = log_joint_.data() + rows * k;
+        launch_each("log_densities", rows * k * 32, log_densities, x_.data(), rows, p, log_joint_.data());
+        launch(*state_, "sum_log_likelihood", {1, statistic_threads}, sum_log_likelihood, log_joint_.data(),
+               weights_.data(), rows, k, sum);
+        double result = 0;
+        copy_async(*state_, &result, sum, 1);
+        internal::wait_for(*state_); // the host compares it
+        return result;
+    }
+
+    void keep() override { std::swap(formed_, kept_); }
+
+    gmm_parameters parameters() override {
+        state_->activate();
+        gmm_parameters p;
+        const auto fetch = [&](const device_buffer<double>& from, std::vector<double>& to) {
+            to.resize(from.size());
+            copy_async(*state_, to.data(), from.data(), from.size());
+        };
+        fetch(kept_.log_weights, p.log_weights);
+        fetch(kept_.means, p.means);
+        fetch(kept_.factors, p.precision_cholesky);
+        int failed = 0;
+        copy_async(*state_, &failed, failed_.data(), 1);
+        internal::wait_for(*state_); // the host goes on with them
+        if (failed)
+            throw error("the covariance of the rows that the start looks at is not finite: scale the columns");
+        return p;
+    }
+
+private:
+    struct parameter_buffers {
+        device_buffer<double> log_weights, means, factors;
+    };
+
+    device_buffer<double> numbers(const char* what, std::int64_t count) const { return {state_, what, count}; }
+    std::int64_t covariance_size() const {
+        return geometry_.matrix() ? shape_.dimensions * shape_.dimensions : shape_.dimensions;
+    }
+    std::int64_t chunks(std::int64_t rows) const { return rows / kmeans_chunk_rows + shape_.components; }
+    std::int64_t segments(std::int64_t rows, std::int64_t k) const {
+        return (rows - 1) / segment_span(geometry_.matrix(), shape_.dimensions) + k;
+    }
+    start_moments moments() const {
+        return {sums_.data(),   formed_.means.data(), covariances_.data(), pooled_.data(),
+                lambda_.data(), shape_.components,    shape_.dimensions};
+    }
+    /// A kernel with one thread for each of `count` items.
+    template <class... P, class... A>
+    void launch_each(const char* name, std::int64_t count, void (*kernel)(P...), A&&... args) const {
+        launch(*state_, name, {blocks_for(count, statistic_threads), statistic_threads}, kernel,
+               std::forward<A>(args)...);
+    }
+
+    /// Sums [k x (d + 1)], means [k x d] and covariances of the clusters of the rows, with these weights.
+    void sum_moments(const double* weights, const cluster_view& clusters, double* sums, double* means,
+                     double* covariances) {
+        const std::int64_t d = shape_.dimensions, k = clusters.k;
+        const sample_view rows{x_.data(), weights, nullptr, nullptr, rows_, d};
+        clear_async(*state_, means, k * d); // where there are no rows
+        launch_each("sum_chunks", (rows_ / kmeans_chunk_rows + k) * (d + 1), sum_chunks, rows, clusters, nullptr,
+                    chunk_sums_.data());
+        launch_each("finish_clusters", k * (d + 1), finish_clusters, chunk_sums_.data(), clusters, d, nullptr, sums,
+                    means);
+        const std::int64_t span = segment_span(geometry_.matrix(), d), count = segments(rows_, k);
+        const auto launch_products = [&](int each, auto kernel) {
+            const std::int64_t side = blocks_for(d, 16 * each);
+            launch(*state_, "sum_products", {count * side * (side + 1) / 2, statistic_threads}, kernel, rows, clusters,
+                   span, means, partial_.data());
+        };
+        if (!geometry_.matrix())
+            launch_each("sum_squares", count * d, sum_squares, rows, clusters, span, count, means, partial_.data());
+        else if (d <= narrow_columns)
+            launch_products(narrow_moments, sum_products<narrow_moments>);
+        else
+            launch_products(wide_moments, sum_products<wide_moments>);
+        launch_each("finish_covariances", k * covariance_size(), finish_covariances, partial_.data(), clusters, span,
+                    sums, d, geometry_.matrix(), covariances);
+    }
+
+    /// The total covariance of the usual rows and, of a matrix, its factor.
+    void find_total() {
+        if (std::exchange(total_known_, true))
+            return;
+        const std::int64_t d = shape_.dimensions;
+        total_ = numbers("total covariance", covariance_size());
+        total_sums_ = numbers("total sums", 2 * d + 1); // and the mean
+        launch_each("multiply_weights", rows_, multiply_weights, weights_.data(), usual_.data(), rows_);
+        std::int64_t *begins = bounds_.data(), *first_chunks = begins + 2;
+        launch_each("list_rows", rows_, list_rows, rows_, kmeans_chunk_rows, begins, first_chunks, order_.data());
+        sum_moments(usual_.data(), {order_.data(), begins, first_chunks, 1}, total_sums_.data(),
+                    total_sums_.data() + d + 1, total_.data());
+        if (!geometry_.matrix())
+            return;
+        total_factor_ = numbers("factor of the total covariance", d * d);
+        launch(*state_, "factor_total", {1, factor_threads(d), factor_shared_bytes(d)}, factor_total, total_.data(), d,
+               total_factor_.data(), failed_.data());
+    }
+
+    state_pointer state_;
+    const gmm_shape shape_;
+    const gmm::family_geometry geometry_;
+    cuda_kmeans kmeans_;
+    std::int64_t rows_ = 0;
+    bool total_known_ = false;
+    device_buffer<double> x_, weights_, lambda_;
+    device_buffer<double> usual_;                             ///< [rows]; once the total is known w · usual
+    device_buffer<double> y_;                                 ///< the rows in the coordinates of k-means
+    device_buffer<double> total_, total_factor_, total_sums_; ///< of all usual rows
+    device_buffer<std::int64_t> order_, bounds_;              ///< all rows as one cluster
+    device_buffer<double> chunk_sums_, partial_, sums_, covariances_, pooled_, log_joint_;
+    device_buffer<int> failed_;
+    parameter_buffers formed_, kept_;
+};
+
+} // namespace
+
+std::unique_ptr<start_engine> make_start(const context& ctx, const gmm_shape& shape) {
+    return std::make_unique<cuda_start>(ctx.state().cuda, shape);
+}
+
+} // namespace elbo::kernels::cuda
