@@ -18,7 +18,7 @@
 // For the counters see harness.hpp; rows_per_second counts rows of the data.
 #include "bench/harness.hpp"
 #include "elbo/vae/train.hpp"
-#include "host/rows/independent_rows.hpp"
+#include "host/draws.hpp"
 #include "kernels/contract/vae_engine.hpp"
 #include "kernels/math/philox.hpp"
 

@@ -3,17 +3,23 @@
 
 #include "elbo/error.hpp"
 
+#include <concepts>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <string_view>
 
 namespace elbo {
 
-/// Throws invalid_argument with message() unless `ok`. The message names the argument, its value and what was expected;
-/// it is only made when it is needed.
+/// Throws invalid_argument with the message, or with message(), unless `ok`. It names the argument, its value and what
+/// was expected; what message() says is only made when it is needed.
 template <class Message>
 void expects(bool ok, const Message& message) {
-    if (!ok)
+    if (ok)
+        return;
+    if constexpr (std::convertible_to<Message, std::string>)
+        throw invalid_argument(message);
+    else
         throw invalid_argument(message());
 }
 

@@ -1,8 +1,10 @@
-// Names and fields of what the fits of all models have in common.
+// Names and fields of what the fits of all models have in common, and what they say of a likelihood.
 #pragma once
 
 #include "elbo/fit.hpp"
 #include "host/fields.hpp"
+
+#include <cmath>
 
 namespace elbo {
 
@@ -11,7 +13,7 @@ inline constexpr name_table names<collapse_policy>{"collapse policy", {"reseed",
 template <>
 inline constexpr name_table names<stop_reason>{"stop", {"converged", "max_iterations", "interrupted"}};
 
-/// Fields that the options of all fits have.
+/// Fields that the options and the results of all fits have.
 namespace of_fits {
 template <class S>
 inline constexpr field restarts{"restarts", &S::restarts, at_least(1), "Starts, of which the best is kept"};
@@ -43,10 +45,8 @@ inline constexpr field
     resume = field{"resume", &S::resume, "Go on from a checkpoint, with the other options as they were"}.free();
 template <class S>
 inline constexpr field start_model{"start_model", &S::start_model, "Begin with this model"};
-} // namespace of_fits
 
-/// Fields that the results of all fits have.
-namespace of_fits {
+// Those of the results.
 template <class S>
 inline constexpr field log_likelihood{"log_likelihood", &S::log_likelihood, shown{"{:.6f} nats per sample"},
                                       "log-likelihood"};
@@ -109,5 +109,20 @@ inline constexpr auto fields<score_result> = [] {
                     field{"total_weight", &s::total_weight}, field{"samples", &s::samples}, of_fits::bic<s>,
                     of_fits::aic<s>, of_fits::icl<s>, field{"negligible", &s::negligible});
 }();
+
+/// The mean log-likelihood of the rows of a summary under a model, what it comes to in all, and the criteria but for
+/// icl; W, the sum of the weights, stands for the number of samples.
+template <class Result, class Model, class Summary>
+void set_likelihood(Result& r, const Model& m, double log_likelihood, const Summary& data,
+                    const negligible_weights& negligible) {
+    const auto parameters = static_cast<double>(m.parameters());
+    r.log_likelihood = log_likelihood;
+    r.total_log_likelihood = log_likelihood * data.weight;
+    r.total_weight = data.weight;
+    r.samples = data.rows;
+    r.negligible = negligible;
+    r.bic = -2 * r.total_log_likelihood + parameters * std::log(data.weight);
+    r.aic = -2 * r.total_log_likelihood + 2 * parameters;
+}
 
 } // namespace elbo

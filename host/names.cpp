@@ -1,5 +1,6 @@
 #include "host/names.hpp"
 
+#include "host/fit_fields.hpp"
 #include "host/joined.hpp"
 
 #include <algorithm>
@@ -7,6 +8,9 @@
 #include <vector>
 
 namespace elbo {
+
+ELBO_NAMES(collapse_policy, collapse_policy_from_string)
+ELBO_TO_STRING(stop_reason)
 
 std::string listed(std::span<const std::string_view> names) {
     return joined(std::vector<std::string>(names.begin(), names.end()), ", ");

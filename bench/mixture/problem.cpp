@@ -1,6 +1,6 @@
 #include "bench/mixture/problem.hpp"
 
-#include "host/rows/independent_rows.hpp"
+#include "host/draws.hpp"
 
 #include <cmath>
 

@@ -77,7 +77,9 @@ class numbers_source final : public data_source::implementation {
 public:
     explicit numbers_source(std::shared_ptr<const char> numbers) : numbers_(std::move(numbers)) {}
 
-    std::optional<any_matrix_view> contiguous() const override { return dense_view(numbers_.get(), type, rows, cols); }
+    std::optional<any_matrix_view> contiguous() const override {
+        return dense_view(numbers_.get(), type, rows, cols, space);
+    }
     std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
         return read_views({*contiguous()}, rows_per_batch, numbers_);
     }

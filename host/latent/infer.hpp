@@ -7,7 +7,6 @@
 #include "kernels/contract/latent_engine.hpp"
 #include "kernels/contract/radial_engine.hpp"
 
-#include <cstdint>
 #include <vector>
 
 namespace elbo::latent {

@@ -3,7 +3,6 @@
 
 #include "host/check.hpp"
 #include "host/latent/infer.hpp"
-#include "host/result_rows.hpp"
 
 #include <functional>
 #include <memory>
@@ -48,7 +47,7 @@ void scorer::infer(const any_matrix_view& x, const results& to) {
     check_optional(s.ctx, "concentrations", to.concentrations, x.rows, 1);
     check_optional(s.ctx, "reconstruction", to.reconstruction, x.rows, s.dimensions);
     expects(s.sphere || !to.concentrations.data,
-            [] { return std::string("concentrations of a factor model: expected none, only spheres have them"); });
+            "concentrations of a factor model: expected none, only spheres have them");
     if (x.space == memory_space::device && !s.moments)
         s.moments = gmm::make_moments_engine(s.ctx, s.dimensions, x.type);
     s.check(s.ctx, "x", x, s.moments.get());

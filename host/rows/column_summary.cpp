@@ -1,8 +1,8 @@
 #include "host/rows/column_summary.hpp"
 
 #include "host/check.hpp"
+#include "host/rows/column_scale.hpp"
 #include "host/rows/row_access.hpp"
-#include "host/rows/scale_sample.hpp"
 
 #include <algorithm>
 #include <cmath>

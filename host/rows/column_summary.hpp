@@ -5,7 +5,6 @@
 #include "kernels/contract/gmm_engine.hpp"
 
 #include <cstdint>
-#include <vector>
 
 namespace elbo::gmm {
 

@@ -1,10 +1,8 @@
 #include "host/rows/frame.hpp"
 
-#include "host/rows/row_feed.hpp"
-
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <numeric>
 
 namespace elbo::gmm {
 
@@ -13,11 +11,6 @@ namespace {
 /// Which scale multiplies element i of a precision Cholesky array: that of its row dimension.
 std::int64_t dimension_of_factor(family f, std::int64_t d, std::int64_t i) {
     return geometry(f).matrix() ? i / d % d : geometry(f).spherical() ? 0 : i % d;
-}
-
-/// Variance of column j under component k, from model::covariances().
-double variance_of(family f, const std::vector<double>& covariances, std::int64_t d, std::int64_t k, std::int64_t j) {
-    return covariances[k * geometry(f).stride(d) + geometry(f).at(j, j, d)];
 }
 
 /// Mean and variance of a column for the frame of a model. Beside one far component the mean of all lies many
@@ -57,9 +50,7 @@ double nearest_power_of_two(double x) {
 
 kernels::frame make_frame(family f, const std::vector<double>& mean, const std::vector<double>& variance) {
     kernels::frame result{mean, std::vector<double>(mean.size())};
-    double sum = 0;
-    for (double v : variance)
-        sum += v;
+    const double sum = std::accumulate(variance.begin(), variance.end(), 0.0);
     for (std::size_t j = 0; j < mean.size(); ++j)
         result.scale[j] = nearest_power_of_two(
             std::sqrt(geometry(f).spherical() ? sum / static_cast<double>(mean.size()) : variance[j]));
@@ -125,7 +116,7 @@ kernels::frame frame_of(const model& m) {
             mean[j] += m.weights()[k] * m.means()[k * d + j];
     const std::vector<double> covariances = m.covariances();
     const auto own_variance = [&](std::int64_t k, std::int64_t j) {
-        return variance_of(m.shape(), covariances, d, k, j);
+        return covariances[k * geometry(m.shape()).stride(d) + geometry(m.shape()).at(j, j, d)];
     };
     for (std::int64_t k = 0; k < m.components(); ++k)
         for (std::int64_t j = 0; j < d; ++j) {
@@ -136,6 +127,61 @@ kernels::frame frame_of(const model& m) {
         look_at_narrow(
             m, j, [&](std::int64_t k) { return own_variance(k, j); }, mean[j], variance[j]);
     return make_frame(m.shape(), mean, variance);
+}
+
+std::vector<double> normalized_lambda(const fit_options& o, const std::vector<double>& variance,
+                                      const kernels::frame& f) {
+    constexpr double default_relative = 1e-6;
+    std::vector<double> lambda(variance.size());
+    for (std::size_t j = 0; j < variance.size(); ++j) {
+        const double square = f.scale[j] * f.scale[j];
+        const double spread = variance[j] > 0 ? variance[j] / square : 1;
+        lambda[j] =
+            o.regularization.value_or(0) / square + o.relative_regularization.value_or(default_relative) * spread;
+    }
+    return lambda;
+}
+
+std::vector<double> normalized_lambda(const fit_options& o, const model& kept, const std::vector<double>& variance,
+                                      const kernels::frame& f) {
+    if (kept.regularization().empty())
+        return normalized_lambda(o, variance, f);
+    if (o.regularization || o.relative_regularization)
+        return normalized_lambda(o, kept.regularization_variances(), f);
+    std::vector<double> lambda = kept.regularization();
+    for (std::size_t j = 0; j < lambda.size(); ++j)
+        lambda[j] /= f.scale[j] * f.scale[j];
+    return lambda;
+}
+
+model keep_regularization(const model& m, const std::vector<double>& normalized_lambda,
+                          const std::vector<double>& variance, const kernels::frame& f) {
+    std::vector<double> lambda = normalized_lambda, variances = variance;
+    for (std::size_t j = 0; j < lambda.size(); ++j) {
+        const double square = f.scale[j] * f.scale[j];
+        lambda[j] *= square;
+        if (!(variances[j] > 0))
+            variances[j] = square;
+    }
+    return m.with_regularization(std::move(lambda), std::move(variances));
+}
+
+double component_sum_bound(double total_weight, double largest, std::int64_t dimensions) {
+    return 8 * total_weight * static_cast<double>(dimensions) * std::max(1.0, largest * largest);
+}
+
+double scalar_sum_bound(double total_weight) {
+    return total_weight * 0x1p70;
+}
+
+double scalar_sum_bound(double total_weight, const data_summary& summary) {
+    double squares = 0; // of the farthest row, in deviations that components keep at least
+    for (std::size_t j = 0; j < summary.mean.size(); ++j) {
+        const double farthest = std::max(summary.max[j] - summary.mean[j], summary.mean[j] - summary.min[j]);
+        if (summary.regular_variance[j] > 0)
+            squares += farthest / summary.regular_variance[j] * farthest;
+    }
+    return std::max(scalar_sum_bound(total_weight), 4 * total_weight * squares);
 }
 
 } // namespace elbo::gmm

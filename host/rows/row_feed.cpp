@@ -173,7 +173,7 @@ void row_feed::survey_weights(weight_units units) {
         if (w > 0)
             smallest = std::min(smallest, w);
     });
-    expects(largest > 0, [] { return std::string("weights are all 0: expected at least one positive weight"); });
+    expects(largest > 0, "weights are all 0: expected at least one positive weight");
     weight_scale_ = std::ldexp(1.0, std::min(-std::ilogb(largest), largest_scale));
     weight_unit_ = std::ldexp(1.0, std::ilogb(largest * weight_scale_));
     double sum = 0;

@@ -4,7 +4,6 @@
 #include "elbo/context.hpp"
 #include "elbo/data_source.hpp"
 #include "elbo/gmm/fit.hpp"
-#include "host/rows/robust_column.hpp"
 #include "kernels/contract/gmm_engine.hpp"
 
 #include <functional>
@@ -13,6 +12,11 @@
 #include <string_view>
 
 namespace elbo::gmm {
+
+struct value_range {
+    double lower = 0, upper = 0;
+    bool holds(double x) const { return x >= lower && x <= upper; }
+};
 
 /// Moments of all rows, merged from the units in their order, so independent of the batches.
 struct data_summary {

@@ -97,4 +97,16 @@ void row_loader::skip(std::int64_t rows) {
         rows -= take(rows).rows;
 }
 
+void row_windows::load(vae_engine& engine, std::int64_t window) {
+    if (loaded_ == window)
+        return;
+    if (!loader_ || loaded_ > window)
+        loader_ = std::make_unique<row_loader>(feed_), loaded_ = -1;
+    loader_->skip((window - loaded_ - 1) * size_);
+    loader_->load(engine, 0, rows_of(window));
+    loaded_ = window;
+    if (size_ >= feed_.data().rows())
+        loader_.reset(); // it will not be read again
+}
+
 } // namespace elbo::vae

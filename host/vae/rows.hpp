@@ -5,6 +5,7 @@
 #include "elbo/data_source.hpp"
 #include "kernels/contract/vae_engine.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -64,6 +65,21 @@ private:
     std::unique_ptr<batch_reader> reader_;
     any_matrix_view rest_; // of the batch under way
     std::vector<char> staging_;
+};
+
+/// The rows of a source in windows of `size` rows, of which an engine has one at a time, in data set 0.
+class row_windows {
+public:
+    row_windows(const row_batches& feed, std::int64_t size) : feed_(feed), size_(size) {}
+    std::int64_t rows_of(std::int64_t window) const { return std::min(size_, feed_.data().rows() - window * size_); }
+    /// Windows follow each other in file order; one that is still there from the epoch before is not loaded again.
+    void load(kernels::vae_engine& engine, std::int64_t window);
+
+private:
+    const row_batches& feed_;
+    std::int64_t size_;
+    std::int64_t loaded_ = -1;
+    std::unique_ptr<row_loader> loader_;
 };
 
 } // namespace elbo::vae

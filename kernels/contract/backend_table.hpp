@@ -58,14 +58,14 @@ struct backend_table {
     vae_factory* vae;
 
     /// A context on `number` threads, or on device `number` with a stream of its own; throws not_available, saying why.
-    std::shared_ptr<internal::context_state> (*open)(int number);
+    std::shared_ptr<elbo::internal::context_state> (*open)(int number);
     /// What there is to compute on; throws not_available where it cannot be used.
     std::vector<device_info> (*devices)();
-    void (*wait)(const internal::context_state&);
+    void (*wait)(const elbo::internal::context_state&);
     /// Memory that is freed in the order of the context's work; throws out_of_memory.
-    std::shared_ptr<void> (*allocate)(const internal::context_state&, std::int64_t bytes);
+    std::shared_ptr<void> (*allocate)(const elbo::internal::context_state&, std::int64_t bytes);
     /// Copies rows of row_bytes bytes between any memories, in the order of the context's work; strides in bytes.
-    void (*copy)(const internal::context_state&, void* to, std::int64_t to_stride, const void* from,
+    void (*copy)(const elbo::internal::context_state&, void* to, std::int64_t to_stride, const void* from,
                  std::int64_t from_stride, std::int64_t row_bytes, std::int64_t rows);
     /// The queue for memory that is not the host's; null where all is.
     std::shared_ptr<const device_queue> (*queue_of)(const void* memory);

@@ -1,13 +1,11 @@
 // Tables of names and of fields. That a table has all members in their order is checked where it is compiled.
 #include "host/fields.hpp"
 
-#include "host/gmm/algebra/fields.hpp"
-#include "host/gmm/fit/fields.hpp"
-#include "host/gmm/infer/fields.hpp"
+#include "host/gmm/fields.hpp"
 #include "host/io/model/fields_json.hpp"
 #include "host/io/model/json.hpp"
-#include "host/latent/names.hpp"
-#include "host/vae/model/names.hpp"
+#include "host/latent/fields.hpp"
+#include "host/vae/fields.hpp"
 
 #include <gmock/gmock.h>
 #include <limits>

@@ -2,7 +2,7 @@
 // groups, chunks and units; the same bits from any batches, threads, memory and type of the data.
 #include "elbo/buffer.hpp"
 #include "elbo/latent/sphere.hpp"
-#include "host/latent/sphere/rows.hpp"
+#include "host/latent/sphere/step.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/gmm/cases.hpp"

@@ -2,7 +2,6 @@
 // bound, degenerate data.
 #include "elbo/latent/sphere.hpp"
 #include "elbo/vae/infer.hpp"
-#include "host/latent/sphere/rows.hpp"
 #include "host/latent/sphere/step.hpp"
 #include "kernels/contract/vae_layout.hpp"
 #include "tests/support/backends.hpp"

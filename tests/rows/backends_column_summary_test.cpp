@@ -5,7 +5,6 @@
 #include "elbo/latent/factors.hpp"
 #include "host/rows/column_summary.hpp"
 #include "host/rows/frame.hpp"
-#include "host/rows/regularization.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/gmm/cases.hpp"

@@ -1,7 +1,6 @@
 // Which columns are looked at, and the scale of one column against a plain reading of docs/regularization.md: every sum
 // and every pair of values written out, in long double.
-#include "host/rows/robust_column.hpp"
-#include "host/rows/scale_sample.hpp"
+#include "host/rows/column_scale.hpp"
 #include "tests/support/data.hpp"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 #include "host/cli/core/fit_command.hpp"
 
-#include "host/gmm/fit/fields.hpp"
+#include "host/gmm/fields.hpp"
 
 #include <algorithm>
 #include <filesystem>

@@ -1,9 +1,8 @@
 #include "host/cli/core/fit_command.hpp"
 #include "host/cli/latent/model.hpp"
 #include "host/joined.hpp"
-#include "host/latent/factors/fields.hpp"
+#include "host/latent/fields.hpp"
 #include "host/latent/file.hpp"
-#include "host/latent/sphere/fields.hpp"
 
 #include <fmt/format.h>
 #include <map>

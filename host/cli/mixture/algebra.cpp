@@ -1,7 +1,7 @@
 // The commands that make a mixture from another one, or compare two: marginal, condition and divergence.
 #include "host/cli/mixture/model.hpp"
 #include "host/gmm/algebra/factor.hpp"
-#include "host/gmm/algebra/fields.hpp"
+#include "host/gmm/fields.hpp"
 #include "host/io/sources.hpp"
 #include "host/joined.hpp"
 

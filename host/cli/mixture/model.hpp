@@ -3,8 +3,8 @@
 
 #include "host/cli/core/apply_command.hpp"
 #include "host/cli/core/fit_command.hpp"
+#include "host/gmm/fields.hpp"
 #include "host/gmm/model/model_file.hpp"
-#include "host/gmm/variational/fields.hpp"
 
 #include <optional>
 #include <string>

@@ -1,5 +1,5 @@
 #include "host/cli/mixture/model.hpp"
-#include "host/gmm/select/fields.hpp"
+#include "host/gmm/fields.hpp"
 #include "host/gmm/select/folds.hpp"
 
 #include "elbo/gmm/select.hpp"

@@ -3,7 +3,7 @@
 
 #include "elbo/gmm/online.hpp"
 #include "elbo/gmm/statistics.hpp"
-#include "host/gmm/stream/fields.hpp"
+#include "host/gmm/fields.hpp"
 #include "host/gmm/stream/file.hpp"
 #include "host/joined.hpp"
 

@@ -1,7 +1,7 @@
 // The commands that take rows through an autoencoder, or draw them: encode, decode, reconstruct, sample, interpolate
 // and info.
 #include "host/cli/vae/model.hpp"
-#include "host/vae/infer/fields.hpp"
+#include "host/vae/fields.hpp"
 
 #include "elbo/vae/infer.hpp"
 

@@ -1,5 +1,5 @@
 #include "host/cli/vae/model.hpp"
-#include "host/vae/infer/fields.hpp"
+#include "host/vae/fields.hpp"
 
 #include "elbo/vae/infer.hpp"
 

@@ -2,7 +2,7 @@
 
 #include "host/io/model/fields_json.hpp"
 #include "host/report/image/images.hpp"
-#include "host/vae/model/fields.hpp"
+#include "host/vae/fields.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
 #include "elbo/error.hpp"

@@ -1,8 +1,7 @@
 #include "host/cli/core/fit_command.hpp"
 #include "host/cli/vae/model.hpp"
 #include "host/io/split.hpp"
-#include "host/vae/model/fields.hpp"
-#include "host/vae/train/fields.hpp"
+#include "host/vae/fields.hpp"
 #include "host/vae/train/options.hpp"
 #include "kernels/math/likelihood/families.hpp"
 

@@ -3,9 +3,8 @@
 
 #include "host/check.hpp"
 #include "host/gmm/algebra/factor.hpp"
-#include "host/gmm/algebra/fields.hpp"
+#include "host/gmm/fields.hpp"
 #include "host/gmm/infer/infer.hpp"
-#include "host/gmm/model/log_sum_exp.hpp"
 #include "kernels/shared/threads/parallel.hpp"
 #include "kernels/shared/threads/processors.hpp"
 

@@ -12,15 +12,10 @@
 namespace elbo::gmm {
 
 family family_of(structure s, bool tied) {
-    switch (s) {
-    case structure::full:
-        return tied ? family::tied : family::full;
-    case structure::diagonal:
-        return tied ? family::tied_diagonal : family::diagonal;
-    case structure::spherical:
-        return tied ? family::tied_spherical : family::spherical;
-    }
-    return family::full;
+    constexpr family families[][2] = {{family::spherical, family::tied_spherical},
+                                      {family::diagonal, family::tied_diagonal},
+                                      {family::full, family::tied}};
+    return families[static_cast<int>(s)][tied];
 }
 
 std::int64_t factor_count(const model& m) {
@@ -113,7 +108,7 @@ std::vector<double> upper_factor(std::vector<double> a, std::int64_t d, std::int
 }
 
 void check_columns(const std::vector<std::int64_t>& columns, std::int64_t d) {
-    expects(!columns.empty(), [] { return std::string("columns is empty: expected at least one column"); });
+    expects(!columns.empty(), "columns is empty: expected at least one column");
     std::vector<bool> seen(d, false);
     for (std::size_t i = 0; i < columns.size(); ++i) {
         expects(columns[i] >= 0 && columns[i] < d,
@@ -153,6 +148,18 @@ std::vector<double> reordered_factor(const model& m, std::int64_t c, const std::
         for (std::int64_t j : *part)
             rows.insert(rows.end(), u + j * d, u + (j + 1) * d);
     return upper_factor(std::move(rows), d, d);
+}
+
+double log_sum_exp(const double* x, std::size_t count, std::size_t stride) {
+    double largest = -std::numeric_limits<double>::infinity();
+    for (std::size_t i = 0; i < count; ++i)
+        largest = std::fmax(largest, x[i * stride]);
+    if (std::isinf(largest))
+        return largest;
+    double sum = 0;
+    for (std::size_t i = 0; i < count; ++i)
+        sum += std::exp(x[i * stride] - largest);
+    return largest + std::log(sum);
 }
 
 double reweight(const double* log_constants, const double* radii, std::int64_t components, double* weights) {

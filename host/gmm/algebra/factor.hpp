@@ -4,6 +4,7 @@
 #include "elbo/gmm/model.hpp"
 #include "kernels/contract/gmm_layout.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -46,6 +47,9 @@ std::vector<double> block(const std::vector<double>& matrix, std::int64_t d, std
 /// the decomposition A = (0 R) Q with orthogonal Q. Where `rhs` [n] is given, it becomes Q rhs, so that the t that
 /// minimises ‖Aᵀ t − rhs‖ solves Rᵀ t = the last d elements, and the others are the residual.
 std::vector<double> upper_factor(std::vector<double> a, std::int64_t d, std::int64_t n, double* rhs = nullptr);
+
+/// log Σ exp of `count` numbers, `stride` apart; −infinity for none but −infinity.
+double log_sum_exp(const double* x, std::size_t count, std::size_t stride = 1);
 
 /// Components' weights from log-densities log c_k − ½ r_k² (c includes the old weight; r may be large): never NaN as
 /// long as one c_k is not 0. Differences are taken before squares are rounded, so a common large r costs no digits.

@@ -2,14 +2,12 @@
 #include "elbo/gmm/fit.hpp"
 
 #include "elbo/gmm/infer.hpp"
-#include "host/gmm/fit/fields.hpp"
+#include "host/gmm/fields.hpp"
 #include "host/gmm/fit/fit_setup.hpp"
 #include "host/gmm/fit/gradient_m_step.hpp"
 #include "host/gmm/fit/prior.hpp"
-#include "host/likelihood.hpp"
 #include "host/rows/em_driver.hpp"
 #include "host/rows/frame.hpp"
-#include "host/rows/regularization.hpp"
 #include "host/rows/restarts.hpp"
 
 #include <chrono>
@@ -65,7 +63,7 @@ public:
     /// The loop of the engine, where it has one for this fit.
     template <class Note, class Pause>
     std::optional<stop_reason> run(loop_position& position, const Note& note, const Pause& pause) {
-        if (gradient_ || rows_.setup().rows.streamed())
+        if (gradient_ || rows_.rows.streamed())
             return std::nullopt;
         loop_.begin = position;
         loop_.on_iteration = [&](std::int64_t t, const update_outcome& o) { return note(step_of(t, o)); };
@@ -79,27 +77,22 @@ public:
 
     io::json description() const {
         const std::optional<model>& m = options_.start_model;
-        return description_of("mixture", rows_.setup().ctx, options_, rows_.summary(),
+        return description_of("mixture", rows_.ctx, options_, rows_.summary(),
                               m ? io::digest({m->weights(), m->means(), m->precision_cholesky()}) : "");
     }
 
     template <class State>
     void describe(State& s) {
         gmm_parameters p;
-        std::vector<std::int32_t> reseeds(static_cast<std::size_t>(shape_.components));
-        if constexpr (State::reads) {
-            p.log_weights.resize(reseeds.size());
-            p.means.resize(reseeds.size() * static_cast<std::size_t>(shape_.dimensions));
-            p.precision_cholesky.resize(
-                static_cast<std::size_t>(covariance_size(shape_.family, shape_.components, shape_.dimensions)));
-        } else {
-            p = engine_.parameters();
-            reseeds = engine_.reseeds();
-        }
-        s.list("log_weights", p.log_weights);
-        s.list("means", p.means);
-        s.list("precision_cholesky", p.precision_cholesky);
-        s.list("engine_reseeds", reseeds);
+        std::vector<std::int32_t> reseeds;
+        if constexpr (!State::reads)
+            p = engine_.parameters(), reseeds = engine_.reseeds();
+        const auto k = static_cast<std::size_t>(shape_.components), d = static_cast<std::size_t>(shape_.dimensions);
+        s.list("log_weights", p.log_weights, k);
+        s.list("means", p.means, k * d);
+        s.list("precision_cholesky", p.precision_cholesky,
+               covariance_size(shape_.family, shape_.components, shape_.dimensions));
+        s.list("engine_reseeds", reseeds, k);
         s.table("events", events_, &event::iteration, &event::component, &event::what, &event::action);
         if constexpr (State::reads) {
             engine_.set_parameters(p);
@@ -121,7 +114,7 @@ public:
                                      data.regular_variance, rows_.frame())};
         r.events = data.far;
         r.events.insert(r.events.end(), events_.begin(), events_.end());
-        set_likelihood(r, r.model, last.log_likelihood, data.weight, data.rows, rows_.feed().negligible());
+        set_likelihood(r, r.model, last.log_likelihood, data, rows_.feed().negligible());
         r.entropy = last.entropy;
         r.icl = icl(r.model, r.total_log_likelihood, r.entropy * r.total_weight, r.total_weight);
         r.best_start = start_of(options_, restart);
@@ -133,7 +126,7 @@ private:
         const data_summary& data = rows_.summary();
         prior_moments moments{data.weight, data.mean, data.variance};
         if (takes_covariance(*options_.prior, options_.shape))
-            moments.covariance = data_covariance(rows_.setup(), data);
+            moments.covariance = data_covariance(rows_, data);
         check_weight_beside_prior(data.weight);
         return to_frame(complete_prior(*options_.prior, shape_, moments), shape_, rows_.frame(),
                         rows_.feed().weight_scale());
@@ -162,7 +155,7 @@ private:
     }
 
     mixture_rows rows_;
-    const fit_options& options_ = rows_.setup().options;
+    const fit_options& options_ = rows_.options;
     const gmm_shape& shape_ = rows_.shape();
     gmm_engine& engine_ = rows_.engine();
     loop_options loop_;

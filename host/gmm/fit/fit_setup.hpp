@@ -22,14 +22,11 @@ struct fit_setup {
     resident_rows<kernels::gmm_engine> rows;
 
     const row_feed& feed() const { return rows.feed(); }
-    const kernels::gmm_shape& shape() const { return rows.engine().shape; }
+    kernels::gmm_engine& engine() const { return rows.engine(); }
+    const kernels::gmm_shape& shape() const { return engine().shape; }
     /// Bytes of the device (the host's memory for cpu and reference) that a start takes at most, for as long as it
     /// lasts.
     std::int64_t start_bytes() const;
-    /// Largest |x̃| of the rows, and of means that need not lie among them: the start model's, and that of a prior,
-    /// which draws others to it. Throws invalid_argument where one is too far from the rows for the sums.
-    double reach(const data_summary& summary, const kernels::frame& f,
-                 const std::optional<std::vector<double>>& prior_mean) const;
 
 private:
     /// Rows, in whole units, that the engine can hold in so many bytes.
@@ -38,7 +35,7 @@ private:
 
 /// The data of a fit by EM or variational Bayes: its moments and frame, where restarts begin, and passes over the rows.
 /// Parameters are in the frame.
-class mixture_rows {
+class mixture_rows : public fit_setup {
 public:
     /// Reads the data once (summarize_columns). The mean of a prior, where there is one, is where means are drawn to.
     /// Throws invalid_argument for what fit_setup and summarize_columns() find, and for fewer distinct rows than
@@ -46,10 +43,6 @@ public:
     mixture_rows(const context& ctx, const data_source& data, const fit_options& options,
                  const std::optional<std::vector<double>>& prior_mean);
 
-    const fit_setup& setup() const { return setup_; }
-    const row_feed& feed() const { return setup_.feed(); }
-    const kernels::gmm_shape& shape() const { return setup_.shape(); }
-    kernels::gmm_engine& engine() const { return setup_.rows.engine(); }
     const data_summary& summary() const { return summary_; }
     const kernels::frame& frame() const { return frame_; }
     double log_scale() const { return log_scale_; }
@@ -74,8 +67,10 @@ public:
 
 private:
     kernels::gmm_parameters first_parameters(std::int64_t restart);
+    /// Largest |x̃| of the rows, and of means that need not lie among them: the start model's, and that of a prior,
+    /// which draws others to it. Throws invalid_argument where one is too far from the rows for the sums.
+    double reach(const std::optional<std::vector<double>>& prior_mean) const;
 
-    fit_setup setup_;
     data_summary summary_;
     kernels::frame frame_;
     double log_scale_ = 0, component_bound_ = 0, scalar_bound_ = 0;

@@ -1,7 +1,7 @@
 #include "host/gmm/fit/gradient_m_step.hpp"
 
 #include "elbo/error.hpp"
-#include "host/gmm/model/log_sum_exp.hpp"
+#include "host/gmm/algebra/factor.hpp"
 #include "kernels/math/singular.hpp"
 #include "kernels/shared/blas_threads.hpp"
 
@@ -90,7 +90,7 @@ void gradient_m_step::adopt() {
 void gradient_m_step::ascend(const expected_log_joint& q) {
     parameter_gradient gradient;
     for (std::int64_t step = 0; step < options_.steps; ++step) {
-        const double objective = q.at(next_, gradient).objective();
+        const double objective = q.at(next_, &gradient).objective();
         if (!options_.backtracking)
             next_ = moved(gradient, rate_);
         else if (!step_back_until_it_rises(q, objective, gradient))

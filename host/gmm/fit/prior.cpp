@@ -1,10 +1,9 @@
 #include "host/gmm/fit/prior.hpp"
 
 #include "host/check.hpp"
-#include "host/gmm/fit/fields.hpp"
+#include "host/gmm/fields.hpp"
 #include "host/gmm/model/check_array.hpp"
 #include "host/rows/frame.hpp"
-#include "host/rows/regularization.hpp"
 #include "kernels/math/special_functions.hpp"
 #include "kernels/shared/gmm_prior.hpp"
 #include "kernels/shared/precision_factor.hpp"
@@ -59,7 +58,7 @@ void check_scale(const std::vector<double>& scale, family f, std::int64_t d) {
             });
         }
     expects(!std::isnan(log_determinant(scale, d)),
-            [] { return std::string("prior.scale is not positive definite: expected a positive definite matrix"); });
+            "prior.scale is not positive definite: expected a positive definite matrix");
 }
 
 /// Without the data's own: 1 for a column that does not vary.
@@ -273,9 +272,8 @@ conjugate_prior to_frame(const parameter_prior& complete, const gmm_shape& shape
 
 double log_prior(const model& m, const parameter_prior& prior) {
     check_prior(prior, m.shape(), m.dimensions());
-    expects(prior.mean.has_value(),
-            [] { return std::string("prior.mean is not given: expected one number a column"); });
-    expects(prior.scale.has_value(), [] { return std::string("prior.scale is not given: expected a scale"); });
+    expects(prior.mean.has_value(), "prior.mean is not given: expected one number a column");
+    expects(prior.scale.has_value(), "prior.scale is not given: expected a scale");
     const gmm_shape shape{m.shape(), m.dimensions(), m.components()};
     const frame f{std::vector<double>(m.dimensions(), 0), std::vector<double>(m.dimensions(), 1)};
     return kernels::log_prior(shape, to_frame(complete_prior(prior, shape, {}), shape, f, 1), to_frame(m, f)).total;

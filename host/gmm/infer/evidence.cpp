@@ -2,8 +2,8 @@
 #include "elbo/gmm/evidence.hpp"
 
 #include "host/check.hpp"
+#include "host/gmm/algebra/factor.hpp"
 #include "host/gmm/infer/infer.hpp"
-#include "host/gmm/model/log_sum_exp.hpp"
 #include "host/rows/row_access.hpp"
 #include "kernels/shared/threads/parallel.hpp"
 
@@ -77,25 +77,12 @@ int host_threads(const context& ctx) {
     return (ctx.where() == backend::cuda ? context::cpu() : ctx).threads();
 }
 
-/// Log-joint densities of a model, batch by batch.
-class joint_densities {
-public:
-    joint_densities(const context& ctx, const model& m, const row_feed& feed)
-        : components_(m.components()), model_(make_scoring(ctx, m, feed.data().type())) {}
-
-    gmm_engine& engine() { return model_.engine(); }
-    /// log p(x_n, z_n = k) of the rows [rows x k], until the next call.
-    const std::vector<double>& of(const input_rows& batch) {
-        densities_.resize(batch.x.rows * components_);
-        model_.infer(batch, {.log_joint = {densities_.data(), batch.x.rows, components_}});
-        return densities_;
-    }
-
-private:
-    std::int64_t components_;
-    scoring<gmm_engine> model_;
-    std::vector<double> densities_;
-};
+/// log p(x_n, z_n = k) of the rows of a batch [rows x k].
+void joint_densities(scoring<gmm_engine>& model, const input_rows& batch, std::int64_t components,
+                     std::vector<double>& lp) {
+    lp.resize(batch.x.rows * components);
+    model.infer(batch, {.log_joint = {lp.data(), batch.x.rows, components}});
+}
 
 /// q [rows x k] for a batch with log-joint densities lp.
 using batch_q =
@@ -104,13 +91,14 @@ using batch_q =
 /// One pass over the data with q from `make_q`.
 evidence_terms evidence_of(const context& ctx, const model& m, row_feed& feed, const batch_q& make_q) {
     const std::int64_t components = m.components();
-    joint_densities joint(ctx, m, feed);
+    scoring<gmm_engine> model = make_scoring(ctx, m, feed.data().type());
     feed.stream(); // densities of a batch are kept, so batches stay small
-    feed.summarize(joint.engine());
+    feed.summarize(model.engine());
     std::vector<term_sums> units;
+    std::vector<double> lp;
     const int threads = host_threads(ctx);
     feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
-        const std::vector<double>& lp = joint.of(batch);
+        joint_densities(model, batch, components, lp);
         const std::vector<double> q = make_q(batch, first_row, lp);
         std::vector<double> weights(batch.x.rows, 1);
         if (feed.weighted())
@@ -203,9 +191,11 @@ evidence_terms evidence(const context& ctx, const model& m, const data_source& d
     });
     row_feed feed(ctx, data, weights, labels, m.components());
     feed.stream();
-    joint_densities theirs(ctx, other, feed);
+    scoring<gmm_engine> theirs = make_scoring(ctx, other, data.type());
+    std::vector<double> lp;
     return evidence_of(ctx, m, feed, [&](const input_rows& batch, std::int64_t, const std::vector<double>&) {
-        return posteriors(theirs.of(batch), m.components(), host_threads(ctx));
+        joint_densities(theirs, batch, m.components(), lp);
+        return posteriors(lp, m.components(), host_threads(ctx));
     });
 }
 

@@ -1,5 +1,9 @@
 #include "host/gmm/infer/expected_log_joint.hpp"
 
+#include "elbo/gmm/gradient.hpp"
+#include "host/check.hpp"
+#include "host/gmm/stream/statistics_state.hpp"
+#include "host/rows/frame.hpp"
 #include "kernels/shared/blas_threads.hpp"
 
 #include <algorithm>
@@ -133,7 +137,7 @@ expected_log_joint::value expected_log_joint::evaluate_factor(double count, std:
     return {count * log_determinant - 0.5 * quadratic + penalty, penalty};
 }
 
-expected_log_joint::value expected_log_joint::evaluate(const gmm_parameters& p, parameter_gradient* gradient) const {
+expected_log_joint::value expected_log_joint::at(const gmm_parameters& p, parameter_gradient* gradient) const {
     const bool tied = geometry_.tied;
     const double half_log_two_pi = 0.5 * std::log(2 * std::numbers::pi) * static_cast<double>(d_);
     if (gradient) {
@@ -172,12 +176,34 @@ expected_log_joint::value expected_log_joint::evaluate(const gmm_parameters& p, 
     return sum;
 }
 
-expected_log_joint::value expected_log_joint::at(const gmm_parameters& p) const {
-    return evaluate(p, nullptr);
+// Fisher's identity: the gradient of log p is that of Q(θ') = E_q[log p(x, z | θ')] at θ' = θ, where q is the posterior
+// under θ.
+log_likelihood_gradient gradient(const statistics& statistics) {
+    const internal::statistics_state& s = statistics.state();
+    expects(s.samples > 0, "statistics are empty: accumulate data before gradient");
+    const gmm_parameters at = to_frame(s.under, s.frame);
+    const expected_log_joint q(s.shape, at, normalized_sums(s.sums, s.shape), s.scatter.values());
+    parameter_gradient g;
+    q.at(at, &g);
+    // Back from the frame: μ = centre + scale μ̃; U_ij = Ũ_ij / scale_i, which leaves d log U_ii as it is.
+    const std::int64_t d = s.shape.dimensions;
+    const std::vector<double>& scale = s.frame.scale;
+    for (std::size_t i = 0; i < g.means.size(); ++i)
+        g.means[i] /= scale[i % d];
+    if (geometry(s.shape.family).matrix())
+        for (std::size_t n = 0; n < g.factors.size(); ++n) {
+            const std::int64_t i = static_cast<std::int64_t>(n) / d % d;
+            if (static_cast<std::int64_t>(n) % d != i)
+                g.factors[n] *= scale[i];
+        }
+    return {std::move(g.logits), std::move(g.means), std::move(g.factors), statistics.total_log_likelihood()};
 }
 
-expected_log_joint::value expected_log_joint::at(const gmm_parameters& p, parameter_gradient& gradient) const {
-    return evaluate(p, &gradient);
+log_likelihood_gradient gradient(const context& ctx, const model& m, const data_source& data,
+                                 const sample_weights& weights, const sample_labels& labels) {
+    statistics s(m);
+    s.accumulate(ctx, data, weights, labels);
+    return gradient(s);
 }
 
 } // namespace elbo::gmm

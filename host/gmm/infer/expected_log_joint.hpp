@@ -27,14 +27,12 @@ public:
         double penalty = 0;  ///< ½ Σ_k N_k tr(λ Σ_k⁻¹): the M-step with λ is the maximum of Q less this
         double objective() const { return expected - penalty; }
     };
-    value at(const kernels::gmm_parameters& p) const;
-    /// The same with the gradient of the objective.
-    value at(const kernels::gmm_parameters& p, parameter_gradient& gradient) const;
+    /// With the gradient of the objective where one is wanted.
+    value at(const kernels::gmm_parameters& p, parameter_gradient* gradient = nullptr) const;
 
     double count(std::int64_t k) const { return sums_[k * size_]; } ///< N_k
 
 private:
-    value evaluate(const kernels::gmm_parameters& p, parameter_gradient* gradient) const;
     value evaluate_factor(double count, std::vector<double> second, const double* u, double* derivative) const;
     std::vector<double> second_about(std::int64_t k, const double* mean) const;
     std::vector<double> pooled_second(const std::vector<double>& means) const;

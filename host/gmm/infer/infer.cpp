@@ -1,12 +1,14 @@
-// What a mixture says about rows: functions over data, and a session.
+// What a mixture says about rows: functions over data, a session, and samples.
 #include "elbo/gmm/infer.hpp"
 
 #include "host/check.hpp"
+#include "host/draws.hpp"
 #include "host/gmm/infer/infer.hpp"
-#include "host/result_rows.hpp"
 #include "kernels/contract/backend_table.hpp"
+#include "kernels/contract/gmm_layout.hpp"
 
 #include <algorithm>
+#include <cblas.h>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -27,6 +29,19 @@ namespace {
 scored_data<gmm_engine> scored(const context& ctx, const model& m, const data_source& data,
                                const sample_labels& labels) {
     return {ctx, data, make_scoring(ctx, m, data.type()), m.dimensions(), labels, m.components()};
+}
+
+/// x ← U^-T x for one row, so that ε ~ N(0, I) becomes U^-T ε ~ N(0, Σ).
+void colour(const model& m, std::int64_t k, double* x) {
+    const std::int64_t d = m.dimensions();
+    const family_geometry g = geometry(m.shape());
+    const double* u = &m.precision_cholesky()[k * g.stride(d)];
+    if (g.matrix())
+        cblas_dtrsv(CblasRowMajor, CblasUpper, CblasTrans, CblasNonUnit, static_cast<int>(d), u, static_cast<int>(d), x,
+                    1);
+    else
+        for (std::int64_t j = 0; j < d; ++j)
+            x[j] /= u[g.at(j, j, d)];
 }
 
 } // namespace
@@ -91,8 +106,8 @@ void scorer::state::check_labels(const sample_labels& labels, std::int64_t rows)
         any_matrix_view some = all.slice(first, std::min(unit_rows, rows - first));
         if (all.space == memory_space::device) {
             staging.resize(std::max<std::size_t>(staging.size(), some.rows * row_bytes));
-            internal::copy_rows(ctx, staging.data(), row_bytes, some.data, all.stride * all.element_size(), row_bytes,
-                                some.rows);
+            elbo::internal::copy_rows(ctx, staging.data(), row_bytes, some.data, all.stride * all.element_size(),
+                                      row_bytes, some.rows);
             ctx.wait(); // the host looks at them
             some.data = staging.data();
             some.stride = all.cols;
@@ -127,6 +142,30 @@ void scorer::sample(std::int64_t first, std::uint64_t seed, matrix_view<double> 
     const sample_result drawn = sample_rows(s.of, first, x.rows, seed);
     deliver(s.ctx, drawn.x, x);
     deliver(s.ctx, drawn.labels, labels);
+}
+
+// Samples: Philox numbers as a pure function of (seed, row, dimension), so the same everywhere.
+
+sample_result sample(const context&, const model& m, std::int64_t n, std::uint64_t seed) {
+    expects("n", n, at_least(0));
+    return sample_rows(m, 0, n, seed);
+}
+
+sample_result sample_rows(const model& m, std::int64_t first_row, std::int64_t n, std::uint64_t seed) {
+    const std::int64_t d = m.dimensions();
+    const component_draw draw_component(m.weights());
+    sample_result result{std::vector<double>(n * d), std::vector<std::int32_t>(n)};
+    for_independent_rows(n, d, [&](std::int64_t i) {
+        const std::uint64_t row = first_row + i;
+        const std::int64_t k = draw_component(seed, row);
+        double* x = &result.x[i * d];
+        draw_normals(seed, random_purpose::sample_noise, row, d, x);
+        colour(m, k, x);
+        for (std::int64_t j = 0; j < d; ++j)
+            x[j] += m.means()[k * d + j];
+        result.labels[i] = static_cast<std::int32_t>(k);
+    });
+    return result;
 }
 
 // Criteria for choosing a model. W, the sum of the weights, stands for the number of samples, so that an integer weight

@@ -29,36 +29,19 @@ void take_rows(const matrix_view<const T>& rows, const data_source& data, std::i
         }
 }
 
-/// Results of one batch.
-class batch_results {
-public:
-    batch_results(const regression_map& map, const regress_options& options, std::int64_t rows)
-        : a_(map.rest()), k_(map.components()), means_(rows * a_), variances_(rows * a_), log_density_(rows) {
-        if (options.covariances)
-            covariances_.resize(rows * a_ * a_);
-        if (options.responsibilities)
-            responsibilities_.resize(rows * k_);
-    }
+/// Room for the results of some rows.
+regression room_for(const regression_map& map, const regress_options& options, std::int64_t rows) {
+    const std::int64_t a = map.rest();
+    regression r{std::vector<double>(rows * a), std::vector<double>(rows * a), {}, std::vector<double>(rows), {}};
+    r.covariances.resize(options.covariances ? rows * a * a : 0);
+    r.responsibilities.resize(options.responsibilities ? rows * map.components() : 0);
+    return r;
+}
 
-    regression_map::output at(std::int64_t row) {
-        return {&means_[row * a_], &variances_[row * a_], covariances_.empty() ? nullptr : &covariances_[row * a_ * a_],
-                &log_density_[row], responsibilities_.empty() ? nullptr : &responsibilities_[row * k_]};
-    }
-
-    regression_batch view(std::int64_t first_row, std::int64_t rows) const {
-        return {first_row,
-                rows,
-                means_.data(),
-                variances_.data(),
-                covariances_.empty() ? nullptr : covariances_.data(),
-                log_density_.data(),
-                responsibilities_.empty() ? nullptr : responsibilities_.data()};
-    }
-
-private:
-    std::int64_t a_, k_;
-    std::vector<double> means_, variances_, covariances_, log_density_, responsibilities_;
-};
+/// From number `first` on; null where there are none.
+double* from(std::vector<double>& numbers, std::int64_t first) {
+    return numbers.empty() ? nullptr : &numbers[first];
+}
 
 /// Rows of a batch such that it has a few million numbers.
 std::int64_t batch_rows(const regression_map& map, const regress_options& options) {
@@ -71,8 +54,14 @@ std::int64_t batch_rows(const regression_map& map, const regress_options& option
 
 /// Returns the first row whose moments are not finite, or a number above all.
 std::int64_t apply_to_rows(const regression_map& map, const std::vector<double>& x, std::int64_t rows, int threads,
-                           batch_results& out) {
+                           regression& out) {
     constexpr std::int64_t lanes = regression_map::lanes, part_rows = 16 * lanes;
+    const std::int64_t a = map.rest();
+    const auto at = [&](std::int64_t row) {
+        return regression_map::output{from(out.means, row * a), from(out.variances, row * a),
+                                      from(out.covariances, row * a * a), from(out.log_density, row),
+                                      from(out.responsibilities, row * map.components())};
+    };
     const std::int64_t parts = (rows + part_rows - 1) / part_rows;
     std::vector<regression_map::scratch> scratch(static_cast<std::size_t>(std::min<std::int64_t>(threads, parts)),
                                                  map.make_scratch());
@@ -81,7 +70,7 @@ std::int64_t apply_to_rows(const regression_map& map, const std::vector<double>&
         const std::int64_t end = std::min((part + 1) * part_rows, rows);
         for (std::int64_t first = part * part_rows; first < end; first += lanes) {
             const std::int64_t bad =
-                map.apply(&x[first * map.known()], std::min(lanes, rows - first), scratch[member], out.at(first));
+                map.apply(&x[first * map.known()], std::min(lanes, rows - first), scratch[member], at(first));
             first_bad[part] = std::min(first_bad[part], bad < 0 ? rows : first + bad);
         }
     });
@@ -98,7 +87,7 @@ void regress(const context& ctx, const model& m, const std::vector<std::int64_t>
                            known.cols(), map.known());
     });
     const context host = ctx.where() == backend::cuda ? context::cpu() : ctx;
-    batch_results results(map, options, std::min(known.rows(), batch_rows(map, options)));
+    regression results = room_for(map, options, std::min(known.rows(), batch_rows(map, options)));
     std::vector<char> staging;
     std::vector<double> x;
     std::int64_t first_row = 0;
@@ -115,7 +104,8 @@ void regress(const context& ctx, const model& m, const std::vector<std::int64_t>
                                "conditional means and variances to be finite",
                                known.description(), first_row + bad, x[bad * map.known()]);
         });
-        sink(results.view(first_row, rows.rows));
+        sink({first_row, rows.rows, from(results.means, 0), from(results.variances, 0), from(results.covariances, 0),
+              from(results.log_density, 0), from(results.responsibilities, 0)});
         first_row += rows.rows;
     }
 }

@@ -26,7 +26,7 @@ inline void check_finite(std::string_view name, const std::vector<double>& value
 
 /// Weights that are not negative and sum to one, made to do so exactly where they nearly do.
 inline std::vector<double> checked_weights(std::vector<double> weights) {
-    expects(!weights.empty(), [] { return std::string("weights is empty: a mixture needs at least one component"); });
+    expects(!weights.empty(), "weights is empty: a mixture needs at least one component");
     check_finite("weights", weights);
     double sum = 0;
     for (std::size_t k = 0; k < weights.size(); ++k) {

@@ -1,7 +1,7 @@
 #include "elbo/gmm/model.hpp"
 
-#include "elbo/error.hpp"
 #include "host/check.hpp"
+#include "host/gmm/fields.hpp"
 #include "host/gmm/model/check_array.hpp"
 #include "kernels/contract/gmm_layout.hpp"
 #include "kernels/shared/blas_threads.hpp"
@@ -10,9 +10,15 @@
 #include <cmath>
 #include <fmt/format.h>
 #include <lapacke.h>
-#include <numeric>
 
 namespace elbo::gmm {
+
+ELBO_NAMES(family, family_from_string)
+ELBO_NAMES(start_method, start_method_from_string)
+ELBO_NAMES(m_step_method, m_step_method_from_string)
+ELBO_NAMES(weights_model, weights_model_from_string)
+ELBO_NAMES(criterion, criterion_from_string)
+ELBO_TO_STRING(event::kind)
 
 namespace {
 

@@ -5,7 +5,7 @@
 // A model that a fit has made also has "regularization" and "regularization_variances" [d].
 // A file written by hand may have "covariances" in place of "precision_cholesky".
 #include "host/gmm/model/model_file.hpp"
-#include "host/gmm/model/names.hpp"
+#include "host/gmm/fields.hpp"
 
 #include "host/check.hpp"
 #include "kernels/contract/gmm_layout.hpp"

@@ -1,4 +1,4 @@
-#include "host/gmm/select/choice.hpp"
+#include "host/gmm/select/sweep.hpp"
 
 #include <fmt/format.h>
 #include <tuple>
@@ -9,18 +9,9 @@ namespace {
 
 /// What is made small.
 double loss(const select_cell& cell, criterion by) {
-    switch (by) {
-    case criterion::bic:
-        return cell.bic;
-    case criterion::aic:
-        return cell.aic;
-    case criterion::icl:
-        return cell.icl;
-    case criterion::validation:
-    case criterion::cross_validation:
-        return -cell.held_out;
-    }
-    return 0;
+    constexpr double select_cell::*values[] = {&select_cell::bic, &select_cell::aic, &select_cell::icl,
+                                               &select_cell::held_out, &select_cell::held_out};
+    return (is_held_out(by) ? -1 : 1) * (cell.*values[static_cast<std::size_t>(by)]);
 }
 
 using table_index = std::int64_t;

@@ -3,11 +3,10 @@
 
 #include "elbo/buffer.hpp"
 #include "host/check.hpp"
+#include "host/gmm/fields.hpp"
 #include "host/gmm/fit/fit_setup.hpp"
-#include "host/gmm/select/choice.hpp"
-#include "host/gmm/select/fields.hpp"
 #include "host/gmm/select/sweep.hpp"
-#include "host/io/readers.hpp"
+#include "host/io/sources.hpp"
 #include "host/rows/column_summary.hpp"
 #include "host/rows/em_driver.hpp"
 #include "host/rows/row_access.hpp"
@@ -23,44 +22,28 @@ namespace elbo::gmm {
 
 namespace {
 
-/// A copy of a source in memory of its own.
-class kept_source final : public data_source::implementation {
-public:
-    kept_source(const context& ctx, const data_source& data)
-        : memory_(internal::allocate(ctx, data.rows() * data.cols() * io::size_of(data.type()))) {
-        rows = data.rows();
-        cols = data.cols();
-        type = data.type();
-        space = ctx.where() == backend::cuda ? memory_space::device : memory_space::host;
-        column_names = data.column_names();
-        description = data.description();
-        fill(ctx, data);
+/// A copy of a source in the memory that the context computes on.
+data_source copied(const context& ctx, const data_source& data) {
+    constexpr std::int64_t batch_bytes = std::int64_t(32) << 20;
+    const std::int64_t row_bytes = data.cols() * io::size_of(data.type());
+    const auto memory = std::static_pointer_cast<char>(elbo::internal::allocate(ctx, data.rows() * row_bytes));
+    const auto reader = data.read(batch_bytes / row_bytes + 1);
+    std::vector<char> staging;
+    char* to = memory.get();
+    for (any_matrix_view batch = reader->next(); batch.rows > 0; batch = reader->next()) {
+        const any_matrix_view from = readable(ctx, batch, staging);
+        elbo::internal::copy_rows(ctx, to, row_bytes, from.data, from.stride * from.element_size(), row_bytes,
+                                  from.rows);
+        ctx.wait(); // the batch is valid until the next one
+        to += from.rows * row_bytes;
     }
-
-    std::optional<any_matrix_view> contiguous() const override { return view(); }
-    std::unique_ptr<batch_reader> read(std::int64_t rows_per_batch) const override {
-        return io::read_views({view()}, rows_per_batch, memory_);
-    }
-
-private:
-    any_matrix_view view() const { return io::dense_view(memory_.get(), type, rows, cols, space); }
-
-    void fill(const context& ctx, const data_source& data) {
-        constexpr std::int64_t batch_bytes = std::int64_t(32) << 20;
-        const std::int64_t row_bytes = cols * io::size_of(type);
-        const auto reader = data.read(batch_bytes / row_bytes + 1);
-        std::vector<char> staging;
-        char* to = static_cast<char*>(memory_.get());
-        for (any_matrix_view batch = reader->next(); batch.rows > 0; batch = reader->next()) {
-            const any_matrix_view from = readable(ctx, batch, staging);
-            internal::copy_rows(ctx, to, row_bytes, from.data, from.stride * from.element_size(), row_bytes, from.rows);
-            ctx.wait(); // the batch is valid until the next one
-            to += from.rows * row_bytes;
-        }
-    }
-
-    std::shared_ptr<void> memory_;
-};
+    const auto copy = io::open_numbers(memory, data.type(), data.rows(), data.cols());
+    if (ctx.where() == backend::cuda)
+        copy->space = memory_space::device, copy->kept = 0;
+    copy->column_names = data.column_names();
+    copy->description = data.description();
+    return data_source(copy);
+}
 
 /// Whether a context reads these rows without a copy in each pass.
 bool is_resident(const context& ctx, const data_source& data) {
@@ -78,7 +61,7 @@ data_source keep_rows(const context& ctx, const data_source& data, std::int64_t 
     const std::int64_t room = available_bytes(ctx, memory_limit) / 2 / io::size_of(data.type());
     if (!numbers || *numbers > room)
         return data;
-    return data_source(std::make_shared<kept_source>(ctx, data));
+    return copied(ctx, data);
 }
 
 template <class T, class Text>
@@ -98,10 +81,10 @@ void check_options(const select_options& o) {
         return fmt::format("one_standard_error with criterion {}: expected validation or cross_validation",
                            to_string(o.by));
     });
-    expects(!o.fit.start_model, [] { return std::string("fit.start_model is set: expected none in a sweep"); });
+    expects(!o.fit.start_model, "fit.start_model is set: expected none in a sweep");
     expects(o.fit.checkpoint.path.empty() && o.fit.resume.empty(),
-            [] { return std::string("fit.checkpoint or fit.resume is set: expected those of the sweep"); });
-    expects(!o.fit.callback, [] { return std::string("fit.callback is set: expected the callback of the sweep"); });
+            "fit.checkpoint or fit.resume is set: expected those of the sweep");
+    expects(!o.fit.callback, "fit.callback is set: expected the callback of the sweep");
 }
 
 /// What all fits have in common: labels and priors may suit only some of them, and each fit checks its own.
@@ -113,14 +96,6 @@ fit_options common_options(const select_options& o) {
     common.prior = {};
     return common;
 }
-
-/// What is found in all rows: their weights on the host (empty where there are none) times a power of two that makes
-/// the largest 1 to 2, and the variances that λ is a share of, which the fits to some of the rows take from here.
-struct checked_rows {
-    std::vector<double> weights, variances;
-    double weight_scale = 1;
-    io::json description; ///< of the sweep
-};
 
 /// Checks every value and weight.
 checked_rows checked(const context& ctx, const data_source& rows, const select_options& options,
@@ -196,16 +171,10 @@ select_cell make_cell(std::span<const sweep_part> parts) {
             cell.error = missing(p);
     }
     if (whole.fit) {
-        const fit_result& fit = *whole.fit;
         cell.fitted = true;
-        cell.components_left = fit.model.components();
-        cell.parameters = fit.model.parameters();
-        cell.log_likelihood = fit.log_likelihood;
-        cell.total_log_likelihood = fit.total_log_likelihood;
-        cell.bic = fit.bic, cell.aic = fit.aic, cell.icl = fit.icl;
-        cell.iterations = fit.iterations;
-        cell.stopped = fit.stopped;
-        cell.events = fit.events;
+        cell.components_left = whole.fit->model.components();
+        cell.parameters = whole.fit->model.parameters();
+        copy_fields(*whole.fit, cell); // likelihood, criteria, iterations, why it stopped, events
     }
     if (parts.size() > 1 && cell.error.empty())
         set_held_out(cell, parts.subspan(1));
@@ -256,34 +225,29 @@ select_result select(const context& ctx, const data_source& data, const select_o
     io::checkpoints store(options.checkpoint, options.resume);
     static_cast<void>(fit_setup(ctx, data, common)); // the options are checked before the data is read
     const data_source rows = keep_rows(ctx, data, options.fit.memory_limit);
-    checked_rows found = checked(ctx, rows, options, common);
+    const checked_rows found = checked(ctx, rows, options, common);
     const std::optional<held_out_rows> held_out = hold_out(rows, options, found.weights);
 
-    select_options with_variances = options;
-    with_variances.fit.regularization_variances = found.variances;
-    sweep all(ctx, rows, with_variances, found.weights, found.weight_scale, held_out ? &*held_out : nullptr, store,
-              std::move(found.description));
-    all.run();
+    sweep_outcome all = run_sweep(ctx, rows, options, found, held_out ? &*held_out : nullptr, store);
     const std::size_t each = held_out ? static_cast<std::size_t>(1 + held_out->folds()) : 1;
-    std::vector<sweep_part>& parts = all.parts();
     std::vector<select_cell> table;
-    for (std::size_t i = 0; i < parts.size(); i += each)
-        table.push_back(make_cell({parts.data() + i, each}));
-    selection chosen = choose_cell(table, options, all.interrupted());
+    for (std::size_t i = 0; i < all.parts.size(); i += each)
+        table.push_back(make_cell({all.parts.data() + i, each}));
+    selection chosen = choose_cell(table, options, all.interrupted);
     if (chosen.cell < 0)
-        throw_first_failure(table, parts);
+        throw_first_failure(table, all.parts);
 
-    select_result result{*parts[static_cast<std::size_t>(chosen.cell) * each].fit};
+    select_result result{*all.parts[static_cast<std::size_t>(chosen.cell) * each].fit};
     if (options.keep_fits)
         for (std::size_t i = 0; i < table.size(); ++i)
-            table[i].fit = std::move(parts[i * each].fit);
+            table[i].fit = std::move(all.parts[i * each].fit);
     result.chosen = chosen.cell;
     result.reason = std::move(chosen.reason);
     result.table = std::move(table);
     result.by = options.by;
-    result.interrupted = all.interrupted();
+    result.interrupted = all.interrupted;
     result.streamed = !is_resident(ctx, rows);
-    result.jobs = all.jobs();
+    result.jobs = all.jobs;
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return result;
 }

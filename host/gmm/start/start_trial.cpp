@@ -1,6 +1,6 @@
 #include "host/gmm/start/start_trial.hpp"
 
-#include "host/rows/regularization.hpp"
+#include "host/rows/frame.hpp"
 #include "kernels/contract/gmm_engine.hpp"
 
 #include <algorithm>

@@ -8,10 +8,9 @@
 #include "host/gmm/stream/file.hpp"
 
 #include "host/check.hpp"
+#include "host/gmm/fields.hpp"
 #include "host/gmm/model/model_file.hpp"
-#include "host/gmm/stream/fields.hpp"
 #include "host/gmm/stream/statistics_state.hpp"
-#include "host/rows/regularization.hpp"
 #include "kernels/math/fixed_point.hpp"
 
 #include <cmath>

@@ -9,9 +9,8 @@
 #include "elbo/gmm/online.hpp"
 
 #include "host/check.hpp"
-#include "host/gmm/stream/fields.hpp"
-#include "host/gmm/stream/statistics_m_step.hpp"
-#include "host/rows/regularization.hpp"
+#include "host/gmm/fields.hpp"
+#include "host/gmm/stream/statistics_state.hpp"
 #include "host/rows/row_feed.hpp"
 
 #include <cmath>
@@ -32,18 +31,6 @@ void check_state(const online_state& s) {
     expects(static_cast<std::int64_t>(s.reseeds.size()) == k,
             [&] { return fmt::format("reseeds has {} numbers: expected {}, the components", s.reseeds.size(), k); });
     check_fields(s);
-}
-
-double rate_of(const online_options& o, std::int64_t step) {
-    return o.rate ? *o.rate : std::pow(static_cast<double>(step) + o.t0, -o.kappa);
-}
-
-fit_options m_step_options(const online_options& o) {
-    fit_options options;
-    options.regularization = o.regularization;
-    options.relative_regularization = o.relative_regularization;
-    options.on_collapse = o.on_collapse;
-    return options;
 }
 
 /// Of the components that are left: those that were dropped have weight zero.
@@ -169,13 +156,12 @@ online_step online::partial_fit(const context& ctx, const data_source& batch, co
 }
 
 online_step online::partial_fit(const statistics& batch) {
-    expects(batch.samples() > 0,
-            [] { return std::string("statistics are empty: accumulate data before partial_fit"); });
-    expects(batch.under() == state_.model,
-            [] { return std::string("statistics were made under another model: expected online::model()"); });
+    expects(batch.samples() > 0, "statistics are empty: accumulate data before partial_fit");
+    expects(batch.under() == state_.model, "statistics were made under another model: expected online::model()");
     online_step step;
     step.step = state_.steps + 1;
-    step.rate = rate_of(options_, step.step);
+    step.rate =
+        options_.rate ? *options_.rate : std::pow(static_cast<double>(step.step) + options_.t0, -options_.kappa);
     step.samples = batch.samples();
     step.total_weight = batch.total_weight();
     step.log_likelihood = batch.total_log_likelihood() / step.total_weight;
@@ -183,16 +169,18 @@ online_step online::partial_fit(const statistics& batch) {
 
     const plain_sums sums = blend(state_, plain(batch), step.rate);
     std::vector<std::int32_t> reseeds = state_.reseeds;
-    m_step_result made = m_step(sums, m_step_options(options_), reseeds, step.step);
-    step.events = std::move(made.outcome.events);
+    fit_options m_step_options;
+    copy_fields(options_, m_step_options);
+    m_step_result made = m_step(sums, m_step_options, reseeds, step.step);
+    step.events = std::move(made.events);
     for (event& e : step.events)
         e.iteration = step.step;
 
-    gmm::model next = made_model(sums, made);
     // Where a component was re-seeded or dropped, the model is what its statistics shall be from here on.
-    std::vector<double> covariances = step.events.empty() ? moments_about(sums, made.next) : next.covariances();
-    state_ = {std::move(next), std::move(covariances),        kept(reseeds, made.next),
-              step.step,       state_.samples + step.samples, state_.total_weight + step.total_weight};
+    std::vector<double> covariances = step.events.empty() ? moments_about(sums, made.next) : made.model.covariances();
+    state_ = {std::move(made.model),         std::move(covariances),
+              kept(reseeds, made.next),      step.step,
+              state_.samples + step.samples, state_.total_weight + step.total_weight};
     return step;
 }
 

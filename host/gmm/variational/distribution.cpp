@@ -1,21 +1,43 @@
 #include "host/gmm/variational/distribution.hpp"
 
 #include "host/gmm/algebra/factor.hpp"
-#include "host/gmm/variational/weights.hpp"
 #include "kernels/math/special_functions.hpp"
 #include "kernels/shared/blas_threads.hpp"
 
 #include <cblas.h>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 #include <span>
 
 namespace elbo::gmm::variational {
 
 namespace {
 
-double as_double(std::int64_t n) {
-    return static_cast<double>(n);
+double sum_of(std::span<const double> v) {
+    return std::accumulate(v.begin(), v.end(), 0.0);
+}
+
+/// ln Z of Dirichlet(α).
+double dirichlet_log_normalizer(std::span<const double> alpha) {
+    double sum = -std::lgamma(sum_of(alpha));
+    for (const double a : alpha)
+        sum += std::lgamma(a);
+    return sum;
+}
+
+/// Calls visit(posterior, prior) for each Dirichlet distribution that q(α) consists of.
+template <class Visit>
+void for_each_dirichlet(weights_model m, double concentration, const std::vector<double>& concentrations, Visit visit) {
+    const std::span<const double> all(concentrations);
+    if (m == weights_model::dirichlet) {
+        const std::vector<double> prior(all.size(), concentration);
+        visit(all, std::span<const double>(prior));
+        return;
+    }
+    const double prior[] = {1, concentration};
+    for (std::size_t k = 0; k + 1 < all.size(); k += 2)
+        visit(all.subspan(k, 2), std::span<const double>(prior));
 }
 
 /// Which factor belongs to component k.
@@ -24,7 +46,7 @@ std::int64_t factor_of(const parameters& q, std::int64_t k) {
 }
 
 std::span<const double> factor(const parameters& q, std::int64_t at) {
-    const std::int64_t size = matrix_size(q.shape, q.dimensions);
+    const std::int64_t size = geometry(q.shape).size(q.dimensions);
     return std::span(q.precision_cholesky).subspan(at * size, size);
 }
 
@@ -106,10 +128,6 @@ wishart prior_wishart(const parameters& q) {
     return {form_of(q.shape, d), *q.prior.degrees_of_freedom, 2 * log_diagonal(s, inverse.precision_cholesky(), d)};
 }
 
-std::int64_t components_of(const parameters& q) {
-    return static_cast<std::int64_t>(q.mean_precisions.size());
-}
-
 /// E_q[KL(N(m_k, (β_k Λ)⁻¹) ‖ N(m₀, (β₀ Λ)⁻¹))].
 double mean_divergence(const parameters& q, std::int64_t k) {
     const std::int64_t d = q.dimensions;
@@ -137,15 +155,11 @@ wishart_form form_of(family f, std::int64_t d) {
     return {g.form == structure::diagonal ? d : 1, g.matrix() ? d : 1, g.repeats(d)};
 }
 
-std::int64_t matrix_size(family f, std::int64_t d) {
-    return geometry(f).size(d);
-}
-
 kernels::gmm_parameters e_step_parameters(const parameters& q) {
     const structure s = structure_of(q.shape);
     const double d = as_double(q.dimensions);
     kernels::gmm_parameters p{expected_log_weights(q.weights, q.concentrations), q.means, q.precision_cholesky};
-    for (std::int64_t k = 0; k < components_of(q); ++k) {
+    for (std::int64_t k = 0; k < std::ssize(q.mean_precisions); ++k) {
         const wishart own = posterior_wishart(q, factor_of(q, k));
         const double copies = as_double(own.form.copies);
         p.log_weights[k] += 0.5 * copies * own.expected_log_determinant() - 0.5 * d / q.mean_precisions[k] -
@@ -159,7 +173,7 @@ divergences divergences_from_prior(const parameters& q) {
     const wishart prior = prior_wishart(q);
     for (std::size_t at = 0; at < q.degrees_of_freedom.size(); ++at)
         result.components += precision_divergence(q, prior, static_cast<std::int64_t>(at));
-    for (std::int64_t k = 0; k < components_of(q); ++k)
+    for (std::int64_t k = 0; k < std::ssize(q.mean_precisions); ++k)
         result.components += mean_divergence(q, k);
     return result;
 }
@@ -172,6 +186,78 @@ double log_normalizer_gain(const parameters& q) {
     for (const double beta : q.mean_precisions)
         gain += 0.5 * as_double(q.dimensions) * std::log(q.prior.mean_precision / beta);
     return gain;
+}
+
+std::vector<double> weights_update(weights_model m, double concentration, const std::vector<double>& counts) {
+    std::vector<double> result;
+    if (m == weights_model::dirichlet) {
+        for (const double n : counts)
+            result.push_back(concentration + n);
+        return result;
+    }
+    result.resize(2 * (counts.size() - 1));
+    double behind = 0; // from the last stick on: no difference of large sums
+    for (std::size_t k = counts.size() - 1; k-- > 0;) {
+        behind += counts[k + 1];
+        result[2 * k] = 1 + counts[k];
+        result[2 * k + 1] = concentration + behind;
+    }
+    return result;
+}
+
+std::vector<double> expected_log_weights(weights_model m, const std::vector<double>& concentrations) {
+    std::vector<double> result;
+    if (m == weights_model::dirichlet) {
+        const double all = kernels::digamma(sum_of(concentrations));
+        for (const double a : concentrations)
+            result.push_back(kernels::digamma(a) - all);
+        return result;
+    }
+    double left = 0; // Σ_{j<k} E[ln (1 − v_j)]
+    for (std::size_t k = 0; k + 1 < concentrations.size(); k += 2) {
+        const double both = kernels::digamma(concentrations[k] + concentrations[k + 1]);
+        result.push_back(left + kernels::digamma(concentrations[k]) - both);
+        left += kernels::digamma(concentrations[k + 1]) - both;
+    }
+    result.push_back(left);
+    return result;
+}
+
+std::vector<double> expected_weights(weights_model m, const std::vector<double>& concentrations) {
+    std::vector<double> result;
+    if (m == weights_model::dirichlet) {
+        const double all = sum_of(concentrations);
+        for (const double a : concentrations)
+            result.push_back(a / all);
+        return result;
+    }
+    double left = 1;
+    for (std::size_t k = 0; k + 1 < concentrations.size(); k += 2) {
+        const double both = concentrations[k] + concentrations[k + 1];
+        result.push_back(left * concentrations[k] / both);
+        left *= concentrations[k + 1] / both;
+    }
+    result.push_back(left);
+    return result;
+}
+
+double weights_divergence(weights_model m, double concentration, const std::vector<double>& concentrations) {
+    double sum = 0;
+    for_each_dirichlet(m, concentration, concentrations, [&](std::span<const double> q, std::span<const double> prior) {
+        const double all = kernels::digamma(sum_of(q));
+        sum += dirichlet_log_normalizer(prior) - dirichlet_log_normalizer(q);
+        for (std::size_t k = 0; k < q.size(); ++k)
+            sum += (q[k] - prior[k]) * (kernels::digamma(q[k]) - all);
+    });
+    return sum;
+}
+
+double weights_normalizer_gain(weights_model m, double concentration, const std::vector<double>& concentrations) {
+    double sum = 0;
+    for_each_dirichlet(m, concentration, concentrations, [&](std::span<const double> q, std::span<const double> prior) {
+        sum += dirichlet_log_normalizer(q) - dirichlet_log_normalizer(prior);
+    });
+    return sum;
 }
 
 } // namespace elbo::gmm::variational

@@ -18,12 +18,44 @@ namespace elbo::gmm::variational {
 
 using parameters = variational_posterior::parameters;
 
+inline double as_double(std::int64_t n) {
+    return static_cast<double>(n);
+}
+
 struct wishart_form {
     std::int64_t blocks, dimension, copies;
 };
 wishart_form form_of(family f, std::int64_t dimensions);
-/// Numbers of a symmetric matrix as a family keeps it: d², d or 1.
-std::int64_t matrix_size(family f, std::int64_t dimensions);
+
+// The prior: checked, filled in from the data, in the units of the data or in the frame.
+
+/// Throws invalid_argument for what is given of a prior and breaks a rule.
+void check_prior(const variational_prior& prior, family f, std::int64_t dimensions);
+
+/// What is given of it, in the frame.
+variational_prior to_frame(variational_prior prior, family f, const kernels::frame& frame);
+/// Fills in what is not given. All in the frame, whose centre is the data's mean: `covariance` of the data by
+/// structure, `lambda` [d] is added to its diagonal.
+variational_prior complete_prior(variational_prior prior, const kernels::gmm_shape& shape,
+                                 const std::vector<double>& covariance, const std::vector<double>& lambda);
+
+/// A posterior in the frame, with its prior, to the units of the data. What `given` has stands as it was given.
+variational_posterior::parameters from_frame(variational_posterior::parameters q, const kernels::frame& frame,
+                                             const variational_prior& given);
+
+// q(α): one Dirichlet distribution, or one of two parameters (a Beta distribution) for each stick.
+
+/// The posterior's parameters from N_k: α₀ + N_k, or (1 + N_k, γ + Σ_{j>k} N_j).
+std::vector<double> weights_update(weights_model m, double concentration, const std::vector<double>& counts);
+/// E[ln α_k].
+std::vector<double> expected_log_weights(weights_model m, const std::vector<double>& concentrations);
+std::vector<double> expected_weights(weights_model m, const std::vector<double>& concentrations);
+/// KL(q(α) ‖ p(α)).
+double weights_divergence(weights_model m, double concentration, const std::vector<double>& concentrations);
+/// ln Z(q) − ln Z(p), Z = Π Γ(α_k) / Γ(Σ α_k) of a Dirichlet distribution.
+double weights_normalizer_gain(weights_model m, double concentration, const std::vector<double>& concentrations);
+
+// q(θ)
 
 /// Sums of an E-step about centres c_k, with weights as they were given.
 struct moments {

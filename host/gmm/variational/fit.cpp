@@ -1,13 +1,11 @@
 // Coordinate ascent on the bound: E-steps in an engine, q(θ) on the host.
 #include "host/gmm/algebra/factor.hpp"
+#include "host/gmm/fields.hpp"
 #include "host/gmm/fit/fit_setup.hpp"
 #include "host/gmm/fit/prior.hpp"
 #include "host/gmm/variational/distribution.hpp"
-#include "host/gmm/variational/fields.hpp"
-#include "host/gmm/variational/prior.hpp"
 #include "host/rows/em_driver.hpp"
 #include "host/rows/frame.hpp"
-#include "host/rows/regularization.hpp"
 #include "host/rows/restarts.hpp"
 
 #include <algorithm>
@@ -24,7 +22,7 @@ namespace {
 
 /// What the ways to the data and to a start read.
 fit_options shared_options(const variational_options& o, std::int64_t dimensions) {
-    variational::check_prior(o.prior, o.shape, dimensions, "prior");
+    variational::check_prior(o.prior, o.shape, dimensions);
     fit_options f;
     copy_fields(o, f);
     return f;
@@ -65,19 +63,21 @@ public:
 
     io::json description() const {
         const std::optional<model>& m = options_.start_model;
-        return description_of("variational mixture", rows_.setup().ctx, options_, rows_.summary(),
+        return description_of("variational mixture", rows_.ctx, options_, rows_.summary(),
                               m ? io::digest({m->weights(), m->means(), m->precision_cholesky()}) : "");
     }
 
     template <class State>
     void describe(State& s) {
         if constexpr (State::reads)
-            q_ = of_right_size();
-        s.list("concentrations", q_.concentrations);
-        s.list("means", q_.means);
-        s.list("mean_precisions", q_.mean_precisions);
-        s.list("degrees_of_freedom", q_.degrees_of_freedom);
-        s.list("precision_cholesky", q_.precision_cholesky);
+            q_ = {options_.shape, shape_.dimensions, options_.weights_prior, prior_, {}, {}, {}, {}, {}};
+        const auto k = static_cast<std::size_t>(shape_.components), d = static_cast<std::size_t>(shape_.dimensions);
+        s.list("concentrations", q_.concentrations, q_.weights == weights_model::dirichlet ? k : 2 * (k - 1));
+        s.list("means", q_.means, k * d);
+        s.list("mean_precisions", q_.mean_precisions, k);
+        s.list("degrees_of_freedom", q_.degrees_of_freedom, is_tied(options_.shape) ? 1 : k);
+        s.list("precision_cholesky", q_.precision_cholesky,
+               covariance_size(options_.shape, shape_.components, shape_.dimensions));
     }
 
     static bool is_better(const result& one, const result& best) { return one.bound > best.bound; }
@@ -109,25 +109,13 @@ private:
         variational_prior p;
         const structure s = structure_of(options_.shape);
         if (s == structure::full)
-            p.scale = data_covariance(rows_.setup(), rows_.summary());
+            p.scale = data_covariance(rows_, rows_.summary());
         else
             p.scale = rows_.summary().variance;
         if (s == structure::spherical)
             p.scale = std::vector{std::accumulate(p.scale->begin(), p.scale->end(), 0.0) /
                                   static_cast<double>(shape_.dimensions)};
         return *variational::to_frame(std::move(p), options_.shape, rows_.frame()).scale;
-    }
-
-    parameters of_right_size() const {
-        const auto k = static_cast<std::size_t>(shape_.components);
-        parameters q{options_.shape, shape_.dimensions, options_.weights_prior, prior_, {}, {}, {}, {}, {}};
-        q.concentrations.resize(options_.weights_prior == weights_model::dirichlet ? k : 2 * (k - 1));
-        q.means.resize(k * static_cast<std::size_t>(shape_.dimensions));
-        q.mean_precisions.resize(k);
-        q.degrees_of_freedom.resize(is_tied(options_.shape) ? 1 : k);
-        q.precision_cholesky.resize(
-            static_cast<std::size_t>(covariance_size(options_.shape, shape_.components, shape_.dimensions)));
-        return q;
     }
 
     variational::moments e_step(const gmm_parameters& p) {

@@ -5,16 +5,15 @@
 // with c = β / ((1 + β) ν):  p(x) ∝ (1 + c ‖Uᵀ(x − m)‖²)^{−(ν + 1)/2}. Diagonal families have d blocks of one column;
 // of spherical families one λ is shared by d columns: ν degrees of freedom in d dimensions.
 #include "host/check.hpp"
+#include "host/draws.hpp"
 #include "host/gmm/algebra/factor.hpp"
 #include "host/gmm/infer/infer.hpp"
 #include "host/gmm/variational/distribution.hpp"
-#include "host/rows/independent_rows.hpp"
 #include "host/rows/row_feed.hpp"
 #include "kernels/math/philox.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <fmt/format.h>
 #include <limits>
 #include <numbers>
 
@@ -24,9 +23,7 @@ using namespace kernels;
 
 namespace {
 
-double as_double(std::int64_t n) {
-    return static_cast<double>(n);
-}
+using variational::as_double;
 
 /// Degrees of freedom of the t distributions of component k.
 double t_degrees(const variational_posterior& q, std::int64_t k) {
@@ -48,7 +45,7 @@ public:
         const gmm::model m = q.model();
         const std::vector<double> weights = q.expected_weights();
         const bool tied = is_tied(q.shape());
-        const std::int64_t size = variational::matrix_size(q.shape(), d_);
+        const std::int64_t size = geometry(q.shape()).size(d_);
         const std::int64_t columns = structure_ == structure::diagonal ? 1 : d_;
         for (std::int64_t k = 0; k < q.components(); ++k) {
             const double beta = q.values().mean_precisions[k], nu = q.values().degrees_of_freedom[tied ? 0 : k];

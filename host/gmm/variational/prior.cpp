@@ -1,10 +1,9 @@
-#include "host/gmm/variational/prior.hpp"
+#include "host/gmm/variational/distribution.hpp"
 
 #include "host/gmm/algebra/factor.hpp"
+#include "host/gmm/fields.hpp"
 #include "host/gmm/fit/prior.hpp"
 #include "host/gmm/model/check_array.hpp"
-#include "host/gmm/variational/distribution.hpp"
-#include "host/gmm/variational/fields.hpp"
 #include "host/rows/frame.hpp"
 
 #include <numeric>
@@ -25,36 +24,35 @@ void rescale(std::vector<double>& scale, family f, const kernels::frame& frame, 
     }
 }
 
-void check_scale(const std::vector<double>& scale, family f, std::int64_t d, const char* name) {
+void check_scale(const std::vector<double>& scale, family f, std::int64_t d) {
     const structure s = structure_of(f);
-    const std::string label = fmt::format("{}.scale", name);
-    check_size(label, scale.size(), variational::matrix_size(f, d),
+    check_size("prior.scale", scale.size(), geometry(f).size(d),
                s == structure::full       ? "d x d"
                : s == structure::diagonal ? "d"
                                           : "1");
     try {
         model::from_covariances(family_of(s, true), d, {1}, std::vector<double>(d, 0), scale);
     } catch (const invalid_argument& e) {
-        throw invalid_argument(fmt::format("{}: {}", label, e.what()));
+        throw invalid_argument(fmt::format("prior.scale: {}", e.what()));
     }
 }
 
 } // namespace
 
-void check_prior(const variational_prior& prior, family f, std::int64_t d, const char* name) {
-    check_fields(prior, fmt::format("{}.", name));
+void check_prior(const variational_prior& prior, family f, std::int64_t d) {
+    check_fields(prior, "prior.");
     if (prior.mean)
-        check_size(fmt::format("{}.mean", name), prior.mean->size(), d, "d");
+        check_size("prior.mean", prior.mean->size(), d, "d");
     if (prior.degrees_of_freedom) {
         const double nu = *prior.degrees_of_freedom;
         const std::int64_t above = structure_of(f) == structure::full ? d - 1 : 0;
         expects(nu > static_cast<double>(above), [&] {
-            return fmt::format("{}.degrees_of_freedom = {}: expected a finite number above {}", name, nu, above);
+            return fmt::format("prior.degrees_of_freedom = {}: expected a finite number above {}", nu, above);
         });
-        expects(fmt::format("{}.degrees_of_freedom", name), nu, prior_count);
+        expects("prior.degrees_of_freedom", nu, prior_count);
     }
     if (prior.scale)
-        check_scale(*prior.scale, f, d, name);
+        check_scale(*prior.scale, f, d);
 }
 
 variational_prior to_frame(variational_prior prior, family f, const kernels::frame& frame) {

@@ -3,7 +3,6 @@
 #include "host/gmm/algebra/factor.hpp"
 #include "host/gmm/infer/expected_log_joint.hpp"
 #include "host/gmm/variational/distribution.hpp"
-#include "host/gmm/variational/weights.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -28,7 +27,7 @@ void add_outer(structure s, double scale, const double* a, const double* b, std:
 /// Second moments as the engines keep them to the layout of `moments`, appended.
 void append_matrix(family f, std::int64_t d, const double* packed, std::vector<double>& to) {
     if (structure_of(f) != structure::full) {
-        to.insert(to.end(), packed, packed + matrix_size(f, d));
+        to.insert(to.end(), packed, packed + geometry(f).size(d));
         return;
     }
     for (std::int64_t i = 0; i < d; ++i)
@@ -56,7 +55,7 @@ void add_scatter_about(const gmm_shape& shape, const moments& m, std::int64_t k,
     }
     // From c to m, which lie close together where the fit has settled.
     const std::vector<double> step = difference(mean, centre, d);
-    const std::int64_t size = matrix_size(shape.family, d);
+    const std::int64_t size = geometry(shape.family).size(d);
     for (std::int64_t i = 0; i < size; ++i)
         out[i] += m.second[k * size + i];
     add_outer(s, -2, first, step.data(), d, out);
@@ -68,7 +67,7 @@ std::vector<double> expected_covariances(const gmm_shape& shape, const moments& 
     const std::int64_t d = shape.dimensions;
     const structure s = structure_of(shape.family);
     const bool tied = is_tied(shape.family);
-    const std::int64_t size = matrix_size(shape.family, d), factors = tied ? 1 : shape.components;
+    const std::int64_t size = geometry(shape.family).size(d), factors = tied ? 1 : shape.components;
     std::vector<double> result;
     for (std::int64_t at = 0; at < factors; ++at)
         result.insert(result.end(), q.prior.scale->begin(), q.prior.scale->end());
@@ -148,7 +147,7 @@ moments in_stick_order(moments m, const gmm_shape& shape, double concentration) 
     reorder(m.centres, shape.dimensions, sorted.centres);
     reorder(m.first, shape.dimensions, sorted.first);
     if (!is_tied(shape.family))
-        reorder(m.second, matrix_size(shape.family, shape.dimensions), sorted.second);
+        reorder(m.second, geometry(shape.family).size(shape.dimensions), sorted.second);
     return sorted;
 }
 

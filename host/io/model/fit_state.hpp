@@ -1,7 +1,7 @@
 // The state of a fit as arrays of numbers by name: what a checkpoint keeps and a fit goes on from. One description of a
 // state, a template describe(State& s), serves both directions:
 //
-//     s.list("means", means_);                          on the way back of the size that it has
+//     s.list("means", means_);                          on the way back of the size that it has, or of one given
 //     s.list_or_none("proposal", proposal_, size);      or empty
 //     s.numbers("position", restart_, iteration_);
 //     s.records("trace", trace_);                       structs with a table of fields; NaN: an empty optional
@@ -33,7 +33,7 @@ public:
     state_writer(fit_arrays& to, std::string prefix) : to_(to), prefix_(std::move(prefix)) {}
 
     template <class T>
-    void list(const std::string& name, const std::vector<T>& values) {
+    void list(const std::string& name, const std::vector<T>& values, std::size_t = 0) {
         put(name).assign(values.begin(), values.end());
     }
     template <class T>
@@ -87,9 +87,13 @@ public:
             values[i] = number<T>(name, stored[i]);
     }
     template <class T>
-    void list_or_none(const std::string& name, std::vector<T>& values, std::size_t size) const {
-        values.resize(get(name).empty() ? 0 : size);
+    void list(const std::string& name, std::vector<T>& values, std::size_t size) const {
+        values.resize(size);
         list(name, values);
+    }
+    template <class T>
+    void list_or_none(const std::string& name, std::vector<T>& values, std::size_t size) const {
+        list(name, values, get(name).empty() ? 0 : size);
     }
     template <class... T>
     void numbers(const std::string& name, T&... values) const {

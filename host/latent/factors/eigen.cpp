@@ -26,7 +26,7 @@ constexpr std::int64_t largest_gram = 4096;
 /// Columns of the subspace iteration beyond those wanted: convergence goes with λ_{columns + 1} / λ_L.
 constexpr std::int64_t extra_columns = 10;
 
-/// Leading eigenpairs of the covariance, and its trace.
+/// Leading eigenpairs of the covariance, its mean and trace.
 struct leading {
     std::vector<double> values;  ///< [L] descending
     std::vector<double> vectors; ///< [d x L]
@@ -113,9 +113,7 @@ leading of_gram(factor_rows& rows, std::int64_t L) {
 }
 
 double mean_noise(const leading& found, std::int64_t d, std::int64_t L) {
-    double explained = 0;
-    for (std::int64_t l = 0; l < L; ++l)
-        explained += found.values[l];
+    const double explained = std::accumulate(found.values.begin(), found.values.begin() + L, 0.0);
     return (found.trace - explained) / static_cast<double>(d - L);
 }
 
@@ -169,13 +167,13 @@ leading of_subspace(factor_rows& rows, std::int64_t L, double noise_floor, doubl
     }
 }
 
-} // namespace
-
-row_moments moments_of(factor_rows& rows) {
-    leading found;
-    std::vector<double> covariance = covariance_of(rows, found);
-    return {std::move(found.mean), std::move(covariance)};
+/// For PPCA the covariance itself where a pass for it costs about what EM did before, else products with it.
+eigen_way ascent_way(std::int64_t d, std::int64_t L) {
+    const bool cheap = d <= std::clamp<std::int64_t>(32 * L, 256, 1024);
+    return cheap || eigen_columns(eigen_way::subspace, d, L) == d ? eigen_way::matrix : eigen_way::subspace;
 }
+
+} // namespace
 
 eigen_way choose_eigen_way(std::int64_t rows, std::int64_t d, std::int64_t latent) {
     if (d <= largest_matrix || eigen_columns(eigen_way::subspace, d, latent) == d)
@@ -184,15 +182,7 @@ eigen_way choose_eigen_way(std::int64_t rows, std::int64_t d, std::int64_t laten
 }
 
 std::int64_t eigen_columns(eigen_way way, std::int64_t d, std::int64_t latent) {
-    switch (way) {
-    case eigen_way::matrix:
-        return d;
-    case eigen_way::subspace:
-        return std::min(d, 2 * latent + extra_columns);
-    case eigen_way::gram:
-        break;
-    }
-    return latent;
+    return way == eigen_way::matrix ? d : way == eigen_way::subspace ? std::min(d, 2 * latent + extra_columns) : latent;
 }
 
 eigen_solution solve_by_eigen(factor_rows& rows, eigen_way way, std::int64_t L, double noise_floor, double tolerance,
@@ -223,16 +213,6 @@ eigen_solution solve_by_eigen(factor_rows& rows, eigen_way way, std::int64_t L, 
     return solution;
 }
 
-namespace {
-
-/// For PPCA the covariance itself where a pass for it costs about what EM did before, else products with it.
-eigen_way ascent_way(std::int64_t d, std::int64_t L) {
-    const bool cheap = d <= std::clamp<std::int64_t>(32 * L, 256, 1024);
-    return cheap || eigen_columns(eigen_way::subspace, d, L) == d ? eigen_way::matrix : eigen_way::subspace;
-}
-
-} // namespace
-
 std::int64_t ascent_columns(factor_kind kind, std::int64_t d, std::int64_t L, std::int64_t components) {
     if (components > 1)
         return 0;
@@ -250,9 +230,10 @@ std::optional<factor_values> higher_values(factor_rows& rows, const factor_value
                               rule.seed, &v.loadings)
             .values;
     factor_values higher = v;
-    const row_moments m = moments_of(rows);
-    profile_maximum best = maximize_profile(m.covariance, d, L, v.noise, rule.noise_floor);
-    higher.means = m.mean;
+    leading found;
+    const std::vector<double> covariance = covariance_of(rows, found);
+    profile_maximum best = maximize_profile(covariance, d, L, v.noise, rule.noise_floor);
+    higher.means = std::move(found.mean);
     higher.noise = std::move(best.noise);
     higher.loadings = std::move(best.loadings);
     return higher;

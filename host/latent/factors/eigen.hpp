@@ -26,14 +26,6 @@ eigen_way choose_eigen_way(std::int64_t rows, std::int64_t dimensions, std::int6
 /// Columns of the largest pass that it needs.
 std::int64_t eigen_columns(eigen_way way, std::int64_t dimensions, std::int64_t latent);
 
-/// Weighted moments of the rows, in the frame.
-struct row_moments {
-    std::vector<double> mean;       ///< [d]
-    std::vector<double> covariance; ///< [d x d]
-};
-/// By one pass of d columns.
-row_moments moments_of(factor_rows& rows);
-
 struct eigen_solution {
     factor_values values;
     std::int64_t passes = 0;

@@ -3,20 +3,17 @@
 #include "elbo/latent/factors.hpp"
 
 #include "host/check.hpp"
-#include "host/latent/factors/accelerate.hpp"
 #include "host/latent/factors/eigen.hpp"
-#include "host/latent/factors/fields.hpp"
 #include "host/latent/factors/start.hpp"
 #include "host/latent/factors/update.hpp"
+#include "host/latent/fields.hpp"
 #include "host/latent/rows.hpp"
-#include "host/likelihood.hpp"
 #include "host/rows/em_driver.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/restarts.hpp"
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <fmt/format.h>
 #include <numeric>
 
@@ -172,20 +169,18 @@ public:
         s.numbers("components", components, beside, outcome_.log_likelihood, outcome_.elbo_after);
         if constexpr (State::reads) {
             s.require("components", is_possible(components) && (beside == 0 || is_possible(beside)), 4);
-            values_ = of_right_size(components);
-            next_ = beside > 0 ? std::optional(of_right_size(beside)) : std::nullopt;
-            const auto k = static_cast<std::size_t>(next_ ? beside : components);
-            history_ = {std::vector<std::int64_t>(k), std::vector<int>(k),
-                        std::vector<bool>((next_ ? *next_ : values_).noise.size())};
+            values_ = without_numbers(components);
+            next_ = beside > 0 ? std::optional(without_numbers(beside)) : std::nullopt;
             accelerator_ = {};
             ready_.reset();
         }
         describe_values(s, "", values_);
         if (next_)
             describe_values(s, "next_", *next_);
-        s.list("index", history_.index);
-        s.list("reseeds", history_.reseeds);
-        s.list("floored", history_.floored);
+        const factor_values& latest = next_ ? *next_ : values_;
+        s.list("index", history_.index, latest.weights.size());
+        s.list("reseeds", history_.reseeds, latest.weights.size());
+        s.list("floored", history_.floored, latest.noise.size());
         accelerator_.describe(s, values_.noise.size());
         std::vector<double> proposal = proposal_.value_or(std::vector<double>());
         s.list_or_none("proposal", proposal, values_.noise.size());
@@ -243,21 +238,17 @@ private:
     }
 
     bool is_possible(std::int64_t components) const { return components >= 1 && components <= options_.components; }
-    factor_values of_right_size(std::int64_t components) const {
+    factor_values without_numbers(std::int64_t components) const {
         const std::int64_t d = rows_.feed().data().cols();
-        factor_values v{options_.kind, options_.own_noise, {d, components, options_.latent}, {}, {}, {}, {}};
-        v.weights.resize(components);
-        v.means.resize(components * d);
-        v.loadings.resize(components * d * options_.latent);
-        v.noise.resize(components * d);
-        return v;
+        return {options_.kind, options_.own_noise, {d, components, options_.latent}, {}, {}, {}, {}};
     }
     template <class State>
     static void describe_values(State& s, const std::string& prefix, factor_values& v) {
-        s.list(prefix + "weights", v.weights);
-        s.list(prefix + "means", v.means);
-        s.list(prefix + "loadings", v.loadings);
-        s.list(prefix + "noise", v.noise);
+        const auto d = static_cast<std::size_t>(v.shape.dimensions), k = static_cast<std::size_t>(v.shape.components);
+        s.list(prefix + "weights", v.weights, k);
+        s.list(prefix + "means", v.means, k * d);
+        s.list(prefix + "loadings", v.loadings, k * d * static_cast<std::size_t>(v.shape.latent));
+        s.list(prefix + "noise", v.noise, k * d);
     }
 
     pass_result pass_under(const factor_values& values) {
@@ -303,7 +294,7 @@ private:
         for (const gmm::event& e : s.far)
             r.events.push_back({0, 0, e.far.column, factor_event::kind::far_value, options_.on_collapse, e.far});
         r.events.insert(r.events.end(), events.begin(), events.end());
-        set_likelihood(r, r.model, log_likelihood, s.weight, s.rows, rows_.negligible());
+        set_likelihood(r, r.model, log_likelihood, s, rows_.negligible());
         return r;
     }
 
@@ -330,7 +321,7 @@ private:
 factor_result fit(const context& ctx, const data_source& data, const factor_options& options) {
     const steady_time begin = std::chrono::steady_clock::now();
     expects(options.method == factor_method::em || (options.checkpoint.path.empty() && options.resume.empty()),
-            [] { return std::string("checkpoint or resume with method = eigen: expected em"); });
+            "checkpoint or resume with method = eigen: expected em");
     io::checkpoints store(options.checkpoint, options.resume);
     factor_em model(ctx, data, options);
     em_driver driver(model, store, begin);

@@ -2,10 +2,10 @@
 #include "elbo/latent/factors.hpp"
 
 #include "host/check.hpp"
+#include "host/fit_fields.hpp"
 #include "host/latent/factors/values.hpp"
 #include "host/latent/infer.hpp"
 #include "host/latent/rows.hpp"
-#include "host/likelihood.hpp"
 #include "host/rows/frame.hpp"
 #include "host/rows/row_access.hpp"
 
@@ -86,8 +86,8 @@ gmm::score_result score(const context& ctx, const factor_model& m, const data_so
     const std::vector<double> sums = rows.sums(o.pass);
     const double* scalars = sums.data() + sums.size() - scalar_count;
     gmm::score_result r;
-    set_likelihood(r, m, scalars[scalar_log_likelihood] / scalars[scalar_weight] - gmm::log_scale(f),
-                   rows.summary().weight, rows.summary().rows, rows.negligible());
+    set_likelihood(r, m, scalars[scalar_log_likelihood] / scalars[scalar_weight] - gmm::log_scale(f), rows.summary(),
+                   rows.negligible());
     r.entropy = scalars[scalar_entropy] / scalars[scalar_weight];
     r.icl = r.bic + 2 * r.entropy * r.total_weight;
     return r;

@@ -1,4 +1,4 @@
-// The M-step of linear-Gaussian models.
+// The M-step of linear-Gaussian models, and longer steps for their noise variances.
 //
 // With the sums of a pass under θ_t, of component k (all divided by N_k): δ̄, S_jj = Var δ_j, Y = Cov(δ, c) [d x L], and
 // c = Wᵀδ. The prior of z is given a mean and a covariance of its own for the moment (PX-EM, Liu, Rubin and Wu 1998):
@@ -15,6 +15,7 @@
 #include "host/latent/factors/values.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace elbo::latent {
@@ -60,5 +61,35 @@ std::vector<double> noise_floors(factor_kind kind, const factor_rule& rule);
 /// but the outcome.
 factor_outcome update(const std::vector<double>& sums, const factor_operators& under, const factor_rule& rule,
                       factor_history& history, factor_values& values);
+
+/// Longer steps for the noise variances.
+///
+/// Where a noise variance goes to 0 (a Heywood case), EM lowers it like 1 / t: the fit would never converge. SQUAREM
+/// (R. Varadhan and C. Roland, "Simple and globally convergent methods for accelerating the convergence of any EM
+/// algorithm", Scandinavian Journal of Statistics 35, 2008, step length S3) on the logarithms of the variances makes
+/// that geometric. Only they are extrapolated: the loadings turn from step to step, and follow the noise within one.
+class noise_accelerator {
+public:
+    /// Takes the variances before the first of a row of EM steps.
+    void restart(const std::vector<double>& noise);
+    /// Takes the variances after an EM step. After every second step: those to try instead, at least `floor` [d]
+    /// (repeated for every component); else nothing.
+    std::optional<std::vector<double>> propose(const std::vector<double>& noise, const std::vector<double>& floor);
+    /// Whether what was proposed was taken: the steps become longer or shorter.
+    void judge(bool taken);
+
+    /// What it keeps, for `count` variances (host/io/model/fit_state.hpp).
+    template <class State>
+    void describe(State& s, std::size_t count) {
+        s.list("noise_before", before_ = before_.empty() ? std::vector<double>(count) : std::move(before_));
+        s.list_or_none("noise_between", first_, count);
+        s.numbers("noise_steps", longest_, at_bound_);
+    }
+
+private:
+    std::vector<double> before_, first_; ///< logarithms before two steps and between them
+    double longest_ = 4;                 ///< bound on −α
+    bool at_bound_ = false;
+};
 
 } // namespace elbo::latent

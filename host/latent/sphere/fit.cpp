@@ -3,16 +3,13 @@
 
 #include "host/check.hpp"
 #include "host/draws.hpp"
-#include "host/latent/sphere/fields.hpp"
-#include "host/latent/sphere/rows.hpp"
+#include "host/latent/fields.hpp"
 #include "host/latent/sphere/step.hpp"
-#include "host/likelihood.hpp"
 #include "host/rows/em_driver.hpp"
 #include "host/rows/frame.hpp"
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <fmt/format.h>
 
 namespace elbo::latent {
@@ -21,16 +18,12 @@ using namespace kernels;
 
 namespace {
 
-void check_options(const data_source& data, const sphere_options& o) {
+const sphere_options& checked(const data_source& data, const sphere_options& o) {
     check_fields(o);
     expects(!o.start_model || o.start_model->dimensions() == data.cols(), [&] {
         return fmt::format("start_model has {} dimensions: expected {}, the columns of {}", o.start_model->dimensions(),
                            data.cols(), data.description());
     });
-}
-
-const sphere_options& checked(const data_source& data, const sphere_options& o) {
-    check_options(data, o);
     return o;
 }
 
@@ -98,8 +91,7 @@ public:
         for (const gmm::event& e : rows_.summary().far)
             r.events.push_back({0, sphere_event::kind::far_value, e.far});
         r.events.insert(r.events.end(), events_.begin(), events_.end());
-        set_likelihood(r, r.model, last.log_likelihood, rows_.summary().weight, rows_.summary().rows,
-                       rows_.negligible());
+        set_likelihood(r, r.model, last.log_likelihood, rows_.summary(), rows_.negligible());
         return r;
     }
 

@@ -1,6 +1,9 @@
-// The M-step of the sphere model, its start and its acceleration: from the sums of a pass to the next parameters.
+// An iteration of the sphere model: the pass over the rows, and from its sums the M-step, the start and the
+// acceleration.
 #pragma once
 
+#include "elbo/latent/sphere.hpp"
+#include "host/latent/rows.hpp"
 #include "kernels/contract/radial_engine.hpp"
 
 #include <cstdint>
@@ -10,6 +13,20 @@
 #include <vector>
 
 namespace elbo::latent {
+
+/// Rows on their way through a sphere engine, in a frame with one scale.
+class sphere_rows : public latent_rows<kernels::sphere_engine> {
+public:
+    /// Throws as latent_rows; memory_limit as in sphere_options.
+    sphere_rows(const context& ctx, const data_source& data, const sample_weights& weights, std::int64_t memory_limit);
+    /// Σ_j variance_j / d, in the frame.
+    double mean_variance() const;
+    std::vector<double> sums(const kernels::sphere_values& p);
+};
+
+/// Parameters in a frame, and back.
+kernels::sphere_values to_frame(const sphere_model& m, const kernels::frame& f);
+sphere_model from_frame(const kernels::sphere_values& p, const kernels::frame& f);
 
 /// What one E-step and M-step came to: means per sample, in the frame.
 struct sphere_step {

@@ -1,8 +1,7 @@
 // Bounds on log p(x) of data, streamed.
 #include "elbo/vae/infer.hpp"
 #include "host/seconds.hpp"
-#include "host/vae/infer/fields.hpp"
-#include "host/vae/infer/streaming.hpp"
+#include "host/vae/fields.hpp"
 #include "host/vae/rows.hpp"
 
 #include <algorithm>
@@ -143,16 +142,17 @@ evaluation evaluate(const context& ctx, const model& m, const data_source& data,
     const steady_time begin = std::chrono::steady_clock::now();
     check(m, options);
     const row_batches feed(ctx, data, m.architecture().dimensions, "the dimensions of the model");
-    const session own(ctx, m);
+    const auto engine = make_vae_engine(ctx, make_layout(m.architecture()));
+    engine->set_parameters(m.parameters());
     const std::int64_t piece = rows_per_piece(ctx, options);
     evaluation_sums sums(m.architecture().latent, options.importance_samples > 0);
     row_results r;
     row_bounds all;
     feed.for_each([&](const any_matrix_view& x, std::int64_t first) {
-        check_rows(own.engine->inspect(x), data, first, m.architecture());
+        check_rows(engine->inspect(x), data, first, m.architecture());
         for (std::int64_t at = 0; at < x.rows; at += piece) {
             const std::int64_t count = std::min(piece, x.rows - at), done = first + at + count;
-            evaluate_piece(*own.engine, {x.slice(at, count), 0, 0, count, first + at}, options, r);
+            evaluate_piece(*engine, {x.slice(at, count), 0, 0, count, first + at}, options, r);
             sums.add(r, count);
             if (rows) {
                 all.elbo.insert(all.elbo.end(), r.elbo.begin(), r.elbo.end());

@@ -1,13 +1,20 @@
-// Encoding, decoding and reconstruction, streamed.
+// What a network says: encoding, decoding, reconstruction and samples, streamed, and a session. Every number that is
+// drawn is a function of (seed, row, dimension).
 #include "elbo/vae/infer.hpp"
 #include "host/check.hpp"
+#include "host/draws.hpp"
 #include "host/rows/row_access.hpp"
-#include "host/vae/infer/streaming.hpp"
+#include "host/scoring.hpp"
 #include "host/vae/rows.hpp"
+#include "kernels/math/likelihood/families.hpp"
+#include "kernels/math/vae_random.hpp"
 #include "kernels/shared/memory.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <optional>
+#include <span>
 
 namespace elbo::vae {
 
@@ -67,38 +74,101 @@ void check_latents(const any_matrix_view& z, const data_source& data, std::int64
             });
 }
 
-} // namespace
-
-session::session(const context& ctx, const model& m)
-    : ctx(ctx), of(m), engine(make_vae_engine(ctx, make_layout(m.architecture()))) {
-    engine->set_parameters(m.parameters());
+/// z ~ N(0, I) for rows first ... [rows x latent].
+void draw_latents(std::uint64_t seed, std::int64_t first, std::int64_t rows, std::int64_t latent, float* z) {
+    const noise_key key = make_noise_key(seed, noise_purpose::sample_latent, 0);
+    for (std::int64_t i = 0; i < rows; ++i)
+        for (std::int64_t l = 0; l < latent; l += 4) {
+            float four[4];
+            four_normals(noise_words(key, static_cast<std::uint64_t>(first + i), 0, static_cast<std::uint32_t>(l / 4)),
+                         four);
+            std::copy(four, four + std::min<std::int64_t>(4, latent - l), z + i * latent + l);
+        }
 }
 
-std::int64_t session::piece_rows() const {
-    const architecture& a = of.architecture();
-    return std::max<std::int64_t>(1, (std::int64_t(1) << 22) / std::max(a.dimensions, a.latent));
+void check_row_sum(const architecture& a, double sum) {
+    const bool is_factor = a.likelihood.library_size;
+    expects(is_factor ? sum >= 0 && sum <= 0x1p40 : sum == 1, [&] {
+        return fmt::format("row_sum = {}: expected {}", sum,
+                           is_factor ? "a number from 0 to 2^40" : "1 for a model without library_size");
+    });
 }
 
-void session::reconstruct(const vae_rows& rows, matrix_view<float> out) {
-    const std::int64_t latent = of.architecture().latent, numbers = rows.rows * 2 * latent;
-    if (!latents_ || latents_->size() < numbers) {
-        latents_.reset(); // first give back, then ask
-        latents_.emplace(ctx, numbers);
+/// An engine with the parameters of a model, and memory that grows to the largest call.
+class session {
+public:
+    session(const context& ctx, const model& m)
+        : ctx(ctx), of(m), engine(make_vae_engine(ctx, make_layout(m.architecture()))) {
+        engine->set_parameters(m.parameters());
     }
-    const latent_halves halves(latents_->data(), rows.rows, latent, latents_->space());
-    engine->encode(rows, halves.mean, halves.log_variance);
-    engine->decode(halves.mean, out);
-    ctx.wait();
-    if (of.architecture().likelihood.library_size)
-        scale_rows(ctx, rows.x, out);
-}
 
+    /// decode(E_q[z | x]), in memory that the engine can reach; complete when this returns.
+    void reconstruct(const vae_rows& rows, matrix_view<float> out) {
+        const std::int64_t latent = form().latent, numbers = rows.rows * 2 * latent;
+        if (!latents_ || latents_->size() < numbers) {
+            latents_.reset(); // first give back, then ask
+            latents_.emplace(ctx, numbers);
+        }
+        const latent_halves halves(latents_->data(), rows.rows, latent, latents_->space());
+        engine->encode(rows, halves.mean, halves.log_variance);
+        engine->decode(halves.mean, out);
+        ctx.wait();
+        if (form().likelihood.library_size)
+            scale_rows(ctx, rows.x, out);
+    }
+    /// Rows first ... of the samples with these options, in host memory without gaps.
+    void sample(std::int64_t first, std::int64_t rows, const sample_options& options, float* out) {
+        const architecture& a = form();
+        check_row_sum(a, options.row_sum);
+        if (std::ssize(z_) < rows * a.latent)
+            z_.resize(static_cast<std::size_t>(rows * a.latent));
+        draw_latents(options.seed, first, rows, a.latent, z_.data());
+        engine->decode(matrix_view<const float>(z_.data(), rows, a.latent), {out, rows, a.dimensions});
+        ctx.wait();
+        for (std::int64_t i = 0; a.likelihood.library_size && i < rows * a.dimensions; ++i)
+            out[i] *= static_cast<float>(options.row_sum);
+        if (options.means)
+            return;
+        const std::vector<double> own = of.own_parameter();
+        const noise_key key = make_noise_key(options.seed, noise_purpose::sample_observation, 0);
+        for_independent_rows(rows, a.dimensions, [&](std::int64_t i) {
+            const std::span row(out + i * a.dimensions, static_cast<std::size_t>(a.dimensions));
+            with_likelihood(a.likelihood.family, [&](auto family) {
+                family.draw({key, static_cast<std::uint64_t>(first + i)}, a.likelihood, own, row);
+            });
+        });
+    }
+    /// Rows of results that are held at a time.
+    std::int64_t piece_rows() const {
+        const architecture& a = form();
+        return std::max<std::int64_t>(1, (std::int64_t(1) << 22) / std::max(a.dimensions, a.latent));
+    }
+
+    const architecture& form() const { return of.architecture(); }
+
+    const context ctx;
+    const model of;
+    const std::unique_ptr<vae_engine> engine;
+    std::vector<float> samples; ///< some rows, on their way
+
+private:
+    std::optional<buffer<float>> latents_; ///< [rows x 2 latent]
+    std::vector<float> z_;
+};
+
+/// A sink that keeps all rows in `out` [rows x cols], one behind the other.
 row_sink collect(std::vector<float>& out) {
     return [&out](std::int64_t, matrix_view<const float> rows) {
         for (std::int64_t i = 0; i < rows.rows; ++i)
             out.insert(out.end(), rows.row(i), rows.row(i) + rows.cols);
     };
 }
+
+vae_rows rows_of(const any_matrix_view& x) {
+    return {x, 0, 0, x.rows, 0};
+}
+
+} // namespace
 
 // encode ------------------------------------------------------------------------------------------------------------
 
@@ -199,6 +269,79 @@ std::vector<float> interpolate(const context& ctx, const model& m, const std::ve
             line[i * a.latent + l] = static_cast<float>((1 - share) * mean[l] + share * mean[a.latent + l]);
     }
     return decode(ctx, m, matrix_view<const float>(line.data(), steps, a.latent));
+}
+
+// sample ------------------------------------------------------------------------------------------------------------
+
+void sample(const context& ctx, const model& m, std::int64_t n, const sample_options& options, const row_sink& sink) {
+    expects("n", n, at_least(1));
+    session s(ctx, m);
+    const std::int64_t d = m.architecture().dimensions, piece = std::min(n, s.piece_rows());
+    std::vector<float> x(piece * d);
+    for (std::int64_t first = 0; first < n; first += piece) {
+        const std::int64_t rows = std::min(piece, n - first);
+        s.sample(first, rows, options, x.data());
+        sink(first, {x.data(), rows, d});
+    }
+}
+
+std::vector<float> sample(const context& ctx, const model& m, std::int64_t n, const sample_options& options) {
+    std::vector<float> out;
+    sample(ctx, m, n, options, collect(out));
+    return out;
+}
+
+// A session ---------------------------------------------------------------------------------------------------------
+
+struct network::state : session {
+    using session::session;
+};
+
+network::network(const context& ctx, const model& m) : state_(new state(ctx, m)) {}
+network::network(network&&) noexcept = default;
+network& network::operator=(network&&) noexcept = default;
+network::~network() = default;
+
+void network::check(const any_matrix_view& x) {
+    check_input(state_->ctx, "x", x, state_->form().dimensions, of_model);
+    check_rows(state_->engine->inspect(x), data_source(x), 0, state_->form());
+}
+
+void network::encode(const any_matrix_view& x, matrix_view<float> mean, matrix_view<float> log_variance) {
+    const context& ctx = state_->ctx;
+    check_input(ctx, "x", x, state_->form().dimensions, of_model);
+    check_result(ctx, "mean", mean, x.rows, state_->form().latent);
+    check_result(ctx, "log_variance", log_variance, x.rows, state_->form().latent);
+    state_->engine->encode(rows_of(x), mean, log_variance);
+    ctx.wait();
+}
+
+void network::decode(const any_matrix_view& z, matrix_view<float> out) {
+    const context& ctx = state_->ctx;
+    check_input(ctx, "z", z, state_->form().latent, of_latents);
+    check_result(ctx, "out", out, z.rows, state_->form().dimensions);
+    state_->engine->decode(z, out);
+    ctx.wait();
+}
+
+void network::reconstruct(const any_matrix_view& x, matrix_view<float> out) {
+    check_input(state_->ctx, "x", x, state_->form().dimensions, of_model);
+    check_result(state_->ctx, "out", out, x.rows, state_->form().dimensions);
+    state_->reconstruct(rows_of(x), out);
+}
+
+void network::sample(std::int64_t first, const sample_options& options, matrix_view<float> out) {
+    state& s = *state_;
+    const std::int64_t d = s.form().dimensions, step = s.piece_rows();
+    expects("first", first, at_least(0));
+    check_result(s.ctx, "out", out, out.rows, d);
+    s.samples.resize(std::max<std::size_t>(s.samples.size(), std::min(step, out.rows) * d));
+    for (std::int64_t at = 0; at < out.rows; at += step) {
+        const std::int64_t rows = std::min(step, out.rows - at);
+        s.sample(first + at, rows, options, s.samples.data());
+        copy<float>(s.ctx, matrix_view<const float>(s.samples.data(), rows, d), out.slice(at, rows));
+        s.ctx.wait(); // the memory is used again
+    }
 }
 
 } // namespace elbo::vae

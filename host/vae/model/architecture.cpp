@@ -1,7 +1,7 @@
-// What an architecture must be, and what it costs.
+// What an architecture must be, and what it costs; names of enumerations.
 #include "elbo/vae/architecture.hpp"
 
-#include "host/vae/model/fields.hpp"
+#include "host/vae/fields.hpp"
 #include "kernels/contract/vae_layout.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
@@ -11,6 +11,19 @@
 #include <tuple>
 
 namespace elbo::vae {
+
+ELBO_NAMES(activation, activation_from_string)
+ELBO_NAMES(likelihood_family, likelihood_from_string)
+ELBO_NAMES(gaussian_scale, gaussian_scale_from_string)
+ELBO_NAMES(count_mean, count_mean_from_string)
+ELBO_NAMES(encoder_input, encoder_input_from_string)
+ELBO_NAMES(decoder_kind, decoder_kind_from_string)
+ELBO_NAMES(objective, objective_from_string)
+ELBO_NAMES(gradient_estimator, gradient_estimator_from_string)
+ELBO_NAMES(optimizer_kind, optimizer_from_string)
+ELBO_NAMES(training_precision, training_precision_from_string)
+ELBO_TO_STRING(schedule::kind)
+ELBO_TO_STRING(train_stop)
 
 namespace {
 
@@ -62,8 +75,7 @@ void check_members(const likelihood& l) {
 }
 
 void check_blocks(const likelihood& l, std::int64_t dimensions) {
-    expects(!l.blocks.empty(),
-            [] { return std::string("likelihood.blocks is empty: expected the sizes of the one-hot blocks"); });
+    expects(!l.blocks.empty(), "likelihood.blocks is empty: expected the sizes of the one-hot blocks");
     const std::int64_t sum = std::accumulate(l.blocks.begin(), l.blocks.end(), std::int64_t(0));
     expects(sum == dimensions, [&] {
         return fmt::format("likelihood.blocks add up to {}: expected {}, the dimensions", sum, dimensions);

@@ -4,7 +4,7 @@
 // The metadata of .safetensors hold format, version and the architecture as JSON text.
 #include "host/vae/model/model_file.hpp"
 
-#include "host/vae/model/fields.hpp"
+#include "host/vae/fields.hpp"
 #include "kernels/contract/vae_layout.hpp"
 #include "kernels/math/likelihood/families.hpp"
 

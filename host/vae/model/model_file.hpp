@@ -4,7 +4,6 @@
 #include "elbo/vae/model.hpp"
 #include "host/io/model/model_archive.hpp"
 
-#include <string>
 #include <vector>
 
 namespace elbo::vae {

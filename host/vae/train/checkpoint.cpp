@@ -4,10 +4,11 @@
 #include "host/vae/train/checkpoint.hpp"
 
 #include "host/check.hpp"
+#include "host/io/errors.hpp"
 #include "host/io/model/fit_state.hpp"
 #include "host/io/write/atomic_file.hpp"
+#include "host/vae/fields.hpp"
 #include "host/vae/model/model_file.hpp"
-#include "host/vae/train/fields.hpp"
 
 #include <fmt/format.h>
 #include <tuple>
@@ -78,11 +79,11 @@ void describe_vectors(Archive& file, State& s, std::int64_t n) {
 
 } // namespace
 
-json describe(const train_options& o, const data_sizes& sizes) {
+json describe(const train_options& o, std::int64_t rows, std::int64_t validation_rows) {
     io::member_writer options;
     options.members(o);
-    options.member("rows", sizes.rows);
-    options.member("validation_rows", sizes.validation_rows);
+    options.member("rows", rows);
+    options.member("validation_rows", validation_rows);
     options.member("batch", o.batch.value_or(0));
     if (o.schedule.form == schedule::kind::cosine)
         options.member("epochs", o.epochs); // else a run may go on for longer than was meant at first
@@ -121,6 +122,17 @@ training_state read_checkpoint(const std::string& path, const architecture& a, c
     s.parameters = read_members(file).parameters();
     describe_vectors(file, s, static_cast<std::int64_t>(s.parameters.size()));
     return s;
+}
+
+void check_position(const training_state& s, std::int64_t rows, std::int64_t batch, const std::string& path) {
+    const std::int64_t steps = (rows + batch - 1) / batch;
+    const bool inside = s.epoch >= 0 && s.step >= 0 && s.step < steps;
+    const bool windows_end_with_steps =
+        s.window_rows == rows || (s.window_rows >= 1 && s.window_rows < rows && s.window_rows % batch == 0);
+    if (!inside || !windows_end_with_steps)
+        io::fail(path, fmt::format("position: epoch {}, step {}, window_rows {}: expected a step below {} and windows "
+                                   "that are multiples of the batch",
+                                   s.epoch, s.step, s.window_rows, steps));
 }
 
 architecture checkpoint_architecture(const std::string& path) {

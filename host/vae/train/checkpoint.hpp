@@ -2,15 +2,37 @@
 #pragma once
 
 #include "elbo/vae/train.hpp"
+#include "host/fields.hpp"
 #include "host/io/model/json.hpp"
 #include "host/vae/train/epoch_sums.hpp"
 #include "kernels/contract/vae_engine.hpp"
 
-#include <optional>
 #include <string>
 #include <vector>
 
-namespace elbo::vae {
+namespace elbo {
+
+template <>
+inline constexpr name_table names<kernels::step_record::term>{
+    "term", {"nothing", "reconstruction term", "KL term", "objective", "gradient"}};
+
+template <>
+inline constexpr auto fields<vae::epoch_sums> = [] {
+    using s = vae::epoch_sums;
+    return table<s>(field{"rows", &s::rows}, field{"reconstruction", &s::reconstruction}, field{"kl", &s::kl},
+                    field{"squared_error", &s::squared_error}, field{"objective", &s::objective},
+                    field{"weighted_squared_error", &s::weighted_squared_error}.later(),
+                    field{"learning_rate", &s::learning_rate}, field{"gradient_norm", &s::gradient_norm},
+                    field{"seconds", &s::seconds});
+}();
+
+template <>
+inline constexpr auto fields<kernels::running_scale> = [] {
+    using s = kernels::running_scale;
+    return table<s>(field{"squared_error", &s::squared_error}, field{"rows", &s::rows});
+}();
+
+namespace vae {
 
 /// The best epoch on the validation data.
 struct best_state {
@@ -32,19 +54,18 @@ struct training_state {
     double seconds = 0;           ///< since training began
 };
 
-/// Rows that a run learns from and is judged by.
-struct data_sizes {
-    std::int64_t rows = 0, validation_rows = 0;
-};
-
-/// What decides the bits of a run, by name.
-io::json describe(const train_options& o, const data_sizes& sizes);
+/// What decides the bits of a run that learns from so many rows and is judged by others, by name.
+io::json describe(const train_options& o, std::int64_t rows, std::int64_t validation_rows);
 
 void write_checkpoint(const std::string& path, const architecture& a, const io::json& options, const training_state& s);
 /// Throws file_error (not there, corrupt, no checkpoint), and invalid_argument where architecture or options are not
 /// those of this call, saying what differs.
 training_state read_checkpoint(const std::string& path, const architecture& a, const io::json& options);
+/// Throws file_error unless so many rows, in batches of that size, can be gone on with from there.
+void check_position(const training_state& s, std::int64_t rows, std::int64_t batch, const std::string& path);
 /// The architecture of a checkpoint. Throws file_error.
 architecture checkpoint_architecture(const std::string& path);
 
-} // namespace elbo::vae
+} // namespace vae
+
+} // namespace elbo

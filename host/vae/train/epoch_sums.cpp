@@ -92,6 +92,20 @@ double epoch_sums::mean_objective(const architecture& a, double log_variance) co
     return (objective - 0.5 * weighted_squared_error * std::exp(-log_variance)) / n + log_normalizer(a, log_variance);
 }
 
+epoch_record epoch_sums::record(const architecture& a) const {
+    const double log_variance = optimal_log_variance(a);
+    const mean_terms means = terms(a, log_variance);
+    epoch_record r;
+    r.train_elbo = means.elbo();
+    r.train_reconstruction = means.reconstruction;
+    r.train_kl = means.kl;
+    r.train_objective = mean_objective(a, log_variance);
+    r.learning_rate = learning_rate;
+    r.gradient_norm = gradient_norm;
+    r.samples_per_second = static_cast<double>(rows) / std::max(seconds, 1e-9);
+    return r;
+}
+
 mean_terms resident_terms(kernels::vae_engine& engine, std::int64_t dataset, std::int64_t rows,
                           const kernels::vae_settings& settings) {
     constexpr std::int64_t piece = 65536;

@@ -7,7 +7,7 @@
 // order; for the elbo it is a straight line, and the tangent exact.
 #pragma once
 
-#include "elbo/vae/architecture.hpp"
+#include "elbo/vae/train.hpp"
 #include "host/vae/rows.hpp"
 #include "kernels/contract/vae_engine.hpp"
 
@@ -39,6 +39,8 @@ struct epoch_sums {
     /// Under the σ of the steps, or with gaussian_scale::optimal under this ln σ².
     mean_terms terms(const architecture& a, double log_variance) const;
     double mean_objective(const architecture& a, double log_variance) const;
+    /// What it says of an epoch that is over, with gaussian_scale::optimal under the σ of all its rows.
+    epoch_record record(const architecture& a) const;
 };
 
 /// Means over the first `rows` rows of a resident data set, with one draw each: sums over per-row results in the order

@@ -3,12 +3,11 @@
 #include "host/io/model/model_archive.hpp"
 #include "host/rows/row_access.hpp"
 #include "host/seconds.hpp"
+#include "host/vae/fields.hpp"
 #include "host/vae/rows.hpp"
 #include "host/vae/train/checkpoint.hpp"
-#include "host/vae/train/fields.hpp"
 #include "host/vae/train/options.hpp"
 
-#include <cmath>
 #include <fmt/format.h>
 
 namespace elbo::vae {
@@ -89,7 +88,7 @@ io::json describe_online(const train_options& o) {
     plain.schedule = {};
     plain.schedule.warm_up_steps = o.schedule.warm_up_steps;
     plain.patience = 0;
-    io::json options = describe(plain, {});
+    io::json options = describe(plain, 0, 0);
     options.erase("batch");
     options["online"] = true;
     return options;

@@ -1,6 +1,6 @@
 // What a likelihood p(x | z) says of itself. Each is a struct of this folder in namespace likelihoods, families.hpp
 // lists them, and all back ends and the host code work with what is here: a new one needs its struct, its name in
-// elbo/vae/architecture.hpp and host/vae/model/names.cpp, and nothing else.
+// elbo/vae/architecture.hpp and host/vae/fields.hpp, and nothing else.
 //
 // A likelihood of single numbers (facts.blocks == false) has
 //   term<M>      log p(x | z) of one number with all constants, its derivatives with respect to what the decoder puts

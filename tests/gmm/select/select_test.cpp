@@ -2,7 +2,6 @@
 // held out.
 #include "elbo/error.hpp"
 #include "elbo/gmm/select.hpp"
-#include "host/gmm/select/choice.hpp"
 #include "host/gmm/select/folds.hpp"
 #include "host/gmm/select/sweep.hpp"
 #include "host/io/split.hpp"

@@ -1,4 +1,4 @@
-#include "host/result_rows.hpp"
+#include "host/scoring.hpp"
 
 #include "kernels/shared/threads/parallel.hpp"
 
