@@ -20,6 +20,7 @@
 //     sphere                 10 N d               24 (2 d + 5)                      10 d
 #pragma once
 
+#include "elbo/data_source.hpp"
 #include "elbo/error.hpp"
 #include "elbo/fit.hpp"
 #include "host/fit_fields.hpp"
@@ -46,17 +47,23 @@ struct em_step {
     bool had_event = false; ///< so that the objective may fall
 };
 
-/// What decides the bits of a fit: a kind of model, the arithmetic, options, data, and the model that it starts with.
-template <class Options, class Summary>
-io::json description_of(const char* kind, const context& ctx, const Options& options, const Summary& data,
+/// What decides the bits of a fit and is known before the data are read: a kind of model, the arithmetic, options, the
+/// model that it starts with, sizes.
+template <class Options>
+io::json description_of(const char* kind, const context& ctx, const Options& options, const data_source& data,
                         const std::string& start) {
-    const io::json rows = {{"rows", data.rows},         {"columns", data.mean.size()}, {"weight", data.weight},
-                           {"labelled", data.labelled}, {"mean", data.mean},           {"variance", data.variance}};
     return {{"model", kind},
             {"device", io::arithmetic_of(ctx)},
             {"options", io::json_of_fields(options, true)},
             {"start_model", start},
-            {"data", rows}};
+            {"data", {{"rows", data.rows()}, {"columns", data.cols()}}}};
+}
+/// The same with what the data say.
+template <class Summary>
+io::json with_data(io::json description, const Summary& s) {
+    const io::json found = {{"weight", s.weight}, {"labelled", s.labelled}, {"mean", s.mean}, {"variance", s.variance}};
+    description["data"].update(found);
+    return description;
 }
 
 /// Fits the best of some restarts. A `Model` has the types `record` and `result`, and
@@ -252,8 +259,7 @@ private:
     /// Whether a restart is under way, and the best one before it.
     bool resume(std::optional<result>& best, std::int64_t first, std::int64_t last) {
         const io::fit_checkpoint& from = *store_.from();
-        if (from.description.size() > 0) // else it was compared with that of the work that this fit is a part of
-            io::require_same_fit(from.description, model_.description(), store_.path());
+        static_cast<void>(store_.of_same_fit(model_.description()));
         began_ = std::chrono::steady_clock::now();
         for (const auto& [name, values] : from.arrays)
             if (name.starts_with("best."))

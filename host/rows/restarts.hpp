@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <fmt/format.h>
 #include <optional>
+#include <string>
 
 namespace elbo::gmm {
 
@@ -31,6 +32,11 @@ std::optional<start_method> start_of(const Options& options, std::int64_t restar
     if (options.start_model)
         return std::nullopt;
     return restart_start(options.start, restart);
+}
+
+/// For descriptions of fits: a text that differs where the models do that they start with; empty for none.
+inline std::string digest_of(const std::optional<model>& start) {
+    return start ? io::digest({start->weights(), start->means(), start->precision_cholesky()}) : "";
 }
 
 /// The best of the restarts first ... last − 1 that fit() makes with these options; what they say of checkpoints does

@@ -3,6 +3,7 @@
 #include "elbo/error.hpp"
 #include "elbo/gmm/fit.hpp"
 #include "elbo/gmm/select.hpp"
+#include "elbo/gmm/variational.hpp"
 #include "tests/support/checkpoint_cases.hpp"
 #include "tests/support/io_files.hpp"
 
@@ -214,6 +215,25 @@ TEST(FitCheckpointRefused, SaysWhatDiffers) {
          [](options& o, rows&) { o.start_model = mixture::run(context::cpu(2), mixture::of("")).model; });
     EXPECT_NE(c.refusal([](options&, rows&) {}, context::reference()).find("device"), std::string::npos);
     EXPECT_EQ(c.refusal([](options&, rows&) {}), "");
+}
+
+TEST(FitCheckpointRefused, BeforeTheDataAreRead) {
+    const checkpointed c;
+    const context ctx = context::cpu(2);
+    std::int64_t reads = 0;
+    const data_source data = data_source::generator(600, 4, [&](std::int64_t, std::int64_t, float*) { ++reads; });
+    gmm::fit_options other = c.o;
+    other.seed = 3;
+    EXPECT_THROW(gmm::fit(ctx, data, other), invalid_argument);
+    const auto refuses = [&](auto options, const auto& run) {
+        options.resume = c.o.resume;
+        EXPECT_THROW(run(ctx, data, options), invalid_argument);
+    };
+    refuses(variational::of(""), [](auto&... all) { gmm::fit_variational(all...); });
+    refuses(factors::of(""), [](auto&... all) { latent::fit(all...); });
+    refuses(sphere::of(""), [](auto&... all) { latent::fit(all...); });
+    refuses(sweep_options(), [](auto&... all) { gmm::select(all...); });
+    EXPECT_EQ(reads, 0);
 }
 
 TEST(FitCheckpointRefused, DamagedFiles) {

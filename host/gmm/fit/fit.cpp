@@ -24,9 +24,10 @@ public:
     using record = iteration_record;
     using result = fit_result;
 
-    /// Reads the data once.
-    mixture_em(const context& ctx, const data_source& data, const fit_options& options)
-        : rows_(ctx, data, options, options.prior ? options.prior->mean : std::nullopt) {
+    /// Reads the data once, after a checkpoint that does not fit was refused.
+    mixture_em(const context& ctx, const data_source& data, const fit_options& options, const io::checkpoints& store)
+        : known_(store.of_same_fit(description_of("mixture", ctx, options, data, digest_of(options.start_model)))),
+          rows_(ctx, data, options, options.prior ? options.prior->mean : std::nullopt) {
         loop_.max_iterations = options.max_iterations;
         loop_.tolerance = options.tolerance;
         loop_.component_bound = rows_.component_bound();
@@ -75,11 +76,7 @@ public:
         return done->stopped;
     }
 
-    io::json description() const {
-        const std::optional<model>& m = options_.start_model;
-        return description_of("mixture", rows_.ctx, options_, rows_.summary(),
-                              m ? io::digest({m->weights(), m->means(), m->precision_cholesky()}) : "");
-    }
+    io::json description() const { return with_data(known_, rows_.summary()); }
 
     template <class State>
     void describe(State& s) {
@@ -154,6 +151,7 @@ private:
         return step;
     }
 
+    const io::json known_; ///< of the description
     mixture_rows rows_;
     const fit_options& options_ = rows_.options;
     const gmm_shape& shape_ = rows_.shape();
@@ -168,7 +166,7 @@ private:
 fit_result fit_restarts(const context& ctx, const data_source& data, const fit_options& options, std::int64_t first,
                         std::int64_t last, io::checkpoints& store) {
     const steady_time begin = std::chrono::steady_clock::now();
-    mixture_em model(ctx, data, options);
+    mixture_em model(ctx, data, options, store);
     return em_driver(model, store, begin).run(first, last);
 }
 

@@ -98,12 +98,11 @@ fit_options common_options(const select_options& o) {
 }
 
 /// Checks every value and weight.
-checked_rows checked(const context& ctx, const data_source& rows, const select_options& options,
-                     const fit_options& common) {
+checked_rows checked(const context& ctx, const data_source& rows, const fit_options& common, const io::json& known) {
     fit_setup setup(ctx, rows, common);
     checked_rows found;
     const data_summary summary = summarize_columns(setup.rows.feed(), setup.rows.engine());
-    found.description = description_of("selection of a mixture", ctx, options, summary, "");
+    found.description = with_data(known, summary);
     found.variances = summary.regular_variance;
     if (common.regularization_variances)
         found.variances = *common.regularization_variances;
@@ -224,8 +223,9 @@ select_result select(const context& ctx, const data_source& data, const select_o
     const fit_options common = common_options(options);
     io::checkpoints store(options.checkpoint, options.resume);
     static_cast<void>(fit_setup(ctx, data, common)); // the options are checked before the data is read
+    const io::json known = store.of_same_fit(description_of("selection of a mixture", ctx, options, data, ""));
     const data_source rows = keep_rows(ctx, data, options.fit.memory_limit);
-    const checked_rows found = checked(ctx, rows, options, common);
+    const checked_rows found = checked(ctx, rows, common, known);
     const std::optional<held_out_rows> held_out = hold_out(rows, options, found.weights);
 
     sweep_outcome all = run_sweep(ctx, rows, options, found, held_out ? &*held_out : nullptr, store);

@@ -240,7 +240,7 @@ private:
     }
 
     void resume() {
-        io::require_same_fit(store_.from()->description, found_.description, store_.path());
+        static_cast<void>(store_.of_same_fit(found_.description));
         for (const auto& [name, values] : store_.from()->arrays)
             if (const std::size_t slash = name.find('/'); slash != std::string::npos)
                 states_[name.substr(0, slash)].emplace(name.substr(slash + 1), values);

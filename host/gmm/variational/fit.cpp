@@ -34,9 +34,12 @@ public:
     using record = variational_record;
     using result = variational_result;
 
-    /// Reads the data once.
-    variational_em(const context& ctx, const data_source& data, const variational_options& options)
+    /// Reads the data once, after a checkpoint that does not fit was refused.
+    variational_em(const context& ctx, const data_source& data, const variational_options& options,
+                   const io::checkpoints& store)
         : options_(options), shared_(shared_options(options, data.cols())),
+          known_(store.of_same_fit(
+              description_of("variational mixture", ctx, options, data, digest_of(options.start_model)))),
           rows_(ctx, data, shared_, options.prior.mean) {
         check_weight_beside_prior(rows_.summary().weight);
         const std::vector<double> covariance = options.prior.scale ? std::vector<double>() : covariance_in_frame();
@@ -61,11 +64,7 @@ public:
     }
     void adopt() { q_ = std::move(next_); }
 
-    io::json description() const {
-        const std::optional<model>& m = options_.start_model;
-        return description_of("variational mixture", rows_.ctx, options_, rows_.summary(),
-                              m ? io::digest({m->weights(), m->means(), m->precision_cholesky()}) : "");
-    }
+    io::json description() const { return with_data(known_, rows_.summary()); }
 
     template <class State>
     void describe(State& s) {
@@ -154,6 +153,7 @@ private:
 
     const variational_options& options_;
     const fit_options shared_;
+    const io::json known_; ///< of the description
     mixture_rows rows_;
     const gmm_shape& shape_ = rows_.shape();
     gmm_engine& engine_ = rows_.engine();
@@ -167,7 +167,7 @@ private:
 variational_result fit_variational(const context& ctx, const data_source& data, const variational_options& options) {
     const steady_time begin = std::chrono::steady_clock::now();
     io::checkpoints store(options.checkpoint, options.resume);
-    variational_em model(ctx, data, options);
+    variational_em model(ctx, data, options, store);
     return em_driver(model, store, begin).run(0, options.restarts);
 }
 

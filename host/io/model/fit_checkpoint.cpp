@@ -99,4 +99,10 @@ checkpoints::checkpoints(const checkpoint_options& when, const std::string& resu
     keep_ = [path = when.path](fit_checkpoint c) { write_checkpoint(path, std::move(c)); };
 }
 
+json checkpoints::of_same_fit(json description) const {
+    if (from_ && from_->description.size() > 0) // else it was compared with that of the work that this fit is a part of
+        require_same_fit(from_->description, description, resume_);
+    return description;
+}
+
 } // namespace elbo::io

@@ -47,6 +47,8 @@ public:
         : when_(when), resume_(resume), from_(std::move(from)), keep_(std::move(keep)) {}
 
     const std::optional<fit_checkpoint>& from() const { return from_; }
+    /// The description, or what is known of it. Throws invalid_argument unless such a fit may go on from from().
+    json of_same_fit(json description) const;
     /// The file of from(), for messages.
     const std::string& path() const { return resume_; }
     bool wanted() const { return keep_ != nullptr; }

@@ -70,15 +70,22 @@ std::vector<double> floors(const factor_options& o, const gmm::data_summary& s, 
     return floor;
 }
 
+std::string start_digest(const factor_options& o) {
+    const std::optional<factor_model>& m = o.start_model;
+    return m ? io::digest({m->weights(), m->means(), m->loadings(), m->noise()}) : "";
+}
+
 /// A linear-Gaussian model as em_driver fits it. Parameters are in the frame until the result is made.
 class factor_em {
 public:
     using record = iteration_record;
     using result = factor_result;
 
-    /// Reads the data, and loads it.
-    factor_em(const context& ctx, const data_source& data, const factor_options& options)
-        : ctx_(ctx), options_(checked(data, options)), rows_(ctx, data, options.weights) {
+    /// Reads the data, after a checkpoint that does not fit was refused, and loads it.
+    factor_em(const context& ctx, const data_source& data, const factor_options& options, const io::checkpoints& store)
+        : ctx_(ctx), options_(checked(data, options)),
+          known_(store.of_same_fit(description_of("linear-Gaussian", ctx, options, data, start_digest(options)))),
+          rows_(ctx, data, options.weights) {
         const gmm::data_summary& s = rows_.summary();
         rows_.feed().require_distinct_rows(options.components);
         const frame f = factor_frame(options.kind, s.mean, s.variance);
@@ -157,11 +164,7 @@ public:
         return true;
     }
 
-    io::json description() const {
-        const std::optional<factor_model>& m = options_.start_model;
-        return description_of("linear-Gaussian", ctx_, options_, rows_.summary(),
-                              m ? io::digest({m->weights(), m->means(), m->loadings(), m->noise()}) : "");
-    }
+    io::json description() const { return with_data(known_, rows_.summary()); }
 
     template <class State>
     void describe(State& s) {
@@ -300,6 +303,7 @@ private:
 
     const context& ctx_;
     const factor_options& options_;
+    const io::json known_; ///< of the description
     factor_rows rows_;
     factor_rule rule_;
     eigen_way way_ = eigen_way::matrix;
@@ -323,7 +327,7 @@ factor_result fit(const context& ctx, const data_source& data, const factor_opti
     expects(options.method == factor_method::em || (options.checkpoint.path.empty() && options.resume.empty()),
             "checkpoint or resume with method = eigen: expected em");
     io::checkpoints store(options.checkpoint, options.resume);
-    factor_em model(ctx, data, options);
+    factor_em model(ctx, data, options, store);
     em_driver driver(model, store, begin);
     return options.method == factor_method::eigen ? driver.instead([&] { return model.solve(); })
                                                   : driver.run(0, options.restarts);

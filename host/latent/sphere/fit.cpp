@@ -27,15 +27,22 @@ const sphere_options& checked(const data_source& data, const sphere_options& o) 
     return o;
 }
 
+std::string start_digest(const sphere_options& o) {
+    const std::optional<sphere_model>& m = o.start_model;
+    return m ? io::digest({m->centre(), std::vector{m->radius(), m->noise()}}) : "";
+}
+
 /// The sphere model as em_driver fits it. Parameters are in the frame until the result is made.
 class sphere_em {
 public:
     using record = iteration_record;
     using result = sphere_result;
 
-    /// Reads the data, and loads it.
-    sphere_em(const context& ctx, const data_source& data, const sphere_options& o)
-        : ctx_(ctx), options_(checked(data, o)), rows_(ctx, data, o.weights, o.memory_limit) {
+    /// Reads the data, after a checkpoint that does not fit was refused, and loads it.
+    sphere_em(const context& ctx, const data_source& data, const sphere_options& o, const io::checkpoints& store)
+        : options_(checked(data, o)),
+          known_(store.of_same_fit(description_of("sphere", ctx, o, data, start_digest(o)))),
+          rows_(ctx, data, o.weights, o.memory_limit) {
         const double variance = rows_.mean_variance();
         least_noise_ = o.noise_floor * (variance > 0 ? variance : 1);
         log_scale_ = gmm::log_scale(rows_.frame());
@@ -66,11 +73,7 @@ public:
 
     void adopt() { theta_ = path_.next(theta_, step_); }
 
-    io::json description() const {
-        const std::optional<sphere_model>& m = options_.start_model;
-        const std::vector<double> scales = m ? std::vector{m->radius(), m->noise()} : std::vector<double>();
-        return description_of("sphere", ctx_, options_, rows_.summary(), m ? io::digest({m->centre(), scales}) : "");
-    }
+    io::json description() const { return with_data(known_, rows_.summary()); }
 
     template <class State>
     void describe(State& s) {
@@ -118,8 +121,8 @@ private:
         note(step_.one_sided, sphere_event::kind::one_sided);
     }
 
-    const context& ctx_;
     const sphere_options& options_;
+    const io::json known_; ///< of the description
     sphere_rows rows_;
     double least_noise_ = 0, log_scale_ = 0;
     sphere_values theta_;
@@ -133,7 +136,7 @@ private:
 sphere_result fit(const context& ctx, const data_source& data, const sphere_options& options) {
     const steady_time begin = std::chrono::steady_clock::now();
     io::checkpoints store(options.checkpoint, options.resume);
-    sphere_em model(ctx, data, options);
+    sphere_em model(ctx, data, options, store);
     return em_driver(model, store, begin).run(0, options.restarts);
 }
 
