@@ -2,18 +2,19 @@
 //
 //   mixture_bench [--operation=all|accumulate|update|infer|iteration|kmeans|fit|score|...,...] [--family=full,...]
 //                 [--spread=S,...]
-//                 [--rows=N] [--dimensions=D] [--components=K] [--export=FOLDER]
+//                 [--rows=N] [--dimensions=D] [--components=K] [--table] [--export=FOLDER]
 //                 [--backend=cpu|cuda] [--threads=T] [--precision=float32|float64] [--clock=wall|cpu] [--quick]
 //                 [options of Google Benchmark]
 //
 // accumulate, update, infer and iteration are steps of the engine on normalised rows, kmeans is one iteration of
 // k-means from the means that the rows were drawn about; the others are calls of the public interface
 // (mixture/model_operations.cpp). Lists are separated by commas; every combination is one benchmark,
-// OPERATION/FAMILY/NxDxK/spread:S, and all run in random order. --spread is the distance of the means in standard
-// deviations of a coordinate times √d: 0.5 overlaps so much that no pair can be left out, 16 separates. --export writes
-// the problem of the first spread, for other programs: rows.f32 (float32, N x D) and means.f64 (float64, K x D),
-// row-major; the weights are 1/K and the covariances the identity. For the counters see harness.hpp;
-// mean_log_likelihood is that of the rows under the parameters at the start.
+// OPERATION/FAMILY/NxDxK/spread:S, and all run in random order. --table takes families, sizes and spreads from a list
+// for GPUs instead: the shapes of docs/kernels.md section 6, and some that are hard to cut into tiles. --spread is the
+// distance of the means in standard deviations of a coordinate times √d: 0.5 overlaps so much that no pair can be left
+// out, 16 separates. --export writes the problem of the first spread, for other programs: rows.f32 (float32, N x D) and
+// means.f64 (float64, K x D), row-major; the weights are 1/K and the covariances the identity. For the counters see
+// harness.hpp; mean_log_likelihood is that of the rows under the parameters at the start.
 #include "bench/mixture/problem.hpp"
 
 #include <algorithm>
@@ -29,6 +30,29 @@ namespace {
 
 using gmm::family;
 
+struct table_row {
+    family shape;
+    std::int64_t rows, dimensions, components;
+    double spread;
+};
+
+constexpr table_row table[] = {
+    {family::full, 10000000, 2, 8, 0.5},         {family::full, 1000000, 8, 32, 0.5},
+    {family::full, 1000000, 16, 64, 0.5},        {family::full, 1000000, 16, 64, 16},
+    {family::full, 1000000, 32, 256, 0.5},       {family::full, 1000000, 32, 256, 16},
+    {family::full, 1000000, 64, 256, 0.5},       {family::full, 1000000, 64, 256, 16},
+    {family::full, 200000, 64, 64, 0.5},         {family::full, 100000, 128, 32, 0.5},
+    {family::full, 100000, 784, 10, 16},         {family::diagonal, 1000000, 16, 64, 0.5},
+    {family::diagonal, 1000000, 64, 256, 0.5},   {family::diagonal, 1000000, 64, 256, 16},
+    {family::diagonal, 100000, 784, 10, 0.5},    {family::spherical, 1000000, 128, 1024, 0.5},
+    {family::spherical, 1000000, 128, 1024, 16}, {family::tied, 1000000, 16, 64, 0.5},
+    {family::tied, 1000000, 64, 256, 0.5},       {family::full, 272, 2, 2, 4},
+    {family::full, 1000000, 24, 100, 0.5},       {family::full, 1000000, 33, 100, 0.5},
+    {family::full, 1000000, 40, 100, 0.5},       {family::full, 1000000, 65, 100, 0.5},
+    {family::full, 200000, 100, 100, 0.5},       {family::full, 200000, 32, 1000, 0.5},
+    {family::full, 100000, 16, 10000, 0.5},      {family::diagonal, 100000, 16, 10000, 0.5},
+};
+
 /// What the command line asks for.
 struct request {
     settings common;
@@ -36,6 +60,7 @@ struct request {
     std::vector<family> families{family::full};
     std::vector<double> spreads{0.5};
     std::int64_t rows = 100000, dimensions = 16, components = 64;
+    bool table = false;
     std::string export_folder;
 };
 
@@ -70,6 +95,7 @@ std::map<std::string, option> own_options(request& r) {
             {"rows", [&r](const std::string& v) { r.rows = std::stoll(v); }},
             {"dimensions", [&r](const std::string& v) { r.dimensions = std::stoll(v); }},
             {"components", [&r](const std::string& v) { r.components = std::stoll(v); }},
+            {"table", [&r](const std::string&) { r.table = true; }},
             {"export", [&r](const std::string& v) { r.export_folder = v; }}};
 }
 
@@ -104,11 +130,17 @@ void export_problem(const mixture_case& s, const std::filesystem::path& folder) 
 void add_all(request& r) {
     if (r.common.quick)
         r.rows = 1000, r.dimensions = 3, r.components = 4, r.operations = all_operations();
+    std::vector<table_row> shapes;
+    if (r.table)
+        shapes.assign(std::begin(table), std::end(table));
+    else
+        for (const double spread : r.spreads)
+            for (const family shape : r.families)
+                shapes.push_back({shape, r.rows, r.dimensions, r.components, spread});
     std::vector<mixture_case> cases;
-    for (const double spread : r.spreads)
-        for (const family shape : r.families)
-            for (const std::string& operation : r.operations)
-                cases.push_back({r.common, operation, shape, spread, r.rows, r.dimensions, r.components});
+    for (const table_row& s : shapes)
+        for (const std::string& operation : r.operations)
+            cases.push_back({r.common, operation, s.shape, s.spread, s.rows, s.dimensions, s.components});
     for (const mixture_case& s : cases)
         add(r.common,
             fmt::format("{}/{}/{}x{}x{}/spread:{:g}", s.operation, gmm::to_string(s.shape), s.rows, s.dimensions,

@@ -1,4 +1,5 @@
 // The steps of EM by themselves.
+#include "bench/mixture/prediction.hpp"
 #include "bench/mixture/problem.hpp"
 #include "elbo/context.hpp"
 #include "kernels/math/fixed_point.hpp"
@@ -117,9 +118,16 @@ operation engine_operation(const mixture_case& s, const problem& p) {
         o.run = infer;
     else
         clear(), accumulate(), o.run = update;
+    const bool iterates = s.operation == "accumulate" || s.operation == "iteration";
+    const std::int64_t element_bytes = s.common.precision == element_type::float32 ? 4 : 8;
+    if (iterates && s.common.backend == "cuda")
+        if (const auto expected = predict_iteration(engine->shape, s.rows, element_bytes)) {
+            o.counters["predicted_seconds_low"] = expected->low;
+            o.counters["predicted_seconds_high"] = expected->high;
+        }
     if (s.operation != "update") {
         o.flop = useful_flop(s);
-        o.bytes = static_cast<double>(s.rows * s.dimensions) * (s.common.precision == element_type::float32 ? 4 : 8);
+        o.bytes = static_cast<double>(s.rows * s.dimensions * element_bytes);
     }
     return o;
 }

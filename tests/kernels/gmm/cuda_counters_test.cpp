@@ -1,6 +1,7 @@
 // What the kernels cost, counted by the emulator: memory traffic, special functions and instructions against the
 // formulas of docs/kernels.md section 7. The counters are written when a process ends, so each case runs in a process
 // of its own: this program again, with the name of the case in the environment.
+#include "bench/mixture/prediction.hpp"
 #include "host/gmm/start/kmeans.hpp"
 #include "kernels/contract/gmm_engine.hpp"
 #include "kernels/contract/kmeans_engine.hpp"
@@ -121,22 +122,8 @@ TEST(CudaCounters, RegisterEngine) {
         const double needed = pair + 6;
         const double per_pair = got.instructions / (n * k);
         EXPECT_LE(per_pair, 1.1 * needed);
+        EXPECT_LE(per_pair, 1.1 * bench::register_instructions(c.shape));
         std::printf("%s: %.1f instructions a pair\n", name, per_pair);
-    }
-}
-
-/// Arithmetic instructions of a pair of row and component where all components have a share (docs/kernels.md section
-/// 6); d is a multiple of 8.
-double fused_instructions(const gmm_shape& s) {
-    const double d = static_cast<double>(s.dimensions), rule = 20;
-    const double blocks = d / 8;
-    switch (s.family) {
-    case family::full:
-        return d * (d + 4) / 2 + d + 72 * blocks + 88 * blocks * (blocks - 1) / 2 + rule;
-    case family::diagonal:
-        return 6 * d + rule;
-    default:
-        return 4 * d + rule;
     }
 }
 
@@ -159,8 +146,12 @@ TEST(CudaCounters, FusedEngineReadsRowsOnce) {
         // Rows are padded so that neighbouring rows lie in different banks.
         EXPECT_LE(got.conflicts, 0.5 * got.wavefronts);
         const double per_pair = got.instructions / (n * k);
+        // What predictions of times are made of.
+        const double arithmetic = bench::fused_instructions(c.shape);
+        EXPECT_GE(per_pair, arithmetic);
+        EXPECT_LE(per_pair, bench::most_instructions * arithmetic);
         std::printf("%s: %.1f instructions a pair, of %.1f, %.0f%% of shared wavefronts from conflicts\n", name,
-                    per_pair, fused_instructions(c.shape), 100 * got.conflicts / got.wavefronts);
+                    per_pair, arithmetic, 100 * got.conflicts / got.wavefronts);
     }
 }
 
@@ -180,6 +171,10 @@ void expect_tensor_work(const counted_case& c, double density, double moments) {
     double steps = in_tiles(c.rows % unit_rows, M::rows);
     steps += static_cast<double>(c.rows / unit_rows * (unit_rows / M::rows));
     EXPECT_EQ(moments, steps * M::flop * in_tiles(c.shape.components, M::lists));
+    // What predictions of times are made of: the work of a pair where tiles are full.
+    const bench::tensor_flop pair = bench::tensor_work(c.shape);
+    EXPECT_EQ(pair.densities * L::components * 64, L::flop);
+    EXPECT_EQ(pair.moments * M::lists * M::rows, M::flop);
 }
 
 TEST(CudaCounters, TensorEngine) {

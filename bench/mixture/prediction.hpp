@@ -1,0 +1,104 @@
+// What an iteration should take on one NVIDIA H200, from the counts of the kernels (docs/kernels.md section 6) and
+// what such a device was measured to do: for comparison with what is measured, on any device.
+#pragma once
+
+#include "kernels/contract/gmm_layout.hpp"
+#include "kernels/cuda/gmm/tensor/layout.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+
+namespace elbo::bench {
+
+using gmm::family;
+using kernels::gmm_shape;
+
+/// Of one H200, medians.
+struct device_rates {
+    double copy = 4.27e12;         ///< bytes of device memory a second
+    double instructions = 33.5e12; ///< of a lane, at the clock of such kernels
+    double tensor = 800e12;        ///< multiplications and additions of fp16 a second
+    double atomics = 2e11;         ///< 64-bit additions in L2 a second
+    double node = 0.52e-6;         ///< seconds of an empty kernel in a graph
+    double chain = 5e-6;           ///< of the accesses of an iteration that wait for each other: an estimate
+};
+
+/// Arithmetic instructions of a pair of row and component in the register variant, with its share of reading a row.
+inline double register_instructions(const gmm_shape& s) {
+    const double d = static_cast<double>(s.dimensions);
+    // Differences from the mean twice, scale and products with it; reads, float64 scalars and the flush of a row.
+    const double own_mean = 2 * d + 2, row = 6;
+    const double statistics = static_cast<double>(kernels::statistics_size(s.family, s.dimensions));
+    return (s.family == family::full ? d * (d + 1) / 2 : 2 * d) + d + statistics + 5 + own_mean + row;
+}
+
+/// The same in the fused variant, where all components have a share in a row.
+inline double fused_instructions(const gmm_shape& s) {
+    const double p = static_cast<double>(kernels::cuda::padded(s.dimensions)), rule = 20;
+    const double blocks = static_cast<double>(kernels::cuda::blocks_for(s.dimensions, 8));
+    switch (s.family) {
+    case family::full:
+        return p * (p + 4) / 2 + p + 72 * blocks + 88 * blocks * (blocks - 1) / 2 + rule;
+    case family::diagonal:
+        return 6 * p + rule;
+    case family::tied:
+        return 4 * p + rule + p * p / 2 / static_cast<double>(kernels::cuda::shape_fused(s, 4).span);
+    default:
+        return 4 * p + rule;
+    }
+}
+
+/// Operations of the matrix instructions of a pair in the tensor variant: log-densities, moments.
+struct tensor_flop {
+    double densities, moments;
+};
+inline tensor_flop tensor_work(const gmm_shape& s) {
+    const double blocks = kernels::cuda::tensor_dimensions(s.dimensions) / 16;
+    const double m = kernels::cuda::moment_dimensions(s.dimensions);
+    // Three products of pieces; two, of 64 columns at least.
+    return {3 * 2 * 16 * 16 * blocks * (blocks + 1) / 2, 2 * 2 * m * std::max(m, 64.0)};
+}
+
+/// PTX has more instructions than arithmetic needs, machine code fewer than PTX: counted at most so many times as many
+/// as the functions above say.
+inline constexpr double most_instructions = 2.15;
+/// Issue slots of the register variant for an instruction of it, as measured: latencies show in a thread of its own.
+inline constexpr double register_slots = 2.2;
+/// What the matrix instructions of the tensor variant may wait for: loads from L2, row rule, promotions.
+inline constexpr double tensor_waits = 1.35;
+
+/// Seconds: by arithmetic alone, and with what is around it.
+struct prediction {
+    double low, high;
+};
+/// The E-step with its sums and the nodes of the loop, not the arithmetic of the update. None for shapes that run by
+/// slab.
+inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes,
+                                                   const device_rates& device = {}) {
+    using namespace kernels::cuda;
+    const double n = static_cast<double>(rows), pairs = n * static_cast<double>(s.components);
+    const double bytes = n * static_cast<double>(s.dimensions * element_bytes) / device.copy;
+    const double chunks = static_cast<double>(blocks_for(rows, chunk_rows(s, element_bytes, false, true)));
+    const double limbs = 3 * chunks * static_cast<double>(kernels::sum_count(s)); // of a chunk's sums
+    const auto around = [&](double arithmetic, double waits, double nodes) {
+        const double rest = nodes * device.node;
+        return prediction{std::max(bytes, arithmetic) + rest,
+                          std::max(bytes, arithmetic * waits) + limbs / device.atomics + rest + device.chain};
+    };
+    switch (choose_variant(s, element_bytes, false, true)) {
+    case e_step_variant::registers:
+        return around(pairs * register_instructions(s) / device.instructions, register_slots, 2);
+    case e_step_variant::fused:
+        return around(pairs * fused_instructions(s) / device.instructions, most_instructions, 2);
+    case e_step_variant::tensor: {
+        const tensor_flop work = tensor_work(s);
+        const double slabs = static_cast<double>(blocks_for(rows, tensor_slab_rows(s)));
+        return around(pairs * (work.densities + work.moments) / device.tensor, tensor_waits, 3 * slabs + 2);
+    }
+    default:
+        return std::nullopt;
+    }
+}
+
+} // namespace elbo::bench
