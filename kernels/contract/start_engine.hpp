@@ -32,6 +32,16 @@ struct start_rows {
     std::int64_t rows;
 };
 
+/// Rows in device memory, of which a start takes each with probability `share` by a Philox number of its own. Values
+/// within `lower` and `upper`, ends included, are usual; both are empty where all are.
+struct start_draw {
+    any_matrix_view x;
+    const frame& to;
+    double share;
+    std::uint64_t seed;
+    std::span<const double> lower, upper; ///< [d]
+};
+
 class start_engine {
 public:
     start_engine() = default;
@@ -41,14 +51,20 @@ public:
 
     /// Bytes of device memory for a start from so many rows, of which log_likelihood() takes `judged`.
     virtual std::int64_t bytes_needed(std::int64_t rows, std::int64_t judged) const = 0;
-    /// The rows must stay where they are while the engine is used. `lambda` [d] as in update_rule.
-    virtual void load(const start_rows& rows, std::span<const double> lambda) = 0;
+    /// The rows must stay where they are while the engine is used.
+    virtual void load(const start_rows& rows) = 0;
+    /// Instead of it: draws and normalises rows where they lie, all with weight 1; returns how many. Where none is
+    /// usual, all are.
+    virtual std::int64_t draw(const start_draw& from) = 0;
+    /// The rows [rows x d] that were drawn, and which are usual [rows].
+    virtual void drawn(std::span<double> x, std::span<double> usual) = 0;
     /// Gives k-means the rows in these coordinates.
     virtual void measure_in(start_coordinates coordinates) = 0;
     virtual kmeans_engine& kmeans() = 0;
     /// An M-step from the labels of k-means. A component with few rows borrows from the pooled covariance, as if d + 1
     /// rows came from there; one without rows begins at the centre of the frame with the weight of one row.
-    virtual void form() = 0;
+    /// `lambda` [d] as in update_rule.
+    virtual void form(std::span<const double> lambda) = 0;
     /// Σ w log p(x̃) of the first `rows` rows under the parameters that were formed last.
     virtual double log_likelihood(std::int64_t rows) = 0;
     /// Keeps the parameters that were formed last for parameters().

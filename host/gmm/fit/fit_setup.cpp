@@ -174,10 +174,13 @@ double mixture_rows::reach(const std::optional<std::vector<double>>& prior_mean)
 kernels::gmm_parameters mixture_rows::first_parameters(std::int64_t restart) {
     if (options.start_model)
         return to_frame(*options.start_model, frame_);
-    if (sample_.rows == 0)
-        sample_ = draw_start_sample(feed(), frame_, summary_, start_row_limit(options.components, shape().dimensions),
-                                    options.seed);
-    return start_parameters(ctx, sample_, shape(), choice_of(options, restart), lambda_);
+    const start_choice choice = choice_of(options, restart);
+    if (sample_.rows == 0) {
+        const std::int64_t limit = start_row_limit(options.components, shape().dimensions);
+        auto drawn = draw_on_device(ctx, feed(), frame_, summary_, shape(), options.seed, choice, options.restarts > 1);
+        sample_ = drawn ? std::move(*drawn) : draw_start_sample(feed(), frame_, summary_, limit, options.seed);
+    }
+    return start_parameters(ctx, sample_, shape(), choice, lambda_);
 }
 
 kernels::gmm_parameters mixture_rows::start(std::int64_t restart, fit_seconds& spent) {

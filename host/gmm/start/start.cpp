@@ -124,7 +124,10 @@ public:
         : ctx_(ctx), s_(s), shape_(shape), lambda_(lambda), plan_(s.rows, shape) {
         if (!on_device(plan_, !s.labels.empty()))
             return;
-        device_ = make_start_engine(ctx, shape);
+        device_ = s.device;
+        loaded_ = device_ != nullptr;
+        if (!device_)
+            device_ = make_start_engine(ctx, shape);
     }
 
     gmm_parameters make(const start_choice& choice) {
@@ -148,14 +151,14 @@ private:
     /// The best of the k-means starts by the likelihood of what they begin with.
     gmm_parameters by_device(const start_choice& choice) {
         if (!std::exchange(loaded_, true))
-            device_->load({s_.x.data(), s_.weights.data(), s_.usual.data(), s_.rows}, lambda_);
+            device_->load({s_.x.data(), s_.weights.data(), s_.usual.data(), s_.rows});
         std::optional<double> best;
         for (const start_coordinates way : plan_.ways) {
             device_->measure_in(way);
             for (std::uint64_t attempt = 0; attempt < plan_.tries; ++attempt) {
                 choose_centres(device_->kmeans(), shape_.components, choice.greedy, plan_.seed(choice, attempt));
                 device_->kmeans().refine(plan_.iterations(choice.method, attempt));
-                device_->form();
+                device_->form(lambda_);
                 const double likelihood = plan_.compares() ? device_->log_likelihood(judged_rows(s_.rows, shape_)) : 0;
                 if (!best || likelihood > *best)
                     device_->keep(), best = likelihood;
@@ -201,7 +204,7 @@ private:
     const std::vector<double>& lambda_;
     const kmeans_plan plan_;
     std::optional<moments> total_; ///< of the usual rows
-    std::unique_ptr<start_engine> device_;
+    std::shared_ptr<start_engine> device_;
     bool loaded_ = false; ///< the device has the sample
 };
 
@@ -229,6 +232,11 @@ std::int64_t start_host_bytes(const gmm_shape& shape, start_method method, std::
     // Moments and parameters of all components, of two candidates.
     const std::int64_t each = shape.dimensions * (matrix ? shape.dimensions + 1 : 2);
     return 8 * (rows + (3 * shape.components + 4) * each);
+}
+
+bool made_on_device(const gmm_shape& shape, const start_choice& choice, std::int64_t sample_rows) {
+    return on_device(kmeans_plan(sample_rows, shape), false) && !choice.trials &&
+           choice.method != start_method::samples && choice.method != start_method::random;
 }
 
 gmm_parameters start_parameters(const context& ctx, const start_sample& s, const gmm_shape& shape,

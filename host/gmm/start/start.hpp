@@ -7,8 +7,11 @@
 #include "elbo/gmm/fit.hpp"
 #include "host/rows/row_feed.hpp"
 #include "kernels/contract/gmm_engine.hpp"
+#include "kernels/contract/start_engine.hpp"
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <vector>
 
 namespace elbo::gmm {
@@ -22,6 +25,8 @@ struct start_sample {
     sample_labels::kind known = sample_labels::kind::none;
     std::vector<std::int32_t> labels; ///< [rows] the only component a row may come from, else −1; empty without labels
     std::vector<double> factors;      ///< [rows x k] where these are what is known
+    /// What has the rows, too, where they were drawn on a device; x and `usual` may then be empty.
+    std::shared_ptr<kernels::start_engine> device;
 };
 
 /// Rows that a start looks at, about: enough for k components, and few enough that a start costs less than some
@@ -49,6 +54,16 @@ struct start_choice {
     bool trials = false;                        ///< the best of several such starts after some EM steps on few rows
     std::uint64_t seed = 0;
 };
+
+/// The same sample, drawn on the device where the rows are in its memory as one piece, without weights or labels, and
+/// the back end has an engine for that; else none. The host has it, too, unless the device makes all of this start and
+/// there are no `others`.
+std::optional<start_sample> draw_on_device(const context& ctx, const row_feed& feed, const kernels::frame& f,
+                                           const data_summary& summary, const kernels::gmm_shape& shape,
+                                           std::uint64_t seed, const start_choice& choice, bool others);
+
+/// Whether a device that has an engine for it makes all of such a start from a sample without labels.
+bool made_on_device(const kernels::gmm_shape& shape, const start_choice& choice, std::int64_t sample_rows);
 
 /// The parameters that a fit begins with, in the normalised frame. Rows with a known component are held there: it
 /// begins at their mean. k-means runs on the context's back end but for tiny problems, and a device does all of the

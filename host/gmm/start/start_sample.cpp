@@ -91,13 +91,14 @@ start_sample draw_start_sample(const row_feed& feed, const frame& f, const data_
         // In pieces: a copy of all of them would take as much as the sample itself.
         for (std::size_t at = 0; at < chosen.size(); at += gathered_rows) {
             const std::size_t end = std::min(chosen.size(), at + gathered_rows);
-            for (double v : feed.gather_rows(batch.x, {chosen.begin() + at, chosen.begin() + end})) {
-                const std::int64_t j = static_cast<std::int64_t>(s.x.size()) % d;
-                if (j == 0)
-                    s.usual.push_back(1);
-                if (!summary.usual.empty() && !summary.usual[j].holds(v))
-                    s.usual.back() = 0;
-                s.x.push_back((v - f.centre[j]) / f.scale[j]);
+            const std::vector<double> rows = feed.gather_rows(batch.x, {chosen.begin() + at, chosen.begin() + end});
+            for (auto row = rows.begin(); row != rows.end(); row += d) {
+                bool usual = true;
+                for (std::int64_t j = 0; j < d; ++j) {
+                    usual = usual && (summary.usual.empty() || summary.usual[j].holds(row[j]));
+                    s.x.push_back((row[j] - f.centre[j]) / f.scale[j]);
+                }
+                s.usual.push_back(usual ? 1 : 0);
             }
         }
         if (s.known == sample_labels::kind::factors) {
@@ -113,6 +114,32 @@ start_sample draw_start_sample(const row_feed& feed, const frame& f, const data_
         sum += w;
     for (double& w : s.weights)
         w *= static_cast<double>(s.rows) / sum;
+    return s;
+}
+
+std::optional<start_sample> draw_on_device(const context& ctx, const row_feed& feed, const frame& f,
+                                           const data_summary& summary, const gmm_shape& shape, std::uint64_t seed,
+                                           const start_choice& choice, bool others) {
+    if (feed.data().space() != memory_space::device || feed.weighted() || feed.known() != sample_labels::kind::none ||
+        feed.batch_rows() < feed.data().rows())
+        return std::nullopt;
+    start_sample s;
+    s.device = make_start_engine(ctx, shape);
+    if (!s.device)
+        return std::nullopt;
+    s.cols = shape.dimensions;
+    std::vector<double> lower, upper;
+    for (const value_range& r : summary.usual)
+        lower.push_back(r.lower), upper.push_back(r.upper);
+    const row_shares shares(summary, start_row_limit(shape.components, shape.dimensions));
+    feed.for_each([&](const input_rows& all, std::int64_t) {
+        s.rows = s.device->draw({all.x, f, shares.of(-1), seed, lower, upper});
+    });
+    s.weights.assign(s.rows, 1);
+    if (others || !made_on_device(shape, choice, s.rows)) {
+        s.x.resize(s.rows * s.cols), s.usual.resize(s.rows);
+        s.device->drawn(s.x, s.usual);
+    }
     return s;
 }
 

@@ -3,6 +3,7 @@
 #include "elbo/error.hpp"
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/kmeans/clusters.cuh"
+#include "kernels/cuda/kmeans/sample.cuh"
 #include "kernels/cuda/kmeans/statistics.cuh"
 
 #include <algorithm>
@@ -38,34 +39,24 @@ public:
         return 8 * numbers + kmeans_.bytes_needed(rows, d, k) - 8 * rows * (d + 1);
     }
 
-    void load(const start_rows& s, std::span<const double> lambda) override {
+    void load(const start_rows& s) override {
         state_->activate();
-        const std::int64_t d = shape_.dimensions, k = shape_.components;
-        rows_ = s.rows;
-        x_ = numbers("rows of a start", rows_ * d);
-        weights_ = numbers("weights of a start", rows_);
-        usual_ = numbers("usual rows of a start", rows_);
-        lambda_ = numbers("regularization of a start", d);
-        order_ = device_buffer<std::int64_t>(state_, "all rows of a start", rows_);
-        bounds_ = device_buffer<std::int64_t>(state_, "bounds of a start", 4);
-        chunk_sums_ = numbers("sums of chunks of a start", chunks(rows_) * (d + 1));
-        partial_ = numbers("moments of segments", segments(rows_, k) * covariance_size());
-        sums_ = numbers("sums of a start", k * (d + 1));
-        covariances_ = numbers("covariances of a start", k * covariance_size());
-        pooled_ = numbers("pooled covariance of a start", covariance_size());
-        failed_ = device_buffer<int>(state_, "flag of a start", 1);
-        for (parameter_buffers* p : {&formed_, &kept_}) {
-            p->log_weights = numbers("weights of components", k);
-            p->means = numbers("means of a start", k * d);
-            p->factors = numbers("factors of a start", geometry_.count(k) * geometry_.size(d));
-        }
-        y_ = {};
-        total_known_ = false;
-        copy_async(*state_, x_.data(), s.x, rows_ * d);
+        reserve(s.rows);
+        copy_async(*state_, x_.data(), s.x, rows_ * shape_.dimensions);
         copy_async(*state_, weights_.data(), s.weights, rows_);
         copy_async(*state_, usual_.data(), s.usual, rows_);
-        copy_async(*state_, lambda_.data(), lambda.data(), d);
-        clear_async(*state_, failed_.data(), 1);
+    }
+
+    std::int64_t draw(const start_draw& from) override {
+        return from.x.type == element_type::float32 ? draw_from(from.x.as<float>(), from)
+                                                    : draw_from(from.x.as<double>(), from);
+    }
+
+    void drawn(std::span<double> x, std::span<double> usual) override {
+        state_->activate();
+        copy_async(*state_, x.data(), x_.data(), rows_ * shape_.dimensions);
+        copy_async(*state_, usual.data(), usual_.data(), rows_);
+        internal::wait_for(*state_); // the host reads them
     }
 
     kmeans_engine& kmeans() override { return kmeans_; }
@@ -90,8 +81,9 @@ public:
         kmeans_.use(y_.data(), weights_.data(), rows_, d);
     }
 
-    void form() override {
+    void form(std::span<const double> lambda) override {
         state_->activate();
+        copy_async(*state_, lambda_.data(), lambda.data(), shape_.dimensions);
         const std::int64_t d = shape_.dimensions, k = shape_.components;
         const cluster_view clusters = kmeans_.order(k);
         sum_moments(weights_.data(), clusters, sums_.data(), formed_.means.data(), covariances_.data());
@@ -165,6 +157,69 @@ private:
     void launch_each(const char* name, std::int64_t count, void (*kernel)(P...), A&&... args) const {
         launch(*state_, name, {blocks_for(count, statistic_threads), statistic_threads}, kernel,
                std::forward<A>(args)...);
+    }
+
+    /// Memory for the start from so many rows.
+    void reserve(std::int64_t rows) {
+        const std::int64_t d = shape_.dimensions, k = shape_.components;
+        rows_ = rows;
+        x_ = numbers("rows of a start", rows_ * d);
+        weights_ = numbers("weights of a start", rows_);
+        usual_ = numbers("usual rows of a start", rows_);
+        lambda_ = numbers("regularization of a start", d);
+        order_ = device_buffer<std::int64_t>(state_, "all rows of a start", rows_);
+        bounds_ = device_buffer<std::int64_t>(state_, "bounds of a start", 4);
+        chunk_sums_ = numbers("sums of chunks of a start", chunks(rows_) * (d + 1));
+        partial_ = numbers("moments of segments", segments(rows_, k) * covariance_size());
+        sums_ = numbers("sums of a start", k * (d + 1));
+        covariances_ = numbers("covariances of a start", k * covariance_size());
+        pooled_ = numbers("pooled covariance of a start", covariance_size());
+        failed_ = device_buffer<int>(state_, "flag of a start", 1);
+        for (parameter_buffers* p : {&formed_, &kept_}) {
+            p->log_weights = numbers("weights of components", k);
+            p->means = numbers("means of a start", k * d);
+            p->factors = numbers("factors of a start", geometry_.count(k) * geometry_.size(d));
+        }
+        y_ = {};
+        total_known_ = false;
+        clear_async(*state_, failed_.data(), 1);
+    }
+
+    template <class X>
+    std::int64_t draw_from(const matrix_view<const X>& x, const start_draw& from) {
+        state_->activate();
+        const std::int64_t d = shape_.dimensions, blocks = blocks_for(x.rows, draw_span);
+        const row_draw draw{from.seed, from.share, x.rows};
+        const device_buffer<std::int64_t> counts(state_, "counts of drawn rows", blocks + 1);
+        launch(*state_, "count_taken", {blocks, draw_threads}, count_taken, draw, counts.data());
+        launch(*state_, "add_counts", {1, scan_threads}, add_counts, counts.data(), blocks);
+        std::int64_t count = 0;
+        copy_async(*state_, &count, counts.data() + blocks, 1);
+        internal::wait_for(*state_); // memory depends on it
+        if (count == 0)
+            return 0;
+        reserve(count);
+        launch(*state_, "list_taken", {blocks, draw_threads}, list_taken, draw, counts.data(), order_.data());
+        const device_buffer<double> columns(state_, "frame of a start", 4 * d); // and what is usual
+        copy_async(*state_, columns.data(), from.to.centre.data(), d);
+        copy_async(*state_, columns.data() + d, from.to.scale.data(), d);
+        launch_each("normalize_taken", count * d, normalize_taken<X>, x, order_.data(), count, columns.data(),
+                    columns.data() + d, x_.data());
+        launch_each("fill_numbers", count, fill_numbers, weights_.data(), count, 1.0);
+        const device_buffer<unsigned long long> usual(state_, "count of usual rows", 1);
+        unsigned long long usual_rows = 0;
+        if (!from.lower.empty()) {
+            copy_async(*state_, columns.data() + 2 * d, from.lower.data(), d);
+            copy_async(*state_, columns.data() + 3 * d, from.upper.data(), d);
+            clear_async(*state_, usual.data(), 1);
+            launch_each("find_usual", count, find_usual<X>, x, order_.data(), count, columns.data() + 2 * d,
+                        usual_.data(), usual.data());
+            copy_async(*state_, &usual_rows, usual.data(), 1);
+            internal::wait_for(*state_); // whether there are any
+        }
+        if (usual_rows == 0)
+            launch_each("fill_numbers", count, fill_numbers, usual_.data(), count, 1.0);
+        return count;
     }
 
     /// Sums [k x (d + 1)], means [k x d] and covariances of the clusters of the rows, with these weights.

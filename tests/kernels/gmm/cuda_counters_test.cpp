@@ -322,6 +322,10 @@ TEST(CudaCounters, Lloyd) {
     for (const counted_kmeans& run : count_kmeans()) {
         SCOPED_TRACE(run.c.name);
         const auto& [c, all, n, d, k] = run;
+        // Two to load and one to begin, three or four a centre, one before Lloyd's iterations: nothing else is
+        // launched.
+        EXPECT_EQ(test::sum_counters(all, "").launches,
+                  3 + 3 * k + (c.greedy ? k - 1 : 0) + 1 + 6 * (lloyd_iterations - 1));
 
         const test::counter_sums assign = test::sum_counters(all, "::assign_rows");
         EXPECT_EQ(assign.launches, lloyd_iterations - 1);

@@ -1,5 +1,11 @@
 // Whole starts on the device (contract/start_engine.hpp) against those of the host in float64.
+#include "elbo/gmm/fit.hpp"
+#include "elbo/interop.hpp"
 #include "host/gmm/start/start.hpp"
+#include "kernels/contract/context_state.hpp"
+#include "kernels/contract/start_engine.hpp"
+#include "kernels/cuda/core/device_buffer.hpp"
+#include "kernels/math/philox.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
 
@@ -90,6 +96,68 @@ TEST(CudaStart, RowsThatCoincideAndClustersWithoutRows) {
             s.x[n * s.cols + j] = static_cast<double>(n % 3 * (j + 1) % 5);
     for (const family f : {family::full, family::diagonal})
         check_start(s, {f, 6, 5}, {});
+}
+
+/// Rows of type T, five numbers apart, on the device; every seventh has a value that is not usual.
+template <class T>
+void check_draw(std::int64_t rows, double share) {
+    SCOPED_TRACE(std::to_string(rows) + " rows, share " + std::to_string(share));
+    constexpr std::int64_t cols = 3, stride = 5;
+    const context ctx = context::cuda();
+    std::vector<T> x(rows * stride);
+    for (std::size_t i = 0; i < x.size(); ++i)
+        x[i] = static_cast<T>(i % (7 * stride) == 2 ? 1e6 : 3 * test::uniform(2, i));
+    const cuda::device_buffer<T> on_device(ctx.state().cuda, "test", std::ssize(x));
+    cuda::copy_async(*ctx.state().cuda, on_device.data(), x.data(), std::ssize(x));
+    const frame f{{0.5, 1, 2}, {0.5, 3, 0.25}};
+    const std::vector<double> lower(cols, -10), upper(cols, 10);
+    const auto engine = make_start_engine(ctx, {family::full, cols, 2});
+    const std::uint64_t seed = 77;
+
+    std::vector<double> want, usual;
+    for (std::int64_t n = 0; n < rows; ++n) {
+        const philox_block words = random_block(seed, random_purpose::row_choice, n);
+        if (share < 1 && uniform_double(words.word[0], words.word[1]) >= share)
+            continue;
+        usual.push_back(n % 7 == 0 ? 0 : 1);
+        for (std::int64_t j = 0; j < cols; ++j)
+            want.push_back((static_cast<double>(x[n * stride + j]) - f.centre[j]) / f.scale[j]);
+    }
+    const any_matrix_view view = device_matrix<const T>(on_device.data(), rows, cols, stride);
+    for (const bool ranges : {false, true}) {
+        const std::span<const double> none;
+        const std::int64_t drawn =
+            engine->draw({view, f, share, seed, ranges ? std::span(lower) : none, ranges ? std::span(upper) : none});
+        ASSERT_EQ(drawn, std::ssize(usual));
+        std::vector<double> got(drawn * cols), got_usual(drawn);
+        if (drawn > 0)
+            engine->drawn(got, got_usual);
+        EXPECT_EQ(got, want);
+        const bool some = ranges && std::ranges::count(usual, 1.0) > 0;
+        EXPECT_EQ(got_usual, some ? usual : std::vector<double>(drawn, 1));
+    }
+}
+
+TEST(CudaStart, DrawsTheRowsThatTheHostDraws) {
+    for (const std::int64_t rows : {1, 16, 4095, 4097, 9000}) // a thread has 16 rows, a block 4096
+        for (const double share : {0.3, 1.0})
+            check_draw<float>(rows, share);
+    check_draw<double>(5000, 0.9);
+    check_draw<double>(300, 1e-9); // none
+}
+
+TEST(CudaStart, RowsOfTheDeviceBeginWhereThoseOfTheHostDo) {
+    const context ctx = context::cuda();
+    const std::int64_t rows = 2500, cols = 4;
+    const std::vector<float> x = test::as<float>(test::clustered(rows, cols, 3, 4.0, 5));
+    const cuda::device_buffer<float> on_device(ctx.state().cuda, "test", rows * cols);
+    cuda::copy_async(*ctx.state().cuda, on_device.data(), x.data(), rows * cols);
+    const data_source here(matrix_view<const float>(x.data(), rows, cols));
+    const data_source there(device_matrix<const float>(on_device.data(), rows, cols));
+    for (const std::int64_t restarts : {1, 4}) {
+        fit_options options{.components = 3, .restarts = restarts, .max_iterations = 2};
+        EXPECT_EQ(fit(ctx, there, options).model, fit(ctx, here, options).model) << restarts;
+    }
 }
 
 TEST(CudaStart, SaysThatACovarianceIsNotFinite) {
