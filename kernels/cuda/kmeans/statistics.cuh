@@ -102,7 +102,7 @@ __global__ void __launch_bounds__(statistic_threads)
 // A block for a tile of 16 Each x 16 Each entries of the second moments of a segment, on or above the diagonal: Σ w (x
 // − mean)(x − mean)ᵀ. A thread has Each x Each of them.
 template <int Each>
-__global__ void __launch_bounds__(statistic_threads)
+__global__ void __launch_bounds__(statistic_threads, 2)
     sum_products(sample_view s, cluster_view clusters, std::int64_t span, const double* means, double* partial) {
     constexpr int tile = 16 * Each;
     __shared__ double left[moment_depth][tile], right[moment_depth][tile];
