@@ -3,6 +3,7 @@
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/kmeans/clusters.cuh"
 #include "kernels/cuda/kmeans/kernels.cuh"
+#include "kernels/cuda/kmeans/order.cuh"
 
 #include <algorithm>
 #include <cmath>
