@@ -48,6 +48,9 @@ int context::threads() const noexcept {
 int context::device() const noexcept {
     return state_->device;
 }
+memory_space context::memory() const noexcept {
+    return state_->table.memory;
+}
 std::string context::name() const {
     return state_->name;
 }

@@ -127,7 +127,7 @@ private:
 
 /// Throws invalid_argument where the back end of the context cannot reach such memory.
 inline void check_reach(const context& ctx, std::string_view name, memory_space space) {
-    expects(ctx.where() == backend::cuda || space != memory_space::device, [&] {
+    expects(ctx.memory() == memory_space::device || space != memory_space::device, [&] {
         return fmt::format("{} is in device memory: expected host memory for the {} back end", name,
                            to_string(ctx.where()));
     });

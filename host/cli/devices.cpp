@@ -18,8 +18,8 @@ std::string gibibytes(std::int64_t bytes) {
 }
 
 std::string option_of(const device_info& device) {
-    return device.where == backend::cuda ? fmt::format("cuda:{}", device.ordinal)
-                                         : std::string(to_string(device.where));
+    const std::string_view where = to_string(device.where);
+    return device.ordinal >= 0 ? fmt::format("{}:{}", where, device.ordinal) : std::string(where);
 }
 
 std::string blas_text(const blas_info& blas) {
@@ -33,7 +33,7 @@ std::string device_text(const device_list& list, const blas_info& blas) {
     std::vector<std::pair<std::string, std::string>> lines;
     for (const device_info& device : list.devices) {
         std::string text = device.name;
-        if (device.where == backend::cuda)
+        if (device.ordinal >= 0)
             text +=
                 fmt::format(", {} free of {}, {} multiprocessors, compute capability {}", gibibytes(device.free_bytes),
                             gibibytes(device.total_bytes), device.multiprocessors, device.compute_capability);

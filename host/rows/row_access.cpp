@@ -1,7 +1,7 @@
 #include "host/rows/row_access.hpp"
 
 #include "host/check.hpp"
-#include "kernels/contract/backend_table.hpp"
+#include "kernels/contract/context_state.hpp"
 #include "kernels/shared/threads/processors.hpp"
 
 #include <fmt/format.h>
@@ -21,7 +21,11 @@ any_matrix_view on_host(const any_matrix_view& view, std::vector<char>& staging)
 }
 
 any_matrix_view readable(const context& ctx, const any_matrix_view& view, std::vector<char>& staging) {
-    return ctx.where() == backend::cuda ? view : on_host(view, staging);
+    return ctx.memory() == memory_space::device ? view : on_host(view, staging);
+}
+
+context on_host(const context& ctx) {
+    return ctx.memory() == memory_space::device ? context::cpu() : ctx;
 }
 
 const data_source& check_width(const data_source& data, std::int64_t dimensions, std::string_view whose) {
@@ -41,9 +45,9 @@ std::string column_label(const data_source& data, std::int64_t column) {
 std::int64_t available_bytes(const context& ctx, std::int64_t limit) {
     if (limit > 0)
         return limit;
-    if (ctx.where() == backend::cuda) {
-        for (const device_info& device : devices().devices)
-            if (device.where == backend::cuda && device.ordinal == ctx.device())
+    if (ctx.memory() == memory_space::device) {
+        for (const device_info& device : ctx.state().table.devices())
+            if (device.ordinal == ctx.device())
                 return device.free_bytes / 10 * 9;
     }
     // Of the host's memory at most half, since the data lies there too.

@@ -15,6 +15,8 @@ namespace elbo {
 any_matrix_view on_host(const any_matrix_view& view, std::vector<char>& staging);
 /// The same, but the view itself where the back end of the context can read it.
 any_matrix_view readable(const context& ctx, const any_matrix_view& view, std::vector<char>& staging);
+/// The context itself where it computes on the host, else one on as many threads as the host has room for.
+context on_host(const context& ctx);
 
 /// The data. Throws invalid_argument unless it has so many columns, the dimensions of `whose`.
 const data_source& check_width(const data_source& data, std::int64_t dimensions, std::string_view whose = "the model");

@@ -114,7 +114,8 @@ row_feed::row_feed(const context& ctx, const data_source& data, const sample_wei
     if (weighted())
         survey_weights(units);
     const std::int64_t all = (data.rows() + unit_rows - 1) / unit_rows * unit_rows;
-    const bool one_piece = data.contiguous() && (ctx.where() == backend::cuda || data.space() != memory_space::device);
+    const bool one_piece =
+        data.contiguous() && (ctx.memory() == memory_space::device || data.space() != memory_space::device);
     batch_rows_ = one_piece ? all : std::min(all, streamed_batch_rows(data.cols(), data.type()));
 }
 

@@ -33,7 +33,7 @@ public:
     /// Throws out_of_memory (with the bytes wanted and free) and invalid_argument if size < 0.
     buffer(const context& ctx, std::int64_t size)
         : memory_(internal::allocate(ctx, size < 0 ? size : size * static_cast<std::int64_t>(sizeof(T)))), size_(size),
-          space_(ctx.where() == backend::cuda ? memory_space::device : memory_space::host) {}
+          space_(ctx.memory()) {}
     buffer(buffer&& other) noexcept
         : memory_(std::move(other.memory_)), size_(std::exchange(other.size_, 0)), space_(other.space_) {}
     buffer& operator=(buffer&& other) noexcept {

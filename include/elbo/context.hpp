@@ -1,6 +1,8 @@
 // Where work runs.
 #pragma once
 
+#include "elbo/matrix_view.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -41,7 +43,9 @@ public:
     backend where() const noexcept;
     int threads() const noexcept; ///< threads of a cpu context, else 1
     int device() const noexcept;  ///< ordinal of a cuda context, else -1
-    std::string name() const;     ///< for people: "CPU, 2 threads, AVX-512", "NVIDIA H200 (cuda:0)"
+    /// That of the device for cuda, else the host's: where operations find their rows without a copy.
+    memory_space memory() const noexcept;
+    std::string name() const; ///< for people: "CPU, 2 threads, AVX-512", "NVIDIA H200 (cuda:0)"
     /// Waits until all work given to this context is done. Throws cuda_error if some of it failed.
     void wait() const;
 

@@ -50,6 +50,7 @@ public:
 
 struct backend_table {
     backend where;
+    memory_space memory; ///< that it computes on
 
     gmm_factory* gmm;
     kmeans_factory* kmeans;

@@ -96,7 +96,7 @@ std::int64_t fit_setup::start_bytes() const {
         return 0;
     const kernels::gmm_shape& s = shape();
     const std::int64_t most = most_start_rows(feed().data().rows(), s.components, s.dimensions);
-    return (ctx.where() == backend::cuda ? 0 : start_host_bytes(s, options.start, most)) +
+    return (ctx.memory() == memory_space::device ? 0 : start_host_bytes(s, options.start, most)) +
            start_device_bytes(ctx, s, options.start, most, feed().known() != sample_labels::kind::none);
 }
 
@@ -112,7 +112,7 @@ memory_plan plan_memory(const context& ctx, const data_source& data, const fit_o
                          (options.precision == compute_precision::automatic && number == 8);
     memory_plan p;
     p.streamed = s.rows.streamed();
-    const bool on_device = data.space() == memory_space::device, on_host = ctx.where() != backend::cuda;
+    const bool on_device = data.space() == memory_space::device, on_host = ctx.memory() == memory_space::host;
     p.data = on_host ? data.kept_bytes() : on_device ? rows * s.shape().dimensions * number : 0;
     p.normalized = resident * s.shape().dimensions * (doubles ? 8 : 4);
     // The first start runs before the rows are loaded, those of further restarts beside them.
@@ -121,8 +121,7 @@ memory_plan plan_memory(const context& ctx, const data_source& data, const fit_o
     const std::int64_t beside = on_host ? 8 * host_vectors * s.shape().dimensions : 0;
     const std::int64_t first_start = s.engine().bytes_needed(0, weighted, known) + std::max(start, summary);
     // The limbs of the scatter matrix of a tied family are on a device once, beside everything else.
-    const std::int64_t scatter =
-        ctx.where() == backend::cuda ? 8 * kernels::limb_count * kernels::scatter_size(s.shape()) : 0;
+    const std::int64_t scatter = on_host ? 0 : 8 * kernels::limb_count * kernels::scatter_size(s.shape());
     const std::int64_t iterations =
         s.engine().bytes_needed(resident, weighted, known) + scatter + (options.restarts > 1 ? start : 0);
     p.workspace = std::max<std::int64_t>(0, std::max(first_start, iterations) - p.normalized) + beside;

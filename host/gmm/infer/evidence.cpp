@@ -72,11 +72,6 @@ void posterior(const double* lp, std::int64_t components, double* r) {
         r[k] /= sum;
 }
 
-/// Threads for what is done here: those of the context; of a cuda context as many as the host has room for.
-int host_threads(const context& ctx) {
-    return (ctx.where() == backend::cuda ? context::cpu() : ctx).threads();
-}
-
 /// log p(x_n, z_n = k) of the rows of a batch [rows x k].
 void joint_densities(scoring<gmm_engine>& model, const input_rows& batch, std::int64_t components,
                      std::vector<double>& lp) {
@@ -96,7 +91,7 @@ evidence_terms evidence_of(const context& ctx, const model& m, row_feed& feed, c
     feed.summarize(model.engine());
     std::vector<term_sums> units;
     std::vector<double> lp;
-    const int threads = host_threads(ctx);
+    const int threads = on_host(ctx).threads();
     feed.for_each([&](const input_rows& batch, std::int64_t first_row) {
         joint_densities(model, batch, components, lp);
         const std::vector<double> q = make_q(batch, first_row, lp);
@@ -162,7 +157,7 @@ evidence_terms evidence(const context& ctx, const model& m, const data_source& d
     check_width(data, m.dimensions());
     row_feed feed(ctx, data, weights, labels, m.components());
     return evidence_of(ctx, m, feed, [&](const input_rows&, std::int64_t, const std::vector<double>& lp) {
-        return posteriors(lp, m.components(), host_threads(ctx));
+        return posteriors(lp, m.components(), on_host(ctx).threads());
     });
 }
 
@@ -195,7 +190,7 @@ evidence_terms evidence(const context& ctx, const model& m, const data_source& d
     std::vector<double> lp;
     return evidence_of(ctx, m, feed, [&](const input_rows& batch, std::int64_t, const std::vector<double>&) {
         joint_densities(theirs, batch, m.components(), lp);
-        return posteriors(lp, m.components(), host_threads(ctx));
+        return posteriors(lp, m.components(), on_host(ctx).threads());
     });
 }
 

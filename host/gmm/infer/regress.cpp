@@ -86,7 +86,7 @@ void regress(const context& ctx, const model& m, const std::vector<std::int64_t>
         return fmt::format("{} has {} columns: expected {}, the number of known columns", known.description(),
                            known.cols(), map.known());
     });
-    const context host = ctx.where() == backend::cuda ? context::cpu() : ctx;
+    const context host = on_host(ctx);
     regression results = room_for(map, options, std::min(known.rows(), batch_rows(map, options)));
     std::vector<char> staging;
     std::vector<double> x;

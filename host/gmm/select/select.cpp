@@ -38,7 +38,7 @@ data_source copied(const context& ctx, const data_source& data) {
         to += from.rows * row_bytes;
     }
     const auto copy = io::open_numbers(memory, data.type(), data.rows(), data.cols());
-    if (ctx.where() == backend::cuda)
+    if (ctx.memory() == memory_space::device)
         copy->space = memory_space::device, copy->kept = 0;
     copy->column_names = data.column_names();
     copy->description = data.description();
@@ -48,7 +48,7 @@ data_source copied(const context& ctx, const data_source& data) {
 /// Whether a context reads these rows without a copy in each pass.
 bool is_resident(const context& ctx, const data_source& data) {
     const bool on_device = data.space() == memory_space::device;
-    return data.contiguous() && on_device == (ctx.where() == backend::cuda);
+    return data.contiguous() && on_device == (ctx.memory() == memory_space::device);
 }
 
 /// The rows of `data` as one matrix in the memory that the context computes on: `data` itself where it is one, a copy

@@ -5,6 +5,7 @@
 #include "host/gmm/start/start.hpp"
 #include "host/rows/restarts.hpp"
 #include "host/rows/row_access.hpp"
+#include "kernels/contract/context_state.hpp"
 #include "kernels/contract/gmm_layout.hpp"
 #include "kernels/shared/blas_threads.hpp"
 
@@ -180,18 +181,12 @@ private:
             pool.emplace_back([&] {
                 try {
                     const kernels::one_blas_thread one;
-                    const context own = context_of_worker(threads);
-                    work(own, tasks, next);
+                    const int number = ctx_.device() < 0 ? static_cast<int>(threads) : ctx_.device();
+                    work(context(ctx_.state().table.open(number)), tasks, next);
                 } catch (...) {
                     abort(std::current_exception());
                 }
             });
-    }
-
-    context context_of_worker(std::int64_t threads) const {
-        return ctx_.where() == backend::reference ? context::reference()
-               : ctx_.where() == backend::cuda    ? context::cuda(ctx_.device())
-                                                  : context::cpu(static_cast<int>(threads));
     }
 
     void run_task(const context& ctx, const task& t) {

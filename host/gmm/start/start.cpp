@@ -213,7 +213,7 @@ private:
 std::int64_t start_device_bytes(const context& ctx, const gmm_shape& shape, start_method method,
                                 std::int64_t sample_rows, bool labelled) {
     const kmeans_plan plan(sample_rows, shape);
-    const bool by_host = plan.tiny && ctx.where() == backend::cuda;
+    const bool by_host = plan.tiny && ctx.memory() == memory_space::device;
     if (by_host || method == start_method::samples || method == start_method::random)
         return 0;
     if (on_device(plan, labelled))

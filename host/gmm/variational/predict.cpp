@@ -9,6 +9,7 @@
 #include "host/gmm/algebra/factor.hpp"
 #include "host/gmm/infer/infer.hpp"
 #include "host/gmm/variational/distribution.hpp"
+#include "host/rows/row_access.hpp"
 #include "host/rows/row_feed.hpp"
 #include "kernels/math/philox.hpp"
 
@@ -130,7 +131,7 @@ double draw_gamma(double shape, std::uint64_t seed, std::uint64_t row, std::uint
 std::vector<double> log_density(const context& ctx, const variational_posterior& q, const data_source& data) {
     const std::int64_t d = q.dimensions();
     check_width(data, d, "the posterior");
-    const context host = ctx.where() == backend::cuda ? context::cpu() : ctx;
+    const context host = on_host(ctx);
     row_feed feed(host, data, {});
     feed.stream();
     const auto checker = make_engine(host, {q.shape(), d, 1}, compute_precision::automatic, data.type());

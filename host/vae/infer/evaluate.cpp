@@ -116,7 +116,7 @@ void check(const model& m, const evaluate_options& o) {
 
 /// Rows between two calls of the callback: about so many passes of the decoder.
 std::int64_t rows_per_piece(const context& ctx, const evaluate_options& o) {
-    const std::int64_t draws = ctx.where() == backend::cuda ? std::int64_t(1) << 24 : std::int64_t(1) << 16;
+    const std::int64_t draws = ctx.memory() == memory_space::device ? std::int64_t(1) << 24 : std::int64_t(1) << 16;
     return std::max<std::int64_t>(1, draws / (o.samples + o.importance_samples));
 }
 

@@ -37,7 +37,8 @@ std::vector<device_info> the_processor() {
 } // namespace
 
 const backend_table cpu_table = {
-    backend::cpu,  cpu::make_gmm,    cpu::make_kmeans,     cpu::make_latent, cpu::make_sphere, cpu::make_vae, open,
-    the_processor, io::wait_on_host, io::allocate_on_host, io::copy_on_host, nullptr,          nullptr};
+    backend::cpu,         memory_space::host, cpu::make_gmm, cpu::make_kmeans, cpu::make_latent,
+    cpu::make_sphere,     cpu::make_vae,      open,          the_processor,    io::wait_on_host,
+    io::allocate_on_host, io::copy_on_host,   nullptr,       nullptr};
 
 } // namespace elbo::kernels

@@ -32,6 +32,7 @@ void copy(const internal::context_state& state, void* to, std::int64_t to_stride
 } // namespace
 
 const backend_table cuda_table = {backend::cuda,
+                                  memory_space::device,
                                   cuda::make_gmm,
                                   cuda::make_kmeans,
                                   cuda::make_latent,

@@ -27,6 +27,7 @@ std::vector<device_info> no_devices() {
 } // namespace
 
 const backend_table reference_table = {backend::reference,
+                                       memory_space::host,
                                        reference::make_gmm,
                                        reference::make_kmeans,
                                        reference::make_latent,
