@@ -20,8 +20,10 @@
 #include "elbo/matrix_view.hpp"
 #include "elbo/vae/train.hpp"
 #include "kernels/contract/vae_layout.hpp"
+#include "kernels/math/macros.hpp"
 #include "kernels/math/vae_scale.hpp"
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -112,6 +114,17 @@ struct step_record {
     double gradient_norm = 0; ///< 2-norm of the gradient of the mean objective, before clipping
     enum class term : std::int64_t { none, reconstruction, kl, objective, gradient }; ///< wide: a record has no padding
     term not_finite = term::none; ///< the first that is not finite: the step then changed nothing
+
+    /// That term, given the norm.
+    ELBO_HD term first_not_finite(double norm) const {
+        if (!std::isfinite(reconstruction))
+            return term::reconstruction;
+        if (!std::isfinite(kl))
+            return term::kl;
+        if (!std::isfinite(objective))
+            return term::objective;
+        return std::isfinite(norm) ? term::none : term::gradient;
+    }
 };
 
 /// Everything that training carries from step to step. Vectors in the order of the layout; first_moment is the

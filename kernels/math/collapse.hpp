@@ -38,22 +38,15 @@ struct collapse_action {
     gmm::collapse_policy action;
 };
 
-/// Index of the healthy component with the largest N_k, the lowest at a tie; −1 if there is none.
-ELBO_HD inline std::int64_t heaviest_component(const collapse_view& v) {
+/// Index of the component with the largest N_k, the lowest at a tie, among those that are healthy or, with `any`, have
+/// not been dropped before; −1 if there is none.
+ELBO_HD inline std::int64_t heaviest_component(const collapse_view& v, bool any = false) {
     std::int64_t best = -1;
-    for (std::int64_t k = 0; k < v.shape.components; ++k)
-        if (v.state[k] == component_state::healthy && (best < 0 || v.counts[k] > v.counts[best]))
+    for (std::int64_t k = 0; k < v.shape.components; ++k) {
+        const bool counts = any ? v.state[k] != component_state::dropped : v.state[k] == component_state::healthy;
+        if (counts && (best < 0 || v.counts[k] > v.counts[best]))
             best = k;
-    return best;
-}
-
-/// Index of the component to keep where none is healthy: that with the largest N_k, the lowest at a tie; −1 where all
-/// have been dropped before.
-ELBO_HD inline std::int64_t last_component(const collapse_view& v) {
-    std::int64_t best = -1;
-    for (std::int64_t k = 0; k < v.shape.components; ++k)
-        if (v.state[k] != component_state::dropped && (best < 0 || v.counts[k] > v.counts[best]))
-            best = k;
+    }
     return best;
 }
 
@@ -63,13 +56,10 @@ ELBO_HD inline std::int64_t apply_collapse_policy(const collapse_view& v, gmm::c
                                                   std::int32_t reseeds_each, collapse_action* actions) {
     const std::int64_t d = v.shape.dimensions;
     const std::int64_t size = geometry(v.shape.family).stride(d);
-    if (heaviest_component(v) < 0) {
-        const std::int64_t kept = last_component(v);
-        if (kept >= 0) {
-            v.state[kept] = component_state::healthy; // with its parameters as they were
-            if (!(v.counts[kept] > 0))
-                v.counts[kept] = 1;
-        }
+    if (const std::int64_t kept = heaviest_component(v, true); kept >= 0 && heaviest_component(v) < 0) {
+        v.state[kept] = component_state::healthy; // with its parameters as they were
+        if (!(v.counts[kept] > 0))
+            v.counts[kept] = 1;
     }
     std::int64_t done = 0;
     for (std::int64_t k = 0; k < v.shape.components; ++k) {

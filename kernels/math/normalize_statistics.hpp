@@ -3,10 +3,12 @@
 // makes Σ_k N_k = Σ w: means and own covariances do not change, the bound and the tied covariance become right.
 #pragma once
 
+#include "kernels/contract/fixed_sums.hpp"
 #include "kernels/contract/gmm_layout.hpp"
 #include "kernels/math/macros.hpp"
 
 #include <cstdint>
+#include <vector>
 
 namespace elbo::kernels {
 
@@ -24,6 +26,13 @@ inline void normalize_statistics(double* sums, const gmm_shape& shape) {
     const double factor = statistics_factor(sums[numbers + scalar_weight], count_sum);
     for (std::int64_t i = 0; i < numbers; ++i)
         sums[i] *= factor;
+}
+
+/// Fixed-point sums as such numbers.
+inline std::vector<double> normalized_sums(const fixed_sums& s, const gmm_shape& shape) {
+    std::vector<double> totals = s.values();
+    normalize_statistics(totals.data(), shape);
+    return totals;
 }
 
 } // namespace elbo::kernels

@@ -1,7 +1,8 @@
 // Q(θ) = E_q[log p(x, z | θ)], what an M-step raises, as a function of θ: from the sums of one E-step, without data.
 #pragma once
 
-#include "kernels/shared/host_sums.hpp"
+#include "kernels/contract/gmm_engine.hpp"
+#include "kernels/math/normalize_statistics.hpp"
 
 #include <vector>
 

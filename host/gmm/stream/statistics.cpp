@@ -9,7 +9,7 @@
 #include "host/rows/restarts.hpp"
 #include "host/rows/row_access.hpp"
 #include "kernels/math/fixed_point.hpp"
-#include "kernels/shared/host_sums.hpp"
+#include "kernels/math/normalize_statistics.hpp"
 #include "kernels/shared/m_step.hpp"
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 
 #include "kernels/math/likelihood/families.hpp"
 #include "kernels/math/vae_activation.hpp"
-#include "kernels/math/vae_sphere.hpp"
+#include "kernels/math/vae_latent.hpp"
 
 #include <cmath>
 

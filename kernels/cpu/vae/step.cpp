@@ -1,7 +1,6 @@
 #include "kernels/cpu/vae/step.hpp"
 
 #include "kernels/math/likelihood/families.hpp"
-#include "kernels/math/vae_finite.hpp"
 #include "kernels/math/vae_importance.hpp"
 
 #include <cmath>
@@ -285,7 +284,7 @@ void training_step::finish_gradient(const step_task& task) {
     for (double part : squares_)
         squares += part;
     record_.gradient_norm = std::sqrt(squares);
-    record_.not_finite = first_not_finite(record_, record_.gradient_norm);
+    record_.not_finite = record_.first_not_finite(record_.gradient_norm);
     const vae::optimizer& o = task.settings.optimizer;
     optimizer_ =
         make_optimizer_step<float>(o, task.learning_rate, steps, clip_factor(record_.gradient_norm, o.clip_norm));

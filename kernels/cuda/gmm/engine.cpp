@@ -2,7 +2,7 @@
 
 #include "elbo/error.hpp"
 #include "kernels/math/fixed_point.hpp"
-#include "kernels/shared/host_sums.hpp"
+#include "kernels/math/normalize_statistics.hpp"
 
 #include <algorithm>
 #include <type_traits>

@@ -1,7 +1,7 @@
 #include "kernels/reference/gmm/engine.hpp"
 
 #include "elbo/error.hpp"
-#include "kernels/shared/host_sums.hpp"
+#include "kernels/math/normalize_statistics.hpp"
 #include "kernels/shared/memory.hpp"
 
 #include <algorithm>
@@ -10,20 +10,19 @@
 #include <limits>
 #include <new>
 
-namespace elbo::kernels {
+namespace elbo::kernels::reference {
 
 namespace {
 
-using namespace reference;
 using io::element;
 
 double weight_of(const input_rows& in, std::int64_t i) {
     return in.weights.data ? element(in.weights, i, 0) * in.weight_scale : 1;
 }
 
-class reference_engine final : public gmm_engine {
+class reference_gmm final : public gmm_engine {
 public:
-    explicit reference_engine(const gmm_shape& s) : gmm_engine(s), d_(s.dimensions), K_(s.components) {}
+    explicit reference_gmm(const gmm_shape& s) : gmm_engine(s), d_(s.dimensions), K_(s.components) {}
 
     std::int64_t summarize(const input_rows& in, std::vector<unit_summary>& out) override {
         out.clear();
@@ -183,12 +182,8 @@ private:
 
 } // namespace
 
-namespace reference {
-
 std::unique_ptr<gmm_engine> make_gmm(const context&, const gmm_shape& shape, element_type) {
-    return std::make_unique<reference_engine>(shape);
+    return std::make_unique<reference_gmm>(shape);
 }
 
-} // namespace reference
-
-} // namespace elbo::kernels
+} // namespace elbo::kernels::reference

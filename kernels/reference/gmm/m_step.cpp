@@ -77,15 +77,18 @@ struct m_step_work {
     const update_rule& rule;
     const conjugate_prior& prior; ///< without one its counts are 0
     gmm_parameters& next;
-    std::int64_t d, K, size;
+    const std::int64_t d = s.dimensions, K = s.components, size = statistics_size(s.family, d);
     double mean_lambda = 0;
-    std::vector<component_state> state;
-    std::vector<double> counts, widest_variance;
-    std::vector<std::int64_t> widest_axis;
+    std::vector<component_state> state = std::vector<component_state>(K, component_state::healthy);
+    std::vector<double> counts = {}, widest_variance = std::vector<double>(K, 0);
+    std::vector<std::int64_t> widest_axis = std::vector<std::int64_t>(K, 0);
     /// Σ_k (N_k + samples of the prior) tr(Λ_k (C_k − λ)): the quadratic terms of the bound and of log p(θ).
     double quadratic = 0;
 
     const double* stats(std::int64_t k) const { return &sums[k * size]; }
+    gmm::collapse_policy rescue_action() const {
+        return rule.on_collapse == gmm::collapse_policy::fail ? rule.on_collapse : gmm::collapse_policy::reseed;
+    }
 
     void note_widest(std::int64_t k, const auto& variance_at) {
         widest_axis[k] = 0;
@@ -255,9 +258,7 @@ void rescue_singular(m_step_work& w, update_outcome& outcome) {
         w.factor_with_floor(c, &w.next.precision_cholesky[k * size]);
         w.note_widest(k, [&](std::int64_t j) { return std::max(w.variance_at(c, j), 0.0); });
         w.state[k] = component_state::healthy;
-        outcome.events.push_back({0, k, gmm::event::kind::singular,
-                                  w.rule.on_collapse == gmm::collapse_policy::fail ? gmm::collapse_policy::fail
-                                                                                   : gmm::collapse_policy::reseed});
+        outcome.events.push_back({0, k, gmm::event::kind::singular, w.rescue_action()});
     }
 }
 
@@ -275,41 +276,26 @@ double expected_complete_log_likelihood(const m_step_work& w, double prior_quadr
 
 update_outcome m_step(const gmm_shape& s, const gmm_parameters& current, std::span<const double> sums,
                       const update_rule& rule, std::vector<std::int32_t>& reseeds, gmm_parameters& next) {
-    const std::int64_t d = s.dimensions, K = s.components, size = statistics_size(s.family, d);
+    const std::int64_t K = s.components;
     next = current;
     update_outcome outcome;
-    outcome.log_likelihood = sums[K * size + scalar_log_likelihood];
-    outcome.entropy = sums[K * size + scalar_entropy];
     const conjugate_prior prior = rule.prior.value_or(conjugate_prior{});
     std::vector<double> all_sums(sums.begin(), sums.end()), scatter = rule.scatter;
     if (rule.prior)
         add_prior_samples(s, prior, current, all_sums, scatter);
-    m_step_work w{s,
-                  current,
-                  all_sums,
-                  scatter,
-                  rule,
-                  prior,
-                  next,
-                  d,
-                  K,
-                  size,
-                  0,
-                  std::vector<component_state>(K, component_state::healthy),
-                  {},
-                  std::vector<double>(K, 0),
-                  std::vector<std::int64_t>(K, 0)};
+    m_step_work w{s, current, all_sums, scatter, rule, prior, next};
     for (double lambda : rule.lambda)
-        w.mean_lambda += lambda / static_cast<double>(d);
+        w.mean_lambda += lambda / static_cast<double>(w.d);
     for (std::int64_t k = 0; k < K; ++k)
-        w.counts.push_back(sums[k * size]);
+        w.counts.push_back(sums[k * w.size]);
+    const double* const scalars = &sums[K * w.size];
+    outcome.log_likelihood = scalars[scalar_log_likelihood];
+    outcome.entropy = scalars[scalar_entropy];
 
     find_empty_and_move_means(w, outcome);
     if (gmm::is_tied(s.family)) {
         if (update_common_covariance(w))
-            outcome.events.push_back({0, 0, gmm::event::kind::singular,
-                                      rule.on_collapse == gmm::collapse_policy::fail ? gmm::collapse_policy::fail
-                                                                                     : gmm::collapse_policy::reseed});
+            outcome.events.push_back({0, 0, gmm::event::kind::singular, w.rescue_action()});
     } else {
         update_own_covariances(w);
         if (rule.prior || std::ranges::find(w.state, component_state::healthy) == w.state.end())
@@ -342,9 +328,9 @@ update_outcome m_step(const gmm_shape& s, const gmm_parameters& current, std::sp
         after = log_prior(s, prior, next);
     }
     const bool whole = outcome.events.empty();
-    outcome.elbo_after = whole ? expected_complete_log_likelihood(w, after.quadratic) +
-                                     sums[K * size + scalar_log_factors] + outcome.entropy
-                               : outcome.log_likelihood;
+    outcome.elbo_after =
+        whole ? expected_complete_log_likelihood(w, after.quadratic) + scalars[scalar_log_factors] + outcome.entropy
+              : outcome.log_likelihood;
     outcome.log_prior_after = whole ? after.total : outcome.log_prior;
     return outcome;
 }

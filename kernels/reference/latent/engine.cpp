@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace elbo::kernels {
+namespace elbo::kernels::reference {
 
 namespace {
 
@@ -118,12 +118,8 @@ private:
 
 } // namespace
 
-namespace reference {
-
 std::unique_ptr<latent_engine> make_latent(const context&, std::int64_t dimensions) {
     return std::make_unique<reference_row_engine<latent_parameters, reference_latent_model>>(dimensions);
 }
 
-} // namespace reference
-
-} // namespace elbo::kernels
+} // namespace elbo::kernels::reference

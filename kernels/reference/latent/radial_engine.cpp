@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-namespace elbo::kernels {
+namespace elbo::kernels::reference {
 
 namespace {
 
@@ -57,13 +57,9 @@ private:
 
 } // namespace
 
-namespace reference {
-
 std::unique_ptr<sphere_engine> make_sphere(const context&, std::int64_t dimensions) {
     return std::make_unique<reference_row_engine<sphere_engine::parameters, reference_radial_model<sphere_law>>>(
         dimensions);
 }
 
-} // namespace reference
-
-} // namespace elbo::kernels
+} // namespace elbo::kernels::reference

@@ -6,18 +6,15 @@
 #include "kernels/math/vae_optimizer.hpp"
 #include "kernels/reference/vae/likelihood.hpp"
 #include "kernels/reference/vae/objective.hpp"
-#include "kernels/reference/vae/rows.hpp"
 #include "kernels/shared/vae_rows.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
 #include <new>
 
-namespace elbo::kernels {
+namespace elbo::kernels::reference {
 
 namespace {
-
-using namespace reference;
 
 /// Which parameters belong to weight matrices.
 std::vector<bool> weight_mask(const vae_layout& layout) {
@@ -28,9 +25,46 @@ std::vector<bool> weight_mask(const vae_layout& layout) {
     return mask;
 }
 
-class reference_engine final : public vae_engine {
+/// Draws each x_j of a row once, with the value as probability.
+void binarize_row(std::vector<double>& x, const noise_key& key, std::uint64_t row) {
+    for (std::size_t j = 0; j < x.size(); ++j) {
+        const philox_block words = noise_words(key, row, 0, static_cast<std::uint32_t>(j / 4));
+        x[j] = binarized(words.word[j % 4], x[j]) ? 1 : 0;
+    }
+}
+
+/// Resident data sets, float64 whatever their storage.
+class resident_rows {
 public:
-    explicit reference_engine(const vae_layout& l) : vae_engine(l), is_weight_(weight_mask(l)) {
+    void reserve(std::int64_t dimensions, const std::vector<std::int64_t>& slots) {
+        std::vector<std::vector<double>> data;
+        for (std::int64_t rows : slots)
+            data.emplace_back(rows * dimensions);
+        d_ = dimensions;
+        data_ = std::move(data);
+    }
+
+    void store(std::int64_t dataset, std::int64_t slot, const any_matrix_view& x) {
+        for (std::int64_t i = 0; i < x.rows; ++i)
+            std::ranges::copy(matrix_row(x, i), data_[dataset].begin() + (slot + i) * d_);
+    }
+
+    /// Row i of `rows`, resident or given.
+    std::vector<double> row(const vae_rows& rows, std::int64_t i) const {
+        if (rows.x.data)
+            return matrix_row(rows.x, i);
+        const auto first = data_[rows.dataset].begin() + (rows.slot + i) * d_;
+        return {first, first + d_};
+    }
+
+private:
+    std::int64_t d_ = 0;
+    std::vector<std::vector<double>> data_;
+};
+
+class reference_vae final : public vae_engine {
+public:
+    explicit reference_vae(const vae_layout& l) : vae_engine(l), is_weight_(weight_mask(l)) {
         set_parameters(std::vector<double>(l.parameters, 0));
     }
 
@@ -229,12 +263,8 @@ private:
 
 } // namespace
 
-namespace reference {
-
 std::unique_ptr<vae_engine> make_vae(const context&, const vae_layout& layout) {
-    return std::make_unique<reference_engine>(layout);
+    return std::make_unique<reference_vae>(layout);
 }
 
-} // namespace reference
-
-} // namespace elbo::kernels
+} // namespace elbo::kernels::reference

@@ -2,7 +2,6 @@
 
 #include "kernels/math/vae_activation.hpp"
 #include "kernels/math/vae_latent.hpp"
-#include "kernels/math/vae_sphere.hpp"
 
 #include <cmath>
 

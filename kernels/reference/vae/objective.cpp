@@ -1,7 +1,6 @@
 #include "kernels/reference/vae/objective.hpp"
 
 #include "kernels/math/likelihood/families.hpp"
-#include "kernels/math/vae_finite.hpp"
 #include "kernels/math/vae_importance.hpp"
 #include "kernels/math/vae_latent.hpp"
 #include "kernels/reference/vae/likelihood.hpp"
@@ -217,7 +216,7 @@ step_record batch_objective(const vae_layout& layout, const std::vector<double>&
     for (double g : gradient)
         squares += g * g;
     record.gradient_norm = std::sqrt(squares);
-    record.not_finite = first_not_finite(record, record.gradient_norm);
+    record.not_finite = record.first_not_finite(record.gradient_norm);
     return record;
 }
 

@@ -5,7 +5,6 @@
 #include "kernels/math/vae_latent.hpp"
 #include "kernels/math/vae_optimizer.hpp"
 #include "kernels/math/vae_random.hpp"
-#include "kernels/math/vae_sphere.hpp"
 #include "kernels/math/vae_storage.hpp"
 
 #include <gtest/gtest.h>

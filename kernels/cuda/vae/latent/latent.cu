@@ -5,7 +5,7 @@
 #include "kernels/cuda/vae/latent/latent.cuh"
 #include "kernels/cuda/vae/layer/warp.cuh"
 #include "kernels/math/vae_importance.hpp"
-#include "kernels/math/vae_sphere.hpp"
+#include "kernels/math/vae_latent.hpp"
 
 namespace elbo::kernels::cuda {
 

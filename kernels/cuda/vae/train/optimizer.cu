@@ -2,7 +2,6 @@
 
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
-#include "kernels/math/vae_finite.hpp"
 
 #include <cuda_device_runtime_api.h>
 
@@ -75,7 +74,7 @@ __global__ void __launch_bounds__(flat_threads) finish(const finish_arguments a)
     for (std::int64_t i = threadIdx.x; i < a.square_sum_count; i += flat_threads)
         squares += a.square_sums[i];
     const double norm = sqrt(block_sum(squares, scratch));
-    const step_record::term bad = first_not_finite(a.step.plan->records[a.step.state->step], norm);
+    const step_record::term bad = a.step.plan->records[a.step.state->step].first_not_finite(norm);
     const std::int64_t i = 4 * (blockIdx.x * std::int64_t(flat_threads) + threadIdx.x);
     if (a.moves && bad == step_record::term::none && i < a.size) {
         optimizer_step<float> step = *a.next;
