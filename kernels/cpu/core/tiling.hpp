@@ -42,6 +42,22 @@ static inline void in_even_parts(std::int64_t n, const F& part) {
     }
 }
 
+/// sum[i][v] += left[(i − first) · Step] right[v] for the rows i ≥ first and the vectors v of a tile in registers.
+template <int Step = 1, class T, int N, int V>
+[[gnu::always_inline]] static inline void add_outer(const T* left, const T* right, vec<T> (&sum)[N][V], int first = 0) {
+    vec<T> columns[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v)
+        columns[v] = load(right + v * lanes<T>);
+#pragma GCC unroll 24
+    for (int i = first; i < N; ++i) {
+        const vec<T> row = broadcast(left[(i - first) * Step]);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v)
+            sum[i][v] += row * columns[v];
+    }
+}
+
 /// Where row `row` of a block begins among strips of `height` rows of 64 numbers.
 static inline std::int64_t strip_position(std::int64_t row, std::int64_t height) {
     return row / strip_rows * height * strip_rows + row % strip_rows;

@@ -38,13 +38,8 @@ inline void require_host_memory(const any_matrix_view& v, const char* name) {
 /// The rows of unit u of an input.
 inline input_view unit_of(const input_rows& in, std::int64_t u) {
     const std::int64_t first = u * unit_rows;
-    const any_matrix_view x = in.x.slice(first, std::min(unit_rows, in.x.rows - first));
-    input_view v{x.data, x.type, x.stride, x.rows, x.cols, nullptr, element_type::float32, 0, in.weight_scale};
-    if (in.weights.data) {
-        const any_matrix_view w = in.weights.slice(first, x.rows);
-        v.weights = w.data, v.weight_type = w.type, v.weight_stride = w.stride;
-    }
-    return v;
+    const std::int64_t rows = std::min(unit_rows, in.x.rows - first);
+    return {in.x.slice(first, rows), in.weights.slice(first, rows), in.weight_scale};
 }
 
 } // namespace elbo::kernels::cpu

@@ -1,15 +1,13 @@
 // Aligned memory, and the scratch memory of one thread.
 #pragma once
 
-#include "elbo/error.hpp"
 #include "kernels/contract/gmm_layout.hpp"
 #include "kernels/cpu/gmm/kernel_table.hpp"
+#include "kernels/shared/memory.hpp"
 
 #include <algorithm>
 #include <cstdint>
-#include <fmt/format.h>
 #include <memory>
-#include <new>
 
 namespace elbo::kernels::cpu {
 
@@ -18,24 +16,16 @@ template <class T>
 class aligned_array {
 public:
     aligned_array() = default;
-    explicit aligned_array(std::int64_t count) : count_(count) {
-        data_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(bytes(count)), alignment, std::nothrow)));
-        if (!data_)
-            throw out_of_memory(fmt::format("{} bytes of host memory could not be had", bytes(count)),
-                                static_cast<std::uint64_t>(bytes(count)), 0);
-        std::fill_n(data_.get(), count, T{});
+    explicit aligned_array(std::int64_t count) : memory_(count, sizeof(T)), count_(count) {
+        std::fill_n(data(), count, T{});
     }
-    T* data() const { return data_.get(); }
+    T* data() const { return reinterpret_cast<T*>(memory_.data()); }
     std::int64_t size() const { return count_; }
-    T& operator[](std::int64_t i) const { return data_.get()[i]; }
+    T& operator[](std::int64_t i) const { return data()[i]; }
     static std::int64_t bytes(std::int64_t count) { return count * static_cast<std::int64_t>(sizeof(T)); }
 
 private:
-    static constexpr std::align_val_t alignment{64};
-    struct release {
-        void operator()(T* p) const { ::operator delete(p, alignment); }
-    };
-    std::unique_ptr<T, release> data_;
+    io::host_memory memory_;
     std::int64_t count_ = 0;
 };
 

@@ -95,26 +95,13 @@ static inline double pair_work(std::int64_t d) {
     return static_cast<double>(sum * lanes<T>);
 }
 
-/// Sums over a pair's row z and its weight: for rows i ... i + A − 1 of Σ z zᵀ, or with A = 1 for Σ g z, V vectors of
-/// columns from `column` on. `left` holds the factors of the rows.
+/// Adds sums over a pair's row z and its weight: for rows i ... i + A − 1 of Σ z zᵀ, or with A = 1 for Σ g z, V vectors
+/// of columns from `column` on. `left` holds the factors of the rows.
 template <class T, int A, int V>
 static inline void pair_tile(const T* left, const T* right, std::int64_t count, std::int64_t stride,
-                             vec<T> (&sum)[A * V]) {
-    for (int i = 0; i < A * V; ++i)
-        sum[i] = vec<T>{};
-    for (std::int64_t n = 0; n < count; ++n, left += stride, right += stride) {
-        vec<T> columns[V];
-#pragma GCC unroll 8
-        for (int v = 0; v < V; ++v)
-            columns[v] = load(right + v * lanes<T>);
-#pragma GCC unroll 8
-        for (int a = 0; a < A; ++a) {
-            const vec<T> row = broadcast(left[a]);
-#pragma GCC unroll 8
-            for (int v = 0; v < V; ++v)
-                sum[a * V + v] += row * columns[v];
-        }
-    }
+                             vec<T> (&sum)[A][V]) {
+    for (std::int64_t n = 0; n < count; ++n, left += stride, right += stride)
+        add_outer(left, right, sum);
 }
 
 /// Adds the lanes from `first` on of a vector of columns to the numbers at `to`, as many as there are columns before
@@ -138,14 +125,14 @@ static void add_products(const T* panel, std::int64_t count, std::int64_t d, dou
         const std::int64_t begin = i / lanes<T>, vectors = (d + lanes<T> - 1) / lanes<T> - begin;
         in_even_parts<pair_vectors>(vectors, [&]<int V>(std::int64_t at) {
             const std::int64_t column = (begin + at) * lanes<T>;
-            vec<T> sum[A * V];
+            vec<T> sum[A][V] = {};
             pair_tile<T, A, V>(panel + i, panel + column, count, stride, sum);
             for (int a = 0; a < A; ++a)
                 for (int v = 0; v < V; ++v) {
                     const std::int64_t row = i + a, j = column + v * lanes<T>;
                     // (row, j), if it is there.
                     double* second = stats + 1 + d + row * d - row * (row - 1) / 2 - row + j;
-                    add_columns<T>(second, sum[a * V + v], row - j, d - j);
+                    add_columns<T>(second, sum[a][v], row - j, d - j);
                 }
         });
     });
@@ -171,9 +158,9 @@ static void add_pairs(const model_view<T>& m, std::int64_t k, const std::int32_t
     }
     stats[0] += total;
     for (std::int64_t j = 0; j < d; j += lanes<T>) {
-        vec<T> sum[1];
+        vec<T> sum[1][1] = {};
         pair_tile<T, 1, 1>(ws.panel + columns, ws.panel + j, count, stride, sum);
-        add_columns<T>(stats + 1 + j, sum[0], 0, d - j);
+        add_columns<T>(stats + 1 + j, sum[0][0], 0, d - j);
     }
     add_products(ws.panel, count, d, stats);
 }

@@ -9,32 +9,32 @@ namespace {
 constexpr double infinity = __builtin_inf();
 
 double weight_of(const input_view& in, std::int64_t i) {
-    if (!in.weights)
+    if (!in.weights.data)
         return 1;
-    const std::int64_t at = i * in.weight_stride;
-    const double w = in.weight_type == element_type::float32
-                         ? static_cast<double>(static_cast<const float*>(in.weights)[at])
-                         : static_cast<const double*>(in.weights)[at];
+    const std::int64_t at = i * in.weights.stride;
+    const double w = in.weights.type == element_type::float32
+                         ? static_cast<double>(static_cast<const float*>(in.weights.data)[at])
+                         : static_cast<const double*>(in.weights.data)[at];
     return w * in.weight_scale;
 }
 
 template <class S>
 const S* row_of(const input_view& in, std::int64_t i) {
-    return static_cast<const S*>(in.x) + i * in.stride;
+    return static_cast<const S*>(in.x.data) + i * in.x.stride;
 }
 
 template <class S>
 std::int64_t first_not_finite(const input_view& in) {
-    for (std::int64_t i = 0; i < in.rows; ++i)
-        for (std::int64_t j = 0; j < in.cols; ++j)
+    for (std::int64_t i = 0; i < in.x.rows; ++i)
+        for (std::int64_t j = 0; j < in.x.cols; ++j)
             if (!__builtin_isfinite(row_of<S>(in, i)[j]))
-                return i * in.cols + j;
+                return i * in.x.cols + j;
     return -1;
 }
 
 void summarize_weights(const input_view& in, moments_view& out) {
     out.weight = 0, out.largest_weight = 0, out.smallest_weight = infinity, out.positive = 0;
-    for (std::int64_t i = 0; i < in.rows; ++i) {
+    for (std::int64_t i = 0; i < in.x.rows; ++i) {
         const double w = weight_of(in, i);
         if (w != w || w < out.smallest_weight)
             out.smallest_weight = w; // a NaN enters and stays, since nothing is less
@@ -50,13 +50,13 @@ void summarize_weights(const input_view& in, moments_view& out) {
 /// Two passes over the unit, which the cache holds: means and ranges, then squares about the means.
 template <class S>
 std::int64_t summarize_rows(const input_view& in, moments_view& out) {
-    const std::int64_t d = in.cols;
+    const std::int64_t d = in.x.cols;
     summarize_weights(in, out);
     double *mean = out.mean, *m2 = out.m2, *low = out.min, *high = out.max;
     S not_finite = 0; // x · 0 is NaN where x is not finite
     for (std::int64_t j = 0; j < d; ++j)
         mean[j] = 0, m2[j] = 0, low[j] = infinity, high[j] = -infinity;
-    for (std::int64_t i = 0; i < in.rows; ++i) {
+    for (std::int64_t i = 0; i < in.x.rows; ++i) {
         const S* x = row_of<S>(in, i);
         for (std::int64_t j = 0; j < d; ++j)
             if (!__builtin_isfinite(x[j]))
@@ -74,7 +74,7 @@ std::int64_t summarize_rows(const input_view& in, moments_view& out) {
     }
     if (not_finite != 0)
         return first_not_finite<S>(in);
-    for (std::int64_t i = 0; i < in.rows; ++i) {
+    for (std::int64_t i = 0; i < in.x.rows; ++i) {
         const S* x = row_of<S>(in, i);
         const double w = weight_of(in, i);
         if (!(w > 0))
@@ -88,7 +88,7 @@ std::int64_t summarize_rows(const input_view& in, moments_view& out) {
 }
 
 std::int64_t summarize_unit(const input_view& in, moments_view& out) {
-    return in.x_type == element_type::float32 ? summarize_rows<float>(in, out) : summarize_rows<double>(in, out);
+    return in.x.type == element_type::float32 ? summarize_rows<float>(in, out) : summarize_rows<double>(in, out);
 }
 
 /// x̃ of rows that count lies within √(W / w); of the others it is kept where squares of float32 do not overflow.
@@ -100,9 +100,9 @@ T within_range(double value) {
 
 template <class T, class S>
 void normalize_rows(const input_view& in, const double* centre, const double* inverse_scale, T* x, T* weights) {
-    const std::int64_t d = in.cols;
-    for (std::int64_t first = 0; first < in.rows; first += strip_rows) {
-        const std::int64_t count = in.rows - first < strip_rows ? in.rows - first : strip_rows;
+    const std::int64_t d = in.x.cols;
+    for (std::int64_t first = 0; first < in.x.rows; first += strip_rows) {
+        const std::int64_t count = in.x.rows - first < strip_rows ? in.x.rows - first : strip_rows;
         T* strip = x + first * d;
         for (std::int64_t j = 0; j < d; ++j) {
             for (std::int64_t i = 0; i < count; ++i)
@@ -142,7 +142,7 @@ const common_table common_kernels = {add_fixed, summarize_unit};
 
 template <class T>
 void normalize_unit(const input_view& in, const double* centre, const double* inverse_scale, T* x, T* weights) {
-    if (in.x_type == element_type::float32)
+    if (in.x.type == element_type::float32)
         normalize_rows<T, float>(in, centre, inverse_scale, x, weights);
     else
         normalize_rows<T, double>(in, centre, inverse_scale, x, weights);

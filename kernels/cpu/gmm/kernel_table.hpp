@@ -164,14 +164,9 @@ struct moments_view {
     double *mean, *m2, *min, *max; ///< [d]
 };
 
-/// Input rows with their weights, as in input_rows.
+/// Input rows with their weights, as in input_rows; its functions are not for kernels (simd.hpp).
 struct input_view {
-    const void* x;
-    element_type x_type;
-    std::int64_t stride, rows, cols;
-    const void* weights; ///< or null
-    element_type weight_type;
-    std::int64_t weight_stride;
+    any_matrix_view x, weights;
     double weight_scale;
 };
 

@@ -39,33 +39,11 @@ static inline const T* triangular_outputs(const T* z, const T* u, std::int64_t f
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v)
             y[i][v] = vec<T>{};
-    for (std::int64_t t = 0; t < first; ++t, u += N, z += strip_rows) {
-        vec<T> row[V];
+    for (std::int64_t t = 0; t < first; ++t, u += N, z += strip_rows)
+        add_outer(u, z, y);
 #pragma GCC unroll 8
-        for (int v = 0; v < V; ++v)
-            row[v] = load(z + v * lanes<T>);
-#pragma GCC unroll 8
-        for (int i = 0; i < N; ++i) {
-            const vec<T> entry = broadcast(u[i]);
-#pragma GCC unroll 8
-            for (int v = 0; v < V; ++v)
-                y[i][v] += entry * row[v];
-        }
-    }
-#pragma GCC unroll 8
-    for (int t = 0; t < N; ++t, z += strip_rows) {
-        vec<T> row[V];
-#pragma GCC unroll 8
-        for (int v = 0; v < V; ++v)
-            row[v] = load(z + v * lanes<T>);
-#pragma GCC unroll 8
-        for (int i = t; i < N; ++i) {
-            const vec<T> entry = broadcast(*u++);
-#pragma GCC unroll 8
-            for (int v = 0; v < V; ++v)
-                y[i][v] += entry * row[v];
-        }
-    }
+    for (int t = 0; t < N; u += N - t++, z += strip_rows)
+        add_outer(u, z, y, t);
     return u;
 }
 

@@ -6,9 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace elbo::kernels {
-
-namespace cpu {
+namespace elbo::kernels::cpu {
 
 namespace {
 
@@ -82,6 +80,4 @@ std::unique_ptr<sphere_engine> make_sphere(const context& ctx, std::int64_t dime
     return std::make_unique<cpu_row_engine<sphere_engine::parameters, radial_block<sphere_law>>>(ctx, dimensions);
 }
 
-} // namespace cpu
-
-} // namespace elbo::kernels
+} // namespace elbo::kernels::cpu

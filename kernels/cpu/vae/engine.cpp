@@ -12,9 +12,7 @@
 #include <fmt/format.h>
 #include <new>
 
-namespace elbo::kernels {
-
-namespace cpu {
+namespace elbo::kernels::cpu {
 
 namespace {
 
@@ -153,6 +151,4 @@ std::unique_ptr<vae_engine> make_vae(const context& ctx, const vae_layout& layou
     return std::make_unique<cpu_vae_engine>(ctx, layout);
 }
 
-} // namespace cpu
-
-} // namespace elbo::kernels
+} // namespace elbo::kernels::cpu

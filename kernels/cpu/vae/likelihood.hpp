@@ -4,7 +4,6 @@
 
 #include "kernels/cpu/vae/kernel_table.hpp"
 #include "kernels/cpu/vae/math.hpp"
-#include "kernels/cpu/vae/product.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD::networks {

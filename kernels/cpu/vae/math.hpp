@@ -1,11 +1,23 @@
-// Elementary functions of float vectors that networks need, and Philox. Errors were measured against float64.
+// Vectors of panels, elementary functions of float vectors that networks need, and Philox. Errors were measured against
+// float64.
 #pragma once
 
 #include "kernels/cpu/core/simd.hpp"
+#include "kernels/cpu/vae/kernel_table.hpp"
 
 #include <cstdint>
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
+
+/// Vectors of one row of a panel.
+inline constexpr int panel_vectors = static_cast<int>(panel_width) / lanes<float>;
+/// Lanes of vector v of a panel that lie in its first `columns` columns.
+static inline int32_vector column_mask(int v, std::int64_t columns) {
+    int32_vector lane;
+    for (int i = 0; i < lanes<float>; ++i)
+        lane[i] = i;
+    return lane < static_cast<std::int32_t>(columns) - v * lanes<float>;
+}
 
 static inline float_vector absolute(float_vector x) {
     return reinterpret_cast<float_vector>(reinterpret_cast<int32_vector>(x) & 0x7fffffff);
