@@ -37,6 +37,16 @@ ELBO_HD inline noise_key make_noise_key(std::uint64_t seed, noise_purpose purpos
     return {{words.word[0], words.word[1]}};
 }
 
+/// The streams of an evaluation; rows are binarised where that is asked for.
+struct evaluation_noise {
+    noise_key latent{};
+    bool binarize = false;
+    noise_key binarization{};
+};
+inline evaluation_noise make_evaluation_noise(std::uint64_t seed, noise_purpose latent, bool binarize) {
+    return {make_noise_key(seed, latent, 0), binarize, make_noise_key(seed, noise_purpose::evaluation_binarization, 0)};
+}
+
 /// Four words for dimensions 4·block ... 4·block + 3 of draw `draw` for row `row`.
 ELBO_HD inline philox_block noise_words(const noise_key& key, std::uint64_t row, std::uint32_t draw,
                                         std::uint32_t block) {

@@ -90,13 +90,9 @@ template <class T>
 static void whiten_strip(const T* x, const T* u, std::int64_t d, T* y) {
     for (std::int64_t g = 0; g < strip_rows; g += group_rows<T>) {
         const T* entries = u;
-        std::int64_t first = 0;
-        for (; first + triangle_outputs <= d; first += triangle_outputs)
-            entries = stored_outputs<T, triangle_outputs, group_vectors>(x + g, entries, first, y + g);
-        if (first < d)
-            with_count<triangle_outputs>(d - first, [&]<int N>() {
-                entries = stored_outputs<T, N, group_vectors>(x + g, entries, first, y + g);
-            });
+        in_groups<triangle_outputs>(d, [&]<int N>(std::int64_t first) {
+            entries = stored_outputs<T, N, group_vectors>(x + g, entries, first, y + g);
+        });
     }
 }
 

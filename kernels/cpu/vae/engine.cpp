@@ -112,13 +112,13 @@ public:
 
     void evaluate(const vae_rows& rows, std::int64_t samples, bool binarize, std::uint64_t seed,
                   const row_terms& out) override {
-        const inference_noise noise = make_noise(seed, noise_purpose::evaluation_latent, binarize);
+        const evaluation_noise noise = make_evaluation_noise(seed, noise_purpose::evaluation_latent, binarize);
         inference_.evaluate(row_source(resident_, rows), samples, noise, out);
     }
 
     void importance(const vae_rows& rows, std::int64_t samples, bool binarize, std::uint64_t seed, double* log_bound,
                     double* effective_samples) override {
-        const inference_noise noise = make_noise(seed, noise_purpose::importance_latent, binarize);
+        const evaluation_noise noise = make_evaluation_noise(seed, noise_purpose::importance_latent, binarize);
         inference_.importance(row_source(resident_, rows), samples, noise, log_bound, effective_samples);
     }
 
@@ -132,11 +132,6 @@ public:
     }
 
 private:
-    static inference_noise make_noise(std::uint64_t seed, noise_purpose purpose, bool binarize) {
-        return {make_noise_key(seed, purpose, 0), binarize,
-                make_noise_key(seed, noise_purpose::evaluation_binarization, 0)};
-    }
-
     int threads_;
     resident_rows resident_;
     vae_network network_;

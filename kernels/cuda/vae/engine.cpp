@@ -306,8 +306,7 @@ step_record cuda_vae_engine::gradient(const vae_settings& s, double beta, std::i
 }
 
 std::unique_ptr<vae_engine> make_vae(const context& ctx, const vae_layout& layout) {
-    const auto& state = ctx.state().cuda;
-    return std::make_unique<cuda_vae_engine>(layout, state);
+    return std::make_unique<cuda_vae_engine>(layout, ctx.state().cuda);
 }
 
 } // namespace elbo::kernels::cuda

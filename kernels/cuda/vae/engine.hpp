@@ -40,11 +40,6 @@ public:
     void decode(const any_matrix_view& z, matrix_view<float> out) override;
 
 private:
-    struct evaluation_keys {
-        noise_key latent, binarization;
-        bool binarize;
-    };
-
     void describe_fault(const any_matrix_view& x, std::int64_t row, row_report& report);
     row_source resident(std::int64_t dataset, std::int64_t slot) const;
     /// Rows begin ... begin + count − 1 as the device can read them.
@@ -61,7 +56,7 @@ private:
                          bool moves);
     /// Calls use(pass, begin) for chunks of encoded rows.
     template <class Use>
-    void for_each_chunk(const vae_rows& rows, const evaluation_keys& keys, Use use);
+    void for_each_chunk(const vae_rows& rows, const evaluation_noise& noise, Use use);
     /// All draws of a chunk, added up on the device.
     void add_all_draws(pass p, std::int64_t samples, const row_sums& sums);
     void set_vector(float* to, const std::vector<double>& from);

@@ -17,16 +17,16 @@ void copy_matrix(const internal::cuda_state& state, float* to, std::int64_t to_s
 } // namespace
 
 template <class Use>
-void cuda_vae_engine::for_each_chunk(const vae_rows& rows, const evaluation_keys& keys, Use use) {
+void cuda_vae_engine::for_each_chunk(const vae_rows& rows, const evaluation_noise& noise, Use use) {
     for (std::int64_t begin = 0; begin < rows.rows; begin += evaluation_rows) {
         const std::int64_t count = std::min(evaluation_rows, rows.rows - begin);
         slice_plan plan = {};
         plan.source = prepare(rows, begin, count);
         plan.rows = plan.batch = count;
         plan.first_row = rows.first_row + begin;
-        plan.latent = keys.latent;
-        plan.binarization = keys.binarization;
-        plan.binarize = keys.binarize;
+        plan.latent = noise.latent;
+        plan.binarization = noise.binarization;
+        plan.binarize = noise.binarize;
         send_plan(plan, {step_schedule{}});
         const pass p{
             {plan_.data(), slice_.data()}, count, {0, 1, 1}, vae::training_precision::float32, evaluation_.view()};
@@ -49,11 +49,10 @@ void cuda_vae_engine::add_all_draws(pass p, std::int64_t samples, const row_sums
 void cuda_vae_engine::evaluate(const vae_rows& rows, std::int64_t samples, bool binarize, std::uint64_t seed,
                                const row_terms& out) {
     state_->activate();
-    const evaluation_keys keys{make_noise_key(seed, noise_purpose::evaluation_latent, 0),
-                               make_noise_key(seed, noise_purpose::evaluation_binarization, 0), binarize};
+    const evaluation_noise noise = make_evaluation_noise(seed, noise_purpose::evaluation_latent, binarize);
     const std::int64_t latent = layout.architecture.latent;
     const bool squares = facts_of(layout.architecture.likelihood.family).second == second_sum::squared_error;
-    for_each_chunk(rows, keys, [&](const pass& p, std::int64_t begin) {
+    for_each_chunk(rows, noise, [&](const pass& p, std::int64_t begin) {
         const pass_memory& m = p.memory;
         if (out.reconstruction || out.squared_error)
             add_all_draws(p, samples, {m.sums.reconstruction, m.sums.squared_error, nullptr});
@@ -85,9 +84,8 @@ void cuda_vae_engine::evaluate(const vae_rows& rows, std::int64_t samples, bool 
 void cuda_vae_engine::importance(const vae_rows& rows, std::int64_t samples, bool binarize, std::uint64_t seed,
                                  double* log_bound, double* effective_samples) {
     state_->activate();
-    const evaluation_keys keys{make_noise_key(seed, noise_purpose::importance_latent, 0),
-                               make_noise_key(seed, noise_purpose::evaluation_binarization, 0), binarize};
-    for_each_chunk(rows, keys, [&](const pass& p, std::int64_t begin) {
+    const evaluation_noise noise = make_evaluation_noise(seed, noise_purpose::importance_latent, binarize);
+    for_each_chunk(rows, noise, [&](const pass& p, std::int64_t begin) {
         const row_sums sums{nullptr, nullptr, p.memory.sums.weights};
         add_all_draws(p, samples, sums);
         std::vector<importance_sum> weights(static_cast<std::size_t>(p.rows));
