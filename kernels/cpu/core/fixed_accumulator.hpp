@@ -38,6 +38,7 @@ public:
         for (int t = 0; t < team_; ++t)
             std::fill_n(own_[t].data(), own_[t].size(), 0);
     }
+
     /// Adds the partial of a unit: the statistics of the components that it touched, and the scalars.
     void add(int thread, const double* partial, const bool* touched) {
         const std::int64_t size = size_of(shape_), count = sum_count(shape_), scalars = count - scalar_count;
@@ -53,6 +54,7 @@ public:
                 add_range(k * size, size, sums_.component_exponent);
         add_range(scalars, scalar_count, sums_.scalar_exponent);
     }
+
     /// After the pass: merges and carries.
     void end() {
         const std::int64_t count = sum_count(shape_);

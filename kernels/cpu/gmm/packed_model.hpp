@@ -54,6 +54,7 @@ public:
         pack_offsets(p);
         view_.radii = view_.separations = nullptr;
     }
+
     /// Finds model_view::radii, of full covariances separations and stretches, for the parameters taken last, on
     /// several threads; they are null after pack(). Very many components have none.
     void find_radii(int threads) {
@@ -75,6 +76,7 @@ public:
         });
         view_.radii = radii_.data();
     }
+
     const model_view<T>& view() const { return view_; }
     static std::int64_t bytes(const gmm_shape& s) {
         const std::int64_t vectors = gmm::is_tied(s.family) ? 2 : 1;
@@ -152,6 +154,7 @@ private:
                 factors_[k] = static_cast<T>(u[k] * u[k]);
             }
     }
+
     void pack_common_factor(const gmm_parameters& p) {
         const std::int64_t d = shape_.dimensions;
         const std::vector<double>& u = p.precision_cholesky;
@@ -173,6 +176,7 @@ private:
                 centres_[k * d + j] = static_cast<T>(sum);
             }
     }
+
     void pack_offsets(const gmm_parameters& p) {
         const std::int64_t d = shape_.dimensions;
         const gmm::family_geometry g = geometry(shape_.family);
@@ -198,6 +202,7 @@ private:
         for (std::int64_t k = shape_.components; k < offsets_.size(); ++k)
             offsets_[k] = -std::numeric_limits<T>::infinity();
     }
+
     /// Radius about μ_a, in the distance of component a, inside which component k is in no active set with it.
     ///
     /// With D = ‖U_k(μ_a − μ_k)‖ and ρ = ‖U_k U_a⁻¹‖, a row at r = ‖U_a(x − μ_a)‖ has ‖U_k(x − μ_k)‖ ≥ D − ρ r, and k
@@ -230,6 +235,7 @@ private:
         const double root = std::sqrt(apart * apart + 2 * h * (stretch * stretch - 1));
         return gap / (apart * stretch + root) / (1 + slack);
     }
+
     void find_separations(int threads) {
         parallel_for(threads, strips_of(shape_.components), [&](std::int64_t strip, int) { separate_strip(strip); });
         view_.separations = radii_.data();

@@ -62,6 +62,7 @@ public:
                 copy_row(pass.output, 0, r, layout.architecture.dimensions, out.row(first + r));
         });
     }
+
     void evaluate(const row_source& source, std::int64_t samples, const evaluation_noise& noise, const row_terms& out) {
         const std::int64_t latent = network_.layout.architecture.latent;
         for (std::int64_t first = 0; first < source.rows(); first += chunk_rows) {
@@ -86,6 +87,7 @@ public:
             }
         }
     }
+
     void importance(const row_source& source, std::int64_t samples, const evaluation_noise& noise, double* log_bound,
                     double* effective_samples) {
         for (std::int64_t first = 0; first < source.rows(); first += chunk_rows) {
@@ -131,6 +133,7 @@ private:
                 allocate_panels([&](panel_arena& arena) { pass.place(arena, network_.layout, p_, rows, false); }));
         worker_rows_ = rows;
     }
+
     void encode_chunk(const row_source& source, std::int64_t first, const evaluation_noise& noise) {
         if (const std::int64_t capacity = std::min(chunk_rows, source.rows()); capacity > encoder_rows_) {
             encoder_memory_ = allocate_panels(
@@ -140,6 +143,7 @@ private:
         encoder_.rows = std::min(chunk_rows, source.rows() - first);
         network_.encode({threads_}, p_, source, first, noise.binarize ? &noise.binarization : nullptr, encoder_);
     }
+
     void copy_posterior(std::int64_t first, float* mean, std::int64_t mean_stride, float* log_variance,
                         std::int64_t log_variance_stride) const {
         const std::int64_t latent = network_.layout.architecture.latent;
@@ -150,6 +154,7 @@ private:
                 copy_row(encoder_.log_variance, 0, r, latent, log_variance + (first + r) * log_variance_stride);
         }
     }
+
     /// Scores all draws of the chunk; calls fold(row, draws, count) for parts of a row's draws in ascending order.
     template <class Fold>
     void for_draws(std::int64_t samples, const evaluation_noise& noise, const Fold& fold) {
@@ -172,6 +177,7 @@ private:
             });
         }
     }
+
     /// Decoder rows first ... last − 1 of the chunk's rows times `draws` draws, from draw `first_draw` on.
     void score_block(const likelihood_form& form, const evaluation_noise& noise, std::int64_t first_draw,
                      std::int64_t draws, std::int64_t first, std::int64_t last, decoder_pass& pass) {

@@ -56,6 +56,7 @@ public:
                 transposed_.data() + layer.transposed,
                 values.data() + layer.bias};
     }
+
     /// What is not of a layer (sphere, ln σ² of the likelihood): number i of the flat vector from `first_extra` on is
     /// number extras + i − first_extra here.
     float extra(std::int64_t flat) const { return values[extras + flat - first_extra]; }
@@ -89,6 +90,7 @@ public:
                     for (std::int64_t j = 0; j < layer.output_panels; ++j)
                         transpose_block(layer, i, j);
     }
+
     /// Puts one block into the transposed copy.
     void transpose_block(const stored_layer& layer, std::int64_t input, std::int64_t output) {
         kernels_.transpose(values.data() + layer.block(input, output),
@@ -120,6 +122,7 @@ private:
         for (std::int64_t i = first_extra; i < parameters_; ++i)
             call(i, extras + i - first_extra);
     }
+
     void add_layers(const std::vector<dense_layer>& from, bool last_has_halves, std::vector<stored_layer>& to) {
         for (const dense_layer& form : from) {
             stored_layer layer{form, last_has_halves && &form == &from.back() ? 2 : 1, panels_of(form.inputs), 0, 0, 0,

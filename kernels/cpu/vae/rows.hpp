@@ -60,6 +60,7 @@ public:
         for (std::int64_t rows : c.slots)
             data_.emplace_back(rows * row_bytes_);
     }
+
     void store(std::int64_t dataset, std::int64_t slot, const any_matrix_view& x, int threads) {
         unsigned char* const first = data_[dataset].data() + slot * row_bytes_;
         parallel_ranges(threads, x.rows, 64, [&](std::int64_t begin, std::int64_t end) {
@@ -67,6 +68,7 @@ public:
                 store_row(storage_, x, i, first + i * row_bytes_);
         });
     }
+
     stored_row row(std::int64_t dataset, std::int64_t slot) const {
         return {data_[dataset].data() + slot * row_bytes_, static_cast<int>(storage_)};
     }
@@ -84,6 +86,7 @@ private:
         }
         return 4 * dimensions;
     }
+
     static void store_row(row_storage storage, const any_matrix_view& x, std::int64_t i, void* to) {
         for (std::int64_t j = 0; j < x.cols; ++j) {
             const auto value = static_cast<float>(io::element(x, i, j));
@@ -116,6 +119,7 @@ public:
             for (std::int64_t j = 0; j < rows.x.cols; ++j)
                 converted_[i * rows.x.cols + j] = static_cast<float>(rows.x.as<double>()(i, j));
     }
+
     /// Resident rows in the order of an epoch: position `first` + i for row i.
     row_source(const resident_rows& resident, const vae_rows& rows, const shuffle_order& order, std::int64_t first)
         : row_source(resident, rows) {
@@ -130,6 +134,7 @@ public:
             return {rows_.x.as<float>().row(i), storage};
         return {converted_.data() + i * rows_.x.cols, storage};
     }
+
     std::uint64_t index(std::int64_t i) const { return static_cast<std::uint64_t>(rows_.first_row + position(i)); }
     std::int64_t rows() const { return rows_.rows; }
 

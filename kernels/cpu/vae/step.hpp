@@ -36,6 +36,7 @@ public:
         place(arena, layout, p, batch, samples, encoder, decoder);
         return aligned_array<float>::bytes(arena.used) + 16 * batch + batch * samples * (32 + 16 * decoder.groups);
     }
+
     void reserve(std::int64_t batch, std::int64_t samples) {
         memory_ = aligned_array<float>(); // before, so that both are never held
         memory_ =
@@ -113,18 +114,18 @@ private:
         one_minus_decay_ = static_cast<float>(1 - s.average_decay);
         list_gradient_tasks();
     }
+
     void forward(const step_task& task, const row_source& source) {
         network_.encode(team_, p_, source, 0, task.settings.binarize ? &binarization_key_ : nullptr, encoder_);
         const target_view target = encoder_.target(decoder_);
         const draw_view draws{decoder_.noise, decoder_.z, decoder_.log_ratio.data()};
-        constexpr std::int64_t task_draws = 8;
-        for_tasks(team_, (decoder_.rows + task_draws - 1) / task_draws, [&](std::int64_t i) {
-            network_.kernels.draw(encoder_.latent(layout_), target, latent_key_, draws, i * task_draws,
-                                  std::min((i + 1) * task_draws, decoder_.rows));
+        for_rows(team_, decoder_.rows, [&](std::int64_t first, std::int64_t last) {
+            network_.kernels.draw(encoder_.latent(layout_), target, latent_key_, draws, first, last);
         });
         const float scale = weighs_rows(task) ? 1.0f : 1.0f / static_cast<float>(samples_);
         network_.decode_and_score(team_, p_, form_.front(), target, scale, decoder_);
     }
+
     void finish_forward(const step_task& task) {
         const auto samples = static_cast<double>(samples_);
         if (has_squared_error())
@@ -141,6 +142,7 @@ private:
         sum_divergences(task);
         std::ranges::fill(column_sums_, 0.0);
     }
+
     /// Sums of the reconstruction and of the importance objective, and the weights of the draws in the gradient.
     void weigh_draws(const step_task& task) {
         const bool importance = task.settings.objective == vae::objective::importance;
@@ -166,6 +168,7 @@ private:
             }
         }
     }
+
     /// Sums of the KL divergence, with β and free bits where they are in the objective.
     void sum_divergences(const step_task& task) {
         const vae_settings& s = task.settings;
@@ -190,6 +193,7 @@ private:
         if (s.objective == vae::objective::elbo)
             record_.objective = record_.reconstruction - task.beta * counted;
     }
+
     void backward(const step_task& task) {
         const vae_settings& s = task.settings;
         if (weighs_rows(task)) {
@@ -206,13 +210,12 @@ private:
         const latent_gradient_view gradient{
             rule,     decoder_.z_gradient,          weights_.data(), unit_kl_weight_.data(),
             samples_, encoder_.network.delta.back()};
-        constexpr std::int64_t task_rows = 8;
-        for_tasks(team_, (encoder_.rows + task_rows - 1) / task_rows, [&](std::int64_t i) {
-            network_.kernels.latent_gradient(encoder_.latent(layout_), draws, gradient, i * task_rows,
-                                             std::min((i + 1) * task_rows, encoder_.rows));
+        for_rows(team_, encoder_.rows, [&](std::int64_t first, std::int64_t last) {
+            network_.kernels.latent_gradient(encoder_.latent(layout_), draws, gradient, first, last);
         });
         network_.backward(team_, p_, p_.encoder, encoder_.network, encoder_.rows, {});
     }
+
     void list_gradient_tasks() {
         tasks_.clear();
         const auto add = [&](const std::vector<stored_layer>& layers, const network_memory& memory,
@@ -226,6 +229,7 @@ private:
         add(p_.encoder, encoder_.network, encoder_.input, encoder_.rows);
         squares_.assign(tasks_.size(), 0.0);
     }
+
     /// Gradient of a task's parameters and the sum of its squares.
     double take_gradient(const gradient_task& task) {
         const stored_layer& layer = *task.layer;
@@ -238,6 +242,7 @@ private:
                                                         p_.gradient.data() + layer.block(i, task.output_panel));
         return squares;
     }
+
     void finish_gradient(const step_task& task) {
         double squares = extra_gradient();
         for (double part : squares_)
@@ -253,6 +258,7 @@ private:
             std::copy_n(p_.values.data(), p_.size(), p_.average.data());
         }
     }
+
     /// Gradient of the sphere and of the likelihood's own parameters; returns the sum of its squares.
     double extra_gradient() {
         const vae::architecture& a = layout_.architecture;
@@ -278,6 +284,7 @@ private:
             squares += static_cast<double>(p_.gradient[i]) * p_.gradient[i];
         return squares;
     }
+
     void move(const gradient_task& task) {
         const stored_layer& layer = *task.layer;
         move_numbers(layer.bias + task.output_panel * panel_width, panel_width, false);
@@ -285,6 +292,7 @@ private:
         for (std::int64_t i = 0; i < layer.input_panels; ++i)
             p_.transpose_block(layer, i, task.output_panel);
     }
+
     void move_numbers(std::int64_t first, std::int64_t count, bool is_weight) {
         const parameter_view view{p_.values.data() + first,
                                   p_.gradient.data() + first,
@@ -296,6 +304,7 @@ private:
                                   one_minus_decay_};
         network_.kernels.optimize(optimizer_, view, count);
     }
+
     /// Σ weight · derivative of the likelihood's own parameters, over the rows; of σ from the squares that are there
     /// already.
     void own_gradient(float* out) {
@@ -320,6 +329,7 @@ private:
             out[j] = gradient_of(sum, 1);
         }
     }
+
     /// Whether the gradient of the outputs is multiplied row by row once the whole batch is known.
     bool weighs_rows(const step_task& task) const {
         return task.settings.objective == vae::objective::importance || has_optimal_scale(layout_) || sums_squares();
