@@ -7,7 +7,6 @@
 
 #include "kernels/math/macros.hpp"
 
-#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -27,20 +26,20 @@ inline int fixed_exponent(double bound) {
 
 /// 2^n for -1022 <= n <= 1023, exactly.
 ELBO_HD inline double power_of_two(int n) {
-    return std::bit_cast<double>((static_cast<std::int64_t>(n) + 1023) << 52);
+    return ::ldexp(1.0, n);
 }
 
-/// Splits v into limbs. The products and differences are exact: each factor is a power of two.
+/// Splits v into limbs. The three products and differences are exact: each divisor is a power of two.
 ELBO_HD inline void split_fixed(double v, int exponent, std::int64_t limbs[limb_count]) {
     const double unit_high = power_of_two(exponent + 2 * limb_bits);
     const double unit_middle = power_of_two(exponent + limb_bits);
-    const double high = ::rint(v * power_of_two(-exponent - 2 * limb_bits));
+    const double high = ::rint(v / unit_high);
     v -= high * unit_high;
-    const double middle = ::rint(v * power_of_two(-exponent - limb_bits));
+    const double middle = ::rint(v / unit_middle);
     v -= middle * unit_middle;
     limbs[2] = static_cast<std::int64_t>(high);
     limbs[1] = static_cast<std::int64_t>(middle);
-    limbs[0] = static_cast<std::int64_t>(::rint(v * power_of_two(-exponent)));
+    limbs[0] = static_cast<std::int64_t>(::rint(v / power_of_two(exponent)));
 }
 
 /// Moves what exceeds 42 bits of the lower limbs upwards; the value stays the same. Afterwards 0 <= limb[0], limb[1] <

@@ -122,9 +122,14 @@ void cuda_engine<T>::clear_sums(double component_bound, double scalar_bound) {
 }
 
 template <class T>
+e_step_variant cuda_engine<T>::variant() const {
+    return choose_variant(shape, sizeof(T), !known_.empty(), has_tensor(), cluster_);
+}
+
+template <class T>
 void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
     const device_rows<T> view = rows_view(first, rows);
-    switch (choose_variant(shape, sizeof(T), view.labelled(), has_tensor(), cluster_)) {
+    switch (variant()) {
     case e_step_variant::registers:
         if constexpr (std::is_same_v<T, float>)
             accumulate_registers(*state_, shape, current_.view(), view, sums_, grid_);
@@ -291,9 +296,8 @@ update_outcome cuda_engine<T>::update_on_host(const update_rule& rule) {
 }
 
 template <class T>
-void cuda_engine<T>::enqueue_update(const device_rule& rule, const loop_view& loop) {
-    update_parameters(
-        *state_, update_arguments<T>{shape, arrays_.view(), current_.view(), train().next.view(), sums_, rule, loop});
+update_arguments<T> cuda_engine<T>::update_of(const device_rule& rule, const loop_view& loop) {
+    return {shape, arrays_.view(), current_.view(), train().next.view(), sums_, rule, loop};
 }
 
 template <class T>
@@ -301,7 +305,7 @@ update_outcome cuda_engine<T>::update(const update_rule& rule) {
     if (rule.prior)
         return update_on_host(rule);
     state_->activate();
-    enqueue_update(upload_rule(rule));
+    update_parameters(*state_, update_of(upload_rule(rule)));
     std::swap(current_, train().next); // until adopt()
     update_record record{};
     copy_async(&record, arrays_.view().record, 1);
@@ -328,8 +332,11 @@ std::optional<loop_result> cuda_engine<T>::run(std::int64_t rows, const loop_opt
     const device_rule rule = upload_rule(options.rule);
     clear_sums(options.component_bound, options.scalar_bound); // once: the update leaves them clear
     const loop_result result = train().loop.run(options, [&](const loop_view& loop) {
+        if constexpr (std::is_same_v<T, float>)
+            if (iterates_alone(variant(), rows))
+                return iterate_registers(*state_, update_of(rule, loop), rows_view(0, rows));
         accumulate(0, rows);
-        enqueue_update(rule, loop);
+        update_parameters(*state_, update_of(rule, loop));
     });
     std::swap(current_, train().next); // those of the last E-step
     return result;

@@ -69,9 +69,10 @@ public:
 private:
     std::int64_t slab_rows() const { return slab_units(shape, sizeof(T)) * unit_rows; }
     device_rows<T> rows_view(std::int64_t first, std::int64_t rows) const;
+    e_step_variant variant() const;
     void enqueue_accumulate(std::int64_t first, std::int64_t rows);
-    /// The M-step from the sums: next parameters in the place of the current ones, these in the place of the next.
-    void enqueue_update(const device_rule& rule, const loop_view& loop = {});
+    /// An M-step from the sums: next parameters in the place of the current ones, these in the place of the next.
+    update_arguments<T> update_of(const device_rule& rule, const loop_view& loop = {});
     device_rule upload_rule(const update_rule& rule);
     update_outcome update_on_host(const update_rule& rule);
     void upload_parameters(const gmm_parameters& p);

@@ -24,8 +24,9 @@ struct counted_loop {
 };
 
 constexpr counted_loop cases[] = {
-    {{family::full, 2, 2}, 272, 2},      // E-step, M-step in one block
-    {{family::full, 2, 8}, 9000, 2},     //
+    {{family::full, 2, 2}, 272, 0},      // all iterations of a slice in a kernel
+    {{family::diagonal, 4, 8}, 4096, 0}, //
+    {{family::full, 2, 8}, 9000, 2},     // E-step, M-step in one block
     {{family::spherical, 7, 3}, 300, 2}, //
     {{family::tied, 4, 3}, 300, 2},      // all steps of a tied update in one block
     {{family::full, 8, 40}, 100, 2},     // M-step: several blocks, of which the last one to arrive decides

@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/core/cuda_state.hpp"
 #include "kernels/cuda/gmm/device_views.hpp"
+#include "kernels/cuda/gmm/m_step/m_step.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -28,6 +29,15 @@ void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape,
 /// Register engine, float32 alone; rows without labels.
 void accumulate_registers(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
                           const device_rows<float>& rows, const device_sums& sums, std::int64_t blocks);
+
+/// Whether iterate_registers() runs the loop: one chunk has all rows.
+constexpr bool iterates_alone(e_step_variant variant, std::int64_t rows) {
+    return variant == e_step_variant::registers && rows <= register_chunk_rows;
+}
+
+/// E-steps and updates in one kernel, up to the end of a slice of the loop.
+void iterate_registers(const internal::cuda_state& state, const update_arguments<float>& a,
+                       const device_rows<float>& rows);
 
 /// Slab engine: log-densities of some units, row rule, statistics, then the next units.
 template <class T>

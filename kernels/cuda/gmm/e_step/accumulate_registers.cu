@@ -6,6 +6,8 @@
 #include "kernels/cuda/gmm/e_step/accumulate.hpp"
 #include "kernels/cuda/gmm/e_step/register_rows.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
+#include "kernels/cuda/gmm/m_step/own_families.cuh"
+#include "kernels/cuda/gmm/m_step/parameter_set.hpp"
 
 namespace elbo::kernels::cuda {
 
@@ -111,8 +113,9 @@ __device__ void stage_parameters(const device_model<float>& model, int component
     c[D + shape::factors] = static_cast<float>(::fmin(-offset, nowhere));
 }
 
-/// Sums over this thread's rows of the chunk that begins at `begin`.
-template <family F, int D, int K, moment_centre Centre>
+/// Sums over this thread's rows of the chunk that begins at `begin`. A chunk that is Alone ends with its rows; with
+/// other chunks it goes on over zeros, where a test would cost the registers that the sums need.
+template <family F, int D, int K, moment_centre Centre, bool Alone>
 __device__ void add_chunk(const float* parameters, const device_rows<float>& rows, std::int64_t begin,
                           register_sums<F, D, K>& total) {
     constexpr int together = register_shape<F, D, K>::rows_at_once;
@@ -122,7 +125,7 @@ __device__ void add_chunk(const float* parameters, const device_rows<float>& row
     for (int r = 0; r < together; ++r)
         next[r] = load_row<D>(rows, first + r * register_threads, rows.rows);
 #pragma unroll 1
-    for (int i = 0; i < register_rows; i += together) {
+    for (int i = 0; i < register_rows && (!Alone || i * register_threads < rows.rows); i += together) {
 #pragma unroll
         for (int r = 0; r < together; ++r) {
             row[r] = next[r];
@@ -134,13 +137,10 @@ __device__ void add_chunk(const float* parameters, const device_rows<float>& row
     }
 }
 
-// E-step and statistics of chunks of register_chunk_rows rows.
-//   reads 4 N (D + [1]) bytes once, coalesced; adds 24 K·S bytes a chunk; no other traffic
-//   integer atomics only: equal input, equal bits, for any grid
-template <family F, int D, int K>
-__global__ void __launch_bounds__(register_threads, register_shape<F, D, K>::blocks)
-    accumulate_registers_kernel(const int components, const device_model<float> model, const device_rows<float> rows,
-                                const device_sums sums) {
+/// E-step and statistics of chunks of register_chunk_rows rows, in turn over the blocks of the grid.
+template <family F, int D, int K, bool Alone>
+__device__ void add_chunks(const int components, const device_model<float>& model, const device_rows<float>& rows,
+                           const device_sums& sums) {
     using shape = register_shape<F, D, K>;
     constexpr int warps = register_threads / 32;
     __shared__ __align__(16) float parameters[K * shape::parameters];
@@ -153,9 +153,9 @@ __global__ void __launch_bounds__(register_threads, register_shape<F, D, K>::blo
          begin += gridDim.x * std::int64_t(register_chunk_rows)) {
         register_sums<F, D, K> total;
         if (centre == moment_centre::common)
-            add_chunk<F, D, K, moment_centre::common>(parameters, rows, begin, total);
+            add_chunk<F, D, K, moment_centre::common, Alone>(parameters, rows, begin, total);
         else
-            add_chunk<F, D, K, moment_centre::own>(parameters, rows, begin, total);
+            add_chunk<F, D, K, moment_centre::own, Alone>(parameters, rows, begin, total);
         warp_transpose_sum(total.value, partial[threadIdx.x / 32]);
         __syncthreads();
         for (int v = static_cast<int>(threadIdx.x); v < components * shape::statistics; v += register_threads) {
@@ -183,34 +183,86 @@ __global__ void __launch_bounds__(register_threads, register_shape<F, D, K>::blo
     }
 }
 
+// The E-step.
+//   reads 4 N (D + [1]) bytes once, coalesced; adds 24 K·S bytes a chunk; no other traffic
+//   integer atomics only: equal input, equal bits, for any grid
 template <family F, int D, int K>
-void start(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
-           const device_rows<float>& rows, const device_sums& sums, std::int64_t blocks) {
-    const launch_shape grid{std::min(blocks, blocks_for(rows.rows, register_chunk_rows)), register_threads};
-    launch(state, "accumulate_registers", grid, accumulate_registers_kernel<F, D, K>,
-           static_cast<int>(shape.components), model, rows, sums);
+__global__ void __launch_bounds__(register_threads, register_shape<F, D, K>::blocks)
+    accumulate_registers_kernel(const int components, const device_model<float> model, const device_rows<float> rows,
+                                const device_sums sums) {
+    add_chunks<F, D, K, false>(components, model, rows, sums);
 }
 
-template <family F, int D, class... A>
-void choose_components(const internal::cuda_state& state, const gmm_shape& shape, const A&... a) {
-    if (shape.components <= 2)
-        return start<F, D, 2>(state, shape, a...);
-    if (shape.components <= 4)
-        return start<F, D, 4>(state, shape, a...);
-    return start<F, D, 8>(state, shape, a...);
+/// The update by this block alone; whether the loop goes on. Not inlined: it is the same for all kernels.
+__device__ __noinline__ bool update_alone(const update_arguments<float>& a, double* matrices) {
+    __shared__ bool goes_on;
+    const warp_team team;
+    double* own = matrices + team.index() * matrix_doubles(a.shape);
+    for (std::int64_t k = team.index(); k < a.shape.components; k += team.count())
+        finish_component(team, a, k, own);
+    __syncthreads();
+    if (team.index() == 0) {
+        const bool on = finish_update(team, a, own);
+        if (team.rank() == 0)
+            goes_on = on;
+    }
+    __syncthreads();
+    return goes_on;
 }
 
-template <family F, class... A>
-void choose_dimensions(const internal::cuda_state& state, const gmm_shape& shape, const A&... a) {
+// All iterations of a slice, where one chunk has all rows: one block, with sums and arrays in shared memory.
+template <family F, int D, int K>
+__global__ void __launch_bounds__(register_threads)
+    iterate_registers_kernel(const update_arguments<float> given, const device_rows<float> rows) {
+    extern __shared__ double shared[];
+    __shared__ update_arguments<float> a;
+    double* matrices = shared + limb_count * given.sums.count;
+    if (threadIdx.x == 0) {
+        a = with_arrays_in(
+            reinterpret_cast<unsigned char*>(matrices + warp_team::count() * matrix_doubles(given.shape)), given);
+        a.sums.limbs = reinterpret_cast<std::int64_t*>(shared);
+    }
+    for (std::int64_t i = threadIdx.x; i < limb_count * given.sums.count; i += register_threads)
+        reinterpret_cast<std::int64_t*>(shared)[i] = 0;
+    do {
+        __syncthreads();
+        add_chunks<F, D, K, true>(static_cast<int>(a.shape.components), a.model, rows, a.sums);
+    } while (update_alone(a, matrices));
+}
+
+/// Calls work with family, dimensions and room for the components as constants.
+template <family F, int D, class Work>
+void with_components(std::int64_t components, const Work& work) {
+    if (components <= 2)
+        return work.template operator()<F, D, 2>();
+    if (components <= 4)
+        return work.template operator()<F, D, 4>();
+    return work.template operator()<F, D, 8>();
+}
+
+template <family F, class Work>
+void with_dimensions(const gmm_shape& shape, const Work& work) {
     switch (shape.dimensions) {
     case 1:
-        return choose_components<F, 1>(state, shape, a...);
+        return with_components<F, 1>(shape.components, work);
     case 2:
-        return choose_components<F, 2>(state, shape, a...);
+        return with_components<F, 2>(shape.components, work);
     case 3:
-        return choose_components<F, 3>(state, shape, a...);
+        return with_components<F, 3>(shape.components, work);
     default:
-        return choose_components<F, 4>(state, shape, a...);
+        return with_components<F, 4>(shape.components, work);
+    }
+}
+
+template <class Work>
+void with_shape(const gmm_shape& shape, const Work& work) {
+    switch (shape.family) {
+    case family::full:
+        return with_dimensions<family::full>(shape, work);
+    case family::diagonal:
+        return with_dimensions<family::diagonal>(shape, work);
+    default:
+        return with_dimensions<family::spherical>(shape, work);
     }
 }
 
@@ -218,14 +270,21 @@ void choose_dimensions(const internal::cuda_state& state, const gmm_shape& shape
 
 void accumulate_registers(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
                           const device_rows<float>& rows, const device_sums& sums, std::int64_t blocks) {
-    switch (shape.family) {
-    case family::full:
-        return choose_dimensions<family::full>(state, shape, model, rows, sums, blocks);
-    case family::diagonal:
-        return choose_dimensions<family::diagonal>(state, shape, model, rows, sums, blocks);
-    default:
-        return choose_dimensions<family::spherical>(state, shape, model, rows, sums, blocks);
-    }
+    with_shape(shape, [&]<family F, int D, int K>() {
+        const launch_shape grid{std::min(blocks, blocks_for(rows.rows, register_chunk_rows)), register_threads};
+        launch(state, "accumulate_registers", grid, accumulate_registers_kernel<F, D, K>,
+               static_cast<int>(shape.components), model, rows, sums);
+    });
+}
+
+void iterate_registers(const internal::cuda_state& state, const update_arguments<float>& a,
+                       const device_rows<float>& rows) {
+    constexpr std::int64_t teams = register_threads / 32;
+    const std::int64_t bytes =
+        8 * (limb_count * a.sums.count + teams * matrix_doubles(a.shape)) + update_memory::bytes(a.shape);
+    with_shape(a.shape, [&]<family F, int D, int K>() {
+        launch(state, "iterate_registers", {1, register_threads, bytes}, iterate_registers_kernel<F, D, K>, a, rows);
+    });
 }
 
 } // namespace elbo::kernels::cuda

@@ -22,6 +22,10 @@ __device__ inline double read_fixed(const device_sums& s, std::int64_t at, int e
     return join_fixed(s.limbs, s.count, at, exponent);
 }
 
+struct sum_of {
+    __device__ double operator()(double a, double b) const { return a + b; }
+};
+
 /// Reduces over a warp, in a tree; every lane gets the result.
 template <class Operation>
 __device__ double warp_reduce(double value, Operation operation) {
@@ -47,7 +51,7 @@ __device__ double block_reduce(double value, double* scratch, Operation operatio
 }
 
 __device__ inline double block_sum(double value, double* scratch) {
-    return block_reduce(value, scratch, [](double a, double b) { return a + b; });
+    return block_reduce(value, scratch, sum_of());
 }
 
 /// For how many threads of the block a condition holds, and whether it does for all. These barriers take whole warps,

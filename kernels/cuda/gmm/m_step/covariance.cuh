@@ -47,8 +47,7 @@ __device__ inline double with_floor(double variance, double floor) {
 template <class Team>
 __device__ double trace_of(const Team& team, const double* variances, int count) {
     double part = 0;
-    for (int j = team.rank(); j < count; j += team.size())
-        part += counted_variance(variances[j]);
+    team.each(count, [&](int j) { part += counted_variance(variances[j]); });
     return team.sum(part);
 }
 
@@ -72,16 +71,17 @@ __device__ bool finish_matrix(const Team& team, const matrix_memory& m, int d, c
     if (!factor_and_invert(team, m, d, singular_share * trace / d))
         return false;
     double bad = 0, log_sum = 0, share = 0;
-    for (int i = team.rank(); i < d; i += team.size()) {
+    team.each(d, [&](int i) {
         const double u = m.matrix[i * m.ld + i]; // a pivot is 1 / u²
         if (variances[i] > 1 && !(largest_singular_pivot(variances[i], 1) * u * u < 1))
             bad = 1;
         log_sum += ::log(u);
-    }
+    });
     if (team.sum(bad) > 0)
         return false;
-    for (std::int64_t e = team.rank(); e < std::int64_t(d) * d; e += team.size()) {
-        const std::int64_t i = e / d, j = e - i * d;
+    using element = typename Team::element;
+    for (element e = team.rank(); e < element(d) * d; e += team.size()) {
+        const element i = e / d, j = e - i * d;
         const double u = j >= i ? m.matrix[i * m.ld + j] : 0;
         out[e] = u;
         share += lambda[i] * u * u;
@@ -101,17 +101,16 @@ __device__ bool finish_variances(const Team& team, const double* variances, int 
                                  const double* lambda, double mean_lambda, double* out, double* log_determinant,
                                  double* quadratic) {
     double bad = 0, log_sum = 0, ratio = 0;
-    for (int j = team.rank(); j < count; j += team.size()) {
+    team.each(count, [&](int j) {
         const double v = variances[j];
         if (!(v > largest_singular_pivot(v, trace / count)))
             bad = 1;
         log_sum -= 0.5 * times * ::log(v);
         ratio += times * (v - (times > 1 ? mean_lambda : lambda[j])) / v;
-    }
+    });
     if (team.sum(bad) > 0)
         return false;
-    for (int j = team.rank(); j < count; j += team.size())
-        out[j] = 1 / ::sqrt(variances[j]);
+    team.each(count, [&](int j) { out[j] = 1 / ::sqrt(variances[j]); });
     log_sum = team.sum(log_sum);
     ratio = team.sum(ratio);
     if (team.rank() == 0) {
@@ -127,33 +126,32 @@ template <class Team, class T>
 __device__ double own_covariance(const Team& team, const update_arguments<T>& a, std::int64_t k, double floor,
                                  bool diagonal_only, const matrix_memory& m) {
     const int d = static_cast<int>(a.shape.dimensions);
-    const double n = statistic(a, k, 0); // not counts[k], which are normalised
+    const double n = a.arrays.sums_of_r[k]; // not counts[k], which are normalised
     double* variances = a.arrays.variances + k * d;
-    const auto delta = [&](int j) { return statistic(a, k, 1 + j) / n; };
+    const double* delta = a.arrays.steps + k * d;
     team.sync();
     if (a.shape.family == gmm::family::spherical) {
         double norm = 0;
-        for (int j = team.rank(); j < d; j += team.size())
-            norm += delta(j) * delta(j);
+        team.each(d, [&](int j) { norm += delta[j] * delta[j]; });
         norm = team.sum(norm);
         const double v = with_floor((statistic(a, k, 1 + d) / n - norm) / d + a.rule.mean_lambda, floor);
-        for (int j = team.rank(); j < d; j += team.size())
-            variances[j] = v;
+        team.each(d, [&](int j) { variances[j] = v; });
         team.sync();
         return v;
     }
     const bool full = a.shape.family == gmm::family::full;
-    for (int j = team.rank(); j < d; j += team.size()) {
+    team.each(d, [&](int j) {
         const std::int64_t at = full ? packed_upper(j, j, d) : j;
-        const double step = delta(j);
+        const double step = delta[j];
         variances[j] = with_floor(statistic(a, k, 1 + d + at) / n - step * step + a.rule.lambda[j], floor);
         if (full)
             m.column[j] = step;
-    }
+    });
     team.sync();
     if (full) {
-        for (std::int64_t e = team.rank(); e < std::int64_t(d) * d; e += team.size()) {
-            const int i = static_cast<int>(e / d), j = static_cast<int>(e % d);
+        using element = typename Team::element;
+        for (element e = team.rank(); e < element(d) * d; e += team.size()) {
+            const int i = static_cast<int>(e / d), j = static_cast<int>(e - element(i) * d);
             if (j < i)
                 continue;
             // In the order of the packed statistics, into the lower triangle.

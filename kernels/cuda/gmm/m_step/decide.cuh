@@ -76,10 +76,10 @@ __device__ std::int64_t apply_policy(const Team& team, const update_arguments<T>
                                  w.factors, w.widest_axes, w.widest_variances, w.reseeds};
         actions += apply_collapse_policy(view, a.rule.on_collapse, a.rule.reseeds_each, w.actions + actions);
     }
-    return static_cast<std::int64_t>(team.from_first(static_cast<double>(actions)));
+    return static_cast<std::int64_t>(team.from(static_cast<double>(actions), 0));
 }
 
-/// Policy, weights and bound. The record is whole in the first thread of the team, its actions are in all.
+/// Policy, weights, bound and record.
 template <class Team, class T>
 __device__ update_record decide(const Team& team, const update_arguments<T>& a, bool common_floor, double* shared) {
     const std::int64_t d = a.shape.dimensions, K = a.shape.components;
@@ -96,6 +96,7 @@ __device__ update_record decide(const Team& team, const update_arguments<T>& a, 
     // Σ_k N_k [log α_k + Σ_i log U_ii − d/2 log 2π] − ½ Σ_k N_k tr(Λ_k (C_k − λ)), with the unrounded factors.
     double bound = 0;
     constexpr double half_log_2pi = 0.91893853320467274178;
+#pragma unroll 1
     for (std::int64_t k = team.rank(); k < K; k += team.size()) {
         const double n = w.counts[k];
         w.log_weights[k] = ::log(n / total); // log 0 = −infinity: dropped
@@ -104,16 +105,14 @@ __device__ update_record decide(const Team& team, const update_arguments<T>& a, 
                           0.5 * w.quadratics[tied ? 0 : k]);
     }
     bound = team.sum(bound);
-    update_record r{0, 0, 0, change, actions};
-    if (team.rank() == 0) {
-        const auto scalar = [&](int which) {
-            return read_fixed(a.sums, a.sums.count - scalar_count + which, a.sums.scalar_exponent);
-        };
-        r.log_likelihood = scalar(scalar_log_likelihood);
-        r.entropy = scalar(scalar_entropy);
-        r.elbo_after = actions > 0 ? r.log_likelihood : bound + scalar(scalar_log_factors) + r.entropy;
-        *w.record = r;
-    }
+    // A thread a scalar.
+    const double scalar = team.rank() < scalar_count
+                              ? read_fixed(a.sums, a.sums.count - scalar_count + team.rank(), a.sums.scalar_exponent)
+                              : 0;
+    update_record r{team.from(scalar, scalar_log_likelihood), team.from(scalar, scalar_entropy), 0, change, actions};
+    r.elbo_after = actions > 0 ? r.log_likelihood : bound + team.from(scalar, scalar_log_factors) + r.entropy;
+    if (team.rank() == 0)
+        *a.arrays.record = r;
     return r;
 }
 

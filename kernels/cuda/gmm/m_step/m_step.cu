@@ -1,120 +1,14 @@
 // M-step of docs/theory.md section 1, float64: means, covariances, factors, component policy. A team of threads
 // (team.cuh) has a component; the last one to finish decides, and as part of the loop it ends the iteration.
 #include "kernels/cuda/core/launch.cuh"
-#include "kernels/cuda/gmm/m_step/decide.cuh"
+#include "kernels/cuda/gmm/m_step/own_families.cuh"
 #include "kernels/cuda/gmm/m_step/parameter_set.hpp"
-#include "kernels/math/normalize_statistics.hpp"
 
 #include <algorithm>
 
 namespace elbo::kernels::cuda {
 
 namespace {
-
-/// The current factor of component k into the place of the next one: of components that get none.
-template <class Team, class T>
-__device__ void keep_factor(const Team& team, const update_arguments<T>& a, std::int64_t k) {
-    const std::int64_t d = a.shape.dimensions, p = padded(d), size = geometry(a.shape.family).stride(d);
-    const bool full = a.shape.family == gmm::family::full;
-    for (std::int64_t e = team.rank(); e < size; e += team.size())
-        a.arrays.factors[k * size + e] =
-            static_cast<double>(full ? a.model.factors[(k * p + e / d) * p + e % d] : a.model.factors[k * p + e]);
-}
-
-template <class T>
-__device__ component_state classify(const update_arguments<T>& a, std::int64_t k) {
-    if (::isinf(a.model.log_weights[k]))
-        return component_state::dropped;
-    return statistic(a, k, 0) >= empty_share * a.rule.total_weight ? component_state::healthy : component_state::empty;
-}
-
-/// What makes Σ_k N_k = Σ w (math/normalize_statistics.hpp). A handful of additions, so each team does them.
-template <class Team, class T>
-__device__ double normalizing_factor(const Team& team, const update_arguments<T>& a) {
-    double counts = 0;
-    for (std::int64_t k = team.rank(); k < a.shape.components; k += team.size())
-        counts += statistic(a, k, 0);
-    counts = team.sum(counts);
-    const double weight = read_fixed(a.sums, a.sums.count - scalar_count + scalar_weight, a.sums.scalar_exponent);
-    return statistics_factor(weight, counts);
-}
-
-__device__ inline void clear_sum(const device_sums& sums, std::int64_t i) {
-    for (int l = 0; l < limb_count; ++l)
-        sums.limbs[l * sums.count + i] = 0;
-}
-
-/// Entries first ... end − 1 of the sums become zero.
-template <class Team>
-__device__ void clear_sums(const Team& team, const device_sums& sums, std::int64_t first, std::int64_t end) {
-    for (std::int64_t i = first + team.rank(); i < end; i += team.size())
-        clear_sum(sums, i);
-}
-
-/// N_k and the mean of component k; what the model had goes into `previous`. How the component was found.
-template <class Team, class T>
-__device__ component_state update_mean(const Team& team, const update_arguments<T>& a, std::int64_t k) {
-    const std::int64_t d = a.shape.dimensions, p = padded(d);
-    keep_previous(team, a, k);
-    const component_state found = classify(a, k);
-    const double n = found == component_state::dropped ? 0 : statistic(a, k, 0);
-    const double factor = normalizing_factor(team, a);
-    double change = 0;
-    for (std::int64_t j = team.rank(); j < d; j += team.size()) {
-        const double step = found == component_state::healthy ? statistic(a, k, 1 + j) / n : 0;
-        a.arrays.means[k * d + j] = static_cast<double>(a.model.means[k * p + j]) + step;
-        change = ::fmax(change, ::fabs(step));
-    }
-    change = team.reduce(change, larger());
-    if (team.rank() == 0) {
-        a.arrays.counts[k] = n * factor;
-        a.arrays.changes[k] = change;
-        a.arrays.states[k] = found;
-    }
-    return found;
-}
-
-/// Component k of the own families from its sums to the model. The sums are cleared but for what the last team reads:
-/// N_k, and all of a component that may be rescued.
-template <class Team, class T>
-__device__ void finish_component(const Team& team, const update_arguments<T>& a, std::int64_t k, double* shared) {
-    const component_state found = update_mean(team, a, k);
-    const bool singular = found == component_state::healthy && !factor_component(team, a, k, false, shared);
-    team.sync();
-    if (singular && team.rank() == 0)
-        a.arrays.states[k] = component_state::singular;
-    if (singular || found != component_state::healthy)
-        keep_factor(team, a, k);
-    team.sync();
-    write_component(team, a, k);
-    const std::int64_t size = statistics_size(a.shape.family, a.shape.dimensions);
-    if (a.loop.state && !singular)
-        clear_sums(team, a.sums, k * size + 1, (k + 1) * size);
-}
-
-/// What one team does after all components of the own families.
-template <class Team, class T>
-__device__ void finish_update(const Team& team, const update_arguments<T>& a, double* shared) {
-    const recalled_state before = recall(a.loop);
-    const update_record record = decide(team, a, false, shared);
-    const std::int64_t size = statistics_size(a.shape.family, a.shape.dimensions);
-#pragma unroll 1
-    for (std::int64_t i = 0; i < record.actions; ++i) {
-        const collapse_action& action = a.arrays.actions[i];
-        write_component(team, a, action.component);
-        if (a.loop.state && action.found == component_state::singular)
-            clear_sums(team, a.sums, action.component * size + 1, (action.component + 1) * size);
-    }
-    team.sync();
-    finish_model(team, a);
-    if (!a.loop.state)
-        return;
-    for (std::int64_t k = team.rank(); k < a.shape.components; k += team.size())
-        clear_sum(a.sums, k * size);
-    clear_sums(team, a.sums, a.sums.count - scalar_count, a.sums.count);
-    if (team.rank() == 0)
-        end_iteration(a, before, record);
-}
 
 template <class Team>
 __device__ Team make_team() {
@@ -124,27 +18,6 @@ __device__ Team make_team() {
     } else {
         return {};
     }
-}
-
-/// The items 0 ... count − 1 in turn over the teams of the grid.
-template <class Team, class Work>
-__device__ void for_teams(const Team& team, std::int64_t count, const Work& work) {
-    for (std::int64_t i = blockIdx.x * std::int64_t(team.count()) + team.index(); i < count;
-         i += gridDim.x * std::int64_t(team.count()))
-        work(i);
-}
-
-/// The arguments of an update that a block makes alone: arrays in its shared memory, but for what outlives the update.
-template <class T>
-__device__ update_arguments<T> with_arrays_in(unsigned char* shared, const update_arguments<T>& given) {
-    update_arguments<T> a = given;
-    carver from(shared);
-    a.arrays = carve_arrays(a.shape, from);
-    a.arrays.reseeds = given.arrays.reseeds;
-    a.arrays.record = given.arrays.record;
-    a.arrays.actions = given.arrays.actions;
-    a.arrays.arrived = given.arrays.arrived;
-    return a;
 }
 
 // The M-step of the own families; in `shared` the matrices of the teams, then the arrays of a block that is alone.
@@ -185,25 +58,24 @@ __device__ double common_covariance(const Team& team, const update_arguments<T>&
     team.sync();
     if (a.shape.family == gmm::family::tied_spherical) {
         double between = 0;
-        for (int j = team.rank(); j < d; j += team.size())
-            between += a.arrays.between[j];
+        team.each(d, [&](int j) { between += a.arrays.between[j]; });
         between = team.sum(between);
         const double v = with_floor((a.rule.scatter[0] - between) / total / d + a.rule.mean_lambda, floor);
-        for (int j = team.rank(); j < d; j += team.size())
-            variances[j] = v;
+        team.each(d, [&](int j) { variances[j] = v; });
         team.sync();
         return v;
     }
     const bool matrix = a.shape.family == gmm::family::tied;
-    for (int j = team.rank(); j < d; j += team.size()) {
+    team.each(d, [&](int j) {
         const std::int64_t within = matrix ? packed_upper(j, j, d) : j;
         const double between = a.arrays.between[matrix ? std::int64_t(j) * d + j : j];
         variances[j] = with_floor((a.rule.scatter[within] - between) / total + a.rule.lambda[j], floor);
-    }
+    });
     team.sync();
     if (matrix) {
-        for (std::int64_t e = team.rank(); e < std::int64_t(d) * d; e += team.size()) {
-            const int i = static_cast<int>(e / d), j = static_cast<int>(e % d);
+        using element = typename Team::element;
+        for (element e = team.rank(); e < element(d) * d; e += team.size()) {
+            const int i = static_cast<int>(e / d), j = static_cast<int>(e - element(i) * d);
             if (j > i)
                 continue;
             m.matrix[i * m.ld + j] = i == j ? variances[i]

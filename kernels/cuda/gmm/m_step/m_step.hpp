@@ -29,9 +29,11 @@ struct update_arrays {
     double* means;       ///< [K x d]
     double* factors;     ///< [covariance_size]
     double* variances;   ///< [K x d] diagonals of the covariances, tied families [d]
-    double* between; ///< Σ_k N_k m_k m_kᵀ: tied [d x d] (lower triangle), its diagonal for the other tied families
-    double* counts;  ///< [K]
-    double* changes; ///< [K] max |δ_k|
+    double* between;   ///< Σ_k N_k m_k m_kᵀ: tied [d x d] (lower triangle), its diagonal for the other tied families
+    double* counts;    ///< [K]
+    double* sums_of_r; ///< [K] the same before they are normalised
+    double* steps;     ///< [K x d] of the means
+    double* changes;   ///< [K] max |δ_k|
     double* log_determinants;  ///< [K] Σ_i log U_ii, tied families [1]
     double* quadratics;        ///< [K] tr(Λ (C − λ)), tied families [1]
     double* constants;         ///< [K] log det of the factor as the model has it, then c_k
@@ -55,6 +57,8 @@ ELBO_HD inline update_arrays carve_arrays(const gmm_shape& s, carver& from) {
     a.variances = from.take<double>((tied ? 1 : K) * d);
     a.between = from.take<double>(s.family == gmm::family::tied ? d * d : tied ? d : 0);
     a.counts = from.take<double>(K);
+    a.sums_of_r = from.take<double>(K);
+    a.steps = from.take<double>(K * d);
     a.changes = from.take<double>(K);
     a.log_determinants = from.take<double>(K);
     a.quadratics = from.take<double>(K);

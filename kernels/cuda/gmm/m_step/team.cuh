@@ -6,14 +6,12 @@
 
 namespace elbo::kernels::cuda {
 
-struct sum_of {
-    __device__ double operator()(double a, double b) const { return a + b; }
-};
 struct larger {
     __device__ double operator()(double a, double b) const { return a > b ? a : b; }
 };
 
 struct warp_team {
+    using element = int; ///< counts elements of its matrix: a division of 64-bit numbers takes a hundred instructions
     static constexpr bool whole_block = false;
     static constexpr int most_threads = 256; ///< of a block
     __device__ static int rank() { return static_cast<int>(threadIdx.x) % 32; }
@@ -21,20 +19,27 @@ struct warp_team {
     __device__ static int index() { return static_cast<int>(threadIdx.x) / 32; } ///< of the team in its block
     __device__ static int count() { return static_cast<int>(blockDim.x) / 32; }  ///< teams of a block
     __device__ static void sync() { __syncwarp(); }
+    /// The items 0 ... count − 1, count not above factor_threads for matrices that a warp has: each a lane, no loop.
+    template <class Work>
+    __device__ static void each(std::int64_t count, const Work& work) {
+        if (rank() < static_cast<int>(count))
+            work(rank());
+    }
     template <class Operation>
     __device__ double reduce(double value, Operation operation) const {
         __syncwarp(); // what the lanes wrote before is seen behind it, as in a block
         return warp_reduce(value, operation);
     }
     __device__ double sum(double value) const { return reduce(value, sum_of()); }
-    /// The value of the first thread.
-    __device__ double from_first(double value) const {
+    /// The value of one thread.
+    __device__ static double from(double value, int thread) {
         __syncwarp();
-        return __shfl_sync(0xffffffffu, value, 0);
+        return __shfl_sync(0xffffffffu, value, thread);
     }
 };
 
 struct block_team {
+    using element = std::int64_t;
     double* scratch; ///< 32 doubles of shared memory
 
     static constexpr bool whole_block = true;
@@ -44,12 +49,23 @@ struct block_team {
     __device__ static int index() { return 0; }
     __device__ static int count() { return 1; }
     __device__ static void sync() { __syncthreads(); }
+    template <class Work>
+    __device__ static void each(std::int64_t count, const Work& work) {
+        for (int i = rank(); i < count; i += size())
+            work(i);
+    }
     template <class Operation>
     __device__ double reduce(double value, Operation operation) const {
         return block_reduce(value, scratch, operation);
     }
     __device__ double sum(double value) const { return reduce(value, sum_of()); }
-    __device__ double from_first(double value) const { return sum(rank() == 0 ? value : 0); }
+    __device__ double from(double value, int thread) const {
+        __syncthreads(); // the scratch of the last call has been read
+        if (rank() == thread)
+            scratch[0] = value;
+        __syncthreads();
+        return scratch[0];
+    }
 };
 
 } // namespace elbo::kernels::cuda

@@ -32,8 +32,10 @@ __device__ inline std::int64_t diagonal_at(const gmm_shape& s, std::int64_t k, s
 /// Rounds an upper triangular [d x d] factor into [p x p].
 template <class Team, class T>
 __device__ void round_matrix(const Team& team, const double* u, std::int64_t d, std::int64_t p, T* out) {
-    for (std::int64_t e = team.rank(); e < p * p; e += team.size()) {
-        const std::int64_t i = e / p, j = e - i * p;
+    using element = typename Team::element;
+    const auto row = static_cast<element>(p);
+    for (element e = team.rank(); e < row * row; e += team.size()) {
+        const element i = e / row, j = e - i * row;
         out[e] = i < d && j < d && j >= i ? static_cast<T>(u[i * d + j]) : T(0);
     }
 }
@@ -49,15 +51,14 @@ __device__ void keep_previous(const Team& team, const update_arguments<T>& a, st
     const std::int64_t K = a.shape.components, p = padded(a.shape.dimensions), whitened = whitened_width(a.shape);
     const bool common = form_of(a.shape.family) == density_form::whitened;
     const device_model<T>&from = a.model, &to = a.previous;
-    for (std::int64_t j = team.rank(); j < p; j += team.size())
-        to.means[k * p + j] = from.means[k * p + j];
-    for (std::int64_t j = team.rank(); j < whitened; j += team.size())
-        to.whitened[k * whitened + j] = from.whitened[k * whitened + j];
-    const std::int64_t size = device_factor_size(a.shape);
-    const std::int64_t end = common ? size : (k + 1) * (size / K);
-    const std::int64_t first = common ? k * team.size() : k * (size / K);
-    for (std::int64_t e = first + team.rank(); e < end; e += common ? K * team.size() : team.size())
-        to.factors[e] = from.factors[e];
+    team.each(p, [&](int j) { to.means[k * p + j] = from.means[k * p + j]; });
+    team.each(whitened, [&](int j) { to.whitened[k * whitened + j] = from.whitened[k * whitened + j]; });
+    const std::int64_t size = form_of(a.shape.family) == density_form::diagonal ? p : p * p; // of a factor
+    const T* factor = from.factors + (common ? 0 : k * size);
+    T* kept = to.factors + (common ? 0 : k * size);
+    for (std::int64_t e = (common ? k * team.size() : 0) + team.rank(); e < size;
+         e += common ? K * team.size() : team.size())
+        kept[e] = factor[e];
     if (team.rank() == 0) {
         to.log_weights[k] = from.log_weights[k];
         to.constants[k] = from.constants[k];
@@ -74,13 +75,13 @@ __device__ void write_component(const Team& team, const update_arguments<T>& a, 
     const update_arrays& arrays = a.arrays;
     const device_model<T>& model = a.model;
     const density_form form = form_of(a.shape.family);
-    for (std::int64_t j = team.rank(); j < p; j += team.size())
-        model.means[k * p + j] = j < d ? static_cast<T>(arrays.means[k * d + j]) : T(0);
+    team.each(p, [&](int j) { model.means[k * p + j] = j < d ? static_cast<T>(arrays.means[k * d + j]) : T(0); });
     if (form == density_form::full)
         round_matrix(team, arrays.factors + k * d * d, d, p, model.factors + k * p * p);
     else if (form == density_form::diagonal)
-        for (std::int64_t j = team.rank(); j < p; j += team.size())
+        team.each(p, [&](int j) {
             model.factors[k * p + j] = j < d ? static_cast<T>(arrays.factors[diagonal_at(a.shape, k, j)]) : T(0);
+        });
     else if (k == 0)
         round_matrix(team, arrays.factors, d, p, model.factors);
 
@@ -88,11 +89,12 @@ __device__ void write_component(const Team& team, const update_arguments<T>& a, 
     constexpr int most = 128; // threads that add up, so that the order is the same for any team that is as large
     const int adders = min(team.size(), most);
     double log_determinant = 0;
+#pragma unroll 1
     for (std::int64_t j = team.rank(); j < d && team.rank() < adders; j += adders)
         log_determinant += ::log(rounded(diagonal_at(a.shape, k, j)));
     log_determinant = team.sum(log_determinant);
     const std::int64_t width = whitened_width(a.shape);
-    for (std::int64_t j = team.rank(); j < width; j += team.size()) {
+    team.each(width, [&](int j) {
         double y = 0; // Uᵀμ, number j
         for (std::int64_t i = form == density_form::diagonal ? j : 0; j < d && i <= j; ++i)
             y += rounded(form == density_form::diagonal ? diagonal_at(a.shape, k, j)
@@ -100,7 +102,7 @@ __device__ void write_component(const Team& team, const update_arguments<T>& a, 
                                                         : i * d + j) *
                  static_cast<double>(static_cast<T>(arrays.means[k * d + i]));
         model.whitened[k * p + j] = static_cast<T>(y);
-    }
+    });
     if (team.rank() == 0)
         arrays.constants[k] = log_determinant;
 }
@@ -113,6 +115,7 @@ __device__ void finish_model(const Team& team, const update_arguments<T>& a) {
     const device_model<T>& model = a.model;
     const std::int64_t K = a.shape.components;
     double largest = -INFINITY;
+#pragma unroll 1
     for (std::int64_t k = team.rank(); k < K; k += team.size()) {
         const double log_weight = a.arrays.log_weights[k];
         const double constant = ::isinf(log_weight)
