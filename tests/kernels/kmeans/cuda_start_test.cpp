@@ -8,6 +8,7 @@
 #include "kernels/math/philox.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
+#include "tests/support/emulator_counters.hpp"
 
 #include <gtest/gtest.h>
 
@@ -158,6 +159,27 @@ TEST(CudaStart, RowsOfTheDeviceBeginWhereThoseOfTheHostDo) {
         fit_options options{.components = 3, .restarts = restarts, .max_iterations = 2};
         EXPECT_EQ(fit(ctx, there, options).model, fit(ctx, here, options).model) << restarts;
     }
+}
+
+constexpr const char* counted_start = "CudaStart.DISABLED_OneStart";
+constexpr std::int64_t counted_components = 8;
+
+TEST(CudaStart, DISABLED_OneStart) {
+    const start_sample s = make_sample(8200, 4, counted_components); // large enough for one run in each coordinates
+    start_parameters(context::cuda(), s, {family::full, 4, counted_components}, {}, std::vector<double>(4, 1e-3));
+}
+
+// docs/kernels.md section 6, "Starts".
+TEST(CudaStart, Launches) {
+    if (!test::emulated())
+        GTEST_SKIP() << "counters come from the emulator";
+    constexpr double total = 7;                            // list, weights, four of sums and moments, factor
+    constexpr double begin = 4;                            // coordinates, weights of blocks, no centres (twice)
+    constexpr double centres = 4 * counted_components - 1; // no potentials for the first
+    constexpr double lloyd = 1 + 6 * 29;                   // the centres; iterations
+    constexpr double parameters = 9 + 2;                   // order, sums, moments, pooled, factors; likelihood
+    const nlohmann::json kernels = test::count_elsewhere(counted_start, "ELBO_COUNTED_START", "");
+    EXPECT_EQ(test::sum_counters(kernels, "").launches, total + 2 * (begin + centres + lloyd + parameters));
 }
 
 TEST(CudaStart, SaysThatACovarianceIsNotFinite) {
