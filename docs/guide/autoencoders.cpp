@@ -1,7 +1,7 @@
 // Where the posterior is a network: the bound during training, the importance bound, samples.
 #include "docs/guide/gallery.hpp"
 #include "host/report/image/images.hpp"
-#include "host/report/page/vae_page.hpp"
+#include "host/report/page/pages.hpp"
 
 #include <elbo/data_source.hpp>
 #include <elbo/vae/infer.hpp>
@@ -18,7 +18,7 @@ namespace {
 void save_images(const gallery& g, const std::string& name, const std::vector<float>& rows) {
     const report::grey_image image = report::tile(rows, {8, 8}, 12, {0, 1});
     std::ofstream out(g.folder / (name + ".png"), std::ios::binary);
-    out << report::grey_png(image.pixels, image.width, image.height);
+    out << report::grey_png(image);
 }
 
 } // namespace

@@ -1,6 +1,6 @@
 // Continuous latent variables whose posterior is known.
 #include "docs/guide/gallery.hpp"
-#include "host/report/chart/point_cloud.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include <elbo/data_source.hpp>
 #include <elbo/latent/factors.hpp>

@@ -1,6 +1,6 @@
 #include "docs/guide/gallery.hpp"
 
-#include "host/report/page/html.hpp"
+#include "host/report/page/pages.hpp"
 
 #include <cmath>
 #include <fstream>

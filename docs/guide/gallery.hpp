@@ -1,7 +1,7 @@
 // The pictures of docs/guide.md: where they go, and what their chapters share.
 #pragma once
 
-#include "host/report/chart/line_chart.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include <elbo/context.hpp>
 #include <elbo/data_source.hpp>

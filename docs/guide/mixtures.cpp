@@ -1,7 +1,6 @@
 // EM, its chain, and its gradient form.
 #include "docs/guide/gallery.hpp"
-#include "host/report/chart/density_chart.hpp"
-#include "host/report/chart/line_chart.hpp"
+#include "host/report/page/pages.hpp"
 
 #include <elbo/data_source.hpp>
 #include <elbo/gmm/gradient.hpp>

@@ -1,5 +1,5 @@
 // Ticks, scales and markers of the charts.
-#include "host/report/chart/svg.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include <cmath>
 #include <gtest/gtest.h>

@@ -1,6 +1,5 @@
 // The plane that a mixture is seen in, and the contours of its density.
-#include "host/report/chart/density_chart.hpp"
-#include "host/report/chart/plane.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include "elbo/gmm/model.hpp"
 

@@ -1,8 +1,7 @@
 // The page as a whole: self-contained, with the parts that its data calls for.
-#include "host/report/chart/line_chart.hpp"
+#include "host/report/chart/charts.hpp"
 #include "host/report/image/images.hpp"
-#include "host/report/page/component_table.hpp"
-#include "host/report/page/mixture_page.hpp"
+#include "host/report/page/pages.hpp"
 
 #include "elbo/error.hpp"
 
@@ -158,7 +157,7 @@ TEST(ReportPng, IsReadBackByLibpng) {
         std::vector<std::uint8_t> pixels(width * 5);
         for (std::size_t i = 0; i < pixels.size(); ++i)
             pixels[i] = static_cast<std::uint8_t>(i * 37);
-        const std::string address = report::grey_image_address(pixels, width, 5);
+        const std::string address = report::grey_image_address({pixels, width, 5});
         ASSERT_TRUE(address.starts_with(head));
         const std::string file = from_base64(std::string_view(address).substr(head.size()));
         png_image image{};

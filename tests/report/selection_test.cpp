@@ -1,5 +1,5 @@
 // The page about a choice among mixtures.
-#include "host/report/page/selection_page.hpp"
+#include "host/report/page/pages.hpp"
 
 #include "elbo/error.hpp"
 
@@ -113,19 +113,19 @@ TEST(SelectionTable, MarksTheChoiceAndKeepsTheReasons) {
 
 TEST(SelectionPage, IsOnePageAndChecksItsPoints) {
     const gmm::select_result r = result_of(criterion::cross_validation);
-    report::selection_page page{{}, &r};
-    page.chosen.title = "A <choice>";
-    page.chosen.model = &r.best.model;
-    page.chosen.points = {{0, 0, 1, 1}, {0, 0}};
-    page.chosen.samples = 2;
-    const std::string html = report::render(page);
+    report::mixture_page page;
+    page.title = "A <choice>";
+    page.model = &r.best.model;
+    page.points = {{0, 0, 1, 1}, {0, 0}};
+    page.samples = 2;
+    const std::string html = report::render(page, r);
     EXPECT_EQ(count(html, "<svg xmlns"), 5); // four criteria, and the density
     EXPECT_EQ(count(html, "</html>"), 1);
     EXPECT_TRUE(contains(html, "A &lt;choice&gt;"));
     EXPECT_TRUE(contains(html, "two &amp; enough"));
     EXPECT_FALSE(contains(html, "http-equiv"));
-    page.chosen.points.labels.back() = 1;
-    EXPECT_THROW(report::render(page), invalid_argument);
+    page.points.labels.back() = 1;
+    EXPECT_THROW(report::render(page, r), invalid_argument);
 }
 
 } // namespace

@@ -1,7 +1,7 @@
 // The page about a variational autoencoder, and the grids of images.
-#include "host/report/chart/point_cloud.hpp"
+#include "host/report/chart/charts.hpp"
 #include "host/report/image/images.hpp"
-#include "host/report/page/vae_page.hpp"
+#include "host/report/page/pages.hpp"
 
 #include "elbo/error.hpp"
 

@@ -10,7 +10,7 @@
 #include "host/io/input_file.hpp"
 #include "host/io/sources.hpp"
 #include "host/joined.hpp"
-#include "host/report/page/spaced_rows.hpp"
+#include "host/report/page/pages.hpp"
 
 #include <algorithm>
 #include <filesystem>

@@ -58,7 +58,7 @@ gmm::model load_in_order(const std::string& path, const model_columns& columns, 
 /// naming both files.
 void check_columns(const std::string& model_path, std::int64_t wanted, const char* what, const data_source& data);
 
-/// Those of host/report/page/spaced_rows.hpp, until a signal comes.
+/// Those of host/report/page/pages.hpp, until a signal comes.
 std::vector<double> evenly_spaced_rows(const data_source& data, std::int64_t limit);
 /// Row `number` of the data. Throws invalid_argument that names the option where there is no such row.
 std::vector<float> row_of(const data_source& data, std::int64_t number, const char* option);

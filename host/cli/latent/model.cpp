@@ -2,7 +2,7 @@
 
 #include "host/io/model/model_archive.hpp"
 #include "host/latent/file.hpp"
-#include "host/report/chart/plane.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include "elbo/blas.hpp"
 

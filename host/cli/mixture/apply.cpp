@@ -1,7 +1,7 @@
 // The commands that apply a mixture: evidence, score, assign, sample and info.
 #include "host/cli/mixture/model.hpp"
 #include "host/joined.hpp"
-#include "host/report/page/mixture_page.hpp"
+#include "host/report/page/pages.hpp"
 
 #include "elbo/error.hpp"
 #include "elbo/gmm/evidence.hpp"

@@ -1,8 +1,7 @@
 #include "host/cli/mixture/model.hpp"
 
-#include "host/report/chart/plane.hpp"
-#include "host/report/page/component_table.hpp"
-#include "host/report/page/mixture_page.hpp"
+#include "host/report/chart/charts.hpp"
+#include "host/report/page/pages.hpp"
 
 #include "elbo/error.hpp"
 #include "elbo/version.hpp"

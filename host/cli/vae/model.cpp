@@ -1,7 +1,6 @@
 #include "host/cli/vae/model.hpp"
 
 #include "host/io/model/fields_json.hpp"
-#include "host/report/image/images.hpp"
 #include "host/vae/fields.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
@@ -23,10 +22,6 @@ report::image_size image_size_from_string(const std::string& text) {
     if (sides.size() != 2 || std::ranges::any_of(sides, [](std::int64_t n) { return n < 1 || n > largest; }))
         throw invalid_argument(fmt::format("--image {}: expected width and height, as in 28x28", text));
     return {sides[0], sides[1]};
-}
-
-void write_picture(const std::string& path, const report::grey_image& picture) {
-    write_text(path, report::grey_png(picture.pixels, picture.width, picture.height));
 }
 
 std::span<const float> first_images(std::span<const float> images, report::image_size size, std::int64_t count) {
@@ -131,7 +126,7 @@ std::optional<report::image_size> image_size_of(const picture_options& options, 
 
 void write_png(const std::string& path, std::span<const float> images, report::image_size size) {
     const auto shown = first_images(images, size, report::largest_tile_count);
-    write_picture(path, report::tile(shown, size, report::tile_columns, report::shades_of(shown)));
+    write_text(path, report::grey_png(report::tile(shown, size, report::tile_columns, report::shades_of(shown))));
 }
 
 void write_png(const std::string& path, std::span<const float> originals, std::span<const float> reconstructions,
@@ -139,7 +134,7 @@ void write_png(const std::string& path, std::span<const float> originals, std::s
     const auto first = first_images(originals, size, report::largest_tile_count / 2);
     const auto second = first_images(reconstructions, size, report::largest_tile_count / 2);
     const std::vector<float> pairs = report::alternate(first, second, size.pixels(), report::tile_columns);
-    write_picture(path, report::tile(pairs, size, report::tile_columns, report::shades_of(first), 2));
+    write_text(path, report::grey_png(report::tile(pairs, size, report::tile_columns, report::shades_of(first), 2)));
 }
 
 std::vector<float> picture_samples(const context& ctx, const vae::model& m, std::uint64_t seed) {

@@ -2,7 +2,8 @@
 #pragma once
 
 #include "host/cli/core/apply_command.hpp"
-#include "host/report/page/vae_page.hpp"
+#include "host/report/image/images.hpp"
+#include "host/report/page/pages.hpp"
 
 #include "elbo/vae/model.hpp"
 

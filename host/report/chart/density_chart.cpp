@@ -1,8 +1,5 @@
-#include "host/report/chart/density_chart.hpp"
-
-#include "host/report/chart/line_chart.hpp"
-#include "host/report/chart/plane.hpp"
-#include "host/report/chart/point_cloud.hpp"
+#include "host/report/chart/charts.hpp"
+#include "host/report/page/pages.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -92,19 +89,9 @@ constexpr int ellipse_points = 72;
 // Ellipses and means of more components than this would hide the data; the table has them all.
 constexpr std::int64_t largest_ellipse_count = 60;
 
-void include(interval& range, double low, double high) {
-    range.low = std::min(range.low, low);
-    range.high = std::max(range.high, high);
-}
-
 // What is to be seen: all points, and the contour that holds 95 % (2.45 standard deviations of a single Gaussian).
 std::array<interval, 2> visible(const plane_view& view, const std::vector<point>& points) {
-    constexpr double inf = INFINITY;
-    interval x{inf, -inf}, y{inf, -inf};
-    for (const auto& at : points) {
-        include(x, at[0], at[0]);
-        include(y, at[1], at[1]);
-    }
+    interval x = range_of(points, 0), y = range_of(points, 1);
     for (const plane_gaussian& g : view.components) {
         include(x, g.x - 2.45 * std::sqrt(g.xx), g.x + 2.45 * std::sqrt(g.xx));
         include(y, g.y - 2.45 * std::sqrt(g.yy), g.y + 2.45 * std::sqrt(g.yy));
@@ -187,8 +174,7 @@ interval visible(const gmm::model& m, const bins& h) {
         x = h.range;
     for (std::int64_t k = 0; k < m.components(); ++k) {
         const double deviation = std::sqrt(m.covariance(k)[0]);
-        x.low = std::min(x.low, m.means()[k] - 2.5 * deviation);
-        x.high = std::max(x.high, m.means()[k] + 2.5 * deviation);
+        include(x, m.means()[k] - 2.5 * deviation, m.means()[k] + 2.5 * deviation);
     }
     return padded(x, 0.03);
 }
@@ -272,7 +258,10 @@ std::string scatter_chart(const mixture_page& p) {
     chart c(x, y, chart::layout{.width = 860, .height = 580}.with_labels(y_ticks));
     c.axes(ticks_across(x, 8, c.frame_width()), y_ticks, view.titles[0], view.titles[1]);
     draw_density(c, view);
-    draw_points(c, points, p.points.labels, styles_of(p.model->components()));
+    std::vector<component_style> styles;
+    for (std::int64_t k = 0; k < p.model->components(); ++k)
+        styles.push_back(style_of(k));
+    draw_points(c, points, p.points.labels, styles);
     draw_components(c, view);
     return c.svg("density", "Density contours and component ellipses over the data points");
 }

@@ -1,4 +1,4 @@
-#include "host/report/chart/line_chart.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -54,13 +54,6 @@ void draw_markers(chart& c, const std::vector<point>& points, const component_st
     c.add(fmt::format(R"(<path {} d="{}"/>)", marker_paint(style, 1.8), path));
 }
 
-std::vector<legend_entry> legend_of(const std::vector<curve>& curves) {
-    std::vector<legend_entry> entries;
-    for (const curve& c : curves)
-        entries.push_back({c.style, c.name});
-    return entries;
-}
-
 /// All points, and the ends of their error bars.
 std::vector<point> drawn_points(const std::vector<curve>& curves) {
     std::vector<point> all;
@@ -100,10 +93,8 @@ std::vector<std::size_t> shown_records(std::size_t count) {
 
 interval range_of(const std::vector<point>& points, int coordinate) {
     interval range{INFINITY, -INFINITY};
-    for (const point& at : points) {
-        range.low = std::min(range.low, at[coordinate]);
-        range.high = std::max(range.high, at[coordinate]);
-    }
+    for (const point& at : points)
+        include(range, at[coordinate], at[coordinate]);
     return range;
 }
 
@@ -119,7 +110,7 @@ std::string bar_path(const chart& c, double left, double right, double height) {
                        c.y_of(0));
 }
 
-std::string legend_line(const chart& c, const std::vector<legend_entry>& entries) {
+std::string legend_line(const chart& c, const legend& entries) {
     constexpr double letter = 7; // of the 13.5 pixel font of .legend, on average
     std::string out;
     double x = c.x_of(c.x_range().low) + 8;
@@ -131,7 +122,7 @@ std::string legend_line(const chart& c, const std::vector<legend_entry>& entries
     return out;
 }
 
-std::string line_chart(const std::vector<curve>& curves, const line_axes& axes) {
+std::string line_chart(const std::vector<curve>& curves, const chart_axes& axes) {
     const std::vector<point> all = drawn_points(curves);
     if (all.empty())
         return {};
@@ -141,8 +132,11 @@ std::string line_chart(const std::vector<curve>& curves, const line_axes& axes) 
                                       : range_of_nats(all);
     const ticks y_ticks = axes.decades ? decade_ticks(y, 6) : linear_ticks(y, 5);
     chart::layout size = half_page.with_labels(y_ticks);
-    const bool legend = axes.legend && curves.size() > 1;
-    if (legend)
+    legend entries;
+    for (const curve& one : curves)
+        entries.emplace_back(one.style, one.name);
+    const bool with_legend = axes.legend && curves.size() > 1;
+    if (with_legend)
         size.top = legend_height;
     chart c(x, y, size);
     c.axes(whole_ticks(x, 7), y_ticks, axes.x_title, axes.y_title);
@@ -155,8 +149,8 @@ std::string line_chart(const std::vector<curve>& curves, const line_axes& axes) 
     if (axes.ringed)
         c.add(fmt::format(R"(<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="9"/>)", c.x_of((*axes.ringed)[0]),
                           c.y_of((*axes.ringed)[1])));
-    if (legend)
-        c.add_outside(legend_line(c, legend_of(curves)));
+    if (with_legend)
+        c.add_outside(legend_line(c, entries));
     return c.svg(axes.id, axes.description);
 }
 

@@ -1,4 +1,4 @@
-#include "host/report/chart/plane.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include "elbo/error.hpp"
 #include "host/gmm/algebra/factor.hpp"

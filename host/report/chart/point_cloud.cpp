@@ -1,6 +1,4 @@
-#include "host/report/chart/point_cloud.hpp"
-
-#include "host/report/chart/line_chart.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -35,28 +33,21 @@ value_groups make_groups(std::vector<double> values) {
     return groups;
 }
 
-std::vector<std::pair<component_style, std::string>> legend_of(const value_groups& groups) {
-    std::vector<std::pair<component_style, std::string>> legend;
+legend legend_of(const value_groups& groups) {
+    legend entries;
     for (std::size_t i = 0; i < groups.starts.size(); ++i) {
         const double start = groups.starts[i],
                      end = i + 1 < groups.starts.size() ? groups.starts[i + 1] : groups.largest;
         if (groups.ranges)
-            legend.emplace_back(component_style{sequence[i], marker::circle},
-                                fmt::format("{:.4g} to {:.4g}", start, end));
+            entries.emplace_back(component_style{sequence[i], marker::circle},
+                                 fmt::format("{:.4g} to {:.4g}", start, end));
         else
-            legend.emplace_back(style_of(static_cast<std::int64_t>(i)), fmt::format("{:g}", start));
+            entries.emplace_back(style_of(static_cast<std::int64_t>(i)), fmt::format("{:g}", start));
     }
-    return legend;
+    return entries;
 }
 
 } // namespace
-
-std::vector<component_style> styles_of(std::int64_t count) {
-    std::vector<component_style> styles;
-    for (std::int64_t k = 0; k < count; ++k)
-        styles.push_back(style_of(k));
-    return styles;
-}
 
 void draw_points(chart& c, const std::vector<point>& points, const std::vector<std::int32_t>& groups,
                  const std::vector<component_style>& styles) {
@@ -85,7 +76,7 @@ point_groups group_by(std::vector<point> points, const std::vector<double>& valu
     return cloud;
 }
 
-std::string point_cloud(const point_groups& cloud, const cloud_axes& axes) {
+std::string point_cloud(const point_groups& cloud, const chart_axes& axes) {
     if (cloud.points.empty())
         return {};
     const interval x = padded(range_of(cloud.points, 0), 0.04), y = padded(range_of(cloud.points, 1), 0.04);

@@ -1,4 +1,4 @@
-#include "host/report/chart/svg.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -127,7 +127,7 @@ std::string badge(const component_style& style) {
                        marker_path(style.shape, 8, 8, 5));
 }
 
-std::string legend_html(const std::vector<std::pair<component_style, std::string>>& entries) {
+std::string legend_html(const legend& entries) {
     std::string out = "<p class=\"legend-line\">";
     for (const auto& [style, text] : entries)
         out += fmt::format("<span>{} {}</span> ", badge(style), escape(text));
@@ -136,10 +136,7 @@ std::string legend_html(const std::vector<std::pair<component_style, std::string
 
 double label_width(const ticks& t) {
     constexpr double digit = 7.8; // of the 13 pixel font of .tick
-    std::size_t longest = 0;
-    for (const std::string& label : t.labels)
-        longest = std::max(longest, label.size());
-    return digit * static_cast<double>(longest);
+    return digit * static_cast<double>(longest(t.labels));
 }
 
 ticks ticks_across(interval range, int wanted, double pixels) {

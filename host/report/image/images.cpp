@@ -123,7 +123,8 @@ std::vector<float> alternate(std::span<const float> first, std::span<const float
     return both;
 }
 
-std::string grey_png(const std::vector<std::uint8_t>& pixels, int width, int height) {
+std::string grey_png(const grey_image& picture) {
+    const auto& [pixels, width, height] = picture;
     std::string rows;
     for (int y = 0; y < height; ++y) {
         rows += '\0'; // filter type: none
@@ -133,8 +134,8 @@ std::string grey_png(const std::vector<std::uint8_t>& pixels, int width, int hei
     return "\x89PNG\r\n\x1a\n" + chunk("IHDR", header) + chunk("IDAT", compressed(rows)) + chunk("IEND", "");
 }
 
-std::string grey_image_address(const std::vector<std::uint8_t>& pixels, int width, int height) {
-    return "data:image/png;base64," + base64(grey_png(pixels, width, height));
+std::string grey_image_address(const grey_image& picture) {
+    return "data:image/png;base64," + base64(grey_png(picture));
 }
 
 bool is_image(std::int64_t dimensions) {
@@ -149,12 +150,12 @@ std::string component_images(const gmm::model& m) {
     const std::int64_t count = std::min(m.components(), largest_image_count);
     std::string out = "<div class=\"images\">";
     for (std::int64_t k = 0; k < count; ++k) {
-        std::vector<std::uint8_t> pixels;
+        grey_image mean{{}, side, side};
         for (std::int64_t j = 0; j < d; ++j)
-            pixels.push_back(static_cast<std::uint8_t>(std::lround(255 - scale * (m.means()[k * d + j] - *low))));
+            mean.pixels.push_back(static_cast<std::uint8_t>(std::lround(255 - scale * (m.means()[k * d + j] - *low))));
         out += fmt::format(
             R"(<figure><img alt="mean of component {0}" src="{1}"/><figcaption>{0}<br/>{2:.1f} %</figcaption></figure>)",
-            k, grey_image_address(pixels, side, side), 100 * m.weights()[k]);
+            k, grey_image_address(mean), 100 * m.weights()[k]);
     }
     out += fmt::format("</div>\n<p class=\"note\">Means of {} as {} &#215; {} images, with their weights; white is "
                        "{:.3g}, black {:.3g}.</p>\n",

@@ -1,7 +1,7 @@
 // Rows of data, and the means of components, as grey images.
 #pragma once
 
-#include "host/report/chart/svg.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include "elbo/report.hpp"
 
@@ -38,10 +38,10 @@ grey_image tile(std::span<const float> images, image_size size, int columns, int
 std::vector<float> alternate(std::span<const float> first, std::span<const float> second, std::int64_t pixels,
                              int columns);
 
-/// An 8-bit grey picture, row-major, as the bytes of a PNG file.
-std::string grey_png(const std::vector<std::uint8_t>& pixels, int width, int height);
+/// A picture as the bytes of a PNG file.
+std::string grey_png(const grey_image& picture);
 /// The same as a data: address that an <img> shows.
-std::string grey_image_address(const std::vector<std::uint8_t>& pixels, int width, int height);
+std::string grey_image_address(const grey_image& picture);
 
 /// Whether rows of this many numbers are known to be images: 8 x 8 or 28 x 28.
 bool is_image(std::int64_t dimensions);

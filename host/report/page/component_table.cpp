@@ -1,8 +1,7 @@
-#include "host/report/page/component_table.hpp"
+#include "host/report/page/pages.hpp"
 
 #include "host/gmm/algebra/factor.hpp"
-#include "host/report/chart/plane.hpp"
-#include "host/report/chart/svg.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include <algorithm>
 #include <cmath>

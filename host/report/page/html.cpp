@@ -1,6 +1,6 @@
-#include "host/report/page/html.hpp"
+#include "host/report/page/pages.hpp"
 
-#include "host/report/chart/svg.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include "elbo/version.hpp"
 
@@ -44,6 +44,63 @@ std::string figure(const std::string& picture, std::string_view caption) {
         return {};
     return fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n", picture, caption);
 }
+
+const std::string_view style_sheet = R"(
+:root { --ink: #1d232b; --soft: #5b6470; --line: #dfe3e8; --accent: #0072b2; }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 2.5rem 1.5rem 3rem; max-width: 60rem; background: #fff; color: var(--ink);
+       font: 16px/1.55 "Source Sans 3", "Inter", "Segoe UI", "Helvetica Neue", "DejaVu Sans", Arial, sans-serif; }
+h1 { font-size: 1.9rem; line-height: 1.2; font-weight: 650; letter-spacing: -0.01em; margin: 0 0 0.3rem;
+     overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; font-weight: 650; margin: 2.6rem 0 0.6rem; }
+.made-by, .note, figcaption { color: var(--soft); font-size: 0.88rem; }
+.made-by { margin: 0 0 1.6rem; }
+.note { margin: 0.4rem 0; }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(12.5rem, 1fr)); gap: 0.9rem 1.5rem; margin: 0;
+         padding: 1rem 0; border: solid var(--line); border-width: 1px 0; }
+.facts dt { color: var(--soft); font-size: 0.82rem; }
+.facts dd { margin: 0; font-size: 1.05rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+svg { display: block; width: 100%; height: auto; font-family: inherit; }
+svg .grid { stroke: #eceff2; stroke-width: 1; fill: none; }
+svg .frame { fill: none; stroke: #9aa2ac; stroke-width: 1; }
+svg .tick { font-size: 13px; fill: var(--soft); }
+svg .axis { font-size: 14.5px; fill: var(--ink); }
+svg .legend { font-size: 13.5px; fill: var(--ink); }
+svg .contour { fill: #4c6a86; fill-opacity: 0.085; fill-rule: evenodd; stroke: #4c6a86; stroke-opacity: 0.55;
+               stroke-width: 1; }
+svg .points { opacity: 0.6; stroke-width: 1.2; }
+svg .ellipse { fill: none; stroke-width: 2.2; }
+svg .ellipse.thin { stroke-width: 1.5; }
+svg .halo { fill: none; stroke: #fff; stroke-width: 4.4; stroke-opacity: 0.75; }
+svg .halo.thin { stroke-width: 2.8; }
+svg .mean-halo { fill: none; stroke: #fff; stroke-width: 7; stroke-linejoin: round; }
+svg .bin { fill: #d5dce3; stroke: #fff; stroke-width: 0.7; }
+svg .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
+svg .error-bar { fill: none; stroke-width: 1.2; stroke-opacity: 0.6; }
+svg .ring { fill: none; stroke: var(--ink); stroke-width: 2; }
+svg .total { fill: none; stroke: var(--ink); stroke-width: 2.4; }
+svg.badge { display: inline-block; width: 1em; height: 1em; vertical-align: -0.12em; }
+.legend-line { margin: 0.3rem 0 0; font-size: 0.92rem; }
+.legend-line span { white-space: nowrap; margin-right: 1rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1.2rem 1.6rem; }
+figure { margin: 0; }
+figcaption { margin: 0.1rem 0 0; }
+.images { display: grid; grid-template-columns: repeat(auto-fill, minmax(4.8rem, 1fr)); gap: 0.7rem; }
+.images figure { text-align: center; }
+.images img { width: 100%; image-rendering: pixelated; border: 1px solid var(--line); display: block; }
+img.tiles { display: block; max-width: 100%; height: auto; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.92rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th, td { padding: 0.3rem 1.1rem 0.3rem 0; text-align: right; }
+th { font-weight: 600; border-bottom: 1px solid #9aa2ac; }
+td { border-bottom: 1px solid #eceff2; }
+tr.chosen td { background: #eaf3f9; font-weight: 650; }
+td.reason { text-align: left; white-space: normal; color: var(--soft); }
+.deviation { color: var(--soft); }
+pre { background: #f5f7f9; border: 1px solid var(--line); border-radius: 6px; padding: 0.8rem 1rem; overflow-x: auto;
+      font: 0.88rem/1.5 "JetBrains Mono", "DejaVu Sans Mono", Consolas, monospace; white-space: pre-wrap; }
+@media print { body { padding: 0; max-width: none; } h2 { break-after: avoid; } figure, svg { break-inside: avoid; } }
+)";
 
 std::string page_end(std::string_view command) {
     std::string out;

@@ -1,10 +1,7 @@
 // The page about a model with continuous latent variables: its fit, and the rows as it sees them: factors at E[z | x]
 // of the component that each row most probably belongs to, a sphere at E[u | x] or, in two dimensions, at the rows.
-#include "host/report/chart/line_chart.hpp"
-#include "host/report/chart/plane.hpp"
-#include "host/report/chart/point_cloud.hpp"
-#include "host/report/page/html.hpp"
-#include "host/report/page/spaced_rows.hpp"
+#include "host/report/chart/charts.hpp"
+#include "host/report/page/pages.hpp"
 
 #include <algorithm>
 #include <cmath>

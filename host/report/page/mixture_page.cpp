@@ -1,11 +1,7 @@
-#include "host/report/page/mixture_page.hpp"
 #include "host/check.hpp"
-#include "host/report/chart/density_chart.hpp"
-#include "host/report/chart/line_chart.hpp"
+#include "host/report/chart/charts.hpp"
 #include "host/report/image/images.hpp"
-#include "host/report/page/component_table.hpp"
-#include "host/report/page/html.hpp"
-#include "host/report/page/spaced_rows.hpp"
+#include "host/report/page/pages.hpp"
 
 #include "elbo/gmm/infer.hpp"
 

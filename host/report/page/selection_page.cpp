@@ -1,8 +1,6 @@
-#include "host/report/page/selection_page.hpp"
+#include "host/report/page/pages.hpp"
 
-#include "host/report/chart/line_chart.hpp"
-#include "host/report/page/component_table.hpp"
-#include "host/report/page/html.hpp"
+#include "host/report/chart/charts.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -141,10 +139,10 @@ std::string criterion_chart(const gmm::select_result& r, criterion which) {
         curves.back().style = style_of(static_cast<std::int64_t>(f));
     }
     const std::string name(to_string(which));
-    line_axes axes{.id = name,
-                   .x_title = "components",
-                   .y_title = criteria[static_cast<std::size_t>(which)].title,
-                   .description = name};
+    chart_axes axes{.id = name,
+                    .x_title = "components",
+                    .y_title = criteria[static_cast<std::size_t>(which)].title,
+                    .description = name};
     axes.legend = false;
     axes.y = range_in_view(curves, which);
     const select_cell& chosen = r.table[static_cast<std::size_t>(r.chosen)];
@@ -155,7 +153,7 @@ std::string criterion_chart(const gmm::select_result& r, criterion which) {
 
 std::string family_legend(const gmm::select_result& r) {
     const std::vector<gmm::family> families = families_of(r);
-    std::vector<std::pair<component_style, std::string>> entries;
+    legend entries;
     for (std::size_t f = 0; f < families.size(); ++f)
         entries.emplace_back(style_of(static_cast<std::int64_t>(f)), to_string(families[f]));
     return families.size() > 1 ? legend_html(entries) : "";
@@ -173,18 +171,16 @@ std::string selection_table(const gmm::select_result& r) {
     return out + "</tbody></table>\n";
 }
 
-std::string render(const selection_page& p) {
-    const mixture_page& chosen = p.chosen;
+std::string render(const mixture_page& chosen, const gmm::select_result& r) {
     check(chosen);
-    const gmm::select_result& r = *p.result;
     return page_begin(chosen) + criteria_section(r) + "<h2>All models</h2>\n<div class=\"scroll\">\n" +
            selection_table(r) + "</div>\n" + density_section(chosen) + "<h2>Components</h2>\n<div class=\"scroll\">\n" +
            component_table(*chosen.model, chosen.column_names) + "</div>\n" + page_end(chosen.command);
 }
 
 std::string page(const context& ctx, const gmm::select_result& choice, const data_source& data, const heading& about) {
-    return render(selection_page{
-        page_of(ctx, choice.best.model, data, completed(about, "Choice of a mixture for", ctx, data)), &choice});
+    return render(page_of(ctx, choice.best.model, data, completed(about, "Choice of a mixture for", ctx, data)),
+                  choice);
 }
 
 } // namespace elbo::report

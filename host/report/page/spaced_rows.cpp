@@ -1,4 +1,4 @@
-#include "host/report/page/spaced_rows.hpp"
+#include "host/report/page/pages.hpp"
 
 #include "host/rows/row_access.hpp"
 #include "kernels/shared/memory.hpp"

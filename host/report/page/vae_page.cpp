@@ -1,10 +1,7 @@
-#include "host/report/page/vae_page.hpp"
-
 #include "host/check.hpp"
-#include "host/report/chart/line_chart.hpp"
-#include "host/report/chart/point_cloud.hpp"
-#include "host/report/page/html.hpp"
-#include "host/report/page/spaced_rows.hpp"
+#include "host/report/chart/charts.hpp"
+#include "host/report/image/images.hpp"
+#include "host/report/page/pages.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -25,7 +22,7 @@ constexpr std::size_t left_out_share = 50;
 using record = vae::epoch_record;
 
 std::string history_chart(const std::vector<record>& history, double record::*training,
-                          std::optional<double> record::*validation, const line_axes& axes) {
+                          std::optional<double> record::*validation, const chart_axes& axes) {
     const std::size_t first = history.size() / left_out_share;
     std::vector<curve> curves{{"training", training_style, {}}, {"validation", validation_style, {}}};
     for (const std::size_t i : shown_records(history.size())) {
@@ -148,8 +145,7 @@ std::string image_element(const std::vector<float>& rows, image_size size, int c
                           std::string_view description) {
     const grey_image picture = tile(rows, size, columns, shades, group);
     return fmt::format(R"(<img class="tiles" alt="{}" width="{}" height="{}" src="{}"/>)", escape(description),
-                       picture.width, picture.height,
-                       grey_image_address(picture.pixels, picture.width, picture.height));
+                       picture.width, picture.height, grey_image_address(picture));
 }
 
 void check_size(const char* name, std::size_t size, std::int64_t width) {

@@ -1,8 +1,6 @@
 // The page about a variational fit: the bound and its terms, the weights, the mixture at the posterior means.
-#include "host/report/chart/line_chart.hpp"
-#include "host/report/page/component_table.hpp"
-#include "host/report/page/html.hpp"
-#include "host/report/page/mixture_page.hpp"
+#include "host/report/chart/charts.hpp"
+#include "host/report/page/pages.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -9,7 +9,7 @@
 #include "elbo/gmm/select.hpp"
 #include "elbo/gmm/statistics.hpp"
 #include "elbo/gmm/variational.hpp"
-#include "host/report/page/mixture_page.hpp"
+#include "host/report/page/pages.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/sanitizers.hpp"
 #include "tests/support/sources.hpp"
