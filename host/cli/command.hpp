@@ -27,10 +27,10 @@ struct invocation {
 /// run(command_line) does the work.
 template <class Command>
 void add_command(parser& above, invocation& call, const std::string& name, const std::string& help) {
-    parser* app = above.add_subcommand(name, help);
+    parser app = above.add_subcommand(name, help);
     const auto command = std::make_shared<Command>();
-    command->add_options(*app);
-    app->callback([command, &call] { call.run = [command, &call] { return command->run(call.command_line); }; });
+    command->add_options(app);
+    app.callback([command, &call] { call.run = [command, &call] { return command->run(call.command_line); }; });
 }
 
 // Each adds the commands of a file, whose name it has, in the order of the help.

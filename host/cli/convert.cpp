@@ -30,7 +30,7 @@ struct convert_command {
 
     void add_options(parser& app) {
         add_data_options(app, data);
-        app.add_option("TO", to, "Output; its ending says the format (.csv, .npy, .f32, .f64, .h5)")->required();
+        app.add_option("TO", to, "Output; its ending says the format (.csv, .npy, .f32, .f64, .h5)").required();
         app.add_option("--type", type, "Type of the numbers: float32 or float64 (default: that of DATA)", "TYPE",
                        "Data");
         add_output_options(app, output);

@@ -45,9 +45,9 @@ exit_status fail(exit_status status, std::string message, const std::string& adv
 
 void add_group(parser& app, invocation& call, const char* name, const char* help,
                std::initializer_list<command_adder*> commands) {
-    parser* group = app.add_group(name, help);
+    parser group = app.add_group(name, help);
     for (command_adder* const add : commands)
-        add(*group, call);
+        add(group, call);
 }
 
 void set_up(parser& app, invocation& call) {

@@ -72,7 +72,7 @@ protected:
     output_options output;
 
     void add_inputs(parser& app, const std::string& model = Kind::argument_help) {
-        app.add_option("MODEL", model_path, model)->required();
+        app.add_option("MODEL", model_path, model).required();
         add_data_options(app, data);
         add_by_position_option(app, data);
     }
@@ -81,7 +81,7 @@ protected:
         add_device_options(app, device);
         add_output_options(app, output);
         if constexpr (requires { &Kind::page; })
-            add_report_option(app, output);
+            app.add_option(report_option, output.report);
         if constexpr (requires { Kind::scaled; })
             add_scale_option(app, data);
     }
@@ -178,9 +178,9 @@ protected:
 
     /// MODEL, -n and --seed.
     void add_inputs(parser& app) {
-        app.add_option("MODEL", model_path, Kind::argument_help)->required();
-        app.add_option("-n,--samples", count, "Number of samples", "N")->required();
-        add_seed_option(app, seed);
+        app.add_option("MODEL", model_path, Kind::argument_help).required();
+        app.add_option("-n,--samples", count, "Number of samples", "N").required();
+        app.add_option(seed_option, seed);
     }
     virtual command_files files() const { return rows.files(output); }
     row_output open(const typename Kind::saved& saved) const { return rows.open(count, column_names_of<Kind>(saved)); }
@@ -203,10 +203,10 @@ struct info_command {
     output_options output;
 
     void add_options(parser& app) {
-        app.add_option("MODEL", model_path, Kind::argument_help)->required();
+        app.add_option("MODEL", model_path, Kind::argument_help).required();
         add_output_options(app, output);
         if constexpr (requires { Kind::info_page; })
-            add_report_option(app, output);
+            app.add_option(report_option, output.report);
     }
 
     exit_status run(const std::string& command_line) const {

@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
-#include <deque>
 #include <fmt/format.h>
 #include <limits>
 
@@ -60,16 +59,20 @@ void set_up(CLI::Option* added, const T& variable) {
     }
 }
 
-} // namespace
-
-option* option::required() {
-    wrapped_->required()->default_str(""); // which nobody sees
-    return this;
+option in_group(CLI::Option* added, const std::string& group) {
+    if (!group.empty())
+        added->group(group);
+    return option(added);
 }
 
-option* option::excludes(option* other) {
-    wrapped_->excludes(other->wrapped_);
-    return this;
+} // namespace
+
+option option::required() {
+    return option(wrapped_->required()->default_str("")); // which nobody sees
+}
+
+option option::excludes(const option& other) {
+    return option(wrapped_->excludes(other.wrapped_));
 }
 
 std::string option::get_name() const {
@@ -80,87 +83,64 @@ std::size_t option::count() const {
     return wrapped_->count();
 }
 
-struct parser::state {
-    explicit state(std::unique_ptr<CLI::App> program) : owned(std::move(program)), app(owned.get()) {}
-    explicit state(CLI::App* command) : app(command) {}
-
-    std::unique_ptr<CLI::App> owned; ///< of the program itself; the others belong to it
-    CLI::App* app;
-    std::deque<option> options;
-    std::deque<std::unique_ptr<parser>> commands;
-
-    option* keep(CLI::Option* added, const std::string& group = "") {
-        if (!group.empty())
-            added->group(group);
-        options.push_back(option(added));
-        return &options.back();
-    }
-};
-
-parser::parser(const std::string& program, const std::string& description, const std::string& version) {
-    auto app = std::make_unique<CLI::App>(description, program);
-    app->require_subcommand(1)->set_version_flag("--version", version);
-    state_ = std::make_unique<state>(std::move(app));
+parser::parser(const std::string& program, const std::string& description, const std::string& version)
+    : app_(std::make_shared<CLI::App>(description, program)) {
+    app_->require_subcommand(1)->set_version_flag("--version", version);
 }
 
-parser::parser(std::unique_ptr<state> s) : state_(std::move(s)) {}
-parser::~parser() = default;
-
-option* parser::add_option(const std::string& names, option_target value, const std::string& help,
-                           const std::string& type, const std::string& group) {
+option parser::add_option(const std::string& names, option_target value, const std::string& help,
+                          const std::string& type, const std::string& group) {
     CLI::Option* const added = std::visit(
         [&](auto* variable) {
-            CLI::Option* const typed = state_->app->add_option(names, *variable, help);
+            CLI::Option* const typed = app_->add_option(names, *variable, help);
             set_up(typed, *variable);
             return typed;
         },
         value.variable());
     if (!type.empty())
         added->type_name(type);
-    return state_->keep(added, group);
+    return in_group(added, group);
 }
 
-option* parser::add_choice(const std::string& names, const std::string& shown,
-                           const std::function<void(const std::string&)>& choose, const std::string& help,
-                           const std::string& type, const std::string& group) {
-    CLI::Option* const added = state_->app->add_option_function<std::string>(names, choose, help);
-    return state_->keep(added->default_str(shown)->check(require_text, "")->type_name(type), group);
+option parser::add_choice(const std::string& names, const std::string& shown,
+                          const std::function<void(const std::string&)>& choose, const std::string& help,
+                          const std::string& type, const std::string& group) {
+    CLI::Option* const added = app_->add_option_function<std::string>(names, choose, help);
+    return in_group(added->default_str(shown)->check(require_text, "")->type_name(type), group);
 }
 
-option* parser::add_flag(const std::string& names, bool& value, const std::string& help, const std::string& group) {
-    return state_->keep(state_->app->add_flag(names, value, help), group);
+option parser::add_flag(const std::string& names, bool& value, const std::string& help, const std::string& group) {
+    return in_group(app_->add_flag(names, value, help), group);
 }
 
-option* parser::get_option(const std::string& name) {
-    return state_->keep(state_->app->get_option(name));
+option parser::get_option(const std::string& name) {
+    return option(app_->get_option(name));
 }
 
-parser* parser::add_subcommand(const std::string& name, const std::string& help) {
-    auto added = std::make_unique<state>(state_->app->add_subcommand(name, help));
-    state_->commands.push_back(std::unique_ptr<parser>(new parser(std::move(added))));
-    return state_->commands.back().get();
+parser parser::add_subcommand(const std::string& name, const std::string& help) {
+    return parser({app_, app_->add_subcommand(name, help)}); // shares the program
 }
 
-parser* parser::add_group(const std::string& name, const std::string& help) {
-    parser* const group = add_subcommand(name, help);
-    group->state_->app->require_subcommand(1);
+parser parser::add_group(const std::string& name, const std::string& help) {
+    parser group = add_subcommand(name, help);
+    group.app_->require_subcommand(1);
     return group;
 }
 
 void parser::footer(const std::string& text) {
-    state_->app->footer(text);
+    app_->footer(text);
 }
 
 void parser::callback(const std::function<void()>& parsed) {
-    state_->app->callback(parsed);
+    app_->callback(parsed);
 }
 
 bool parser::parse(int argc, const char* const* argv) {
     try {
-        state_->app->parse(argc, argv);
+        app_->parse(argc, argv);
         return true;
     } catch (const CLI::Success& asked) { // --help and --version
-        state_->app->exit(asked);
+        app_->exit(asked);
         return false;
     } catch (const CLI::ParseError& e) {
         throw usage_error(e.what());
@@ -170,8 +150,8 @@ bool parser::parse(int argc, const char* const* argv) {
 }
 
 std::string parser::command_name() const {
-    std::string name = state_->app->get_name();
-    for (auto used = state_->app->get_subcommands(); !used.empty(); used = used.front()->get_subcommands())
+    std::string name = app_->get_name();
+    for (auto used = app_->get_subcommands(); !used.empty(); used = used.front()->get_subcommands())
         name += " " + used.front()->get_name();
     return name;
 }

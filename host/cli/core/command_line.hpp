@@ -11,12 +11,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 namespace CLI {
+class App;
 class Option;
-}
+} // namespace CLI
 
 namespace elbo::cli {
 
@@ -43,18 +45,22 @@ public:
         pointer variable_;
 };
 
-/// One option of a command.
+/// One option of a command, to which it belongs.
 class option {
 public:
-    option* required(); ///< returns it again, and so does excludes
-    option* excludes(option* other);
+    explicit option(CLI::Option* wrapped) : wrapped_(wrapped) {}
+    option required(); ///< returns it again, and so does excludes
+    option excludes(const option& other);
     std::string get_name() const; ///< "--seed"
     std::size_t count() const;    ///< how often it was given
 
 private:
-    friend class parser;
-    explicit option(CLI::Option* wrapped) : wrapped_(wrapped) {}
     CLI::Option* wrapped_;
+};
+
+/// What the help says of an option that several commands take.
+struct option_text {
+    const char *names, *help, *type, *group;
 };
 
 /// A command with its options and the commands below it. Names are "-k,--components", or "DATA" for an argument.
@@ -62,23 +68,23 @@ class parser {
 public:
     /// The program itself; one of its commands must be named.
     parser(const std::string& program, const std::string& description, const std::string& version);
-    parser(const parser&) = delete;
-    parser& operator=(const parser&) = delete;
-    ~parser();
 
     /// `type` stands for its value in the help, `group` is the heading that it is under; both may be left to the
     /// library.
-    option* add_option(const std::string& names, option_target value, const std::string& help,
-                       const std::string& type = "", const std::string& group = "");
+    option add_option(const std::string& names, option_target value, const std::string& help,
+                      const std::string& type = "", const std::string& group = "");
+    option add_option(const option_text& text, option_target value) {
+        return add_option(text.names, value, text.help, text.type, text.group);
+    }
     /// `choose` takes what was typed, and throws invalid_argument; `shown` is the default.
-    option* add_choice(const std::string& names, const std::string& shown,
-                       const std::function<void(const std::string&)>& choose, const std::string& help,
-                       const std::string& type, const std::string& group);
-    option* add_flag(const std::string& names, bool& value, const std::string& help, const std::string& group = "");
-    option* get_option(const std::string& name);
-    parser* add_subcommand(const std::string& name, const std::string& help);
+    option add_choice(const std::string& names, const std::string& shown,
+                      const std::function<void(const std::string&)>& choose, const std::string& help,
+                      const std::string& type, const std::string& group);
+    option add_flag(const std::string& names, bool& value, const std::string& help, const std::string& group = "");
+    option get_option(const std::string& name);
+    parser add_subcommand(const std::string& name, const std::string& help);
     /// The same of which one of its own must be named.
-    parser* add_group(const std::string& name, const std::string& help);
+    parser add_group(const std::string& name, const std::string& help);
     void footer(const std::string& text);               ///< below the help
     void callback(const std::function<void()>& parsed); ///< when this command was parsed
 
@@ -89,9 +95,8 @@ public:
     std::string command_name() const;
 
 private:
-    struct state;
-    explicit parser(std::unique_ptr<state> s);
-    std::unique_ptr<state> state_;
+    explicit parser(std::shared_ptr<CLI::App> app) : app_(std::move(app)) {}
+    std::shared_ptr<CLI::App> app_; ///< the program, or a command of it
 };
 
 } // namespace elbo::cli

@@ -47,9 +47,9 @@ void fit_inputs::add_inputs(parser& app) {
 
 void fit_inputs::add_outputs(parser& app) {
     add_device_options(app, device);
-    add_model_output_option(app, model_path);
+    app.add_option(model_output_option, model_path);
     add_output_options(app, output);
-    add_report_option(app, output);
+    app.add_option(report_option, output.report);
 }
 
 void fit_inputs::add_checkpoints(parser& app) {

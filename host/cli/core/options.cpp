@@ -16,15 +16,6 @@ void add_output_options(parser& command, output_options& options) {
     command.add_flag("-q,--quiet", options.quiet, "Print neither progress nor results", "Output");
 }
 
-void add_report_option(parser& command, output_options& options) {
-    command.add_option("--report", options.report, "Write one self-contained page with pictures", "FILE.html",
-                       "Output");
-}
-
-void add_model_output_option(parser& command, std::string& path) {
-    command.add_option("-o,--output", path, "Write the model: .safetensors or .json", "MODEL", "Output");
-}
-
 void add_device_options(parser& command, device_options& options) {
     command.add_option("--device", options.device, "Where to compute: auto, cpu, cuda, cuda:N or reference", "DEVICE",
                        "Device");
@@ -106,38 +97,18 @@ void add_by_position_option(parser& command, data_options& options) {
 }
 
 void add_data_options(parser& command, data_options& options, bool optional) {
-    option* const data = command.add_option(
+    option data = command.add_option(
         "DATA", options.path,
         "Data file: .csv .tsv .npy .npz .f32 .f64 .h5 idx, also .gz; file.h5:/dataset; a pipe; - for "
         "standard input");
     if (!optional)
-        data->required();
+        data.required();
     command.add_option("--columns", options.columns, "Columns to use, by name or by number from 0 (default: all)",
                        "A,B,...", "Data");
     command.add_option("--dimensions", options.dimensions, "Columns of a raw .f32 or .f64 file", "D", "Data");
     command.add_option("--dataset", options.dataset, "Dataset of an HDF5 file, or member of an .npz file", "NAME",
                        "Data");
     add_text_options(command, options);
-}
-
-void add_weights_option(parser& command, data_options& options) {
-    command.add_option("--weights", options.weights,
-                       "Weights of the samples: a column of DATA, or a file of one column", "FILE|COLUMN", "Data");
-}
-
-void add_labels_option(parser& command, data_options& options) {
-    command.add_option(
-        "--labels", options.labels,
-        "Numbers by which the picture of the latents is coloured: a column of DATA, or a file of one column",
-        "FILE|COLUMN", "Data");
-}
-
-void add_known_labels_option(parser& command, data_options& options) {
-    command.add_option(
-        "--labels", options.labels,
-        "Components that samples are known to come from, -1 where unknown: a column of DATA, or a file of "
-        "one column",
-        "FILE|COLUMN", "Data");
 }
 
 void add_scale_option(parser& command, data_options& options) {
@@ -150,15 +121,6 @@ void add_scale_option(parser& command, data_options& options) {
 void add_rows_option(parser& command, std::string& path, const std::string& what) {
     command.add_option("-o,--output", path, fmt::format("Write {} (.csv, .npy, .f32, .f64, .h5); - prints them", what),
                        "FILE", "Output");
-}
-
-void add_density_option(parser& command, std::string& path) {
-    command.add_option("-o,--output", path, "Write log p(x) of every row (.csv, .npy, .f32, .f64, .h5)", "FILE",
-                       "Output");
-}
-
-void add_type_option(parser& command, std::string& type) {
-    command.add_option("--type", type, "Type of the numbers in FILE: float32 or float64", "TYPE", "Output");
 }
 
 std::vector<std::string> split(const std::string& text, char between) {
@@ -179,14 +141,10 @@ std::size_t place_of(const char* option, const std::string& typed, const std::ve
     return static_cast<std::size_t>(found - values.begin());
 }
 
-void refuse_given(const std::vector<option*>& options, std::string_view why) {
-    for (const option* o : options)
-        if (o->count() > 0)
-            throw invalid_argument(fmt::format("{}: {}", o->get_name(), why));
-}
-
-void add_seed_option(parser& command, std::uint64_t& seed) {
-    command.add_option("--seed", seed, "Seed of the random numbers", "S");
+void refuse_given(const std::vector<option>& options, std::string_view why) {
+    for (const option& o : options)
+        if (o.count() > 0)
+            throw invalid_argument(fmt::format("{}: {}", o.get_name(), why));
 }
 
 io::output_type output_type_from_string(const std::string& name) {

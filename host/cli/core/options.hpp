@@ -20,10 +20,6 @@ namespace elbo::cli {
 
 /// FILE of --output where rows are written, or printed.
 void add_rows_option(parser& command, std::string& path, const std::string& what);
-/// --type of the numbers in FILE.
-void add_type_option(parser& command, std::string& type);
-/// FILE of --output where the log-densities of rows are written.
-void add_density_option(parser& command, std::string& path);
 /// The number that a text is; nothing where there is more to it, or less.
 template <class T>
 std::optional<T> number_of(std::string_view text) {
@@ -37,9 +33,26 @@ std::vector<std::string> split(const std::string& text, char between);
 /// float64".
 std::size_t place_of(const char* option, const std::string& typed, const std::vector<std::string>& values);
 /// Throws invalid_argument that names the first of these options that was given, and why it cannot be.
-void refuse_given(const std::vector<option*>& options, std::string_view why);
-/// --seed.
-void add_seed_option(parser& command, std::uint64_t& seed);
+void refuse_given(const std::vector<option>& options, std::string_view why);
+
+inline constexpr option_text seed_option{"--seed", "Seed of the random numbers", "S", ""};
+inline constexpr option_text type_option{"--type", "Type of the numbers in FILE: float32 or float64", "TYPE", "Output"};
+inline constexpr option_text density_option{"-o,--output", "Write log p(x) of every row (.csv, .npy, .f32, .f64, .h5)",
+                                            "FILE", "Output"};
+inline constexpr option_text model_output_option{"-o,--output", "Write the model: .safetensors or .json", "MODEL",
+                                                 "Output"};
+inline constexpr option_text report_option{"--report", "Write one self-contained page with pictures", "FILE.html",
+                                           "Output"};
+inline constexpr option_text weights_option{
+    "--weights", "Weights of the samples: a column of DATA, or a file of one column", "FILE|COLUMN", "Data"};
+inline constexpr option_text labels_option{
+    "--labels", "Numbers by which the picture of the latents is coloured: a column of DATA, or a file of one column",
+    "FILE|COLUMN", "Data"};
+/// What is known of the components of a mixture.
+inline constexpr option_text known_labels_option{
+    "--labels",
+    "Components that samples are known to come from, -1 where unknown: a column of DATA, or a file of one column",
+    "FILE|COLUMN", "Data"};
 
 /// --json, --quiet, and --report where the command makes pictures.
 struct output_options {
@@ -50,9 +63,6 @@ struct output_options {
     bool json_to_stdout() const { return json == "-"; }
 };
 void add_output_options(parser& command, output_options& options);
-void add_report_option(parser& command, output_options& options);
-/// -o of the commands that make a model.
-void add_model_output_option(parser& command, std::string& path);
 
 /// --device and --threads.
 struct device_options {
@@ -83,10 +93,6 @@ struct data_options {
 void add_data_options(parser& command, data_options& options, bool optional = false);
 /// --by-position, of the commands where a model meets data.
 void add_by_position_option(parser& command, data_options& options);
-void add_weights_option(parser& command, data_options& options);
-void add_labels_option(parser& command, data_options& options);
-/// --labels as what is known of the components of a mixture.
-void add_known_labels_option(parser& command, data_options& options);
 void add_scale_option(parser& command, data_options& options);
 
 /// The files of the data: for check_files.
@@ -106,8 +112,8 @@ std::string help_of(M S::*member) {
 
 /// An option or a flag that sets options.*member, with the help of its field.
 template <class S, class M>
-option* add_field(parser& app, const std::string& names, S& options, M S::*member, const std::string& type,
-                  const std::string& group) {
+option add_field(parser& app, const std::string& names, S& options, M S::*member, const std::string& type,
+                 const std::string& group) {
     const std::string help = help_of(member);
     M& value = options.*member;
     if constexpr (std::same_as<M, bool>)

@@ -196,7 +196,7 @@ void row_output::close() {
 
 void row_options::add(parser& command, const std::string& what) {
     add_rows_option(command, path, what);
-    add_type_option(command, type);
+    command.add_option(type_option, type);
 }
 
 command_files row_options::files(const output_options& output) const {

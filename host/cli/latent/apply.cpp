@@ -26,8 +26,8 @@ class score_command : public apply_command<latent_kind> {
 public:
     void add_options(parser& app) override {
         add_common(app);
-        add_weights_option(app, data);
-        add_density_option(app, density_path);
+        app.add_option(weights_option, data.weights);
+        app.add_option(density_option, density_path);
     }
 
     command_files files() const override {

@@ -19,8 +19,8 @@ struct latent_fit_options : fit_inputs {
     std::string start = "automatic";
     std::optional<double> noise_floor;
     bool no_acceleration = false;
-    latent::factor_options typed;                  ///< what all kinds have in common
-    std::vector<option*> of_components, of_starts; ///< options without a meaning for some models and methods
+    latent::factor_options typed;                 ///< what all kinds have in common
+    std::vector<option> of_components, of_starts; ///< options without a meaning for some models and methods
 
     void add_options(parser& app);
     void add_model_options(parser& app);
@@ -199,7 +199,7 @@ void latent_fit_options::add_fit_options(parser& app) {
 
 void latent_fit_options::add_options(parser& app) {
     add_inputs(app);
-    add_weights_option(app, data);
+    app.add_option(weights_option, data.weights);
     add_model_options(app);
     add_fit_options(app);
     add_checkpoints(app);

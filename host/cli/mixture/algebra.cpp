@@ -74,11 +74,11 @@ exit_status condition_on_values(const algebra_options& command, const std::strin
 
 struct marginal_command : algebra_options {
     void add_options(parser& app) {
-        app.add_option("MODEL", model_path, mixture_kind::argument_help)->required();
+        app.add_option("MODEL", model_path, mixture_kind::argument_help).required();
         app.add_option("-o,--output", output_path, "Write the new model (.safetensors or .json)", "MODEL", "Output");
         add_output_options(app, output);
         app.add_option("--columns", columns, "Columns to keep, by name or by number from 0, in this order", "A,B,...")
-            ->required();
+            .required();
     }
 
     exit_status run(const std::string& command_line) const {
@@ -240,7 +240,7 @@ exit_status condition_command::run_rows(const std::string& command_line) const {
 }
 
 void condition_command::add_options(parser& app) {
-    app.add_option("MODEL", model_path, mixture_kind::argument_help)->required();
+    app.add_option("MODEL", model_path, mixture_kind::argument_help).required();
     add_data_options(app, data, true);
     add_by_position_option(app, data);
     app.add_option("--given", given,
@@ -253,7 +253,7 @@ void condition_command::add_options(parser& app) {
                    "default: print them)",
                    "FILE", "Output");
     app.add_option("--variances", variances, "With DATA: none, diagonal or full, beside the means", "NAME", "Output");
-    add_type_option(app, rows.type);
+    app.add_option(type_option, rows.type);
     app.add_option("--log-density", density_path, "With DATA: write log p of the known columns", "FILE", "Output");
     app.add_option("--responsibilities", responsibility_path,
                    "With DATA: write p(component | known columns), one column each", "FILE", "Output");
@@ -278,11 +278,11 @@ struct divergence_command {
     output_options output;
 
     void add_options(parser& app) {
-        app.add_option("P", from, "Model whose samples are drawn (.safetensors or .json)")->required();
-        app.add_option("Q", to, "Model that it is compared with")->required();
+        app.add_option("P", from, "Model whose samples are drawn (.safetensors or .json)").required();
+        app.add_option("Q", to, "Model that it is compared with").required();
         add_field(app, "-n,--samples", options, &gmm::divergence_options::samples, "N", "");
         app.add_flag("--by-position", by_position, "Take the columns of Q by their order, not by their names");
-        add_seed_option(app, options.seed);
+        app.add_option(seed_option, options.seed);
         add_device_options(app, device);
         add_output_options(app, output);
     }

@@ -46,13 +46,13 @@ class evidence_command : public apply_command<mixture_kind> {
 public:
     void add_options(parser& app) override {
         add_common(app);
-        add_weights_option(app, data);
-        add_known_labels_option(app, data);
-        option* other = app.add_option("--posterior", other_path,
-                                       "Take the posterior of this model for q (default: its own)", "MODEL", "Bound");
+        app.add_option(weights_option, data.weights);
+        app.add_option(known_labels_option, data.labels);
+        const option other = app.add_option(
+            "--posterior", other_path, "Take the posterior of this model for q (default: its own)", "MODEL", "Bound");
         app.add_option("--responsibilities", responsibility_path,
                        "Take these numbers for q: a row for each sample, a column for each component", "FILE", "Bound")
-            ->excludes(other);
+            .excludes(other);
     }
 
     command_files files() const override { return {.inputs = {other_path, responsibility_path}, .outputs = {}}; }
@@ -82,9 +82,9 @@ class score_command : public apply_command<mixture_kind> {
 public:
     void add_options(parser& app) override {
         add_common(app);
-        add_weights_option(app, data);
-        add_known_labels_option(app, data);
-        add_density_option(app, density_path);
+        app.add_option(weights_option, data.weights);
+        app.add_option(known_labels_option, data.labels);
+        app.add_option(density_option, density_path);
     }
 
     command_files files() const override { return {.inputs = {}, .outputs = {}, .rows = {density_path}}; }
@@ -125,7 +125,7 @@ class assign_command : public apply_command<mixture_kind> {
 public:
     void add_options(parser& app) override {
         add_common(app);
-        add_known_labels_option(app, data);
+        app.add_option(known_labels_option, data.labels);
         add_rows_option(app, label_path, "the labels");
         app.add_option("--responsibilities", responsibility_path, "Write p(component | row), one column each", "FILE",
                        "Output");
@@ -195,7 +195,7 @@ public:
         rows.add(app, "the rows");
         app.add_option("--labels", label_path, "Write the component that each row was drawn from", "FILE", "Output");
         add_output_options(app, output);
-        add_report_option(app, output);
+        app.add_option(report_option, output.report);
     }
 
     command_files files() const override {

@@ -34,7 +34,7 @@ struct mixture_fit : fit_inputs {
     options typed;
     prior_arguments prior;
     bool no_backtracking = false;
-    std::vector<option*> ascent; ///< options of ascent steps
+    std::vector<option> ascent; ///< options of ascent steps
 
     void add_options(parser& app);
 
@@ -121,8 +121,8 @@ std::string mixture_fit::text(const fitted<mixture_fit>& work, const fact_list& 
 
 void mixture_fit::add_options(parser& app) {
     add_inputs(app);
-    add_weights_option(app, data);
-    add_known_labels_option(app, data);
+    app.add_option(weights_option, data.weights);
+    app.add_option(known_labels_option, data.labels);
     model.add_model_options<options>(app);
     add_regularization_options(app, typed);
     model.add_start_option(app);

@@ -144,7 +144,7 @@ void prior_arguments::add_options(parser& app) {
 }
 
 std::optional<gmm::parameter_prior> prior_arguments::parsed() const {
-    const bool any = std::ranges::any_of(numbers, [](const option* o) { return o->count() > 0; });
+    const bool any = std::ranges::any_of(numbers, [](const option& o) { return o.count() > 0; });
     if (!name.empty())
         place_of("--prior", name, {"mclust", "none"});
     if (name == "none" && any)

@@ -71,7 +71,7 @@ extern template model_columns model_arguments::set(gmm::variational_options&) co
 struct prior_arguments {
     std::string name;
     gmm::parameter_prior typed;
-    std::vector<option*> numbers;
+    std::vector<option> numbers;
 
     void add_options(parser& app);
     /// None without any of the options. Throws invalid_argument.

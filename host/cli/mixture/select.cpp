@@ -96,7 +96,7 @@ struct select_fit : fit_inputs {
     std::vector<std::string> components{"1:9"};
     std::vector<std::string> families{"full"};
     std::string start = "automatic";
-    option *fraction = nullptr, *folds = nullptr; ///< each of one criterion
+    std::vector<option> fraction, folds; ///< each of one criterion
 
     void add_options(parser& app);
     void add_model_options(parser& app);
@@ -139,9 +139,9 @@ gmm::select_options select_fit::prepare(model_columns& /*start_columns*/) const 
     for (const std::string& name : families)
         o.families.push_back(gmm::family_from_string(name));
     if (o.by != gmm::criterion::validation)
-        refuse_given({fraction}, "expected --criterion validation beside it");
+        refuse_given(fraction, "expected --criterion validation beside it");
     if (o.by != gmm::criterion::cross_validation)
-        refuse_given({folds}, "expected --criterion cross-validation beside it");
+        refuse_given(folds, "expected --criterion cross-validation beside it");
     return o;
 }
 
@@ -213,15 +213,15 @@ void select_fit::add_model_options(parser& app) {
 
 void select_fit::add_choice_options(parser& app) {
     add_field(app, "--criterion", typed, &options::by, "NAME", "Choice");
-    fraction = add_field(app, "--validation-fraction", typed, &options::validation_fraction, "F", "Choice");
-    folds = add_field(app, "--folds", typed, &options::folds, "N", "Choice");
+    fraction = {add_field(app, "--validation-fraction", typed, &options::validation_fraction, "F", "Choice")};
+    folds = {add_field(app, "--folds", typed, &options::folds, "N", "Choice")};
     add_field(app, "--one-standard-error", typed, &options::one_standard_error, "", "Choice");
 }
 
 void select_fit::add_options(parser& app) {
     add_data_options(app, data);
-    add_weights_option(app, data);
-    add_known_labels_option(app, data);
+    app.add_option(weights_option, data.weights);
+    app.add_option(known_labels_option, data.labels);
     add_model_options(app);
     add_choice_options(app);
     app.add_option("--start", start, "Start: automatic, kmeans, kmeans++, random or samples", "METHOD", "Fit");
@@ -230,9 +230,9 @@ void select_fit::add_options(parser& app) {
     add_checkpoints(app);
     add_device_options(app, device);
     add_field(app, "--jobs", typed, &options::jobs, "N", "Device");
-    add_model_output_option(app, model_path);
+    app.add_option(model_output_option, model_path);
     add_output_options(app, output);
-    add_report_option(app, output);
+    app.add_option(report_option, output.report);
     app.footer("Example: elbo mixture select faithful.csv -k 1:6 --families full,tied -o model.safetensors");
 }
 

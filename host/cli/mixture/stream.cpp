@@ -19,10 +19,10 @@ class accumulate_command : public apply_command<mixture_kind> {
 public:
     void add_options(parser& app) override {
         add_inputs(app);
-        add_weights_option(app, data);
+        app.add_option(weights_option, data.weights);
         add_device_options(app, device);
         app.add_option("-o,--output", statistics_path, "Write the statistics (.safetensors)", "PART", "Output")
-            ->required();
+            .required();
         add_output_options(app, output);
     }
 
@@ -82,10 +82,10 @@ struct maximize_command {
     output_options output;
 
     void add_options(parser& app) {
-        app.add_option("PART", parts, "Files that elbo mixture accumulate wrote")->required();
+        app.add_option("PART", parts, "Files that elbo mixture accumulate wrote").required();
         add_regularization_options(app, typed);
         add_collapse_option(app, typed);
-        add_model_output_option(app, model_path);
+        app.add_option(model_output_option, model_path);
         add_output_options(app, output);
     }
 
@@ -123,7 +123,7 @@ bool holds_state(const std::string& path) {
 class update_command : public apply_command<mixture_kind> {
     std::string state_path;
     gmm::online_options stream;
-    std::vector<option*> given; ///< of a stream, which a state has already
+    std::vector<option> given; ///< of a stream, which a state has already
 
     void add_stream_options(parser& app);
 
@@ -139,12 +139,12 @@ class update_command : public apply_command<mixture_kind> {
 public:
     void add_options(parser& app) override {
         add_inputs(app, "Model to begin with, or the state that the last step wrote");
-        add_weights_option(app, data);
+        app.add_option(weights_option, data.weights);
         add_device_options(app, device);
         add_stream_options(app);
         app.add_option("-o,--output", state_path, "Write the state, which is a model file, too (.safetensors)", "STATE",
                        "Output")
-            ->required();
+            .required();
         add_output_options(app, output);
     }
 
@@ -177,9 +177,9 @@ public:
 
 void update_command::add_stream_options(parser& app) {
     using s = gmm::online_options;
-    option* const t0 = add_field(app, "--t0", stream, &s::t0, "T", "Fit");
-    option* const kappa = add_field(app, "--kappa", stream, &s::kappa, "K", "Fit");
-    add_field(app, "--rate", stream, &s::rate, "R", "Fit")->excludes(t0)->excludes(kappa);
+    const option t0 = add_field(app, "--t0", stream, &s::t0, "T", "Fit");
+    const option kappa = add_field(app, "--kappa", stream, &s::kappa, "K", "Fit");
+    add_field(app, "--rate", stream, &s::rate, "R", "Fit").excludes(t0).excludes(kappa);
     add_regularization_options(app, stream);
     add_collapse_option(app, stream);
     for (const char* name :

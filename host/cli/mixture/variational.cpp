@@ -137,8 +137,8 @@ void variational_fit::add_result_options(parser& app) {
 
 void variational_fit::add_options(parser& app) {
     add_inputs(app);
-    add_weights_option(app, data);
-    add_known_labels_option(app, data);
+    app.add_option(weights_option, data.weights);
+    app.add_option(known_labels_option, data.labels);
     model.add_model_options<options>(app);
     add_prior_options(app);
     model.add_start_option(app);
@@ -148,7 +148,7 @@ void variational_fit::add_options(parser& app) {
     add_device_options(app, device);
     add_result_options(app);
     add_output_options(app, output);
-    add_report_option(app, output);
+    app.add_option(report_option, output.report);
     app.footer(
         "Example: elbo mixture variational faithful.csv --columns eruptions,waiting -k 10 -o posterior.safetensors");
 }

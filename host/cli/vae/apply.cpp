@@ -18,7 +18,7 @@ public:
         add_common(app);
         add_rows_option(app, rows.path, "the means");
         app.add_option("--log-variances", log_variance_path, "Write the log-variances", "FILE", "Output");
-        add_type_option(app, rows.type);
+        app.add_option(type_option, rows.type);
     }
 
     command_files files() const override {

@@ -89,15 +89,15 @@ public:
 
 void evaluate_command::add_options(parser& app) {
     add_common(app);
-    add_labels_option(app, data);
+    app.add_option(labels_option, data.labels);
     using o = vae::evaluate_options;
     add_field(app, "--samples", typed, &o::samples, "S", "");
     add_field(app, "--importance-samples", typed, &o::importance_samples, "S", "");
     add_field(app, "--binarize", typed, &o::binarize, "", "");
-    add_seed_option(app, typed.seed);
+    app.add_option(seed_option, typed.seed);
     app.add_option("-o,--output", row_path, "Write the bounds of every row (.csv, .npy, .f32, .f64, .h5)", "FILE",
                    "Output");
-    add_report_option(app, output);
+    app.add_option(report_option, output.report);
     add_image_option(app, pictures);
 }
 

@@ -374,7 +374,7 @@ std::string vae_fit::page(const fitted<vae_fit>& work, report::heading about) co
 void vae_fit::add_options(parser& app) {
     add_inputs(app);
     add_scale_option(app, data);
-    add_labels_option(app, data);
+    app.add_option(labels_option, data.labels);
     app.add_option("--validation", validation_path, "Data that is evaluated after each epoch; columns as DATA", "FILE",
                    "Data");
     app.add_option("--validation-fraction", validation_fraction,
