@@ -1,8 +1,7 @@
-#include "host/io/byte_stream.hpp"
+#include "host/io/input_file.hpp"
 
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
-#include "host/io/input_file.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>

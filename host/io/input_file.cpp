@@ -2,6 +2,7 @@
 
 #include "host/io/errors.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <fcntl.h>
@@ -9,9 +10,9 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <utility>
 #include <vector>
 
 namespace elbo::io {
@@ -22,16 +23,66 @@ constexpr std::size_t block_bytes = std::size_t{1} << 18;
 class descriptor {
 public:
     explicit descriptor(int number) : number_(number) {}
+    descriptor(descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
     ~descriptor() {
         if (number_ >= 0)
             ::close(number_);
     }
-    descriptor(const descriptor&) = delete;
-    descriptor& operator=(const descriptor&) = delete;
     int get() const { return number_; }
 
 private:
     int number_ = -1;
+};
+
+// Without waiting for somebody who writes to a pipe. `status` is that of the file, or of a file of no kind.
+descriptor open_to_look(const input_file& file, struct stat& status) {
+    descriptor opened(::open(file.path().c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    if (opened.get() < 0)
+        fail_system(file.name(), "open", errno);
+    if (::fstat(opened.get(), &status) != 0)
+        status.st_mode = 0;
+    return opened;
+}
+
+std::size_t read_some(int file, char* to, std::size_t bytes, const std::string& name) {
+    for (;;) {
+        const ssize_t got = ::read(file, to, bytes);
+        if (got >= 0)
+            return static_cast<std::size_t>(got);
+        if (errno != EINTR)
+            fail_system(name, "read", errno);
+    }
+}
+
+class file_stream final : public byte_stream {
+public:
+    explicit file_stream(const input_file& file) : name_(file.name()), file_(open_to_look(file, status_)) {
+        if (!S_ISREG(status_.st_mode) && !S_ISDIR(status_.st_mode))
+            fail(name_, "expected an ordinary file, which can be read more than once");
+        ::posix_fadvise(file_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+    }
+
+    std::size_t read(char* to, std::size_t bytes) override { return read_some(file_.get(), to, bytes, name_); }
+
+private:
+    std::string name_;
+    struct stat status_ {};
+    descriptor file_;
+};
+
+class memory_stream final : public byte_stream {
+public:
+    explicit memory_stream(std::span<const char> bytes) : rest_(bytes) {}
+
+    std::size_t read(char* to, std::size_t bytes) override {
+        const std::size_t count = std::min(bytes, rest_.size());
+        std::copy_n(rest_.data(), count, to);
+        rest_ = rest_.subspan(count);
+        return count;
+    }
+
+private:
+    std::span<const char> rest_;
 };
 
 // A file without a name, which is gone with its last descriptor, however the program ends.
@@ -90,18 +141,17 @@ open_pipes& pipes() {
     return instance;
 }
 
-kept_file read_all(int from, const std::string& name) {
+// What `read` gives, to its end.
+kept_file keep_all(const std::string& name, const std::function<std::size_t(char*, std::size_t)>& read) {
     auto kept = std::make_shared<nameless_file>();
     std::vector<char> block(block_bytes);
-    for (;;) {
-        const ssize_t got = ::read(from, block.data(), block.size());
-        if (got == 0)
-            return kept;
-        if (got > 0)
-            kept->write(block.data(), static_cast<std::size_t>(got), name);
-        else if (errno != EINTR)
-            fail_system(name, "read", errno);
-    }
+    while (const std::size_t got = read(block.data(), block.size()))
+        kept->write(block.data(), got, name);
+    return kept;
+}
+
+kept_file read_all(int from, const std::string& name) {
+    return keep_all(name, [&](char* to, std::size_t bytes) { return read_some(from, to, bytes, name); });
 }
 
 // `opened` gives a descriptor to read from, when the bytes are not at hand already.
@@ -175,14 +225,70 @@ input_file input_file::open(const std::string& path) {
 input_file input_file::decompressed(const input_file& file) {
     const std::unique_ptr<byte_stream> bytes =
         open_inflate_stream(open_file_stream(file), deflate_wrapper::gzip, file.name());
-    auto kept = std::make_shared<nameless_file>();
-    std::vector<char> block(block_bytes);
-    while (const std::size_t got = bytes->read(block.data(), block.size()))
-        kept->write(block.data(), got, file.name());
+    kept_file kept = keep_all(file.name(), [&](char* to, std::size_t count) { return bytes->read(to, count); });
     input_file result(file.name());
     result.path_ = kept->path();
     result.kept_ = std::move(kept);
     return result;
+}
+
+std::unique_ptr<byte_stream> open_file_stream(const input_file& file) {
+    return std::make_unique<file_stream>(file);
+}
+
+std::unique_ptr<byte_stream> open_memory_stream(std::span<const char> bytes) {
+    return std::make_unique<memory_stream>(bytes);
+}
+
+std::size_t read_fully(byte_stream& stream, char* to, std::size_t bytes) {
+    std::size_t done = 0;
+    while (done < bytes) {
+        const std::size_t got = stream.read(to + done, bytes - done);
+        if (got == 0)
+            break;
+        done += got;
+    }
+    return done;
+}
+
+void read_exactly(byte_stream& stream, char* to, std::size_t bytes, const std::string& path, std::uint64_t offset,
+                  std::string_view what) {
+    const std::size_t got = read_fully(stream, to, bytes);
+    if (got < bytes)
+        fail_at_byte(path, offset + got,
+                     fmt::format("the file ends here, expected {} more bytes of {}", bytes - got, what));
+}
+
+std::string first_bytes(const input_file& file, std::size_t count) {
+    file_stream stream(file);
+    std::string bytes(count, '\0');
+    bytes.resize(read_fully(stream, bytes.data(), count));
+    return bytes;
+}
+
+mapped_file::mapped_file(const input_file& file) {
+    struct stat status {};
+    const descriptor opened = open_to_look(file, status); // the mapping keeps the file
+    if (!S_ISREG(status.st_mode))
+        fail(file.name(), "cannot map: expected an ordinary file");
+    size_ = static_cast<std::size_t>(status.st_size);
+    if (size_ > 0)
+        address_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, opened.get(), 0);
+    if (address_ == MAP_FAILED)
+        fail_system(file.name(), "map", errno);
+}
+
+mapped_file::~mapped_file() {
+    if (size_ > 0)
+        ::munmap(address_, size_);
+}
+
+void mapped_file::release(const char* first, const char* last) const {
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const std::uintptr_t begin = (reinterpret_cast<std::uintptr_t>(first) + page - 1) / page * page;
+    const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(last) / page * page;
+    if (begin < end)
+        ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 } // namespace elbo::io

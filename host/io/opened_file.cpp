@@ -1,7 +1,7 @@
 // What opens a file by its format, and what all formats have in common.
-#include "host/io/byte_stream.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
+#include "host/io/input_file.hpp"
 #include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 #include "host/io/text/near_numbers.hpp"

@@ -2,9 +2,8 @@
 #pragma once
 
 #include "elbo/data_source.hpp"
-#include "host/io/array/mapped_file.hpp"
 #include "host/io/array/scalar.hpp"
-#include "host/io/byte_stream.hpp"
+#include "host/io/input_file.hpp"
 #include "host/io/sources.hpp"
 
 #include <cstdint>

@@ -4,10 +4,9 @@
 #include "host/io/array/hdf5_dataset.hpp"
 
 #include "host/io/array/hdf5_lzf.hpp"
-#include "host/io/array/mapped_file.hpp"
-#include "host/io/byte_stream.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
+#include "host/io/input_file.hpp"
 #include "host/joined.hpp"
 #include "kernels/shared/memory.hpp"
 

@@ -1,6 +1,5 @@
 #include "host/io/model/json.hpp"
 
-#include "host/io/byte_stream.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/input_file.hpp"
 

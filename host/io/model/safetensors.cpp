@@ -1,10 +1,9 @@
 #include "host/io/model/safetensors.hpp"
 
 #include "elbo/error.hpp"
-#include "host/io/array/mapped_file.hpp"
-#include "host/io/byte_stream.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
+#include "host/io/input_file.hpp"
 #include "host/io/model/json.hpp"
 #include "host/io/write/atomic_file.hpp"
 #include "host/joined.hpp"

@@ -1,7 +1,7 @@
 // Lines and fields of a text table.
 #pragma once
 
-#include "host/io/byte_stream.hpp"
+#include "host/io/input_file.hpp"
 
 #include <cstdint>
 #include <memory>

@@ -3,10 +3,10 @@
 // The first lines show the layout. One pass then counts the rows, checks every number and keeps all that is wanted,
 // where it fits (file_options::keep). Else the first group of columns is parsed anew in each pass, in memory that does
 // not depend on the size of the file.
-#include "host/io/byte_stream.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
 #include "host/io/growing_memory.hpp"
+#include "host/io/input_file.hpp"
 #include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 #include "host/io/text/parser.hpp"

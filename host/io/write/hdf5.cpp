@@ -19,7 +19,6 @@ std::unique_ptr<matrix_writer::format> create_hdf5(const located_file& target, s
 #else
 
 #include "host/io/array/hdf5_handle.hpp"
-#include "host/io/byte_stream.hpp"
 #include "host/io/input_file.hpp"
 #include "host/io/write/atomic_file.hpp"
 
