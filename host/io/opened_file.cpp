@@ -4,7 +4,6 @@
 #include "host/io/input_file.hpp"
 #include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
-#include "host/io/text/near_numbers.hpp"
 #include "host/io/text/numbers.hpp"
 #include "kernels/shared/threads/processors.hpp"
 

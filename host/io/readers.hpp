@@ -1,11 +1,13 @@
-// The kinds of batch_reader that the sources are made of.
+// The kinds of batch_reader that the sources are made of, and memory for numbers that they keep.
 #pragma once
 
 #include "elbo/data_source.hpp"
 #include "kernels/contract/backend_table.hpp"
 #include "kernels/shared/memory.hpp"
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
@@ -57,6 +59,44 @@ private:
 /// The batches of another reader of host memory, each read by a thread while the caller uses the one before, into one
 /// of two buffers. What the other reader throws, next() throws.
 std::unique_ptr<batch_reader> read_ahead(std::unique_ptr<batch_reader> reader);
+
+/// Memory for numbers of which nobody knows beforehand how many there are. It grows without a second copy beside it:
+/// the system moves large blocks by their pages.
+class growing_memory {
+public:
+    char* data() const { return data_.get(); }
+    /// Makes room for `bytes` bytes in all; what is there stays. False, and nothing changes, where it cannot be had.
+    bool grow(std::int64_t bytes) {
+        return bytes <= capacity_ || resize(std::max(bytes, capacity_ + capacity_ / 2)) || resize(bytes);
+    }
+    void clear() {
+        data_.reset();
+        capacity_ = 0;
+    }
+    /// Hands the first `bytes` over and gives the rest back.
+    std::shared_ptr<const char> release(std::int64_t bytes) {
+        resize(std::max<std::int64_t>(1, bytes));
+        capacity_ = 0;
+        return std::move(data_);
+    }
+
+private:
+    bool resize(std::int64_t bytes) {
+        void* const moved = std::realloc(data_.get(), static_cast<std::size_t>(bytes));
+        if (moved == nullptr)
+            return false;
+        static_cast<void>(data_.release()); // by realloc
+        data_.reset(static_cast<char*>(moved));
+        capacity_ = bytes;
+        return true;
+    }
+
+    struct free_memory {
+        void operator()(char* memory) const { std::free(memory); }
+    };
+    std::unique_ptr<char, free_memory> data_;
+    std::int64_t capacity_ = 0;
+};
 
 /// Calls visit(float()) or visit(double()).
 template <class Visit>

@@ -1,13 +1,12 @@
 // HDF5 datasets. The files in data/interop were made by h5py (data/interop/make.py).
 #include "elbo/error.hpp"
-#include "host/io/array/hdf5_lzf.hpp"
 #include "host/io/write/matrix.hpp"
 #include "tests/support/io_files.hpp"
 
 #include <thread>
 
 #ifdef ELBO_WITH_HDF5
-#include <hdf5.h>
+#include "host/io/array/hdf5.hpp"
 #endif
 
 namespace elbo::test {

@@ -1,6 +1,5 @@
 // Text tables as people write them: numbers that are none, headers of numbers, missing values, other separators.
 #include "elbo/error.hpp"
-#include "host/io/text/near_numbers.hpp"
 #include "host/io/text/numbers.hpp"
 #include "tests/support/io_files.hpp"
 

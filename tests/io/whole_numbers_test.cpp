@@ -1,6 +1,6 @@
 // Whole numbers in binary files: float32 where it holds all of them, else float64, and refused where that cannot.
 #include "elbo/error.hpp"
-#include "host/io/text/whole_numbers.hpp"
+#include "host/io/array/scalar.hpp"
 #include "tests/support/io_files.hpp"
 
 #include <algorithm>

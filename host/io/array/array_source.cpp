@@ -1,9 +1,8 @@
 #include "host/io/array/array_source.hpp"
 
+#include "host/io/array/scalar.hpp"
 #include "host/io/errors.hpp"
-#include "host/io/growing_memory.hpp"
 #include "host/io/readers.hpp"
-#include "host/io/text/whole_numbers.hpp"
 #include "host/joined.hpp"
 
 #include <algorithm>

@@ -1,9 +1,8 @@
 // Finds and opens a dataset, says what it holds, and looks at its chunks.
 #ifdef ELBO_WITH_HDF5
 
-#include "host/io/array/hdf5_dataset.hpp"
+#include "host/io/array/hdf5.hpp"
 
-#include "host/io/array/hdf5_lzf.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
 #include "host/io/input_file.hpp"

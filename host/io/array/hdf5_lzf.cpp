@@ -2,9 +2,7 @@
 // its upper three bits are a length (7: another byte is added), its lower five with the next byte a distance back.
 #ifdef ELBO_WITH_HDF5
 
-#include "host/io/array/hdf5_lzf.hpp"
-
-#include <hdf5.h>
+#include "host/io/array/hdf5.hpp"
 
 #include <algorithm>
 #include <cstdlib>

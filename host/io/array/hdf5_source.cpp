@@ -18,9 +18,8 @@ std::unique_ptr<opened_file> open_hdf5(const input_file& file, const file_option
 #else
 
 #include "host/io/array/array_source.hpp"
-#include "host/io/array/hdf5_dataset.hpp"
-#include "host/io/growing_memory.hpp"
-#include "host/io/text/whole_numbers.hpp"
+#include "host/io/array/hdf5.hpp"
+#include "host/io/array/scalar.hpp"
 
 #include <fmt/format.h>
 

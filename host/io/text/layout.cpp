@@ -1,9 +1,7 @@
-#include "host/io/text/layout.hpp"
+#include "host/io/text/table.hpp"
 
 #include "host/io/errors.hpp"
-#include "host/io/text/near_numbers.hpp"
 #include "host/io/text/numbers.hpp"
-#include "host/io/text/records.hpp"
 
 #include <algorithm>
 #include <cctype>

@@ -1,7 +1,7 @@
-#include "host/io/text/parser.hpp"
+#include "host/io/text/table.hpp"
 
 #include "host/io/errors.hpp"
-#include "host/io/text/near_numbers.hpp"
+#include "host/io/text/numbers.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "host/io/text/records.hpp"
+#include "host/io/text/table.hpp"
 
 #include "host/io/errors.hpp"
 

@@ -1,6 +1,6 @@
 // Matrices as datasets of HDF5 files: /data of a new file, or a named one beside what a file holds already.
 #include "elbo/error.hpp"
-#include "host/io/write/matrix_format.hpp"
+#include "host/io/write/matrix.hpp"
 
 #ifndef ELBO_WITH_HDF5
 
@@ -18,7 +18,7 @@ std::unique_ptr<matrix_writer::format> create_hdf5(const located_file& target, s
 
 #else
 
-#include "host/io/array/hdf5_handle.hpp"
+#include "host/io/array/hdf5.hpp"
 #include "host/io/input_file.hpp"
 #include "host/io/write/atomic_file.hpp"
 

@@ -3,7 +3,6 @@
 #include "elbo/error.hpp"
 #include "host/io/format.hpp"
 #include "host/io/write/atomic_file.hpp"
-#include "host/io/write/matrix_format.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "elbo/matrix_view.hpp"
+#include "host/io/format.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -21,7 +22,7 @@ output_type output_type_of(element_type type);
 /// temporary file that is renamed by close, so that there is never half a file under this name.
 class matrix_writer {
 public:
-    class format; ///< one kind of file (matrix.cpp)
+    class format;
 
     /// Whether open can succeed, as far as that is known before the work: throws invalid_argument for an unknown
     /// ending, an HDF5 file that holds other data than /data where no dataset is named, or has the one that is named.
@@ -51,5 +52,26 @@ private:
 
     std::unique_ptr<format> format_;
 };
+
+/// One kind of file.
+class matrix_writer::format {
+public:
+    virtual ~format() = default;
+    /// `rows` densely packed rows of numbers of `type`.
+    virtual void write(const void* numbers, std::int64_t rows) = 0;
+    virtual void close() = 0;
+
+    std::string path;
+    std::int64_t rows = 0, cols = 0;
+    output_type type = output_type::float64;
+    std::int64_t written = 0; ///< rows so far
+};
+
+std::int64_t size_of(output_type type);
+
+std::unique_ptr<matrix_writer::format> create_hdf5(const located_file& target, std::int64_t rows, std::int64_t cols,
+                                                   output_type type);
+/// Throws invalid_argument where writing would lose what the file holds, or where the dataset is there already.
+void check_hdf5_target(const located_file& target);
 
 } // namespace elbo::io

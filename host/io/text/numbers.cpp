@@ -1,8 +1,5 @@
-#include "host/io/text/near_numbers.hpp"
-
 #include "host/io/text/numbers.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cctype>
 #include <fmt/format.h>
