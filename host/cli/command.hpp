@@ -1,12 +1,7 @@
 // What all commands of the tool share: how a command is set up, and what its exit status means.
 #pragma once
 
-#include "elbo/error.hpp"
 #include "host/cli/core/command_line.hpp"
-
-#include <functional>
-#include <memory>
-#include <string>
 
 namespace elbo::cli {
 
@@ -37,7 +32,7 @@ void add_command(parser& above, invocation& call, const std::string& name, const
 using command_adder = void(parser& above, invocation& call);
 command_adder add_mixture_fit, add_mixture_select, add_mixture_variational, add_mixture_stream, add_mixture_apply,
     add_mixture_algebra;
-command_adder add_vae_train, add_vae_evaluate, add_vae_apply;
+command_adder add_vae_train, add_vae_apply;
 command_adder add_latent_fit, add_latent_apply;
 command_adder add_devices, add_convert;
 

@@ -1,19 +1,12 @@
 #include "host/cli/command.hpp"
 #include "host/cli/core/findings.hpp"
 #include "host/cli/core/inputs.hpp"
-#include "host/cli/core/options.hpp"
-#include "host/cli/core/outputs.hpp"
 #include "host/cli/core/progress.hpp"
 #include "host/gmm/model/model_file.hpp"
 #include "host/io/model/model_archive.hpp"
 #include "host/vae/model/model_file.hpp"
 
-#include "host/io/write/matrix.hpp"
-
-#include <fmt/format.h>
-
 namespace elbo::cli {
-
 namespace {
 
 constexpr std::int64_t rows_per_batch = 1 << 16;

@@ -1,16 +1,11 @@
 #include "host/cli/command.hpp"
 #include "host/cli/core/findings.hpp"
-#include "host/cli/core/options.hpp"
 #include "host/cli/core/outputs.hpp"
 
 #include "elbo/blas.hpp"
-#include "elbo/context.hpp"
 #include "elbo/version.hpp"
 
-#include <fmt/format.h>
-
 namespace elbo::cli {
-
 namespace {
 
 std::string gibibytes(std::int64_t bytes) {

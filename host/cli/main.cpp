@@ -5,16 +5,13 @@
 
 #include "elbo/version.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <fmt/format.h>
 #include <initializer_list>
 #include <new>
 #include <stdexcept>
-#include <string_view>
 
 namespace elbo::cli {
-
 namespace {
 
 // The word as a shell would take it.
@@ -58,7 +55,7 @@ void set_up(parser& app, invocation& call) {
                add_mixture_algebra});
     add_group(app, call, "vae",
               "Variational autoencoders: train, evaluate, encode, decode, reconstruct, sample, interpolate, info",
-              {add_vae_train, add_vae_evaluate, add_vae_apply});
+              {add_vae_train, add_vae_apply});
     add_group(app, call, "latent",
               "Factor analysis, probabilistic PCA and points near a sphere: fit, score, posterior, reconstruct, "
               "sample, info",

@@ -3,11 +3,9 @@
 #include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
-#include <string_view>
 #include <unordered_map>
 
 namespace elbo::io {

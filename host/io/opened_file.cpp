@@ -1,14 +1,11 @@
 // What opens a file by its format, and what all formats have in common.
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
-#include "host/io/input_file.hpp"
 #include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 #include "host/io/text/numbers.hpp"
 #include "kernels/shared/threads/processors.hpp"
 
-#include <algorithm>
-#include <cmath>
 #include <fmt/format.h>
 #include <unordered_set>
 
@@ -64,12 +61,7 @@ std::unique_ptr<opened_file> open_format(input_file file, const path_format& kin
 source_pointer holding(source_pointer source, const std::shared_ptr<const void>& kept) {
     if (!kept)
         return source;
-    struct both {
-        source_pointer source;
-        std::shared_ptr<const void> kept;
-    };
-    const data_source::implementation* const shown = source.get();
-    return {std::make_shared<both>(both{std::move(source), kept}), shown};
+    return {std::make_shared<std::pair<source_pointer, std::shared_ptr<const void>>>(source, kept), source.get()};
 }
 
 // Options that say nothing about the file are mistakes.

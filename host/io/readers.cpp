@@ -1,6 +1,5 @@
 #include "host/io/readers.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 #include <fmt/format.h>

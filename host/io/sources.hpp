@@ -1,16 +1,11 @@
-// What opens each kind of source. The formats have one file each, and what their files have in common is in
-// opened_file.cpp.
+// What opens each kind of source. The formats have one file each (idx and raw share one), and what their files have in
+// common is in opened_file.cpp.
 #pragma once
 
 #include "elbo/data_source.hpp"
 #include "host/io/input_file.hpp"
 #include "kernels/contract/backend_table.hpp"
 
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <string>
-#include <utility>
 #include <vector>
 
 namespace elbo::io {
@@ -19,8 +14,6 @@ using source_pointer = std::shared_ptr<const data_source::implementation>;
 
 /// A queue says in which order work on device memory is done; without one it is complete before.
 source_pointer open_views(std::vector<any_matrix_view> parts, std::shared_ptr<const kernels::device_queue> queue = {});
-source_pointer open_generator(std::int64_t rows, std::int64_t cols,
-                              std::function<void(std::int64_t, std::int64_t, float*)> fill);
 
 /// Numbers in memory, without gaps, that the source owns; what else there is to say of it, the caller adds.
 std::shared_ptr<data_source::implementation> open_numbers(std::shared_ptr<const char> numbers, element_type type,

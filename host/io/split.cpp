@@ -4,16 +4,11 @@
 #include "host/io/readers.hpp"
 #include "kernels/math/vae_random.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <fmt/format.h>
-#include <memory>
-#include <string>
-#include <vector>
 
 namespace elbo::io {
-
 namespace {
 
 /// Which rows are for validation: one of each of `count` runs of nearly equal length.

@@ -5,17 +5,7 @@
 #include "host/cli/command.hpp"
 #include "host/cli/core/findings.hpp"
 #include "host/cli/core/inputs.hpp"
-#include "host/cli/core/options.hpp"
-#include "host/cli/core/outputs.hpp"
 #include "host/cli/core/progress.hpp"
-
-#include "elbo/context.hpp"
-
-#include <chrono>
-#include <fmt/format.h>
-#include <string>
-#include <utility>
-#include <vector>
 
 namespace elbo::cli {
 

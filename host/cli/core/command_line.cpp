@@ -8,7 +8,6 @@
 #include <limits>
 
 namespace elbo::cli {
-
 namespace {
 
 /// Reads a whole number as people write it, and puts it into `text` as the library does. By itself that takes 010 for

@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fmt/format.h>
 
 namespace elbo::cli {
-
 namespace {
 
 constexpr std::size_t largest_json_array = 10000;

@@ -2,12 +2,9 @@
 
 #include "host/gmm/fields.hpp"
 
-#include <algorithm>
 #include <filesystem>
-#include <fmt/format.h>
 
 namespace elbo::cli {
-
 namespace {
 
 std::string stopping_text(gmm::stop_reason stopped, std::int64_t iterations) {

@@ -5,17 +5,8 @@
 #include "host/cli/command.hpp"
 #include "host/cli/core/findings.hpp"
 #include "host/cli/core/inputs.hpp"
-#include "host/cli/core/options.hpp"
-#include "host/cli/core/outputs.hpp"
 #include "host/cli/core/progress.hpp"
 #include "host/fit_fields.hpp"
-
-#include <chrono>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
 
 namespace elbo::cli {
 

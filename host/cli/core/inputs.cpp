@@ -2,7 +2,6 @@
 
 #include "host/cli/core/progress.hpp"
 
-#include "elbo/error.hpp"
 #include "elbo/gmm/algebra.hpp"
 #include "host/gmm/model/model_file.hpp"
 #include "host/io/errors.hpp"
@@ -12,14 +11,11 @@
 #include "host/joined.hpp"
 #include "host/report/page/pages.hpp"
 
-#include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
-#include <string_view>
 #include <unordered_set>
 
 namespace elbo::cli {
-
 namespace {
 
 bool is_number(const std::string& text) {

@@ -1,16 +1,10 @@
 // Data, weights and models as the commands take them from files.
 #pragma once
 
-#include "host/cli/core/options.hpp"
 #include "host/cli/core/outputs.hpp"
 
-#include "elbo/data_source.hpp"
 #include "elbo/gmm/fit.hpp"
 #include "elbo/gmm/model.hpp"
-
-#include <cstdint>
-#include <string>
-#include <vector>
 
 namespace elbo::cli {
 

@@ -1,12 +1,9 @@
 #include "host/cli/core/options.hpp"
 
-#include "elbo/error.hpp"
 #include "host/joined.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <span>
-#include <string_view>
 
 namespace elbo::cli {
 

@@ -9,12 +9,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdint>
-#include <optional>
-#include <string>
 #include <string_view>
 #include <system_error>
-#include <vector>
 
 namespace elbo::cli {
 

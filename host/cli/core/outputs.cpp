@@ -2,11 +2,9 @@
 
 #include "host/cli/core/progress.hpp"
 #include "host/io/format.hpp"
-#include "host/io/model/json.hpp"
 #include "host/io/write/atomic_file.hpp"
 #include "host/joined.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -15,7 +13,6 @@
 #include <span>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <utility>
 
 namespace elbo::cli {
 

@@ -3,17 +3,8 @@
 
 #include "host/cli/core/options.hpp"
 #include "host/io/model/json.hpp"
-#include "host/io/write/matrix.hpp"
 
-#include "elbo/error.hpp"
 #include "elbo/matrix_view.hpp"
-
-#include <cstdint>
-#include <functional>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
 
 namespace elbo::cli {
 

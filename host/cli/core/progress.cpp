@@ -7,13 +7,9 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
-#include <fmt/format.h>
-#include <string>
-#include <string_view>
 #include <unistd.h>
 
 namespace elbo::cli {
-
 namespace {
 
 std::atomic<bool> requested{false};

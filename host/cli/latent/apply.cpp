@@ -2,10 +2,7 @@
 #include "host/cli/core/fit_command.hpp"
 #include "host/cli/latent/model.hpp"
 
-#include <algorithm>
-
 namespace elbo::cli {
-
 namespace {
 
 class score_command : public apply_command<latent_kind> {

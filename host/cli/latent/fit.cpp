@@ -4,12 +4,9 @@
 #include "host/latent/fields.hpp"
 #include "host/latent/file.hpp"
 
-#include <fmt/format.h>
 #include <map>
-#include <optional>
 
 namespace elbo::cli {
-
 namespace {
 
 /// What fits of all kinds of model take.

@@ -6,13 +6,10 @@
 
 #include "elbo/blas.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <fmt/format.h>
 
 namespace elbo::cli {
-
 namespace {
 
 constexpr std::int64_t largest_row_count = 20;

@@ -6,10 +6,6 @@
 #include "elbo/latent/factors.hpp"
 #include "elbo/latent/sphere.hpp"
 
-#include <string>
-#include <variant>
-#include <vector>
-
 namespace elbo::cli {
 
 using latent_model = std::variant<latent::factor_model, latent::sphere_model>;

@@ -8,13 +8,9 @@
 #include "elbo/gmm/algebra.hpp"
 #include "elbo/gmm/regress.hpp"
 
-#include <algorithm>
-#include <optional>
-#include <string_view>
 #include <unordered_set>
 
 namespace elbo::cli {
-
 namespace {
 
 struct algebra_options {

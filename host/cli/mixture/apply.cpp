@@ -3,15 +3,10 @@
 #include "host/joined.hpp"
 #include "host/report/page/pages.hpp"
 
-#include "elbo/error.hpp"
 #include "elbo/gmm/evidence.hpp"
 #include "elbo/gmm/infer.hpp"
 
-#include <optional>
-#include <span>
-
 namespace elbo::cli {
-
 namespace {
 
 class evidence_command : public apply_command<mixture_kind> {

@@ -1,12 +1,6 @@
 #include "host/cli/mixture/model.hpp"
 
-#include "elbo/gmm/fit.hpp"
-
-#include <algorithm>
-#include <fmt/format.h>
-
 namespace elbo::cli {
-
 namespace {
 
 // Of the start that was kept: fit.seconds.iterations counts those of all starts.

@@ -3,14 +3,9 @@
 #include "host/report/chart/charts.hpp"
 #include "host/report/page/pages.hpp"
 
-#include "elbo/error.hpp"
 #include "elbo/version.hpp"
 
-#include <algorithm>
-#include <fmt/format.h>
-
 namespace elbo::cli {
-
 namespace {
 
 constexpr std::int64_t largest_row_count = 30;

@@ -6,10 +6,6 @@
 #include "host/gmm/fields.hpp"
 #include "host/gmm/model/model_file.hpp"
 
-#include <optional>
-#include <string>
-#include <vector>
-
 namespace elbo::cli {
 
 /// "full, 2 components, 2 dimensions".

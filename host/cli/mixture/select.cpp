@@ -2,13 +2,9 @@
 #include "host/gmm/fields.hpp"
 #include "host/gmm/select/folds.hpp"
 
-#include "elbo/gmm/select.hpp"
-
 #include <cmath>
-#include <fmt/format.h>
 
 namespace elbo::cli {
-
 namespace {
 
 // "3", "1:10" or "2:20:2", ends included.

@@ -10,7 +10,6 @@
 #include <map>
 
 namespace elbo::cli {
-
 namespace {
 
 class accumulate_command : public apply_command<mixture_kind> {

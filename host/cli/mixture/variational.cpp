@@ -1,13 +1,8 @@
 #include "host/cli/mixture/model.hpp"
 
-#include "elbo/gmm/variational.hpp"
-
-#include <algorithm>
 #include <cmath>
-#include <fmt/format.h>
 
 namespace elbo::cli {
-
 namespace {
 
 struct variational_fit : fit_inputs {

@@ -1,17 +1,11 @@
 #include "host/cli/vae/model.hpp"
 
-#include "host/io/model/fields_json.hpp"
 #include "host/vae/fields.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
-#include "elbo/error.hpp"
 #include "elbo/vae/infer.hpp"
 
-#include <algorithm>
-#include <fmt/format.h>
-
 namespace elbo::cli {
-
 namespace {
 
 report::image_size image_size_from_string(const std::string& text) {

@@ -7,12 +7,6 @@
 
 #include "elbo/vae/model.hpp"
 
-#include <optional>
-#include <span>
-#include <string>
-#include <utility>
-#include <vector>
-
 namespace elbo::cli {
 
 /// Keys of every summary that name the model: dimensions, latent, encoder, decoder, activation, likelihood, ...

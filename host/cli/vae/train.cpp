@@ -5,15 +5,7 @@
 #include "host/vae/train/options.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
-#include "elbo/error.hpp"
-#include "elbo/vae/train.hpp"
-
-#include <algorithm>
-#include <fmt/format.h>
-#include <optional>
-
 namespace elbo::cli {
-
 namespace {
 
 /// The network as options give it.

@@ -1,11 +1,9 @@
 #include "host/io/array/array_source.hpp"
 
-#include "host/io/array/scalar.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/readers.hpp"
 #include "host/joined.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 
 namespace elbo::io {

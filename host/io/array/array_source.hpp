@@ -1,18 +1,8 @@
 // A binary array in a file as a data source, whatever the format that surrounds it.
 #pragma once
 
-#include "elbo/data_source.hpp"
 #include "host/io/array/scalar.hpp"
-#include "host/io/input_file.hpp"
 #include "host/io/sources.hpp"
-
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <optional>
-#include <span>
-#include <string>
-#include <vector>
 
 namespace elbo::io {
 

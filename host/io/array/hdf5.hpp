@@ -7,14 +7,7 @@
 
 #include <hdf5.h>
 
-#include <cstddef>
-#include <cstdint>
-#include <memory>
 #include <mutex>
-#include <span>
-#include <string>
-#include <utility>
-#include <vector>
 
 namespace elbo::io {
 

@@ -3,16 +3,13 @@
 
 #include "host/io/array/hdf5.hpp"
 
-#include "host/io/errors.hpp"
 #include "host/io/format.hpp"
-#include "host/io/input_file.hpp"
 #include "host/joined.hpp"
 #include "kernels/shared/memory.hpp"
 
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
-#include <optional>
 
 namespace elbo::io {
 namespace {

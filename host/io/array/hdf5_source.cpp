@@ -1,7 +1,5 @@
 // HDF5 datasets, read by hyperslabs of rows.
 #include "host/io/errors.hpp"
-#include "host/io/format.hpp"
-#include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 
 #ifndef ELBO_WITH_HDF5
@@ -19,7 +17,7 @@ std::unique_ptr<opened_file> open_hdf5(const input_file& file, const file_option
 
 #include "host/io/array/array_source.hpp"
 #include "host/io/array/hdf5.hpp"
-#include "host/io/array/scalar.hpp"
+#include "host/io/readers.hpp"
 
 #include <fmt/format.h>
 

@@ -7,8 +7,6 @@
 #include <cctype>
 #include <charconv>
 #include <fmt/format.h>
-#include <optional>
-#include <string_view>
 
 namespace elbo::io {
 namespace {

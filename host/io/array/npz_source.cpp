@@ -3,15 +3,9 @@
 #include "host/io/array/array_source.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
-#include "host/io/sources.hpp"
 
 #include <algorithm>
-#include <cstdint>
 #include <fmt/format.h>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
 #include <zlib.h>
 
 namespace elbo::io {

@@ -1,9 +1,7 @@
 #include "host/io/text/table.hpp"
 
 #include "host/io/errors.hpp"
-#include "host/io/text/numbers.hpp"
 
-#include <algorithm>
 #include <cctype>
 #include <fmt/format.h>
 #include <map>

@@ -1,15 +1,11 @@
 #include "host/io/text/table.hpp"
 
 #include "host/io/errors.hpp"
-#include "host/io/text/numbers.hpp"
 
-#include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <fmt/format.h>
 
 namespace elbo::io {
-
 namespace {
 
 constexpr double exact_in_float64 = 9007199254740992; // 2^53

@@ -2,7 +2,6 @@
 
 #include "host/io/errors.hpp"
 
-#include <algorithm>
 #include <cstring>
 
 namespace elbo::io {

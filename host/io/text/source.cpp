@@ -5,12 +5,10 @@
 // not depend on the size of the file.
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
-#include "host/io/input_file.hpp"
 #include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 #include "host/io/text/table.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <unordered_map>
 

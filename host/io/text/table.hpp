@@ -5,10 +5,6 @@
 #include "host/io/input_file.hpp"
 #include "host/io/text/numbers.hpp"
 
-#include <cstdint>
-#include <memory>
-#include <string>
-#include <string_view>
 #include <vector>
 
 namespace elbo::io {

@@ -19,14 +19,11 @@ std::unique_ptr<matrix_writer::format> create_hdf5(const located_file& target, s
 #else
 
 #include "host/io/array/hdf5.hpp"
-#include "host/io/input_file.hpp"
 #include "host/io/write/atomic_file.hpp"
-
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <vector>
+#include <fmt/format.h>
 
 namespace elbo::io {
 namespace {

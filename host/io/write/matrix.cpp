@@ -1,7 +1,6 @@
 #include "host/io/write/matrix.hpp"
 
 #include "elbo/error.hpp"
-#include "host/io/format.hpp"
 #include "host/io/write/atomic_file.hpp"
 
 #include <algorithm>

@@ -1,7 +1,6 @@
 #include "host/report/chart/charts.hpp"
 #include "host/report/page/pages.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 #include <map>
@@ -9,7 +8,6 @@
 #include <numeric>
 
 namespace elbo::report {
-
 namespace {
 
 // Contours -----------------------------------------------------------------------------------------------------------

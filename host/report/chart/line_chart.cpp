@@ -1,11 +1,9 @@
 #include "host/report/chart/charts.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 
 namespace elbo::report {
-
 namespace {
 
 /// What a fit raises, after the E-step and after the M-step: with a prior log p(θ) is a part of it.

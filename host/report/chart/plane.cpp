@@ -3,7 +3,6 @@
 #include "elbo/error.hpp"
 #include "host/gmm/algebra/factor.hpp"
 
-#include <algorithm>
 #include <cblas.h>
 #include <cmath>
 #include <fmt/format.h>
@@ -11,7 +10,6 @@
 #include <numbers>
 
 namespace elbo::report {
-
 namespace {
 
 /// Eigenvectors [d] of the total covariance Σ_k α_k (Σ_k + (μ_k − μ)(μ_k − μ)ᵀ) with the two largest eigenvalues, the

@@ -1,10 +1,8 @@
 #include "host/report/chart/charts.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 
 namespace elbo::report {
-
 namespace {
 
 constexpr std::size_t largest_group_count = 20;

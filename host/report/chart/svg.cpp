@@ -1,11 +1,9 @@
 #include "host/report/chart/charts.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 
 namespace elbo::report {
-
 namespace {
 
 // The step 1, 2 or 5 times 10^m that is nearest above width / wanted.

@@ -2,14 +2,11 @@
 
 #include "elbo/error.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
-#include <string_view>
 #include <zlib.h>
 
 namespace elbo::report {
-
 namespace {
 
 constexpr std::int64_t wanted_side = 56;

@@ -5,12 +5,6 @@
 
 #include "elbo/report.hpp"
 
-#include <cstdint>
-#include <optional>
-#include <span>
-#include <string>
-#include <vector>
-
 namespace elbo::report {
 
 /// How many images a picture shows at the most, and in how many columns.

@@ -3,12 +3,10 @@
 #include "host/gmm/algebra/factor.hpp"
 #include "host/report/chart/charts.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 
 namespace elbo::report {
-
 namespace {
 
 constexpr int least_digits = 5, most_digits = 17;

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 namespace elbo::report {
-
 namespace {
 
 /// Names and values side by side; nothing where there are none.

@@ -3,13 +3,11 @@
 #include "host/report/chart/charts.hpp"
 #include "host/report/page/pages.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 #include <numbers>
 
 namespace elbo::report {
-
 namespace {
 
 /// Rows of the data as the model sees them.

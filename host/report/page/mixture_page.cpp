@@ -1,5 +1,4 @@
 #include "host/check.hpp"
-#include "host/report/chart/charts.hpp"
 #include "host/report/image/images.hpp"
 #include "host/report/page/pages.hpp"
 
@@ -8,7 +7,6 @@
 #include <fmt/format.h>
 
 namespace elbo::report {
-
 namespace {
 
 std::string points_note(const mixture_page& p) {

@@ -2,13 +2,10 @@
 
 #include "host/report/chart/charts.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
-#include <optional>
 
 namespace elbo::report {
-
 namespace {
 
 using gmm::criterion;

@@ -4,7 +4,6 @@
 #include "kernels/shared/memory.hpp"
 
 namespace elbo::report {
-
 namespace {
 
 constexpr std::int64_t batch_rows = 1 << 16;

@@ -1,15 +1,12 @@
 #include "host/check.hpp"
-#include "host/report/chart/charts.hpp"
 #include "host/report/image/images.hpp"
 #include "host/report/page/pages.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 #include <numeric>
 
 namespace elbo::report {
-
 namespace {
 
 const component_style training_style{style_of(0).colour, marker::circle};

@@ -2,11 +2,9 @@
 #include "host/report/chart/charts.hpp"
 #include "host/report/page/pages.hpp"
 
-#include <algorithm>
 #include <cmath>
 
 namespace elbo::report {
-
 namespace {
 
 using gmm::variational_record;
