@@ -45,7 +45,7 @@ struct convert_command {
     json convert_data() const {
         const input_data input = open_data(data);
         const data_source& rows = input.data;
-        tell(output, rows, input.notes);
+        tell(output, input);
         const io::output_type written = type.empty() ? io::output_type_of(rows.type()) : output_type_from_string(type);
         auto writer = io::matrix_writer::open(to, rows.rows(), rows.cols(), written, rows.column_names());
         const auto reader = rows.read(rows_per_batch);
@@ -55,7 +55,7 @@ struct convert_command {
         }
         writing([&] { writer.close(); });
         json sizes{{"samples", rows.rows()}, {"dimensions", rows.cols()}};
-        add_left_out(sizes, input.notes);
+        add_left_out(sizes, input);
         return sizes;
     }
 

@@ -103,7 +103,7 @@ private:
         if constexpr (requires { Kind::note_on(ctx, output); })
             Kind::note_on(ctx, output);
         input_data input = open_data(data, columns(saved));
-        tell(output, input.data, input.notes);
+        tell(output, input);
         check(saved, input.data);
         return {command_line, model_path, std::move(ctx), std::move(saved), std::move(input), began};
     }
@@ -124,7 +124,7 @@ exit_status apply_command<Kind>::run(const std::string& command_line) {
     if constexpr (requires { Kind::scaled; })
         found.add("scale", work.input.scale);
     Kind::add_shape(found.summary, work.saved);
-    add_left_out(found.summary, work.input.notes);
+    add_left_out(found.summary, work.input);
     const std::string text = apply(work, found);
     throw_if_interrupted();
     write_json(output, found.summary);
@@ -133,6 +133,14 @@ exit_status apply_command<Kind>::run(const std::string& command_line) {
     print_results(output, text);
     return exit_status::success;
 }
+
+/// A command whose result are rows, which are written as `Rows` says.
+template <class Kind, class Rows = row_options>
+class row_command : public apply_command<Kind> {
+protected:
+    Rows rows;
+    command_files files() const override { return rows.files(this->output); }
+};
 
 /// Draws samples of a model: rows that are written as `Rows` says. A command derives from it with options of its own.
 template <class Kind, class Rows = row_options>

@@ -26,7 +26,6 @@ struct findings {
     json summary = json::object();
     fact_list facts;
 
-    findings() = default;
     /// Begins with "command" and "version".
     explicit findings(const std::string& command_line);
     /// The same with "device".

@@ -72,7 +72,7 @@ command_files fit_inputs::files_with(std::vector<std::string> inputs, std::vecto
 
 input_data fit_inputs::open(const model_columns& start) const {
     input_data input = open_data(data, start);
-    tell(output, input.data, input.notes);
+    tell(output, input);
     return input;
 }
 

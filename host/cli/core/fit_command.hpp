@@ -157,7 +157,7 @@ exit_status fit_command<Model>::run(const std::string& command_line) const {
                              std::move(options), std::move(fit), seconds};
     this->save(work);
     findings found = this->found(work);
-    add_left_out(found.summary, work.input.notes);
+    add_left_out(found.summary, work.input);
     write_json(this->output, found.summary);
     if (!this->output.report.empty())
         write_text(this->output.report, this->page(work, {.facts = found.facts, .command = command_line}));

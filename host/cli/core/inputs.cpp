@@ -33,7 +33,7 @@ std::vector<double> read_column(const data_source& column, const side_column& si
     if (column.cols() != 1)
         throw invalid_argument(fmt::format("{} {}: {} has {} columns, expected one", side.option, side.where,
                                            column.description(), column.cols()));
-    return evenly_spaced_rows(column, column.rows()); // all of them
+    return report::evenly_spaced_rows(column, column.rows(), throw_if_interrupted); // all of them
 }
 
 // A name is looked for among the columns first; a number only where there is no file of that name.
@@ -95,12 +95,12 @@ data_source matched(const data_source& data, const model_columns& model) {
 // What the data has beyond the columns of the model is left out, too. `whole`: all that could be taken of the file, of
 // which those of the data are some in their order.
 void note_others(const std::vector<std::string>& whole, const std::vector<std::string>& data,
-                 const std::vector<std::string>& kept, reading_notes& notes) {
+                 const std::vector<std::string>& kept, std::vector<left_out_column>& left_out) {
     const std::unordered_set<std::string_view> used(kept.begin(), kept.end());
     std::unordered_set<std::int64_t> gone; // numbers in the file
-    for (const left_out_column& column : notes.left_out)
+    for (const left_out_column& column : left_out)
         gone.insert(column.number);
-    std::erase_if(notes.left_out, [&](const left_out_column& c) { return used.contains(c.name); });
+    std::erase_if(left_out, [&](const left_out_column& c) { return used.contains(c.name); });
     auto own = data.begin();
     std::int64_t number = 0;
     for (const std::string& name : whole) {
@@ -108,7 +108,7 @@ void note_others(const std::vector<std::string>& whole, const std::vector<std::s
             ++number;
         if (own != data.end() && name == *own) {
             if (!used.contains(name))
-                notes.left_out.push_back({number, name, "not a column of the model"});
+                left_out.push_back({number, name, "not a column of the model"});
             ++own;
         }
         ++number;
@@ -149,12 +149,12 @@ input_data open_with_sides(const data_options& options, const model_columns& mod
     const std::vector<data_source> taken = file->take(groups);
     const data_source& data = taken.front();
     input_data opened{
-        .data = by_name ? matched(data, model) : data, .notes = {{}, data.remarks()}, .scale = scale_of(options)};
+        .data = by_name ? matched(data, model) : data, .remarks = data.remarks(), .scale = scale_of(options)};
     if (!chosen)
-        opened.notes.left_out = file->left_out;
+        opened.left_out = file->left_out;
     if (by_name)
         note_others(chosen ? data.column_names() : file->names, chosen ? data.column_names() : own,
-                    opened.data.column_names(), opened.notes);
+                    opened.data.column_names(), opened.left_out);
     auto next = taken.begin() + 1;
     for (const side_column& side : sides)
         opened.*side.values =
@@ -190,26 +190,26 @@ data_source open_alike(data_options options, const std::string& path, const mode
     return open_with_sides(for_file(std::move(options), path), columns).data;
 }
 
-void tell(const output_options& output, const data_source& data, const reading_notes& notes) {
+void tell(const output_options& output, const input_data& input) {
     constexpr std::size_t shown = 5;
-    for (const std::string& remark : notes.remarks)
+    for (const std::string& remark : input.remarks)
         note(output, remark);
-    for (std::size_t i = 0; i < std::min(notes.left_out.size(), shown); ++i) {
-        const left_out_column& column = notes.left_out[i];
+    for (std::size_t i = 0; i < std::min(input.left_out.size(), shown); ++i) {
+        const left_out_column& column = input.left_out[i];
         note(output,
-             fmt::format("{}: column {}{} is left out: {}", data.description(), column.number + 1,
+             fmt::format("{}: column {}{} is left out: {}", input.data.description(), column.number + 1,
                          column.name.empty() ? "" : fmt::format(" ({})", io::in_quotes(column.name)), column.reason));
     }
-    if (notes.left_out.size() > shown)
+    if (input.left_out.size() > shown)
         note(output,
-             fmt::format("{}: {} more columns are left out", data.description(), notes.left_out.size() - shown));
+             fmt::format("{}: {} more columns are left out", input.data.description(), input.left_out.size() - shown));
 }
 
-void add_left_out(json& summary, const reading_notes& notes) {
-    if (notes.left_out.empty())
+void add_left_out(json& summary, const input_data& input) {
+    if (input.left_out.empty())
         return;
     json list = json::array();
-    for (const left_out_column& column : notes.left_out)
+    for (const left_out_column& column : input.left_out)
         list.push_back({{"column", column.number}, {"name", column.name}, {"reason", column.reason}});
     summary["left_out"] = list;
 }
@@ -235,10 +235,6 @@ void check_columns(const std::string& model_path, std::int64_t wanted, const cha
     if (wanted != data.cols())
         throw invalid_argument(fmt::format("the model {} has {} {}, but {} has {} columns (choose some with --columns)",
                                            model_path, wanted, what, data.description(), data.cols()));
-}
-
-std::vector<double> evenly_spaced_rows(const data_source& data, std::int64_t limit) {
-    return report::evenly_spaced_rows(data, limit, throw_if_interrupted);
 }
 
 std::vector<float> row_of(const data_source& data, std::int64_t number, const char* option) {

@@ -14,16 +14,11 @@ struct model_columns {
     std::string model = {};              ///< whose they are, for messages
 };
 
-/// What there is to say about how a file was read.
-struct reading_notes {
-    std::vector<left_out_column> left_out;
-    std::vector<std::string> remarks;
-};
-
-/// A data file with its weights and labels.
+/// A data file with its weights and labels, and what there is to say about how it was read.
 struct input_data {
     data_source data;
-    reading_notes notes = {};
+    std::vector<left_out_column> left_out = {};
+    std::vector<std::string> remarks = {};
     std::vector<double> weights = {}; ///< [rows]; empty without --weights
     std::vector<double> labels = {};  ///< [rows]; empty without --labels
     double scale = 1;                 ///< that the values were multiplied with
@@ -42,9 +37,9 @@ input_data open_data(const data_options& options, const model_columns& model = {
 data_source open_alike(data_options options, const std::string& path, const model_columns& columns);
 
 /// Lines on standard error, unless --quiet: what was left out, and why.
-void tell(const output_options& output, const data_source& data, const reading_notes& notes);
+void tell(const output_options& output, const input_data& input);
 /// Adds "left_out" to a summary, where something was.
-void add_left_out(json& summary, const reading_notes& notes);
+void add_left_out(json& summary, const input_data& input);
 
 /// The model of a file with its columns in the order of `columns`, where both have names. Throws invalid_argument.
 gmm::model load_in_order(const std::string& path, const model_columns& columns, bool by_position);
@@ -52,8 +47,6 @@ gmm::model load_in_order(const std::string& path, const model_columns& columns, 
 /// naming both files.
 void check_columns(const std::string& model_path, std::int64_t wanted, const char* what, const data_source& data);
 
-/// Those of host/report/page/pages.hpp, until a signal comes.
-std::vector<double> evenly_spaced_rows(const data_source& data, std::int64_t limit);
 /// Row `number` of the data. Throws invalid_argument that names the option where there is no such row.
 std::vector<float> row_of(const data_source& data, std::int64_t number, const char* option);
 

@@ -71,9 +71,7 @@ void copy_row(const latent::sphere_model& m, const latent::sphere_batch& batch, 
     *std::copy_n(batch.means + i * m.dimensions(), m.dimensions(), out) = batch.concentrations[i];
 }
 
-class posterior_command : public apply_command<latent_kind> {
-    row_options rows;
-
+class posterior_command : public row_command<latent_kind> {
     template <class Model>
     bool write_rows(const applied<latent_kind>& work, const Model& m) const {
         const std::vector<std::string> columns = columns_of(m);
@@ -96,8 +94,6 @@ public:
         rows.add(app, "the means");
     }
 
-    command_files files() const override { return rows.files(output); }
-
     std::string apply(const applied<latent_kind>& work, findings& /*found*/) override {
         const bool printed = std::visit([&](const auto& m) { return write_rows(work, m); }, work.saved.model);
         return {printed ? ""
@@ -106,16 +102,12 @@ public:
     }
 };
 
-class reconstruct_command : public apply_command<latent_kind> {
-    row_options rows;
-
+class reconstruct_command : public row_command<latent_kind> {
 public:
     void add_options(parser& app) override {
         add_common(app);
         rows.add(app, "the rows");
     }
-
-    command_files files() const override { return rows.files(output); }
 
     std::string apply(const applied<latent_kind>& work, findings& /*found*/) override {
         const std::vector<double> means =
@@ -147,7 +139,7 @@ public:
         add_output_options(app, output);
     }
 
-    bool draw(const saved_latent_model& saved, const std::string& /*command_line*/, findings& found) const override {
+    bool draw(const latent_kind::saved& saved, const std::string& /*command_line*/, findings& found) const override {
         row_output drawn = open(saved);
         std::visit([&](const auto& m) { draw_rows(m, drawn); }, saved.model);
         drawn.close();

@@ -2,7 +2,6 @@
 #include "host/cli/latent/model.hpp"
 #include "host/joined.hpp"
 #include "host/latent/fields.hpp"
-#include "host/latent/file.hpp"
 
 #include <map>
 

@@ -1,7 +1,6 @@
 #include "host/cli/latent/model.hpp"
 
 #include "host/io/model/model_archive.hpp"
-#include "host/latent/file.hpp"
 #include "host/report/chart/charts.hpp"
 
 #include "elbo/blas.hpp"
@@ -62,15 +61,6 @@ void add_arrays(json& summary, const latent::factor_model& m) {
 
 } // namespace
 
-saved_latent_model load_latent_model(const std::string& path) {
-    if (io::declared_format(path) == latent::sphere_format.name) {
-        latent::saved_sphere saved = latent::load_saved_sphere(path);
-        return {std::move(saved.model), std::move(saved.column_names)};
-    }
-    latent::saved_factor_model saved = latent::load_saved_factors(path);
-    return {std::move(saved.model), std::move(saved.column_names)};
-}
-
 latent_facts facts_of(const latent_model& m) {
     if (const auto* s = std::get_if<latent::sphere_model>(&m))
         return {latent_kinds.back(), s->dimensions(), 1, s->dimensions(), s->parameters()};
@@ -102,6 +92,15 @@ void add_shape(json& summary, const latent_model& m) {
 
 void add_parameters(json& summary, const latent_model& m) {
     std::visit([&](const auto& model) { add_arrays(summary, model); }, m);
+}
+
+latent_kind::saved latent_kind::load(const std::string& path) {
+    if (io::declared_format(path) == latent::sphere_format.name) {
+        latent::saved_sphere saved = latent::load_saved_sphere(path);
+        return {std::move(saved.model), std::move(saved.column_names)};
+    }
+    latent::saved_factor_model saved = latent::load_saved_factors(path);
+    return {std::move(saved.model), std::move(saved.column_names)};
 }
 
 void latent_kind::note_on(const context& ctx, const output_options& output) {

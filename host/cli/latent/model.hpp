@@ -2,20 +2,11 @@
 #pragma once
 
 #include "host/cli/core/apply_command.hpp"
-
-#include "elbo/latent/factors.hpp"
-#include "elbo/latent/sphere.hpp"
+#include "host/latent/file.hpp"
 
 namespace elbo::cli {
 
 using latent_model = std::variant<latent::factor_model, latent::sphere_model>;
-
-struct saved_latent_model {
-    latent_model model;
-    std::vector<std::string> column_names; ///< of the data it was fitted to; empty where they were not known
-};
-/// Throws file_error, also for a file that holds another model.
-saved_latent_model load_latent_model(const std::string& path);
 
 /// Kinds as --model takes them; those of factors stand in the order of latent::factor_kind.
 inline const std::vector<std::string> latent_kinds{"ppca", "factors", "factor-mixture", "sphere"};
@@ -38,10 +29,11 @@ void add_shape(json& summary, const latent_model& m);
 void add_parameters(json& summary, const latent_model& m);
 
 struct latent_kind {
-    using saved = saved_latent_model;
+    using saved = latent::saved<latent_model>;
     static constexpr const char* argument_help = "Model file (.safetensors or .json)";
 
-    static saved load(const std::string& path) { return load_latent_model(path); }
+    /// Throws file_error, also for a file that holds another model.
+    static saved load(const std::string& path);
     static const std::vector<std::string>& columns(const saved& s) { return s.column_names; }
     static std::int64_t dimensions(const saved& s) { return facts_of(s.model).dimensions; }
     static std::string describe(const saved& s) { return cli::describe(s.model); }

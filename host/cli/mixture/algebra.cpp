@@ -130,8 +130,7 @@ std::vector<std::int64_t> named_columns(const condition_command& command, const 
 
 struct known_rows {
     std::vector<std::int64_t> columns; ///< of the model
-    data_source data;
-    reading_notes notes;
+    input_data input;
 };
 
 /// The known columns of the model and the data with these alone: by name where both have names; else the data has them
@@ -139,29 +138,28 @@ struct known_rows {
 known_rows open_known(const condition_command& command, const gmm::saved_model& saved) {
     const data_options& options = command.data;
     input_data input = open_data(options);
-    const std::int64_t d = saved.model.dimensions();
-    tell(command.output, input.data, input.notes);
-    const bool named = !options.by_position && !saved.column_names.empty() && !input.data.column_names().empty();
+    data_source& data = input.data;
+    const std::int64_t d = saved.model.dimensions(), cols = data.cols();
+    tell(command.output, input);
     for (const std::string& given : command.given)
         if (given.find('=') != std::string::npos && !has(saved.column_names, given))
             throw invalid_argument(fmt::format("--given {}: expected a column alone, its values are those of {}", given,
-                                               input.data.description()));
+                                               data.description()));
     const std::vector<std::int64_t> columns =
-        command.given.empty() ? named_columns(command, saved, input.data)
+        command.given.empty() ? named_columns(command, saved, data)
                               : io::find_columns(command.given, saved.column_names, d, command.model_path);
-    const std::int64_t cols = input.data.cols();
-    if (named)
-        return {columns, match_columns(input.data, names_of(saved.column_names, columns), command.model_path),
-                std::move(input.notes)};
-    if (cols == std::ssize(columns))
-        return {columns, std::move(input.data), std::move(input.notes)};
-    if (cols != d)
-        throw invalid_argument(
-            fmt::format("{} has {} columns: expected {}, those of --given in their order, or {}, all "
-                        "of {} (choose some with --columns)",
-                        input.data.description(), cols, columns.size(), d, command.model_path));
-    // By their places in the data, which are not those in the file where other columns are left out.
-    return {columns, data_source(io::select_columns(input.data.shared(), columns)), std::move(input.notes)};
+    if (!options.by_position && !saved.column_names.empty() && !data.column_names().empty()) {
+        data = match_columns(data, names_of(saved.column_names, columns), command.model_path);
+    } else if (cols != std::ssize(columns)) {
+        if (cols != d)
+            throw invalid_argument(
+                fmt::format("{} has {} columns: expected {}, those of --given in their order, or {}, all "
+                            "of {} (choose some with --columns)",
+                            data.description(), cols, columns.size(), d, command.model_path));
+        // By their places in the data, which are not those in the file where other columns are left out.
+        data = data_source(io::select_columns(data.shared(), columns));
+    }
+    return {columns, std::move(input)};
 }
 
 /// "y, z", then their variances, or their covariances row by row.
@@ -205,7 +203,7 @@ exit_status condition_command::run_rows(const std::string& command_line) const {
     const known_rows known = open_known(*this, saved);
     const std::vector<std::int64_t> others = gmm::other_columns(known.columns, m.dimensions());
     const std::vector<std::string> all = column_names_of<mixture_kind>(saved), names = names_of(all, others);
-    const std::int64_t n = known.data.rows();
+    const std::int64_t n = known.input.data.rows();
     row_output results = row_options{path, rows.type}.open(n, result_names(names, form));
     row_output densities(density_path, n, {"log_density"});
     row_output responsibilities(responsibility_path, n, numbered("component ", m.components()));
@@ -216,7 +214,7 @@ exit_status condition_command::run_rows(const std::string& command_line) const {
         densities.append(batch.log_density, batch.rows);
         responsibilities.append(batch.responsibilities, batch.rows);
     };
-    gmm::regress(ctx, m, known.columns, known.data, take,
+    gmm::regress(ctx, m, known.columns, known.input.data, take,
                  {.covariances = form == variance_form::full, .responsibilities = !responsibility_path.empty()});
     for (row_output* const written : {&results, &densities, &responsibilities})
         written->close();
@@ -227,11 +225,12 @@ exit_status condition_command::run_rows(const std::string& command_line) const {
     found.add("given_columns", known.columns);
     found.add("columns", others);
     found.add("column_names", names);
-    add_left_out(found.summary, known.notes);
+    add_left_out(found.summary, known.input);
     write_json(output, found.summary);
     if (!results.printed())
-        print_results(output, fmt::format("{}: {} given {} for {} rows of {}\n", path, joined(names, ", "),
-                                          joined(names_of(all, known.columns), ", "), n, known.data.description()));
+        print_results(output,
+                      fmt::format("{}: {} given {} for {} rows of {}\n", path, joined(names, ", "),
+                                  joined(names_of(all, known.columns), ", "), n, known.input.data.description()));
     return exit_status::success;
 }
 

@@ -29,7 +29,8 @@ class evidence_command : public apply_command<mixture_kind> {
         if (responsibility_path.empty())
             return gmm::evidence(work.ctx, m, input.data, input.view(), input.known());
         const data_source file = data_source::file(responsibility_path);
-        const std::vector<double> numbers = evenly_spaced_rows(file, file.rows()); // all of them
+        const std::vector<double> numbers =
+            report::evenly_spaced_rows(file, file.rows(), throw_if_interrupted); // all of them
         const matrix_view<const double> view(numbers.data(), file.rows(), file.cols());
         try {
             return gmm::evidence(work.ctx, m, input.data, view, input.view(), input.known());

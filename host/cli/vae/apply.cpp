@@ -102,12 +102,12 @@ void evaluate_command::add_options(parser& app) {
     add_image_option(app, pictures);
 }
 
-class encode_command : public apply_command<vae_kind> {
-    row_options rows{.path = "-", .type = "float32"};
+class encode_command : public row_command<vae_kind> {
     std::string log_variance_path;
 
 public:
     void add_options(parser& app) override {
+        rows.type = "float32";
         add_common(app);
         add_rows_option(app, rows.path, "the means");
         app.add_option("--log-variances", log_variance_path, "Write the log-variances", "FILE", "Output");
@@ -115,7 +115,7 @@ public:
     }
 
     command_files files() const override {
-        command_files files = rows.files(output);
+        command_files files = row_command::files();
         files.rows.push_back(log_variance_path);
         return files;
     }
@@ -138,17 +138,14 @@ public:
     }
 };
 
-class decode_command : public apply_command<vae_kind> {
-    row_options rows{.path = "-", .type = "float32"};
-
+class decode_command : public row_command<vae_kind> {
 public:
     void add_options(parser& app) override {
+        rows.type = "float32";
         add_common(app);
         rows.add(app, "the means");
         app.footer("DATA holds one latent vector a row, as elbo vae encode writes them.");
     }
-
-    command_files files() const override { return rows.files(output); }
 
     // Rows of DATA are latent vectors, whose columns have no names of their own.
     model_columns columns(const vae::model& /*m*/) const override { return {{}, model_path}; }
@@ -167,11 +164,10 @@ public:
     }
 };
 
-class reconstruct_command : public apply_command<vae_kind> {
-    picture_rows rows;
-
+class reconstruct_command : public row_command<vae_kind, picture_rows> {
     void write_picture(const applied<vae_kind>& work, report::image_size size) const {
-        const std::vector<double> some = evenly_spaced_rows(work.data(), report::largest_tile_count / 2);
+        const std::vector<double> some =
+            report::evenly_spaced_rows(work.data(), report::largest_tile_count / 2, throw_if_interrupted);
         const std::vector<float> originals(some.begin(), some.end());
         const matrix_view<const float> view(originals.data(), std::ssize(originals) / size.pixels(), size.pixels());
         write_png(rows.pictures.png, originals, vae::reconstruct(work.ctx, work.saved, view), size);
@@ -182,8 +178,6 @@ public:
         add_common(app);
         rows.add(app, "some rows above their reconstructions");
     }
-
-    command_files files() const override { return rows.files(output); }
 
     std::string apply(const applied<vae_kind>& work, findings& /*found*/) override {
         const auto size = image_size_of(rows.pictures, vae_kind::dimensions(work.saved));
@@ -243,8 +237,7 @@ public:
     }
 };
 
-class interpolate_command : public apply_command<vae_kind> {
-    picture_rows rows;
+class interpolate_command : public row_command<vae_kind, picture_rows> {
     std::int64_t from = 0, to = 1, steps = 12;
 
 public:
@@ -255,8 +248,6 @@ public:
         app.add_option("--steps", steps, "Points of the line, ends included", "N");
         rows.add(app, "the points of the line");
     }
-
-    command_files files() const override { return rows.files(output); }
 
     std::string apply(const applied<vae_kind>& work, findings& found) override {
         const std::int64_t d = vae_kind::dimensions(work.saved);
