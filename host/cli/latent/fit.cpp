@@ -18,9 +18,37 @@ struct latent_fit_options : fit_inputs {
     latent::factor_options typed;                 ///< what all kinds have in common
     std::vector<option> of_components, of_starts; ///< options without a meaning for some models and methods
 
-    void add_options(parser& app);
-    void add_model_options(parser& app);
-    void add_fit_options(parser& app);
+    void add_options(parser& app) {
+        add_inputs(app);
+        app.add_option(weights_option, data.weights);
+        add_model_options(app);
+        add_fit_options(app);
+        add_checkpoints(app);
+        add_outputs(app);
+        app.footer("Example: elbo latent fit digits.npy --model factors -L 5 -o model.safetensors");
+    }
+
+    void add_model_options(parser& app) {
+        using s = latent::factor_options;
+        const auto add = [&](const char* name, auto& value, auto member, const char* type) {
+            app.add_option(name, value, help_of(member), type, "Model");
+        };
+        add("--model", kind, &s::kind, "KIND");
+        add("-L,--latent", latent, &s::latent, "L");
+        add("-k,--components", components, &s::components, "K");
+        add_field(app, "--own-noise", typed, &s::own_noise, "", "Model");
+        add("--noise-floor", noise_floor, &s::noise_floor, "F");
+    }
+
+    void add_fit_options(parser& app) {
+        using s = latent::factor_options;
+        add_field(app, "--method", typed, &s::method, "METHOD", "Fit");
+        app.add_option("--start", start, help_of(&s::start), "METHOD|FILE", "Fit");
+        add_loop_options(app, typed);
+        of_components = {add_field(app, "--on-collapse", typed, &s::on_collapse, "POLICY", "Fit")};
+        of_starts = {app.get_option("--start"), app.get_option("--restarts")};
+        app.add_flag("--no-acceleration", no_acceleration, "Plain EM steps for a sphere", "Fit");
+    }
 };
 
 /// What was typed, as the library takes it; `start_columns` are those of a model to begin with. Throws invalid_argument
@@ -170,38 +198,6 @@ struct latent_fit_command : latent_fit_options {
                                 : fit_command<factor_fit>{{*this}}.run(command_line);
     }
 };
-
-void latent_fit_options::add_model_options(parser& app) {
-    using s = latent::factor_options;
-    const auto add = [&](const char* name, auto& value, auto member, const char* type) {
-        app.add_option(name, value, help_of(member), type, "Model");
-    };
-    add("--model", kind, &s::kind, "KIND");
-    add("-L,--latent", latent, &s::latent, "L");
-    add("-k,--components", components, &s::components, "K");
-    add_field(app, "--own-noise", typed, &s::own_noise, "", "Model");
-    add("--noise-floor", noise_floor, &s::noise_floor, "F");
-}
-
-void latent_fit_options::add_fit_options(parser& app) {
-    using s = latent::factor_options;
-    add_field(app, "--method", typed, &s::method, "METHOD", "Fit");
-    app.add_option("--start", start, help_of(&s::start), "METHOD|FILE", "Fit");
-    add_loop_options(app, typed);
-    of_components = {add_field(app, "--on-collapse", typed, &s::on_collapse, "POLICY", "Fit")};
-    of_starts = {app.get_option("--start"), app.get_option("--restarts")};
-    app.add_flag("--no-acceleration", no_acceleration, "Plain EM steps for a sphere", "Fit");
-}
-
-void latent_fit_options::add_options(parser& app) {
-    add_inputs(app);
-    app.add_option(weights_option, data.weights);
-    add_model_options(app);
-    add_fit_options(app);
-    add_checkpoints(app);
-    add_outputs(app);
-    app.footer("Example: elbo latent fit digits.npy --model factors -L 5 -o model.safetensors");
-}
 
 } // namespace
 

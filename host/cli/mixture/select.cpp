@@ -94,12 +94,55 @@ struct select_fit : fit_inputs {
     std::string start = "automatic";
     std::vector<option> fraction, folds; ///< each of one criterion
 
-    void add_options(parser& app);
-    void add_model_options(parser& app);
-    void add_choice_options(parser& app);
+    void add_options(parser& app) {
+        add_data_options(app, data);
+        app.add_option(weights_option, data.weights);
+        app.add_option(known_labels_option, data.labels);
+        add_model_options(app);
+        add_choice_options(app);
+        app.add_option("--start", start, "Start: automatic, kmeans, kmeans++, random or samples", "METHOD", "Fit");
+        add_iteration_options(app, typed.fit);
+        prior.add_options(app);
+        add_checkpoints(app);
+        add_device_options(app, device);
+        add_field(app, "--jobs", typed, &options::jobs, "N", "Device");
+        app.add_option(model_output_option, model_path);
+        add_output_options(app, output);
+        app.add_option(report_option, output.report);
+        app.footer("Example: elbo mixture select faithful.csv -k 1:6 --families full,tied -o model.safetensors");
+    }
+
+    void add_model_options(parser& app) {
+        app.add_option("-k,--components", components, help_of(&options::components), "K,...", "Models");
+        app.add_option("--families", families, help_of(&options::families), "FAMILY,...", "Models");
+        add_regularization_options(app, typed.fit);
+    }
+
+    void add_choice_options(parser& app) {
+        add_field(app, "--criterion", typed, &options::by, "NAME", "Choice");
+        fraction = {add_field(app, "--validation-fraction", typed, &options::validation_fraction, "F", "Choice")};
+        folds = {add_field(app, "--folds", typed, &options::folds, "N", "Choice")};
+        add_field(app, "--one-standard-error", typed, &options::one_standard_error, "", "Choice");
+    }
 
     command_files files() const { return files_with({}, {}); }
-    options prepare(model_columns& start_columns) const;
+
+    gmm::select_options prepare(model_columns& /*start_columns*/) const {
+        options o = typed;
+        o.fit.prior = prior.parsed();
+        o.fit.start = gmm::start_method_from_string(start);
+        o.components.clear();
+        for (const std::string& text : components)
+            append_range(o.components, text);
+        o.families.clear();
+        for (const std::string& name : families)
+            o.families.push_back(gmm::family_from_string(name));
+        if (o.by != gmm::criterion::validation)
+            refuse_given(fraction, "expected --criterion validation beside it");
+        if (o.by != gmm::criterion::cross_validation)
+            refuse_given(folds, "expected --criterion cross-validation beside it");
+        return o;
+    }
 
     void take(const input_data& rows, options& o) const {
         o.fit.weights = rows.view();
@@ -120,117 +163,68 @@ struct select_fit : fit_inputs {
         write_model(work.fit.best.model, model_path, work.column_names());
     }
 
-    findings found(const fitted<select_fit>& work) const;
-    std::string text(const fitted<select_fit>& work, const fact_list& facts) const;
+    findings found(const fitted<select_fit>& work) const {
+        const result& choice = work.fit;
+        const options& o = work.options;
+        const gmm::fit_result& best = choice.best;
+        const gmm::select_cell& chosen = choice.table[static_cast<std::size_t>(choice.chosen)];
+        const bool by_folds = o.by == gmm::criterion::cross_validation,
+                   by_fraction = o.by == gmm::criterion::validation;
+        json table = json::array();
+        for (const gmm::select_cell& cell : choice.table)
+            table.push_back(cell_json(cell));
+        findings found(work.command_line, work.ctx);
+        found.summary.update({{"samples", best.samples},
+                              {"dimensions", best.model.dimensions()},
+                              {"criterion", to_string(o.by)},
+                              {"folds", by_folds ? json(gmm::held_out_rows::folds_of(o.folds, best.samples)) : json()},
+                              {"validation_fraction", by_fraction ? json(o.validation_fraction) : json()},
+                              {"one_standard_error", o.one_standard_error},
+                              {"seed", o.fit.seed},
+                              {"restarts", o.fit.restarts},
+                              {"jobs", choice.jobs},
+                              {"streamed", choice.streamed},
+                              {"stopped", choice.interrupted ? "interrupted" : "finished"},
+                              {"table", table},
+                              {"chosen", choice.chosen},
+                              {"reason", choice.reason},
+                              {"seconds", choice.seconds},
+                              {"components", best.model.components()},
+                              {"family", to_string(best.model.shape())}});
+        found.tell("chosen", describe(best.model));
+        found.tell("criterion", std::string(to_string(choice.by)));
+        found.tell("models", std::to_string(choice.table.size()));
+        found.tell("samples", std::to_string(best.samples));
+        found.add(best, &gmm::fit_result::log_likelihood);
+        found.add("total_log_likelihood", best.total_log_likelihood);
+        found.add("parameters", "parameters", best.model.parameters());
+        found.add(best, &gmm::fit_result::bic);
+        found.add("aic", best.aic);
+        found.add("icl", best.icl);
+        found.add("held_out", chosen.held_out);
+        found.add("held_out_standard_error", chosen.held_out_error);
+        found.tell("time", duration_text(choice.seconds));
+        if (!std::isnan(chosen.held_out))
+            found.tell("held out",
+                       fmt::format("{:.4f} ± {:.4f} nats per sample", chosen.held_out, chosen.held_out_error));
+        if (choice.interrupted)
+            found.tell("sweep", "interrupted");
+        add_parameters(found.summary, best.model);
+        add_negligible(found, output, best.negligible);
+        return found;
+    }
+
+    std::string text(const fitted<select_fit>& work, const fact_list& /*facts*/) const {
+        const result& choice = work.fit;
+        return fmt::format("Gaussian mixtures of {}: {} models, {} samples, on {}{}\n\n", work.data().description(),
+                           choice.table.size(), choice.best.samples, work.ctx.name(),
+                           choice.jobs > 1 ? fmt::format(", up to {} fits side by side", choice.jobs) : "") +
+               table_text(choice) +
+               fmt::format("\nchosen{}: {}\nin {}{}\n\n", choice.interrupted ? " (interrupted)" : "", choice.reason,
+                           duration_text(choice.seconds), choice.streamed ? ", rows streamed in every pass" : "") +
+               component_text(choice.best.model, work.column_names());
+    }
 };
-
-gmm::select_options select_fit::prepare(model_columns& /*start_columns*/) const {
-    options o = typed;
-    o.fit.prior = prior.parsed();
-    o.fit.start = gmm::start_method_from_string(start);
-    o.components.clear();
-    for (const std::string& text : components)
-        append_range(o.components, text);
-    o.families.clear();
-    for (const std::string& name : families)
-        o.families.push_back(gmm::family_from_string(name));
-    if (o.by != gmm::criterion::validation)
-        refuse_given(fraction, "expected --criterion validation beside it");
-    if (o.by != gmm::criterion::cross_validation)
-        refuse_given(folds, "expected --criterion cross-validation beside it");
-    return o;
-}
-
-findings select_fit::found(const fitted<select_fit>& work) const {
-    const result& choice = work.fit;
-    const options& o = work.options;
-    const gmm::fit_result& best = choice.best;
-    const gmm::select_cell& chosen = choice.table[static_cast<std::size_t>(choice.chosen)];
-    const bool by_folds = o.by == gmm::criterion::cross_validation, by_fraction = o.by == gmm::criterion::validation;
-    json table = json::array();
-    for (const gmm::select_cell& cell : choice.table)
-        table.push_back(cell_json(cell));
-    findings found(work.command_line, work.ctx);
-    found.summary.update({{"samples", best.samples},
-                          {"dimensions", best.model.dimensions()},
-                          {"criterion", to_string(o.by)},
-                          {"folds", by_folds ? json(gmm::held_out_rows::folds_of(o.folds, best.samples)) : json()},
-                          {"validation_fraction", by_fraction ? json(o.validation_fraction) : json()},
-                          {"one_standard_error", o.one_standard_error},
-                          {"seed", o.fit.seed},
-                          {"restarts", o.fit.restarts},
-                          {"jobs", choice.jobs},
-                          {"streamed", choice.streamed},
-                          {"stopped", choice.interrupted ? "interrupted" : "finished"},
-                          {"table", table},
-                          {"chosen", choice.chosen},
-                          {"reason", choice.reason},
-                          {"seconds", choice.seconds},
-                          {"components", best.model.components()},
-                          {"family", to_string(best.model.shape())}});
-    found.tell("chosen", describe(best.model));
-    found.tell("criterion", std::string(to_string(choice.by)));
-    found.tell("models", std::to_string(choice.table.size()));
-    found.tell("samples", std::to_string(best.samples));
-    found.add(best, &gmm::fit_result::log_likelihood);
-    found.add("total_log_likelihood", best.total_log_likelihood);
-    found.add("parameters", "parameters", best.model.parameters());
-    found.add(best, &gmm::fit_result::bic);
-    found.add("aic", best.aic);
-    found.add("icl", best.icl);
-    found.add("held_out", chosen.held_out);
-    found.add("held_out_standard_error", chosen.held_out_error);
-    found.tell("time", duration_text(choice.seconds));
-    if (!std::isnan(chosen.held_out))
-        found.tell("held out", fmt::format("{:.4f} ± {:.4f} nats per sample", chosen.held_out, chosen.held_out_error));
-    if (choice.interrupted)
-        found.tell("sweep", "interrupted");
-    add_parameters(found.summary, best.model);
-    add_negligible(found, output, best.negligible);
-    return found;
-}
-
-std::string select_fit::text(const fitted<select_fit>& work, const fact_list& /*facts*/) const {
-    const result& choice = work.fit;
-    return fmt::format("Gaussian mixtures of {}: {} models, {} samples, on {}{}\n\n", work.data().description(),
-                       choice.table.size(), choice.best.samples, work.ctx.name(),
-                       choice.jobs > 1 ? fmt::format(", up to {} fits side by side", choice.jobs) : "") +
-           table_text(choice) +
-           fmt::format("\nchosen{}: {}\nin {}{}\n\n", choice.interrupted ? " (interrupted)" : "", choice.reason,
-                       duration_text(choice.seconds), choice.streamed ? ", rows streamed in every pass" : "") +
-           component_text(choice.best.model, work.column_names());
-}
-
-void select_fit::add_model_options(parser& app) {
-    app.add_option("-k,--components", components, help_of(&options::components), "K,...", "Models");
-    app.add_option("--families", families, help_of(&options::families), "FAMILY,...", "Models");
-    add_regularization_options(app, typed.fit);
-}
-
-void select_fit::add_choice_options(parser& app) {
-    add_field(app, "--criterion", typed, &options::by, "NAME", "Choice");
-    fraction = {add_field(app, "--validation-fraction", typed, &options::validation_fraction, "F", "Choice")};
-    folds = {add_field(app, "--folds", typed, &options::folds, "N", "Choice")};
-    add_field(app, "--one-standard-error", typed, &options::one_standard_error, "", "Choice");
-}
-
-void select_fit::add_options(parser& app) {
-    add_data_options(app, data);
-    app.add_option(weights_option, data.weights);
-    app.add_option(known_labels_option, data.labels);
-    add_model_options(app);
-    add_choice_options(app);
-    app.add_option("--start", start, "Start: automatic, kmeans, kmeans++, random or samples", "METHOD", "Fit");
-    add_iteration_options(app, typed.fit);
-    prior.add_options(app);
-    add_checkpoints(app);
-    add_device_options(app, device);
-    add_field(app, "--jobs", typed, &options::jobs, "N", "Device");
-    app.add_option(model_output_option, model_path);
-    add_output_options(app, output);
-    app.add_option(report_option, output.report);
-    app.footer("Example: elbo mixture select faithful.csv -k 1:6 --families full,tied -o model.safetensors");
-}
 
 } // namespace
 

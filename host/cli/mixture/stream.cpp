@@ -124,7 +124,17 @@ class update_command : public apply_command<mixture_kind> {
     gmm::online_options stream;
     std::vector<option> given; ///< of a stream, which a state has already
 
-    void add_stream_options(parser& app);
+    void add_stream_options(parser& app) {
+        using s = gmm::online_options;
+        const option t0 = add_field(app, "--t0", stream, &s::t0, "T", "Fit");
+        const option kappa = add_field(app, "--kappa", stream, &s::kappa, "K", "Fit");
+        add_field(app, "--rate", stream, &s::rate, "R", "Fit").excludes(t0).excludes(kappa);
+        add_regularization_options(app, stream);
+        add_collapse_option(app, stream);
+        for (const char* name :
+             {"--t0", "--kappa", "--rate", "--regularization", "--relative-regularization", "--on-collapse"})
+            given.push_back(app.get_option(name));
+    }
 
     /// The stream that MODEL begins or STATE goes on with.
     gmm::online open_stream(const gmm::model& model) const {
@@ -173,18 +183,6 @@ public:
                             component_text(stream.model(), names))};
     }
 };
-
-void update_command::add_stream_options(parser& app) {
-    using s = gmm::online_options;
-    const option t0 = add_field(app, "--t0", stream, &s::t0, "T", "Fit");
-    const option kappa = add_field(app, "--kappa", stream, &s::kappa, "K", "Fit");
-    add_field(app, "--rate", stream, &s::rate, "R", "Fit").excludes(t0).excludes(kappa);
-    add_regularization_options(app, stream);
-    add_collapse_option(app, stream);
-    for (const char* name :
-         {"--t0", "--kappa", "--rate", "--regularization", "--relative-regularization", "--on-collapse"})
-        given.push_back(app.get_option(name));
-}
 
 } // namespace
 

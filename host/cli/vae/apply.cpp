@@ -62,7 +62,19 @@ class evaluate_command : public apply_command<vae_kind> {
     }
 
 public:
-    void add_options(parser& app) override;
+    void add_options(parser& app) override {
+        add_common(app);
+        app.add_option(labels_option, data.labels);
+        using o = vae::evaluate_options;
+        add_field(app, "--samples", typed, &o::samples, "S", "");
+        add_field(app, "--importance-samples", typed, &o::importance_samples, "S", "");
+        add_field(app, "--binarize", typed, &o::binarize, "", "");
+        app.add_option(seed_option, typed.seed);
+        app.add_option("-o,--output", row_path, "Write the bounds of every row (.csv, .npy, .f32, .f64, .h5)", "FILE",
+                       "Output");
+        app.add_option(report_option, output.report);
+        add_image_option(app, pictures);
+    }
 
     command_files files() const override { return {.inputs = {}, .outputs = {}, .rows = {row_path}}; }
 
@@ -87,20 +99,6 @@ public:
         return report::render(page);
     }
 };
-
-void evaluate_command::add_options(parser& app) {
-    add_common(app);
-    app.add_option(labels_option, data.labels);
-    using o = vae::evaluate_options;
-    add_field(app, "--samples", typed, &o::samples, "S", "");
-    add_field(app, "--importance-samples", typed, &o::importance_samples, "S", "");
-    add_field(app, "--binarize", typed, &o::binarize, "", "");
-    app.add_option(seed_option, typed.seed);
-    app.add_option("-o,--output", row_path, "Write the bounds of every row (.csv, .npy, .f32, .f64, .h5)", "FILE",
-                   "Output");
-    app.add_option(report_option, output.report);
-    add_image_option(app, pictures);
-}
 
 class encode_command : public row_command<vae_kind> {
     std::string log_variance_path;

@@ -240,7 +240,20 @@ struct vae_fit : fit_inputs {
     training_options training;
     picture_options pictures;
 
-    void add_options(parser& app);
+    void add_options(parser& app) {
+        add_inputs(app);
+        add_scale_option(app, data);
+        app.add_option(labels_option, data.labels);
+        app.add_option("--validation", validation_path, "Data that is evaluated after each epoch; columns as DATA",
+                       "FILE", "Data");
+        app.add_option("--validation-fraction", validation_fraction,
+                       "Share of the rows of DATA that is held out for validation", "F", "Data");
+        architecture.add_options(app);
+        training.add_options(app);
+        add_outputs(app);
+        add_png_option(app, pictures, "samples of the model");
+        app.footer("Example: elbo vae train train-images-idx3-ubyte.gz --latent 20 --encoder 400 -o model.safetensors");
+    }
 
     command_files files() const {
         const vae::train_options& typed = training.typed;
@@ -259,8 +272,32 @@ struct vae_fit : fit_inputs {
         return plan;
     }
 
-    input open(const model_columns& start) const;
-    void take(const input& rows, options& plan) const;
+    train_data open(const model_columns& start) const {
+        const double fraction = validation_fraction.value_or(0);
+        if (!validation_path.empty() && fraction != 0)
+            throw invalid_argument("--validation and --validation-fraction: expected one of them");
+        const input_data all = fit_inputs::open(start);
+        train_data rows{all, all.data};
+        if (!validation_path.empty()) {
+            rows.validation = open_alike(data, validation_path, {all.data.column_names(), all.data.description()});
+        } else if (fraction != 0) {
+            io::data_parts parts = io::split(all.data, fraction, training.typed.seed);
+            rows.training = std::move(parts.training);
+            rows.validation = std::move(parts.validation);
+        }
+        return rows;
+    }
+
+    void take(const input& rows, options& plan) const {
+        const std::vector<std::string> names = std::move(plan.architecture.column_names); // of the model to begin with
+        plan.architecture = plan.start ? plan.start->architecture() : architecture.parsed(rows.training.cols());
+        const std::int64_t d = plan.architecture.dimensions;
+        if (plan.start)
+            check_columns(training.start, d, "dimensions", rows.training);
+        if (data.by_position && std::ssize(names) == d)
+            plan.architecture.column_names = names; // whatever the data calls them
+        image_size_of(pictures, d);                 // refused before the work
+    }
 
     void announce(const context& ctx, const input& rows, const options& plan) const {
         const vae::architecture& a = plan.architecture;
@@ -282,8 +319,50 @@ struct vae_fit : fit_inputs {
                       *image_size_of(pictures, m.architecture().dimensions));
     }
 
-    findings found(const fitted<vae_fit>& work) const;
-    std::string page(const fitted<vae_fit>& work, report::heading about) const;
+    findings found(const fitted<vae_fit>& work) const {
+        const result& fit = work.fit;
+        const vae::architecture& a = fit.model.architecture();
+        const double total = work.seconds_opening + fit.seconds;
+        findings found(work.command_line, work.ctx);
+        found.add("samples", work.input.training.rows());
+        found.add("validation_samples", work.input.validation ? work.input.validation->rows() : 0);
+        found.add("scale", work.input.scale);
+        add_architecture(found.summary, a);
+        found.add(fit, &result::epochs, &result::steps, &result::stopped, &result::best_epoch);
+        found.tell("training", stopping(fit));
+        found.add("elbo", work.input.validation ? "ELBO (validation)" : "ELBO (training)", fit.elbo, nats);
+        if (const vae::epoch_record* r = record_of_result(fit)) {
+            found.tell("reconstruction",
+                       fmt::format(nats, r->validation_reconstruction.value_or(r->train_reconstruction)));
+            found.tell("KL", fmt::format(nats, r->validation_kl.value_or(r->train_kl)));
+        }
+        found.tell("parameters", std::to_string(a.parameters()));
+        found.tell("objective", objective_text(work.options));
+        add_own(found.summary, fit.model);
+        if (const std::string own = own_text(fit.model); !own.empty())
+            found.tell(own_name(fit.model), own);
+        found.add(fit, &result::samples_per_second);
+        found.add("seconds", {{"load", work.seconds_opening}, {"training", fit.seconds}, {"total", total}});
+        found.tell("time", fmt::format("{} (load {})", duration_text(total), duration_text(work.seconds_opening)));
+        found.tell("speed", fmt::format("{:.3g} samples per second", fit.samples_per_second));
+        found.add("history", io::json_of(fit.history));
+        return found;
+    }
+
+    std::string page(const fitted<vae_fit>& work, report::heading about) const {
+        const train_data& rows = work.input;
+        const vae::model& m = work.fit.model;
+        about.facts.insert(about.facts.begin(),
+                           {{"samples", std::to_string(rows.training.rows())},
+                            {"dimensions", std::to_string(work.data().cols())},
+                            {"latent units", std::to_string(m.architecture().latent)},
+                            {"likelihood", std::string(to_string(m.architecture().likelihood.family))}});
+        report::vae_page page = make_vae_page(work.ctx, m, rows, rows.validation.value_or(rows.training), pictures,
+                                              work.options.seed, about);
+        page.history = work.fit.history;
+        page.rows_name = rows.validation ? "validation data" : "training data";
+        return report::render(page);
+    }
 
     std::string text(const fitted<vae_fit>& work, const fact_list& facts) const {
         return fit_text("Variational autoencoder of " + work.data().description(),
@@ -291,92 +370,6 @@ struct vae_fit : fit_inputs {
                         work.ctx, facts, history_text(work.fit.history));
     }
 };
-
-train_data vae_fit::open(const model_columns& start) const {
-    const double fraction = validation_fraction.value_or(0);
-    if (!validation_path.empty() && fraction != 0)
-        throw invalid_argument("--validation and --validation-fraction: expected one of them");
-    const input_data all = fit_inputs::open(start);
-    train_data rows{all, all.data};
-    if (!validation_path.empty()) {
-        rows.validation = open_alike(data, validation_path, {all.data.column_names(), all.data.description()});
-    } else if (fraction != 0) {
-        io::data_parts parts = io::split(all.data, fraction, training.typed.seed);
-        rows.training = std::move(parts.training);
-        rows.validation = std::move(parts.validation);
-    }
-    return rows;
-}
-
-void vae_fit::take(const input& rows, options& plan) const {
-    const std::vector<std::string> names = std::move(plan.architecture.column_names); // of the model to begin with
-    plan.architecture = plan.start ? plan.start->architecture() : architecture.parsed(rows.training.cols());
-    const std::int64_t d = plan.architecture.dimensions;
-    if (plan.start)
-        check_columns(training.start, d, "dimensions", rows.training);
-    if (data.by_position && std::ssize(names) == d)
-        plan.architecture.column_names = names; // whatever the data calls them
-    image_size_of(pictures, d);                 // refused before the work
-}
-
-findings vae_fit::found(const fitted<vae_fit>& work) const {
-    const result& fit = work.fit;
-    const vae::architecture& a = fit.model.architecture();
-    const double total = work.seconds_opening + fit.seconds;
-    findings found(work.command_line, work.ctx);
-    found.add("samples", work.input.training.rows());
-    found.add("validation_samples", work.input.validation ? work.input.validation->rows() : 0);
-    found.add("scale", work.input.scale);
-    add_architecture(found.summary, a);
-    found.add(fit, &result::epochs, &result::steps, &result::stopped, &result::best_epoch);
-    found.tell("training", stopping(fit));
-    found.add("elbo", work.input.validation ? "ELBO (validation)" : "ELBO (training)", fit.elbo, nats);
-    if (const vae::epoch_record* r = record_of_result(fit)) {
-        found.tell("reconstruction", fmt::format(nats, r->validation_reconstruction.value_or(r->train_reconstruction)));
-        found.tell("KL", fmt::format(nats, r->validation_kl.value_or(r->train_kl)));
-    }
-    found.tell("parameters", std::to_string(a.parameters()));
-    found.tell("objective", objective_text(work.options));
-    add_own(found.summary, fit.model);
-    if (const std::string own = own_text(fit.model); !own.empty())
-        found.tell(own_name(fit.model), own);
-    found.add(fit, &result::samples_per_second);
-    found.add("seconds", {{"load", work.seconds_opening}, {"training", fit.seconds}, {"total", total}});
-    found.tell("time", fmt::format("{} (load {})", duration_text(total), duration_text(work.seconds_opening)));
-    found.tell("speed", fmt::format("{:.3g} samples per second", fit.samples_per_second));
-    found.add("history", io::json_of(fit.history));
-    return found;
-}
-
-std::string vae_fit::page(const fitted<vae_fit>& work, report::heading about) const {
-    const train_data& rows = work.input;
-    const vae::model& m = work.fit.model;
-    about.facts.insert(about.facts.begin(),
-                       {{"samples", std::to_string(rows.training.rows())},
-                        {"dimensions", std::to_string(work.data().cols())},
-                        {"latent units", std::to_string(m.architecture().latent)},
-                        {"likelihood", std::string(to_string(m.architecture().likelihood.family))}});
-    report::vae_page page =
-        make_vae_page(work.ctx, m, rows, rows.validation.value_or(rows.training), pictures, work.options.seed, about);
-    page.history = work.fit.history;
-    page.rows_name = rows.validation ? "validation data" : "training data";
-    return report::render(page);
-}
-
-void vae_fit::add_options(parser& app) {
-    add_inputs(app);
-    add_scale_option(app, data);
-    app.add_option(labels_option, data.labels);
-    app.add_option("--validation", validation_path, "Data that is evaluated after each epoch; columns as DATA", "FILE",
-                   "Data");
-    app.add_option("--validation-fraction", validation_fraction,
-                   "Share of the rows of DATA that is held out for validation", "F", "Data");
-    architecture.add_options(app);
-    training.add_options(app);
-    add_outputs(app);
-    add_png_option(app, pictures, "samples of the model");
-    app.footer("Example: elbo vae train train-images-idx3-ubyte.gz --latent 20 --encoder 400 -o model.safetensors");
-}
 
 } // namespace
 
