@@ -82,8 +82,8 @@ std::size_t option::count() const {
     return wrapped_->count();
 }
 
-parser::parser(const std::string& program, const std::string& description, const std::string& version)
-    : app_(std::make_shared<CLI::App>(description, program)) {
+parser::parser(const std::string& program, const std::string& description, const std::string& version) {
+    app_ = std::make_shared<CLI::App>(description, program);
     app_->require_subcommand(1)->set_version_flag("--version", version);
 }
 
