@@ -5,6 +5,7 @@
 #include <cctype>
 #include <fmt/format.h>
 #include <map>
+#include <span>
 
 namespace elbo::io {
 namespace {
@@ -19,12 +20,6 @@ enum class header_kind {
     partly_numbers ///< names and rising numbers: country, 2019, 2020
 };
 
-// Whether the field stands for a missing value, by custom or by the options.
-bool is_missing(const text_field& field, const file_options& options) {
-    return is_missing_value(field.text) ||
-           std::find(options.missing.begin(), options.missing.end(), field.text) != options.missing.end();
-}
-
 // Whether the field is a number, in the decimal sign of the options.
 bool is_number(const text_field& field, const file_options& options) {
     double value = 0;
@@ -32,8 +27,8 @@ bool is_number(const text_field& field, const file_options& options) {
 }
 
 template <class Condition>
-bool holds_below(const rows_of_fields& rows, const Condition& condition) {
-    return std::all_of(rows.begin() + 1, rows.end(), condition);
+bool holds_from(std::size_t first_row, const rows_of_fields& rows, const Condition& condition) {
+    return std::ranges::all_of(std::span(rows).subspan(first_row), condition);
 }
 
 // Whether the first fields count the columns from 0 or from 1 on.
@@ -51,6 +46,18 @@ bool is_written_as_real(const text_field& field, const file_options& options) {
     return field.text.find_first_of(options.decimal_comma ? ",eEdD" : ".eEdD") != std::string_view::npos;
 }
 
+// How the numbers of a column below the first row are written.
+struct written_numbers {
+    std::size_t real = 0, whole = 0;
+};
+written_numbers numbers_below(const rows_of_fields& rows, std::size_t column, const file_options& options) {
+    written_numbers found;
+    for (std::size_t i = 1; i < rows.size(); ++i)
+        if (column < rows[i].size() && is_number(rows[i][column], options))
+            ++(is_written_as_real(rows[i][column], options) ? found.real : found.whole);
+    return found;
+}
+
 // pandas heads columns without names by 0, 1, 2. A first row of data may be the same: whole numbers among others that
 // are written with a point tell the header, or ten columns and more.
 bool is_numbered_header(const rows_of_fields& rows, const file_options& options) {
@@ -63,12 +70,7 @@ bool is_numbered_header(const rows_of_fields& rows, const file_options& options)
         return false;
     bool some_real = first.size() >= many_columns;
     for (std::size_t j = 0; j < first.size(); ++j) {
-        std::size_t real = 0, whole = 0;
-        for (std::size_t i = 1; i < rows.size(); ++i) {
-            if (j >= rows[i].size() || !is_number(rows[i][j], options))
-                continue;
-            ++(is_written_as_real(rows[i][j], options) ? real : whole);
-        }
+        const auto [real, whole] = numbers_below(rows, j, options);
         if (real > 0 && whole > 0)
             return false; // a program that leaves points out, so that the first row may be data
         some_real = some_real || real > 0;
@@ -78,18 +80,6 @@ bool is_numbered_header(const rows_of_fields& rows, const file_options& options)
 
 bool is_whole(const text_field& field) {
     return !field.text.empty() && field.text.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-// Whether the numbers in a column below the first row are all written with a point or an exponent.
-bool has_reals_below(const rows_of_fields& rows, std::size_t column, const file_options& options) {
-    std::size_t reals = 0;
-    for (std::size_t i = 1; i < rows.size(); ++i)
-        if (column < rows[i].size() && is_number(rows[i][column], options)) {
-            if (!is_written_as_real(rows[i][column], options))
-                return false;
-            ++reals;
-        }
-    return reals > 0;
 }
 
 // country,2019,2020 above AT,1.5,2.5: names of columns of text, and whole numbers that rise above columns of numbers
@@ -102,11 +92,12 @@ bool is_partly_numbered_header(const rows_of_fields& rows, const file_options& o
         const text_field& field = rows.front()[j];
         double value = 0;
         if (parse_number(field.text, value, options.decimal_comma) != number_status::ok) {
-            if (is_missing(field, options) || find_near_number(field.text))
+            if (is_missing_value(field.text, options.missing) || find_near_number(field.text))
                 return false; // a row of data
             continue;
         }
-        if (!is_whole(field) || (numbers > 0 && !(value > last)) || !has_reals_below(rows, j, options))
+        const auto [real, whole] = numbers_below(rows, j, options);
+        if (!is_whole(field) || (numbers > 0 && !(value > last)) || real == 0 || whole > 0)
             return false;
         last = value;
         ++numbers;
@@ -118,7 +109,7 @@ bool is_partly_numbered_header(const rows_of_fields& rows, const file_options& o
 bool is_quoted_header(const rows_of_fields& rows) {
     const auto quoted = [](const text_field& field) { return field.quoted; };
     return rows.size() > 1 && std::all_of(rows.front().begin(), rows.front().end(), quoted) &&
-           holds_below(rows, [&](const fields& row) { return std::none_of(row.begin(), row.end(), quoted); });
+           holds_from(1, rows, [&](const fields& row) { return std::none_of(row.begin(), row.end(), quoted); });
 }
 
 // pandas and R leave the name of the row names empty, in the first field, and the other lines have something there.
@@ -127,7 +118,7 @@ bool names_no_row_names(const rows_of_fields& rows) {
     if (first.size() < 2 || rows.size() < 2 || !first.front().text.empty())
         return false;
     return std::none_of(first.begin() + 1, first.end(), [](const text_field& f) { return f.text.empty(); }) &&
-           holds_below(rows, [](const fields& row) { return !row.front().text.empty(); });
+           holds_from(1, rows, [](const fields& row) { return !row.front().text.empty(); });
 }
 
 // Whether the first record holds the names of the columns.
@@ -139,7 +130,7 @@ header_kind find_header(const rows_of_fields& rows, const file_options& options)
         // A damaged row of data is no header, or it would be gone.
         const bool damaged = std::all_of(first.begin(), first.end(), [&](const text_field& f) {
             const auto near = find_near_number(f.text);
-            return is_missing(f, options) || (near && near->unit.empty());
+            return is_missing_value(f.text, options.missing) || (near && near->unit.empty());
         });
         return damaged ? header_kind::none : header_kind::names;
     }
@@ -211,8 +202,7 @@ bool counts_rows(const rows_of_fields& rows, std::size_t first_row) {
 }
 
 bool is_quoted(const rows_of_fields& rows, std::size_t first_row) {
-    return std::all_of(rows.begin() + static_cast<std::ptrdiff_t>(first_row), rows.end(),
-                       [](const auto& fields) { return fields.front().quoted; });
+    return holds_from(first_row, rows, [](const fields& row) { return row.front().quoted; });
 }
 
 // Whether the first column of a table with one name too few can be the row names that R's write.table gives no name:
@@ -226,8 +216,8 @@ bool has_unnamed_row_names(const rows_of_fields& rows, const file_options& optio
 
 // Whether the lines of data, or also those of the header, end in a separator.
 bool ends_in_separator(const rows_of_fields& rows, std::size_t first_row) {
-    return std::all_of(rows.begin() + static_cast<std::ptrdiff_t>(first_row), rows.end(), [](const auto& fields) {
-        return fields.size() > 1 && fields.back().text.empty() && !fields.back().quoted;
+    return holds_from(first_row, rows, [](const fields& row) {
+        return row.size() > 1 && row.back().text.empty() && !row.back().quoted;
     });
 }
 
@@ -261,7 +251,7 @@ column_survey survey(const rows_of_fields& rows, std::size_t first_row, std::siz
     column_survey found;
     std::string unit;
     for (std::size_t i = first_row; i < rows.size(); ++i) {
-        if (column >= rows[i].size() || is_missing(rows[i][column], options))
+        if (column >= rows[i].size() || is_missing_value(rows[i][column].text, options.missing))
             continue;
         if (is_number(rows[i][column], options)) {
             ++found.numbers;

@@ -97,7 +97,9 @@ std::string unit_of(std::string_view text) {
 
 } // namespace
 
-bool is_missing_value(std::string_view text) {
+bool is_missing_value(std::string_view text, const std::vector<std::string>& others) {
+    if (std::ranges::find(others, text) != others.end())
+        return true;
     constexpr std::array known = {""sv,     "na"sv,  "n/a"sv, "#n/a"sv,   "<na>"sv,   "null"sv,
                                   "none"sv, "nil"sv, "nan"sv, "#null!"sv, "?"sv,      "-"sv,
                                   "--"sv,   "."sv,   "*"sv,   "\\n"sv,    "missing"sv};

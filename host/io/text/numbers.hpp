@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 namespace elbo::io {
 
@@ -80,8 +81,9 @@ inline bool is_beyond_float64(std::string_view text) {
 inline constexpr std::string_view missing_advice =
     "missing values are not supported: leave such rows out, or fill them in";
 
-/// Whether a field stands for a missing value by custom: empty, NA, N/A, null, None, ?, -, ., ... in any case.
-bool is_missing_value(std::string_view text);
+/// Whether a field stands for a missing value by custom (empty, NA, N/A, null, None, ?, -, ., ... in any case), or is
+/// one of the `others`.
+bool is_missing_value(std::string_view text, const std::vector<std::string>& others = {});
 
 /// Text that is a number for people: 1,5 or 12,345 or 45% or 12kg or $5.
 struct near_number {

@@ -126,9 +126,7 @@ void text_parser::check_left_out(const text_record& record, std::size_t column) 
         return;
     if (layout_.kinds[column] == column_kind::padding)
         fail_at(record, column, "nothing after the last separator, as in the lines before", "");
-    const std::string_view text = fields_[column].text;
-    if (!is_missing_value(text) &&
-        std::find(layout_.missing.begin(), layout_.missing.end(), text) == layout_.missing.end())
+    if (!is_missing_value(fields_[column].text, layout_.missing))
         fail_at(record, column, "no value, as in the lines before", "name the columns to read (--columns)");
 }
 
