@@ -87,7 +87,7 @@ parser::parser(const std::string& program, const std::string& description, const
     app_->require_subcommand(1)->set_version_flag("--version", version);
 }
 
-option parser::add_option(const std::string& names, option_target value, const std::string& help,
+option parser::add_option(const std::string& names, const option_target& value, const std::string& help,
                           const std::string& type, const std::string& group) {
     CLI::Option* const added = std::visit(
         [&](auto* variable) {
@@ -95,7 +95,7 @@ option parser::add_option(const std::string& names, option_target value, const s
             set_up(typed, *variable);
             return typed;
         },
-        value.variable());
+        value);
     if (!type.empty())
         added->type_name(type);
     return in_group(added, group);

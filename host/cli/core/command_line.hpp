@@ -30,20 +30,10 @@ public:
 
 /// The variable that an option sets. What it is says more about the option: values of lists stand between commas, whole
 /// numbers and texts are checked, and the help shows what it holds now, unless it is optional or an empty list.
-class option_target {
-public:
-    using pointer = std::variant<std::string*, int*, std::int64_t*, std::uint64_t*, double*,
-                                 std::optional<std::int64_t>*, std::optional<double>*, std::vector<std::string>*,
-                                 std::vector<std::int64_t>*, std::vector<double>*, std::optional<std::vector<double>>*>;
-    template <class T>
-        requires std::constructible_from<pointer, T*> option_target(T& variable) : variable_(&variable) {}
-        const pointer& variable() const {
-            return variable_;
-        }
-
-    private:
-        pointer variable_;
-};
+using option_target =
+    std::variant<std::string*, int*, std::int64_t*, std::uint64_t*, double*, std::optional<std::int64_t>*,
+                 std::optional<double>*, std::vector<std::string>*, std::vector<std::int64_t>*, std::vector<double>*,
+                 std::optional<std::vector<double>>*>;
 
 /// One option of a command, to which it belongs.
 class option {
@@ -71,10 +61,14 @@ public:
 
     /// `type` stands for its value in the help, `group` is the heading that it is under; both may be left to the
     /// library.
-    option add_option(const std::string& names, option_target value, const std::string& help,
-                      const std::string& type = "", const std::string& group = "");
-    option add_option(const option_text& text, option_target value) {
-        return add_option(text.names, value, text.help, text.type, text.group);
+    template <class T>
+    option add_option(const std::string& names, T& value, const std::string& help, const std::string& type = "",
+                      const std::string& group = "") {
+        return add_option(names, option_target(&value), help, type, group);
+    }
+    template <class T>
+    option add_option(const option_text& text, T& value) {
+        return add_option(text.names, option_target(&value), text.help, text.type, text.group);
     }
     /// `choose` takes what was typed, and throws invalid_argument; `shown` is the default.
     option add_choice(const std::string& names, const std::string& shown,
@@ -95,6 +89,8 @@ public:
     std::string command_name() const;
 
 private:
+    option add_option(const std::string& names, const option_target& value, const std::string& help,
+                      const std::string& type, const std::string& group);
     explicit parser(std::shared_ptr<CLI::App> app) : app_(std::move(app)) {}
     std::shared_ptr<CLI::App> app_; ///< the program, or a command of it
 };

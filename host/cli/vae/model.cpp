@@ -131,10 +131,6 @@ void write_png(const std::string& path, std::span<const float> originals, std::s
     write_text(path, report::grey_png(report::tile(pairs, size, report::tile_columns, report::shades_of(first), 2)));
 }
 
-std::vector<float> picture_samples(const context& ctx, const vae::model& m, std::uint64_t seed) {
-    return vae::sample(ctx, m, report::largest_tile_count, {.seed = seed, .means = true});
-}
-
 report::vae_page make_vae_page(const context& ctx, const vae::model& m, const input_data& input,
                                const data_source& shown, const picture_options& options, std::uint64_t seed,
                                const report::heading& about) {

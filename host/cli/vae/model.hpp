@@ -77,9 +77,6 @@ void write_png(const std::string& path, std::span<const float> images, report::i
 void write_png(const std::string& path, std::span<const float> originals, std::span<const float> reconstructions,
                report::image_size size);
 
-/// Means of p(x|z) at draws of the prior, as many as a picture shows [n x d].
-std::vector<float> picture_samples(const context& ctx, const vae::model& m, std::uint64_t seed);
-
 /// A page with samples, reconstructions and terms of `shown`, and the latents of `input`. The caller adds history and
 /// rows_name; `m` must outlive the page.
 report::vae_page make_vae_page(const context& ctx, const vae::model& m, const input_data& input,

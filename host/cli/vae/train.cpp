@@ -315,7 +315,8 @@ struct vae_fit : fit_inputs {
         if (!model_path.empty())
             writing([&] { m.save(model_path); });
         if (!pictures.png.empty())
-            write_png(pictures.png, picture_samples(work.ctx, m, work.options.seed),
+            write_png(pictures.png,
+                      vae::sample(work.ctx, m, report::largest_tile_count, {.seed = work.options.seed, .means = true}),
                       *image_size_of(pictures, m.architecture().dimensions));
     }
 
