@@ -8,30 +8,6 @@
 namespace elbo::cli {
 namespace {
 
-/// The network as options give it.
-struct architecture_options {
-    vae::architecture typed;
-    std::optional<std::int64_t> latent; ///< none: 2, or the dimensions for a sphere
-    std::string encoder = "400";        ///< widths, or "none"
-    std::string decoder;                ///< empty: those of the encoder backwards
-    std::string encoder_input;          ///< empty: log1p for counts, else identity
-
-    void add_options(parser& app);
-    /// Throws invalid_argument.
-    vae::architecture parsed(std::int64_t dimensions) const;
-};
-
-/// How it is trained.
-struct training_options {
-    vae::train_options typed;
-    std::string schedule = "constant"; ///< a form, or burda
-    std::string start;                 ///< model file
-
-    void add_options(parser& app);
-    /// Throws invalid_argument, and file_error for a model to start from.
-    vae::train_options parsed() const;
-};
-
 // "200,200", or "none" for a linear map.
 std::vector<std::int64_t> widths_from_string(const char* option, const std::string& text) {
     std::vector<std::int64_t> widths;
@@ -69,44 +45,54 @@ void add_likelihood_options(parser& app, vae::likelihood& form) {
     });
 }
 
-void architecture_options::add_options(parser& app) {
-    constexpr const char* group = "Model";
-    using a = vae::architecture;
-    add_likelihood_options(app, typed.likelihood);
-    app.add_option("--latent", latent, help_of(&a::latent), "L", group);
-    app.add_option("--encoder", encoder, help_of(&a::encoder), "A,B,...", group);
-    app.add_option("--decoder", decoder, help_of(&a::decoder), "A,B,...", group);
-    add_field(app, "--activation", typed, &a::hidden, "NAME", group);
-    add_field(app, "--decoder-form", typed, &a::decoder_form, "NAME", group);
-    app.add_option("--encoder-input", encoder_input, help_of(&a::encoder_input), "NAME", group);
-}
+/// The network as options give it.
+struct architecture_options {
+    vae::architecture typed;
+    std::optional<std::int64_t> latent; ///< none: 2, or the dimensions for a sphere
+    std::string encoder = "400";        ///< widths, or "none"
+    std::string decoder;                ///< empty: those of the encoder backwards
+    std::string encoder_input;          ///< empty: log1p for counts, else identity
 
-vae::architecture architecture_options::parsed(std::int64_t dimensions) const {
-    vae::architecture a = typed;
-    a.dimensions = dimensions;
-    a.encoder = widths_from_string("--encoder", encoder);
-    a.decoder = a.encoder;
-    std::reverse(a.decoder.begin(), a.decoder.end());
-    if (!decoder.empty())
-        a.decoder = widths_from_string("--decoder", decoder);
-    std::vector<std::int64_t>& blocks = a.likelihood.blocks;
-    if (const std::int64_t size = blocks.size() == 1 ? blocks[0] : 0; size > 0 && dimensions % size == 0)
-        blocks.assign(static_cast<std::size_t>(dimensions / size), size);
-    if (kernels::facts_of(a.likelihood.family).counts)
-        a.encoder_input = vae::encoder_input::log1p;
-    if (!encoder_input.empty())
-        a.encoder_input = vae::encoder_input_from_string(encoder_input);
-    const bool sphere = a.decoder_form == vae::decoder_kind::sphere;
-    a.latent = latent.value_or(sphere ? dimensions : 2);
-    if (sphere) {
-        if (!decoder.empty())
-            throw invalid_argument(
-                fmt::format("--decoder {}: expected none with --decoder-form sphere, which has no layers", decoder));
-        a.decoder.clear();
+    void add_options(parser& app) {
+        constexpr const char* group = "Model";
+        using a = vae::architecture;
+        add_likelihood_options(app, typed.likelihood);
+        app.add_option("--latent", latent, help_of(&a::latent), "L", group);
+        app.add_option("--encoder", encoder, help_of(&a::encoder), "A,B,...", group);
+        app.add_option("--decoder", decoder, help_of(&a::decoder), "A,B,...", group);
+        add_field(app, "--activation", typed, &a::hidden, "NAME", group);
+        add_field(app, "--decoder-form", typed, &a::decoder_form, "NAME", group);
+        app.add_option("--encoder-input", encoder_input, help_of(&a::encoder_input), "NAME", group);
     }
-    a.check();
-    return a;
-}
+
+    /// Throws invalid_argument.
+    vae::architecture parsed(std::int64_t dimensions) const {
+        vae::architecture a = typed;
+        a.dimensions = dimensions;
+        a.encoder = widths_from_string("--encoder", encoder);
+        a.decoder = a.encoder;
+        std::reverse(a.decoder.begin(), a.decoder.end());
+        if (!decoder.empty())
+            a.decoder = widths_from_string("--decoder", decoder);
+        std::vector<std::int64_t>& blocks = a.likelihood.blocks;
+        if (const std::int64_t size = blocks.size() == 1 ? blocks[0] : 0; size > 0 && dimensions % size == 0)
+            blocks.assign(static_cast<std::size_t>(dimensions / size), size);
+        if (kernels::facts_of(a.likelihood.family).counts)
+            a.encoder_input = vae::encoder_input::log1p;
+        if (!encoder_input.empty())
+            a.encoder_input = vae::encoder_input_from_string(encoder_input);
+        const bool sphere = a.decoder_form == vae::decoder_kind::sphere;
+        a.latent = latent.value_or(sphere ? dimensions : 2);
+        if (sphere) {
+            if (!decoder.empty())
+                throw invalid_argument(fmt::format(
+                    "--decoder {}: expected none with --decoder-form sphere, which has no layers", decoder));
+            a.decoder.clear();
+        }
+        a.check();
+        return a;
+    }
+};
 
 void add_optimizer_options(parser& app, vae::train_options& t, std::string& schedule) {
     constexpr const char* group = "Optimiser";
@@ -140,32 +126,40 @@ void add_objective_options(parser& app, vae::train_options& t) {
     add_field(app, "--binarize", t, &o::binarize, "", group);
 }
 
-void training_options::add_options(parser& app) {
-    constexpr const char* group = "Training";
-    using o = vae::train_options;
-    using c = vae::checkpoint_options;
-    add_field(app, "--epochs", typed, &o::epochs, "E", group);
-    add_field(app, "--batch", typed, &o::batch, "B", group);
-    add_field(app, "--patience", typed, &o::patience, "E", group);
-    add_field(app, "--seed", typed, &o::seed, "S", group);
-    add_field(app, "--precision", typed, &o::precision, "TYPE", group);
-    app.add_option("--start", start, help_of(&o::start), "MODEL", group);
-    add_field(app, "--memory-limit", typed, &o::memory_limit, "BYTES", group);
-    add_field(app, "--checkpoint", typed.checkpoint, &c::path, "FILE", group);
-    add_field(app, "--checkpoint-every", typed.checkpoint, &c::every_seconds, "SECONDS", group);
-    add_field(app, "--checkpoint-epochs", typed.checkpoint, &c::every_epochs, "E", group);
-    add_field(app, "--resume", typed, &o::resume, "FILE", group);
-    add_objective_options(app, typed);
-    add_optimizer_options(app, typed, schedule);
-}
+/// How it is trained.
+struct training_options {
+    vae::train_options typed;
+    std::string schedule = "constant"; ///< a form, or burda
+    std::string start;                 ///< model file
 
-vae::train_options training_options::parsed() const {
-    vae::train_options t = typed;
-    set_schedule(t.schedule, schedule);
-    if (!start.empty())
-        t.start = vae::model::load(start);
-    return t;
-}
+    void add_options(parser& app) {
+        constexpr const char* group = "Training";
+        using o = vae::train_options;
+        using c = vae::checkpoint_options;
+        add_field(app, "--epochs", typed, &o::epochs, "E", group);
+        add_field(app, "--batch", typed, &o::batch, "B", group);
+        add_field(app, "--patience", typed, &o::patience, "E", group);
+        add_field(app, "--seed", typed, &o::seed, "S", group);
+        add_field(app, "--precision", typed, &o::precision, "TYPE", group);
+        app.add_option("--start", start, help_of(&o::start), "MODEL", group);
+        add_field(app, "--memory-limit", typed, &o::memory_limit, "BYTES", group);
+        add_field(app, "--checkpoint", typed.checkpoint, &c::path, "FILE", group);
+        add_field(app, "--checkpoint-every", typed.checkpoint, &c::every_seconds, "SECONDS", group);
+        add_field(app, "--checkpoint-epochs", typed.checkpoint, &c::every_epochs, "E", group);
+        add_field(app, "--resume", typed, &o::resume, "FILE", group);
+        add_objective_options(app, typed);
+        add_optimizer_options(app, typed, schedule);
+    }
+
+    /// Throws invalid_argument, and file_error for a model to start from.
+    vae::train_options parsed() const {
+        vae::train_options t = typed;
+        set_schedule(t.schedule, schedule);
+        if (!start.empty())
+            t.start = vae::model::load(start);
+        return t;
+    }
+};
 
 constexpr const char* nats = "{:.4f} nats per sample";
 
