@@ -46,7 +46,9 @@ struct convert_command {
         const input_data input = open_data(data);
         const data_source& rows = input.data;
         tell(output, input);
-        const io::output_type written = type.empty() ? io::output_type_of(rows.type()) : output_type_from_string(type);
+        const io::output_type written = !type.empty()                          ? output_type_from_string(type)
+                                        : rows.type() == element_type::float32 ? io::output_type::float32
+                                                                               : io::output_type::float64;
         auto writer = io::matrix_writer::open(to, rows.rows(), rows.cols(), written, rows.column_names());
         const auto reader = rows.read(rows_per_batch);
         for (any_matrix_view batch = reader->next(); batch.rows > 0; batch = reader->next()) {

@@ -73,7 +73,7 @@ public:
         app.add_option("-o,--output", row_path, "Write the bounds of every row (.csv, .npy, .f32, .f64, .h5)", "FILE",
                        "Output");
         app.add_option(report_option, output.report);
-        add_image_option(app, pictures);
+        app.add_option(image_option, pictures.image);
     }
 
     command_files files() const override { return {.inputs = {}, .outputs = {}, .rows = {row_path}}; }

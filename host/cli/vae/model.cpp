@@ -83,14 +83,9 @@ std::string vae_kind::text(const saved& m) {
 
 template class apply_command<vae_kind>;
 
-void add_image_option(parser& command, picture_options& options) {
-    command.add_option("--image", options.image,
-                       "Rows are images of this size (default: a square, where the width is one)", "WxH", "Output");
-}
-
 void add_png_option(parser& command, picture_options& options, const char* what) {
     command.add_option("--png", options.png, fmt::format("Write a picture: {}", what), "FILE.png", "Output");
-    add_image_option(command, options);
+    command.add_option(image_option, options.image);
 }
 
 void picture_rows::add(parser& command, const char* picture) {

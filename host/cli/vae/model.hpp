@@ -45,7 +45,8 @@ struct picture_options {
     std::string png;
     std::string image; ///< WIDTHxHEIGHT
 };
-void add_image_option(parser& command, picture_options& options);
+inline constexpr option_text image_option{
+    "--image", "Rows are images of this size (default: a square, where the width is one)", "WxH", "Output"};
 void add_png_option(parser& command, picture_options& options, const char* what);
 
 /// Rows as numbers, as a picture, or both.

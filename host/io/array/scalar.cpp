@@ -60,49 +60,10 @@ void dispatch(stored_scalar s, const F& as) {
     }
 }
 
-} // namespace
+// The largest magnitudes below which float32 and float64 hold every whole number.
+constexpr std::uint64_t exact_in_float32 = std::uint64_t{1} << 24, exact_in_float64 = std::uint64_t{1} << 53;
 
-std::int64_t size_of(scalar s) {
-    std::int64_t size = 0;
-    dispatch({s}, [&](auto form) { size = sizeof(typename decltype(form)::type); });
-    return size;
-}
-
-bool is_whole(scalar s) {
-    bool whole = false;
-    dispatch({s}, [&](auto form) { whole = std::is_integral_v<typename decltype(form)::type>; });
-    return whole;
-}
-
-std::string name_of(scalar s) {
-    constexpr const char* names[] = {"uint8",  "int8",  "uint16",  "int16",   "uint32", "int32",
-                                     "uint64", "int64", "float16", "float32", "float64"};
-    return names[static_cast<int>(s)];
-}
-
-element_type natural_type(scalar s) {
-    return s == scalar::float64 ? element_type::float64 : element_type::float32;
-}
-
-bool is_native(stored_scalar stored, element_type type) {
-    const scalar same = type == element_type::float32 ? scalar::float32 : scalar::float64;
-    return stored.type == same && !stored.big_endian;
-}
-
-void convert(stored_scalar stored, const char* from, std::int64_t from_step, element_type type, char* to,
-             std::int64_t to_step, std::int64_t count) {
-    dispatch(stored, [&](auto form) {
-        const auto convert_all = [&]<class T>(T* out) {
-            for (std::int64_t i = 0; i < count; ++i)
-                out[i * to_step] = static_cast<T>(form.load(from + i * from_step));
-        };
-        if (type == element_type::float32)
-            convert_all(reinterpret_cast<float*>(to));
-        else
-            convert_all(reinterpret_cast<double*>(to));
-    });
-}
-
+// The largest magnitude among `count` whole numbers, from_step bytes apart; 0 for floating-point numbers.
 std::uint64_t largest_magnitude(stored_scalar stored, const char* from, std::int64_t from_step, std::int64_t count) {
     std::uint64_t largest = 0;
     dispatch(stored, [&](auto form) {
@@ -125,10 +86,47 @@ std::string whole_number_text(stored_scalar stored, const char* from) {
     return text;
 }
 
+} // namespace
+
+std::int64_t size_of(scalar s) {
+    std::int64_t size = 0;
+    dispatch({s}, [&](auto form) { size = sizeof(typename decltype(form)::type); });
+    return size;
+}
+
+bool is_whole(scalar s) {
+    return s < scalar::float16;
+}
+
+std::string name_of(scalar s) {
+    constexpr const char* names[] = {"uint8",  "int8",  "uint16",  "int16",   "uint32", "int32",
+                                     "uint64", "int64", "float16", "float32", "float64"};
+    return names[static_cast<int>(s)];
+}
+
+bool is_native(stored_scalar stored, element_type type) {
+    const scalar same = type == element_type::float32 ? scalar::float32 : scalar::float64;
+    return stored.type == same && !stored.big_endian;
+}
+
+void convert(stored_scalar stored, const char* from, std::int64_t from_step, element_type type, char* to,
+             std::int64_t to_step, std::int64_t count) {
+    dispatch(stored, [&](auto form) {
+        const auto convert_all = [&]<class T>(T* out) {
+            for (std::int64_t i = 0; i < count; ++i)
+                out[i * to_step] = static_cast<T>(form.load(from + i * from_step));
+        };
+        if (type == element_type::float32)
+            convert_all(reinterpret_cast<float*>(to));
+        else
+            convert_all(reinterpret_cast<double*>(to));
+    });
+}
+
 whole_number_check::whole_number_check(stored_scalar element, std::optional<element_type> asked,
                                        std::vector<std::int64_t> columns, std::string description)
     : element_(element), asked_(asked.has_value()), columns_(std::move(columns)), description_(std::move(description)),
-      type_(asked.value_or(natural_type(element.type))) {}
+      type_(asked.value_or(element.type == scalar::float64 ? element_type::float64 : element_type::float32)) {}
 
 std::int64_t whole_number_check::count(const stored_rows& rows) const {
     return columns_.empty() ? rows.cols : std::ssize(columns_);

@@ -17,9 +17,6 @@ std::int64_t size_of(scalar s);
 bool is_whole(scalar s);
 /// "uint8", "float32", ...
 std::string name_of(scalar s);
-/// The type of a data matrix read from it: float64 for float64, float32 for all others, if it holds their values
-/// (whole_number_check).
-element_type natural_type(scalar s);
 
 struct stored_scalar {
     scalar type = scalar::float32;
@@ -34,16 +31,7 @@ bool is_native(stored_scalar stored, element_type type);
 void convert(stored_scalar stored, const char* from, std::int64_t from_step, element_type type, char* to,
              std::int64_t to_step, std::int64_t count);
 
-/// The largest magnitude among `count` whole numbers, from_step bytes apart; 0 for floating-point numbers.
-std::uint64_t largest_magnitude(stored_scalar stored, const char* from, std::int64_t from_step, std::int64_t count);
-/// The digits of a whole number.
-std::string whole_number_text(stored_scalar stored, const char* from);
-
 // Whole numbers, looked at before they become floating-point numbers.
-
-/// The largest magnitudes below which float32 and float64 hold every whole number.
-inline constexpr std::uint64_t exact_in_float32 = std::uint64_t{1} << 24;
-inline constexpr std::uint64_t exact_in_float64 = std::uint64_t{1} << 53;
 
 /// Elements of a matrix in memory: element (i, j) at data + i·row_step + j·column_step bytes.
 struct stored_rows {

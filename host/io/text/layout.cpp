@@ -221,6 +221,17 @@ bool ends_in_separator(const rows_of_fields& rows, std::size_t first_row) {
     });
 }
 
+// The text of a field as its author meant it: doubled quotes made single.
+std::string unescaped(const text_field& field) {
+    std::string out;
+    for (std::size_t i = 0; i < field.text.size(); ++i) {
+        out += field.text[i];
+        if (field.quoted && field.text[i] == '"' && i + 1 < field.text.size() && field.text[i + 1] == '"')
+            ++i;
+    }
+    return out;
+}
+
 void read_header(text_layout& layout, const rows_of_fields& rows, const std::vector<sample_record>& sample,
                  const file_options& options, const std::string& path) {
     const std::size_t fields = rows[1].size();

@@ -174,14 +174,4 @@ void split_fields(std::string_view record, char separator, std::vector<text_fiel
     }
 }
 
-std::string unescaped(const text_field& field) {
-    std::string out;
-    for (std::size_t i = 0; i < field.text.size(); ++i) {
-        out += field.text[i];
-        if (field.quoted && field.text[i] == '"' && i + 1 < field.text.size() && field.text[i + 1] == '"')
-            ++i;
-    }
-    return out;
-}
-
 } // namespace elbo::io

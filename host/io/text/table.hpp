@@ -56,8 +56,6 @@ struct text_field {
 
 /// The fields of a record, without the blanks around them.
 void split_fields(std::string_view record, char separator, std::vector<text_field>& fields);
-/// The text of a field as its author meant it: doubled quotes made single.
-std::string unescaped(const text_field& field);
 
 inline bool is_blank(char c) {
     return c == ' ' || c == '\t';

@@ -176,10 +176,6 @@ void require_float32(const std::string& path, const From* numbers, std::int64_t 
 
 } // namespace
 
-output_type output_type_of(element_type type) {
-    return type == element_type::float32 ? output_type::float32 : output_type::float64;
-}
-
 std::int64_t size_of(output_type type) {
     return type == output_type::float32 || type == output_type::int32 ? 4 : 8;
 }

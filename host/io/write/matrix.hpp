@@ -13,8 +13,6 @@ namespace elbo::io {
 /// Type of the numbers in a written file. Labels are integers.
 enum class output_type { float32, float64, int32, int64 };
 
-output_type output_type_of(element_type type);
-
 /// A matrix for writing, of a size known from the start. By the ending of the name: .csv (also .data, .txt) and .tsv,
 /// with numbers that read back to the same bits, .npy, .f32, .f64 (little-endian, row by row; these two fix the type),
 /// and .h5 or .hdf5 (dataset /data, or with "file.h5:/name" that one, beside what the file holds already). Written to a
