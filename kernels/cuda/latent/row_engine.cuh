@@ -25,6 +25,18 @@ struct resident_slab {
     std::int64_t rows;
 };
 
+/// The first row too far from a model for its log-density to be a number, in device memory, among rows of which a slab
+/// begins with row `begin`.
+struct far_row {
+    unsigned long long* first;
+    std::int64_t begin;
+
+    __device__ void note(std::int64_t n, double log_density) const {
+        if (!::isfinite(log_density))
+            atomicMin(first, static_cast<unsigned long long>(begin + n));
+    }
+};
+
 /// Where the results of a slab are written on their way.
 struct row_landings {
     landing<double> log_density, responsibilities, means, concentrations, reconstruction;

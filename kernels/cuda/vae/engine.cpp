@@ -5,6 +5,7 @@
 #include "kernels/shared/vae_rows.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace elbo::kernels::cuda {
 
@@ -16,11 +17,12 @@ std::int64_t input_rows_of(std::int64_t batch) {
 
 /// Whether a graph that was built for `a` does the steps of `b`. What else differs is in the plan.
 bool same_steps(const vae_settings& a, const vae_settings& b) {
-    const vae::optimizer &o = a.optimizer, &p = b.optimizer;
-    return a.objective == b.objective && a.estimator == b.estimator && a.samples == b.samples &&
-           a.free_bits == b.free_bits && a.precision == b.precision && a.average_decay == b.average_decay &&
-           o.kind == p.kind && o.beta1 == p.beta1 && o.beta2 == p.beta2 && o.epsilon == p.epsilon &&
-           o.weight_decay == p.weight_decay && o.momentum == p.momentum && o.clip_norm == p.clip_norm;
+    const auto built_in = [](const vae_settings& s) {
+        const vae::optimizer& o = s.optimizer;
+        return std::tie(s.objective, s.estimator, s.samples, s.free_bits, s.precision, s.average_decay, o.kind, o.beta1,
+                        o.beta2, o.epsilon, o.weight_decay, o.momentum, o.clip_norm);
+    };
+    return built_in(a) == built_in(b);
 }
 
 } // namespace

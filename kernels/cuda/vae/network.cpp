@@ -1,6 +1,5 @@
 #include "kernels/cuda/vae/network.hpp"
 
-#include "kernels/cuda/vae/layer/input.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
 #include <cmath>
@@ -100,28 +99,18 @@ void vae_network::encode(const pass& p) const {
     const bool logs = m.input.data != m.x.data, gathers = logs || m.total;
     if (gathers)
         gather_input(*state_, p.rows, {p.step, m.x, logs ? m.input : matrix{}, m.total, m.latents.row_numbers});
-    for (std::size_t i = 0; i < layout_.encoder.size(); ++i) {
-        const bool keeps = m.encoder[i].kept && m.encoder[i].kept != m.encoder[i].output.data;
-        const matrix first = gathers ? m.input : matrix{};
-        forward_layer(*state_, p.precision, p.rows,
-                      {p.step, 1, view(layout_.encoder[i]), i == 0 ? first : m.encoder[i - 1].output,
-                       m.encoder[i].output, keeps ? m.encoder[i].kept : nullptr, m.x, m.latents.row_numbers});
-    }
+    forward(p, 1, layout_.encoder, m.encoder, gathers ? m.input : matrix{}, layout_.encoder.size());
 }
 
-void vae_network::hidden_layers(const pass& p) const {
-    const pass_memory& m = p.memory;
-    for (std::size_t i = 0; i + 1 < layout_.decoder.size(); ++i) {
-        const bool keeps = m.decoder[i].kept && m.decoder[i].kept != m.decoder[i].output.data;
+/// The first `count` layers; rows that the encoder takes from the data itself go to m.x with their numbers.
+void vae_network::forward(const pass& p, std::int64_t draws, const std::vector<dense_layer>& layers,
+                          const std::vector<layer_memory>& memory, const matrix& input, std::size_t count) const {
+    for (std::size_t i = 0; i < count; ++i) {
+        const layer_memory& m = memory[i];
+        const bool keeps = m.kept && m.kept != m.output.data;
         forward_layer(*state_, p.precision, p.rows,
-                      {p.step,
-                       p.draws.count,
-                       view(layout_.decoder[i]),
-                       i == 0 ? m.latents.z : m.decoder[i - 1].output,
-                       m.decoder[i].output,
-                       keeps ? m.decoder[i].kept : nullptr,
-                       {},
-                       nullptr});
+                      {p.step, draws, view(layers[i]), i == 0 ? input : memory[i - 1].output, m.output,
+                       keeps ? m.kept : nullptr, p.memory.x, p.memory.latents.row_numbers});
     }
 }
 
@@ -138,31 +127,22 @@ sphere_arguments vae_network::sphere(const pass& p) const {
 }
 
 void vae_network::decode(const pass& p) const {
-    const pass_memory& m = p.memory;
     if (layout_.decoder.empty())
-        return sphere_forward(*state_, p.rows, sphere(p));
-    hidden_layers(p);
-    const std::size_t last = layout_.decoder.size() - 1;
-    forward_layer(*state_, p.precision, p.rows,
-                  {p.step,
-                   p.draws.count,
-                   view(last_layer()),
-                   last == 0 ? m.latents.z : m.decoder[last - 1].output,
-                   m.output,
-                   nullptr,
-                   {},
-                   nullptr});
+        sphere_forward(*state_, p.rows, sphere(p));
+    else
+        forward(p, p.draws.count, layout_.decoder, p.memory.decoder, p.memory.latents.z, layout_.decoder.size());
 }
 
 void vae_network::evaluate_likelihood(const pass& p, vae::objective objective, bool training) const {
     const pass_memory& m = p.memory;
     const likelihood_view likelihood = this->likelihood(m, training);
     if (!likelihood_of_rows(layout_, training)) {
-        hidden_layers(p);
         const std::size_t last = layout_.decoder.size() - 1;
+        forward(p, p.draws.count, layout_.decoder, m.decoder, m.latents.z, last);
         output_layer(*state_, p.precision, p.rows,
-                     {p.step, p.draws, view(last_layer()), last == 0 ? m.latents.z : m.decoder[last - 1].output,
-                      likelihood, objective, training ? m.output : matrix{}, m.parts});
+                     {p.step, p.draws, view(layout_.decoder[last]),
+                      last == 0 ? m.latents.z : m.decoder[last - 1].output, likelihood, objective,
+                      training ? m.output : matrix{}, m.parts});
         return;
     }
     decode(p);

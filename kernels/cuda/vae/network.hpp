@@ -43,8 +43,8 @@ public:
     sphere_arguments sphere(const pass& p) const;
 
 private:
-    void hidden_layers(const pass& p) const;
-    const dense_layer& last_layer() const { return layout_.decoder.back(); }
+    void forward(const pass& p, std::int64_t draws, const std::vector<dense_layer>& layers,
+                 const std::vector<layer_memory>& memory, const matrix& input, std::size_t count) const;
 
     state_pointer state_;
     const vae_layout& layout_;

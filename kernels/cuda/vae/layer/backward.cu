@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(tile_threads) backward(const backward_argument
     if (first >= rows)
         return;
     matrix_rows left(a.gradient, first, rows);
-    transposed_weights b(weights_of<Math>(a.layer), a.layer.inputs, a.layer.outputs, first_column);
+    weights_for<Math, true> b(weights_of<Math>(a.layer), a.layer.inputs, a.layer.outputs, first_column);
     multiply<Math>(memory, left, b, a.layer.outputs, {rows - first, a.layer.inputs - first_column});
     const heads_rule rule(a.step, a.rule, a.draws.all);
     for_each_product(memory, [&](int i, int j, float value) {

@@ -17,6 +17,17 @@ struct layer_view {
     vae::activation form;
 };
 
+/// The rows of a step for likelihoods of counts, before the first layer: reads d numbers as they are stored and writes
+/// what pointers are given for: the rows, ln(1 + x) of them, their sums and numbers. A warp a row; padding becomes 0.
+struct input_arguments {
+    step_pointer step;
+    matrix x;                   ///< [rows x d]
+    matrix input;               ///< as x: ln(1 + x), or no data
+    float* total;               ///< [rows] or null
+    std::uint64_t* row_numbers; ///< [rows]
+};
+void gather_input(const internal::cuda_state& state, std::int64_t rows, const input_arguments& a);
+
 /// y = f(x W + b) for the rows of a step, `draws` times as many.
 struct forward_arguments {
     step_pointer step;

@@ -10,6 +10,32 @@ namespace elbo::kernels::cuda {
 
 namespace {
 
+// Of a number of float32 data 4 bytes read, 8 written and 65 lane instructions, with ln(1 + x) and the sums. Predicted
+// for an H200: 2.8 us a million numbers, by bytes (4.27 TB/s; the instructions take 1.9 us at 33.5e12 a second).
+__global__ void __launch_bounds__(row_threads) gather(const input_arguments a) {
+    const std::int64_t n = warp_index(), lane = threadIdx.x % 32;
+    if (n >= a.step.rows())
+        return;
+    const slice_plan& plan = *a.step.plan;
+    const std::int64_t slot = slot_of(a.step, n);
+    double total = 0;
+    for (std::int64_t j = 4 * lane; j < a.x.stride(); j += 4 * 32) {
+        const float4 v = j < plan.source.dimensions ? stored_values(plan.source, slot, j) : float4{};
+        total +=
+            static_cast<double>(v.x) + static_cast<double>(v.y) + static_cast<double>(v.z) + static_cast<double>(v.w);
+        *reinterpret_cast<float4*>(a.x.data + n * a.x.stride() + j) = v;
+        if (a.input.data)
+            *reinterpret_cast<float4*>(a.input.data + n * a.x.stride() + j) = {log1pf(v.x), log1pf(v.y), log1pf(v.z),
+                                                                               log1pf(v.w)};
+    }
+    total = warp_sum(total);
+    if (lane > 0)
+        return;
+    a.row_numbers[n] = static_cast<std::uint64_t>(plan.first_row + slot);
+    if (a.total)
+        a.total[n] = static_cast<float>(total);
+}
+
 template <class Math>
 __global__ void __launch_bounds__(tile_threads) forward(const forward_arguments a) {
     __shared__ tile_memory memory;
@@ -17,7 +43,7 @@ __global__ void __launch_bounds__(tile_threads) forward(const forward_arguments 
     const std::int64_t first = std::int64_t(blockIdx.x) * tile_m, first_column = std::int64_t(blockIdx.y) * tile_n;
     if (first >= rows)
         return;
-    weight_columns b(weights_of<Math>(a.layer), a.layer.inputs, a.layer.outputs, first_column);
+    weights_for<Math> b(weights_of<Math>(a.layer), a.layer.inputs, a.layer.outputs, first_column);
     const tile_extent wanted{rows - first, a.layer.outputs - first_column};
     if (a.input.data) {
         matrix_rows left(a.input, first, rows);
@@ -49,7 +75,7 @@ __global__ void __launch_bounds__(tile_threads) output(const output_arguments a)
     if (first >= rows)
         return;
     matrix_rows left(a.input, first, rows);
-    weight_columns b(weights_of<Math>(a.layer), a.layer.inputs, a.layer.outputs, first_column);
+    weights_for<Math> b(weights_of<Math>(a.layer), a.layer.inputs, a.layer.outputs, first_column);
     const tile_extent wanted{rows - first, a.layer.outputs - first_column};
     multiply<Math>(memory, left, b, a.layer.inputs, wanted);
     const bool is_elbo = a.objective == vae::objective::elbo;
@@ -88,6 +114,10 @@ launch_shape tiles(std::int64_t rows, std::int64_t columns) {
 
 std::int64_t column_tiles(std::int64_t outputs) {
     return blocks_for(outputs, tile_n);
+}
+
+void gather_input(const internal::cuda_state& state, std::int64_t rows, const input_arguments& a) {
+    launch(state, "gather", warps(rows), gather, a);
 }
 
 void forward_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,

@@ -247,57 +247,44 @@ private:
     float4 piece_[2];
 };
 
-/// B = weights [inputs x outputs] from a column on; the depth are the inputs. Not padded in the flat vector.
-template <class Weight>
-class weight_columns {
+/// B = weights [inputs x outputs] from a column on, the depth are the inputs; transposed from an input on, the depth
+/// are the outputs. Not padded in the flat vector.
+template <bool Transposed, class Weight>
+class weight_pieces {
 public:
-    __device__ weight_columns(const Weight* w, std::int64_t inputs, std::int64_t outputs, std::int64_t first_column)
-        : w_(w), inputs_(inputs), outputs_(outputs), column_(first_column + threadIdx.x % tile_n) {}
+    __device__ weight_pieces(const Weight* w, std::int64_t inputs, std::int64_t outputs, std::int64_t first)
+        : w_(w), inputs_(inputs), outputs_(outputs), first_(first) {}
     __device__ void load(std::int64_t k) {
 #pragma unroll
         for (int i = 0; i < 8; ++i) {
-            const std::int64_t input = k + threadIdx.x / tile_n + 2 * i;
-            piece_[i] =
-                input < inputs_ && column_ < outputs_ ? static_cast<float>(w_[input * outputs_ + column_]) : 0.0f;
-        }
-    }
-    __device__ void store(float (*b)[tile_b_stride]) const {
-#pragma unroll
-        for (int i = 0; i < 8; ++i)
-            b[threadIdx.x / tile_n + 2 * i][threadIdx.x % tile_n] = piece_[i];
-    }
-
-private:
-    const Weight* w_;
-    std::int64_t inputs_, outputs_, column_;
-    float piece_[8];
-};
-
-/// B = transposed weights from an input on; the depth are the outputs.
-template <class Weight>
-class transposed_weights {
-public:
-    __device__ transposed_weights(const Weight* w, std::int64_t inputs, std::int64_t outputs, std::int64_t first_input)
-        : w_(w), inputs_(inputs), outputs_(outputs), input_(first_input + threadIdx.x / tile_depth) {}
-    __device__ void load(std::int64_t k) {
-        const std::int64_t output = k + threadIdx.x % tile_depth;
-#pragma unroll
-        for (int i = 0; i < 8; ++i) {
-            const std::int64_t input = input_ + 8 * i;
+            const std::int64_t along = k + depth(i), across = first_ + column(i);
+            const std::int64_t input = Transposed ? across : along, output = Transposed ? along : across;
             piece_[i] = input < inputs_ && output < outputs_ ? static_cast<float>(w_[input * outputs_ + output]) : 0.0f;
         }
     }
     __device__ void store(float (*b)[tile_b_stride]) const {
 #pragma unroll
         for (int i = 0; i < 8; ++i)
-            b[threadIdx.x % tile_depth][threadIdx.x / tile_depth + 8 * i] = piece_[i];
+            b[depth(i)][column(i)] = piece_[i];
     }
 
 private:
+    /// Neighbouring threads read neighbouring outputs.
+    __device__ static int depth(int i) {
+        const int thread = static_cast<int>(threadIdx.x);
+        return Transposed ? thread % tile_depth : thread / tile_n + 2 * i;
+    }
+    __device__ static int column(int i) {
+        const int thread = static_cast<int>(threadIdx.x);
+        return Transposed ? thread / tile_depth + 8 * i : thread % tile_n;
+    }
+
     const Weight* w_;
-    std::int64_t inputs_, outputs_, input_;
+    std::int64_t inputs_, outputs_, first_;
     float piece_[8];
 };
+template <class Math, bool Transposed = false>
+using weights_for = weight_pieces<Transposed, typename Math::weight>;
 
 /// The product over `depth`, to memory.c. Loads of the next piece run while this one is multiplied.
 template <class Math, class A, class B>

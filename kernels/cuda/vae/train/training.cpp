@@ -101,37 +101,29 @@ void vae_training::forward(const vae_network& network, const vae_settings& s, co
                     {p.step, p.draws.count, m.parts, m.latents.log_ratios, m.weights, m.log_mean_weight, m.output});
 }
 
-void vae_training::backward_one(const vae_network& network, const pass& p, bool decoder, const dense_layer& layer,
-                                const matrix& gradient, const layer_memory& before) const {
+void vae_training::backward_one(const vae_network& network, const vae_settings& s, const pass& p, bool decoder,
+                                const dense_layer& layer, const matrix& gradient, const layer_memory& before,
+                                bool to_heads) const {
     backward_layer(*state_, p.precision, p.rows,
-                   {p.step,
-                    p.draws,
-                    decoder,
-                    network.view(layer),
-                    gradient,
-                    before.gradient,
-                    decoder ? layout_.decoder.front().form : layout_.encoder.front().form,
-                    before.kept,
-                    false,
-                    {},
-                    {}});
+                   {p.step, p.draws, decoder, network.view(layer), gradient, before.gradient,
+                    decoder ? layout_.decoder.front().form : layout_.encoder.front().form, before.kept, to_heads,
+                    p.memory.latents, rule(s)});
 }
 
 void vae_training::backward(const vae_network& network, const vae_settings& s, const pass& p) const {
     const pass_memory& m = p.memory;
-    for (std::size_t i = layout_.decoder.size(); i-- > 1;)
-        backward_one(network, p, true, layout_.decoder[i], m.decoder[i].gradient, m.decoder[i - 1]);
     const bool straight = s.objective == vae::objective::elbo && s.samples == 1 && !layout_.decoder.empty();
+    for (std::size_t i = layout_.decoder.size(); i-- > 1;)
+        backward_one(network, s, p, true, layout_.decoder[i], m.decoder[i].gradient, m.decoder[i - 1], false);
     if (layout_.decoder.empty())
         sphere_backward(*state_, p.rows, network.sphere(p));
     else
-        backward_layer(*state_, p.precision, p.rows,
-                       {p.step, p.draws, true, network.view(layout_.decoder[0]), m.decoder[0].gradient,
-                        m.latents.z_gradient, vae::activation::identity, nullptr, straight, m.latents, rule(s)});
+        backward_one(network, s, p, true, layout_.decoder[0], m.decoder[0].gradient,
+                     {m.latents.z, nullptr, m.latents.z_gradient}, straight);
     if (!straight)
         heads_gradients(*state_, p.rows, p.step, p.draws, m.latents, rule(s));
     for (std::size_t i = layout_.encoder.size(); i-- > 1;)
-        backward_one(network, p, false, layout_.encoder[i], m.encoder[i].gradient, m.encoder[i - 1]);
+        backward_one(network, s, p, false, layout_.encoder[i], m.encoder[i].gradient, m.encoder[i - 1], false);
 }
 
 void vae_training::sum_gradients(const vae_network& network, const vae_settings& s, const pass& p,

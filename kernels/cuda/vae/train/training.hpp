@@ -28,8 +28,10 @@ private:
     void backward(const vae_network& network, const vae_settings& s, const pass& p) const;
     void sum_gradients(const vae_network& network, const vae_settings& s, const pass& p, std::int64_t shards) const;
     objective_rule rule(const vae_settings& s) const;
-    void backward_one(const vae_network& network, const pass& p, bool decoder, const dense_layer& layer,
-                      const matrix& gradient, const layer_memory& before) const;
+    /// `before`: what the layer's input comes from, the gradient of which is wanted.
+    void backward_one(const vae_network& network, const vae_settings& s, const pass& p, bool decoder,
+                      const dense_layer& layer, const matrix& gradient, const layer_memory& before,
+                      bool to_heads) const;
 
     state_pointer state_;
     const vae_layout& layout_;
