@@ -3,7 +3,7 @@
 
 #include "kernels/cuda/core/carver.hpp"
 #include "kernels/cuda/core/device_buffer.hpp"
-#include "kernels/cuda/vae/layer/likelihood.hpp"
+#include "kernels/cuda/vae/layer/dense.hpp"
 #include "kernels/cuda/vae/views.hpp"
 
 #include <vector>

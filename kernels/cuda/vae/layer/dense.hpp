@@ -1,8 +1,9 @@
-// Layers of a network on the device: forward pass, gradients of data and of weights.
+// Layers of a network on the device: forward pass, likelihood, gradients of data and of weights.
 #pragma once
 
 #include "kernels/cuda/core/cuda_state.hpp"
 #include "kernels/cuda/vae/views.hpp"
+#include "kernels/math/vae_importance.hpp"
 
 #include <cstdint>
 
@@ -112,5 +113,36 @@ inline constexpr int largest_shards = 8, shard_sum_threads = 256, shard_sum_bloc
 std::int64_t weight_tiles(std::int64_t inputs, std::int64_t outputs);
 std::int64_t column_tiles(std::int64_t outputs);
 inline constexpr std::int64_t column_task_width = 32;
+
+// The likelihood where it cannot be worked out with the decoder's last layer, and what evaluation makes of it.
+
+struct likelihood_arguments {
+    step_pointer step;
+    draw_range draws;
+    likelihood_view likelihood;
+    vae::objective objective;
+    matrix output; ///< of the decoder [rows · draws x d]; its gradient takes its place where that is wanted
+    bool wants_gradient;
+    likelihood_parts parts; ///< of one part
+    float* own;             ///< optimal_variance: where ln σ² goes
+};
+/// Terms of whole rows: blocks reach over tiles, and a sphere has no last layer.
+void row_likelihoods(const internal::cuda_state& state, std::int64_t rows, const likelihood_arguments& a);
+/// Squared errors alone, added to the running scale, and ln of its mean over rows and dimensions.
+void optimal_variance(const internal::cuda_state& state, std::int64_t rows, const likelihood_arguments& a);
+
+/// Means of p(x|z) from outputs, to rows with a stride.
+void likelihood_means(const internal::cuda_state& state, const likelihood_view& likelihood, const matrix& output,
+                      std::int64_t rows, float* out, std::int64_t out_stride);
+
+/// What evaluation keeps of each row; null where it is not wanted.
+struct row_sums {
+    double* reconstruction;
+    double* squared_error;
+    importance_sum* weights;
+};
+/// Adds the draws of a range, in their order; the first range begins the sums.
+void add_draws(const internal::cuda_state& state, std::int64_t rows, const step_pointer& step, const draw_range& draws,
+               const likelihood_parts& parts, const double* log_ratios, const row_sums& sums);
 
 } // namespace elbo::kernels::cuda

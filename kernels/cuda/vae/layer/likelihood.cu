@@ -1,4 +1,4 @@
-#include "kernels/cuda/vae/layer/likelihood.hpp"
+#include "kernels/cuda/vae/layer/dense.hpp"
 
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
