@@ -150,6 +150,33 @@ std::vector<double> reordered_factor(const model& m, std::int64_t c, const std::
     return upper_factor(std::move(rows), d, d);
 }
 
+std::vector<double> conditional_gain(const std::vector<double>& u, std::int64_t b, std::int64_t a) {
+    const std::int64_t d = b + a;
+    std::vector<double> product = block(u, d, 0, b, b, a), result(a * b);
+    cblas_dtrsm(CblasRowMajor, CblasRight, CblasUpper, CblasNoTrans, CblasNonUnit, static_cast<int>(b),
+                static_cast<int>(a), -1, &u[b * d + b], static_cast<int>(d), product.data(), static_cast<int>(a));
+    for (std::int64_t i = 0; i < b; ++i)
+        for (std::int64_t j = 0; j < a; ++j)
+            result[j * b + i] = product[i * a + j];
+    return result;
+}
+
+std::vector<double> conditional_covariance(const std::vector<double>& u, std::int64_t b, std::int64_t a, bool whole) {
+    std::vector<double> v = block(u, b + a, b, a, b, a);
+    const int size = static_cast<int>(a);
+    LAPACKE_dtrtri(LAPACK_ROW_MAJOR, 'U', 'N', size, v.data(), size);
+    std::vector<double> result(whole ? a * a : a, 0);
+    for (std::int64_t i = 0; i < a; ++i)
+        for (std::int64_t j = whole ? 0 : i; j <= i; ++j) {
+            double& sum = result[whole ? i * a + j : i];
+            for (std::int64_t l = 0; l <= j; ++l)
+                sum += v[l * a + i] * v[l * a + j];
+            if (whole)
+                result[j * a + i] = sum;
+        }
+    return result;
+}
+
 double log_sum_exp(const double* x, std::size_t count, std::size_t stride) {
     double largest = -std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < count; ++i)

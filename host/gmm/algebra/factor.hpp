@@ -34,6 +34,10 @@ std::vector<double> gather(const std::vector<double>& rows, std::int64_t d, cons
 /// Factor c of a model with matrices, its dimensions in the order (first, rest).
 std::vector<double> reordered_factor(const model& m, std::int64_t c, const std::vector<std::int64_t>& first,
                                      const std::vector<std::int64_t>& rest);
+/// −(U_ba U_aa⁻¹)ᵀ [a x b] of a factor in the order (b, a): E[x_a | x_b] = μ_a + this times (x_b − μ_b).
+std::vector<double> conditional_gain(const std::vector<double>& u, std::int64_t b, std::int64_t a);
+/// (U_aa U_aaᵀ)⁻¹ of such a factor, the covariance of x_a given x_b, [a x a], or its diagonal.
+std::vector<double> conditional_covariance(const std::vector<double>& u, std::int64_t b, std::int64_t a, bool whole);
 /// Σ_i log U_ii of a diagonal.
 double log_sum(const std::vector<double>& diagonal);
 /// The diagonal of the block [first, last) of a matrix [d x d].

@@ -90,32 +90,30 @@ struct scorer::state {
     value_check check{};
     std::vector<char> staging{}; ///< of labels in device memory
 
-    void check_labels(const sample_labels& labels, std::int64_t rows);
-};
-
-void scorer::state::check_labels(const sample_labels& labels, std::int64_t rows) {
-    if (labels.empty())
-        return;
-    const any_matrix_view& all = labels.values();
-    check_label_shape(labels, rows, of.components(), "x");
-    check_reach(ctx, "labels", all.space);
-    if (labels.after)
-        labels.after->wait();
-    const std::int64_t row_bytes = all.cols * all.element_size();
-    for (std::int64_t first = 0; first < rows; first += unit_rows) {
-        any_matrix_view some = all.slice(first, std::min(unit_rows, rows - first));
-        if (all.space == memory_space::device) {
-            staging.resize(std::max<std::size_t>(staging.size(), some.rows * row_bytes));
-            elbo::internal::copy_rows(ctx, staging.data(), row_bytes, some.data, all.stride * all.element_size(),
-                                      row_bytes, some.rows);
-            ctx.wait(); // the host looks at them
-            some.data = staging.data();
-            some.stride = all.cols;
+    void check_labels(const sample_labels& labels, std::int64_t rows) {
+        if (labels.empty())
+            return;
+        const any_matrix_view& all = labels.values();
+        check_label_shape(labels, rows, of.components(), "x");
+        check_reach(ctx, "labels", all.space);
+        if (labels.after)
+            labels.after->wait();
+        const std::int64_t row_bytes = all.cols * all.element_size();
+        for (std::int64_t first = 0; first < rows; first += unit_rows) {
+            any_matrix_view some = all.slice(first, std::min(unit_rows, rows - first));
+            if (all.space == memory_space::device) {
+                staging.resize(std::max<std::size_t>(staging.size(), some.rows * row_bytes));
+                elbo::internal::copy_rows(ctx, staging.data(), row_bytes, some.data, all.stride * all.element_size(),
+                                          row_bytes, some.rows);
+                ctx.wait(); // the host looks at them
+                some.data = staging.data();
+                some.stride = all.cols;
+            }
+            for (std::int64_t n = 0; n < some.rows; ++n)
+                known_component(labels.what(), some, n, of.components(), first);
         }
-        for (std::int64_t n = 0; n < some.rows; ++n)
-            known_component(labels.what(), some, n, of.components(), first);
     }
-}
+};
 
 scorer::scorer(const context& ctx, const model& m, element_type type)
     : state_(new state{ctx, m, make_scoring(ctx, m, type)}) {}

@@ -1,8 +1,8 @@
-// Statistics as .safetensors: the tensors of the model they were made under (host/gmm/model/model_file.cpp), its frame
+// Statistics as .safetensors: the tensors of the model they were made under (host/gmm/model/model.cpp), its frame
 // (centre, scale [d]), and the limbs of the sums: sums [3 x sum_count], scatter [3 x numbers] (gmm_layout.hpp,
 // fixed_point.hpp).
 //
-// The state of stepwise EM is the file of a model (host/gmm/model/model_file.cpp) with more in it: metadata "online"
+// The state of stepwise EM is the file of a model (host/gmm/model/model.cpp) with more in it: metadata "online"
 // {"steps", "samples", "options"} as JSON text, tensors online.covariances, online.reseeds [k] and online.total_weight
 // [1].
 #include "host/gmm/stream/file.hpp"

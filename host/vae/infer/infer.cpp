@@ -94,6 +94,20 @@ void check_row_sum(const architecture& a, double sum) {
     });
 }
 
+/// A sink that keeps all rows in `out` [rows x cols], one behind the other.
+row_sink collect(std::vector<float>& out) {
+    return [&out](std::int64_t, matrix_view<const float> rows) {
+        for (std::int64_t i = 0; i < rows.rows; ++i)
+            out.insert(out.end(), rows.row(i), rows.row(i) + rows.cols);
+    };
+}
+
+vae_rows rows_of(const any_matrix_view& x) {
+    return {x, 0, 0, x.rows, 0};
+}
+
+} // namespace
+
 /// An engine with the parameters of a model, and memory that grows to the largest call.
 class session {
 public:
@@ -155,20 +169,6 @@ private:
     std::optional<buffer<float>> latents_; ///< [rows x 2 latent]
     std::vector<float> z_;
 };
-
-/// A sink that keeps all rows in `out` [rows x cols], one behind the other.
-row_sink collect(std::vector<float>& out) {
-    return [&out](std::int64_t, matrix_view<const float> rows) {
-        for (std::int64_t i = 0; i < rows.rows; ++i)
-            out.insert(out.end(), rows.row(i), rows.row(i) + rows.cols);
-    };
-}
-
-vae_rows rows_of(const any_matrix_view& x) {
-    return {x, 0, 0, x.rows, 0};
-}
-
-} // namespace
 
 // encode ------------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-// A checkpoint is the file of a model (host/vae/model/model_file.cpp) with more in it: metadata "training" {"options",
+// A checkpoint is the file of a model (host/vae/model/model.cpp) with more in it: metadata "training" {"options",
 // "position", "sums", "scale", "best"} as JSON text, tensors optimizer.first_moment, optimizer.second_moment,
 // optimizer.average, best.parameters (flat, where there are any) and history [epochs x columns].
 #include "host/vae/train/checkpoint.hpp"
