@@ -1,6 +1,5 @@
 // data_source: a value that shares one implementation, chosen by what it is made of; and those of matrices in memory
 // and of rows that a function makes on demand.
-#include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 
 #include <fmt/format.h>

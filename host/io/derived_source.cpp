@@ -1,6 +1,5 @@
 // Sources made of another one: some of its columns, by number or by the names of a model, and its values scaled.
 #include "host/io/errors.hpp"
-#include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 
 #include <charconv>

@@ -1,7 +1,6 @@
 // What opens a file by its format, and what all formats have in common.
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
-#include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 #include "host/io/text/numbers.hpp"
 #include "kernels/shared/threads/processors.hpp"

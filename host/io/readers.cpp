@@ -1,4 +1,4 @@
-#include "host/io/readers.hpp"
+#include "host/io/sources.hpp"
 
 #include <array>
 #include <cstring>

@@ -1,7 +1,6 @@
-#include "host/io/split.hpp"
+#include "host/io/sources.hpp"
 
 #include "elbo/error.hpp"
-#include "host/io/readers.hpp"
 #include "kernels/math/vae_random.hpp"
 
 #include <cmath>

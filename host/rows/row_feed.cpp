@@ -1,7 +1,7 @@
 #include "host/rows/row_feed.hpp"
 
 #include "host/check.hpp"
-#include "host/io/readers.hpp"
+#include "host/io/sources.hpp"
 #include "host/rows/row_access.hpp"
 #include "kernels/contract/backend_table.hpp"
 #include "kernels/shared/memory.hpp"

@@ -1,5 +1,5 @@
 // A thread that reads the next batch: the same rows in the same order, and what the reader throws.
-#include "host/io/readers.hpp"
+#include "host/io/sources.hpp"
 #include "tests/support/io_files.hpp"
 
 #include <stdexcept>

@@ -1,5 +1,5 @@
 // Training and validation rows of a data set: nothing lost, nothing twice, the same however the data is stored.
-#include "host/io/split.hpp"
+#include "host/io/sources.hpp"
 
 #include "elbo/error.hpp"
 

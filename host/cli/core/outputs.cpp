@@ -174,17 +174,15 @@ row_output::row_output(const std::string& path, std::int64_t rows, std::vector<s
         writer_ = io::matrix_writer::open(path, rows, std::ssize(names_), type, names_);
 }
 
-template <class T>
-void row_output::append(const matrix_view<const T>& rows) {
+void row_output::append(const any_matrix_view& rows) {
     throw_if_interrupted();
     if (writer_)
-        writing([&] { writer_->append(any_matrix_view(rows)); });
+        writing([&] { writer_->append(rows); });
+    else if (printed_ && rows.type == element_type::float32)
+        print_rows(std::exchange(head_, {}), rows.as<float>());
     else if (printed_)
-        print_rows(std::exchange(head_, {}), rows);
+        print_rows(std::exchange(head_, {}), rows.as<double>());
 }
-
-template void row_output::append(const matrix_view<const float>&);
-template void row_output::append(const matrix_view<const double>&);
 
 void row_output::close() {
     if (writer_)

@@ -69,8 +69,7 @@ public:
                io::output_type type = io::output_type::float64);
     /// The next rows, in host memory. What is printed begins with the first of them: nothing where there is none for a
     /// fault of the input. Throws write_failure, and interrupted after Ctrl-C.
-    template <class T>
-    void append(const matrix_view<const T>& rows);
+    void append(const any_matrix_view& rows);
     void append(const double* numbers, std::int64_t rows) {
         if (*this)
             append(matrix_view<const double>(numbers, rows, std::ssize(names_)));
@@ -86,9 +85,6 @@ private:
     std::string head_; ///< of what is printed, until it is
     std::optional<io::matrix_writer> writer_;
 };
-
-extern template void row_output::append(const matrix_view<const float>&);
-extern template void row_output::append(const matrix_view<const double>&);
 
 /// --output and --type of a command whose result is rows.
 struct row_options {

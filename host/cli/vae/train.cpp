@@ -1,6 +1,6 @@
 #include "host/cli/core/fit_command.hpp"
 #include "host/cli/vae/model.hpp"
-#include "host/io/split.hpp"
+#include "host/io/sources.hpp"
 #include "host/vae/fields.hpp"
 #include "host/vae/train/options.hpp"
 #include "kernels/math/likelihood/families.hpp"

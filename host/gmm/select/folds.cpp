@@ -2,7 +2,7 @@
 
 #include "elbo/gmm/infer.hpp"
 #include "host/check.hpp"
-#include "host/io/split.hpp"
+#include "host/io/sources.hpp"
 #include "kernels/math/vae_random.hpp"
 
 #include <algorithm>

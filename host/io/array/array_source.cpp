@@ -1,7 +1,6 @@
 #include "host/io/array/array_source.hpp"
 
 #include "host/io/errors.hpp"
-#include "host/io/readers.hpp"
 #include "host/joined.hpp"
 
 #include <fmt/format.h>

@@ -17,7 +17,6 @@ std::unique_ptr<opened_file> open_hdf5(const input_file& file, const file_option
 
 #include "host/io/array/array_source.hpp"
 #include "host/io/array/hdf5.hpp"
-#include "host/io/readers.hpp"
 
 #include <fmt/format.h>
 

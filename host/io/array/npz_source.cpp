@@ -4,7 +4,6 @@
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <zlib.h>
 

@@ -5,7 +5,6 @@
 #include <cctype>
 #include <fmt/format.h>
 #include <map>
-#include <span>
 
 namespace elbo::io {
 namespace {

@@ -5,7 +5,6 @@
 // not depend on the size of the file.
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"
-#include "host/io/readers.hpp"
 #include "host/io/sources.hpp"
 #include "host/io/text/table.hpp"
 

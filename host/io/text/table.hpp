@@ -5,8 +5,6 @@
 #include "host/io/input_file.hpp"
 #include "host/io/text/numbers.hpp"
 
-#include <vector>
-
 namespace elbo::io {
 
 // Lines and fields (records.cpp).

@@ -3,7 +3,7 @@
 #include "elbo/gmm/infer.hpp"
 #include "elbo/gmm/select.hpp"
 #include "host/gmm/select/folds.hpp"
-#include "host/io/split.hpp"
+#include "host/io/sources.hpp"
 #include "tests/support/backends.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/sources.hpp"

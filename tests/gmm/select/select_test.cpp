@@ -4,7 +4,7 @@
 #include "elbo/gmm/select.hpp"
 #include "host/gmm/select/folds.hpp"
 #include "host/gmm/select/sweep.hpp"
-#include "host/io/split.hpp"
+#include "host/io/sources.hpp"
 #include "tests/support/data.hpp"
 
 #include <gmock/gmock.h>
