@@ -130,17 +130,6 @@ private:
 using kept_file = std::shared_ptr<nameless_file>;
 using file_identity = std::pair<dev_t, ino_t>;
 
-// What was read of pipes that are still in use.
-struct open_pipes {
-    std::mutex busy;
-    std::map<file_identity, std::weak_ptr<nameless_file>> files;
-};
-
-open_pipes& pipes() {
-    static open_pipes instance;
-    return instance;
-}
-
 // What `read` gives, to its end.
 kept_file keep_all(const std::string& name, const std::function<std::size_t(char*, std::size_t)>& read) {
     auto kept = std::make_shared<nameless_file>();
@@ -155,18 +144,15 @@ kept_file read_all(int from, const std::string& name) {
 }
 
 // `opened` gives a descriptor to read from, when the bytes are not at hand already.
-template <class Open>
-kept_file read_once(const struct stat& status, const Open& opened) {
-    open_pipes& all = pipes();
-    const std::lock_guard lock(all.busy);
-    std::erase_if(all.files, [](const auto& entry) { return entry.second.expired(); });
-    const file_identity identity{status.st_dev, status.st_ino};
-    const auto found = all.files.find(identity);
-    if (found != all.files.end())
-        if (kept_file kept = found->second.lock())
-            return kept;
-    kept_file kept = opened();
-    all.files[identity] = kept;
+kept_file read_once(const struct stat& status, const std::function<kept_file()>& opened) {
+    static std::mutex busy;
+    static std::map<file_identity, std::weak_ptr<nameless_file>> pipes; // those that are still in use
+    const std::lock_guard lock(busy);
+    std::erase_if(pipes, [](const auto& entry) { return entry.second.expired(); });
+    std::weak_ptr<nameless_file>& known = pipes[{status.st_dev, status.st_ino}];
+    kept_file kept = known.lock();
+    if (!kept)
+        known = kept = opened();
     return kept;
 }
 

@@ -198,7 +198,7 @@ void with_type(element_type type, const Visit& visit) {
         visit(double());
 }
 
-// Training and validation rows of one data set (split.cpp).
+// Training and validation rows of one data set (derived_source.cpp).
 
 struct data_parts {
     data_source training, validation;

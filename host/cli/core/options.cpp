@@ -41,20 +41,6 @@ context make_context(const device_options& options) {
 
 namespace {
 
-void add_text_options(parser& command, data_options& options) {
-    command.add_option("--header", options.header,
-                       "Whether the first line of a text table holds names: auto, yes or no", "WHEN", "Data");
-    command.add_option(
-        "--delimiter", options.delimiter,
-        "What separates the fields of a text table: a character, tab or space (default: found by itself)", "CHARACTER",
-        "Data");
-    command.add_flag("--decimal-comma", options.decimal_comma, "In a text table 1,5 is one and a half", "Data");
-    command.add_option("--missing", options.missing,
-                       "Texts or numbers that stand for missing values, which are refused with their row and column",
-                       "TEXT,...", "Data");
-    command.add_flag("--strict", options.strict, "Refuse a file of which a column would be left out", "Data");
-}
-
 char delimiter_from_string(const std::string& text) {
     if (text.empty())
         return 0;
@@ -105,7 +91,17 @@ void add_data_options(parser& command, data_options& options, bool optional) {
     command.add_option("--dimensions", options.dimensions, "Columns of a raw .f32 or .f64 file", "D", "Data");
     command.add_option("--dataset", options.dataset, "Dataset of an HDF5 file, or member of an .npz file", "NAME",
                        "Data");
-    add_text_options(command, options);
+    command.add_option("--header", options.header,
+                       "Whether the first line of a text table holds names: auto, yes or no", "WHEN", "Data");
+    command.add_option(
+        "--delimiter", options.delimiter,
+        "What separates the fields of a text table: a character, tab or space (default: found by itself)", "CHARACTER",
+        "Data");
+    command.add_flag("--decimal-comma", options.decimal_comma, "In a text table 1,5 is one and a half", "Data");
+    command.add_option("--missing", options.missing,
+                       "Texts or numbers that stand for missing values, which are refused with their row and column",
+                       "TEXT,...", "Data");
+    command.add_flag("--strict", options.strict, "Refuse a file of which a column would be left out", "Data");
 }
 
 void add_scale_option(parser& command, data_options& options) {

@@ -98,25 +98,19 @@ std::optional<dataset_type> type_of(hid_t set) {
 
 // What a dataset without numbers holds, for messages.
 std::string_view kind_of(hid_t set) {
+    constexpr std::string_view unusual = "whole numbers of an unusual size";
+    constexpr std::pair<H5T_class_t, std::string_view> kinds[] = {
+        {H5T_STRING, "text"},
+        {H5T_COMPOUND, "structures (complex numbers, tables)"},
+        {H5T_VLEN, "lists of different lengths"},
+        {H5T_REFERENCE, "references"},
+        {H5T_ARRAY, "arrays within elements"},
+        {H5T_INTEGER, unusual},
+        {H5T_ENUM, unusual},
+        {H5T_BITFIELD, unusual}};
     const hdf5_handle type(H5Dget_type(set), H5Tclose);
-    switch (H5Tget_class(type.get())) {
-    case H5T_STRING:
-        return "text";
-    case H5T_COMPOUND:
-        return "structures (complex numbers, tables)";
-    case H5T_VLEN:
-        return "lists of different lengths";
-    case H5T_REFERENCE:
-        return "references";
-    case H5T_ARRAY:
-        return "arrays within elements";
-    case H5T_INTEGER:
-    case H5T_ENUM:
-    case H5T_BITFIELD:
-        return "whole numbers of an unusual size";
-    default:
-        return "data of another kind";
-    }
+    const auto* const known = std::ranges::find(kinds, H5Tget_class(type.get()), [](const auto& k) { return k.first; });
+    return known != std::end(kinds) ? known->second : "data of another kind";
 }
 
 herr_t note_dataset(hid_t group, const char* name, const H5L_info_t*, void* data) {

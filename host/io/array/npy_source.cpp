@@ -133,37 +133,24 @@ private:
     }
 
     static std::optional<scalar> scalar_of(std::string_view code) {
-        struct pair {
-            std::string_view code;
-            scalar type;
-        };
-        constexpr pair codes[] = {{"f4", scalar::float32}, {"f8", scalar::float64}, {"f2", scalar::float16},
-                                  {"u1", scalar::uint8},   {"i1", scalar::int8},    {"b1", scalar::uint8},
-                                  {"u2", scalar::uint16},  {"i2", scalar::int16},   {"u4", scalar::uint32},
-                                  {"i4", scalar::int32},   {"u8", scalar::uint64},  {"i8", scalar::int64}};
-        for (const pair& p : codes)
-            if (p.code == code)
-                return p.type;
+        constexpr std::pair<std::string_view, scalar> codes[] = {
+            {"f4", scalar::float32}, {"f8", scalar::float64}, {"f2", scalar::float16}, {"u1", scalar::uint8},
+            {"i1", scalar::int8},    {"b1", scalar::uint8},   {"u2", scalar::uint16},  {"i2", scalar::int16},
+            {"u4", scalar::uint32},  {"i4", scalar::int32},   {"u8", scalar::uint64},  {"i8", scalar::int64}};
+        for (const auto& [known, type] : codes)
+            if (known == code)
+                return type;
         return std::nullopt;
     }
 
     static std::string_view hint(std::string_view name) {
-        switch (name.size() > 1 ? name[1] : '\0') {
-        case 'O':
-            return " (Python objects)";
-        case 'c':
-            return " (complex)";
-        case 'U':
-        case 'S':
-            return " (text)";
-        case 'M':
-        case 'm':
-            return " (dates or times)";
-        case 'V':
-            return " (structured)";
-        default:
-            return "";
-        }
+        constexpr std::pair<char, std::string_view> kinds[] = {
+            {'O', " (Python objects)"}, {'c', " (complex)"},        {'U', " (text)"},      {'S', " (text)"},
+            {'M', " (dates or times)"}, {'m', " (dates or times)"}, {'V', " (structured)"}};
+        for (const auto& [kind, text] : kinds)
+            if (name.size() > 1 && name[1] == kind)
+                return text;
+        return "";
     }
 
     std::string_view text_;

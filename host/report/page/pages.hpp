@@ -14,7 +14,7 @@
 
 namespace elbo::report {
 
-// The frame of every page: head, facts, figures, end (html.cpp).
+// The frame of every page: head, facts, figures, end (frame.cpp).
 
 /// The heading with what is empty of title ("Gaussian mixture of" and the file's name) and made_by.
 heading completed(heading about, std::string_view what, const context& ctx, const data_source& data);
@@ -28,7 +28,7 @@ std::string page_end(std::string_view command);
 /// The style sheet of the page.
 extern const std::string_view style_sheet;
 
-// Some rows of data, evenly spaced: the same for every way the data is stored (spaced_rows.cpp).
+// Some rows of data, evenly spaced: the same for every way the data is stored (frame.cpp).
 
 /// At most this many points are drawn: a picture of more is no clearer, and the page stays small.
 inline constexpr std::int64_t largest_point_count = 5000;
