@@ -18,21 +18,36 @@ constexpr std::size_t left_out_share = 50;
 
 using record = vae::epoch_record;
 
-std::string history_chart(const std::vector<record>& history, double record::*training,
-                          std::optional<double> record::*validation, const chart_axes& axes) {
+/// A term of the bound against epoch.
+struct history_term {
+    std::string_view id, title, description;
+    double record::*training;
+    std::optional<double> record::*validation;
+};
+constexpr history_term elbo_term{"elbo", "ELBO (nats per sample)", "Evidence lower bound against epoch",
+                                 &record::train_elbo, &record::validation_elbo};
+constexpr history_term reconstruction_term{"reconstruction", "reconstruction (nats per sample)",
+                                           "Expected log-likelihood of the reconstruction against epoch",
+                                           &record::train_reconstruction, &record::validation_reconstruction};
+constexpr history_term kl_term{"kl", "KL divergence (nats per sample)",
+                               "KL divergence of q(z|x) from the prior against epoch", &record::train_kl,
+                               &record::validation_kl};
+
+std::string history_chart(const std::vector<record>& history, const history_term& term) {
     const std::size_t first = history.size() / left_out_share;
     std::vector<curve> curves{{"training", training_style, {}}, {"validation", validation_style, {}}};
     for (const std::size_t i : shown_records(history.size())) {
         if (i < first)
             continue;
         const auto epoch = static_cast<double>(history[i].epoch);
-        curves[0].points.push_back({epoch, history[i].*training});
-        if (const auto& value = history[i].*validation)
+        curves[0].points.push_back({epoch, history[i].*term.training});
+        if (const auto& value = history[i].*term.validation)
             curves[1].points.push_back({epoch, *value});
     }
     if (curves[1].points.empty())
         curves.pop_back();
-    return line_chart(curves, axes);
+    return line_chart(curves,
+                      {.id = term.id, .x_title = "epoch", .y_title = term.title, .description = term.description});
 }
 
 double variance(const std::vector<double>& values, std::int64_t unit, std::int64_t units) {
@@ -62,22 +77,6 @@ ticks unit_ticks(const std::vector<std::int64_t>& order) {
         t.labels.push_back(std::to_string(order[i]));
     }
     return t;
-}
-
-std::string reconstruction_chart(const std::vector<record>& history) {
-    return history_chart(history, &record::train_reconstruction, &record::validation_reconstruction,
-                         {.id = "reconstruction",
-                          .x_title = "epoch",
-                          .y_title = "reconstruction (nats per sample)",
-                          .description = "Expected log-likelihood of the reconstruction against epoch"});
-}
-
-std::string kl_chart(const std::vector<record>& history) {
-    return history_chart(history, &record::train_kl, &record::validation_kl,
-                         {.id = "kl",
-                          .x_title = "epoch",
-                          .y_title = "KL divergence (nats per sample)",
-                          .description = "KL divergence of q(z|x) from the prior against epoch"});
 }
 
 // Bars, the largest first; active and inactive units in two colours.
@@ -203,11 +202,11 @@ std::string unit_figure(const vae_page& p) {
 
 std::string history_section(const vae_page& p) {
     const std::string pictures =
-        figure(elbo_chart(p.history),
+        figure(history_chart(p.history, elbo_term),
                "The evidence lower bound, reconstruction &#8722; KL. Training values are means "
                "over an epoch while the parameters moved; of long runs the first fiftieth is left out.") +
-        figure(reconstruction_chart(p.history), "Reconstruction: E<sub>q</sub>[log p(x|z)].") +
-        figure(kl_chart(p.history), "KL divergence of q(z|x) from the prior N(0, I).") + unit_figure(p);
+        figure(history_chart(p.history, reconstruction_term), "Reconstruction: E<sub>q</sub>[log p(x|z)].") +
+        figure(history_chart(p.history, kl_term), "KL divergence of q(z|x) from the prior N(0, I).") + unit_figure(p);
     return pictures.empty() ? "" : "<h2>Terms of the bound</h2>\n<div class=\"charts\">\n" + pictures + "</div>\n";
 }
 
@@ -238,11 +237,7 @@ latent_points latents_of(const context& ctx, const vae::model& m, const data_sou
 } // namespace
 
 std::string elbo_chart(const std::vector<record>& history) {
-    return history_chart(history, &record::train_elbo, &record::validation_elbo,
-                         {.id = "elbo",
-                          .x_title = "epoch",
-                          .y_title = "ELBO (nats per sample)",
-                          .description = "Evidence lower bound against epoch"});
+    return history_chart(history, elbo_term);
 }
 
 std::string render(const vae_page& p) {
