@@ -190,24 +190,21 @@ json far_values_json(const gmm::far_values& far);
 /// One fact for each column with far values, the first ten of them.
 void tell_far_values(findings& found, const std::vector<gmm::far_values>& far,
                      const std::vector<std::string>& column_names);
-/// Of those of kind far_value.
-template <class Event>
-std::vector<gmm::far_values> far_values_of(const std::vector<Event>& events) {
-    std::vector<gmm::far_values> far;
-    for (const Event& e : events)
-        if (e.what == Event::kind::far_value)
-            far.push_back(e.far);
-    return far;
-}
-/// "events", by `entry` where they are not of far values; those are told as facts, too.
+/// "events", by `entry` where they are not of far values, unless that is null; far values are told as facts, too.
 template <class Event, class Entry>
 void add_events(findings& found, const std::vector<Event>& happened, const std::vector<std::string>& column_names,
                 const Entry& entry) {
     json events = json::array();
+    std::vector<gmm::far_values> far;
     for (const Event& e : happened)
-        events.push_back(e.what == Event::kind::far_value ? far_values_json(e.far) : entry(e));
+        if (e.what == Event::kind::far_value) {
+            far.push_back(e.far);
+            events.push_back(far_values_json(e.far));
+        } else if (json told = entry(e); !told.is_null()) {
+            events.push_back(std::move(told));
+        }
     found.add("events", std::move(events));
-    tell_far_values(found, far_values_of(happened), column_names);
+    tell_far_values(found, far, column_names);
 }
 
 /// Rows whose weights are too small to count: a note on standard error, and "negligible_weights" in the summary.

@@ -114,11 +114,7 @@ struct variational_fit : fit_inputs {
                                                           prior.mean_precision, *prior.degrees_of_freedom));
         add_seconds(found, fit.seconds);
         found.add("trace", io::json_of(fit.trace));
-        json events = json::array();
-        for (const gmm::far_values& far : far_values_of(fit.events))
-            events.push_back(far_values_json(far));
-        found.add("events", std::move(events));
-        tell_far_values(found, far_values_of(fit.events), work.column_names());
+        add_events(found, fit.events, work.column_names(), [](const gmm::event&) { return json(); }); // far values
         if (!work.input.labels.empty())
             found.add("labelled", work.input.labelled());
         add_parameters(found.summary, fit.model);
