@@ -8,8 +8,6 @@
 namespace elbo::cli {
 namespace {
 
-constexpr const char* nats = "{:.4f} nats per sample";
-
 void add_evaluation(findings& found, const vae::evaluation& e) {
     found.tell("samples", std::to_string(e.rows));
     using s = vae::evaluation;

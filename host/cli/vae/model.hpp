@@ -9,6 +9,9 @@
 
 namespace elbo::cli {
 
+/// Terms of the bound for people.
+inline constexpr const char* nats = "{:.4f} nats per sample";
+
 /// Keys of every summary that name the model: dimensions, latent, encoder, decoder, activation, likelihood, ...
 void add_architecture(json& summary, const vae::architecture& a);
 

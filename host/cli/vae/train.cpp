@@ -161,8 +161,6 @@ struct training_options {
     }
 };
 
-constexpr const char* nats = "{:.4f} nats per sample";
-
 std::string stopping(const vae::train_result& result) {
     switch (result.stopped) {
     case vae::train_stop::completed:
