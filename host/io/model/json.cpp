@@ -84,7 +84,7 @@ std::string json_text(const json& value, key_order order) {
 }
 
 // Lists are not printed: one that is nested deeply enough would exhaust the stack.
-std::string describe(const json& value) {
+std::string in_message(const json& value) {
     if (value.is_structured())
         return value.is_array() ? "a list" : "an object";
     return in_quotes(json_text(value));

@@ -20,7 +20,7 @@ enum class key_order { alphabetical, as_added };
 std::string json_text(const json& value, key_order order = key_order::alphabetical);
 
 /// A value for a message: numbers and strings as they stand, lists and objects by name.
-std::string describe(const json& value);
+std::string in_message(const json& value);
 
 /// A whole file as text. Throws file_error (missing, unreadable).
 std::string read_text(const std::string& path);

@@ -80,18 +80,19 @@ constexpr const char* expected_list = std::same_as<T, std::string> ? "strings"
 template <class T>
 T scalar_of(const json& value, std::string_view key, const std::string& path) {
     if (!fits<T>(value))
-        fail(path, std::same_as<T, bool> ? fmt::format("{}: expected true or false, found {}", key, describe(value))
-                                         : fmt::format("{} = {}, expected {}", key, describe(value), expected_one<T>));
+        fail(path, std::same_as<T, bool>
+                       ? fmt::format("{}: expected true or false, found {}", key, in_message(value))
+                       : fmt::format("{} = {}, expected {}", key, in_message(value), expected_one<T>));
     return value.get<T>();
 }
 
 template <class T>
 std::vector<T> list_of(const json& list, std::string_view key, const std::string& path) {
     if (!list.is_array())
-        fail(path, fmt::format("{}: expected a list of {}, found {}", key, expected_list<T>, describe(list)));
+        fail(path, fmt::format("{}: expected a list of {}, found {}", key, expected_list<T>, in_message(list)));
     const auto wrong = std::find_if_not(list.begin(), list.end(), fits<T>);
     if (wrong != list.end())
-        fail(path, fmt::format("{}: expected a list of {}, found {} in it", key, expected_list<T>, describe(*wrong)));
+        fail(path, fmt::format("{}: expected a list of {}, found {} in it", key, expected_list<T>, in_message(*wrong)));
     return list.get<std::vector<T>>();
 }
 
@@ -101,13 +102,13 @@ void flatten(const json& value, const extents& shape, std::size_t level, const s
              const std::string& path, std::vector<T>& out) {
     if (level == shape.size()) {
         if (!fits<T>(value))
-            fail(path, fmt::format("{}: expected a number, found {}", key, describe(value)));
+            fail(path, fmt::format("{}: expected a number, found {}", key, in_message(value)));
         out.push_back(value.get<T>());
         return;
     }
     if (!value.is_array() || (shape[level] != -1 && static_cast<std::int64_t>(value.size()) != shape[level]))
         fail(path, fmt::format("{}: expected a list of {} entries, found {}", key, shape[level],
-                               value.is_array() ? std::to_string(value.size()) : describe(value)));
+                               value.is_array() ? std::to_string(value.size()) : in_message(value)));
     for (std::size_t i = 0; i < value.size(); ++i)
         flatten(value[i], shape, level + 1, fmt::format("{}[{}]", key, i), path, out);
 }
@@ -174,7 +175,7 @@ std::string declared_format(const std::string& path) {
 member_reader::member_reader(json object, std::string_view key, std::string path) : member_reader(std::move(path)) {
     object_ = std::move(object);
     if (!object_.is_object())
-        fail(fmt::format("{}: expected an object, found {}", key, describe(object_)));
+        fail(fmt::format("{}: expected an object, found {}", key, in_message(object_)));
 }
 
 json member_reader::find(std::string_view key, form wanted) const {
