@@ -21,7 +21,7 @@ struct device_rates {
     double tensor = 800e12;        ///< multiplications and additions of fp16 a second
     double atomics = 2e11;         ///< 64-bit additions in L2 a second
     double node = 0.52e-6;         ///< seconds of an empty kernel in a graph
-    double chain = 5e-6;           ///< of the accesses of an iteration that wait for each other: an estimate
+    double chain = 11e-6; ///< of the longest warp of an iteration of few rows, an estimate (docs/kernels.md, "Loop")
 };
 
 /// Arithmetic instructions of a pair of row and component in the register variant, with its share of reading a row.

@@ -1,6 +1,7 @@
 // Chunks in device memory: re-blocked on the device, bit for bit, whatever their sizes and strides, and after what a
 // stream still writes to them.
 #include "elbo/error.hpp"
+#include "elbo/gmm/evidence.hpp"
 #include "elbo/gmm/fit.hpp"
 #include "elbo/gmm/infer.hpp"
 #include "elbo/interop.hpp"
@@ -45,6 +46,15 @@ public:
         }
     }
     std::vector<any_matrix_view> parts;
+
+    void fill(float value) {
+        for (const any_matrix_view& part : parts) {
+            const std::vector<float> host(static_cast<std::size_t>(part.rows * stride - (stride - cols)), value);
+            EXPECT_EQ(cudaMemcpy(const_cast<void*>(part.data), host.data(), host.size() * sizeof(float),
+                                 cudaMemcpyHostToDevice),
+                      cudaSuccess);
+        }
+    }
 
     /// Sets all numbers to 0, and enqueues on `stream` that they get their values back, some time later.
     void rewrite_on(cudaStream_t on) {
@@ -176,6 +186,25 @@ TEST(CudaIo, WeightsAndLabelsWaitForTheStreamThatWritesThem) {
     known.rewrite_on(stream);
     session.infer(data.parts[0], {.log_density = {density.data(), 40, 1}}, labels_on_stream(factors, stream));
     EXPECT_EQ(density, expected);
+}
+
+TEST(CudaIo, ResponsibilitiesWaitForTheStreamOfTheContext) {
+    const non_blocking_stream stream;
+    const context ctx = context_on_stream(stream);
+    const device_chunks data({40});
+    device_chunks q({40});
+    q.fill(1.0f / cols);
+    gmm::fit_options options;
+    options.shape = gmm::family::diagonal;
+    options.components = cols;
+    options.max_iterations = 1;
+    const data_source source(data.parts[0]);
+    const gmm::model m = gmm::fit(ctx, source, options).model;
+    const gmm::evidence_terms want = gmm::evidence(ctx, m, source, q.parts[0]);
+    q.rewrite_on(stream);
+    const gmm::evidence_terms got = gmm::evidence(ctx, m, source, q.parts[0]);
+    EXPECT_EQ(got.expected_log_joint, want.expected_log_joint);
+    EXPECT_EQ(got.entropy, want.entropy);
 }
 
 TEST(CudaIo, OnlyDeviceMemoryHasAStream) {

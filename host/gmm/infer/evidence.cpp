@@ -169,6 +169,8 @@ evidence_terms evidence(const context& ctx, const model& m, const data_source& d
                            q.rows, q.cols, data.rows(), m.components(), data.description());
     });
     row_feed feed(ctx, data, weights, labels, m.components());
+    if (q.space == memory_space::device)
+        ctx.wait(); // for work that writes it
     return evidence_of(ctx, m, feed, [&](const input_rows& batch, std::int64_t first_row, const std::vector<double>&) {
         std::vector<double> rows = feed.to_host(q.slice(first_row, batch.x.rows));
         normalize_rows(rows, m.components(), first_row);

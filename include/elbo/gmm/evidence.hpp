@@ -34,9 +34,10 @@ struct evidence_terms {
 evidence_terms evidence(const context& ctx, const model& m, const data_source& data, const sample_weights& weights = {},
                         const sample_labels& labels = {});
 
-/// The terms for q given as responsibilities q_nk [n x k], in host or device memory. Each row must sum to 1 within
-/// 1e-6, which numbers rounded to float32 do; it is then normalised. Throws as score(), and invalid_argument: another
-/// shape, entries that are negative or not finite (row and component), a row with another sum (row).
+/// The terms for q given as responsibilities q_nk [n x k], in host memory, or in device memory where work in the order
+/// of the context may still write it. Each row must sum to 1 within 1e-6, which numbers rounded to float32 do; it is
+/// then normalised. Throws as score(), and invalid_argument: another shape, entries that are negative or not finite
+/// (row and component), a row with another sum (row).
 evidence_terms evidence(const context& ctx, const model& m, const data_source& data, const any_matrix_view& q,
                         const sample_weights& weights = {}, const sample_labels& labels = {});
 

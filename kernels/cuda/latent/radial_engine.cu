@@ -81,6 +81,8 @@ __device__ void add_columns(const radial_rows& s, std::int64_t begin, const doub
     }
 }
 
+/// The sums over rows. Reads them twice, the second time from L2. Predicted for an H200 and 1e6 x 100: 328 us, by bytes
+/// (8 a number at 4.39 TB/s, then at 5.5); its 3 float64 operations a number are less than a tenth of that.
 template <class Law>
 __global__ void __launch_bounds__(radial_chunk)
     sum_radial_rows(const radial_rows s, const Law law, int group, const device_sums sums) {
@@ -106,7 +108,7 @@ __global__ void __launch_bounds__(radial_chunk)
 }
 
 /// The results of rows; those without their noise are place + reach · a_0 y.
-///   reads the rows twice, the second time from L2; writes what is asked for
+///   reads the rows twice, the second time from L2; writes what is asked for: predicted as the sums, without outputs
 template <class Law>
 __global__ void __launch_bounds__(radial_chunk)
     infer_radial_rows(const radial_rows s, const Law law, int group, const double* place, double reach,
