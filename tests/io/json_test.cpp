@@ -91,11 +91,11 @@ TEST(IoJson, FaultsNameTheByte) {
 TEST(IoJson, NestingAsDeepAsTheTextIsLong) {
     constexpr int depth = 300000;
     const json lists = parse_json(std::string(depth, '[') + std::string(depth, ']'), "f");
-    EXPECT_EQ(describe(lists), "a list");
+    EXPECT_EQ(in_message(lists), "a list");
     std::string text;
     for (int i = 0; i < depth; ++i)
         text += R"({"a":)";
-    EXPECT_EQ(describe(parse_json(text + "1" + std::string(depth, '}'), "f")), "an object");
+    EXPECT_EQ(in_message(parse_json(text + "1" + std::string(depth, '}'), "f")), "an object");
     EXPECT_THROW(parse_json(text, "f"), file_error);
 }
 
