@@ -133,7 +133,7 @@ TEST(CudaVaeCounters, StepOfTheLargeNetwork) {
                 matrix_operations / needed);
 }
 
-/// The numbers that the heads of gather (input.cu) and of output (forward.cu) state.
+/// The numbers that the heads of gather and of output (forward.cu) state.
 void expect_cost_of_counts(const char* name, double terms, double gradients) {
     const counted_step& c = named(name);
     const auto all = count(name);
