@@ -39,7 +39,7 @@ std::unique_ptr<kmeans_engine> make_kmeans_engine(const context& ctx) {
     return ctx.state().table.kmeans(ctx);
 }
 std::unique_ptr<start_engine> make_start_engine(const context& ctx, const gmm_shape& shape) {
-    const start_factory* make = ctx.state().table.start;
+    start_factory* const make = ctx.state().table.start;
     return make ? make(ctx, shape) : nullptr;
 }
 std::unique_ptr<latent_engine> make_latent_engine(const context& ctx, std::int64_t dimensions) {
