@@ -1,13 +1,13 @@
 // Times the operations of Gaussian mixtures on one back end, after it has checked them against the reference back end:
 //
-//   mixture_bench [--operation=all|accumulate|update|infer|iteration|kmeans|fit|score|...,...] [--family=full,...]
-//                 [--spread=S,...]
+//   mixture_bench [--operation=all|load|accumulate|update|infer|iteration|kmeans|fit|score|...,...]
+//                 [--family=full,...] [--spread=S,...]
 //                 [--rows=N] [--dimensions=D] [--components=K] [--table] [--export=FOLDER]
 //                 [--backend=cpu|cuda] [--threads=T] [--precision=float32|float64] [--clock=wall|cpu] [--quick]
 //                 [options of Google Benchmark]
 //
-// accumulate, update, infer and iteration are steps of the engine on normalised rows, kmeans is one iteration of
-// k-means from the means that the rows were drawn about; the others are calls of the public interface
+// load brings rows of the device into the engine, accumulate, update, infer and iteration are its steps, kmeans is one
+// iteration of k-means from the means that the rows were drawn about; the others are calls of the public interface
 // (mixture/model_operations.cpp). Lists are separated by commas; every combination is one benchmark,
 // OPERATION/FAMILY/NxDxK/spread:S, and all run in random order. --table takes families, sizes and spreads from a list
 // for GPUs instead: the shapes of docs/kernels.md section 6, and some that are hard to cut into tiles. --spread is the
@@ -66,7 +66,7 @@ struct request {
 
 std::vector<std::string> all_operations() {
     std::vector<std::string> names = model_operations();
-    names.insert(names.end(), {"accumulate", "update", "infer", "iteration", "kmeans"});
+    names.insert(names.end(), {"load", "accumulate", "update", "infer", "iteration", "kmeans"});
     return names;
 }
 
@@ -108,7 +108,9 @@ operation make_operation(const mixture_case& s) {
     }
     const double error = check(s, p);
     const bool whole = std::ranges::count(model_operations(), s.operation) > 0;
-    operation o = whole ? model_operation(s, std::move(p)) : engine_operation(s, p);
+    operation o = whole                   ? model_operation(s, std::move(p))
+                  : s.operation == "load" ? load_operation(s, p)
+                                          : engine_operation(s, p);
     o.error_share = error;
     return o;
 }

@@ -169,7 +169,7 @@ public:
     void operator()(const context& ctx, std::string_view name, const any_matrix_view& x, kernels::gmm_engine* engine);
 
 private:
-    std::vector<kernels::unit_summary> units_;
+    kernels::unit_summaries units_;
 };
 
 /// Copies results that were made whole to a view of the same size, and waits.

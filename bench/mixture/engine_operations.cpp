@@ -1,6 +1,7 @@
 // The steps of EM by themselves.
 #include "bench/mixture/prediction.hpp"
 #include "bench/mixture/problem.hpp"
+#include "elbo/buffer.hpp"
 #include "elbo/context.hpp"
 #include "kernels/math/fixed_point.hpp"
 
@@ -8,6 +9,7 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <utility>
 
 namespace elbo::bench {
 
@@ -74,6 +76,11 @@ std::vector<double> scatter_of(gmm_engine& engine, const mixture_case& s) {
     return sums.values();
 }
 
+void show(const prediction& expected, operation& o) {
+    o.counters["predicted_seconds_low"] = expected.low;
+    o.counters["predicted_seconds_high"] = expected.high;
+}
+
 } // namespace
 
 double check(const mixture_case& s, const problem& p) {
@@ -118,17 +125,36 @@ operation engine_operation(const mixture_case& s, const problem& p) {
         o.run = infer;
     else
         clear(), accumulate(), o.run = update;
-    const bool iterates = s.operation == "accumulate" || s.operation == "iteration";
     const std::int64_t element_bytes = s.common.precision == element_type::float32 ? 4 : 8;
+    const bool iterates = s.operation == "accumulate" || s.operation == "iteration";
     if (iterates && s.common.backend == "cuda")
-        if (const auto expected = predict_iteration(engine->shape, s.rows, element_bytes)) {
-            o.counters["predicted_seconds_low"] = expected->low;
-            o.counters["predicted_seconds_high"] = expected->high;
-        }
+        if (const auto expected = predict_iteration(engine->shape, s.rows, element_bytes))
+            show(*expected, o);
     if (s.operation != "update") {
         o.flop = useful_flop(s);
         o.bytes = static_cast<double>(s.rows * s.dimensions * element_bytes);
     }
+    return o;
+}
+
+operation load_operation(const mixture_case& s, const problem& p) {
+    const context ctx = make_context(s.common);
+    const std::shared_ptr<gmm_engine> engine = make_engine(ctx, s);
+    load(*engine, s, p, s.rows);
+    const auto rows = std::make_shared<buffer<float>>(ctx, s.rows * s.dimensions);
+    copy<float>(ctx, {p.x.data(), s.rows, s.dimensions}, *rows);
+    ctx.wait();
+    const kernels::frame frame{std::vector<double>(s.dimensions, 0.5), std::vector<double>(s.dimensions, 2.0)};
+    operation o;
+    o.run = [=, units = std::make_shared<kernels::unit_summaries>()] {
+        const kernels::input_rows in{std::as_const(*rows).view(s.rows, s.dimensions), {}, 1};
+        engine->summarize(in, *units);
+        engine->load(in, frame, 0);
+        ctx.wait();
+    };
+    if (s.common.backend == "cuda")
+        show(predict_load(engine->shape, s.rows, 4), o);
+    o.bytes = static_cast<double>(3 * s.rows * s.dimensions * 4); // float32: read twice, written once
     return o;
 }
 

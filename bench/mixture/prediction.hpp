@@ -68,10 +68,23 @@ inline constexpr double register_slots = 2.2;
 /// What the matrix instructions of the tensor variant may wait for: loads from L2, row rule, promotions.
 inline constexpr double tensor_waits = 1.35;
 
+/// PTX instructions of a number of the rows for its summary and its normalised value, where d is small, as counted.
+inline constexpr double load_instructions = 90;
+
 /// Seconds: by arithmetic alone, and with what is around it.
 struct prediction {
     double low, high;
 };
+/// Loading rows that lie on the device: a pass for the summaries of their columns, one to normalise them.
+inline prediction predict_load(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes,
+                               const device_rates& device = {}) {
+    const double n = static_cast<double>(rows);
+    const double stride = static_cast<double>(kernels::cuda::row_stride(s, element_bytes));
+    const double numbers = n * static_cast<double>(s.dimensions), size = static_cast<double>(element_bytes);
+    const double bytes = size * (2 * numbers + n * stride) / device.copy;
+    return {bytes, std::max(bytes / 0.6, numbers * load_instructions / device.instructions)};
+}
+
 /// The E-step with its sums and the nodes of the loop, not the arithmetic of the update. None for shapes that run by
 /// slab.
 inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes,

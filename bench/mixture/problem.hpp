@@ -35,6 +35,9 @@ double check(const mixture_case& s, const problem& p);
 /// from.
 operation engine_operation(const mixture_case& s, const problem& p);
 
+/// Summaries of the columns and normalised rows, of rows in the memory of the context.
+operation load_operation(const mixture_case& s, const problem& p);
+
 /// An iteration of k-means from the means that the rows were drawn about, and 0 where it gives the reference's bits.
 operation kmeans_operation(const mixture_case& s, const problem& p);
 double check_kmeans(const mixture_case& s, const problem& p);

@@ -30,7 +30,7 @@ constexpr double negligible_share = 0x1p-72;
 
 /// Adds the moments of the next unit (Chan, Golub and LeVeque 1983, weighted).
 void merge(data_summary& all, const kernels::unit_summary& unit) {
-    all.positive_rows += unit.positive;
+    all.positive_rows += static_cast<std::int64_t>(unit.positive);
     all.largest_weight = std::max(all.largest_weight, unit.largest_weight);
     if (!(unit.weight > 0))
         return;
@@ -253,7 +253,7 @@ data_summary row_feed::summarize(kernels::gmm_engine& engine, const visitor& als
     data_summary all;
     all.mean.assign(d, 0), all.variance.assign(d, 0), all.min.assign(d, infinity), all.max.assign(d, -infinity);
     all.labelled.assign(labels_.empty() ? 0 : components_, 0);
-    std::vector<kernels::unit_summary> units;
+    kernels::unit_summaries units;
     for_each([&](const input_rows& batch, std::int64_t first_row) {
         const std::int64_t bad = engine.summarize(batch, units);
         if (bad >= 0) {
@@ -262,8 +262,8 @@ data_summary row_feed::summarize(kernels::gmm_engine& engine, const visitor& als
                                                data_.description(), first_row + i, column_label(data_, j),
                                                to_host(batch.x.slice(i, 1))[j]));
         }
-        for (const auto& unit : units)
-            merge(all, unit);
+        for (std::int64_t u = 0; u < units.size(); ++u)
+            merge(all, units[u]);
         if (!labels_.empty())
             for (const std::int32_t k : known_components(batch, first_row))
                 if (k >= 0)

@@ -28,8 +28,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace elbo::kernels {
@@ -65,11 +67,54 @@ struct input_rows {
 /// Moments of the columns over the rows of one unit, about nothing but themselves, float64. Rows of weight zero do not
 /// count, but are checked for NaN and infinity as all others are.
 struct unit_summary {
-    double weight = 0; ///< Σ w
-    double largest_weight = 0;
-    double smallest_weight = 0;             ///< also of rows that do not count; NaN if a weight is NaN
-    std::int64_t positive = 0;              ///< rows with w > 0
-    std::vector<double> mean, m2, min, max; ///< [d]: weighted mean, Σ w (x − mean)², range
+    double weight; ///< Σ w
+    double largest_weight;
+    double smallest_weight;                     ///< also of rows that do not count; NaN if a weight is NaN
+    double positive;                            ///< rows with w > 0
+    std::span<const double> mean, m2, min, max; ///< [d]: weighted mean, Σ w (x − mean)², range
+};
+
+/// Those of many units: for each a line of these scalars, then mean, m2, min and max.
+enum summary_scalar : std::int64_t {
+    summary_weight,
+    summary_largest,
+    summary_smallest,
+    summary_positive,
+    summary_scalars
+};
+constexpr std::int64_t summary_size(std::int64_t d) {
+    return summary_scalars + 4 * d;
+}
+class unit_summaries {
+public:
+    void clear(std::int64_t columns) {
+        columns_ = columns;
+        lines_.clear();
+    }
+    /// Room for more units: where the line of the first of them begins.
+    double* append(std::int64_t units) {
+        lines_.resize(lines_.size() + static_cast<std::size_t>(units * summary_size(columns_)));
+        return lines_.data() + lines_.size() - units * summary_size(columns_);
+    }
+    std::int64_t size() const { return std::ssize(lines_) / summary_size(columns_); }
+    unit_summary operator[](std::int64_t unit) const {
+        const double* line = lines_.data() + unit * summary_size(columns_);
+        const auto part = [&](std::int64_t p) {
+            return std::span(line + summary_scalars + p * columns_, static_cast<std::size_t>(columns_));
+        };
+        return {line[summary_weight],
+                line[summary_largest],
+                line[summary_smallest],
+                line[summary_positive],
+                part(0),
+                part(1),
+                part(2),
+                part(3)};
+    }
+
+private:
+    std::int64_t columns_ = 0;
+    std::vector<double> lines_;
 };
 
 /// Parameters in the normalised frame, on the host, float64. precision_cholesky in the layout of gmm::model;
@@ -142,7 +187,7 @@ public:
 
     // --- data ---------------------------------------------------------------------------------------------------
     /// One summary for each unit of the rows; returns the index row * cols + col of the first NaN or infinity, else −1.
-    virtual std::int64_t summarize(const input_rows& in, std::vector<unit_summary>& out) = 0;
+    virtual std::int64_t summarize(const input_rows& in, unit_summaries& out) = 0;
     /// Bytes that reserve(rows, weighted, labels) will take, everything of this engine included.
     virtual std::int64_t bytes_needed(std::int64_t rows, bool weighted,
                                       sample_labels::kind labels = sample_labels::kind::none) const = 0;

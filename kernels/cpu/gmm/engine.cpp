@@ -74,20 +74,19 @@ public:
         : gmm_engine(s), threads_(ctx.threads()), set_(choose_instruction_set()), kernels_(set_.kernels<T>()),
           block_rows_(choose_block_rows(s, sizeof(T))), model_(s, kernels_, block_rows_) {}
 
-    std::int64_t summarize(const input_rows& in, std::vector<unit_summary>& out) override {
+    std::int64_t summarize(const input_rows& in, unit_summaries& out) override {
         require_host_memory(in.x, "x");
         require_host_memory(in.weights, "weights");
         const std::int64_t units = units_of(in.x.rows), d = in.x.cols;
-        out.assign(static_cast<std::size_t>(units), {});
+        out.clear(d);
+        double* const lines = out.append(units);
         std::vector<std::int64_t> bad(static_cast<std::size_t>(units));
         parallel_for(threads_, units, [&](std::int64_t u, int) {
-            unit_summary& s = out[u];
-            for (auto* v : {&s.mean, &s.m2, &s.min, &s.max})
-                v->resize(static_cast<std::size_t>(d));
-            moments_view moments{0, 0, 0, 0, s.mean.data(), s.m2.data(), s.min.data(), s.max.data()};
+            double *line = lines + u * summary_size(d), *mean = line + summary_scalars;
+            moments_view moments{0, 0, 0, 0, mean, mean + d, mean + 2 * d, mean + 3 * d};
             bad[u] = set_.common->summarize_unit(unit_of(in, u), moments);
-            s.weight = moments.weight, s.positive = moments.positive;
-            s.largest_weight = moments.largest_weight, s.smallest_weight = moments.smallest_weight;
+            line[summary_weight] = moments.weight, line[summary_positive] = static_cast<double>(moments.positive);
+            line[summary_largest] = moments.largest_weight, line[summary_smallest] = moments.smallest_weight;
         });
         for (std::int64_t u = 0; u < units; ++u)
             if (bad[u] >= 0)

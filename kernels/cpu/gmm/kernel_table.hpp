@@ -157,7 +157,7 @@ constexpr std::int64_t scatter_partial(gmm::family f, std::int64_t d) {
     return (numbers + 7) / 8 * 8;
 }
 
-/// The moments of one unit of input rows (kernels::unit_summary without its vectors).
+/// The moments of one unit of input rows (kernels::unit_summary).
 struct moments_view {
     double weight, largest_weight, smallest_weight;
     std::int64_t positive;

@@ -33,6 +33,17 @@ unique_event make_event() {
     return unique_event(event);
 }
 
+unique_pool make_pool(int device, std::uint64_t kept) {
+    cudaMemPoolProps properties{};
+    properties.allocType = cudaMemAllocationTypePinned;
+    properties.location = {cudaMemLocationTypeDevice, device};
+    cudaMemPool_t pool = nullptr;
+    check(cudaMemPoolCreate(&pool, &properties), "cudaMemPoolCreate");
+    unique_pool owned(pool);
+    check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &kept), "cudaMemPoolSetAttribute");
+    return owned;
+}
+
 } // namespace elbo::kernels::cuda
 
 namespace elbo::internal {
@@ -76,10 +87,10 @@ int attribute(cudaDeviceAttr which, int device) {
     return value;
 }
 
-std::string device_name(int ordinal) {
+cudaDeviceProp properties_of(int ordinal) {
     cudaDeviceProp properties{};
     check(cudaGetDeviceProperties(&properties, ordinal), "cudaGetDeviceProperties");
-    return properties.name;
+    return properties;
 }
 
 /// Without a stream.
@@ -93,7 +104,9 @@ std::shared_ptr<context_state> describe(int ordinal, const char* remark) {
     state->activate();
     state->multiprocessors = attribute(cudaDevAttrMultiProcessorCount, ordinal);
     state->shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal);
-    const std::string name = fmt::format("{} (cuda:{}{})", device_name(ordinal), ordinal, remark);
+    const cudaDeviceProp properties = properties_of(ordinal);
+    state->pool = kernels::cuda::make_pool(ordinal, properties.totalGlobalMem / 16);
+    const std::string name = fmt::format("{} (cuda:{}{})", properties.name, ordinal, remark);
     auto context = std::make_shared<context_state>(kernels::cuda_table, name);
     context->device = ordinal;
     context->cuda = std::move(state);
@@ -138,7 +151,7 @@ std::vector<device_info> list_cuda_devices() {
         device_info info;
         info.where = backend::cuda;
         info.ordinal = i;
-        info.name = device_name(i);
+        info.name = properties_of(i).name;
         check(cudaSetDevice(i), "cudaSetDevice");
         std::size_t free = 0;
         std::size_t total = 0;

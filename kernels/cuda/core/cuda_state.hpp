@@ -26,12 +26,15 @@ using unique_handle = std::unique_ptr<std::remove_pointer_t<Handle>, destroy_han
 
 using unique_stream = unique_handle<cudaStream_t, cudaStreamDestroy>;
 using unique_event = unique_handle<cudaEvent_t, cudaEventDestroy>;
+using unique_pool = unique_handle<cudaMemPool_t, cudaMemPoolDestroy>;
 using unique_graph = unique_handle<cudaGraph_t, cudaGraphDestroy>;
 using unique_graph_exec = unique_handle<cudaGraphExec_t, cudaGraphExecDestroy>;
 
 /// A stream that does not wait for the default stream, and an event without a time, on the current device.
 unique_stream make_stream();
 unique_event make_event();
+/// A pool of memory of the device that keeps up to `kept` bytes of what was given back.
+unique_pool make_pool(int device, std::uint64_t kept);
 
 /// A stream of the library's on the device that holds `memory`, after what is on the default stream; or the caller's.
 std::shared_ptr<const device_queue> queue_of(const void* memory);
@@ -45,6 +48,9 @@ struct cuda_state {
     int device = 0;
     cudaStream_t stream = nullptr;             ///< all work of the context is enqueued here
     kernels::cuda::unique_stream owned_stream; ///< empty where the caller owns the stream
+    /// Of all memory of the context; keeps what was given back for what is asked for next, up to a 16th of the device's
+    /// memory, so that a fit after another does not pay for pages again.
+    kernels::cuda::unique_pool pool;
     int multiprocessors = 0;
     std::int64_t shared_bytes = 0; ///< largest dynamic shared memory of a block
 

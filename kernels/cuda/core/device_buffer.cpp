@@ -26,10 +26,16 @@ void* allocate_device(const internal::cuda_state& state, std::string_view label,
     state.activate();
     void* data = nullptr;
     const auto size = static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1));
-    const cudaError_t status = cudaMallocAsync(&data, size, state.stream);
+    cudaError_t status = cudaMallocFromPoolAsync(&data, size, state.pool.get(), state.stream);
+    if (status == cudaErrorMemoryAllocation) { // what the pool keeps may be in the way
+        cudaGetLastError();
+        internal::wait_for(state);
+        check(cudaMemPoolTrimTo(state.pool.get(), 0), "cudaMemPoolTrimTo");
+        status = cudaMallocFromPoolAsync(&data, size, state.pool.get(), state.stream);
+    }
     if (status == cudaErrorMemoryAllocation)
         throw_out_of_memory("device", label, bytes);
-    check(status, "cudaMallocAsync");
+    check(status, "cudaMallocFromPoolAsync");
     return data;
 }
 

@@ -65,7 +65,7 @@ void cuda_engine<T>::copy_async(V* to, const V* from, std::int64_t count) {
 }
 
 template <class T>
-std::int64_t cuda_engine<T>::summarize(const input_rows& in, std::vector<unit_summary>& out) {
+std::int64_t cuda_engine<T>::summarize(const input_rows& in, unit_summaries& out) {
     state_->activate();
     survey_.begin(out);
     staging_.for_each_piece(in, [&](const device_input& piece, std::int64_t first) { survey_.add(piece, first); });

@@ -44,7 +44,7 @@ public:
     cuda_engine(const gmm_shape& s, const state_pointer& state);
     ~cuda_engine() override;
 
-    std::int64_t summarize(const input_rows& in, std::vector<unit_summary>& out) override;
+    std::int64_t summarize(const input_rows& in, unit_summaries& out) override;
     std::int64_t bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind labels) const override;
     void reserve(std::int64_t rows, bool weighted, sample_labels::kind labels) override;
     void load(const input_rows& in, const frame& f, std::int64_t slot) override;

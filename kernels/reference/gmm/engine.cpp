@@ -24,8 +24,8 @@ class reference_gmm final : public gmm_engine {
 public:
     explicit reference_gmm(const gmm_shape& s) : gmm_engine(s), d_(s.dimensions), K_(s.components) {}
 
-    std::int64_t summarize(const input_rows& in, std::vector<unit_summary>& out) override {
-        out.clear();
+    std::int64_t summarize(const input_rows& in, unit_summaries& out) override {
+        out.clear(d_);
         for (std::int64_t first = 0; first < in.x.rows; first += unit_rows) {
             const std::int64_t bad = summarize_unit(in, first, std::min(unit_rows, in.x.rows - first), out);
             if (bad >= 0)
@@ -133,33 +133,32 @@ private:
 
     std::int64_t factor_numbers() const { return gmm::covariance_size(shape.family, K_, d_); }
 
-    std::int64_t summarize_unit(const input_rows& in, std::int64_t first, std::int64_t rows,
-                                std::vector<unit_summary>& out) {
+    std::int64_t summarize_unit(const input_rows& in, std::int64_t first, std::int64_t rows, unit_summaries& out) {
         constexpr double infinity = std::numeric_limits<double>::infinity();
-        unit_summary u;
-        u.smallest_weight = infinity;
-        u.mean.assign(d_, 0), u.m2.assign(d_, 0), u.min.assign(d_, infinity), u.max.assign(d_, -infinity);
+        double* const line = out.append(1); // of zeros
+        double *mean = line + summary_scalars, *m2 = mean + d_, *least = m2 + d_, *most = least + d_;
+        std::fill_n(least, d_, infinity), std::fill_n(most, d_, -infinity);
+        line[summary_smallest] = infinity;
         for (std::int64_t i = first; i < first + rows; ++i) {
             const double w = weight_of(in, i);
-            if (std::isnan(w) || w < u.smallest_weight)
-                u.smallest_weight = w; // a NaN enters and stays, since nothing is less
-            u.largest_weight = std::max(u.largest_weight, w);
-            u.weight += w > 0 ? w : 0;
-            u.positive += w > 0;
+            if (std::isnan(w) || w < line[summary_smallest])
+                line[summary_smallest] = w; // a NaN enters and stays, since nothing is less
+            line[summary_largest] = std::max(line[summary_largest], w);
+            line[summary_weight] += w > 0 ? w : 0;
+            line[summary_positive] += w > 0;
             for (std::int64_t j = 0; j < d_; ++j) {
                 const double x = element(in.x, i, j);
                 if (!std::isfinite(x))
                     return i * d_ + j;
                 if (!(w > 0))
                     continue;
-                const double step = x - u.mean[j]; // West's update of a weighted mean and Σ w (x − mean)²
-                u.mean[j] += step * w / u.weight;
-                u.m2[j] += w * step * (x - u.mean[j]);
-                u.min[j] = std::min(u.min[j], x);
-                u.max[j] = std::max(u.max[j], x);
+                const double step = x - mean[j]; // West's update of a weighted mean and Σ w (x − mean)²
+                mean[j] += step * w / line[summary_weight];
+                m2[j] += w * step * (x - mean[j]);
+                least[j] = std::min(least[j], x);
+                most[j] = std::max(most[j], x);
             }
         }
-        out.push_back(std::move(u));
         return -1;
     }
 

@@ -287,9 +287,9 @@ TEST(GmmEngine, SummaryFindsTheFirstBadValueAndMoments) {
         std::vector<float> x = test::as<float>(test::clustered(rows, d, 2, 5, 9));
         const auto engine =
             gmm::make_engine(ctx, {family::full, d, 2}, gmm::compute_precision::automatic, element_type::float32);
-        std::vector<unit_summary> units;
+        unit_summaries units;
         EXPECT_EQ(engine->summarize({matrix_view<const float>(x.data(), rows, d), {}, 1}, units), -1);
-        ASSERT_EQ(units.size(), 2u);
+        ASSERT_EQ(units.size(), 2);
         EXPECT_EQ(units[0].weight, unit_rows);
         EXPECT_EQ(units[1].positive, 100);
         double mean = 0, m2 = 0;

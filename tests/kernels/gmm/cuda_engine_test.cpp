@@ -101,10 +101,10 @@ TEST(CudaEngine, HostPinnedAndDeviceRowsGiveTheSameBits) {
         engine->clear_sums(0x1p40, 0x1p60);
         engine->accumulate(0, rows);
         sums.push_back(engine->sums().limbs);
-        std::vector<unit_summary> units;
+        unit_summaries units;
         EXPECT_EQ(engine->summarize(in, units), -1);
-        ASSERT_EQ(units.size(), 2u);
-        means.push_back(units[1].mean);
+        ASSERT_EQ(units.size(), 2);
+        means.emplace_back(units[1].mean.begin(), units[1].mean.end());
         EXPECT_EQ(units[1].positive, 1);
     }
     EXPECT_EQ(sums[1], sums[0]);

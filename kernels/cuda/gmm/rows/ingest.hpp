@@ -15,18 +15,6 @@ struct device_input {
     double weight_scale;
 };
 
-/// What summarize_units writes for each unit: these scalars, then mean, m2, min and max [d] each.
-enum summary_scalar : std::int64_t {
-    summary_weight,
-    summary_largest,
-    summary_smallest,
-    summary_positive,
-    summary_scalars
-};
-constexpr std::int64_t summary_size(std::int64_t d) {
-    return summary_scalars + 4 * d;
-}
-
 /// Summaries [units x summary_size]; `first_bad` is lowered to row * d + column of the first NaN or infinity.
 void summarize_units(const internal::cuda_state& state, const device_input& in, double* summaries,
                      unsigned long long* first_bad);

@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/gmm/rows/staging.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace elbo::kernels::cuda {
@@ -11,20 +12,6 @@ namespace {
 /// Words of a slot.
 std::int64_t most_words(std::int64_t columns) {
     return 1 + staging::device_piece_rows(columns) / unit_rows * summary_size(columns);
-}
-
-unit_summary to_summary(const double* from, std::int64_t d) {
-    unit_summary u;
-    u.weight = from[summary_weight];
-    u.largest_weight = from[summary_largest];
-    u.smallest_weight = from[summary_smallest];
-    u.positive = static_cast<std::int64_t>(from[summary_positive]);
-    const double* column = from + summary_scalars;
-    u.mean.assign(column, column + d);
-    u.m2.assign(column + d, column + 2 * d);
-    u.min.assign(column + 2 * d, column + 3 * d);
-    u.max.assign(column + 3 * d, column + 4 * d);
-    return u;
 }
 
 } // namespace
@@ -44,8 +31,8 @@ survey_pipeline::survey_pipeline(const state_pointer& state, std::int64_t column
     }
 }
 
-void survey_pipeline::begin(std::vector<unit_summary>& out) {
-    out.clear();
+void survey_pipeline::begin(unit_summaries& out) {
+    out.clear(columns_);
     out_ = &out;
     bad_ = -1;
     for (slot& s : slots_)
@@ -78,8 +65,7 @@ void survey_pipeline::collect(slot& s) {
     std::memcpy(&position, s.on_host, sizeof position);
     if (position != ~0ull && bad_ < 0)
         bad_ = s.first_row * columns_ + static_cast<std::int64_t>(position);
-    for (std::int64_t u = 0; u < s.units; ++u)
-        out_->push_back(to_summary(s.on_host + 1 + u * summary_size(columns_), columns_));
+    std::copy_n(s.on_host + 1, s.units * summary_size(columns_), out_->append(s.units));
     s.units = 0;
 }
 

@@ -5,7 +5,6 @@
 #include "kernels/cuda/gmm/rows/ingest.hpp"
 
 #include <array>
-#include <vector>
 
 namespace elbo::kernels::cuda {
 
@@ -18,7 +17,7 @@ public:
     static std::int64_t bytes(std::int64_t columns);
 
     /// Empties `out`, to which the summaries of all units will be appended.
-    void begin(std::vector<unit_summary>& out);
+    void begin(unit_summaries& out);
     /// Enqueues the work on a piece whose first row has this index.
     void add(const device_input& piece, std::int64_t first_row);
     /// Waits for what is under way. The index row * columns + column of the first NaN or infinity, else −1.
@@ -39,7 +38,7 @@ private:
     pinned_buffer<double> on_host_; ///< of both slots
     std::array<slot, 2> slots_;
     std::size_t next_ = 0;
-    std::vector<unit_summary>* out_ = nullptr;
+    unit_summaries* out_ = nullptr;
     std::int64_t bad_ = -1;
 };
 
