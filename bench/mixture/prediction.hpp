@@ -18,6 +18,7 @@ using kernels::gmm_shape;
 struct device_rates {
     double copy = 4.27e12;         ///< bytes of device memory a second
     double instructions = 33.5e12; ///< of a lane, at the clock of such kernels
+    double cache = 5.5e12;         ///< bytes of L2 a second
     double tensor = 800e12;        ///< multiplications and additions of fp16 a second
     double atomics = 2e11;         ///< 64-bit additions in L2 a second
     double node = 0.52e-6;         ///< seconds of an empty kernel in a graph
@@ -54,6 +55,10 @@ struct tensor_flop {
     double densities, moments;
 };
 inline tensor_flop tensor_work(const gmm_shape& s) {
+    if (kernels::cuda::is_wide(s.dimensions)) {
+        const double work = kernels::cuda::wide_shape(s.dimensions).flop();
+        return {work, work};
+    }
     const double blocks = kernels::cuda::tensor_dimensions(s.dimensions) / 16;
     const double m = kernels::cuda::moment_dimensions(s.dimensions);
     // Three products of pieces; two, of 64 columns at least.
@@ -85,6 +90,15 @@ inline prediction predict_load(const gmm_shape& s, std::int64_t rows, std::int64
     return {bytes, std::max(bytes / 0.6, numbers * load_instructions / device.instructions)};
 }
 
+/// Seconds of a pair of row and component of more than 128 dimensions in the tensor variant: matrix instructions alone,
+/// and what bounds each of log-densities, pieces and moments.
+inline prediction wide_pair(const gmm_shape& s, const device_rates& device) {
+    const kernels::cuda::wide_shape wide(s.dimensions);
+    const double work = wide.flop() / device.tensor;
+    const double pieces = 4 * static_cast<double>(wide.panels * kernels::cuda::wide_block) / device.copy;
+    return {2 * work, std::max(work, wide.density_bytes() / device.cache) +
+                          std::max(work, wide.moment_bytes() / device.cache) + pieces};
+}
 /// The E-step with its sums and the nodes of the loop, not the arithmetic of the update. None for shapes that run by
 /// slab.
 inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes,
@@ -107,6 +121,12 @@ inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int6
     case e_step_variant::tensor: {
         const tensor_flop work = tensor_work(s);
         const double slabs = static_cast<double>(blocks_for(rows, tensor_slab_rows(s)));
+        if (is_wide(s.dimensions)) {
+            const prediction pair = wide_pair(s, device);
+            const std::int64_t slab_pairs = plan_tensor(s).units * s.components;
+            const std::int64_t groups = blocks_for(slab_pairs, wide_pairs(s.dimensions, slab_pairs));
+            return around(pairs * pair.low, pair.high / pair.low, slabs * static_cast<double>(4 + 2 * groups) + 3);
+        }
         return around(pairs * (work.densities + work.moments) / device.tensor, tensor_waits, 3 * slabs + 2);
     }
     default:

@@ -49,6 +49,7 @@ constexpr counted_case cases[] = {
     {"tensor narrow", {family::full, 32, 17}, 300, false},
     {"tensor between", {family::full, 40, 6}, 300, false},
     {"tensor uneven", {family::full, 80, 3}, 300, false},
+    {"wide", {family::full, 200, 3}, 300, true},
 };
 
 const counted_case& named(const std::string& name) {
@@ -216,6 +217,37 @@ TEST(CudaCounters, TensorEngine) {
     }
 }
 
+// Three products of each block of 64 x 64 on and below the diagonals, for all rows of tiles of 256 and stages of 64.
+TEST(CudaCounters, WideTensorEngine) {
+    if (!test::emulated() || !cuda::tensor_built())
+        GTEST_SKIP() << "counters come from the emulator";
+    const counted_case& c = named("wide");
+    ASSERT_EQ(cuda::choose_variant(c.shape, 4, false, true), cuda::e_step_variant::tensor);
+    const cuda::wide_shape wide(c.shape.dimensions);
+    const auto all = test::count_elsewhere(one_case, case_variable, c.name);
+    const test::counter_sums density = test::sum_counters(all, "wide_density");
+    const test::counter_sums moments = test::sum_counters(all, "::wide_moments");
+    const test::counter_sums pieces = test::sum_counters(all, "wide_moment_pieces");
+    const double n = static_cast<double>(c.rows), d = static_cast<double>(c.shape.dimensions);
+    const double k = static_cast<double>(c.shape.components);
+    const auto up = [](double size, double tile) { return tile * std::ceil(size / tile); };
+    EXPECT_EQ(density.tensor, wide.flop() * k * up(n, 256));
+    EXPECT_EQ(moments.tensor, wide.flop() * k * up(n, 64));
+    EXPECT_EQ(bench::tensor_work(c.shape).densities, wide.flop());
+    EXPECT_EQ(bench::tensor_work(c.shape).moments, wide.flop());
+    // Operands of rows and factors; shifts, and what a row has beside. The counter has each byte once a launch.
+    const double rows = 4 * up(d, 64), factors = k * static_cast<double>(cuda::plan_tensor(c.shape).panel_bytes);
+    EXPECT_LE(density.read, rows * up(n, 256) + factors + k * 4 * up(d, 128) + 8 * up(n, 256) + 2048);
+    EXPECT_LE(density.written, 1.02 * (4 * n * k + 16 * n * 8) + 2048);
+    EXPECT_LE(pieces.written, k * 4 * up(d, 128) * up(n, 64) + 24 * k * d + 1024);
+    EXPECT_LE(moments.read, k * 4 * up(d, 128) * up(n, 64) + sums_bytes(c) + 2048);
+    EXPECT_LE(moments.written, sums_bytes(c) + 1024);
+    for (const test::counter_sums* kernel : {&density, &moments, &pieces})
+        EXPECT_EQ(kernel->conflicts, 0);
+    std::printf("wide: %.0f and %.0f instructions a pair, %.0f for pieces\n", density.instructions / (n * k),
+                moments.instructions / (n * k), pieces.instructions / (n * k));
+}
+
 /// k-means on the device: greedy k-means++ or not, and Lloyd's iterations.
 struct kmeans_case {
     const char* name;
@@ -358,7 +390,7 @@ TEST(CudaCounters, NoRacesOnGlobalMemory) {
     if (!test::emulated())
         GTEST_SKIP() << "the race check is that of the emulator";
     constexpr const char* check = "CUDA_EMULATOR_STRICT=1 CUDA_EMULATOR_GLOBAL_RACECHECK=1";
-    for (const char* name : {"registers diagonal", "fused diagonal", "slab", "tensor"})
+    for (const char* name : {"registers diagonal", "fused diagonal", "slab", "tensor", "wide"})
         EXPECT_EQ(test::run_elsewhere(one_case, case_variable, name, check), 0) << name;
     for (const kmeans_case& c : kmeans_cases)
         EXPECT_EQ(test::run_elsewhere(one_kmeans_case, case_variable, c.name, check), 0) << c.name;

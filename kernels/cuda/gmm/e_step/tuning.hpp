@@ -192,10 +192,10 @@ enum class e_step_variant {
     slab       ///< everything else
 };
 
-/// 24 < d <= 128, and fewer dimensions, filled up to 32, where so many components do not fit the fused variant: from d
+/// d > 24, and fewer dimensions, filled up to 32, where so many components do not fit the fused variant: from d
 /// = 16 on one block of it, below a cluster, which takes less there (docs/kernels.md section 6).
 constexpr bool suits_tensor(const gmm_shape& s, std::int64_t element_bytes) {
-    if (s.family != gmm::family::full || element_bytes != 4 || s.dimensions < 8 || s.dimensions > 128)
+    if (s.family != gmm::family::full || element_bytes != 4 || s.dimensions < 8)
         return false;
     return s.dimensions > 24 || shape_fused(s, element_bytes, s.dimensions < 16 ? most_ranks : 1).tile_rows == 0;
 }

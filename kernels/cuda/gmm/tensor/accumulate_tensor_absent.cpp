@@ -7,6 +7,12 @@ bool tensor_built() {
     return false;
 }
 
+void write_tensor_panels(const internal::cuda_state&, const gmm_shape&, const device_model<float>&,
+                         const tensor_view&) {}
+
+void tensor_densities(const internal::cuda_state&, const gmm_shape&, const device_model<float>&,
+                      const device_rows<float>&, const tensor_view&, float*, std::int64_t) {}
+
 void accumulate_tensor(const internal::cuda_state&, const gmm_shape&, const device_model<float>&,
                        const device_rows<float>&, const tensor_view&, float*, const device_sums&, std::int64_t) {}
 

@@ -5,6 +5,9 @@
 #include "kernels/cuda/gmm/tensor/moments.cuh"
 #include "kernels/cuda/gmm/tensor/panels.cuh"
 #include "kernels/cuda/gmm/tensor/tensor.hpp"
+#include "kernels/cuda/gmm/tensor/wide_density.cuh"
+#include "kernels/cuda/gmm/tensor/wide_moments.cuh"
+#include "kernels/cuda/gmm/tensor/wide_pieces.cuh"
 
 #include <algorithm>
 #include <cmath>
@@ -61,68 +64,175 @@ __global__ void __launch_bounds__(row_threads)
     }
 }
 
-template <int D>
-void accumulate(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
-                const device_rows<float>& rows, const tensor_view& memory, float* densities, const device_sums& sums,
-                std::int64_t blocks) {
-    const tensor_plan plan = plan_tensor(shape);
-    const std::int64_t slab_rows = plan.units * unit_rows;
-    const int p = static_cast<int>(padded(shape.dimensions)), components = static_cast<int>(shape.components);
-    float4* const parts = reinterpret_cast<float4*>(memory.parts);
-    float4* const weights = reinterpret_cast<float4*>(memory.weights);
-    const float active = -24 - static_cast<float>(std::log2(static_cast<double>(components)));
-    launch(state, "write_panels", {plan.panels * panel_layout<D>::components, panel_threads}, write_panels<D>,
-           components, p, model, memory);
-    for (std::int64_t first = 0; first < rows.rows; first += slab_rows) {
-        const device_rows<float> part{rows.x + first * rows.stride,
-                                      rows.weights ? rows.weights + first : nullptr,
-                                      rows.stride,
-                                      std::min(slab_rows, rows.rows - first),
-                                      rows.labels ? rows.labels + first : nullptr,
-                                      rows.log_factors ? rows.log_factors + first * shape.components : nullptr};
-        const int count = static_cast<int>(part.rows);
-        const density_arguments density{part.x,
-                                        static_cast<int>(part.stride),
-                                        count,
-                                        p,
-                                        components,
-                                        static_cast<int>(plan.panels),
-                                        static_cast<int>(plan.ranges),
-                                        static_cast<int>(plan.range_panels),
-                                        memory.panels,
-                                        densities,
-                                        slab_rows,
-                                        parts};
-        const std::int64_t items = blocks_for(count, tensor_block_rows * tensor_cluster) * plan.ranges;
-        const std::int64_t clusters = std::clamp<std::int64_t>(blocks / tensor_cluster, 1, items);
-        launch(state, "tensor_density", {clusters * tensor_cluster, tensor_threads, panel_layout<D>::shared_bytes},
-               tensor_density<D>, density);
-        if (part.labelled())
-            launch(state, "tensor_known", {blocks_for(count, known_threads), known_threads}, tensor_known, part,
-                   model.offsets, components, static_cast<int>(plan.ranges), densities, slab_rows, parts,
-                   memory.factors);
-        launch(state, "tensor_rows", {blocks_for(count, unit_rows), row_threads}, tensor_rows, part, model.reference,
-               static_cast<int>(plan.ranges), parts, slab_rows, weights, part.log_factors ? memory.factors : nullptr,
-               sums);
-        const moment_arguments moments{part.x,
-                                       static_cast<int>(part.stride),
-                                       count,
-                                       p,
-                                       static_cast<int>(shape.dimensions),
-                                       components,
-                                       active,
-                                       densities,
-                                       slab_rows,
-                                       weights,
-                                       model.means,
-                                       memory.mean_sizes,
-                                       sums};
-        constexpr int M = moment_dimensions(D);
-        using L = moment_layout<M>;
-        launch(state, "tensor_moments",
-               {blocks_for(count, unit_rows) * blocks_for(components, L::components), L::threads, L::shared_bytes},
-               tensor_moments<M>, moments);
+/// What log-densities and moments work on.
+struct tensor_step {
+    const internal::cuda_state& state;
+    const gmm_shape& shape;
+    const device_model<float>& model;
+    const tensor_view& memory;
+    float* densities;
+    std::int64_t blocks; ///< the grid of the log-densities
+    tensor_plan plan = plan_tensor(shape);
+
+    std::int64_t slab_rows() const { return plan.units * unit_rows; }
+    int p() const { return static_cast<int>(padded(shape.dimensions)); }
+    int components() const { return static_cast<int>(shape.components); }
+    float4* parts() const { return reinterpret_cast<float4*>(memory.parts); }
+    float4* weights() const { return reinterpret_cast<float4*>(memory.weights); }
+    float active() const { return -24 - static_cast<float>(std::log2(static_cast<double>(shape.components))); }
+    /// Blocks of the log-densities where these are the rows of a cluster.
+    std::int64_t density_blocks(std::int64_t rows, int cluster, int cluster_rows) const {
+        const std::int64_t items = blocks_for(rows, cluster_rows) * plan.ranges;
+        return std::clamp<std::int64_t>(blocks / cluster, 1, items) * cluster;
     }
+};
+
+template <int D>
+void start_panels(const tensor_step& e) {
+    launch(e.state, "write_panels", {e.plan.panels * panel_layout<D>::components, panel_threads}, write_panels<D>,
+           e.components(), e.p(), e.model, e.memory);
+}
+
+template <int D>
+void start_densities(const tensor_step& e, const device_rows<float>& part) {
+    const int count = static_cast<int>(part.rows);
+    const density_arguments density{part.x,
+                                    static_cast<int>(part.stride),
+                                    count,
+                                    e.p(),
+                                    e.components(),
+                                    static_cast<int>(e.plan.panels),
+                                    static_cast<int>(e.plan.ranges),
+                                    static_cast<int>(e.plan.range_panels),
+                                    e.memory.panels,
+                                    e.densities,
+                                    e.slab_rows(),
+                                    e.parts()};
+    launch(e.state, "tensor_density",
+           {e.density_blocks(count, tensor_cluster, tensor_block_rows * tensor_cluster), tensor_threads,
+            panel_layout<D>::shared_bytes},
+           tensor_density<D>, density);
+}
+
+template <int D>
+void start_moments(const tensor_step& e, const device_rows<float>& part, const device_sums& sums) {
+    const moment_arguments moments{part.x,
+                                   static_cast<int>(part.stride),
+                                   static_cast<int>(part.rows),
+                                   e.p(),
+                                   static_cast<int>(e.shape.dimensions),
+                                   e.components(),
+                                   e.active(),
+                                   e.densities,
+                                   e.slab_rows(),
+                                   e.weights(),
+                                   e.model.means,
+                                   e.memory.mean_sizes,
+                                   sums};
+    constexpr int M = moment_dimensions(D);
+    using L = moment_layout<M>;
+    launch(e.state, "tensor_moments",
+           {blocks_for(part.rows, unit_rows) * blocks_for(e.components(), L::components), L::threads, L::shared_bytes},
+           tensor_moments<M>, moments);
+}
+
+void start_wide_panels(const tensor_step& e) {
+    const wide_shape shape(e.shape.dimensions);
+    launch(e.state, "wide_powers", {e.components(), piece_threads}, wide_powers, e.p(), e.model, e.memory.mean_sizes,
+           e.memory.wide);
+    launch(e.state, "wide_factors", {e.components() * shape.panels, piece_threads}, wide_factors, e.p(), shape, e.model,
+           e.memory.panels, e.memory.wide);
+}
+
+void start_wide_densities(const tensor_step& e, const device_rows<float>& part) {
+    const wide_shape shape(e.shape.dimensions);
+    const int count = static_cast<int>(part.rows);
+    launch(e.state, "wide_rows", {blocks_for(count, wide_cluster * wide_block) * wide_cluster, row_piece_threads},
+           wide_rows, part.x, part.stride, count, e.p(), static_cast<int>(shape.halves), e.memory.wide);
+    const wide_density_arguments density{shape,
+                                         count,
+                                         e.components(),
+                                         static_cast<int>(e.plan.ranges),
+                                         static_cast<int>(e.plan.range_panels),
+                                         e.memory.panels,
+                                         e.model.offsets,
+                                         e.memory.wide,
+                                         e.densities,
+                                         e.slab_rows(),
+                                         e.parts()};
+    launch(e.state, "wide_density",
+           {e.density_blocks(count, wide_cluster, wide_block * wide_cluster), wide_threads, wide_shared_bytes},
+           wide_density, density);
+}
+
+void start_wide_moments(const tensor_step& e, const device_rows<float>& part, const device_sums& sums) {
+    const wide_shape shape(e.shape.dimensions);
+    const wide_moment_arguments moments{part.x,
+                                        part.stride,
+                                        static_cast<int>(part.rows),
+                                        e.p(),
+                                        static_cast<int>(e.shape.dimensions),
+                                        e.components(),
+                                        e.active(),
+                                        e.densities,
+                                        e.slab_rows(),
+                                        e.weights(),
+                                        e.model.means,
+                                        e.memory.mean_sizes,
+                                        e.memory.wide,
+                                        sums};
+    const std::int64_t pairs = blocks_for(part.rows, unit_rows) * e.components();
+    const std::int64_t step = wide_pairs(e.shape.dimensions, e.plan.units * e.components());
+    launch(e.state, "wide_weights", {pairs, piece_threads}, wide_weights, moments);
+    for (std::int64_t first = 0; first < pairs; first += step) {
+        const std::int64_t some = std::min(step, pairs - first);
+        launch(e.state, "wide_moment_pieces", {some * shape.panels, piece_threads}, wide_moment_pieces, moments, shape,
+               static_cast<int>(first));
+        launch(e.state, "wide_moments", {some * shape.tiles(), wide_threads, wide_shared_bytes}, wide_moments, moments,
+               shape, static_cast<int>(first));
+    }
+}
+
+/// The kernels of a shape.
+struct tensor_kernels {
+    void (*panels)(const tensor_step&);
+    void (*densities)(const tensor_step&, const device_rows<float>&);
+    void (*moments)(const tensor_step&, const device_rows<float>&, const device_sums&);
+
+    template <int D>
+    static constexpr tensor_kernels of() {
+        return {start_panels<D>, start_densities<D>, start_moments<D>};
+    }
+};
+
+tensor_kernels kernels_of(const gmm_shape& shape) {
+    if (is_wide(shape.dimensions))
+        return {start_wide_panels, start_wide_densities, start_wide_moments};
+    switch (tensor_dimensions(shape.dimensions)) {
+    case 32:
+        return tensor_kernels::of<32>();
+    case 48:
+        return tensor_kernels::of<48>();
+    case 64:
+        return tensor_kernels::of<64>();
+    case 80:
+        return tensor_kernels::of<80>();
+    case 96:
+        return tensor_kernels::of<96>();
+    case 112:
+        return tensor_kernels::of<112>();
+    default:
+        return tensor_kernels::of<128>();
+    }
+}
+
+/// Log-densities of a slab with what is known of the rows.
+void start_known_densities(const tensor_step& e, const device_rows<float>& part) {
+    kernels_of(e.shape).densities(e, part);
+    if (part.labelled())
+        launch(e.state, "tensor_known", {blocks_for(part.rows, known_threads), known_threads}, tensor_known, part,
+               e.model.offsets, e.components(), static_cast<int>(e.plan.ranges), e.densities, e.slab_rows(), e.parts(),
+               e.memory.factors);
 }
 
 } // namespace
@@ -131,24 +241,35 @@ bool tensor_built() {
     return true;
 }
 
+void write_tensor_panels(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
+                         const tensor_view& memory) {
+    kernels_of(shape).panels({state, shape, model, memory, nullptr, 0});
+}
+
+void tensor_densities(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
+                      const device_rows<float>& rows, const tensor_view& memory, float* densities,
+                      std::int64_t blocks) {
+    start_known_densities({state, shape, model, memory, densities, blocks}, rows);
+}
+
 void accumulate_tensor(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
                        const device_rows<float>& rows, const tensor_view& memory, float* densities,
                        const device_sums& sums, std::int64_t blocks) {
-    switch (tensor_dimensions(shape.dimensions)) {
-    case 32:
-        return accumulate<32>(state, shape, model, rows, memory, densities, sums, blocks);
-    case 48:
-        return accumulate<48>(state, shape, model, rows, memory, densities, sums, blocks);
-    case 64:
-        return accumulate<64>(state, shape, model, rows, memory, densities, sums, blocks);
-    case 80:
-        return accumulate<80>(state, shape, model, rows, memory, densities, sums, blocks);
-    case 96:
-        return accumulate<96>(state, shape, model, rows, memory, densities, sums, blocks);
-    case 112:
-        return accumulate<112>(state, shape, model, rows, memory, densities, sums, blocks);
-    default:
-        return accumulate<128>(state, shape, model, rows, memory, densities, sums, blocks);
+    const tensor_step e{state, shape, model, memory, densities, blocks};
+    const tensor_kernels kernels = kernels_of(shape);
+    kernels.panels(e);
+    for (std::int64_t first = 0; first < rows.rows; first += e.slab_rows()) {
+        const device_rows<float> part{rows.x + first * rows.stride,
+                                      rows.weights ? rows.weights + first : nullptr,
+                                      rows.stride,
+                                      std::min(e.slab_rows(), rows.rows - first),
+                                      rows.labels ? rows.labels + first : nullptr,
+                                      rows.log_factors ? rows.log_factors + first * shape.components : nullptr};
+        start_known_densities(e, part);
+        launch(state, "tensor_rows", {blocks_for(part.rows, unit_rows), row_threads}, tensor_rows, part,
+               model.reference, static_cast<int>(e.plan.ranges), e.parts(), e.slab_rows(), e.weights(),
+               part.log_factors ? memory.factors : nullptr, sums);
+        kernels.moments(e, part, sums);
     }
 }
 

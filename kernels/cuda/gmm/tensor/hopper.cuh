@@ -64,6 +64,12 @@ __device__ __forceinline__ void copy_multicast(unsigned to, const void* from, un
                  "l"(from), "r"(bytes), "r"(barrier), "h"(static_cast<unsigned short>(mask))
                  : "memory");
 }
+/// From device memory to this block alone.
+__device__ __forceinline__ void copy_bulk(unsigned to, const void* from, unsigned bytes, unsigned barrier) {
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
+                 "l"(from), "r"(bytes), "r"(barrier)
+                 : "memory");
+}
 __device__ __forceinline__ unsigned cluster_rank() {
     unsigned rank;
     asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
@@ -153,6 +159,23 @@ __device__ __forceinline__ void wgmma_f16(float (&d)[64], const unsigned (&a)[4]
                  "}, {%64, %65, %66, %67}, %68, p, 1, 1, 0;\n}"
                  : ELBO_F32(d, 0), ELBO_F32(d, 32)
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
+}
+/// D[64 x 64] += A[64 x 16] · B[16 x 64], both from shared memory, K-major; accumulate = 0: D = A · B.
+__device__ __forceinline__ void wgmma_f16(float (&d)[32], unsigned long long a, unsigned long long b,
+                                          int accumulate = 1) {
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {" ELBO_P32 "}, %32, %33, p, 1, 1, 0, 0;\n}"
+                 : ELBO_F32(d, 0)
+                 : "l"(a), "l"(b), "r"(accumulate));
+}
+/// D[64 x 128] += A[64 x 16] · B[16 x 128].
+__device__ __forceinline__ void wgmma_f16(float (&d)[64], unsigned long long a, unsigned long long b,
+                                          int accumulate = 1) {
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {" ELBO_P32 ", " ELBO_Q32
+                 "}, %64, %65, p, 1, 1, 0, 0;\n}"
+                 : ELBO_F32(d, 0), ELBO_F32(d, 32)
+                 : "l"(a), "l"(b), "r"(accumulate));
 }
 
 #undef ELBO_F8

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/gmm/e_step/tuning.hpp"
+#include "kernels/cuda/gmm/tensor/wide_layout.hpp"
 #include "kernels/math/macros.hpp"
 
 #include <algorithm>
@@ -9,8 +10,8 @@
 
 namespace elbo::kernels::cuda {
 
-/// Dimensions that the log-densities and the moments are compiled for; rows are filled up with zeros on the way to
-/// registers.
+/// Dimensions that the log-densities and the moments of up to 128 are compiled for; rows are filled up with zeros on
+/// the way to registers.
 constexpr int tensor_dimensions(std::int64_t d) {
     return d <= 32 ? 32 : static_cast<int>((d + 15) / 16 * 16);
 }
@@ -128,7 +129,23 @@ constexpr tensor_plan plan_tensor_of(const gmm_shape& s) {
     return p;
 }
 
+/// Panels are components. A few ranges even where K is small: the rows that all blocks of the device read at a time
+/// then stay in L2.
+constexpr tensor_plan plan_wide(const gmm_shape& s) {
+    const wide_shape w(s.dimensions);
+    tensor_plan p;
+    p.panels = s.components;
+    p.panel_bytes = w.factor_stages() * operand_bytes;
+    p.range_panels = std::min<std::int64_t>(chain_rows, blocks_for(p.panels, 8));
+    p.ranges = blocks_for(p.panels, p.range_panels);
+    const std::int64_t fitting = (std::int64_t(64) << 20) / (unit_rows * w.halves * wide_half * 4);
+    p.units = std::clamp<std::int64_t>(fitting, 1, std::min<std::int64_t>(4, slab_units(s, 4)));
+    return p;
+}
+
 constexpr tensor_plan plan_tensor(const gmm_shape& s) {
+    if (is_wide(s.dimensions))
+        return plan_wide(s);
     switch (tensor_dimensions(s.dimensions)) {
     case 32:
         return plan_tensor_of<32>(s);

@@ -32,16 +32,11 @@
 #include "kernels/cuda/gmm/e_step/sums.cuh"
 #include "kernels/cuda/gmm/tensor/hopper.cuh"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
+#include "kernels/cuda/gmm/tensor/row_weights.cuh"
 
 #include <cstdint>
 
 namespace elbo::kernels::cuda {
-
-/// What the row rule says of a row: r_k = 2^(lp_k − most) / Σ for lp_k >= most − Θ, √(w r_k) = 2^((lp_k − most) / 2) ·
-/// root. The bounds of |z|: log2 of root · max |x_i|, and of root.
-struct row_weights {
-    float most, root, reach, log_root;
-};
 
 struct moment_arguments {
     const float* x; ///< [rows x p], row i at i * stride
@@ -113,8 +108,7 @@ __device__ int moment_exponent(const moment_arguments& p, const moment_place<D>&
     at.sync();
     for (int i = 0; i < L::team_threads / 32; ++i)
         most = fmaxf(most, scratch[i]);
-    // log2 (a + b) <= max (log2 a, log2 b) + 1. Powers whose squares times sums stay within a float.
-    return most > -200 ? min(max(14 - __float2int_ru(most), -110), 40) : 0;
+    return exponent_below(most);
 }
 
 /// Thread i of a team computes √(w r) of place i % rows of list i / rows, two tiles ahead.

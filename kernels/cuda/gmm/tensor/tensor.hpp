@@ -6,6 +6,8 @@
 #include "kernels/cuda/core/device_buffer.hpp"
 #include "kernels/cuda/gmm/device_views.hpp"
 
+#include <vector_types.h>
+
 #include <cstdint>
 
 namespace elbo::kernels::cuda {
@@ -15,13 +17,24 @@ bool tensor_built();
 /// Whether it is, and the device is one of compute capability 9.0.
 bool tensor_supported(const internal::cuda_state& state);
 
+/// What more than 128 dimensions need beside, see wide_layout.hpp; pieces are operands of products.
+struct wide_view {
+    unsigned char* rows;    ///< [slab rows / 128][stages of d] pieces of x
+    float2* row_scales;     ///< [slab rows] inverse power of two, max |x_i|
+    float* shifts;          ///< [K x 128 panels] b_k times the power of U_k
+    float2* factor_powers;  ///< [K] power of two of U_k and its inverse
+    int* exponents;         ///< [K x units of a slab] of z
+    unsigned char* moments; ///< [pairs][panels][unit rows / 64] pieces of z
+};
+
 /// Its device memory; none for shapes that it does not run.
 struct tensor_view {
-    unsigned char* panels; ///< [panels][panel bytes], see layout.hpp
+    unsigned char* panels; ///< [panels][panel bytes], see layout.hpp and wide_layout.hpp
     float* mean_sizes;     ///< [K] log2 max_j |μ_kj|
     float* parts;          ///< [ranges x slab rows x 4] of a row and range: max lp, Σ, spread, max |x_i|
     float* weights;        ///< [slab rows x 4] row_weights
     float* factors;        ///< [slab rows] Σ r log2 π, of rows with factors
+    wide_view wide;
 };
 
 class tensor_memory {
@@ -36,6 +49,15 @@ private:
     device_buffer<unsigned char> memory_;
     tensor_view view_{};
 };
+
+/// The parameters as tensor_densities() reads them.
+void write_tensor_panels(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
+                         const tensor_view& memory);
+
+/// Log-densities [K x slab rows] of at most a slab of rows, with what is known of the rows, in units of ln 2 less the
+/// reference. `blocks` is the grid and does not change the result.
+void tensor_densities(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
+                      const device_rows<float>& rows, const tensor_view& memory, float* densities, std::int64_t blocks);
 
 /// E-step and sums over the rows. `densities` has room for K numbers of each row of a slab; `blocks` is the grid of the
 /// log-densities and does not change the result.

@@ -1,0 +1,130 @@
+// Log-densities of rows of more than 128 dimensions, panel by panel of 128 columns: ‖U_kᵀx − b_k‖² = Σ over panels,
+// each with the terms up to its diagonal.
+//
+// Error: with e_j = (2⁻²¹ + 2⁻²⁰ + 2⁻²⁴ ⌈d / 64⌉) (Σ_i |U_ij| |x_i| + |b_j|),
+//   |q̂ − q| <= Σ_j (2 |y_j| e_j + e_j²) + d 2⁻²⁴ q,  y = Uᵀx − b.
+// 2⁻²¹: as in density.cuh. Four steps of h h a stage truncate, 2⁻²² each; then a rounding for each stage.
+//
+// Reads from L2 for each 128 rows and component 48 KB a stage of 64 terms and panel; writes as density.cuh. Tensor
+// work: wide_shape::flop a pair. Predicted for 1e5 x 784 x 10 on an H200: 2.8 ms of tensor work at 800 TFLOP/s, 3.8 ms
+// of 20.6 GB from L2 at 5.5 TB/s, which bounds it.
+#pragma once
+
+#include "kernels/cuda/gmm/tensor/density.cuh"
+#include "kernels/cuda/gmm/tensor/tensor.hpp"
+#include "kernels/cuda/gmm/tensor/wide_products.cuh"
+
+#include <cstdint>
+
+namespace elbo::kernels::cuda {
+
+struct wide_density_arguments {
+    wide_shape shape;
+    int rows, components;
+    int ranges, range_components;
+    const unsigned char* factors; ///< [K] operands of wide_shape
+    const float* offsets;         ///< [K]
+    wide_view memory;
+    float* densities; ///< [K x slab rows]
+    std::int64_t slab_rows;
+    float4* parts; ///< [ranges x slab rows]: m, Σ, spread, max |x_i|
+};
+
+/// An item is the rows of a cluster and a range of the components.
+struct wide_item {
+    int range, begin, end; ///< components
+    std::int64_t tile;     ///< of 128 rows
+
+    __device__ __forceinline__ wide_item(const wide_density_arguments& p, int item) {
+        range = item % p.ranges;
+        begin = range * p.range_components;
+        end = min(begin + p.range_components, p.components);
+        tile = item / p.ranges * wide_cluster + static_cast<int>(cluster_rank());
+    }
+};
+
+/// Sums of squares of rows quad and quad + 8 under component k over the columns of this lane.
+__device__ __forceinline__ void wide_squares(const wide_density_arguments& p, wide_ring<wide_cluster>& ring, int group,
+                                             int k, const float2 (&scales)[2], float (&q)[2]) {
+    const int halves = static_cast<int>(p.shape.halves), panels = static_cast<int>(p.shape.panels);
+    const float* const shifts =
+        p.memory.shifts + std::int64_t(k) * panels * wide_block + 2 * (static_cast<int>(threadIdx.x) % 4);
+#pragma unroll 1
+    for (int panel = 0; panel < panels; ++panel) {
+        float y[64] = {};
+        const bool last_half = 2 * panel + 1 < halves; // the panel has columns in its second half
+        const int stages = static_cast<int>(p.shape.stages(panel));
+#pragma unroll 1
+        for (int s = 0; s < stages; ++s) {
+            ring.wait();
+            multiply_stage(y, ring.first() + group * wide_half * 32, ring.second(),
+                           !last_half           ? wide_columns::first
+                           : s == 2 * panel + 1 ? wide_columns::second
+                                                : wide_columns::both);
+            ring.release();
+        }
+#pragma unroll
+        for (int i = 0; i < 16; ++i) {
+            const float2 b = __ldg(reinterpret_cast<const float2*>(shifts + panel * wide_block + 8 * i));
+#pragma unroll
+            for (int row = 0; row < 2; ++row) {
+                const float y0 = y[4 * i + 2 * row] * scales[row].x - b.x;
+                const float y1 = y[4 * i + 2 * row + 1] * scales[row].x - b.y;
+                q[row] += y0 * y0;
+                q[row] += y1 * y1;
+            }
+        }
+    }
+}
+
+__global__ void __cluster_dims__(wide_cluster, 1, 1) __launch_bounds__(wide_threads, 1)
+    wide_density(const wide_density_arguments p) {
+    extern __shared__ __align__(1024) unsigned char memory[];
+    // through a shuffle: the compiler then knows that it is the same for the warp (descriptors in uniform registers)
+    const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 32, 0);
+    const int lane = static_cast<int>(threadIdx.x) % 32, quad = lane / 4, t = lane % 4;
+    wide_ring<wide_cluster> ring(memory, warp < 8);
+    const int items = (p.rows + wide_cluster * wide_block - 1) / (wide_cluster * wide_block) * p.ranges;
+    for (int i = static_cast<int>(blockIdx.x) / wide_cluster; i < items;
+         i += static_cast<int>(gridDim.x) / wide_cluster) {
+        const wide_item item(p, i);
+        if (warp == 8) {
+            if (lane == 0) {
+                const unsigned char* const rows = p.memory.rows + item.tile * p.shape.halves * operand_bytes;
+                const unsigned char* factor = p.factors + item.begin * p.shape.factor_stages() * operand_bytes;
+                for (int k = item.begin; k < item.end; ++k)
+                    for (int panel = 0; panel < p.shape.panels; ++panel)
+                        for (int s = 0; s < p.shape.stages(panel); ++s, factor += operand_bytes)
+                            ring.fill(rows + std::int64_t(s) * operand_bytes, factor);
+            }
+            continue;
+        }
+        const int group = warp / 4;
+        const std::int64_t warp_row = item.tile * wide_block + 16 * warp; // exists in memory
+        const float2 scales[2] = {p.memory.row_scales[warp_row + quad], p.memory.row_scales[warp_row + quad + 8]};
+        const int half = t % 2; // lanes of even t keep row quad, the others quad + 8
+        const std::int64_t row = warp_row + quad + 8 * half;
+        row_sums sums;
+        for (int k = item.begin; k < item.end; ++k) {
+            float q[2] = {};
+            wide_squares(p, ring, group, k, scales, q);
+#pragma unroll
+            for (int i = 0; i < 2; ++i) {
+                q[i] += __shfl_xor_sync(0xffffffffu, q[i], 1);
+                q[i] += __shfl_xor_sync(0xffffffffu, q[i], 2);
+            }
+            const float lp[1] = {
+                log_density(half ? q[1] : q[0], make_float2(p.offsets[k], p.memory.factor_powers[k].y))};
+            sums.add(lp);
+            if (t < 2 && row < p.rows)
+                p.densities[k * p.slab_rows + row] = lp[0];
+        }
+        if (t < 2 && row < p.rows)
+            p.parts[item.range * p.slab_rows + row] =
+                make_float4(sums.most, sums.sum, sums.spread, half ? scales[1].y : scales[0].y);
+    }
+    __syncwarp();
+    cluster_sync(); // no block leaves while the other copies to it or arrives on its barriers
+}
+
+} // namespace elbo::kernels::cuda
