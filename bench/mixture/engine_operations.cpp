@@ -114,6 +114,8 @@ operation engine_operation(const mixture_case& s, const problem& p) {
     const auto accumulate = [=] { engine->accumulate(0, s.rows), ctx.wait(); };
     const auto update = [=] { engine->update(rule), ctx.wait(); };
     infer();
+    // To where the rows are: a copy to the host is not what is measured.
+    const auto results = std::make_shared<buffer<double>>(ctx, s.rows);
     operation o;
     o.counters["mean_log_likelihood"] =
         std::accumulate(density->begin(), density->end(), 0.0) / static_cast<double>(s.rows);
@@ -122,13 +124,16 @@ operation engine_operation(const mixture_case& s, const problem& p) {
     else if (s.operation == "iteration")
         o.run = [=] { clear(), accumulate(), update(); };
     else if (s.operation == "infer")
-        o.run = infer;
+        o.run = [=] { engine->infer(0, s.rows, {.log_density = results->view(s.rows, 1)}); };
     else
         clear(), accumulate(), o.run = update;
     const std::int64_t element_bytes = s.common.precision == element_type::float32 ? 4 : 8;
     const bool iterates = s.operation == "accumulate" || s.operation == "iteration";
     if (iterates && s.common.backend == "cuda")
         if (const auto expected = predict_iteration(engine->shape, s.rows, element_bytes))
+            show(*expected, o);
+    if (s.operation == "infer" && s.common.backend == "cuda")
+        if (const auto expected = predict_inference(engine->shape, s.rows, element_bytes, 8))
             show(*expected, o);
     if (s.operation != "update") {
         o.flop = useful_flop(s);

@@ -134,4 +134,24 @@ inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int6
     }
 }
 
+/// Inference into device memory, `result_bytes` a row. None for shapes that the tensor variant does not run.
+inline std::optional<prediction> predict_inference(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes,
+                                                   double result_bytes, const device_rates& device = {}) {
+    using namespace kernels::cuda;
+    if (!suits_tensor(s, element_bytes))
+        return std::nullopt;
+    const double n = static_cast<double>(rows), pairs = n * static_cast<double>(s.components);
+    const bool wide = is_wide(s.dimensions);
+    const double work = pairs * tensor_work(s).densities / device.tensor;
+    const double bound =
+        wide ? std::max(work, pairs * wide_shape(s.dimensions).density_bytes() / device.cache) : work * tensor_waits;
+    // Rows, their pieces out and in again, results; the log-densities out and in twice.
+    const double pieces = wide ? 8 * static_cast<double>(wide_shape(s.dimensions).halves * wide_half) : 0;
+    const double bytes = n * (4 * static_cast<double>(s.dimensions) + pieces + result_bytes) / device.copy;
+    const double rule = 12 * pairs / device.cache;
+    const double nodes = (wide ? 3.0 : 2.0) * static_cast<double>(blocks_for(rows, tensor_slab_rows(s))) + 2;
+    return prediction{std::max(work, bytes) + nodes * device.node,
+                      bound + bytes + rule + nodes * device.node + device.chain};
+}
+
 } // namespace elbo::bench

@@ -1,6 +1,7 @@
 #include "kernels/cuda/gmm/engine.hpp"
 
 #include "elbo/error.hpp"
+#include "kernels/cuda/gmm/tensor/layout.hpp"
 #include "kernels/math/fixed_point.hpp"
 #include "kernels/math/normalize_statistics.hpp"
 
@@ -343,16 +344,32 @@ std::optional<loop_result> cuda_engine<T>::run(std::int64_t rows, const loop_opt
 }
 
 template <class T>
+void cuda_engine<T>::enqueue_inference(const device_rows<T>& rows, const inference_results& to) {
+    if constexpr (std::is_same_v<T, float>)
+        if (has_tensor()) {
+            tensor_densities(*state_, shape, current_.view(), rows, tensor_.view(), slab_densities_.data(), grid_ / 2);
+            tensor_posteriors(*state_, shape, current_.view(), rows.rows, slab_densities_.data(), to);
+            return;
+        }
+    const slab_view<T> slab{slab_densities_.data(), slab_whitened_.data()};
+    slab_densities(*state_, shape, current_.view(), rows, slab);
+    slab_posteriors(*state_, shape, current_.view(), rows.rows, slab, to);
+}
+
+template <class T>
 void cuda_engine<T>::infer(std::int64_t first, std::int64_t rows, const inference_results& to) {
     state_->activate();
-    const slab_view<T> slab{slab_densities_.data(), slab_whitened_.data()};
-    for (std::int64_t begin = 0; begin < rows; begin += slab_rows()) {
-        const std::int64_t count = std::min(slab_rows(), rows - begin);
+    if constexpr (std::is_same_v<T, float>)
+        if (has_tensor())
+            write_tensor_panels(*state_, shape, current_.view(), tensor_.view());
+    const std::int64_t step = has_tensor() ? tensor_slab_rows(shape) : slab_rows();
+    for (std::int64_t begin = 0; begin < rows; begin += step) {
+        const std::int64_t count = std::min(step, rows - begin);
         const inference_results some = to.slice(begin, count);
-        slab_densities(*state_, shape, current_.view(), rows_view(first + begin, count), slab);
-        slab_posteriors(*state_, shape, current_.view(), count, slab,
-                        {log_density_.at(state_, some.log_density), responsibilities_.at(state_, some.responsibilities),
-                         assignment_.at(state_, some.assignment), log_joint_.at(state_, some.log_joint), some.shift});
+        enqueue_inference(rows_view(first + begin, count),
+                          {log_density_.at(state_, some.log_density),
+                           responsibilities_.at(state_, some.responsibilities), assignment_.at(state_, some.assignment),
+                           log_joint_.at(state_, some.log_joint), some.shift});
         for (const auto* part : {&log_density_, &responsibilities_, &log_joint_})
             part->deliver(*state_);
         assignment_.deliver(*state_);

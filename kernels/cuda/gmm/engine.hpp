@@ -71,6 +71,8 @@ private:
     device_rows<T> rows_view(std::int64_t first, std::int64_t rows) const;
     e_step_variant variant() const;
     void enqueue_accumulate(std::int64_t first, std::int64_t rows);
+    /// Of at most a slab; the results are in device memory.
+    void enqueue_inference(const device_rows<T>& rows, const inference_results& to);
     /// An M-step from the sums: next parameters in the place of the current ones, these in the place of the next.
     update_arguments<T> update_of(const device_rule& rule, const loop_view& loop = {});
     device_rule upload_rule(const update_rule& rule);

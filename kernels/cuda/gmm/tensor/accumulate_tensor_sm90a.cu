@@ -4,6 +4,7 @@
 #include "kernels/cuda/gmm/tensor/known.cuh"
 #include "kernels/cuda/gmm/tensor/moments.cuh"
 #include "kernels/cuda/gmm/tensor/panels.cuh"
+#include "kernels/cuda/gmm/tensor/posteriors.cuh"
 #include "kernels/cuda/gmm/tensor/tensor.hpp"
 #include "kernels/cuda/gmm/tensor/wide_density.cuh"
 #include "kernels/cuda/gmm/tensor/wide_moments.cuh"
@@ -64,6 +65,11 @@ __global__ void __launch_bounds__(row_threads)
     }
 }
 
+/// −Θ in units of ln 2: what lies farther below the largest log-density of a row is not active.
+float active_depth(int components) {
+    return -24 - static_cast<float>(std::log2(static_cast<double>(components)));
+}
+
 /// What log-densities and moments work on.
 struct tensor_step {
     const internal::cuda_state& state;
@@ -79,7 +85,7 @@ struct tensor_step {
     int components() const { return static_cast<int>(shape.components); }
     float4* parts() const { return reinterpret_cast<float4*>(memory.parts); }
     float4* weights() const { return reinterpret_cast<float4*>(memory.weights); }
-    float active() const { return -24 - static_cast<float>(std::log2(static_cast<double>(shape.components))); }
+    float active() const { return active_depth(components()); }
     /// Blocks of the log-densities where these are the rows of a cluster.
     std::int64_t density_blocks(std::int64_t rows, int cluster, int cluster_rows) const {
         const std::int64_t items = blocks_for(rows, cluster_rows) * plan.ranges;
@@ -250,6 +256,15 @@ void tensor_densities(const internal::cuda_state& state, const gmm_shape& shape,
                       const device_rows<float>& rows, const tensor_view& memory, float* densities,
                       std::int64_t blocks) {
     start_known_densities({state, shape, model, memory, densities, blocks}, rows);
+}
+
+void tensor_posteriors(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
+                       std::int64_t rows, const float* densities, const inference_results& to) {
+    const int components = static_cast<int>(shape.components);
+    const posterior_arguments p{
+        static_cast<int>(rows), components, active_depth(components), densities, tensor_slab_rows(shape),
+        model.reference,        to};
+    launch(state, "tensor_posteriors", {blocks_for(rows, posterior_rows), posterior_threads}, find_posteriors, p);
 }
 
 void accumulate_tensor(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,

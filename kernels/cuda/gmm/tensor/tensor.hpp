@@ -59,6 +59,10 @@ void write_tensor_panels(const internal::cuda_state& state, const gmm_shape& sha
 void tensor_densities(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
                       const device_rows<float>& rows, const tensor_view& memory, float* densities, std::int64_t blocks);
 
+/// Row rule of these for inference: the results go to device memory.
+void tensor_posteriors(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
+                       std::int64_t rows, const float* densities, const inference_results& to);
+
 /// E-step and sums over the rows. `densities` has room for K numbers of each row of a slab; `blocks` is the grid of the
 /// log-densities and does not change the result.
 void accumulate_tensor(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
