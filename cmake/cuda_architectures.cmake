@@ -61,3 +61,11 @@ function(elbo_add_sm90a_kernels target)
   target_link_libraries(elbo_sm90a PRIVATE CUDA::cudart elbo_warnings)
   target_sources(${target} PRIVATE $<TARGET_OBJECTS:elbo_sm90a>)
 endfunction()
+
+# elbo_name_cuda_code(): tells the library for which architectures it has code, for its message where a device needs
+# another.
+function(elbo_name_cuda_code)
+  list(JOIN CMAKE_CUDA_ARCHITECTURES "," architectures)
+  set_source_files_properties(kernels/cuda/core/cuda_state.cpp PROPERTIES COMPILE_DEFINITIONS "ELBO_CUDA_CODE=\"${architectures}\""
+                                                                          SKIP_PRECOMPILE_HEADERS ON)
+endfunction()

@@ -1,6 +1,7 @@
 #include "kernels/cuda/core/cuda_state.hpp"
 
 #include "elbo/error.hpp"
+#include "kernels/cuda/core/architectures.hpp"
 
 #include <cstdio>
 #include <fmt/format.h>
@@ -99,12 +100,16 @@ std::shared_ptr<context_state> describe(int ordinal, const char* remark) {
     if (ordinal >= count)
         throw not_available(fmt::format("device ordinal = {}: this machine has {} CUDA device{}, numbered from 0",
                                         ordinal, count, count == 1 ? "" : "s"));
+    const cudaDeviceProp properties = properties_of(ordinal);
+    const std::string missing =
+        kernels::cuda::missing_code(ELBO_CUDA_CODE, ordinal, properties.name, properties.major, properties.minor);
+    if (!missing.empty())
+        throw not_available(missing);
     auto state = std::make_shared<cuda_state>();
     state->device = ordinal;
     state->activate();
     state->multiprocessors = attribute(cudaDevAttrMultiProcessorCount, ordinal);
     state->shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal);
-    const cudaDeviceProp properties = properties_of(ordinal);
     state->pool = kernels::cuda::make_pool(ordinal, properties.totalGlobalMem / 16);
     const std::string name = fmt::format("{} (cuda:{}{})", properties.name, ordinal, remark);
     auto context = std::make_shared<context_state>(kernels::cuda_table, name);
