@@ -47,6 +47,18 @@ inline std::int64_t choose_block_rows(const gmm_shape& s, std::int64_t element_s
     return rows;
 }
 
+/// Rows that are screened and summed together: the unit, of other families than full fewer blocks of it where they,
+/// laid out row after row, would outgrow the second cache.
+inline std::int64_t choose_span_rows(const gmm_shape& s, std::int64_t element_size) {
+    constexpr std::int64_t largest_span = std::int64_t(2) << 20;
+    std::int64_t rows = unit_rows;
+    if (s.family != gmm::family::full)
+        while (rows > choose_block_rows(s, element_size) &&
+               rows * row_stride(s.dimensions) * element_size > largest_span)
+            rows /= 2;
+    return rows;
+}
+
 /// Scratch memory of one thread.
 template <class T>
 class workspace {
@@ -56,6 +68,7 @@ public:
         : numbers_(number_count(s, block_rows)), integers_(integer_count(s, block_rows)), choices_(s.components),
           touched_(s.components), partial_(sum_count(s)), screen_(std::make_unique<screen_state>()) {
         const std::int64_t slab = block_rows * slab_rows(s.components), limits = limit_rows(s, block_rows);
+        const std::int64_t slots = slot_numbers(s, block_rows);
         view.log_densities = numbers_.data();
         view.distances = view.log_densities + slab;
         view.panel = view.distances + (s.family == gmm::family::spherical ? slab : 0);
@@ -64,10 +77,12 @@ public:
         view.row_limits = view.row_weights + block_rows;
         view.rows = view.row_limits + limits;
         view.listed_weights = view.rows + row_numbers(s, block_rows);
-        view.home_densities = view.listed_weights + block_rows;
+        view.home_densities = view.listed_weights + limits;
         view.home_reaches = view.home_densities + limits;
-        view.pair_roots = view.home_reaches + limits;
-        view.near_densities = view.pair_roots + pairs(s);
+        view.pair_weights = view.home_reaches + limits;
+        view.near_densities = view.pair_weights + pairs(s);
+        view.slot_densities = view.near_densities + pairs(s);
+        view.slot_components = view.slot_densities + slots;
         view.nearest = integers_.data();
         view.listed = view.nearest + limits;
         view.pair_rows = view.listed + limits;
@@ -75,7 +90,10 @@ public:
         view.sorted = view.pair_components + pairs(s);
         view.near_rows = view.sorted + pairs(s);
         view.near_components = view.near_rows + pairs(s);
-        view.active = view.near_components + pairs(s);
+        view.near_order = view.near_components + pairs(s);
+        view.slots = view.near_order + pairs(s);
+        view.near_starts = view.slots + block_rows;
+        view.active = view.near_starts + limits + 1;
         view.starts = view.active + s.components;
         view.near = view.starts + s.components + 1;
         view.choices = choices_.data();
@@ -95,23 +113,28 @@ private:
     static bool gathers(const gmm_shape& s) { return gathers_rows(s.family, s.dimensions); }
     static std::int64_t pairs(const gmm_shape& s) { return gathers(s) ? pair_capacity : 0; }
     static std::int64_t limit_rows(const gmm_shape& s, std::int64_t block_rows) {
-        return gathers(s) ? unit_rows : block_rows;
+        return gathers(s) ? choose_span_rows(s, sizeof(T)) : block_rows;
     }
     static std::int64_t row_numbers(const gmm_shape& s, std::int64_t block_rows) {
-        const bool small = s.family == gmm::family::full && !gathers(s);
-        return small ? 0 : limit_rows(s, block_rows) * row_stride(s.dimensions);
+        return gathers(s) ? limit_rows(s, block_rows) * row_stride(s.dimensions) : 0;
     }
     static std::int64_t panel_numbers(const gmm_shape& s, std::int64_t block_rows) {
+        const bool groups = s.family == gmm::family::full && gathers(s);
         return std::max(panel_stride(block_rows) * panel_rows(s.family, s.dimensions),
-                        gathers(s) ? pairs_at_once * pair_stride(s.dimensions) : 0);
+                        groups ? pairs_at_once * pair_stride(s.dimensions) : 0);
+    }
+    static std::int64_t slot_numbers(const gmm_shape& s, std::int64_t block_rows) {
+        const bool separates = separates_components(s.family, s.dimensions, s.components);
+        return separates ? block_rows * slab_rows(s.components) : 0;
     }
     static std::int64_t number_count(const gmm_shape& s, std::int64_t block_rows) {
         const std::int64_t slabs = s.family == gmm::family::spherical ? 2 : 1;
         return slabs * block_rows * slab_rows(s.components) + panel_numbers(s, block_rows) + strip_rows * s.dimensions +
-               2 * block_rows + 3 * limit_rows(s, block_rows) + row_numbers(s, block_rows) + 2 * pairs(s);
+               block_rows + 4 * limit_rows(s, block_rows) + row_numbers(s, block_rows) + 2 * pairs(s) +
+               2 * slot_numbers(s, block_rows);
     }
     static std::int64_t integer_count(const gmm_shape& s, std::int64_t block_rows) {
-        return 2 * limit_rows(s, block_rows) + 5 * pairs(s) + 3 * s.components + 1;
+        return 3 * limit_rows(s, block_rows) + 6 * pairs(s) + block_rows + 3 * s.components + 2;
     }
 
     aligned_array<T> numbers_;

@@ -227,7 +227,7 @@ private:
             return w.view.screen->homes_known && w.view.screen->skip * block_rows_ < rows;
         };
         if (!labels_.has_factors() && std::ranges::any_of(workspaces_, may_screen))
-            model_.find_radii(threads_);
+            model_.find_separations(threads_);
         fixed_accumulator& accumulator = this->accumulator();
         accumulator.begin(units);
         parallel_for(threads_, units, [&](std::int64_t u, int thread) {

@@ -1,12 +1,11 @@
-// Sums of a block of rows, full covariances: kernels in the namespace of one instruction set. Lanes are rows; float32
-// accumulators take at most 64 products, then their lanes are added in float64 in a fixed order.
+// Sums of rows, full covariances: kernels in the namespace of one instruction set. Over all rows of a block lanes are
+// rows, over pairs of a span columns; float32 accumulators take at most 64 products, then their lanes are added in
+// float64 in a fixed order.
 #pragma once
 
 #include "kernels/cpu/core/simd.hpp"
 #include "kernels/cpu/gmm/kernel_table.hpp"
-#include "kernels/cpu/gmm/log_densities.hpp"
-#include "kernels/cpu/gmm/moments.hpp"
-#include "kernels/cpu/gmm/screen.hpp"
+#include "kernels/cpu/gmm/unit_layout.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
 
@@ -150,7 +149,7 @@ static void add_pairs(const model_view<T>& m, std::int64_t k, const std::int32_t
     double total = 0;
     for (std::int64_t n = 0; n < count; ++n) {
         const T* row = ws.rows + ws.pair_rows[pairs[n]] * columns;
-        const T g = ws.pair_roots[pairs[n]];
+        const T g = ws.pair_weights[pairs[n]];
         for (std::int64_t j = 0; j < columns; j += lanes<T>)
             store(ws.panel + n * stride + j, (load(row + j) - load(mean + j)) * broadcast(g));
         ws.panel[n * stride + columns] = g;
@@ -165,55 +164,30 @@ static void add_pairs(const model_view<T>& m, std::int64_t k, const std::int32_t
     add_products(ws.panel, count, d, stats);
 }
 
-/// Adds the sums of the listed pairs of a unit, component by component, and empties the list.
+/// Chooses for each component by what its sums cost, in vector operations.
 template <class T>
-static void grouped_sums(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws) {
-    if (ws.screen->pairs == 0)
-        return;
-    lay_out_unit(m, unit, ws);
-    sort_by_component(m, ws.pair_components, ws.screen->pairs, ws.sorted, ws);
-    for (std::int64_t k = 0, begin = 0; k < m.components; begin = ws.starts[k++])
-        for (std::int64_t first = begin; first < ws.starts[k]; first += pairs_at_once) {
-            const std::int64_t left = ws.starts[k] - first;
-            add_pairs(m, k, ws.sorted + first, left < pairs_at_once ? left : pairs_at_once, ws);
-        }
-    ws.screen->pairs = 0;
+static void choose_full(const model_view<T>& m, std::int64_t strips, const workspace_view<T>& ws) {
+    const auto columns = static_cast<double>(m.dimensions), rows = static_cast<double>(strips * strip_rows);
+    const double dense = rows * (static_cast<double>(triangle_size(m.dimensions + 1)) + 2 * columns);
+    const double pair = pair_work<T>(m.dimensions) + gather_cost * columns;
+    for (std::int64_t k = 0; k < m.components; ++k)
+        ws.choices[k] = ws.active[k] == 0                                  ? moment_choice::none
+                        : static_cast<double>(ws.active[k]) * pair < dense ? moment_choice::active_rows
+                                                                           : moment_choice::all_rows;
 }
 
-/// Lists the pairs of component k in a block, of which there are ws.active[k].
+/// Adds the sums over all rows of the block of the components that this was chosen for, from the slab.
 template <class T>
-static void list_pairs(const model_view<T>& m, const unit_block<T>& b, std::int64_t k, const workspace_view<T>& ws) {
-    if (ws.screen->pairs + ws.active[k] > pair_capacity)
-        grouped_sums(m, b.unit, ws);
-    const std::int64_t count = list_active(m, k, b.strips, ws);
-    for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t pair = ws.screen->pairs++, row = b.first + ws.listed[i];
-        ws.pair_rows[pair] = static_cast<std::int32_t>(row);
-        ws.pair_components[pair] = static_cast<std::int32_t>(k);
-        ws.pair_roots[pair] = density_at(m, b, row, k, ws);
-    }
-}
-
-/// The sums of a block: of components with many active rows over all rows, of the others later, with those of the other
-/// blocks of the unit. Decided by the data of the block, so that the order of every sum is.
-template <class T>
-static void full_sums(const model_view<T>& m, const unit_block<T>& b, const workspace_view<T>& ws) {
-    const std::int64_t d = m.dimensions, rows = b.strips * strip_rows, stride = panel_stride(m.block_rows);
+static void full_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
+    const std::int64_t d = m.dimensions, stride = panel_stride(m.block_rows);
     const std::int64_t slab = slab_rows(m.components) * strip_rows;
-    const auto columns = static_cast<double>(d);
-    const double dense = static_cast<double>(rows) * (static_cast<double>(triangle_size(d + 1)) + 2 * columns);
-    const double pair = pair_work<T>(d) + gather_cost * columns;
     for (std::int64_t k = 0; k < m.components; ++k) {
-        if (ws.active[k] == 0)
+        if (ws.choices[k] != moment_choice::all_rows)
             continue;
-        if (static_cast<double>(ws.active[k]) * pair < dense) {
-            list_pairs(m, b, k, ws);
-            continue;
-        }
         const T *roots = ws.log_densities + k * strip_rows, *mean = m.means + k * d;
-        for (std::int64_t s = 0; s < b.strips; ++s)
-            weighted_panel_strip(b.strip(m, s), mean, d, roots + s * slab, ws.panel + s * strip_rows, stride);
-        rank_update(ws.panel, rows, stride, d, ws.partial + k * m.statistics);
+        for (std::int64_t s = 0; s < strips; ++s)
+            weighted_panel_strip(x + s * d * strip_rows, mean, d, roots + s * slab, ws.panel + s * strip_rows, stride);
+        rank_update(ws.panel, strips * strip_rows, stride, d, ws.partial + k * m.statistics);
     }
 }
 
@@ -255,18 +229,6 @@ static void small_full_sums(const model_view<T>& m, const T* x, std::int64_t str
                 ws.partial[k * size + i] += sum_lanes(to_double_lanes(sum[i]));
         }
     }
-}
-
-/// Adds the sums of a block to ws.partial; of full covariances what grouped_sums does not add later.
-template <class T>
-static void block_sums(const model_view<T>& m, const unit_block<T>& b, const workspace_view<T>& ws) {
-    const T* x = b.strip(m, 0);
-    if (m.family != gmm::family::full)
-        return moment_sums(m, x, b.strips, b.unit.homes + b.first, ws);
-    if (m.dimensions <= small_dimensions)
-        with_count<small_dimensions>(m.dimensions, [&]<int D>() { small_full_sums<T, D>(m, x, b.strips, ws); });
-    else
-        full_sums(m, b, ws);
 }
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

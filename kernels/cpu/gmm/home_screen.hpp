@@ -1,13 +1,32 @@
-// The pairs of a unit of full covariances that may count, found from the homes of its rows.
+// The pairs of a span of rows that may count, found from the homes of its rows, all families.
 //
-// ‖U_kᵀ (x − μ_k)‖ ≥ ‖U_kᵀ (μ_a − μ_k)‖ − ‖U_k‖ ‖x − μ_a‖ bounds the log-densities under component k of all rows at
-// home in a at once (packed_model::find_separations). Those that it leaves are bounded by partial sums of squares, as
-// in screen.hpp, up to the exact log-density.
+// Each row has a home, the component that it was summed under lately, and its exact log-density there bounds m_n from
+// below. ‖U_kᵀ (x − μ_k)‖ is at least the separation of k from home a less the row's reach times the stretch of k: that
+// bounds the log-densities under component k of all rows at home in a at once (packed_model::find_separations). Those
+// that it leaves are computed by the operations of the dense kernels, square by square while the bound so far reaches
+// the limit. Homes are guesses: a wrong one costs time alone.
 #pragma once
 
+#include "kernels/cpu/core/simd.hpp"
+#include "kernels/cpu/gmm/kernel_table.hpp"
+#include "kernels/cpu/gmm/log_densities.hpp"
 #include "kernels/cpu/gmm/unit_layout.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
+
+/// Vector operations that looking at a vector of log-densities costs.
+inline constexpr std::int64_t placing_cost = 8;
+
+/// Learns from the cost of rows whose pairs were screened, relative to that of the dense kernels.
+static inline void note_screen(screen_state& state, double cost) {
+    constexpr int longest_pause = 64;
+    if (cost < 0.9) {
+        state.pause = 0;
+        return;
+    }
+    state.pause = state.pause == 0 ? 8 : state.pause < longest_pause ? 2 * state.pause : longest_pause;
+    state.skip = state.pause;
+}
 
 /// Lists the components but `home` that one of the listed rows at home there may need. Returns how many.
 template <class T>
@@ -21,15 +40,16 @@ static std::int64_t list_near_home(const model_view<T>& m, std::int64_t home, co
     // c_k − ½ q < limit, q as computed; offsets are not above zero.
     const T slack = rounding_slack<T>(m.dimensions), magnitude = limit < 0 ? -limit : limit;
     const vec<T> least = broadcast(-limit + slack * (magnitude + m.threshold));
-    const T* separations = m.separations + home * near_stride(m.components);
+    const T *separations = m.separations + home * near_stride(m.components), *stretches = m.stretches_of(home);
     std::int64_t near = 0;
     for (std::int64_t k = 0; k < m.components; k += lanes<T>) {
-        const vec<T> root = load(separations + k) - load(m.stretches + k) * broadcast(reach);
+        const vec<T> root = load(separations + k) - load(stretches + k) * broadcast(reach);
         const vec<T> needed = load(m.offsets + k) * broadcast(1 - slack) + least;
         const vec_mask<T> out = (root > T(0)) & (broadcast(T(0.5) * (1 - slack)) * root * root > needed);
         for (unsigned bits = mask_bits(~out); bits != 0; bits &= bits - 1) {
             const std::int64_t component = k + __builtin_ctz(bits);
-            if (component != home)
+            // Behind the last component nothing is known where a limit has overflowed.
+            if (component != home && component < m.components)
                 ws.near[near++] = static_cast<std::int32_t>(component);
         }
     }
@@ -69,95 +89,154 @@ static inline std::int64_t bound_rows(const model_view<T>& m, std::int64_t k, co
     return m.dimensions;
 }
 
-/// Lists the pairs of rows of one home and the components near it that may count, with their log-densities. Returns
-/// what that cost, in vector operations; the list may turn out too short, then ws.screen->near is more than it holds.
+/// Rows of one home in a vector, with the limits that their log-densities must reach; the missing ones reach none.
 template <class T>
-static std::int64_t list_near_pairs(const model_view<T>& m, const unit_view<T>& unit, const std::int32_t* rows,
-                                    std::int64_t count, std::int64_t near, const workspace_view<T>& ws) {
-    alignas(vector_bytes) T limits[lanes<T>], lp[lanes<T>];
-    for (std::int64_t i = 0; i < lanes<T>; ++i)
-        limits[i] = i < count ? ws.row_limits[rows[i]] : static_cast<T>(__builtin_inf());
+struct home_rows {
+    const unit_view<T>& unit;
+    const std::int32_t* rows;
+    std::int64_t count;
+    alignas(vector_bytes) T limits[lanes<T>];
+};
+
+/// Lists those of the rows' pairs with component k whose log-densities reach the limits; where one is above that at
+/// home, the row moves. The list may turn out too short, then ws.screen->near is more than it holds.
+template <class T>
+static inline void keep_near(const home_rows<T>& of, std::int32_t k, vec<T> densities, const workspace_view<T>& ws) {
+    const vec_mask<T> in = densities >= load(of.limits);
+    for (unsigned bits = mask_bits(in); bits != 0; bits &= bits - 1) {
+        const int i = __builtin_ctz(bits);
+        const std::int32_t row = of.rows[i];
+        if (const std::int64_t pair = ws.screen->near++; pair < near_capacity)
+            ws.near_rows[pair] = row, ws.near_components[pair] = k, ws.near_densities[pair] = densities[i];
+        if (densities[i] > ws.home_densities[row])
+            of.unit.homes[row] = k;
+    }
+}
+
+/// keep_near for the components in ws.near, of full covariances. Returns what that cost, in vector operations.
+template <class T>
+static std::int64_t keep_full(const model_view<T>& m, const home_rows<T>& of, std::int64_t near,
+                              const workspace_view<T>& ws) {
     T* x = ws.panel;
     gather_rows(
-        m.dimensions, ws.rows, [&](int i) { return rows[i < count ? i : count - 1]; },
+        m.dimensions, ws.rows, [&](int i) { return of.rows[i < of.count ? i : of.count - 1]; },
         [&](std::int64_t j, vec<T> column) { store(x + j * lanes<T>, column); });
     std::int64_t cost = 0;
     for (std::int64_t n = 0; n < near; ++n) {
-        const std::int32_t k = ws.near[n];
         vec<T> q[1] = {};
-        const std::int64_t outputs = bound_rows(m, k, x, load(limits), ws.strip, q);
+        const std::int64_t outputs = bound_rows(m, ws.near[n], x, load(of.limits), ws.strip, q);
         cost += triangle_size(outputs) + 3 * outputs;
-        if (outputs < m.dimensions)
-            continue;
-        store_log_density(lp, m.offsets[k], q);
-        for (std::int64_t i = 0; i < count; ++i) {
-            if (!(lp[i] >= limits[i]))
-                continue;
-            if (const std::int64_t pair = ws.screen->near++; pair < pair_capacity)
-                ws.near_rows[pair] = rows[i], ws.near_components[pair] = k, ws.near_densities[pair] = lp[i];
-            if (lp[i] > ws.home_densities[rows[i]])
-                unit.homes[rows[i]] = k;
-        }
+        if (outputs == m.dimensions)
+            keep_near(of, ws.near[n], log_density_of(m, ws.near[n], q[0]), ws);
     }
     return cost;
 }
 
-/// All pairs of a unit that may count, from the components near the homes of its rows, where that costs less than
-/// looking at prefixes; else none, and ws.screen->near is −1.
+/// keep_near for the components in ws.near, of the other families: a few components at a time, coordinate by coordinate
+/// as long as some row's bound reaches its limit.
+template <class T, bool Scaled>
+static std::int64_t keep_distances(const model_view<T>& m, const home_rows<T>& of, std::int64_t near,
+                                   const workspace_view<T>& ws) {
+    constexpr int at_once = 4;
+    constexpr std::int64_t columns = 16; // between two looks at the bounds
+    const std::int64_t d = m.dimensions;
+    std::int64_t cost = near * placing_cost;
+    gather_listed<T>(m, nullptr, of.rows, of.count, ws);
+    in_groups<at_once>(near, [&]<int N>(std::int64_t first) {
+        const std::int32_t* components = ws.near + first;
+        vec<T> q[N][1] = {};
+        bool some = true;
+        for (std::int64_t j = 0; some && j < d; j += columns) {
+            const std::int64_t end = j + columns < d ? j + columns : d;
+            add_squares<T, N, 1, Scaled>(
+                m, ws.strip, [components](int i) { return components[i]; }, q, j, end);
+            cost += N * (Scaled ? 3 : 2) * (end - j);
+            vec_mask<T> in{};
+            for (int i = 0; i < N; ++i)
+                in |= log_density_of(m, components[i], q[i][0]) >= load(of.limits);
+            some = mask_bits(in) != 0;
+        }
+        for (int i = 0; i < N && some; ++i)
+            keep_near(of, components[i], log_density_of(m, components[i], q[i][0]), ws);
+    });
+    return cost;
+}
+
+/// Lists the pairs of rows of one home and the components in ws.near that may count, with their log-densities. Returns
+/// what that cost, in vector operations.
 template <class T>
-static void find_near_pairs(const model_view<T>& m, const unit_view<T>& unit, std::int64_t rows,
-                            const workspace_view<T>& ws) {
-    ws.screen->near = -1;
-    if (!m.separations)
-        return;
-    std::int64_t vectors = 0, cost = 0;
-    for_home_rows(m, ws, [&](std::int64_t, const std::int32_t*, std::int64_t, std::int64_t near) { vectors += near; });
+static std::int64_t list_near_pairs(const model_view<T>& m, const unit_view<T>& unit, const std::int32_t* rows,
+                                    std::int64_t count, std::int64_t near, const workspace_view<T>& ws) {
+    if (near == 0)
+        return 0;
+    home_rows<T> of{unit, rows, count, {}};
+    for (std::int64_t i = 0; i < lanes<T>; ++i)
+        of.limits[i] = i < count ? ws.row_limits[rows[i]] : static_cast<T>(__builtin_inf());
+    if (m.family == gmm::family::full)
+        return keep_full(m, of, near, ws);
+    return m.family == gmm::family::diagonal ? keep_distances<T, true>(m, of, near, ws)
+                                             : keep_distances<T, false>(m, of, near, ws);
+}
+
+/// Vector operations of one pair in the dense kernels.
+template <class T>
+static inline std::int64_t dense_cost(const model_view<T>& m) {
+    if (m.family == gmm::family::full)
+        return m.triangle;
+    return (m.family == gmm::family::diagonal ? 3 : 2) * m.dimensions;
+}
+
+/// All pairs of a span that may count, from the components near the homes of its rows, where few do; else none, and
+/// ws.screen->near is −1. Returns the cost relative to that of the dense kernels.
+template <class T>
+static double find_near_pairs(const model_view<T>& m, const unit_view<T>& unit, std::int64_t rows,
+                              const workspace_view<T>& ws) {
+    std::int64_t vectors = 0, homes = 0, cost = 0;
+    for_home_rows(m, ws, [&](std::int64_t, const std::int32_t*, std::int64_t, std::int64_t near) {
+        vectors += near;
+        ++homes;
+    });
     if (2 * vectors * lanes < T >> m.components * rows)
-        return;
+        return 1;
     ws.screen->near = 0;
     for_home_rows(m, ws, [&](std::int64_t, const std::int32_t* listed, std::int64_t count, std::int64_t near) {
         cost += list_near_pairs(m, unit, listed, count, near, ws);
     });
-    ws.screen->near_cost = static_cast<double>(cost) / static_cast<double>(rows);
-    if (ws.screen->near > pair_capacity)
+    if (ws.screen->near > near_capacity) {
         ws.screen->near = -1;
+        return 1;
+    }
+    sort_by_key(ws.near_rows, ws.screen->near, rows, ws.near_starts, ws.near_order);
+    const auto all = static_cast<double>(rows * m.components * dense_cost(m));
+    const double layout = static_cast<double>(rows * m.dimensions) * gather_cost;
+    return (static_cast<double>((cost + homes * dense_cost(m)) * lanes<T>) + layout) / all;
 }
 
-/// Before the blocks of a unit: the log-densities of its rows at home, where they have homes and screening may pay.
+/// Before the blocks of a span: the log-densities of its rows at home, where they have homes and screening may pay, and
+/// all pairs that may count where few do.
 template <class T>
-static void begin_unit(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws) {
-    ws.screen->at_home = false;
-    ws.screen->pairs = 0;
-    if (!gathers_rows(m.family, m.dimensions))
-        return;
-    ws.screen->laid_out = false;
+static void begin_span(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws) {
+    screen_state& state = *ws.screen;
+    state.at_home = state.laid_out = false;
+    state.pairs = 0;
+    state.near = -1;
+    const bool full = m.family == gmm::family::full;
     const std::int64_t rows = (unit.rows + strip_rows - 1) / strip_rows * strip_rows;
-    if (!unit.homes || unit.log_factors || ws.screen->skip * m.block_rows >= rows ||
-        !homes_are_known(unit.homes, unit.rows))
+    if (!gathers_rows(m.family, m.dimensions) || !unit.homes || unit.log_factors || !(full || m.separations) ||
+        state.skip * m.block_rows >= rows || !homes_are_known(unit.homes, unit.rows))
         return;
     for (std::int64_t i = 0; i < rows; ++i)
         ws.nearest[i] = unit.homes[i] < 0 ? 0 : unit.homes[i];
     find_limits(m, unit, 0, rows, ws);
-    ws.screen->at_home = true;
-    find_near_pairs(m, unit, rows, ws);
+    state.at_home = true;
+    const double cost = m.separations ? find_near_pairs(m, unit, rows, ws) : 1;
+    if (state.near >= 0 || !full)
+        note_screen(state, cost);
 }
 
-/// Log-densities of a block from the pairs that have been found.
+/// Distances of a strip of components from all components (kernel_table::separate).
 template <class T>
-static void place_near_pairs(const model_view<T>& m, const unit_block<T>& b, const workspace_view<T>& ws) {
-    const std::int64_t slab = slab_rows(m.components) * strip_rows, end = b.first + b.strips * strip_rows;
-    for (std::int64_t i = 0; i < b.strips * slab; i += lanes<T>)
-        store(ws.log_densities + i, minus_infinity<T>());
-    for (std::int64_t row = b.first; row < end; ++row)
-        density_at(m, b, row, ws.nearest[row], ws) = ws.home_densities[row];
-    for (std::int64_t pair = 0; pair < ws.screen->near; ++pair)
-        if (ws.near_rows[pair] >= b.first && ws.near_rows[pair] < end)
-            density_at(m, b, ws.near_rows[pair], ws.near_components[pair], ws) = ws.near_densities[pair];
-}
-
-/// Distances of a strip of means from all components (kernel_table::separate).
-template <class T>
-static void separate_means(const model_view<T>& m, const T* means, T* z, T* squares, T* lengths) {
+static void separate_full(const model_view<T>& m, const T* means, T* z, T* squares, T* lengths) {
     const std::int64_t d = m.dimensions;
     for (std::int64_t k = 0; k < m.components; ++k) {
         centre_strip(means, m.means + k * d, d, z);
@@ -175,6 +254,38 @@ static void separate_means(const model_view<T>& m, const T* means, T* z, T* squa
             }
         }
     }
+}
+
+/// separate_full for the other families; inverse: 1 / s_a of diagonal ones.
+template <class T, bool Scaled>
+static void separate_distances(const model_view<T>& m, const T* centres, const T* inverse, T* squares, T* stretches) {
+    const std::int64_t d = m.dimensions;
+    for (std::int64_t k = 0; k < m.components; ++k)
+        for (std::int64_t g = 0; g < strip_rows; g += group_rows<T>) {
+            vec<T> q[1][group_vectors] = {}, stretch[group_vectors] = {};
+            add_squares<T, 1, group_vectors, Scaled>(
+                m, centres + g, [k](int) { return k; }, q);
+            for (std::int64_t j = 0; Scaled && j < d; ++j)
+                for (int v = 0; v < group_vectors; ++v) {
+                    const vec<T> scale = broadcast(m.factors[k * d + j]);
+                    stretch[v] = maximum(stretch[v], scale * load(inverse + j * strip_rows + g + v * lanes<T>));
+                }
+            for (int v = 0; v < group_vectors; ++v) {
+                store(squares + k * strip_rows + g + v * lanes<T>, q[0][v]);
+                if (Scaled)
+                    store(stretches + k * strip_rows + g + v * lanes<T>, stretch[v]);
+            }
+        }
+}
+
+template <class T>
+static void separate_components(const model_view<T>& m, const T* centres, T* z, T* squares, T* lengths) {
+    if (m.family == gmm::family::full)
+        separate_full(m, centres, z, squares, lengths);
+    else if (m.family == gmm::family::diagonal)
+        separate_distances<T, true>(m, centres, z, squares, lengths);
+    else
+        separate_distances<T, false>(m, centres, z, squares, lengths);
 }
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

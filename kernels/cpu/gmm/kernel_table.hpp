@@ -23,19 +23,21 @@ template <class T>
 struct model_view {
     gmm::family family;
     std::int64_t dimensions, components;
-    std::int64_t block_rows;
-    const T* means;          ///< [k x d] μ̃
+    std::int64_t block_rows, span_rows; ///< rows whose log-densities are in the slab; rows screened, summed together
+    const T* means;                     ///< [k x d] μ̃
     const T* factors;        ///< full: packed triangles, `triangle` apart; diagonal: [k x d]; spherical: [k] u²
     const T* centres;        ///< tied families: [k x d] Uᵀ μ̃; else μ̃
     const T* whitener;       ///< tied: one packed triangle; tied_diagonal and tied_spherical: [d]; else null
     const T* offsets;        ///< [k] c_k − reference_offset, −infinity for a dropped component
     double reference_offset; ///< largest c_k: log-densities are kept relative to it, where float32 is finest
     T threshold;             ///< Θ of the active set
-    const T* radii; ///< [k x k] ‖x − μ_a‖² below which no row has both a and k in its active set; or null; not full
-    const T* separations; ///< [k x near_stride(k)] lower bounds of ‖U_kᵀ (μ_a − μ_k)‖ as computed, or null; full
-    const T* stretches;      ///< [near_stride(k)] upper bounds of ‖U_k‖₂; full
-    std::int64_t triangle;   ///< numbers of one packed triangle
-    std::int64_t statistics; ///< of one component (statistics_size)
+    const T* separations;    ///< [k x near_stride(k)] lower bounds of ‖U_kᵀ (μ_a − μ_k)‖ as computed, or null
+    const T* stretches; ///< [near_stride(k)], diagonal [k x near_stride(k)]: how much ‖U_kᵀ z‖ is at most of a reach
+    std::int64_t stretch_stride; ///< from one home's stretches to the next: 0 where they are the same for all
+    std::int64_t triangle;       ///< numbers of one packed triangle
+    std::int64_t statistics;     ///< of one component (statistics_size)
+
+    const T* stretches_of(std::int64_t home) const { return stretches + home * stretch_stride; }
 };
 
 constexpr std::int64_t triangle_size(std::int64_t d) {
@@ -59,11 +61,10 @@ struct screen_state {
     int skip = 0;             ///< blocks to take densely before the next try
     int pause = 0;            ///< how many were skipped after the last try that did not pay
     bool homes_known = false; ///< whether some rows have been given a home
-    bool laid_out = false;    ///< whether the rows of the block, of full covariances the unit, lie row after row
-    bool at_home = false;     ///< whether home_densities and row_limits of the unit have been found; full
+    bool laid_out = false;    ///< whether the rows of the span lie row after row
+    bool at_home = false;     ///< whether home_densities and row_limits of the span have been found
     std::int64_t pairs = 0;   ///< listed in pair_rows
-    std::int64_t near = -1;   ///< pairs in near_rows that make a unit's active sets together with the homes, or −1
-    double near_cost = 0;     ///< of finding them, in vector operations a row
+    std::int64_t near = -1;   ///< pairs in near_rows that make a span's active sets together with the homes, or −1
 };
 
 /// Rows of a block over which a component is summed (moments.hpp).
@@ -72,29 +73,34 @@ enum class moment_choice : unsigned char { none, all_rows, active_rows };
 /// Memory of one thread. Sizes: workspace_sizes.
 template <class T>
 struct workspace_view {
-    T* log_densities;        ///< slab [strip][slab_rows(k)][64]: log-densities, then what the M-step multiplies with
-    T* distances;            ///< slab of ‖x̃ − μ̃_k‖², spherical
-    T* panel;                ///< [strip][panel_rows(family, d)][64]
-    T* strip;                ///< [d][64] centred or whitened rows
-    T* row_weights;          ///< [block_rows]
-    T* row_limits;           ///< [limit_rows] m_n − Θ or less
-    std::int32_t* near;      ///< [k] components that rows of one home may need
-    std::int32_t* nearest;   ///< [limit_rows] component with the largest upper bound, or the home
-    std::int32_t* listed;    ///< [block_rows] rows of the block, for one component
-    std::int32_t* starts;    ///< [k + 1] where the rows of each component begin in a list of all
-    std::int32_t* active;    ///< [k] active rows of the block
-    moment_choice* choices;  ///< [k]
-    T* rows;                 ///< the block, of full covariances the unit, row after row, each in whole cache lines
-    T* listed_weights;       ///< [block_rows] w r of the listed rows
-    T* home_densities;       ///< [unit_rows] log-densities of the rows at home; full
-    T* home_reaches;         ///< [unit_rows] upper bounds of ‖x − μ‖ at home; full
-    T* pair_roots;           ///< [pair_capacity] √(w r); full
-    T* near_densities;       ///< [pair_capacity] log-densities; full
-    std::int32_t* near_rows; ///< [pair_capacity] rows of the unit; full
+    T* log_densities;       ///< slab [strip][slab_rows(k)][64]: log-densities, then what the M-step multiplies with
+    T* distances;           ///< slab of ‖x̃ − μ̃_k‖², spherical
+    T* panel;               ///< [strip][panel_rows(family, d)][64]
+    T* strip;               ///< [d][64] centred or whitened rows
+    T* row_weights;         ///< [block_rows]
+    T* row_limits;          ///< [span_rows] m_n − Θ or less
+    std::int32_t* near;     ///< [k] components that rows of one home may need
+    std::int32_t* nearest;  ///< [span_rows] component with the largest upper bound, or the home
+    std::int32_t* listed;   ///< [span_rows] rows of the block or the span, for one component
+    std::int32_t* starts;   ///< [k + 1] where the rows of each component begin in a list of all
+    std::int32_t* active;   ///< [k] active rows of the block
+    moment_choice* choices; ///< [k]
+    T* rows;                ///< the span row after row, each in whole cache lines
+    T* listed_weights;      ///< [span_rows] w r of the listed rows
+    T* home_densities;      ///< [span_rows] log-densities of the rows at home
+    T* home_reaches;    ///< [span_rows] upper bounds of ‖x − μ‖ at home, of cheap families in the home's measure
+    T* pair_weights;    ///< [pair_capacity] w r; full: √(w r)
+    T* near_densities;  ///< [pair_capacity] log-densities
+    T* slot_densities;  ///< as the slab, slots in place of components (near_slots.hpp)
+    T* slot_components; ///< as the slab: components of the slots
+    std::int32_t* slots;           ///< [block_rows / lanes] slots of the rows of one vector
+    std::int32_t* near_rows;       ///< [pair_capacity] rows of the span
     std::int32_t* near_components; ///< [pair_capacity]
-    std::int32_t* pair_rows;       ///< [pair_capacity] rows of the unit; full
+    std::int32_t* near_order;      ///< [pair_capacity] near pairs in the order of their rows
+    std::int32_t* near_starts;     ///< [span_rows + 1] where those of each row begin
+    std::int32_t* pair_rows;       ///< [pair_capacity] rows of the span
     std::int32_t* pair_components; ///< [pair_capacity]
-    std::int32_t* sorted;          ///< [pair_capacity] rows or pairs in the order of their components; full
+    std::int32_t* sorted;          ///< [pair_capacity] rows or pairs in the order of their components
     double* partial;               ///< [sum_count] sums of the unit
     bool* touched;                 ///< [k] whether the unit added to component k
     screen_state* screen;
@@ -119,13 +125,18 @@ constexpr std::int64_t row_stride(std::int64_t d) {
     return (d + 15) / 16 * 16;
 }
 
-/// Whether rows of full covariances are gathered where few count, from the unit laid out row after row.
+/// Whether rows are gathered where few count, from the span laid out row after row.
 constexpr bool gathers_rows(gmm::family f, std::int64_t d) {
-    return f == gmm::family::full && d > small_dimensions;
+    return f != gmm::family::full || d > small_dimensions;
 }
-/// Whether pairs of rows and components are screened (screen.hpp, near_screen.hpp): then rows have homes.
+/// Whether pairs of rows and components are screened (screen.hpp, home_screen.hpp): then rows have homes.
 constexpr bool screens_pairs(gmm::family f, std::int64_t d, std::int64_t k) {
     return f != gmm::family::full || (d >= 12 && k >= 4);
+}
+/// Whether pairs of components are looked at, too: not more of them than would be worth the time and the memory.
+constexpr bool separates_components(gmm::family f, std::int64_t d, std::int64_t k) {
+    constexpr std::int64_t most_components = 512;
+    return k <= most_components && screens_pairs(f, d, k);
 }
 /// From one component's separations to the next: whole vectors of every instruction set.
 constexpr std::int64_t near_stride(std::int64_t k) {
@@ -136,8 +147,8 @@ template <class T>
 constexpr T rounding_slack(std::int64_t d) {
     return static_cast<T>(2 * d + 32) * (sizeof(T) == 4 ? T(0x1p-23) : T(0x1p-52));
 }
-/// Pairs of a unit that are summed together.
-inline constexpr std::int64_t pair_capacity = 2 * unit_rows;
+/// Pairs of a span that are found near the homes of its rows, and with the homes those that are summed together.
+inline constexpr std::int64_t near_capacity = 2 * unit_rows, pair_capacity = near_capacity + unit_rows;
 /// Pairs of one component that are multiplied together, each z, √(w r) in a row of a panel.
 inline constexpr std::int64_t pairs_at_once = 64;
 constexpr std::int64_t pair_stride(std::int64_t d) {
@@ -177,9 +188,10 @@ struct kernel_table {
     void (*pack_triangle)(const double* u, gmm::family, std::int64_t d, T* packed);
     /// E-step and sums of one unit: replaces ws.partial and ws.touched.
     void (*accumulate_unit)(const model_view<T>&, const unit_view<T>&, const workspace_view<T>& ws);
-    /// For a strip of means, as [d][64]: squares[k][64] ‖Uᵀ (μ − μ_k)‖² and
-    /// lengths[k][64] ‖μ − μ_k‖²; z [d][64] is scratch memory. Full covariances that are screened.
-    void (*separate)(const model_view<T>&, const T* means, T* z, T* squares, T* lengths);
+    /// For a strip of components a, their centres as [d][64]: squares[k][64] ‖U_kᵀ (μ_a − μ_k)‖², spherical without
+    /// U_k; lengths[k][64] of full covariances ‖μ_a − μ_k‖², with z [d][64] as scratch memory, of diagonal ones the
+    /// largest s_k / s_a, with 1 / s_a in z.
+    void (*separate)(const model_view<T>&, const T* centres, T* z, T* squares, T* lengths);
     /// Σ w x̃ x̃ᵀ of one unit, replaces `partial` (layout of update_rule::scatter); memory: scatter_panel and
     /// scatter_partial.
     void (*scatter_unit)(gmm::family, std::int64_t d, const unit_view<T>&, double* panel, double* partial);

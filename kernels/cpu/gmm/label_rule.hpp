@@ -51,8 +51,9 @@ static void refine_labels(const model_view<T>& m, const unit_block<T>& b, const 
         if (!counts(m, k) || !(density_at(m, b, row, k, ws) < simd<T>::lowest))
             continue;
         lay_out_unit(m, b.unit, ws);
-        for_exact(m, k, &row, 1, ws,
-                  [&](const std::int32_t*, std::int64_t, const T* lp) { density_at(m, b, row, k, ws) = lp[0]; });
+        for_exact(m, k, &row, 1, ws, [&](const std::int32_t*, std::int64_t, const exact_rows<T>& exact) {
+            density_at(m, b, row, k, ws) = exact.lp[0];
+        });
     }
 }
 

@@ -171,10 +171,11 @@ static void small_full_strip(const model_view<T>& m, const T* x, T* lp) {
 /// Components worked on at once where a pair needs one accumulator.
 inline constexpr int component_group = vector_registers == 32 ? 4 : 2;
 
-/// Adds ‖x − μ‖², with Scaled ‖s ∘ (x − μ)‖², to q for the components component(0) ... component(N − 1) and V vectors
-/// of rows.
+/// Adds the squares of coordinates first ... end − 1 of x − μ, with Scaled of s ∘ (x − μ), to q for the components
+/// component(0) ... component(N − 1) and V vectors of rows.
 template <class T, int N, int V, bool Scaled, class Component>
-static inline void add_squares(const model_view<T>& m, const T* x, const Component& component, vec<T> (&q)[N][V]) {
+static inline void add_squares(const model_view<T>& m, const T* x, const Component& component, vec<T> (&q)[N][V],
+                               std::int64_t first, std::int64_t end) {
     const std::int64_t d = m.dimensions;
     const T *centres[N], *scales[N];
 #pragma GCC unroll 8
@@ -182,7 +183,7 @@ static inline void add_squares(const model_view<T>& m, const T* x, const Compone
         centres[i] = m.centres + component(i) * d;
         scales[i] = m.factors + component(i) * d;
     }
-    for (std::int64_t j = 0; j < d; ++j) {
+    for (std::int64_t j = first; j < end; ++j) {
         vec<T> row[V];
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v)
@@ -197,6 +198,12 @@ static inline void add_squares(const model_view<T>& m, const T* x, const Compone
             }
         }
     }
+}
+
+/// add_squares of all coordinates.
+template <class T, int N, int V, bool Scaled, class Component>
+static inline void add_squares(const model_view<T>& m, const T* x, const Component& component, vec<T> (&q)[N][V]) {
+    add_squares<T, N, V, Scaled>(m, x, component, q, 0, m.dimensions);
 }
 
 /// c − ½ q; spherical: c − ½ u² q.

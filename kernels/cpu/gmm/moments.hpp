@@ -1,16 +1,14 @@
 // Sums of a block of rows, all families but full: Σ r, Σ r t and, by family, Σ r t² or Σ r ‖t‖², t = x − μ.
 //
 // A group of components with many active rows is summed over all rows of the block, lanes being rows; one with few over
-// its active rows alone, lanes being columns. Which one it is follows from the active sets of the block, so the order
-// of every sum does. float32 accumulators take at most 64 products and are then added in float64.
+// its active rows alone, with those of the other blocks of the span, lanes being columns. Which one it is follows from
+// the active sets of the block, so the order of every sum does. float32 accumulators take at most 64 products and are
+// then added in float64.
 #pragma once
 
 #include "kernels/cpu/core/simd.hpp"
 #include "kernels/cpu/core/tiling.hpp"
-#include "kernels/cpu/core/transpose.hpp"
 #include "kernels/cpu/gmm/kernel_table.hpp"
-
-#include <utility>
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
 
@@ -21,8 +19,7 @@ struct moment_task {
     const workspace_view<T>& ws;
     const T* x;
     std::int64_t strips;
-    const T* distances;  ///< slab of ‖t‖², or null
-    std::int32_t* homes; ///< of the rows of the block
+    const T* distances; ///< slab of ‖t‖², or null
 
     std::int64_t slab() const { return slab_rows(m.components) * strip_rows; }
     double* statistics(std::int64_t k) const { return ws.partial + k * m.statistics; }
@@ -97,7 +94,7 @@ static void component_totals(const moment_task<T>& task, std::int64_t k) {
     }
 }
 
-/// Whether component k, and with it its group, is summed over all rows.
+/// Whether component k, and with it its group in moments over all rows, is summed over all rows.
 template <class T>
 static inline bool is_dense(const workspace_view<T>& ws, std::int64_t k) {
     return ws.choices[k] == moment_choice::all_rows;
@@ -126,26 +123,6 @@ static void dense_moments(const moment_task<T>& task) {
 
 // --- over active rows
 // -------------------------------------------------------------------------------------------------
-
-/// Gathers the weights w r of the `count` listed rows of component k, which becomes their home; adds up Σ r and
-/// Σ r ‖t‖².
-template <class T>
-static void take_listed(const moment_task<T>& task, std::int64_t k, std::int64_t count) {
-    const workspace_view<T>& ws = task.ws;
-    double total = 0, spread = 0;
-    for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t at = strip_position(ws.listed[i], slab_rows(task.m.components)) + k * strip_rows;
-        const T r = ws.log_densities[at];
-        ws.listed_weights[i] = r;
-        task.homes[ws.listed[i]] = static_cast<std::int32_t>(k);
-        total += static_cast<double>(r);
-        if (task.distances)
-            spread += static_cast<double>(r) * static_cast<double>(task.distances[at]);
-    }
-    task.statistics(k)[0] += total;
-    if (task.distances)
-        task.statistics(k)[1 + task.m.dimensions] += spread;
-}
 
 /// Adds Σ r t and, with Second, Σ r t² over the listed rows to `first` and `second`, for V vectors of columns.
 template <class T, int V, bool Second>
@@ -181,43 +158,45 @@ static void listed_tile(const workspace_view<T>& ws, std::int64_t count, const T
 /// Vectors of columns that a tile has in registers.
 inline constexpr int listed_vectors = vector_registers == 32 ? 4 : 2;
 
-/// The moments of component k over the `count` listed rows.
+/// The moments of component k over the `count` listed rows of the span; of spherical ones Σ r ‖t‖² from Σ r t².
 template <class T, bool Second>
-static void listed_moments(const moment_task<T>& task, std::int64_t k, std::int64_t count) {
+static void listed_moments(const model_view<T>& m, std::int64_t k, std::int64_t count, const workspace_view<T>& ws) {
     constexpr std::int64_t at_once = listed_vectors * lanes<T>;
-    const std::int64_t d = task.m.dimensions, stride = row_stride(d);
-    double* stats = task.statistics(k) + 1;
+    const std::int64_t d = m.dimensions, stride = row_stride(d);
+    const bool spherical = m.family == gmm::family::spherical;
+    double* stats = ws.partial + k * m.statistics + 1;
     for (std::int64_t j = 0; j < d; j += at_once) {
         const std::int64_t columns = d - j < at_once ? d - j : at_once;
         alignas(vector_bytes) T mean[at_once] = {};
         alignas(vector_bytes) double first[at_once] = {}, second[at_once] = {};
         for (std::int64_t c = 0; c < columns; ++c)
-            mean[c] = task.m.means[k * d + j + c];
+            mean[c] = m.means[k * d + j + c];
         with_count<listed_vectors>((columns + lanes<T> - 1) / lanes<T>, [&]<int V>() {
-            listed_tile<T, V, Second>(task.ws, count, task.ws.rows + j, stride, mean, first, second);
+            listed_tile<T, V, Second>(ws, count, ws.rows + j, stride, mean, first, second);
         });
         for (std::int64_t c = 0; c < columns; ++c) {
             stats[j + c] += first[c];
             if constexpr (Second)
-                stats[d + j + c] += second[c];
+                stats[spherical ? d : d + j + c] += second[c];
         }
     }
 }
 
-/// The sums of the components that are summed over their active rows.
-template <class T, bool Second>
-static void sparse_moments(const moment_task<T>& task) {
-    const std::int64_t d = task.m.dimensions;
-    for (std::int64_t s = 0; s < task.strips && !task.ws.screen->laid_out; ++s)
-        lay_out_strip(task.x + s * d * strip_rows, d, task.ws.rows + s * strip_rows * row_stride(d));
-    for (std::int64_t k = 0; k < task.m.components; ++k) {
-        if (task.ws.choices[k] != moment_choice::active_rows)
-            continue;
-        const std::int64_t count = list_active(task.m, k, task.strips, task.ws);
-        take_listed(task, k, count);
-        listed_moments<T, Second>(task, k, count);
+/// Adds the sums of the listed pairs of component k, one a row.
+template <class T>
+static void add_listed(const model_view<T>& m, std::int64_t k, const std::int32_t* pairs, std::int64_t count,
+                       const workspace_view<T>& ws) {
+    double total = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+        ws.listed[i] = ws.pair_rows[pairs[i]];
+        ws.listed_weights[i] = ws.pair_weights[pairs[i]];
+        total += static_cast<double>(ws.listed_weights[i]);
     }
-    task.ws.screen->homes_known = true;
+    ws.partial[k * m.statistics] += total;
+    if (gmm::is_tied(m.family))
+        listed_moments<T, false>(m, k, count, ws);
+    else
+        listed_moments<T, true>(m, k, count, ws);
 }
 
 // --- the choice
@@ -226,57 +205,41 @@ static void sparse_moments(const moment_task<T>& task) {
 /// Vector operations that listing one row and laying out one vector of columns of a row cost.
 inline constexpr std::int64_t listing_cost = 6, row_cost = 6;
 
-/// Chooses for each group of components by what their sums cost, in vector operations. Returns whether some are summed
-/// over all rows, and whether some over their active rows.
-template <class T, bool Second>
-static std::pair<bool, bool> choose_moments(const moment_task<T>& task) {
-    const std::int64_t rows = task.strips * strip_rows, d = task.m.dimensions, vectors = row_stride(d) / lanes<T>;
-    const std::int64_t all_rows = rows / lanes<T> * (d * (Second ? 3 : 2) + 2);
-    const std::int64_t one_row = vectors * (Second ? 6 : 5) + listing_cost;
+/// Chooses for each group of components by what their sums cost, in vector operations.
+template <class T>
+static void choose_moments(const model_view<T>& m, std::int64_t strips, const workspace_view<T>& ws) {
+    const bool diagonal = m.family == gmm::family::diagonal;
+    const std::int64_t rows = strips * strip_rows, d = m.dimensions, vectors = row_stride(d) / lanes<T>;
+    const std::int64_t all_rows = rows / lanes<T> * (d * (diagonal ? 3 : 2) + 2);
+    const std::int64_t one_row = vectors * (gmm::is_tied(m.family) ? 5 : 6) + listing_cost;
     std::int64_t saved = -rows * vectors * row_cost;
-    bool dense = false, sparse = false;
     const auto choose = [&](bool sparse_pays) {
-        in_even_parts<moment_components>(task.m.components, [&]<int N>(std::int64_t k) {
+        in_even_parts<moment_components>(m.components, [&]<int N>(std::int64_t k) {
             std::int64_t active = 0;
             for (int i = 0; i < N; ++i)
-                active += task.ws.active[k + i];
+                active += ws.active[k + i];
             const bool few = sparse_pays && active * one_row < N * all_rows;
             for (int i = 0; i < N; ++i)
-                task.ws.choices[k + i] = active == 0 ? moment_choice::none
-                                         : few       ? moment_choice::active_rows
-                                                     : moment_choice::all_rows;
+                ws.choices[k + i] = active == 0 ? moment_choice::none
+                                    : few       ? moment_choice::active_rows
+                                                : moment_choice::all_rows;
             if (few && active > 0)
                 saved += N * all_rows - active * one_row;
-            sparse = sparse || (few && active > 0);
-            dense = dense || (!few && active > 0);
         });
     };
     choose(true);
-    if (sparse && saved <= 0) {
-        sparse = false;
+    if (saved <= 0)
         choose(false);
-    }
-    return {dense, sparse};
 }
 
-template <class T, bool Second>
-static void chosen_moments(const moment_task<T>& task) {
-    const auto [dense, sparse] = choose_moments<T, Second>(task);
-    if (dense)
-        dense_moments<T, Second>(task);
-    if (sparse)
-        sparse_moments<T, Second>(task);
-}
-
-/// Adds the sums of a block to ws.partial.
+/// Adds the sums over all rows of the block of the components that this was chosen for, from the slab.
 template <class T>
-static void moment_sums(const model_view<T>& m, const T* x, std::int64_t strips, std::int32_t* homes,
-                        const workspace_view<T>& ws) {
-    const moment_task<T> task{m, ws, x, strips, m.family == gmm::family::spherical ? ws.distances : nullptr, homes};
+static void moment_sums(const model_view<T>& m, const T* x, std::int64_t strips, const workspace_view<T>& ws) {
+    const moment_task<T> task{m, ws, x, strips, m.family == gmm::family::spherical ? ws.distances : nullptr};
     if (m.family == gmm::family::diagonal)
-        chosen_moments<T, true>(task);
+        dense_moments<T, true>(task);
     else
-        chosen_moments<T, false>(task);
+        dense_moments<T, false>(task);
 }
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

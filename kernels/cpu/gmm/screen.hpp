@@ -1,13 +1,12 @@
-// Screening of full covariances: log-densities of those pairs alone that can be in an active set (docs/kernels.md
-// section 2).
+// Screening of full covariances by prefixes, where the homes of rows are not known or many components lie near them:
+// log-densities of those pairs alone that can be in an active set (docs/kernels.md section 2).
 //
 // The first outputs of Uᵀ (x − μ) give a partial sum of squares. Adding squares never lowers a sum, under rounding
 // neither, so c − ½ partial bounds the log-density from above in the very arithmetic of the whole. The exact
 // log-density under one component bounds m_n from below: under the row's home, the component that it was summed under
 // lately, or where rows have none, under the one with the largest bound. Pairs whose upper bound is below that less Θ
-// are outside the active set and become −infinity. Where few components lie near the homes of a unit's rows, its pairs
-// come from there (home_screen.hpp). What is left is computed by the same operations as in the dense kernels, so
-// screening changes no bit.
+// are outside the active set and become −infinity. What is left is computed by the same operations as in the dense
+// kernels, so screening changes no bit.
 #pragma once
 
 #include "kernels/cpu/core/simd.hpp"
@@ -24,17 +23,6 @@ static inline bool skips_screen(screen_state& state) {
         return false;
     --state.skip;
     return true;
-}
-
-/// Learns from the cost of a block whose pairs were screened, relative to that of the dense kernels.
-static inline void note_screen(screen_state& state, double cost) {
-    constexpr int longest_pause = 64;
-    if (cost < 0.9) {
-        state.pause = 0;
-        return;
-    }
-    state.pause = state.pause == 0 ? 8 : state.pause < longest_pause ? 2 * state.pause : longest_pause;
-    state.skip = state.pause;
 }
 
 /// Outputs of the partial sums, in whole groups; 0 where screening cannot pay.
@@ -141,8 +129,8 @@ static void refine_survivors(const model_view<T>& m, const unit_block<T>& b, std
         cost.total += rows * cost.dense;
         return;
     }
-    for_exact(m, k, ws.listed, count, ws, [&](const std::int32_t* part, std::int64_t size, const T* lp) {
-        place_densities(m, b, k, part, size, lp, ws);
+    for_exact(m, k, ws.listed, count, ws, [&](const std::int32_t* part, std::int64_t size, const exact_rows<T>& exact) {
+        place_densities(m, b, k, part, size, exact.lp, ws);
     });
     cost.total += listed * cost.gathered;
 }
@@ -200,22 +188,17 @@ static double screened_log_densities(const model_view<T>& m, const unit_block<T>
     screen_cost cost{static_cast<double>(m.triangle) / lanes<T>, 0};
     cost.gathered = cost.dense + gather_cost * static_cast<double>(d) / lanes<T>;
     cost.total = static_cast<double>(rows) * cost.gathered;
-    if (ws.screen->at_home && ws.screen->near >= 0) {
-        place_near_pairs(m, b, ws);
-        cost.total += static_cast<double>(rows) * ws.screen->near_cost;
-    } else {
-        sort_rows(m, b.first, rows, ws);
-        screen_by_prefix(m, b, outputs, !ws.screen->at_home, cost, ws);
-    }
+    sort_rows(m, b.first, rows, ws);
+    screen_by_prefix(m, b, outputs, !ws.screen->at_home, cost, ws);
     return cost.total / (static_cast<double>(m.components * rows) * cost.dense);
 }
 
 /// Log-densities, relative to reference_offset, of a block of strips into the slab; −infinity is possible for pairs
-/// outside the active set.
+/// outside the active set. Not for spans whose pairs are known.
 template <class T>
-static void full_log_densities(const model_view<T>& m, const unit_block<T>& b, const workspace_view<T>& ws) {
+static void block_log_densities(const model_view<T>& m, const unit_block<T>& b, const workspace_view<T>& ws) {
     const std::int64_t outputs = screened_outputs(m);
-    if (outputs == 0 || skips_screen(*ws.screen))
+    if (skips_screen(*ws.screen) || outputs == 0)
         return log_densities(m, b.strip(m, 0), b.strips, ws);
     note_screen(*ws.screen, screened_log_densities(m, b, outputs, ws));
 }

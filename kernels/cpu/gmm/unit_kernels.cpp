@@ -1,28 +1,31 @@
 // The kernels of one unit of rows, compiled once for each instruction set.
 #include "kernels/cpu/core/dispatch.hpp"
 #include "kernels/cpu/gmm/full_moments.hpp"
+#include "kernels/cpu/gmm/home_screen.hpp"
 #include "kernels/cpu/gmm/label_rule.hpp"
 #include "kernels/cpu/gmm/log_densities.hpp"
-#include "kernels/cpu/gmm/near_screen.hpp"
+#include "kernels/cpu/gmm/near_slots.hpp"
 #include "kernels/cpu/gmm/row_rule.hpp"
+#include "kernels/cpu/gmm/screen.hpp"
+#include "kernels/cpu/gmm/unit_sums.hpp"
 
 namespace elbo::kernels::cpu::ELBO_SIMD {
 
 namespace {
 
-/// Calls f(first, block, strips) for the blocks of a unit: the first row in the unit, and the rows as a unit of their
-/// own.
+/// Calls f(first, part, strips) for the parts of `most` rows of a unit or span: the first row, and the rows as a unit
+/// of their own.
 template <class T, class F>
-void for_blocks(const model_view<T>& m, const unit_view<T>& unit, const F& f) {
-    for (std::int64_t first = 0; first < unit.rows; first += m.block_rows) {
-        const std::int64_t rows = unit.rows - first < m.block_rows ? unit.rows - first : m.block_rows;
-        const unit_view<T> block{unit.x + first * m.dimensions,
-                                 unit.weights ? unit.weights + first : nullptr,
-                                 rows,
-                                 unit.homes ? unit.homes + first : nullptr,
-                                 unit.labels ? unit.labels + first : nullptr,
-                                 unit.log_factors ? unit.log_factors + first * m.components : nullptr};
-        f(first, block, (rows + strip_rows - 1) / strip_rows);
+void for_parts(const model_view<T>& m, const unit_view<T>& unit, std::int64_t most, const F& f) {
+    for (std::int64_t first = 0; first < unit.rows; first += most) {
+        const std::int64_t rows = unit.rows - first < most ? unit.rows - first : most;
+        const unit_view<T> part{unit.x + first * m.dimensions,
+                                unit.weights ? unit.weights + first : nullptr,
+                                rows,
+                                unit.homes ? unit.homes + first : nullptr,
+                                unit.labels ? unit.labels + first : nullptr,
+                                unit.log_factors ? unit.log_factors + first * m.components : nullptr};
+        f(first, part, (rows + strip_rows - 1) / strip_rows);
     }
 }
 
@@ -38,12 +41,12 @@ const T* block_weights(const unit_view<T>& block, std::int64_t strips, T* buffer
     return buffer;
 }
 
-/// Before the blocks of a unit: rows whose component is known are at home there.
+/// Before the blocks of a span: rows whose component is known are at home there.
 template <class T>
-void settle_unit(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws) {
-    if (unit.labels && unit.homes)
-        settle_at_labels(m, unit.labels, unit.rows, unit.homes);
-    begin_unit(m, unit, ws);
+void settle_span(const model_view<T>& m, const unit_view<T>& span, const workspace_view<T>& ws) {
+    if (span.labels && span.homes)
+        settle_at_labels(m, span.labels, span.rows, span.homes);
+    begin_span(m, span, ws);
 }
 
 /// Log-densities of a block into the slab, with what is known of its rows; those of all pairs if `all_pairs`.
@@ -53,8 +56,6 @@ void known_log_densities(const model_view<T>& m, const unit_block<T>& b, const u
     const bool some = knows_some(block);
     // Screening looks for the largest log-densities without factors.
     if (all_pairs || block.log_factors) {
-        if (m.family != gmm::family::full)
-            ws.screen->laid_out = false;
         log_densities(m, block.x, b.strips, ws);
     } else {
         block_log_densities(m, b, ws);
@@ -67,6 +68,38 @@ void known_log_densities(const model_view<T>& m, const unit_block<T>& b, const u
         apply_factors(m, block.log_factors, b.strips, ws.log_densities);
 }
 
+/// The row rule for a block, from its slots if its pairs are known, else from the slab; `half` as in row_rule.
+template <class T, bool half>
+void block_rule(const model_view<T>& m, const unit_block<T>& b, const unit_view<T>& block, row_sums& sums,
+                const workspace_view<T>& ws) {
+    const T* weights = block_weights(block, b.strips, ws.row_weights);
+    if (ws.screen->near >= 0) {
+        fill_slots(m, b, ws);
+        return slot_rule<T, half>(m, weights, b.strips, ws, sums);
+    }
+    known_log_densities(m, b, block, false, ws);
+    row_rule<T, half>(m, weights, b.strips, ws.log_densities, ws.active, sums);
+    if (block.log_factors)
+        add_log_factors<T, half>(m, block.log_factors, b.strips, ws.log_densities, sums);
+}
+
+template <class T>
+void accumulate_span(const model_view<T>& m, const unit_view<T>& span, row_sums& sums, const workspace_view<T>& ws) {
+    const bool roots = m.family == gmm::family::full && gathers_rows(m.family, m.dimensions);
+    settle_span(m, span, ws);
+    for_parts(m, span, m.block_rows, [&](std::int64_t first, const unit_view<T>& block, std::int64_t strips) {
+        const unit_block<T> b{span, first, strips};
+        if (roots)
+            block_rule<T, true>(m, b, block, sums, ws);
+        else
+            block_rule<T, false>(m, b, block, sums, ws);
+        block_sums(m, b, ws);
+        for (std::int64_t k = 0; k < m.components; ++k)
+            ws.touched[k] = ws.touched[k] || ws.active[k] != 0;
+    });
+    grouped_sums(m, span, ws);
+}
+
 template <class T>
 void accumulate_unit(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws) {
     const std::int64_t count = m.components * m.statistics;
@@ -74,28 +107,9 @@ void accumulate_unit(const model_view<T>& m, const unit_view<T>& unit, const wor
         ws.partial[i] = 0;
     for (std::int64_t k = 0; k < m.components; ++k)
         ws.touched[k] = false;
-    const bool roots = gathers_rows(m.family, m.dimensions);
     row_sums sums;
-    settle_unit(m, unit, ws);
-    for_blocks(m, unit, [&](std::int64_t first, const unit_view<T>& block, std::int64_t strips) {
-        const unit_block<T> b{unit, first, strips};
-        const T* weights = block_weights(block, strips, ws.row_weights);
-        known_log_densities(m, b, block, false, ws);
-        const auto apply_rule = [&]<bool half>() {
-            row_rule<T, half>(m, weights, strips, ws.log_densities, ws.active, sums);
-            if (block.log_factors)
-                add_log_factors<T, half>(m, block.log_factors, strips, ws.log_densities, sums);
-        };
-        if (roots)
-            apply_rule.template operator()<true>();
-        else
-            apply_rule.template operator()<false>();
-        block_sums(m, b, ws);
-        for (std::int64_t k = 0; k < m.components; ++k)
-            ws.touched[k] = ws.touched[k] || ws.active[k] != 0;
-    });
-    if (roots)
-        grouped_sums(m, unit, ws);
+    for_parts(m, unit, m.span_rows,
+              [&](std::int64_t, const unit_view<T>& span, std::int64_t) { accumulate_span(m, span, sums, ws); });
     const double weight = sum_lanes(sums.weight);
     ws.partial[count] = sum_lanes(sums.log_likelihood) + weight * m.reference_offset;
     ws.partial[count + 1] = sum_lanes(sums.entropy);
@@ -204,36 +218,52 @@ void write_log_joint(const model_view<T>& m, const T* lp, std::int64_t first, st
                 static_cast<double>(lp[k * strip_rows + i]) + m.reference_offset - to.shift;
 }
 
+/// Results of a block whose log-densities are in the slab, `first` its first row in the unit.
+template <class T>
+void infer_block(const model_view<T>& m, const unit_view<T>& block, std::int64_t first, const workspace_view<T>& ws,
+                 const inference_results& to) {
+    for (std::int64_t row = 0; row < block.rows; row += lanes<T>) {
+        T* lp = ws.log_densities + strip_position(row, slab_rows(m.components));
+        const std::int64_t count = block.rows - row < lanes<T> ? block.rows - row : lanes<T>;
+        if (to.assignment.data) {
+            const vec_mask<T> best = largest_component(lp, m.components);
+            for (std::int64_t i = 0; i < count; ++i)
+                to.assignment.data[(first + row + i) * to.assignment.stride] = static_cast<std::int32_t>(best[i]);
+        }
+        if (to.log_joint.data)
+            write_log_joint(m, lp, first + row, count, to);
+        const row_result<T> result =
+            exponentiate_column<T, false>(lp, m.components, m.threshold, vec_mask<T>{} == 0, ws.active);
+        write_inference(m, result, lp, first + row, count, to);
+    }
+}
+
 template <class T>
 void infer_unit(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws,
                 const inference_results& to) {
-    const std::int64_t slab = slab_rows(m.components) * strip_rows;
-    if (!to.log_joint.data)
-        settle_unit(m, unit, ws);
-    for_blocks(m, unit, [&](std::int64_t first, const unit_view<T>& block, std::int64_t strips) {
-        known_log_densities(m, unit_block<T>{unit, first, strips}, block, to.log_joint.data != nullptr, ws);
-        for (std::int64_t row = 0; row < block.rows; row += lanes<T>) {
-            T* lp = ws.log_densities + row / strip_rows * slab + row % strip_rows;
-            const std::int64_t count = block.rows - row < lanes<T> ? block.rows - row : lanes<T>;
-            if (to.assignment.data) {
-                const vec_mask<T> best = largest_component(lp, m.components);
-                for (std::int64_t i = 0; i < count; ++i)
-                    to.assignment.data[(first + row + i) * to.assignment.stride] = static_cast<std::int32_t>(best[i]);
+    const bool all_pairs = to.log_joint.data != nullptr;
+    for_parts(m, unit, m.span_rows, [&](std::int64_t begin, const unit_view<T>& span, std::int64_t) {
+        if (!all_pairs)
+            settle_span(m, span, ws);
+        for_parts(m, span, m.block_rows, [&](std::int64_t first, const unit_view<T>& block, std::int64_t strips) {
+            const unit_block<T> b{span, first, strips};
+            if (!all_pairs && ws.screen->near >= 0) {
+                fill_slots(m, b, ws);
+                spread_slots(m, b, -static_cast<T>(__builtin_inf()), ws);
+            } else {
+                known_log_densities(m, b, block, all_pairs, ws);
             }
-            if (to.log_joint.data)
-                write_log_joint(m, lp, first + row, count, to);
-            const row_result<T> result =
-                exponentiate_column<T, false>(lp, m.components, m.threshold, vec_mask<T>{} == 0, ws.active);
-            write_inference(m, result, lp, first + row, count, to);
-        }
+            infer_block(m, block, begin + first, ws, to);
+        });
     });
 }
 
 } // namespace
 
-const kernel_table<float> float_kernels = {pack_triangle<float>, accumulate_unit<float>, separate_means<float>,
+const kernel_table<float> float_kernels = {pack_triangle<float>, accumulate_unit<float>, separate_components<float>,
                                            scatter_unit<float>,  infer_unit<float>,      normalize_unit<float>};
-const kernel_table<double> double_kernels = {pack_triangle<double>, accumulate_unit<double>, separate_means<double>,
-                                             scatter_unit<double>,  infer_unit<double>,      normalize_unit<double>};
+const kernel_table<double> double_kernels = {pack_triangle<double>,       accumulate_unit<double>,
+                                             separate_components<double>, scatter_unit<double>,
+                                             infer_unit<double>,          normalize_unit<double>};
 
 } // namespace elbo::kernels::cpu::ELBO_SIMD

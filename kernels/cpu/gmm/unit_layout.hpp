@@ -1,5 +1,5 @@
-// A unit of full covariances laid out row after row, and the exact log-densities of listed rows of it: kernels in the
-// namespace of one instruction set.
+// A span of rows laid out row after row, and the exact log-densities of listed rows of it: kernels in the namespace of
+// one instruction set.
 #pragma once
 
 #include "kernels/cpu/core/simd.hpp"
@@ -21,27 +21,24 @@ static inline bool homes_are_known(const std::int32_t* homes, std::int64_t rows)
     return 2 * known > rows;
 }
 
-/// Lists `count` items by component, those without one as of component 0, in ascending order; those of component k end
-/// at ws.starts[k].
-template <class T>
-static void sort_by_component(const model_view<T>& m, const std::int32_t* of, std::int64_t count, std::int32_t* sorted,
-                              const workspace_view<T>& ws) {
-    const auto component = [&](std::int64_t i) { return of[i] < 0 ? 0 : of[i]; };
-    for (std::int64_t k = 0; k <= m.components; ++k)
-        ws.starts[k] = 0;
+/// Lists `count` items by key, 0 ≤ key < keys, in ascending order; those of a key end at starts[key].
+static inline void sort_by_key(const std::int32_t* of, std::int64_t count, std::int64_t keys, std::int32_t* starts,
+                               std::int32_t* sorted) {
+    for (std::int64_t k = 0; k <= keys; ++k)
+        starts[k] = 0;
     for (std::int64_t i = 0; i < count; ++i)
-        ++ws.starts[component(i) + 1];
-    for (std::int64_t k = 0; k < m.components; ++k)
-        ws.starts[k + 1] += ws.starts[k];
+        ++starts[of[i] + 1];
+    for (std::int64_t k = 0; k < keys; ++k)
+        starts[k + 1] += starts[k];
     for (std::int64_t i = 0; i < count; ++i)
-        sorted[ws.starts[component(i)]++] = static_cast<std::int32_t>(i);
+        sorted[starts[of[i]]++] = static_cast<std::int32_t>(i);
 }
 
-/// A block of a unit of full covariances.
+/// A block of a span.
 template <class T>
 struct unit_block {
-    const unit_view<T>& unit;
-    std::int64_t first, strips; ///< `first` row in the unit
+    const unit_view<T>& unit;   ///< the span
+    std::int64_t first, strips; ///< `first` row in the span
 
     const T* strip(const model_view<T>& m, std::int64_t s) const {
         return unit.x + (first + s * strip_rows) * m.dimensions;
@@ -64,7 +61,7 @@ static inline void gather_rows(std::int64_t d, const T* laid_out, const Row& row
     }
 }
 
-/// Lays out the unit row after row, once.
+/// Lays out the span row after row, once.
 template <class T>
 static void lay_out_unit(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws) {
     if (ws.screen->laid_out)
@@ -75,26 +72,60 @@ static void lay_out_unit(const model_view<T>& m, const unit_view<T>& unit, const
     ws.screen->laid_out = true;
 }
 
-/// x − μ of `count` ≤ 64 listed rows of the unit into ws.strip, in whole vectors.
+/// Lays out the span as the distances take it: whitened rows of the tied families, which the sums do not take.
 template <class T>
-static void gather_centred(const model_view<T>& m, const T* mean, const std::int32_t* rows, std::int64_t count,
-                           const workspace_view<T>& ws) {
+static void lay_out_for_distances(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws) {
+    if (!m.whitener)
+        return lay_out_unit(m, unit, ws);
+    const std::int64_t d = m.dimensions;
+    for (std::int64_t row = 0; row < unit.rows; row += strip_rows)
+        lay_out_strip(distance_rows(m, unit.x + row * d, ws), d, ws.rows + row * row_stride(d));
+    ws.screen->laid_out = false;
+}
+
+/// Coordinates, less those at `centre` if given, of `count` ≤ 64 listed rows of the span into ws.strip, in whole
+/// vectors.
+template <class T>
+static void gather_listed(const model_view<T>& m, const T* centre, const std::int32_t* rows, std::int64_t count,
+                          const workspace_view<T>& ws) {
     for (std::int64_t v = 0; v < count; v += lanes<T>)
         gather_rows(
             m.dimensions, ws.rows, [&](int i) { return rows[v + i < count ? v + i : count - 1]; },
-            [&](std::int64_t j, vec<T> x) { store(ws.strip + j * strip_rows + v, x - mean[j]); });
+            [&](std::int64_t j, vec<T> x) { store(ws.strip + j * strip_rows + v, centre ? x - centre[j] : x); });
 }
 
-/// Exact log-densities of `count` ≤ 64 listed rows of the unit under component k into lp.
+/// Log-densities of some rows under one component, and the squared distances that they are made of.
+template <class T>
+struct exact_rows {
+    alignas(vector_bytes) T lp[strip_rows];
+    alignas(vector_bytes) T squares[strip_rows];
+};
+
+/// ‖Uᵀ (x − μ)‖² under component k, spherical ‖x − μ‖², of V vectors of rows that gather_listed has put at x.
+template <class T, int V>
+static inline void exact_squares(const model_view<T>& m, std::int64_t k, const T* x, vec<T> (&q)[1][V]) {
+    if (m.family == gmm::family::full)
+        return triangular_squares<T, V>(x, m.factors + k * m.triangle, m.dimensions, q[0]);
+    const auto component = [k](int) { return k; };
+    if (m.family == gmm::family::diagonal)
+        add_squares<T, 1, V, true>(m, x, component, q);
+    else
+        add_squares<T, 1, V, false>(m, x, component, q);
+}
+
+/// Exact log-densities of `count` ≤ 64 listed rows of the span under component k.
 template <class T>
 static void listed_log_densities(const model_view<T>& m, std::int64_t k, const std::int32_t* rows, std::int64_t count,
-                                 const workspace_view<T>& ws, T (&lp)[strip_rows]) {
-    gather_centred(m, m.means + k * m.dimensions, rows, count, ws);
+                                 const workspace_view<T>& ws, exact_rows<T>& exact) {
+    gather_listed(m, m.family == gmm::family::full ? m.means + k * m.dimensions : nullptr, rows, count, ws);
     for (std::int64_t g = 0; g < count; g += group_rows<T>) {
         const auto part = [&]<int V>() {
-            vec<T> q[V];
-            triangular_squares<T, V>(ws.strip + g, m.factors + k * m.triangle, m.dimensions, q);
-            store_log_density(lp + g, m.offsets[k], q);
+            vec<T> q[1][V] = {};
+            exact_squares<T, V>(m, k, ws.strip + g, q);
+            for (int v = 0; v < V; ++v) {
+                store(exact.squares + g + v * lanes<T>, q[0][v]);
+                store(exact.lp + g + v * lanes<T>, log_density_of(m, k, q[0][v]));
+            }
         };
         if (count - g <= lanes<T>)
             part.template operator()<1>();
@@ -105,16 +136,16 @@ static void listed_log_densities(const model_view<T>& m, std::int64_t k, const s
     }
 }
 
-/// Calls f(rows, count, lp) with the exact log-densities of listed rows of the unit under component k, up to 64 at a
+/// Calls f(rows, count, exact) with the exact log-densities of listed rows of the span under component k, up to 64 at a
 /// time.
 template <class T, class F>
 static inline void for_exact(const model_view<T>& m, std::int64_t k, const std::int32_t* rows, std::int64_t count,
                              const workspace_view<T>& ws, const F& f) {
-    alignas(vector_bytes) T lp[strip_rows];
+    exact_rows<T> exact;
     for (std::int64_t first = 0; first < count; first += strip_rows) {
         const std::int64_t part = count - first < strip_rows ? count - first : strip_rows;
-        listed_log_densities(m, k, rows + first, part, ws, lp);
-        f(rows + first, part, lp);
+        listed_log_densities(m, k, rows + first, part, ws, exact);
+        f(rows + first, part, exact);
     }
 }
 
@@ -125,44 +156,49 @@ static inline T& density_at(const model_view<T>& m, const unit_block<T>& b, std:
     return ws.log_densities[strip_position(row - b.first, slab_rows(m.components)) + k * strip_rows];
 }
 
-/// Upper bounds of ‖z‖ for `count` columns of a strip.
+/// Upper bounds of the reaches of `count` rows under a component: of full covariances from ‖z‖ of the columns of
+/// ws.strip, of the others from the squared distances.
 template <class T>
-static void centred_norms(std::int64_t d, std::int64_t count, const T* z, T* norms) {
-    const vec<T> slack = broadcast(1 + rounding_slack<T>(d));
+static void find_reaches(const model_view<T>& m, std::int64_t count, const exact_rows<T>& exact,
+                         const workspace_view<T>& ws, T* reaches) {
+    const vec<T> slack = broadcast(1 + rounding_slack<T>(m.dimensions));
     for (std::int64_t v = 0; v < count; v += lanes<T>) {
         vec<T> sum{};
-        for (std::int64_t j = 0; j < d; ++j) {
-            const vec<T> x = load(z + j * strip_rows + v);
-            sum += x * x;
-        }
-        store(norms + v, square_root(sum) * slack);
+        if (m.family == gmm::family::full)
+            for (std::int64_t j = 0; j < m.dimensions; ++j) {
+                const vec<T> x = load(ws.strip + j * strip_rows + v);
+                sum += x * x;
+            }
+        else
+            sum = load(exact.squares + v);
+        store(reaches + v, square_root(sum) * slack);
     }
 }
 
-/// Lists the rows of a block, counted in the unit, by their component in ws.nearest, into ws.sorted.
+/// Lists the rows of a block, counted in the span, by their component in ws.nearest, into ws.sorted.
 template <class T>
 static void sort_rows(const model_view<T>& m, std::int64_t first, std::int64_t rows, const workspace_view<T>& ws) {
-    sort_by_component(m, ws.nearest + first, rows, ws.sorted, ws);
+    sort_by_key(ws.nearest + first, rows, m.components, ws.starts, ws.sorted);
     for (std::int64_t i = 0; i < rows; ++i)
         ws.sorted[i] += static_cast<std::int32_t>(first);
 }
 
-/// Exact log-densities of the rows of the unit from `first` on under their component in ws.nearest, and from them the
+/// Exact log-densities of the rows of the span from `first` on under their component in ws.nearest, and from them the
 /// limit below which a pair does not count.
 template <class T>
 static void find_limits(const model_view<T>& m, const unit_view<T>& unit, std::int64_t first, std::int64_t rows,
                         const workspace_view<T>& ws) {
-    lay_out_unit(m, unit, ws);
+    lay_out_for_distances(m, unit, ws);
     sort_rows(m, first, rows, ws);
     for (std::int64_t k = 0, begin = 0; k < m.components; begin = ws.starts[k++])
         for_exact(m, k, ws.sorted + begin, ws.starts[k] - begin, ws,
-                  [&](const std::int32_t* listed, std::int64_t count, const T* lp) {
+                  [&](const std::int32_t* listed, std::int64_t count, const exact_rows<T>& exact) {
                       alignas(vector_bytes) T reach[strip_rows];
-                      centred_norms(m.dimensions, count, ws.strip, reach);
+                      find_reaches(m, count, exact, ws, reach);
                       for (std::int64_t c = 0; c < count; ++c) {
-                          ws.home_densities[listed[c]] = lp[c];
+                          ws.home_densities[listed[c]] = exact.lp[c];
                           ws.home_reaches[listed[c]] = reach[c];
-                          ws.row_limits[listed[c]] = lp[c] - m.threshold;
+                          ws.row_limits[listed[c]] = exact.lp[c] - m.threshold;
                       }
                   });
 }
