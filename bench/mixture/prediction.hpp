@@ -6,6 +6,7 @@
 #include "kernels/cuda/gmm/tensor/layout.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <optional>
 
@@ -25,13 +26,28 @@ struct device_rates {
     double chain = 11e-6; ///< of the longest warp of an iteration of few rows, an estimate (docs/kernels.md, "Loop")
 };
 
-/// Arithmetic instructions of a pair of row and component in the register variant, with its share of reading a row.
-inline double register_instructions(const gmm_shape& s) {
+/// Machine instructions of a pair of row and component in the register variant: where the means lie near the origin, so
+/// that moments are about it and the features of a row serve all components, and where they do not.
+struct register_counts {
+    double common, own;
+};
+inline register_counts register_instructions(const gmm_shape& s) {
+    using namespace kernels::cuda;
     const double d = static_cast<double>(s.dimensions);
-    // Differences from the mean twice, scale and products with it; reads, float64 scalars and the flush of a row.
-    const double own_mean = 2 * d + 2, row = 6;
     const double statistics = static_cast<double>(kernels::statistics_size(s.family, s.dimensions));
-    return (s.family == family::full ? d * (d + 1) / 2 : 2 * d) + d + statistics + 5 + own_mean + row;
+    const double factors = s.family == family::full ? d * (d + 1) / 2 : s.family == family::diagonal ? d : 1;
+    const double room = register_room(s.components), lanes = register_lanes(s);
+    // Uᵀx + b and squares, exp, two sums of it, statistics; about its own mean differences twice, scale, products.
+    const double pair = (s.family == family::full ? factors : d) + d + 3 + statistics, about_mean = 3 * d + 1;
+    // Parameters, four at a time, for all rows of a batch.
+    const double reads = std::ceil((d + factors + 1) / 4) / register_batch, means = std::ceil(d / 4) / register_batch;
+    // Loads, logarithm, reciprocal, scalars and loop of a row, in each thread that shares it; its features.
+    const double row = 20 * lanes / room, features = statistics * lanes / room;
+    // At the end of a chunk: a selection, two of them, exchange and addition a number; then sums of the block.
+    const double flush = (4.5 * statistics + 250 * lanes / room) / register_rows;
+    const double filled = room / static_cast<double>(s.components);
+    return {filled * (pair + reads + row + features + flush),
+            filled * (pair + about_mean + reads + means + row + flush)};
 }
 
 /// The same in the fused variant, where all components have a share in a row.
@@ -68,8 +84,9 @@ inline tensor_flop tensor_work(const gmm_shape& s) {
 /// PTX has more instructions than arithmetic needs, machine code fewer than PTX: counted at most so many times as many
 /// as the functions above say.
 inline constexpr double most_instructions = 2.15;
-/// Issue slots of the register variant for an instruction of it, as measured: latencies show in a thread of its own.
-inline constexpr double register_slots = 2.2;
+/// Issue slots of the register variant for an instruction of it: 16 warps of four rows each hide most latencies, an
+/// estimate. With two rows, a 16-byte read a pair and three times the work at the end of a chunk it was 2.2, measured.
+inline constexpr double register_slots = 1.25;
 /// What the matrix instructions of the tensor variant may wait for: loads from L2, row rule, promotions.
 inline constexpr double tensor_waits = 1.35;
 
@@ -108,14 +125,20 @@ inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int6
     const double bytes = n * static_cast<double>(s.dimensions * element_bytes) / device.copy;
     const double chunks = static_cast<double>(blocks_for(rows, chunk_rows(s, element_bytes, false, true)));
     const double limbs = 3 * chunks * static_cast<double>(kernels::sum_count(s)); // of a chunk's sums
-    const auto around = [&](double arithmetic, double waits, double nodes) {
+    const auto between = [&](double low, double high, double nodes) {
         const double rest = nodes * device.node;
-        return prediction{std::max(bytes, arithmetic) + rest,
-                          std::max(bytes, arithmetic * waits) + limbs / device.atomics + rest + device.chain};
+        return prediction{std::max(bytes, low) + rest,
+                          std::max(bytes, high) + limbs / device.atomics + rest + device.chain};
+    };
+    const auto around = [&](double arithmetic, double waits, double nodes) {
+        return between(arithmetic, arithmetic * waits, nodes);
     };
     switch (choose_variant(s, element_bytes, false, true)) {
-    case e_step_variant::registers:
-        return around(pairs * register_instructions(s) / device.instructions, register_slots, 2);
+    case e_step_variant::registers: {
+        const register_counts count = register_instructions(s);
+        const double rate = device.instructions;
+        return between(pairs * count.common / rate, pairs * count.own * register_slots / rate, 2);
+    }
     case e_step_variant::fused:
         return around(pairs * fused_instructions(s) / device.instructions, most_instructions, 2);
     case e_step_variant::tensor: {

@@ -25,7 +25,8 @@ cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
       frame_(state, "the frame", 2 * s.dimensions), survey_(state, s.dimensions),
       slab_densities_(state, "the log-densities of a slab of rows", slab_rows() * s.components),
       slab_whitened_(state, "a slab of whitened rows", whitened_size(s, slab_rows())), staging_(state, s.dimensions) {
-    grid_ = std::int64_t(state->multiprocessors) * (choose_variant(s, sizeof(T)) == e_step_variant::registers ? 8 : 2);
+    const bool registers = choose_variant(s, sizeof(T)) == e_step_variant::registers;
+    grid_ = std::int64_t(state->multiprocessors) * (registers ? register_blocks(s) : 2);
     cluster_ = largest_cluster(*state);
     if (suits_tensor(s, sizeof(T)) && tensor_supported(*state))
         tensor_ = tensor_memory(state, s);

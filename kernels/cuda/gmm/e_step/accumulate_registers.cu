@@ -1,5 +1,6 @@
-// The register variant (docs/kernels.md section 6): small mixtures, float32. A thread takes whole rows and keeps the
-// statistics of all components in registers; parameters are read from shared memory, the same word by all lanes.
+// The register variant (docs/kernels.md section 6): small mixtures, float32. A thread, or two, takes whole rows, four
+// at a time, and keeps the statistics of its components in registers; parameters are read from shared memory, the same
+// words by all lanes, once for four rows.
 //
 // Parameters do not come from constant memory: it belongs to the module, and two contexts may fit at the same time.
 #include "kernels/cuda/core/launch.cuh"
@@ -16,9 +17,9 @@ namespace {
 /// One step of warp_transpose_sum: the lanes of a pair at `Distance` share the Held values between them, the lower lane
 /// takes the first half. A template for each step, so that every index is known and the values stay in registers.
 template <int Held, int Distance, int V>
-__device__ void transpose_step(float (&value)[V], int& first, int& count) {
+__device__ void transpose_step(int lane, float (&value)[V], int& first, int& count) {
     constexpr int half = (Held + 1) / 2;
-    const bool upper = (threadIdx.x & Distance) != 0;
+    const bool upper = (lane & Distance) != 0;
 #pragma unroll
     for (int i = 0; i < half; ++i) {
         const float high = i + half < Held ? value[i + half < Held ? i + half : i] : 0.0f;
@@ -29,19 +30,19 @@ __device__ void transpose_step(float (&value)[V], int& first, int& count) {
     first += upper ? half : 0;
     count = upper ? count - half : min(count, half);
     if constexpr (Distance > 1)
-        transpose_step<half, Distance / 2>(value, first, count);
+        transpose_step<half, Distance / 2>(lane, value, first, count);
 }
 
-/// Sums of each value over the lanes of a warp, in a tree: V exchanges in all, where a butterfly of each value takes 5
-/// V. With the chain of a thread's rows a number passes through at most register_rows + 5 float32 additions. The sum of
-/// value v goes to out[v].
-template <int V>
+/// Sums of each value over the lanes of a warp with the same number modulo Lanes, in a tree: V exchanges in all, where
+/// a butterfly of each value takes 5 V. With the chain of a thread's rows a number passes through at most register_rows
+/// + 5 float32 additions. The sum of value v goes to out[v].
+template <int Lanes, int V>
 __device__ void warp_transpose_sum(float (&value)[V], float* out) {
     int first = 0; // this lane ends up with the values first ... first + count - 1
     int count = V;
-    transpose_step<V, 16>(value, first, count);
+    transpose_step<V, 16 / Lanes>(this_thread(), value, first, count);
 #pragma unroll
-    for (int i = 0; i < (V + 31) / 32; ++i)
+    for (int i = 0; i < (V * Lanes + 31) / 32; ++i)
         if (i < count)
             out[first + i] = value[i];
 }
@@ -113,84 +114,132 @@ __device__ void stage_parameters(const device_model<float>& model, int component
     c[D + shape::factors] = static_cast<float>(::fmin(-offset, nowhere));
 }
 
-/// Sums over this thread's rows of the chunk that begins at `begin`. A chunk that is Alone ends with its rows; with
-/// other chunks it goes on over zeros, where a test would cost the registers that the sums need.
-template <family F, int D, int K, moment_centre Centre, bool Alone>
-__device__ void add_chunk(const float* parameters, const device_rows<float>& rows, std::int64_t begin,
+/// Sums over this thread's rows of a chunk.
+template <family F, int D, int K, moment_centre Centre>
+__device__ void add_chunk(const float* parameters, const row_reader<D, register_shape<F, D, K>::lanes>& chunk,
                           register_sums<F, D, K>& total) {
-    constexpr int together = register_shape<F, D, K>::rows_at_once;
-    const std::int64_t first = begin + threadIdx.x;
-    register_row<D> row[together], next[together];
-#pragma unroll
-    for (int r = 0; r < together; ++r)
-        next[r] = load_row<D>(rows, first + r * register_threads, rows.rows);
+    using shape = register_shape<F, D, K>;
+    constexpr int batch = register_batch;
+    const float* own = parameters + part_of_row<shape::lanes>() * shape::span * shape::parameters;
 #pragma unroll 1
-    for (int i = 0; i < register_rows && (!Alone || i * register_threads < rows.rows); i += together) {
-#pragma unroll
-        for (int r = 0; r < together; ++r) {
-            row[r] = next[r];
-            const bool more = i + together < register_rows;
-            if (more)
-                next[r] = load_row<D>(rows, first + (i + together + r) * std::int64_t(register_threads), rows.rows);
-        }
-        add_rows<F, D, K, Centre, together>(parameters, row, total);
+    for (int at = 0; at < chunk.rows; at += batch * chunk.step) {
+        float x[batch][D], weight[batch], e[batch][shape::span], scale[batch];
+        chunk.load(at, x, weight);
+        share_rows<F, D, K, Centre>(own, x, weight, e, scale, total);
+        add_rows<F, D, K, Centre>(own, x, e, scale, total);
     }
 }
 
-/// E-step and statistics of chunks of register_chunk_rows rows, in turn over the blocks of the grid.
-template <family F, int D, int K, bool Alone>
-__device__ void add_chunks(const int components, const device_model<float>& model, const device_rows<float>& rows,
-                           const device_sums& sums) {
+/// What the warps of a block have summed over a chunk.
+template <family F, int D, int K>
+struct block_partials {
+    static constexpr int warps = register_threads / 32;
+    float values[warps][K * register_shape<F, D, K>::statistics];
+    double scalars[warps][row_scalars];
+};
+
+template <int Warps, class T, int Count>
+__device__ double over_warps(const T (&value)[Warps][Count], int i) {
+    double sum = 0;
+#pragma unroll
+    for (int w = 0; w < Warps; ++w)
+        sum += static_cast<double>(value[w][i]);
+    return sum;
+}
+
+/// The sums of this thread, added up over its warp.
+template <family F, int D, int K>
+__device__ void store_partials(register_sums<F, D, K>& total, block_partials<F, D, K>& to) {
     using shape = register_shape<F, D, K>;
-    constexpr int warps = register_threads / 32;
-    __shared__ __align__(16) float parameters[K * shape::parameters];
-    __shared__ float partial[warps][shape::values];
-    __shared__ double scratch[32];
+    const int lane = this_thread() % 32, warp = this_thread() / 32, part = part_of_row<shape::lanes>();
+    warp_transpose_sum<shape::lanes>(total.value, to.values[warp] + part * shape::values);
+    double scalars[row_scalars];
+    scalars[scalar_log_likelihood] = part == 0 ? total.log_density : 0;
+    scalars[scalar_entropy] = total.mixture;
+    scalars[scalar_weight] = part == 0 ? static_cast<double>(total.weight) : 0;
+#pragma unroll
+    for (int i = 0; i < row_scalars; ++i) {
+        const double sum = warp_reduce(scalars[i], sum_of());
+        if (lane == 0)
+            to.scalars[warp][i] = sum;
+    }
+}
+
+/// add_fixed() as a function of its own: what it computes from the exponent takes no register over the loop.
+__device__ __noinline__ void add_number(std::int64_t* limbs, std::int64_t count, std::int64_t at, double value,
+                                        int exponent) {
+    add_fixed(limbs, count, at, value, exponent);
+}
+
+/// Adds the sums of a chunk to those of all, a thread a number.
+template <family F, int D, int K, moment_centre Centre>
+__device__ void add_partials(const block_partials<F, D, K>& from, const int components,
+                             const device_model<float>& model, const device_sums& sums) {
+    using shape = register_shape<F, D, K>;
+    static_assert(K * shape::statistics + row_scalars <= register_threads);
+    const int v = this_thread(), values = components * shape::statistics;
+    if (v < values) {
+        const int k = v / shape::statistics, s = v - k * shape::statistics;
+        const auto raw = [&](int i) { return over_warps(from.values, k * shape::statistics + i); };
+        double sum = 0;
+        if constexpr (Centre == moment_centre::common)
+            sum = about_mean<F, D>(s, model.means + k * 4, raw);
+        else
+            sum = raw(s);
+        add_number(sums.limbs, sums.count, v, sum, sums.component_exponent);
+    } else if (v < values + row_scalars) {
+        // lse is in units of ln 2 and less the reference: Σ w lse = ln 2 · sum + reference · Σ w.
+        const int i = v - values;
+        double sum = over_warps(from.scalars, i);
+        if (i == scalar_log_likelihood)
+            sum = sum * ln_2 + *model.reference * over_warps(from.scalars, scalar_weight);
+        else if (i == scalar_entropy)
+            sum = (sum + over_warps(from.scalars, scalar_log_likelihood)) * ln_2;
+        add_number(sums.limbs, sums.count, sums.count - scalar_count + i, sum, sums.scalar_exponent);
+    }
+}
+
+/// E-step and statistics of chunks, in turn over the blocks of the grid.
+template <family F, int D, int K, moment_centre Centre>
+__device__ void add_chunks(const int components, const float* parameters, const device_model<float>& model,
+                           const device_rows<float>& rows, const device_sums& sums,
+                           block_partials<F, D, K> (&partials)[2]) {
+    constexpr std::int64_t chunk_rows = register_chunk_rows(register_shape<F, D, K>::shape);
+    for (unsigned chunk = blockIdx.x; chunk * chunk_rows < rows.rows; chunk += gridDim.x) {
+        register_sums<F, D, K> total;
+        add_chunk<F, D, K, Centre>(parameters, {rows, chunk}, total);
+        block_partials<F, D, K>& sum = partials[chunk / gridDim.x % 2];
+        store_partials(total, sum);
+        __syncthreads(); // one a chunk: warps that go ahead store to the other partials
+        add_partials<F, D, K, Centre>(sum, components, model, sums);
+    }
+}
+
+/// E-step and statistics of the rows that fall to this block.
+template <family F, int D, int K>
+__device__ void accumulate_block(const int components, const device_model<float>& model, const device_rows<float>& rows,
+                                 const device_sums& sums) {
+    __shared__ __align__(16) float parameters[K * register_shape<F, D, K>::parameters];
+    __shared__ block_partials<F, D, K> partials[2];
     const moment_centre centre = choose_centre<F, D>(model, components);
     stage_parameters<F, D, K>(model, components, centre, parameters);
     __syncthreads();
-    for (std::int64_t begin = blockIdx.x * std::int64_t(register_chunk_rows); begin < rows.rows;
-         begin += gridDim.x * std::int64_t(register_chunk_rows)) {
-        register_sums<F, D, K> total;
-        if (centre == moment_centre::common)
-            add_chunk<F, D, K, moment_centre::common, Alone>(parameters, rows, begin, total);
-        else
-            add_chunk<F, D, K, moment_centre::own, Alone>(parameters, rows, begin, total);
-        warp_transpose_sum(total.value, partial[threadIdx.x / 32]);
-        __syncthreads();
-        for (int v = static_cast<int>(threadIdx.x); v < components * shape::statistics; v += register_threads) {
-            const int k = v / shape::statistics, s = v - k * shape::statistics;
-            const auto over_warps = [&](int i) {
-                double sum = 0;
-                for (int w = 0; w < warps; ++w)
-                    sum += static_cast<double>(partial[w][k * shape::statistics + i]);
-                return sum;
-            };
-            add_fixed(sums.limbs, sums.count, v,
-                      centre == moment_centre::common ? about_mean<F, D>(s, model.means + k * 4, over_warps)
-                                                      : over_warps(s),
-                      sums.component_exponent);
-        }
-        // lse is in units of ln 2 and less the reference: Σ w lse = ln 2 · sum + reference · Σ w.
-        const double weight = block_sum(total.scalars[scalar_weight], scratch);
-        const double scalars[scalar_count] = {block_sum(total.scalars[scalar_log_likelihood], scratch) * ln_2 +
-                                                  *model.reference * weight,
-                                              block_sum(total.scalars[scalar_entropy], scratch) * ln_2, weight};
-        if (threadIdx.x == 0)
-            for (int i = 0; i < scalar_count; ++i)
-                add_fixed(sums.limbs, sums.count, sums.count - scalar_count + i, scalars[i], sums.scalar_exponent);
-        __syncthreads(); // the partial sums have been read
-    }
+    if (centre == moment_centre::common)
+        add_chunks<F, D, K, moment_centre::common>(components, parameters, model, rows, sums, partials);
+    else
+        add_chunks<F, D, K, moment_centre::own>(components, parameters, model, rows, sums, partials);
 }
 
 // The E-step.
 //   reads 4 N (D + [1]) bytes once, coalesced; adds 24 K·S bytes a chunk; no other traffic
 //   integer atomics only: equal input, equal bits, for any grid
+//   sm_90, d = 2, K = 8, full: 18.0 machine instructions a pair (24.5 about own means), 128 registers, 16 warps; 0.06
+//   ms for 1e7 rows on an H200, from counts (docs/kernels.md section 6), not measured
 template <family F, int D, int K>
-__global__ void __launch_bounds__(register_threads, register_shape<F, D, K>::blocks)
+__global__ void __launch_bounds__(register_threads, register_blocks(register_shape<F, D, K>::shape))
     accumulate_registers_kernel(const int components, const device_model<float> model, const device_rows<float> rows,
                                 const device_sums sums) {
-    add_chunks<F, D, K, false>(components, model, rows, sums);
+    accumulate_block<F, D, K>(components, model, rows, sums);
 }
 
 /// The update by this block alone; whether the loop goes on. Not inlined: it is the same for all kernels.
@@ -210,7 +259,7 @@ __device__ __noinline__ bool update_alone(const update_arguments<float>& a, doub
     return goes_on;
 }
 
-// All iterations of a slice, where one chunk has all rows: one block, with sums and arrays in shared memory.
+// All iterations of a slice, of few rows: one block, with sums and arrays in shared memory.
 template <family F, int D, int K>
 __global__ void __launch_bounds__(register_threads)
     iterate_registers_kernel(const update_arguments<float> given, const device_rows<float> rows) {
@@ -226,7 +275,8 @@ __global__ void __launch_bounds__(register_threads)
         reinterpret_cast<std::int64_t*>(shared)[i] = 0;
     do {
         __syncthreads();
-        add_chunks<F, D, K, true>(static_cast<int>(a.shape.components), a.model, rows, a.sums);
+        accumulate_block<F, D, K>(static_cast<int>(a.shape.components), a.model, rows, a.sums);
+        __syncthreads(); // all is in the sums
     } while (update_alone(a, matrices));
 }
 
@@ -271,7 +321,7 @@ void with_shape(const gmm_shape& shape, const Work& work) {
 void accumulate_registers(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
                           const device_rows<float>& rows, const device_sums& sums, std::int64_t blocks) {
     with_shape(shape, [&]<family F, int D, int K>() {
-        const launch_shape grid{std::min(blocks, blocks_for(rows.rows, register_chunk_rows)), register_threads};
+        const launch_shape grid{std::min(blocks, blocks_for(rows.rows, register_chunk_rows(shape))), register_threads};
         launch(state, "accumulate_registers", grid, accumulate_registers_kernel<F, D, K>,
                static_cast<int>(shape.components), model, rows, sums);
     });

@@ -11,7 +11,8 @@ namespace elbo::kernels::cuda {
 /// Adds a float64 partial. Integer addition commutes, so the result does not depend on the order of the blocks.
 __device__ inline void add_fixed(std::int64_t* limbs, std::int64_t count, std::int64_t at, double value, int exponent) {
     std::int64_t parts[limb_count];
-    split_fixed(value, exponent, parts);
+    // The same parts as of the value under its exponent, but the divisors are constants: products instead of divisions.
+    split_fixed(value * power_of_two(-exponent), 0, parts);
     for (int l = 0; l < limb_count; ++l)
         if (parts[l] != 0)
             atomicAdd(reinterpret_cast<unsigned long long*>(limbs + l * count + at),

@@ -179,11 +179,29 @@ constexpr fused_shape shape_fused(const gmm_shape& s, std::int64_t element_bytes
     return {};
 }
 
-/// Launch of the register variant: a thread a row, register_rows rows a thread and chunk.
+/// Launch of the register variant: a thread takes register_rows rows of a chunk, register_batch at a time.
 inline constexpr int register_threads = 128;
 inline constexpr int register_rows = 32;
-inline constexpr int register_chunk_rows = register_threads * register_rows;
-static_assert(unit_rows % register_chunk_rows == 0 && register_rows + 5 <= chain_rows);
+inline constexpr int register_batch = 4;
+static_assert(unit_rows % (register_threads * register_rows) == 0 && register_rows + 5 <= chain_rows);
+
+/// Components that its kernels have room for.
+constexpr int register_room(std::int64_t components) {
+    return components <= 2 ? 2 : components <= 4 ? 4 : 8;
+}
+/// Threads that share a row, each with some of the components: their sums lie in registers.
+constexpr int register_lanes(const gmm_shape& s) {
+    return register_room(s.components) * statistics_size(s.family, s.dimensions) <= 60 ? 1 : 2;
+}
+constexpr std::int64_t register_chunk_rows(const gmm_shape& s) {
+    return register_threads / register_lanes(s) * register_rows;
+}
+/// Blocks of a multiprocessor: 128 or 168 registers a thread, for its sums and for each row the numbers and exp(lp).
+constexpr int register_blocks(const gmm_shape& s) {
+    const std::int64_t span = register_room(s.components) / register_lanes(s);
+    const std::int64_t needed = span * statistics_size(s.family, s.dimensions) + register_batch * (span + s.dimensions);
+    return needed <= 88 ? 4 : 3;
+}
 
 enum class e_step_variant {
     registers, ///< d <= 4, K <= 8, own covariances, float32, no labels
@@ -215,7 +233,7 @@ constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes
                                   bool tensor = false, std::int64_t largest_cluster = most_ranks) {
     switch (choose_variant(s, element_bytes, labelled, tensor, largest_cluster)) {
     case e_step_variant::registers:
-        return register_chunk_rows;
+        return register_chunk_rows(s);
     case e_step_variant::fused:
         return shape_fused(s, element_bytes, largest_cluster).chunk_rows;
     default:
