@@ -194,8 +194,8 @@ void start_wide_moments(const tensor_step& e, const device_rows<float>& part, co
         const std::int64_t some = std::min(step, pairs - first);
         launch(e.state, "wide_moment_pieces", {some * shape.panels, piece_threads}, wide_moment_pieces, moments, shape,
                static_cast<int>(first));
-        launch(e.state, "wide_moments", {some * shape.tiles(), wide_threads, wide_shared_bytes}, wide_moments, moments,
-               shape, static_cast<int>(first));
+        launch(e.state, "wide_moments", {some * shape.tile_blocks(), wide_threads, wide_shared_bytes}, wide_moments,
+               moments, shape, static_cast<int>(first));
     }
 }
 

@@ -136,7 +136,7 @@ constexpr tensor_plan plan_wide(const gmm_shape& s) {
     tensor_plan p;
     p.panels = s.components;
     p.panel_bytes = w.factor_stages() * operand_bytes;
-    p.range_panels = std::min<std::int64_t>(chain_rows, blocks_for(p.panels, 8));
+    p.range_panels = std::min<std::int64_t>(chain_rows, wide_width * blocks_for(p.panels, 8 * wide_width));
     p.ranges = blocks_for(p.panels, p.range_panels);
     const std::int64_t fitting = (std::int64_t(64) << 20) / (unit_rows * w.halves * wide_half * 4);
     p.units = std::clamp<std::int64_t>(fitting, 1, std::min<std::int64_t>(4, slab_units(s, 4)));

@@ -1,5 +1,6 @@
-// Products of operands in fp16 pieces of any depth, 128 x 128 sums a block: what log-densities and moments of more than
-// 128 dimensions have in common. Two warpgroups of 64 rows multiply, a warp keeps a ring of stages of 64 terms filled.
+// Products of operands in fp16 pieces of any depth, 128 x 128 sums and 128 x 128 beside them a block: what
+// log-densities and moments of more than 128 dimensions have in common. Two warpgroups of 64 rows multiply, a thread
+// keeps a ring of operands of 64 terms filled: A, then the one or two B that share it.
 //
 // A stage is three products, the small ones first: h l, l h, h h, into accumulators that start from 0 and are added to
 // the sums in registers, rounded to nearest. So the tensor cores truncate at most four steps of h h in a row, whatever
@@ -14,19 +15,19 @@ namespace elbo::kernels::cuda {
 /// Halves of the 128 columns that a warpgroup multiplies with in a stage.
 enum class wide_columns { none, first, second, both };
 
-/// The ring of stages in shared memory, A then B, of blocks in clusters of `Cluster`: producer's or consumer's side.
+/// The ring of operands in shared memory, of blocks in clusters of `Cluster`: producer's or consumer's side.
 template <int Cluster>
 struct wide_ring {
-    unsigned base, full, empty; ///< stages, and their barriers
-    int stage = 0;
+    unsigned base, full, empty; ///< slots, and their barriers
+    int slot = 0;
     unsigned phase;
 
     /// By all threads; `consumes` says which side.
     __device__ __forceinline__ wide_ring(const unsigned char* memory, bool consumes)
-        : base(shared_address(memory)), full(base + wide_stages * 2 * operand_bytes), empty(full + 8 * wide_stages),
-          phase(consumes ? 0 : 1) { // the stages are empty at first
+        : base(shared_address(memory)), full(base + wide_slots * operand_bytes), empty(full + 8 * wide_slots),
+          phase(consumes ? 0 : 1) { // the slots are empty at first
         if (threadIdx.x == 0) {
-            for (int i = 0; i < wide_stages; ++i) {
+            for (int i = 0; i < wide_slots; ++i) {
                 barrier_init(full + 8 * i, 1);
                 barrier_init(empty + 8 * i, 8 * Cluster);
             }
@@ -37,34 +38,38 @@ struct wide_ring {
         else
             __syncthreads();
     }
-    __device__ __forceinline__ unsigned first() const { return base + stage * 2 * operand_bytes; }
-    __device__ __forceinline__ unsigned second() const { return first() + operand_bytes; }
+    __device__ __forceinline__ unsigned address(int at) const { return base + at * operand_bytes; }
     __device__ __forceinline__ void advance() {
-        if (++stage == wide_stages)
-            stage = 0, phase ^= 1;
+        if (++slot == wide_slots)
+            slot = 0, phase ^= 1;
     }
-    /// Own A, and B, of which each block of the cluster fetches a part for all; a == b is read once.
-    __device__ __forceinline__ void fill(const unsigned char* a, const unsigned char* b) {
-        const unsigned barrier = full + 8 * stage;
-        barrier_wait_cluster(empty + 8 * stage, phase);
-        barrier_expect(barrier, a == b ? operand_bytes : 2 * operand_bytes);
-        copy_bulk(first(), a, operand_bytes, barrier);
-        if constexpr (Cluster > 1) {
+    /// The next slot from an operand that all blocks of the cluster read, of which each fetches a part; or from one of
+    /// this block alone. The blocks wait for one another in both cases, so that their rings go the same way.
+    __device__ __forceinline__ void fill(const unsigned char* from, bool shared) {
+        const unsigned barrier = full + 8 * slot;
+        barrier_wait_cluster(empty + 8 * slot, phase);
+        barrier_expect(barrier, operand_bytes);
+        if (Cluster > 1 && shared) {
             constexpr unsigned slice = operand_bytes / Cluster;
             const unsigned offset = cluster_rank() * slice;
-            copy_multicast(second() + offset, b + offset, slice, barrier, (1u << Cluster) - 1);
-        } else if (a != b) {
-            copy_bulk(second(), b, operand_bytes, barrier);
+            copy_multicast(address(slot) + offset, from + offset, slice, barrier, (1u << Cluster) - 1);
+        } else {
+            copy_bulk(address(slot), from, operand_bytes, barrier);
         }
         advance();
     }
-    __device__ __forceinline__ void wait() const { barrier_wait(full + 8 * stage, phase); }
+    /// Waits for the next slot.
+    __device__ __forceinline__ int take() {
+        const int at = slot;
+        barrier_wait(full + 8 * slot, phase);
+        advance();
+        return at;
+    }
     /// Every warp tells every block of the cluster.
-    __device__ __forceinline__ void release() {
+    __device__ __forceinline__ void release(int at) const {
         __syncwarp();
         if (static_cast<int>(threadIdx.x) % 32 < Cluster)
-            barrier_arrive_remote(empty + 8 * stage, threadIdx.x % 32);
-        advance();
+            barrier_arrive_remote(empty + 8 * at, threadIdx.x % 32);
     }
 };
 
