@@ -90,6 +90,16 @@ inline constexpr double register_slots = 1.25;
 /// What the matrix instructions of the tensor variant may wait for: loads from L2, row rule, promotions.
 inline constexpr double tensor_waits = 1.35;
 
+/// PTX instructions of a pair in inference by tiles, as counted: distances, with loads for two rows at a time; the
+/// largest of a row; what all results but the assignment need beside; a share of reading the row.
+inline double tile_instructions(const gmm_shape& s, bool assigns) {
+    const double n = static_cast<double>(kernels::cuda::quads(s.dimensions));
+    const double distance = s.family == family::full ? 24 * n * (n + 1) / 2 + 6 * n : 16 * n;
+    const double whitening = s.family == family::tied ? 20 * n * (n + 1) / 2 : 0; // of a row
+    const double of_row = (assigns ? 500 : 1000) + whitening;
+    return distance + (assigns ? 45 : 90) + of_row / static_cast<double>(s.components);
+}
+
 /// PTX instructions of a number of the rows for its summary and its normalised value, where d is small, as counted.
 inline constexpr double load_instructions = 90;
 
@@ -157,12 +167,24 @@ inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int6
     }
 }
 
-/// Inference into device memory, `result_bytes` a row. None for shapes that the tensor variant does not run.
+/// Inference by tiles; none for shapes that have no tile.
+inline std::optional<prediction> predict_tiles(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes,
+                                               double result_bytes, const device_rates& device) {
+    if (kernels::cuda::shape_inference(s, element_bytes).tile_rows == 0)
+        return std::nullopt;
+    const double n = static_cast<double>(rows);
+    const double bytes = n * (static_cast<double>(s.dimensions * element_bytes) + result_bytes) / device.copy;
+    const double instructions = n * static_cast<double>(s.components) * tile_instructions(s, result_bytes <= 4);
+    const double work = instructions / device.instructions;
+    return prediction{std::max(bytes, work / 2), std::max(bytes, work) + device.chain}; // machine code has fewer
+}
+
+/// Inference into device memory, `result_bytes` a row. None for shapes that run over a slab.
 inline std::optional<prediction> predict_inference(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes,
                                                    double result_bytes, const device_rates& device = {}) {
     using namespace kernels::cuda;
     if (!suits_tensor(s, element_bytes))
-        return std::nullopt;
+        return predict_tiles(s, rows, element_bytes, result_bytes, device);
     const double n = static_cast<double>(rows), pairs = n * static_cast<double>(s.components);
     const bool wide = is_wide(s.dimensions);
     const double work = pairs * tensor_work(s).densities / device.tensor;

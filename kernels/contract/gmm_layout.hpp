@@ -71,6 +71,11 @@ struct inference_results {
         return {log_density.slice(first, rows), responsibilities.slice(first, rows), assignment.slice(first, rows),
                 log_joint.slice(first, rows), shift};
     }
+    /// Whether any of them lies in memory of the host.
+    constexpr bool on_host() const {
+        const auto is = [](const auto& view) { return view.data && view.space != memory_space::device; };
+        return is(log_density) || is(responsibilities) || is(assignment) || is(log_joint);
+    }
 };
 
 /// Numbers of the second moments of one component: full: upper triangle by rows, (i, j ≥ i) at i·d − i(i−1)/2 + (j −

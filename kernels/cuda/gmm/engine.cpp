@@ -22,18 +22,26 @@ std::int64_t whitened_size(const gmm_shape& s, std::int64_t rows) {
 template <class T>
 cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
     : cuda_engine_base(s, state), current_(state, s), arrays_(state, s), sums_{nullptr, sum_count(s), 0, 0},
-      frame_(state, "the frame", 2 * s.dimensions), survey_(state, s.dimensions),
-      slab_densities_(state, "the log-densities of a slab of rows", slab_rows() * s.components),
-      slab_whitened_(state, "a slab of whitened rows", whitened_size(s, slab_rows())), staging_(state, s.dimensions) {
+      frame_(state, "the frame", 2 * s.dimensions), survey_(state, s.dimensions), staging_(state, s.dimensions) {
     const bool registers = choose_variant(s, sizeof(T)) == e_step_variant::registers;
     grid_ = std::int64_t(state->multiprocessors) * (registers ? register_blocks(s) : 2);
     cluster_ = largest_cluster(*state);
+    if (has_slab()) {
+        slab_densities_ = {state, "the log-densities of a slab of rows", slab_rows() * s.components};
+        slab_whitened_ = {state, "a slab of whitened rows", whitened_size(s, slab_rows())};
+    }
     if (suits_tensor(s, sizeof(T)) && tensor_supported(*state))
         tensor_ = tensor_memory(state, s);
 }
 
 template <class T>
 cuda_engine<T>::~cuda_engine() = default;
+
+template <class T>
+bool cuda_engine<T>::has_slab() const {
+    return !infers_by_tiles() || suits_tensor(shape, sizeof(T)) ||
+           choose_variant(shape, sizeof(T), true, false, cluster_) == e_step_variant::slab;
+}
 
 template <class T>
 typename cuda_engine<T>::training& cuda_engine<T>::train() {
@@ -50,11 +58,11 @@ typename cuda_engine<T>::training& cuda_engine<T>::train() {
 template <class T>
 std::int64_t cuda_engine<T>::bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind labels) const {
     const std::int64_t d = shape.dimensions, element = sizeof(T);
-    const std::int64_t fixed = 2 * parameter_set<T>::bytes(shape) + update_memory::bytes(shape) +
-                               8 * (limb_count * sum_count(shape) + d + scatter_size(shape) + 2 * d) +
-                               survey_pipeline::bytes(d) +
-                               element * (slab_rows() * shape.components + whitened_size(shape, slab_rows())) +
-                               staging::bytes(d) + (tensor_ ? tensor_memory::bytes(shape) : 0);
+    const std::int64_t fixed =
+        2 * parameter_set<T>::bytes(shape) + update_memory::bytes(shape) +
+        8 * (limb_count * sum_count(shape) + d + scatter_size(shape) + 2 * d) + survey_pipeline::bytes(d) +
+        (has_slab() ? element * (slab_rows() * shape.components + whitened_size(shape, slab_rows())) : 0) +
+        staging::bytes(d) + (tensor_ ? tensor_memory::bytes(shape) : 0);
     return fixed + element * rows * (row_stride(shape, element) + (weighted ? 1 : 0)) +
            known_rows<T>::bytes(labels, rows, shape.components);
 }
@@ -352,6 +360,8 @@ void cuda_engine<T>::enqueue_inference(const device_rows<T>& rows, const inferen
             tensor_posteriors(*state_, shape, current_.view(), rows.rows, slab_densities_.data(), to);
             return;
         }
+    if (infers_by_tiles())
+        return infer_by_tiles(*state_, shape, current_.view(), rows, to);
     const slab_view<T> slab{slab_densities_.data(), slab_whitened_.data()};
     slab_densities(*state_, shape, current_.view(), rows, slab);
     slab_posteriors(*state_, shape, current_.view(), rows.rows, slab, to);
@@ -363,7 +373,10 @@ void cuda_engine<T>::infer(std::int64_t first, std::int64_t rows, const inferenc
     if constexpr (std::is_same_v<T, float>)
         if (has_tensor())
             write_tensor_panels(*state_, shape, current_.view(), tensor_.view());
-    const std::int64_t step = has_tensor() ? tensor_slab_rows(shape) : slab_rows();
+    // The memory of a slab, and of results on their way to the host, is bounded.
+    const std::int64_t step = has_tensor()                         ? tensor_slab_rows(shape)
+                              : infers_by_tiles() && !to.on_host() ? rows
+                                                                   : slab_rows();
     for (std::int64_t begin = 0; begin < rows; begin += step) {
         const std::int64_t count = std::min(step, rows - begin);
         const inference_results some = to.slice(begin, count);

@@ -67,6 +67,9 @@ public:
     void infer(std::int64_t first, std::int64_t rows, const inference_results& to) override;
 
 private:
+    bool infers_by_tiles() const { return shape_inference(shape, sizeof(T)).tile_rows > 0; }
+    /// Whether some way to run the shape needs the memory of a slab.
+    bool has_slab() const;
     std::int64_t slab_rows() const { return slab_units(shape, sizeof(T)) * unit_rows; }
     device_rows<T> rows_view(std::int64_t first, std::int64_t rows) const;
     e_step_variant variant() const;

@@ -54,6 +54,11 @@ template <class T>
 void slab_posteriors(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
                      std::int64_t rows, const slab_view<T>& slab, const inference_results& to);
 
+/// Inference of the shapes that shape_inference() has a tile for; the results go to device memory.
+template <class T>
+void infer_by_tiles(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
+                    const device_rows<T>& rows, const inference_results& to);
+
 /// Σ w x̃ x̃ᵀ (packed upper triangle, diagonal or trace by family) into limbs [3][entries].
 template <class T>
 void accumulate_scatter(const internal::cuda_state& state, const gmm_shape& shape, const device_rows<T>& rows,

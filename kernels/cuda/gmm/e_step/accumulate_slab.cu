@@ -2,8 +2,8 @@
 // memory (mostly in L2) between three kernels; the memory is bounded, whatever the number of rows.
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/e_step/accumulate.hpp"
+#include "kernels/cuda/gmm/e_step/infer.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
-#include "kernels/cuda/gmm/e_step/tile.cuh"
 #include "kernels/cuda/gmm/rows/known_rows.cuh"
 
 namespace elbo::kernels::cuda {
@@ -121,30 +121,7 @@ __global__ void __launch_bounds__(accumulate_threads)
     const std::int64_t row = blockIdx.x * std::int64_t(accumulate_threads / 32) + threadIdx.x / 32;
     if (row >= rows)
         return; // the whole warp leaves together
-    T* lp = densities + row * components;
-    const double reference = *model.reference;
-    for (int k = lane; to.log_joint.data && k < components; k += 32) // rounded as on the host: without fma
-        to.log_joint.data[row * to.log_joint.stride + k] =
-            __dadd_rn(__dadd_rn(__dmul_rn(static_cast<double>(lp[k]), ln_2), reference), -to.shift);
-    // argmax with the lower index at a tie
-    T best = -INFINITY;
-    int at = components;
-    for (int k = lane; k < components; k += 32)
-        if (lp[k] > best || at == components)
-            best = lp[k], at = k;
-    for (int distance = 16; distance > 0; distance /= 2) {
-        const T other = __shfl_xor_sync(0xffffffffu, best, distance);
-        const int where = __shfl_xor_sync(0xffffffffu, at, distance);
-        if (other > best || (other == best && where < at))
-            best = other, at = where;
-    }
-    const row_result r = row_rule<T, 32>({lp, 0, components}, T(1), lane);
-    for (int k = lane; to.responsibilities.data && k < components; k += 32)
-        to.responsibilities.data[row * to.responsibilities.stride + k] = static_cast<double>(lp[k]);
-    if (lane == 0 && to.log_density.data)
-        to.log_density.data[row * to.log_density.stride] = r.lse * ln_2 + reference - to.shift;
-    if (lane == 0 && to.assignment.data)
-        to.assignment.data[row * to.assignment.stride] = at;
+    infer_row<T, 32>({densities + row * components, 0, components}, row, true, *model.reference, to, lane);
 }
 
 /// Float64 sums of one thread over a unit.

@@ -241,11 +241,20 @@ constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes
     }
 }
 
+/// Tile of rows for the densities of the slab; without shared memory the rows are read from device memory.
+inline constexpr std::int64_t density_tile_rows = 64;
+inline constexpr std::int64_t density_components = 64; ///< a block
+constexpr std::int64_t density_shared_bytes(const gmm_shape& s, std::int64_t element_bytes) {
+    const std::int64_t bytes = element_bytes * density_tile_rows * tile_stride(s.dimensions);
+    return bytes <= 200 * 1024 ? bytes : 0;
+}
+
 /// Elements from one normalised row to the next: the tensor and the slab variant read rows four numbers at a time from
-/// device memory. Also where a cluster takes the place of the slab, so that memory does not depend on the device.
+/// device memory, and so does inference of rows too long for a tile. Also where a cluster takes the place of the slab,
+/// so that memory does not depend on the device.
 constexpr std::int64_t row_stride(const gmm_shape& s, std::int64_t element_bytes) {
-    const bool padding =
-        suits_tensor(s, element_bytes) || choose_variant(s, element_bytes, false, false, 1) == e_step_variant::slab;
+    const bool padding = suits_tensor(s, element_bytes) || density_shared_bytes(s, element_bytes) == 0 ||
+                         choose_variant(s, element_bytes, false, false, 1) == e_step_variant::slab;
     return padding ? padded(s.dimensions) : s.dimensions;
 }
 
@@ -255,12 +264,25 @@ constexpr std::int64_t slab_units(const gmm_shape& s, std::int64_t element_bytes
     return std::clamp<std::int64_t>((std::int64_t(64) << 20) / unit_bytes, 1, 16);
 }
 
-/// Tile of rows for the densities of the slab; without shared memory the rows are read from device memory.
-inline constexpr std::int64_t density_tile_rows = 64;
-inline constexpr std::int64_t density_components = 64; ///< a block
-constexpr std::int64_t density_shared_bytes(const gmm_shape& s, std::int64_t element_bytes) {
-    const std::int64_t bytes = element_bytes * density_tile_rows * tile_stride(s.dimensions);
-    return bytes <= 200 * 1024 ? bytes : 0;
+/// Inference by tiles: a block has some rows and all their log-densities in shared memory.
+struct inference_shape {
+    std::int64_t tile_rows = 0; ///< 0: does not fit, the slab takes its place
+    std::int64_t shared_bytes = 0;
+};
+/// Elements from the log-densities of one row to those of the next: odd, so that neighbouring rows lie in different
+/// banks.
+constexpr std::int64_t inference_stride(const gmm_shape& s) {
+    return s.components | 1;
+}
+/// The largest tile of which some blocks fit a multiprocessor; at the least 64 rows in what every device has.
+constexpr inference_shape shape_inference(const gmm_shape& s, std::int64_t element_bytes) {
+    const std::int64_t tiles = form_of(s.family) == density_form::whitened ? 2 : 1;
+    const std::int64_t row = element_bytes * (tiles * tile_stride(s.dimensions) + inference_stride(s));
+    constexpr std::int64_t some_blocks = 48 * 1024, one_block = 96 * 1024;
+    for (const std::int64_t rows : {256, 128, 64})
+        if (rows * row <= (rows > 64 ? some_blocks : one_block))
+            return {rows, rows * row};
+    return {};
 }
 
 /// Threads for one matrix of the parameter phase.
