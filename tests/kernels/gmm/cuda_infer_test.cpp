@@ -105,7 +105,7 @@ TEST(CudaInfer, MatchesTheReferenceWhereTilesEnd) {
                                 {{family::tied, 180, 3}, 63, 64},
                                 {{family::tied, 200, 3}, 63, 0},
                                 {{family::diagonal, 3, 375}, 65, 64},
-                                {{family::diagonal, 3, 380}, 65, 0},
+                                {{family::diagonal, 3, 381}, 65, 0},
                                 {{family::diagonal, 1001, 3}, 66, 0},
                                 {{family::full, 2, 8}, 70000, 256}}) { // more than a slab has
         SCOPED_TRACE(

@@ -269,10 +269,10 @@ struct inference_shape {
     std::int64_t tile_rows = 0; ///< 0: does not fit, the slab takes its place
     std::int64_t shared_bytes = 0;
 };
-/// Elements from the log-densities of one row to those of the next: odd, so that neighbouring rows lie in different
-/// banks.
+/// Elements from the log-densities of one row to those of the next: an odd number of quads, so that four lanes of each
+/// of eight rows, who share the row rule, touch all banks once.
 constexpr std::int64_t inference_stride(const gmm_shape& s) {
-    return s.components | 1;
+    return tile_stride(s.components);
 }
 /// The largest tile of which some blocks fit a multiprocessor; at the least 64 rows in what every device has.
 constexpr inference_shape shape_inference(const gmm_shape& s, std::int64_t element_bytes) {
