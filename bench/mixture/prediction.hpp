@@ -22,8 +22,10 @@ struct device_rates {
     double cache = 5.5e12;         ///< bytes of L2 a second
     double tensor = 800e12;        ///< multiplications and additions of fp16 a second
     double atomics = 2e11;         ///< 64-bit additions in L2 a second
-    double node = 0.52e-6;         ///< seconds of an empty kernel in a graph
-    double chain = 11e-6; ///< of the longest warp of an iteration of few rows, an estimate (docs/kernels.md, "Loop")
+    double fp64 = 16.7e12;         ///< multiply-adds of float64 a second
+    double multiprocessors = 132;
+    double node = 0.52e-6; ///< seconds of an empty kernel in a graph
+    double chain = 11e-6;  ///< of the longest warp of an iteration of few rows, an estimate (docs/kernels.md, "Loop")
 };
 
 /// Machine instructions of a pair of row and component in the register variant: where the means lie near the origin, so
@@ -126,8 +128,30 @@ inline prediction wide_pair(const gmm_shape& s, const device_rates& device) {
     return {2 * work, std::max(work, wide.density_bytes() / device.cache) +
                           std::max(work, wide.moment_bytes() / device.cache) + pieces};
 }
-/// The E-step with its sums and the nodes of the loop, not the arithmetic of the update. None for shapes that run by
-/// slab.
+/// The update of one full covariance: factor and inverse, d³/6 each, and as much again around them; statistics in three
+/// limbs, the unrounded factor out and in, the rounded one and the one before it (docs/kernels.md section 7).
+struct update_counts {
+    double multiply_adds, bytes;
+};
+inline update_counts update_work(const gmm_shape& s) {
+    const double d = static_cast<double>(s.dimensions);
+    const double statistics = static_cast<double>(kernels::statistics_size(s.family, s.dimensions));
+    const double matrices = s.dimensions <= kernels::cuda::factor_in_shared ? 24 : 32;
+    return {2 * d * d * d / 3, 24 * statistics + matrices * d * d + 64 * d};
+}
+/// Share of the float64 rate of its multiprocessor that a block reaches with a factor.
+inline constexpr double factor_share = 0.2;
+/// The update of full covariances, a block a matrix; next to nothing in the other families.
+inline prediction predict_update(const gmm_shape& s, const device_rates& device = {}) {
+    if (s.family != family::full)
+        return {0, 0};
+    const double matrices = std::ceil(static_cast<double>(s.components) / device.multiprocessors); // in turn
+    const update_counts work = update_work(s);
+    const double arithmetic = matrices * work.multiply_adds / (device.fp64 / device.multiprocessors);
+    return {arithmetic, arithmetic / factor_share + static_cast<double>(s.components) * work.bytes / device.copy};
+}
+
+/// The E-step with its sums, the update and the nodes of the loop. None for shapes that run by slab.
 inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes,
                                                    const device_rates& device = {}) {
     using namespace kernels::cuda;
@@ -137,8 +161,9 @@ inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int6
     const double limbs = 3 * chunks * static_cast<double>(kernels::sum_count(s)); // of a chunk's sums
     const auto between = [&](double low, double high, double nodes) {
         const double rest = nodes * device.node;
-        return prediction{std::max(bytes, low) + rest,
-                          std::max(bytes, high) + limbs / device.atomics + rest + device.chain};
+        const prediction update = predict_update(s, device);
+        return prediction{std::max(bytes, low) + update.low + rest,
+                          std::max(bytes, high) + limbs / device.atomics + update.high + rest + device.chain};
     };
     const auto around = [&](double arithmetic, double waits, double nodes) {
         return between(arithmetic, arithmetic * waits, nodes);

@@ -1,5 +1,6 @@
 // The M-step on the device for matrices that are factored in device memory: against the reference from the same sums,
 // and what it costs by the emulator's counters.
+#include "bench/mixture/prediction.hpp"
 #include "kernels/contract/gmm_engine.hpp"
 #include "kernels/cuda/gmm/e_step/tuning.hpp"
 #include "kernels/math/fixed_point.hpp"
@@ -193,17 +194,14 @@ TEST(CudaUpdate, TrafficAndArithmeticOfTheParameterPhase) {
         ASSERT_EQ(counted.launches, 1);
         const double bytes = counted.read + counted.written, multiply_adds = counted.fp64 / 2;
         const double d = static_cast<double>(dimensions), K = counted_components;
-        const double S = static_cast<double>(statistics_size(family::full, dimensions));
-        const bool in_shared = dimensions <= cuda::factor_in_shared;
+        const bench::update_counts work = bench::update_work({family::full, dimensions, counted_components});
         std::printf("d = %.0f: %.0f bytes, %.3f d^3 multiply-adds a component\n", d, bytes,
                     multiply_adds / (K * d * d * d));
-        EXPECT_GT(multiply_adds, K * d * d * d / 3); // factor and inverse: d³/6 each, and the sums
-        EXPECT_LE(multiply_adds, 1.3 * K * 2 * d * d * d / 3);
-        // docs/kernels.md section 7: statistics in three limbs; the unrounded factor out, as a whole matrix; its upper
-        // triangle back in, to be rounded; the rounded one out, and the one before it in and out. In device memory the
-        // matrix is read back while it is factored. Means of this iteration and the next, variances and λ: a few
-        // vectors.
-        EXPECT_LE(bytes, 1.1 * K * (24 * S + (in_shared ? 24 : 32) * d * d + 64 * d) + 4096);
+        EXPECT_GT(multiply_adds, K * work.multiply_adds / 2); // factor and inverse alone
+        EXPECT_LE(multiply_adds, 1.3 * K * work.multiply_adds);
+        // In device memory the matrix is read back while it is factored. Means of this iteration and the next,
+        // variances and λ: a few vectors.
+        EXPECT_LE(bytes, 1.1 * K * work.bytes + 4096);
     }
 }
 
