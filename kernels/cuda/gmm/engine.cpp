@@ -11,14 +11,6 @@
 
 namespace elbo::kernels::cuda {
 
-namespace {
-
-std::int64_t whitened_size(const gmm_shape& s, std::int64_t rows) {
-    return form_of(s.family) == density_form::whitened ? rows * padded(s.dimensions) : 0;
-}
-
-} // namespace
-
 template <class T>
 cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
     : cuda_engine_base(s, state), current_(state, s), arrays_(state, s), sums_{nullptr, sum_count(s), 0, 0},

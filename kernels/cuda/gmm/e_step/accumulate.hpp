@@ -16,6 +16,9 @@ struct slab_view {
     T* densities; ///< [slab rows x K]: lp, then weight · r
     T* whitened;  ///< [slab rows x padded(d)], tied only
 };
+constexpr std::int64_t whitened_size(const gmm_shape& s, std::int64_t rows) {
+    return form_of(s.family) == density_form::whitened ? rows * padded(s.dimensions) : 0;
+}
 
 /// Blocks of a cluster that the fused engine can have on the device: most_ranks, or 1 where the device knows no
 /// clusters or runs code that was compiled for one that does not.
