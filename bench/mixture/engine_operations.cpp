@@ -67,6 +67,17 @@ double sums_bound(const mixture_case& s) {
     return 1e4 * static_cast<double>(s.rows * s.dimensions);
 }
 
+/// Whether all ‖U_kᵀμ_k‖ allow the dot form: all U_k are the identity.
+bool means_are_near(const mixture_case& s, const problem& p) {
+    constexpr double limit = kernels::cuda::dot_form_limit;
+    for (std::int64_t k = 0; k < s.components; ++k) {
+        const double* mean = &p.parameters.means[k * s.dimensions];
+        if (std::inner_product(mean, mean + s.dimensions, mean, 0.0) > limit * limit)
+            return false;
+    }
+    return true;
+}
+
 /// Σ x̃ x̃ᵀ, which the M-step of the tied families takes.
 std::vector<double> scatter_of(gmm_engine& engine, const mixture_case& s) {
     if (!gmm::is_tied(s.shape))
@@ -130,7 +141,7 @@ operation engine_operation(const mixture_case& s, const problem& p) {
     const std::int64_t element_bytes = s.common.precision == element_type::float32 ? 4 : 8;
     const bool iterates = s.operation == "accumulate" || s.operation == "iteration";
     if (iterates && s.common.backend == "cuda")
-        if (const auto expected = predict_iteration(engine->shape, s.rows, element_bytes))
+        if (const auto expected = predict_iteration(engine->shape, s.rows, element_bytes, means_are_near(s, p)))
             show(*expected, o);
     if (s.operation == "infer" && s.common.backend == "cuda")
         if (const auto expected = predict_inference(engine->shape, s.rows, element_bytes, 8))

@@ -52,19 +52,24 @@ inline register_counts register_instructions(const gmm_shape& s) {
             filled * (pair + about_mean + reads + means + row + flush)};
 }
 
-/// The same in the fused variant, where all components have a share in a row.
-inline double fused_instructions(const gmm_shape& s) {
+/// The same in the fused variant, where all components have a share in a row; `dots`: in the dot form, which runs
+/// where the means lie near the origin.
+inline double fused_instructions(const gmm_shape& s, bool dots = false) {
     const double p = static_cast<double>(kernels::cuda::padded(s.dimensions)), rule = 20;
     const double blocks = static_cast<double>(kernels::cuda::blocks_for(s.dimensions, 8));
+    dots = dots && kernels::cuda::suits_dot_form(s);
+    const double centres = (dots ? 2 : 4) * p; // of both products
     switch (s.family) {
     case family::full:
         return p * (p + 4) / 2 + p + 72 * blocks + 88 * blocks * (blocks - 1) / 2 + rule;
     case family::diagonal:
-        return 6 * p + rule;
+        return (dots ? 4 : 6) * p + rule;
     case family::tied:
-        return 4 * p + rule + p * p / 2 / static_cast<double>(kernels::cuda::shape_fused(s, 4).span);
+        return centres + rule + p * p / 2 / static_cast<double>(kernels::cuda::shape_fused(s, 4).span);
+    case family::tied_diagonal:
+        return (dots ? 3 : 4) * p + rule;
     default:
-        return 4 * p + rule;
+        return centres + rule;
     }
 }
 
@@ -85,7 +90,12 @@ inline tensor_flop tensor_work(const gmm_shape& s) {
 
 /// PTX has more instructions than arithmetic needs, machine code fewer than PTX: counted at most so many times as many
 /// as the functions above say.
-inline constexpr double most_instructions = 2.15;
+inline constexpr double most_instructions = 2.2;
+/// Of a pair in the fused variant. In the dot form, row rule and flush weigh as much as in the direct one, and PTX
+/// moves more registers.
+inline double most_fused_instructions(const gmm_shape& s, bool dots = false) {
+    return most_instructions * fused_instructions(s, dots) + (dots && kernels::cuda::suits_dot_form(s) ? 95 : 0);
+}
 /// Issue slots of the register variant for an instruction of it: 16 warps of four rows each hide most latencies, an
 /// estimate. With two rows, a 16-byte read a pair and three times the work at the end of a chunk it was 2.2, measured.
 inline constexpr double register_slots = 1.25;
@@ -151,9 +161,10 @@ inline prediction predict_update(const gmm_shape& s, const device_rates& device 
     return {arithmetic, arithmetic / factor_share + static_cast<double>(s.components) * work.bytes / device.copy};
 }
 
-/// The E-step with its sums, the update and the nodes of the loop. None for shapes that run by slab.
+/// The E-step with its sums, the update and the nodes of the loop. None for shapes that run by slab. `dots`: the means
+/// lie so near the origin that the dot form runs.
 inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes,
-                                                   const device_rates& device = {}) {
+                                                   bool dots, const device_rates& device = {}) {
     using namespace kernels::cuda;
     const double n = static_cast<double>(rows), pairs = n * static_cast<double>(s.components);
     const double bytes = n * static_cast<double>(s.dimensions * element_bytes) / device.copy;
@@ -175,7 +186,8 @@ inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int6
         return between(pairs * count.common / rate, pairs * count.own * register_slots / rate, 2);
     }
     case e_step_variant::fused:
-        return around(pairs * fused_instructions(s) / device.instructions, most_instructions, 2);
+        return around(pairs * fused_instructions(s, dots) / device.instructions,
+                      most_fused_instructions(s, dots) / fused_instructions(s, dots), 2);
     case e_step_variant::tensor: {
         const tensor_flop work = tensor_work(s);
         const double slabs = static_cast<double>(blocks_for(rows, tensor_slab_rows(s)));

@@ -29,6 +29,7 @@ struct device_model {
     T* means;            ///< [K x p]
     T* factors;          ///< full [K x p x p], whitened [p x p], diagonal [K x p]
     T* whitened;         ///< [K x p] U_kᵀμ_k; full: up to register_row_dimensions
+    T* norms;            ///< [K] ‖U_kᵀμ_k‖², spherical families ‖μ_k‖²; where suits_dot_form()
     T* offsets;          ///< [K] (c_k − reference)·log2(e), −infinity for dropped components
     double* log_weights; ///< [K]
     double* constants;   ///< [K] c_k in nats

@@ -52,13 +52,16 @@ inline double factor_norm(const kernels::gmm_shape& s, const kernels::gmm_parame
 }
 
 /// What the statistics of component k may be off by one row: the relative error of w r, and the rounding of x̃ itself.
+/// Where they come from sums about the origin, what counts is not the difference of x̃ and mean but the size of both.
 inline void add_statistics_bounds(const kernels::gmm_shape& s, const kernels::gmm_parameters& parameters,
-                                  const double* row, std::int64_t k, double rounded, double relative, double* bound) {
+                                  const double* row, std::int64_t k, double rounded, double relative, bool about_origin,
+                                  double* bound) {
     const std::int64_t d = s.dimensions;
     std::vector<double> difference(d);
     bound[0] += relative;
     for (std::int64_t j = 0; j < d; ++j) {
-        difference[j] = std::abs(row[j] - parameters.means[k * d + j]);
+        const double mean = parameters.means[k * d + j];
+        difference[j] = about_origin ? std::abs(row[j]) + std::abs(mean) : std::abs(row[j] - mean);
         bound[1 + j] += relative * difference[j] + rounded * std::abs(row[j]);
     }
     const auto rounding = [&](std::int64_t i, std::int64_t j) {
@@ -82,6 +85,8 @@ struct arithmetic_form {
     /// Bound of the error of lp_k of a row that comes beside that of the differences; or null.
     double (*density_error)(const kernels::gmm_shape&, const kernels::gmm_parameters&, std::int64_t k,
                             const double* row) = nullptr;
+    /// Distances and sums of x̃ about the origin.
+    bool about_origin = false;
 };
 
 /// Sums over rows x̃ [rows x d] under p, with bounds for an engine whose unit roundoff is u. log π is rounded once, as
@@ -136,7 +141,8 @@ inline bounded_sums reference_sums(const kernels::gmm_shape& s, const kernels::g
         // form.chain u, and r left out altogether by 2^-24.
         for (std::int64_t k = 0; k < K; ++k) {
             const double relative = r[k] * (4 * error + form.chain * u) + left_out;
-            add_statistics_bounds(s, parameters, row, k, w * r[k] * 2 * u, w * relative, &result.bounds[k * size]);
+            add_statistics_bounds(s, parameters, row, k, w * r[k] * 2 * u, w * relative, form.about_origin,
+                                  &result.bounds[k * size]);
         }
         result.bounds[K * size + scalar_log_likelihood] += w * (error + left_out + 70 * u * std::abs(lse));
         // H = lse − Σ r lp: each r is off by 4·error, times how far lp lies from lse.

@@ -3,6 +3,7 @@
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/e_step/accumulate.hpp"
 #include "kernels/cuda/gmm/e_step/fused_distances.cuh"
+#include "kernels/cuda/gmm/e_step/fused_dots.cuh"
 #include "kernels/cuda/gmm/e_step/fused_moments.cuh"
 #include "kernels/cuda/gmm/rows/known_rows.cuh"
 
@@ -109,9 +110,43 @@ __device__ void tile_row_rule(const fused_arguments<T>& a, const fused_block<T>&
     });
 }
 
+/// lp of a tile; `dots`: in the dot form.
+template <class T, distance_form Form, int Quads>
+__device__ void tile_log_densities(const fused_arguments<T>& a, const fused_block<T>& b, bool dots) {
+    if constexpr (Quads > 0) {
+        tile_full_densities<Quads>(a, b);
+    } else if constexpr (Form == distance_form::full) {
+        tile_full_densities(a, b);
+    } else if constexpr (Form == distance_form::centres) {
+        if (dots)
+            tile_norms(b);
+        __syncthreads();
+        if (dots)
+            tile_densities<T, distance_form::dots>(a, b);
+        else
+            tile_densities<T, Form>(a, b);
+    } else {
+        tile_densities<T, Form>(a, b);
+    }
+}
+
+/// Statistics of a tile; `dots`: about the origin.
+template <class T, distance_form Form, fused_moments Moments>
+__device__ void tile_statistics(const fused_arguments<T>& a, const fused_block<T>& b, bool dots) {
+    if constexpr (Moments == fused_moments::full)
+        add_squares(b.tile, b.stride, b.rows, b.densities, b.column, a.model.means + std::int64_t(b.first) * b.p, b.p,
+                    b.statistics, static_cast<int>(fused_statistics(a.shape.family, b.d)), b.count,
+                    static_cast<int>(a.tuning.span), static_cast<int>(a.tuning.row_split));
+    else if (dots)
+        tile_moments_about_origin<T, Moments == fused_moments::squares>(a, b);
+    else
+        tile_moments<T, Moments>(a, b);
+    tile_weights<T, Moments>(a, b);
+}
+
 /// Adds one tile of at most b.rows rows to the statistics of the block and to the thread's scalars.
 template <class T, distance_form Form, fused_moments Moments, int Quads>
-__device__ void add_tile(const fused_arguments<T>& a, const fused_block<T>& b, std::int64_t first, int count,
+__device__ void add_tile(const fused_arguments<T>& a, const fused_block<T>& b, std::int64_t first, int count, bool dots,
                          double reference, double scalars[scalar_count]) {
     __syncthreads(); // the tile before has been read
     load_rows(a, b, first, count);
@@ -120,29 +155,19 @@ __device__ void add_tile(const fused_arguments<T>& a, const fused_block<T>& b, s
         whiten_tile(b.tile, b.whitened, b.stride, b.rows, a.model.factors, b.p);
         __syncthreads();
     }
-    if constexpr (Quads > 0)
-        tile_full_densities<Quads>(a, b);
-    else if constexpr (Form == distance_form::full)
-        tile_full_densities(a, b);
-    else
-        tile_densities<T, Form>(a, b);
+    tile_log_densities<T, Form, Quads>(a, b, dots);
     __syncthreads();
     tile_row_rule(a, b, first, reference, scalars);
     __syncthreads();
-    if constexpr (Moments == fused_moments::full)
-        add_squares(b.tile, b.stride, b.rows, b.densities, b.column, a.model.means + std::int64_t(b.first) * b.p, b.p,
-                    b.statistics, static_cast<int>(fused_statistics(a.shape.family, b.d)), b.count,
-                    static_cast<int>(a.tuning.span), static_cast<int>(a.tuning.row_split));
-    else
-        tile_moments<T, Moments>(a, b);
-    tile_weights<T, Moments>(a, b);
+    tile_statistics<T, Form, Moments>(a, b, dots);
 }
 
 // E-step and statistics of chunks of rows, a block or a cluster of blocks a chunk.
 //   reads 4 N (d + [1]) bytes of rows once, in a cluster once a rank; parameters through L1; statistics in shared
 //   memory as float64; a cluster exchanges 24 bytes a row and rank arithmetic instructions a pair of a row and a
 //   component: full d(d+1)/2 + d and as many for statistics of rows with r > 0; diagonal 2 d and 4 d, spherical and
-//   tied 2 d and 2 d; about 20 for the row rule integer atomics only: equal input, equal bits, for any grid
+//   tied 2 d and 2 d; in the dot form diagonal 2 d and 2 d, spherical and tied d and d; about 20 for the row rule.
+//   Integer atomics only: equal input, equal bits, for any grid
 template <class T, distance_form Form, fused_moments Moments, int Quads>
 __global__ void __launch_bounds__(accumulate_threads, sizeof(T) == 4 && Form != distance_form::full ? 2 : 1)
     accumulate_chunks(const fused_arguments<T> a) {
@@ -151,6 +176,9 @@ __global__ void __launch_bounds__(accumulate_threads, sizeof(T) == 4 && Form != 
     const fused_block<T> b = partition(a, memory);
     const std::int64_t statistics = a.tuning.row_split * a.tuning.span * fused_statistics(a.shape.family, b.d);
     const double reference = *a.model.reference;
+    bool dots = false;
+    if constexpr (Form != distance_form::full)
+        dots = suits_dots(a);
     const std::int64_t chunk_rows = a.tuning.chunk_rows;
     const std::int64_t turn = gridDim.x / a.tuning.ranks * chunk_rows; // rows of all clusters
     if (a.tuning.ranks > 1)
@@ -162,9 +190,9 @@ __global__ void __launch_bounds__(accumulate_threads, sizeof(T) == 4 && Form != 
             b.statistics[i] = 0;
         for (std::int64_t first = begin; first < end; first += b.rows)
             add_tile<T, Form, Moments, Quads>(
-                a, b, first, static_cast<int>(std::min<std::int64_t>(b.rows, end - first)), reference, scalars);
+                a, b, first, static_cast<int>(std::min<std::int64_t>(b.rows, end - first)), dots, reference, scalars);
         __syncthreads();
-        flush_statistics<T, Moments>(a, b);
+        flush_statistics<T, Moments>(a, b, dots);
         for (int i = 0; i < scalar_count; ++i) {
             if (i == scalar_log_factors ? !a.rows.log_factors : b.rank != 0)
                 continue;

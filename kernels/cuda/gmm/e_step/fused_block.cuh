@@ -19,9 +19,10 @@ struct fused_arguments {
 
 /// How the fused variant computes a component's squared distance.
 enum class distance_form {
-    full,   ///< ‖U_kᵀ(x − μ_k)‖²
-    scaled, ///< Σ (x_j u_kj − μ_kj u_kj)²: diagonal, tied_diagonal
-    centres ///< ‖y − c_k‖²: spherical families, y = x and c = μ, times u_k²; tied, y = Uᵀx and c = Uᵀμ
+    full,    ///< ‖U_kᵀ(x − μ_k)‖²
+    scaled,  ///< Σ (x_j u_kj − μ_kj u_kj)²: diagonal, tied_diagonal
+    centres, ///< ‖y − c_k‖²: spherical families, y = x and c = μ, times u_k²; tied, y = Uᵀx and c = Uᵀμ
+    dots     ///< the same as ‖y‖² − 2 y·c_k + ‖c_k‖²: where centres lie near the origin (fused_dots.cuh)
 };
 
 /// Second moments that the fused variant keeps.
@@ -42,6 +43,7 @@ struct fused_block {
     T* densities;     ///< lp, then w r, of component first + i and row n at i * column + n
     T* distances;     ///< ‖x − μ_k‖² likewise, spherical only
     T* weights;       ///< [tile_rows]
+    T* norms;         ///< [tile_rows] ‖y‖², dot form only
     T* largest;       ///< [tile_rows] max lp over all components, clusters only
     int rank, first, count;
     int rows, stride, column; ///< of a tile
@@ -76,8 +78,50 @@ __device__ fused_block<T> partition(const fused_arguments<T>& a, unsigned char* 
     b.densities = b.whitened + f.tile_rows * b.stride;
     b.distances = b.densities + f.span * b.column;
     b.weights = a.shape.family == gmm::family::spherical ? b.distances + f.span * b.column : b.distances;
-    b.largest = b.weights + f.tile_rows;
+    b.norms = b.weights + f.tile_rows;
+    b.largest = has_row_norms(a.shape) ? b.norms + f.tile_rows : b.norms;
     return b;
+}
+
+/// Sums of value[component][i] over the `lanes` lanes that are `step`, 2 step, ... apart, this one being lane `part` of
+/// them, in a tree. The lanes share the components: a lane ends up with those of own_components(), at value[0] on. Each
+/// step of the recursion halves what is held, so that every index is known and the values stay in registers.
+template <class T, int Components, int N, int Held = Components>
+__device__ void sum_over_lanes(T (&value)[Components][N], int lanes, int part, int step, int distance = 1) {
+    if constexpr (Held > 1) {
+        if (distance >= lanes)
+            return;
+        constexpr int half = Held / 2;
+        const bool upper = (part & distance) != 0;
+#pragma unroll
+        for (int c = 0; c < half; ++c)
+#pragma unroll
+            for (int i = 0; i < N; ++i) {
+                const T keep = upper ? value[c + half][i] : value[c][i];
+                const T send = upper ? value[c][i] : value[c + half][i];
+                value[c][i] = keep + __shfl_xor_sync(0xffffffffu, send, distance * step);
+            }
+        sum_over_lanes<T, Components, N, half>(value, lanes, part, step, 2 * distance);
+    } else {
+        for (; distance < lanes; distance *= 2)
+#pragma unroll
+            for (int i = 0; i < N; ++i)
+                value[0][i] += __shfl_xor_sync(0xffffffffu, value[0][i], distance * step);
+    }
+}
+
+/// The components first ... first + count − 1 of a micro-tile; none where more lanes than components share it.
+struct component_range {
+    int first, count;
+};
+template <int Components>
+__device__ component_range own_components(int lanes, int part) {
+    component_range own{0, part < Components ? Components : 0};
+    for (int distance = 1; distance < min(lanes, Components); distance *= 2) {
+        own.count /= 2;
+        own.first += (part & distance) != 0 ? own.count : 0;
+    }
+    return own;
 }
 
 } // namespace elbo::kernels::cuda

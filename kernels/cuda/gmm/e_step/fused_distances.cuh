@@ -5,13 +5,13 @@
 
 namespace elbo::kernels::cuda {
 
-/// A thread's squared distances of `height` rows to pair_components components, over the quads of dimensions `begin`,
-/// begin + step, ... Per quad in float32: 8
-/// reads of rows, 4 or 8 of parameters, 256 arithmetic instructions.
+/// A thread's squared distances (dots: dot products) of `height` rows to pair_components components, over the quads of
+/// dimensions `begin`, begin + step, ... Per quad in float32: 8 reads of rows, 4 or 8 of parameters, 256 arithmetic
+/// instructions.
 template <class T, distance_form Form>
 struct pair_tile {
     static constexpr int height = pair_rows(sizeof(T));
-    T q[height][pair_components] = {};
+    T q[pair_components][height] = {};
 
     /// `at` of a component: where its parameters lie, those of dimension 0.
     __device__ void add(const T* rows, int row_step, const T* centres, const T* factors,
@@ -32,21 +32,16 @@ struct pair_tile {
                 for (int r = 0; r < height; ++r)
 #pragma unroll
                     for (int a = 0; a < 4; ++a) {
-                        const T z = Form == distance_form::scaled ? x[r].v[a] * u.v[a] - m.v[a] : x[r].v[a] - m.v[a];
-                        q[r][c] += z * z;
+                        if constexpr (Form == distance_form::dots) {
+                            q[c][r] += x[r].v[a] * m.v[a];
+                        } else {
+                            const T z =
+                                Form == distance_form::scaled ? x[r].v[a] * u.v[a] - m.v[a] : x[r].v[a] - m.v[a];
+                            q[c][r] += z * z;
+                        }
                     }
             }
         }
-    }
-
-    /// Sums over the `lanes` neighbouring lanes that share the dimensions.
-    __device__ void reduce(int lanes) {
-        for (int distance = 1; distance < lanes; distance *= 2)
-#pragma unroll
-            for (int r = 0; r < height; ++r)
-#pragma unroll
-                for (int c = 0; c < pair_components; ++c)
-                    q[r][c] += __shfl_xor_sync(0xffffffffu, q[r][c], distance);
     }
 };
 
@@ -57,6 +52,13 @@ __device__ T log_density_of(T offset, T q) {
     constexpr T half = T(0.5 * log2_e);
     constexpr T rest = T(0.5 * log2_e - static_cast<double>(half));
     return ::isinf(offset) ? offset : offset - rest * q - half * q;
+}
+
+/// ‖y − c‖² from ‖y‖², ‖c‖² and y·c. Where ‖y‖² has overflowed, y·c may be no number.
+template <class T>
+__device__ T distance_from_dot(T row_norm, T centre_norm, T dot) {
+    const T q = row_norm + centre_norm - 2 * dot;
+    return ::isinf(row_norm) ? row_norm : q > T(0) ? q : T(0);
 }
 
 /// lp of a tile. Neighbouring threads take the parts of the dimensions, then neighbouring rows, then components.
@@ -84,22 +86,26 @@ __device__ void tile_densities(const fused_arguments<T>& a, const fused_block<T>
             at[c] = min(group + c * groups, b.count - 1) * b.p;
         pair_tile<T, Form> pairs;
         pairs.add(b.whitened + row * b.stride, row_groups * b.stride, centres, factors, at, part, splits, b.p);
-        pairs.reduce(splits);
-        if (part != 0 || base + thread % 32 >= tasks)
+        sum_over_lanes(pairs.q, splits, part, 1);
+        if (base + thread % 32 >= tasks)
             continue;
+        const component_range own = own_components<pair_components>(splits, part);
 #pragma unroll
         for (int c = 0; c < pair_components; ++c) {
-            const int i = group + c * groups;
-            if (i >= b.count)
-                continue;
+            const int i = group + (own.first + c) * groups;
+            if (c >= own.count || i >= b.count)
+                break;
             const T offset = a.model.offsets[b.first + i];
-            const T u = scalar ? factors[at[c]] : T(1);
+            const T u = scalar ? factors[i * b.p] : T(1);
+            const T norm = Form == distance_form::dots ? a.model.norms[b.first + i] : T(0);
 #pragma unroll
             for (int r = 0; r < height; ++r) {
-                const int place = i * b.column + row + r * row_groups;
+                const int of_row = row + r * row_groups, place = i * b.column + of_row;
+                const T q = Form == distance_form::dots ? distance_from_dot(b.norms[of_row], norm, pairs.q[c][r])
+                                                        : pairs.q[c][r];
                 if (s.family == gmm::family::spherical)
-                    b.distances[place] = pairs.q[r][c];
-                b.densities[place] = log_density_of(offset, pairs.q[r][c] * u * u);
+                    b.distances[place] = q;
+                b.densities[place] = log_density_of(offset, q * u * u);
             }
         }
     }

@@ -293,18 +293,41 @@ __device__ int position_of(int entry, int d, int n) {
     }
 }
 
-/// Adds the statistics of the chunk to the sums of the fit, parts in ascending order.
+/// Statistic `entry` of component k of the block over the chunk, parts in ascending order.
 template <class T, fused_moments Moments>
-__device__ void flush_statistics(const fused_arguments<T>& a, const fused_block<T>& b) {
+__device__ double chunk_statistic(const fused_arguments<T>& a, const fused_block<T>& b, int k, int entry) {
+    const int numbers = static_cast<int>(fused_statistics(a.shape.family, b.d));
+    const int position = position_of<Moments>(entry, b.d, b.p / 4);
+    double sum = 0;
+    for (std::int64_t part = 0; part < a.tuning.row_split; ++part)
+        sum += b.statistics[(part * a.tuning.span + k) * numbers + position];
+    return sum;
+}
+
+/// The same about the mean, where the sums of x and x² are about the origin: Σ g (x − μ) = Σ g x − μ Σ g, and
+/// Σ g (x − μ)² = Σ g x² − μ (2 Σ g x − μ Σ g). A sum of distances is about the mean already.
+template <class T, fused_moments Moments>
+__device__ double statistic_about_mean(const fused_arguments<T>& a, const fused_block<T>& b, int k, int entry) {
+    const double sum = chunk_statistic<T, Moments>(a, b, k, entry);
+    const bool second = Moments == fused_moments::squares && entry > b.d;
+    if (entry == 0 || (entry > b.d && !second))
+        return sum;
+    const int first = second ? entry - b.d : entry;
+    const double weight = chunk_statistic<T, Moments>(a, b, k, 0);
+    const double mean = static_cast<double>(a.model.means[std::int64_t(b.first + k) * b.p + first - 1]);
+    return second ? sum - mean * (2 * chunk_statistic<T, Moments>(a, b, k, first) - mean * weight)
+                  : sum - mean * weight;
+}
+
+/// Adds the statistics of the chunk to the sums of the fit.
+template <class T, fused_moments Moments>
+__device__ void flush_statistics(const fused_arguments<T>& a, const fused_block<T>& b, bool about_origin) {
     const int thread = thread_index();
     const int size = static_cast<int>(statistics_size(a.shape.family, b.d));
-    const int numbers = static_cast<int>(fused_statistics(a.shape.family, b.d));
     for (int i = thread; i < b.count * size; i += accumulate_threads) {
-        const int k = i / size;
-        const int position = position_of<Moments>(i - k * size, b.d, b.p / 4);
-        double sum = 0;
-        for (std::int64_t part = 0; part < a.tuning.row_split; ++part)
-            sum += b.statistics[(part * a.tuning.span + k) * numbers + position];
+        const int k = i / size, entry = i - k * size;
+        const double sum = about_origin ? statistic_about_mean<T, Moments>(a, b, k, entry)
+                                        : chunk_statistic<T, Moments>(a, b, k, entry);
         add_fixed(a.sums.limbs, a.sums.count, std::int64_t(b.first) * size + i, sum, a.sums.component_exponent);
     }
 }

@@ -81,6 +81,21 @@ constexpr int square_quads(std::int64_t element_bytes) {
 }
 /// Components whose sums over a tile a thread of the fused variant keeps, for four dimensions.
 inline constexpr int moment_components = 4;
+/// Shapes for which the fused variant also has the dot form (fused_dots.cuh).
+constexpr bool suits_dot_form(const gmm_shape& s) {
+    return s.family != gmm::family::full && s.dimensions >= 8 && s.components >= 8;
+}
+/// Those of them whose distances are of that form, too.
+constexpr bool has_row_norms(const gmm_shape& s) {
+    return suits_dot_form(s) && s.family != gmm::family::diagonal && s.family != gmm::family::tied_diagonal;
+}
+/// Greatest ‖U_kᵀμ_k‖ of the dot form (fused_dots.cuh).
+inline constexpr double dot_form_limit = 3;
+/// Components and quads of dimensions whose sums over a tile a thread keeps in the dot form; with squares one quad.
+inline constexpr int dot_components = 8;
+constexpr int dot_quads(std::int64_t element_bytes) {
+    return element_bytes == 4 ? 2 : 1;
+}
 /// Up to here a thread of the fused variant keeps whole rows in registers (full covariances, float32).
 inline constexpr std::int64_t register_row_dimensions = 24;
 /// Blocks that can share the rows of a chunk on every device that knows clusters.
@@ -104,6 +119,7 @@ struct fused_shape {
     std::int64_t row_split = 1; ///< threads that share the sums of a micro-tile, each with a part of the tile's rows
     std::int64_t dim_split =
         1; ///< threads that share a micro-tile of log-densities, each with a part of the dimensions
+    std::int64_t dot_lanes = 1; ///< of a warp that share a micro-tile of sums in the dot form, each a part of the rows
     std::int64_t ranks = 1;
     std::int64_t span = 0; ///< components of a rank, fewer of the last one
     std::int64_t chunk_rows = 0;
@@ -121,8 +137,8 @@ constexpr std::int64_t fused_shared_bytes(const gmm_shape& s, std::int64_t eleme
     const std::int64_t columns = s.family == gmm::family::spherical ? 2 : 1;
     const std::int64_t statistics = f.row_split * f.span * fused_statistics(s.family, s.dimensions);
     return 8 * ((statistics + 1) / 2 * 2 + (f.ranks > 1 ? 3 * f.ranks * f.tile_rows : 0)) +
-           element_bytes *
-               (f.tile_rows * (tiles * tile_stride(s.dimensions) + 2) + columns * f.span * density_column(f.tile_rows));
+           element_bytes * (f.tile_rows * (tiles * tile_stride(s.dimensions) + (has_row_norms(s) ? 3 : 2)) +
+                            columns * f.span * density_column(f.tile_rows));
 }
 
 /// Micro-tiles of sums of a rank.
@@ -130,6 +146,19 @@ constexpr std::int64_t fused_moment_tasks(const gmm_shape& s, std::int64_t eleme
     const std::int64_t n = quads(s.dimensions), side = square_quads(element_bytes);
     return moments_of(s.family) == moment_form::full ? span * triangle((n + side - 1) / side)
                                                      : (span + moment_components - 1) / moment_components * n;
+}
+
+/// How many lanes share a micro-tile of sums in the dot form: where there are fewer of those than threads.
+constexpr std::int64_t lanes_of_dots(const gmm_shape& s, std::int64_t element_bytes, const fused_shape& f) {
+    const std::int64_t side = moments_of(s.family) == moment_form::squares && s.family != gmm::family::spherical
+                                  ? 1
+                                  : dot_quads(element_bytes);
+    const std::int64_t columns = (quads(s.dimensions) + side - 1) / side;
+    const std::int64_t sums = f.row_split * ((f.span + dot_components - 1) / dot_components) * columns;
+    std::int64_t lanes = 1;
+    while (lanes < 4 && 2 * lanes * sums <= accumulate_threads && 4 * lanes <= f.tile_rows / f.row_split)
+        lanes *= 2;
+    return lanes;
 }
 
 /// The splits and the tile of a rank within `limit` bytes; tile_rows = 0 where nothing fits.
@@ -151,6 +180,7 @@ constexpr fused_shape fit_tile(const gmm_shape& s, std::int64_t element_bytes, f
         f.tile_rows / pair_rows(element_bytes) * ((f.span + pair_components - 1) / pair_components);
     while (f.dim_split < 32 && 2 * f.dim_split * pairs <= accumulate_threads && 2 * f.dim_split <= quads(s.dimensions))
         f.dim_split *= 2;
+    f.dot_lanes = lanes_of_dots(s, element_bytes, f);
     f.shared_bytes = fused_shared_bytes(s, element_bytes, f);
     return f;
 }

@@ -17,6 +17,7 @@ device_model<T> carve_model(const gmm_shape& s, carver& from) {
     m.factors = from.take<T>(device_factor_size(s));
     m.whitened =
         from.take<T>(form_of(s.family) == density_form::full && s.dimensions > register_row_dimensions ? 0 : K * p);
+    m.norms = from.take<T>(suits_dot_form(s) ? K : 0);
     m.offsets = from.take<T>(K);
     return m;
 }

@@ -63,6 +63,8 @@ __device__ void keep_previous(const Team& team, const update_arguments<T>& a, st
         to.log_weights[k] = from.log_weights[k];
         to.constants[k] = from.constants[k];
         to.offsets[k] = from.offsets[k];
+        if (suits_dot_form(a.shape))
+            to.norms[k] = from.norms[k];
         if (k == 0)
             *to.reference = *from.reference;
     }
@@ -103,6 +105,16 @@ __device__ void write_component(const Team& team, const update_arguments<T>& a, 
                  static_cast<double>(static_cast<T>(arrays.means[k * d + i]));
         model.whitened[k * p + j] = static_cast<T>(y);
     });
+    if (suits_dot_form(a.shape)) {
+        team.sync(); // the centre has been written
+        const T* centre = (geometry(a.shape.family).spherical() ? model.means : model.whitened) + k * p;
+        double squares = 0;
+        for (std::int64_t j = team.rank(); j < d && team.rank() < adders; j += adders)
+            squares += static_cast<double>(centre[j]) * static_cast<double>(centre[j]);
+        squares = team.sum(squares);
+        if (team.rank() == 0)
+            model.norms[k] = static_cast<T>(squares);
+    }
     if (team.rank() == 0)
         arrays.constants[k] = log_determinant;
 }
