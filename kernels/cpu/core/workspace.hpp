@@ -47,14 +47,15 @@ inline std::int64_t choose_block_rows(const gmm_shape& s, std::int64_t element_s
     return rows;
 }
 
-/// Rows that are screened and summed together: the unit, of other families than full fewer blocks of it where they,
-/// laid out row after row, would outgrow the second cache.
+/// Rows that are screened and summed together: the unit, of other families than full fewer blocks of it where each
+/// component has enough of them to fill vectors, or where they, laid out row after row, would outgrow the second cache.
 inline std::int64_t choose_span_rows(const gmm_shape& s, std::int64_t element_size) {
-    constexpr std::int64_t largest_span = std::int64_t(2) << 20;
+    constexpr std::int64_t largest_span = std::int64_t(2) << 20, enough = 64;
+    const std::int64_t block_rows = choose_block_rows(s, element_size),
+                       row_bytes = row_stride(s.dimensions) * element_size;
     std::int64_t rows = unit_rows;
     if (s.family != gmm::family::full)
-        while (rows > choose_block_rows(s, element_size) &&
-               rows * row_stride(s.dimensions) * element_size > largest_span)
+        while (rows > block_rows && (rows >= enough * s.components || rows * row_bytes > largest_span))
             rows /= 2;
     return rows;
 }

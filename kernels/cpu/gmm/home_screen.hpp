@@ -56,16 +56,6 @@ static std::int64_t list_near_home(const model_view<T>& m, std::int64_t home, co
     return near;
 }
 
-/// Calls f(home, rows, count, near) for up to a vector of rows of one home at a time; `near` are listed in ws.near.
-template <class T, class F>
-static inline void for_home_rows(const model_view<T>& m, const workspace_view<T>& ws, const F& f) {
-    for (std::int64_t k = 0, begin = 0; k < m.components; begin = ws.starts[k++])
-        for (std::int64_t at = begin; at < ws.starts[k]; at += lanes<T>) {
-            const std::int64_t left = ws.starts[k] - at, count = left < lanes<T> ? left : lanes<T>;
-            f(k, ws.sorted + at, count, list_near_home(m, k, ws.sorted + at, count, ws));
-        }
-}
-
 /// Squares of whole groups of outputs before `end` added to q, from output `first` on, while some row's bound reaches
 /// its limit; z = x − μ. Returns the outputs that are in q.
 template <class T>
@@ -113,7 +103,8 @@ static inline void keep_near(const home_rows<T>& of, std::int32_t k, vec<T> dens
     }
 }
 
-/// keep_near for the components in ws.near, of full covariances. Returns what that cost, in vector operations.
+/// keep_near for the components in ws.near, of full covariances. Returns what that costs at most, in vector operations:
+/// where many components are near, prefixes are found faster by block (screen.hpp).
 template <class T>
 static std::int64_t keep_full(const model_view<T>& m, const home_rows<T>& of, std::int64_t near,
                               const workspace_view<T>& ws) {
@@ -121,15 +112,13 @@ static std::int64_t keep_full(const model_view<T>& m, const home_rows<T>& of, st
     gather_rows(
         m.dimensions, ws.rows, [&](int i) { return of.rows[i < of.count ? i : of.count - 1]; },
         [&](std::int64_t j, vec<T> column) { store(x + j * lanes<T>, column); });
-    std::int64_t cost = 0;
     for (std::int64_t n = 0; n < near; ++n) {
         vec<T> q[1] = {};
         const std::int64_t outputs = bound_rows(m, ws.near[n], x, load(of.limits), ws.strip, q);
-        cost += triangle_size(outputs) + 3 * outputs;
         if (outputs == m.dimensions)
             keep_near(of, ws.near[n], log_density_of(m, ws.near[n], q[0]), ws);
     }
-    return cost;
+    return near * m.triangle;
 }
 
 /// keep_near for the components in ws.near, of the other families: a few components at a time, coordinate by coordinate
@@ -186,28 +175,40 @@ static inline std::int64_t dense_cost(const model_view<T>& m) {
     return (m.family == gmm::family::diagonal ? 3 : 2) * m.dimensions;
 }
 
-/// All pairs of a span that may count, from the components near the homes of its rows, where few do; else none, and
-/// ws.screen->near is −1. Returns the cost relative to that of the dense kernels.
+/// Calls f(home, rows, count) for up to a vector of rows of one home at a time, as long as it returns true. Returns
+/// whether it always did.
+template <class T, class F>
+static inline bool for_home_rows(const model_view<T>& m, const workspace_view<T>& ws, const F& f) {
+    for (std::int64_t k = 0, begin = 0; k < m.components; begin = ws.starts[k++])
+        for (std::int64_t at = begin; at < ws.starts[k]; at += lanes<T>) {
+            const std::int64_t left = ws.starts[k] - at;
+            if (!f(k, ws.sorted + at, left < lanes<T> ? left : lanes<T>))
+                return false;
+        }
+    return true;
+}
+
+/// All pairs of a span that may count, from the components near the homes of its rows, where that costs little; else
+/// none, and ws.screen->near is −1. Returns the cost relative to that of the dense kernels.
 template <class T>
 static double find_near_pairs(const model_view<T>& m, const unit_view<T>& unit, std::int64_t rows,
                               const workspace_view<T>& ws) {
-    std::int64_t vectors = 0, homes = 0, cost = 0;
-    for_home_rows(m, ws, [&](std::int64_t, const std::int32_t*, std::int64_t, std::int64_t near) {
-        vectors += near;
-        ++homes;
-    });
-    if (2 * vectors * lanes < T >> m.components * rows)
-        return 1;
+    constexpr double most = 0.5; // of the cost of the dense kernels; at the beginning as much as for a few rows more
+    const auto all = static_cast<double>(rows * m.components * dense_cost(m));
+    std::int64_t done = 0, homes = 0, cost = 0;
     ws.screen->near = 0;
-    for_home_rows(m, ws, [&](std::int64_t, const std::int32_t* listed, std::int64_t count, std::int64_t near) {
-        cost += list_near_pairs(m, unit, listed, count, near, ws);
+    const bool pays = for_home_rows(m, ws, [&](std::int64_t home, const std::int32_t* listed, std::int64_t count) {
+        cost += list_near_pairs(m, unit, listed, count, list_near_home(m, home, listed, count, ws), ws);
+        done += count;
+        ++homes;
+        const double share = static_cast<double>(done + rows / 16) / static_cast<double>(rows);
+        return ws.screen->near <= near_capacity && static_cast<double>(cost * lanes<T>) <= most * share * all;
     });
-    if (ws.screen->near > near_capacity) {
+    if (!pays) {
         ws.screen->near = -1;
         return 1;
     }
     sort_by_key(ws.near_rows, ws.screen->near, rows, ws.near_starts, ws.near_order);
-    const auto all = static_cast<double>(rows * m.components * dense_cost(m));
     const double layout = static_cast<double>(rows * m.dimensions) * gather_cost;
     return (static_cast<double>((cost + homes * dense_cost(m)) * lanes<T>) + layout) / all;
 }
