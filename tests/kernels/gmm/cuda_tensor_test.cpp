@@ -88,7 +88,7 @@ TEST(CudaTensor, WideSumsMatchReference) {
                                        {32, 130, 70},
                                        {unit_rows + 33, 132, 1},
                                        {33, 321, 2, 1e4, 1},
-                                 {40, 449, 1},
+                                       {40, 449, 1},
                                        {127, 140, 2, 10, 100}})
         test::check_tensor_sums(c);
 }
