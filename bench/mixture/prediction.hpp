@@ -151,14 +151,20 @@ inline update_counts update_work(const gmm_shape& s) {
 }
 /// Share of the float64 rate of its multiprocessor that a block reaches with a factor.
 inline constexpr double factor_share = 0.2;
-/// The update of full covariances, a block a matrix; next to nothing in the other families.
+/// Seconds of a panel of 32 columns in which the other blocks of a cluster wait for the first one, an estimate.
+inline constexpr double panel_wait = 30e-6;
+/// The update of full covariances, a block or a cluster a matrix; next to nothing in the other families.
 inline prediction predict_update(const gmm_shape& s, const device_rates& device = {}) {
     if (s.family != family::full)
         return {0, 0};
     const double matrices = std::ceil(static_cast<double>(s.components) / device.multiprocessors); // in turn
     const update_counts work = update_work(s);
-    const double arithmetic = matrices * work.multiply_adds / (device.fp64 / device.multiprocessors);
-    return {arithmetic, arithmetic / factor_share + static_cast<double>(s.components) * work.bytes / device.copy};
+    const double blocks = static_cast<double>(
+        kernels::cuda::factor_blocks(s, static_cast<std::int64_t>(device.multiprocessors), kernels::cuda::most_ranks));
+    const double arithmetic = matrices * work.multiply_adds / (blocks * device.fp64 / device.multiprocessors);
+    const double waits = blocks > 1 ? panel_wait * static_cast<double>(s.dimensions) / kernels::cuda::factor_panel : 0;
+    const double bytes = static_cast<double>(s.components) * work.bytes;
+    return {arithmetic, arithmetic / factor_share + waits + bytes / device.copy};
 }
 
 /// The E-step with its sums, the update and the nodes of the loop. None for shapes that run by slab. `dots`: the means

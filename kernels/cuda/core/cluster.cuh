@@ -17,8 +17,19 @@ __device__ inline int cluster_rank() {
 #endif
 }
 
-/// All threads of all blocks of the cluster: what they stored before, in their own shared memory or in that of others,
-/// can be read after.
+/// The number of its blocks.
+__device__ inline int cluster_size() {
+#if __CUDA_ARCH__ >= 900
+    unsigned size = 0;
+    asm("mov.u32 %0, %%cluster_nctarank;" : "=r"(size));
+    return static_cast<int>(size);
+#else
+    return 1;
+#endif
+}
+
+/// All threads of all blocks of the cluster: what they stored before, in device memory or in their own shared memory or
+/// that of others, can be read after.
 __device__ inline void cluster_sync() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::: "memory");

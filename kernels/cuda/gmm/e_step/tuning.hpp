@@ -321,6 +321,14 @@ constexpr int factor_threads(std::int64_t d) {
 }
 /// A covariance is factored in shared memory up to this size, in device memory above.
 inline constexpr std::int64_t factor_in_shared = 128;
+/// Blocks that factor one of the matrices above it together: a cluster, while there are multiprocessors. No bit of a
+/// parameter depends on it; log det, for the bound, is added up in another order.
+constexpr std::int64_t factor_blocks(const gmm_shape& s, std::int64_t multiprocessors, std::int64_t largest_cluster) {
+    std::int64_t blocks = s.family == gmm::family::full && s.dimensions > factor_in_shared ? largest_cluster : 1;
+    while (blocks > 1 && blocks * s.components > multiprocessors)
+        blocks /= 2;
+    return blocks;
+}
 /// Elements from row to row in shared memory: odd, so that columns are free of bank conflicts.
 constexpr std::int64_t factor_stride(std::int64_t d) {
     return d <= factor_in_shared ? d | 1 : d;

@@ -1,4 +1,5 @@
-// Cholesky factor of a covariance in device memory and its inverse, float64, one block a matrix, blocked.
+// Cholesky factor of a covariance in device memory and its inverse, float64, a block or a cluster of blocks a matrix,
+// blocked.
 //
 // In place, the result as that of cholesky.cuh: L below the diagonal, U = L^-T above it and on it. With J the rows and
 // columns of a panel of 32, and all columns in front of the panel done:
@@ -6,8 +7,9 @@
 //   below the panel  L_iJ = (C_iJ − Σ_t L_it L_Jtᵀ) U_JJ;
 //   above the panel  U_jJ = −(Σ_{t ≥ j} U_jt L_Jtᵀ) U_JJ.
 // Both are the same product of rows of the matrix with the rows of L that belong to the panel, so that one pass over
-// tiles of 128 rows does both. Every element is written once, and nothing but the position fixes the order of a sum.
-// Multiplying by U_JJ instead of solving with L_JJ costs a factor cond(L_JJ) <= sqrt(cond(C)) in the error of a panel.
+// tiles of 128 rows does both; the blocks of a cluster share the tiles, and the first has D. Every element is written
+// once, and nothing but the position fixes the order of a sum. Multiplying by U_JJ instead of solving with L_JJ costs a
+// factor cond(L_JJ) <= sqrt(cond(C)) in the error of a panel.
 #pragma once
 
 #include "kernels/cuda/gmm/e_step/tuning.hpp"
@@ -159,29 +161,67 @@ __device__ inline bool finish_corner(const block_team& team, const blocked_matri
     return true;
 }
 
-/// C = L Lᵀ and U = L^-T in place; `shared` is factor_shared_bytes(d) of the block's shared memory. False (in all
-/// threads) if a pivot is at most `smallest_pivot` or NaN; the matrix is then lost.
-__device__ inline bool factor_blocked(const block_team& team, double* c, std::int64_t ld, int d, double smallest_pivot,
-                                      double* shared) {
-    const blocked_matrix m(c, ld, d, shared);
+/// The tiles of a panel: those from the panel down, then those above it.
+struct panel_tiles {
+    int j0, d, below, count;
+
+    __device__ panel_tiles(int column, int size)
+        : j0(column), d(size), below((size - column + factor_tile_rows - 1) / factor_tile_rows),
+          count(below + (column + factor_tile_rows - 1) / factor_tile_rows) {}
+    __device__ bool above(int tile) const { return tile >= below; }
+    __device__ int first(int tile) const {
+        return (above(tile) ? tile - below : tile) * factor_tile_rows + start(tile);
+    }
+    __device__ int end(int tile) const { return min(first(tile) + factor_tile_rows, above(tile) ? j0 : d); }
+
+private:
+    __device__ int start(int tile) const { return above(tile) ? 0 : j0; }
+};
+
+/// A tile less its products, in shared memory.
+__device__ inline void prepare_tile(const blocked_matrix& m, const panel_tiles& tiles, int tile) {
     tile_sums sums;
+    const int first = tiles.first(tile), end = tiles.end(tile);
+    const bool above = tiles.above(tile);
+    multiply_rows(m, first, end, above ? first : 0, tiles.j0, above, sums);
+    subtract_products(m, first, end, tiles.j0, above, sums);
+}
+
+/// L_JJ and U_JJ as the first block of a cluster has written them.
+__device__ inline void read_corner(const blocked_matrix& m, int j0, int width) {
+    for (int e = static_cast<int>(threadIdx.x); e < width * width; e += static_cast<int>(blockDim.x))
+        m.corner[e / width * factor_panel_stride + e % width] = m.at(j0 + e / width, j0 + e % width);
+    __syncthreads();
+}
+
+/// C = L Lᵀ and U = L^-T in place; `shared` is factor_shared_bytes(d) of each block's shared memory. False (in all
+/// threads) if a pivot is at most `smallest_pivot` or NaN; the matrix is then lost.
+template <class Team>
+__device__ bool factor_blocked(const Team& team, double* c, std::int64_t ld, int d, double smallest_pivot,
+                               double* shared) {
+    const blocked_matrix m(c, ld, d, shared);
     for (int j0 = 0; j0 < d; j0 += factor_panel) {
-        const int width = min(factor_panel, d - j0);
-        for (int first = j0; first < d; first += factor_tile_rows) {
-            const int end = min(first + factor_tile_rows, d);
-            multiply_rows(m, first, end, 0, j0, false, sums);
-            subtract_products(m, first, end, j0, false, sums);
-            if (first == j0 && !finish_corner(team, m, j0, width, smallest_pivot))
+        const int width = min(factor_panel, d - j0), mine = team.block();
+        const panel_tiles tiles(j0, d);
+        if (mine < tiles.count)
+            prepare_tile(m, tiles, mine);
+        bool regular = true;
+        if (mine == 0)
+            regular = finish_corner(block_team{team.scratch}, m, j0, width, smallest_pivot);
+        if constexpr (Team::whole_cluster) {
+            if (team.from(regular ? 1 : 0, 0) == 0)
                 return false;
-            finish_rows(m, first, j0 + width, end, j0, width);
+            if (mine > 0)
+                read_corner(m, j0, width);
+        } else if (!regular) {
+            return false;
         }
-        for (int first = 0; first < j0; first += factor_tile_rows) {
-            const int end = min(first + factor_tile_rows, j0);
-            multiply_rows(m, first, end, first, j0, true, sums);
-            subtract_products(m, first, end, j0, true, sums);
-            finish_rows(m, first, first, end, j0, width);
+        for (int tile = mine; tile < tiles.count; tile += team.blocks()) {
+            if (tile != mine)
+                prepare_tile(m, tiles, tile);
+            finish_rows(m, tiles.first(tile), tile == 0 ? j0 + width : tiles.first(tile), tiles.end(tile), j0, width);
         }
-        __syncthreads(); // the panel is complete
+        team.sync(); // the panel is complete
     }
     return true;
 }

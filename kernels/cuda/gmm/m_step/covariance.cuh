@@ -144,10 +144,11 @@ __device__ double own_covariance(const Team& team, const update_arguments<T>& a,
         const std::int64_t at = full ? packed_upper(j, j, d) : j;
         const double step = delta[j];
         variances[j] = with_floor(statistic(a, k, 1 + d + at) / n - step * step + a.rule.lambda[j], floor);
-        if (full)
+        if (full && !Team::whole_cluster)
             m.column[j] = step;
     });
     team.sync();
+    const double* steps = Team::whole_cluster ? delta : m.column; // shared memory is that of one block
     if (full) {
         using element = typename Team::element;
         for (element e = team.rank(); e < element(d) * d; e += team.size()) {
@@ -155,10 +156,10 @@ __device__ double own_covariance(const Team& team, const update_arguments<T>& a,
             if (j < i)
                 continue;
             // In the order of the packed statistics, into the lower triangle.
-            m.matrix[j * m.ld + i] =
-                i == j          ? variances[i]
-                : diagonal_only ? 0.0
-                                : statistic(a, k, 1 + d + packed_upper(i, j, d)) / n - m.column[i] * m.column[j];
+            m.matrix[j * m.ld + i] = i == j ? variances[i]
+                                     : diagonal_only
+                                         ? 0.0
+                                         : statistic(a, k, 1 + d + packed_upper(i, j, d)) / n - steps[i] * steps[j];
         }
         team.sync();
     }

@@ -1,6 +1,7 @@
 // M-step of docs/theory.md section 1, float64: means, covariances, factors, component policy. A team of threads
 // (team.cuh) has a component; the last one to finish decides, and as part of the loop it ends the iteration.
 #include "kernels/cuda/core/launch.cuh"
+#include "kernels/cuda/gmm/e_step/accumulate.hpp"
 #include "kernels/cuda/gmm/m_step/own_families.cuh"
 #include "kernels/cuda/gmm/m_step/parameter_set.hpp"
 
@@ -12,7 +13,10 @@ namespace {
 
 template <class Team>
 __device__ Team make_team() {
-    if constexpr (Team::whole_block) {
+    if constexpr (Team::whole_cluster) {
+        __shared__ double scratch[32], parts[most_ranks];
+        return {scratch, parts};
+    } else if constexpr (Team::whole_block) {
         __shared__ double scratch[32];
         return {scratch};
     } else {
@@ -30,7 +34,11 @@ __global__ void __launch_bounds__(Team::most_threads, 1) update_own(const update
         alone ? with_arrays_in(reinterpret_cast<unsigned char*>(shared + team.count() * size), given) : given;
     double* own = shared + team.index() * size;
     for_teams(team, a.shape.components, [&](std::int64_t k) { finish_component(team, a, k, own); });
-    if (arrives_last(a.arrays.arrived) && team.index() == 0)
+    if (!arrives_last(a.arrays.arrived) || team.index() != 0)
+        return;
+    if constexpr (Team::whole_cluster)
+        finish_update(block_team{team.scratch}, a, own);
+    else
         finish_update(team, a, own);
 }
 
@@ -206,6 +214,12 @@ launch_shape alone(const gmm_shape& shape) {
 
 template <class T>
 void update_own_families(const internal::cuda_state& state, const update_arguments<T>& a) {
+    if (const std::int64_t blocks = factor_blocks(a.shape, state.multiprocessors, largest_cluster(state)); blocks > 1) {
+        launch_shape grid = over_teams<cluster_team>(a.shape.components, 8 * matrix_doubles(a.shape));
+        grid.blocks *= blocks;
+        grid.cluster = static_cast<unsigned>(blocks);
+        return launch(state, "update_own", grid, update_own<cluster_team, T>, a, false);
+    }
     with_team(a.shape.dimensions, [&]<class Team>(const Team&) {
         launch_shape grid = alone<Team>(a.shape);
         const bool one = grid.blocks == 1;

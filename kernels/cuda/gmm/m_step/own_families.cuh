@@ -119,8 +119,9 @@ __device__ bool finish_update(const Team& team, const update_arguments<T>& a, do
 /// The items 0 ... count − 1 in turn over the teams of the grid.
 template <class Team, class Work>
 __device__ void for_teams(const Team& team, std::int64_t count, const Work& work) {
-    for (std::int64_t i = blockIdx.x * std::int64_t(team.count()) + team.index(); i < count;
-         i += gridDim.x * std::int64_t(team.count()))
+    const std::int64_t blocks = team.blocks();
+    for (std::int64_t i = blockIdx.x / blocks * team.count() + team.index(); i < count;
+         i += gridDim.x / blocks * team.count())
         work(i);
 }
 

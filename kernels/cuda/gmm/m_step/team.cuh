@@ -1,7 +1,8 @@
-// The threads that work on one component or matrix of the M-step: a warp, so that a block has several, or all of a
-// block. Both add up in the same order where there is one warp.
+// The threads that work on one component or matrix of the M-step: a warp, so that a block has several, all of a block,
+// or all of a cluster of blocks. The first two add up in the same order where there is one warp.
 #pragma once
 
+#include "kernels/cuda/core/cluster.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
 
 namespace elbo::kernels::cuda {
@@ -12,8 +13,9 @@ struct larger {
 
 struct warp_team {
     using element = int; ///< counts elements of its matrix: a division of 64-bit numbers takes a hundred instructions
-    static constexpr bool whole_block = false;
+    static constexpr bool whole_block = false, whole_cluster = false;
     static constexpr int most_threads = 256; ///< of a block
+    __device__ static int blocks() { return 1; }
     __device__ static int rank() { return static_cast<int>(threadIdx.x) % 32; }
     __device__ static int size() { return 32; }
     __device__ static int index() { return static_cast<int>(threadIdx.x) / 32; } ///< of the team in its block
@@ -42,8 +44,10 @@ struct block_team {
     using element = std::int64_t;
     double* scratch; ///< 32 doubles of shared memory
 
-    static constexpr bool whole_block = true;
+    static constexpr bool whole_block = true, whole_cluster = false;
     static constexpr int most_threads = 256;
+    __device__ static int blocks() { return 1; }
+    __device__ static int block() { return 0; }
     __device__ static int rank() { return static_cast<int>(threadIdx.x); }
     __device__ static int size() { return static_cast<int>(blockDim.x); }
     __device__ static int index() { return 0; }
@@ -65,6 +69,54 @@ struct block_team {
             scratch[0] = value;
         __syncthreads();
         return scratch[0];
+    }
+};
+
+/// Its threads share device memory; shared memory is that of each block.
+struct cluster_team {
+    using element = std::int64_t;
+    double* scratch; ///< 32 doubles of shared memory of each block, ...
+    double* parts;   ///< and one for each block of the cluster
+
+    static constexpr bool whole_block = true, whole_cluster = true;
+    static constexpr int most_threads = 256;
+    __device__ static int blocks() { return cluster_size(); }
+    __device__ static int block() { return cluster_rank(); }
+    __device__ static int rank() { return block() * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x); }
+    __device__ static int size() { return blocks() * static_cast<int>(blockDim.x); }
+    __device__ static int index() { return 0; }
+    __device__ static int count() { return 1; }
+    __device__ static void sync() {
+        __syncwarp();
+        cluster_sync();
+    }
+    template <class Work>
+    __device__ static void each(std::int64_t count, const Work& work) {
+        for (int i = rank(); i < count; i += size())
+            work(i);
+    }
+    /// In each block, then over the blocks: as block_team where the other blocks have nothing to add.
+    template <class Operation>
+    __device__ double reduce(double value, Operation operation) const {
+        value = block_reduce(value, scratch, operation);
+        sync(); // the parts of the last call have been read
+        if (static_cast<int>(threadIdx.x) < blocks())
+            store_in_rank(parts + block(), static_cast<int>(threadIdx.x), value);
+        sync();
+        value = parts[0];
+        for (int i = 1; i < blocks(); ++i)
+            value = operation(value, parts[i]);
+        return value;
+    }
+    __device__ double sum(double value) const { return reduce(value, sum_of()); }
+    /// The value of one thread of the first block.
+    __device__ double from(double value, int thread) const {
+        sync();
+        if (rank() == thread)
+            for (int i = 0; i < blocks(); ++i)
+                store_in_rank(parts, i, value);
+        sync();
+        return parts[0];
     }
 };
 
