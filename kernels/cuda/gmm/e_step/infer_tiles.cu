@@ -12,8 +12,9 @@ namespace {
 constexpr int inference_lanes = 4; // of a row in its row rule: all threads have work with 64 rows
 
 // A block a tile of rows.
-//   reads rows once and parameters from L1 or L2, writes the results; instructions of a pair: log_densities, and of the
-//   row rule some 25 where responsibilities or densities are wanted, 5 where only assignments are
+//   reads rows once and parameters from L1 or L2, writes the results; at d = 2, K = 8 138 PTX instructions a pair where
+//   only assignments are wanted, 232 with densities. Predicted on an H200, not measured: assignments of 1e7 x 2 x 8 in
+//   0.17 to 0.34 ms, 39,063 blocks, three at a time on each of 132 multiprocessors
 template <class T, density_form Form>
 __global__ void __launch_bounds__(accumulate_threads, 3)
     infer_tiles(const gmm_shape shape, const device_model<T> model, const device_rows<T> rows, int tile_rows,

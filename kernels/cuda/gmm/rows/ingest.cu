@@ -150,7 +150,9 @@ __device__ column_moments moments_of(const X (&values)[rows_in_flight], const We
 
 // A block a unit and up to 128 of its columns; threads beyond a column's first share its rows, and the halves of them
 // are added again and again: an order that follows from the position in the unit and from d.
-//   one pass over the rows: 4 N d bytes; about 16 float64 instructions a number
+//   one pass over the rows: 4 N d bytes; 9 float64 operations and 26 PTX instructions a number (d = 2: 11, 58).
+//   Predicted for 1e6 x 128 on an H200, not measured: 0.12 ms at 4.27 TB/s, 0.2 at 0.6 of it; 245 blocks, two a
+//   multiprocessor
 template <class X>
 __global__ void __launch_bounds__(summary_threads, 8 / sizeof(X))
     summarize(const matrix_view<const X> x, const weight_reader weight, double* summaries,
@@ -198,7 +200,8 @@ __global__ void __launch_bounds__(summary_threads, 8 / sizeof(X))
 }
 
 // A thread has one column and strides over the rows, so that it divides and asks for the frame once.
-//   4 N (d + stride) bytes; 4 float64 instructions a number
+//   4 N (d + stride) bytes; 2 float64 operations and 23 to 28 PTX instructions a number. Predicted for 1e6 x 128 on an
+//   H200, not measured: 0.24 ms, 0.4 at 0.6 of the rate; 1056 blocks, eight for each of 132 multiprocessors
 template <class X, class T>
 __global__ void __launch_bounds__(normalize_threads)
     normalize(const matrix_view<const X> x, const weight_reader weight, const double* centre, const double* scale,
