@@ -1,9 +1,10 @@
 // A start on the device. The host waits for the log-likelihood of a candidate and for the parameters, and for nothing
 // else.
 // Predicted for an H200 and rows on the device, by launches, bytes and float64 operations (docs/kernels.md section 6,
-// "Starts"): 1e7 x 2 x 8 1.5 to 2.5 ms, 1e6 x 16 x 64 4 to 6, 1e6 x 128 x 256 20 to 26, 1e5 x 784 x 10 40 to 55.
+// "Starts"): 1e7 x 2 x 8 1.5 to 2.5 ms, 1e6 x 16 x 64 4 to 6, 1e6 x 128 x 256 20 to 26, 1e5 x 784 x 10 36 to 48.
 #include "elbo/error.hpp"
 #include "kernels/cuda/core/launch.cuh"
+#include "kernels/cuda/gmm/e_step/accumulate.hpp"
 #include "kernels/cuda/kmeans/clusters.cuh"
 #include "kernels/cuda/kmeans/sample.cuh"
 #include "kernels/cuda/kmeans/statistics.cuh"
@@ -93,8 +94,10 @@ public:
         launch_each("pool_covariances", covariance_size() + k, pool_covariances, m, covariance_size(), pooled_.data(),
                     formed_.log_weights.data());
         if (geometry_.matrix())
-            launch(*state_, "factor_components", {geometry_.count(k), factor_threads(d), factor_shared_bytes(d)},
-                   factor_components, m, geometry_.tied, formed_.factors.data(), failed_.data());
+            with_factor_team(geometry_.count(k), [&]<class Team>(const launch_shape& grid) {
+                launch(*state_, "factor_components", grid, factor_components<Team>, m, geometry_.tied,
+                       formed_.factors.data(), failed_.data());
+            });
         else
             launch_each("invert_deviations", geometry_.count(k) * geometry_.size(d), invert_deviations, m,
                         geometry_.tied, geometry_.spherical(), formed_.factors.data());
@@ -159,6 +162,22 @@ private:
     void launch_each(const char* name, std::int64_t count, void (*kernel)(P...), A&&... args) const {
         launch(*state_, name, {blocks_for(count, statistic_threads), statistic_threads}, kernel,
                std::forward<A>(args)...);
+    }
+
+    /// Calls work(Team) with the grid that factors so many matrices: where they are large a cluster a matrix.
+    template <class Work>
+    void with_factor_team(std::int64_t matrices, const Work& work) const {
+        const std::int64_t d = shape_.dimensions;
+        const std::int64_t blocks =
+            factor_blocks({gmm::family::full, d, matrices}, state_->multiprocessors, largest_cluster(*state_));
+        const launch_shape grid{.blocks = matrices * blocks,
+                                .threads = factor_threads(d),
+                                .shared_bytes = factor_shared_bytes(d),
+                                .cluster = static_cast<unsigned>(blocks)};
+        if (blocks > 1)
+            work.template operator()<cluster_team>(grid);
+        else
+            work.template operator()<block_team>(grid);
     }
 
     /// Memory for the start from so many rows.
@@ -265,8 +284,10 @@ private:
         if (!geometry_.matrix())
             return;
         total_factor_ = numbers("factor of the total covariance", d * d);
-        launch(*state_, "factor_total", {1, factor_threads(d), factor_shared_bytes(d)}, factor_total, total_.data(), d,
-               total_factor_.data(), failed_.data());
+        with_factor_team(1, [&]<class Team>(const launch_shape& grid) {
+            launch(*state_, "factor_total", grid, factor_total<Team>, total_.data(), d, total_factor_.data(),
+                   failed_.data());
+        });
     }
 
     state_pointer state_;

@@ -185,52 +185,53 @@ __global__ void __launch_bounds__(statistic_threads)
     pooled[i] = sum / total;
 }
 
-// A block for a matrix: its factor U = L^-T, with zeros below the diagonal. The diagonal is raised until the matrix is
+// A team for a matrix: its factor U = L^-T, with zeros below the diagonal. The diagonal is raised until the matrix is
 // safely positive definite; `failed` is set where no ridge helps.
-template <class Entry>
-__device__ void factor_with_ridge(std::int64_t d, const Entry& entry, double* out, int* failed) {
+template <class Team, class Entry>
+__device__ void factor_with_ridge(const Team& team, std::int64_t d, const Entry& entry, double* out, int* failed) {
     extern __shared__ double shared[];
-    __shared__ double scratch[32];
-    const block_team team{scratch};
-    const gmm_shape shape{gmm::family::full, d, 1};
-    const matrix_memory m = place_matrix(shape, shared, out);
+    const matrix_memory m = place_matrix({gmm::family::full, d, 1}, shared, out);
     for (double ridge = first_ridge; ridge <= largest_ridge; ridge *= ridge_growth) {
-        __syncthreads(); // the matrix of the last try is done with
-        for (std::int64_t e = threadIdx.x; e < d * d; e += blockDim.x) {
+        team.sync(); // the matrix of the last try is done with
+        for (std::int64_t e = team.rank(); e < d * d; e += team.size()) {
             const std::int64_t i = e / d, j = e % d;
             if (j > i)
                 continue;
             const double c = entry(i, j);
             m.matrix[i * m.ld + j] = i == j ? c + ridge * fmax(c, smallest_total_variance) : c;
         }
-        __syncthreads();
+        team.sync();
         if (!factor_and_invert(team, m, static_cast<int>(d), 0))
             continue;
-        __syncthreads();
-        for (std::int64_t e = threadIdx.x; e < d * d; e += blockDim.x) {
+        team.sync();
+        for (std::int64_t e = team.rank(); e < d * d; e += team.size()) {
             const std::int64_t i = e / d, j = e % d;
             out[e] = j >= i ? m.matrix[i * m.ld + j] : 0;
         }
         return;
     }
-    for (std::int64_t e = threadIdx.x; e < d * d; e += blockDim.x)
+    for (std::int64_t e = team.rank(); e < d * d; e += team.size())
         out[e] = NAN;
-    if (threadIdx.x == 0)
+    if (team.rank() == 0)
         *failed = 1;
 }
 
-__global__ void __launch_bounds__(256)
+template <class Team>
+__global__ void __launch_bounds__(Team::most_threads, 1)
     factor_total(const double* covariance, std::int64_t d, double* out, int* failed) {
     factor_with_ridge(
-        d, [&](std::int64_t i, std::int64_t j) { return covariance[i * d + j]; }, out, failed);
+        make_team<Team>(), d, [&](std::int64_t i, std::int64_t j) { return covariance[i * d + j]; }, out, failed);
 }
 
-__global__ void __launch_bounds__(256) factor_components(start_moments m, bool tied, double* factors, int* failed) {
-    const std::int64_t c = blockIdx.x, d = m.d;
+template <class Team>
+__global__ void __launch_bounds__(Team::most_threads, 1)
+    factor_components(start_moments m, bool tied, double* factors, int* failed) {
+    const Team team = make_team<Team>();
+    const std::int64_t c = blockIdx.x / team.blocks(), d = m.d;
     const auto entry = [&](std::int64_t i, std::int64_t j) {
         return m.entry(c, d * d, i * d + j, tied) + (i == j ? m.lambda[i] : 0);
     };
-    factor_with_ridge(d, entry, factors + c * d * d, failed);
+    factor_with_ridge(team, d, entry, factors + c * d * d, failed);
 }
 
 // Reciprocals of standard deviations: a thread for each, of a spherical family for a component.

@@ -80,7 +80,10 @@ TEST(CudaStart, EqualsThatOfTheHost) {
 TEST(CudaStart, AtTheEdgesOfTiles) {
     for (const std::int64_t cols : {31, 32, 33, 63, 65})
         check_start(make_sample(95, cols, 2), {family::full, cols, 2}, {});
-    check_start(make_sample(70, 130, 2), {family::tied, 130, 2}, {}); // factored in panels
+    // Factored in panels, by the blocks of a cluster.
+    check_start(make_sample(70, 130, 2), {family::tied, 130, 2}, {});
+    for (const std::int64_t cols : {129, 160, 191})
+        check_start(make_sample(cols + 90, cols, 2), {family::full, cols, 2}, {});
     for (const std::int64_t k : {4, 8, 9, 17, 33})
         check_start(make_sample(700, 3, k), {family::diagonal, 3, k}, {start_method::kmeans_plus_plus, k % 2 == 0});
 }

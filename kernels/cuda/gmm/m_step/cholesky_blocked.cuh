@@ -209,7 +209,7 @@ __device__ bool factor_blocked(const Team& team, double* c, std::int64_t ld, int
             prepare_tile(m, tiles, mine);
         bool regular = true;
         if (mine == 0)
-            regular = finish_corner(block_team{team.scratch}, m, j0, width, smallest_pivot);
+            regular = finish_corner(block_team(team.scratch), m, j0, width, smallest_pivot);
         if constexpr (Team::whole_cluster) {
             if (team.from(regular ? 1 : 0, 0) == 0)
                 return false;

@@ -11,19 +11,6 @@ namespace elbo::kernels::cuda {
 
 namespace {
 
-template <class Team>
-__device__ Team make_team() {
-    if constexpr (Team::whole_cluster) {
-        __shared__ double scratch[32], parts[most_ranks];
-        return {scratch, parts};
-    } else if constexpr (Team::whole_block) {
-        __shared__ double scratch[32];
-        return {scratch};
-    } else {
-        return {};
-    }
-}
-
 // The M-step of the own families; in `shared` the matrices of the teams, then the arrays of a block that is alone.
 template <class Team, class T>
 __global__ void __launch_bounds__(Team::most_threads, 1) update_own(const update_arguments<T> given, bool alone) {
@@ -37,7 +24,7 @@ __global__ void __launch_bounds__(Team::most_threads, 1) update_own(const update
     if (!arrives_last(a.arrays.arrived) || team.index() != 0)
         return;
     if constexpr (Team::whole_cluster)
-        finish_update(block_team{team.scratch}, a, own);
+        finish_update(block_team(team.scratch), a, own);
     else
         finish_update(team, a, own);
 }
@@ -187,8 +174,8 @@ __global__ void __launch_bounds__(Team::most_threads, 1)
 template <class Work>
 void with_team(std::int64_t d, const Work& work) {
     if (factor_threads(d) == 32)
-        return work(warp_team());
-    return work(block_team());
+        return work.template operator()<warp_team>();
+    return work.template operator()<block_team>();
 }
 
 /// Launch of `items` over teams that have `bytes_each` of shared memory.
@@ -220,7 +207,7 @@ void update_own_families(const internal::cuda_state& state, const update_argumen
         grid.cluster = static_cast<unsigned>(blocks);
         return launch(state, "update_own", grid, update_own<cluster_team, T>, a, false);
     }
-    with_team(a.shape.dimensions, [&]<class Team>(const Team&) {
+    with_team(a.shape.dimensions, [&]<class Team>() {
         launch_shape grid = alone<Team>(a.shape);
         const bool one = grid.blocks == 1;
         if (!one)
@@ -233,7 +220,7 @@ template <class T>
 void update_tied_families(const internal::cuda_state& state, const update_arguments<T>& a, tied_step first) {
     using enum tied_step;
     const std::int64_t K = a.shape.components;
-    with_team(a.shape.dimensions, [&]<class Team>(const Team&) {
+    with_team(a.shape.dimensions, [&]<class Team>() {
         const auto step = [&](const launch_shape& grid, tied_step from, tied_step to) {
             launch(state, "update_tied", grid, update_tied<Team, T>, a, from, to);
         };

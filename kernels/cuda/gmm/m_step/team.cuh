@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/core/cluster.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
+#include "kernels/cuda/gmm/e_step/tuning.hpp"
 
 namespace elbo::kernels::cuda {
 
@@ -40,24 +41,31 @@ struct warp_team {
     }
 };
 
-struct block_team {
+/// What the teams of whole blocks have in common.
+template <class Team>
+struct large_team {
     using element = std::int64_t;
+    static constexpr bool whole_block = true;
+    static constexpr int most_threads = 256;
+    __device__ static int index() { return 0; }
+    __device__ static int count() { return 1; }
+    template <class Work>
+    __device__ static void each(std::int64_t count, const Work& work) {
+        for (int i = Team::rank(); i < count; i += Team::size())
+            work(i);
+    }
+};
+
+struct block_team : large_team<block_team> {
     double* scratch; ///< 32 doubles of shared memory
 
-    static constexpr bool whole_block = true, whole_cluster = false;
-    static constexpr int most_threads = 256;
+    static constexpr bool whole_cluster = false;
+    __device__ explicit block_team(double* memory) : scratch(memory) {}
     __device__ static int blocks() { return 1; }
     __device__ static int block() { return 0; }
     __device__ static int rank() { return static_cast<int>(threadIdx.x); }
     __device__ static int size() { return static_cast<int>(blockDim.x); }
-    __device__ static int index() { return 0; }
-    __device__ static int count() { return 1; }
     __device__ static void sync() { __syncthreads(); }
-    template <class Work>
-    __device__ static void each(std::int64_t count, const Work& work) {
-        for (int i = rank(); i < count; i += size())
-            work(i);
-    }
     template <class Operation>
     __device__ double reduce(double value, Operation operation) const {
         return block_reduce(value, scratch, operation);
@@ -73,27 +81,19 @@ struct block_team {
 };
 
 /// Its threads share device memory; shared memory is that of each block.
-struct cluster_team {
-    using element = std::int64_t;
+struct cluster_team : large_team<cluster_team> {
     double* scratch; ///< 32 doubles of shared memory of each block, ...
     double* parts;   ///< and one for each block of the cluster
 
-    static constexpr bool whole_block = true, whole_cluster = true;
-    static constexpr int most_threads = 256;
+    static constexpr bool whole_cluster = true;
+    __device__ cluster_team(double* memory, double* of_blocks) : scratch(memory), parts(of_blocks) {}
     __device__ static int blocks() { return cluster_size(); }
     __device__ static int block() { return cluster_rank(); }
     __device__ static int rank() { return block() * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x); }
     __device__ static int size() { return blocks() * static_cast<int>(blockDim.x); }
-    __device__ static int index() { return 0; }
-    __device__ static int count() { return 1; }
     __device__ static void sync() {
         __syncwarp();
         cluster_sync();
-    }
-    template <class Work>
-    __device__ static void each(std::int64_t count, const Work& work) {
-        for (int i = rank(); i < count; i += size())
-            work(i);
     }
     /// In each block, then over the blocks: as block_team where the other blocks have nothing to add.
     template <class Operation>
@@ -119,5 +119,19 @@ struct cluster_team {
         return parts[0];
     }
 };
+
+/// The team of this thread, one of each kind in a kernel.
+template <class Team>
+__device__ Team make_team() {
+    if constexpr (Team::whole_cluster) {
+        __shared__ double scratch[32], parts[most_ranks];
+        return {scratch, parts};
+    } else if constexpr (Team::whole_block) {
+        __shared__ double scratch[32];
+        return Team(scratch);
+    } else {
+        return {};
+    }
+}
 
 } // namespace elbo::kernels::cuda
