@@ -22,6 +22,7 @@
 
 #include "kernels/cuda/gmm/device_views.hpp"
 #include "kernels/cuda/gmm/e_step/device_model.cuh"
+#include "kernels/cuda/gmm/e_step/pieces.cuh"
 #include "kernels/cuda/gmm/tensor/hopper.cuh"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
 #include "kernels/cuda/gmm/tensor/panels.cuh"
@@ -265,36 +266,6 @@ __device__ __forceinline__ void panel_squares(row_pieces<D / 16>& x, Ring& ring,
         pin(q[0]);
         pin(q[1]);
         ring.release(high_stage, lane);
-    }
-}
-
-/// lp from the sum of squares of a component: parameters are its offset, and the inverse of the power of its factor.
-__device__ __forceinline__ float log_density(float sum, float2 parameters) {
-    // An overflow counts as very far away.
-    const float q2 = fminf(sum * parameters.y * parameters.y, 1e38f);
-    // ½ log2 e in two parts: its rounding alone would be the same relative error of q in every row.
-    constexpr float half = static_cast<float>(0.5 * log2_e);
-    constexpr float rest = static_cast<float>(0.5 * log2_e - static_cast<double>(half));
-    return parameters.x - rest * q2 - half * q2;
-}
-
-/// Sums over the four lanes of a row, each lane keeping a quarter of the 2 x components values, then lp.
-template <int Components>
-__device__ __forceinline__ void panel_densities(const float (&q)[2][Components], const float2* parameters, int t,
-                                                float (&lp)[Components / 2]) {
-    constexpr int kept = Components / 2;
-    const bool second = t & 1;
-    float w[Components];
-#pragma unroll
-    for (int c = 0; c < Components; ++c) {
-        const float mine = second ? q[1][c] : q[0][c], other = second ? q[0][c] : q[1][c];
-        w[c] = mine + __shfl_xor_sync(0xffffffffu, other, 1);
-    }
-#pragma unroll
-    for (int i = 0; i < kept; ++i) {
-        const float mine = t >> 1 ? w[kept + i] : w[i], other = t >> 1 ? w[i] : w[kept + i];
-        const float sum = mine + __shfl_xor_sync(0xffffffffu, other, 2);
-        lp[i] = log_density(sum, parameters[i]);
     }
 }
 

@@ -1,5 +1,5 @@
 // Instructions of compute capability 9.0 that C++ has no words for: mbarriers, bulk copies, clusters, named barriers,
-// wgmma and its fences, numbers in fp16 pieces. PTX ISA 8.0 and later, sections 9.7.9, 9.7.13 and 9.7.15.
+// wgmma and its fences. PTX ISA 8.0 and later, sections 9.7.9, 9.7.13 and 9.7.15.
 #pragma once
 
 #include <cstdint>
@@ -189,32 +189,6 @@ __device__ __forceinline__ void store_matrices(unsigned address, unsigned a, uns
     asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(a), "r"(b),
                  "r"(c), "r"(d)
                  : "memory");
-}
-
-// --- fp16 pieces
-// ------------------------------------------------------------------------------------------------------
-
-/// Two floats to fp16, the first in the low half.
-__device__ __forceinline__ unsigned pack_half(float low, float high) {
-    unsigned r;
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
-    return r;
-}
-__device__ __forceinline__ float low_half(unsigned v) {
-    float r;
-    asm("{\n.reg .b16 l, h;\nmov.b32 {l, h}, %1;\ncvt.f32.f16 %0, l;\n}" : "=f"(r) : "r"(v));
-    return r;
-}
-__device__ __forceinline__ float high_half(unsigned v) {
-    float r;
-    asm("{\n.reg .b16 l, h;\nmov.b32 {l, h}, %1;\ncvt.f32.f16 %0, h;\n}" : "=f"(r) : "r"(v));
-    return r;
-}
-/// Both halves times two.
-__device__ __forceinline__ unsigned twice_half(unsigned v) {
-    unsigned r;
-    asm("add.rn.f16x2 %0, %1, %1;" : "=r"(r) : "r"(v));
-    return r;
 }
 
 } // namespace elbo::kernels::cuda

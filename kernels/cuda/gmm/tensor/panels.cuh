@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/gmm/device_views.hpp"
+#include "kernels/cuda/gmm/e_step/pieces.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
 #include "kernels/cuda/gmm/tensor/tensor.hpp"
@@ -13,16 +14,6 @@
 namespace elbo::kernels::cuda {
 
 inline constexpr int panel_threads = 256; ///< an element of a 16 x 16 block each
-
-/// Power of two s with |v| s < 2^14 for |v| <= most, and its inverse; both are normal numbers.
-struct power_scale {
-    float scale, inverse;
-};
-__device__ inline power_scale scale_below(float most) {
-    // 2^(e − 127) <= most < 2^(e − 126): the scale is 2^(140 − e).
-    const int e = min(max(__float_as_int(most) >> 23, 14), 253);
-    return {__int_as_float((267 - e) << 23), __int_as_float((e - 13) << 23)};
-}
 
 /// Largest |v| of a block's numbers, by all of its threads.
 __device__ inline float block_largest(const float* v, int count, double* scratch) {

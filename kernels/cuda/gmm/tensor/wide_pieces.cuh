@@ -8,6 +8,7 @@
 
 #include "kernels/cuda/gmm/device_views.hpp"
 #include "kernels/cuda/gmm/e_step/device_model.cuh"
+#include "kernels/cuda/gmm/e_step/pieces.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
 #include "kernels/cuda/gmm/tensor/hopper.cuh"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
