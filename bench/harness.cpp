@@ -198,6 +198,8 @@ int run_program(int argc, char** argv, settings& s, std::map<std::string, option
         const std::vector<std::string> rest = parse(argc, argv, own);
         initialize(argv[0], s, rest);
         add_all();
+        if (added.empty()) // the program only had something to say
+            return 0;
         if (s.beside > 0)
             return run_beside(added, s.beside, s.quick) ? 0 : 1;
         rates = measure_machine(s);

@@ -85,7 +85,8 @@ double normal(std::uint64_t index, std::uint32_t series);
 
 using option = std::function<void(const std::string& value)>;
 
-/// Parses the common options and `own`, calls `add_all`, runs what was added, and returns the status to exit with.
+/// Parses the common options and `own`, calls `add_all`, runs what was added, if anything, and returns the status to
+/// exit with.
 int run_program(int argc, char** argv, settings& s, std::map<std::string, option> own,
                 const std::function<void()>& add_all);
 

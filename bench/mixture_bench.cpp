@@ -2,7 +2,7 @@
 //
 //   mixture_bench [--operation=all|load|accumulate|update|infer|iteration|kmeans|fit|score|...,...]
 //                 [--family=full,...] [--spread=S,...]
-//                 [--rows=N] [--dimensions=D] [--components=K] [--table] [--export=FOLDER]
+//                 [--rows=N] [--dimensions=D] [--components=K] [--table] [--predictions] [--export=FOLDER]
 //                 [--backend=cpu|cuda] [--threads=T] [--precision=float32|float64] [--clock=wall|cpu] [--quick]
 //                 [options of Google Benchmark]
 //
@@ -13,11 +13,14 @@
 // for GPUs instead: the shapes of docs/kernels.md section 6, and some that are hard to cut into tiles. --spread is the
 // distance of the means in standard deviations of a coordinate times √d: 0.5 overlaps so much that no pair can be left
 // out, 16 separates. --export writes the problem of the first spread, for other programs: rows.f32 (float32, N x D) and
-// means.f64 (float64, K x D), row-major; the weights are 1/K and the covariances the identity. For the counters see
-// harness.hpp; mean_log_likelihood is that of the rows under the parameters at the start.
+// means.f64 (float64, K x D), row-major; the weights are 1/K and the covariances the identity. --predictions measures
+// nothing and writes what an iteration of each shape should take on one H200 (mixture/prediction.hpp), as a table. For
+// the counters see harness.hpp; mean_log_likelihood is that of the rows under the parameters at the start.
+#include "bench/mixture/prediction.hpp"
 #include "bench/mixture/problem.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
@@ -60,7 +63,7 @@ struct request {
     std::vector<family> families{family::full};
     std::vector<double> spreads{0.5};
     std::int64_t rows = 100000, dimensions = 16, components = 64;
-    bool table = false;
+    bool table = false, predictions = false;
     std::string export_folder;
 };
 
@@ -96,6 +99,7 @@ std::map<std::string, option> own_options(request& r) {
             {"dimensions", [&r](const std::string& v) { r.dimensions = std::stoll(v); }},
             {"components", [&r](const std::string& v) { r.components = std::stoll(v); }},
             {"table", [&r](const std::string&) { r.table = true; }},
+            {"predictions", [&r](const std::string&) { r.predictions = true; }},
             {"export", [&r](const std::string& v) { r.export_folder = v; }}};
 }
 
@@ -129,6 +133,36 @@ void export_problem(const mixture_case& s, const std::filesystem::path& folder) 
     write_file(folder / "means.f64", p.parameters.means);
 }
 
+const char* name_of(kernels::cuda::e_step_variant variant) {
+    switch (variant) {
+        using enum kernels::cuda::e_step_variant;
+    case registers:
+        return "registers";
+    case fused:
+        return "fused";
+    case tensor:
+        return "tensor";
+    case slab:
+        return "slab";
+    }
+    return "";
+}
+
+/// The means of spread 0.5 lie near the origin.
+void write_predictions(const std::vector<table_row>& shapes, element_type precision) {
+    std::printf("| N x d x K | family | spread | variant | predicted, ms |\n| --- | --- | --- | --- | --- |\n");
+    const std::int64_t element_bytes = precision == element_type::float32 ? 4 : 8;
+    for (const table_row& s : shapes) {
+        const kernels::gmm_shape shape{s.shape, s.dimensions, s.components};
+        const prediction p = predict_iteration(shape, s.rows, element_bytes, s.spread < 1);
+        const auto variant = kernels::cuda::choose_variant(shape, element_bytes, false, true);
+        std::printf("%s\n", fmt::format("| {:g} x {} x {} | {} | {:g} | {} | {:.3g} to {:.3g} |",
+                                        static_cast<double>(s.rows), s.dimensions, s.components,
+                                        gmm::to_string(s.shape), s.spread, name_of(variant), 1e3 * p.low, 1e3 * p.high)
+                                .c_str());
+    }
+}
+
 void add_all(request& r) {
     if (r.common.quick)
         r.rows = 1000, r.dimensions = 3, r.components = 4, r.operations = all_operations();
@@ -139,6 +173,8 @@ void add_all(request& r) {
         for (const double spread : r.spreads)
             for (const family shape : r.families)
                 shapes.push_back({shape, r.rows, r.dimensions, r.components, spread});
+    if (r.predictions)
+        return write_predictions(shapes, r.common.precision);
     std::vector<mixture_case> cases;
     for (const table_row& s : shapes)
         for (const std::string& operation : r.operations)

@@ -153,24 +153,43 @@ inline update_counts update_work(const gmm_shape& s) {
 inline constexpr double factor_share = 0.2;
 /// Seconds of a panel of 32 columns in which the other blocks of a cluster wait for the first one, an estimate.
 inline constexpr double panel_wait = 30e-6;
-/// The update of full covariances, a block or a cluster a matrix; next to nothing in the other families.
+/// The update: own full covariances by a block or a cluster a matrix; the common one of the tied family by one block,
+/// beside sums over the components by all; next to nothing in the other families.
 inline prediction predict_update(const gmm_shape& s, const device_rates& device = {}) {
-    if (s.family != family::full)
+    if (!geometry(s.family).matrix())
         return {0, 0};
-    const double matrices = std::ceil(static_cast<double>(s.components) / device.multiprocessors); // in turn
+    const bool tied = gmm::is_tied(s.family);
+    const double count = tied ? 1 : static_cast<double>(s.components);
+    const double turns = std::ceil(count / device.multiprocessors);
     const update_counts work = update_work(s);
     const double blocks = static_cast<double>(
         kernels::cuda::factor_blocks(s, static_cast<std::int64_t>(device.multiprocessors), kernels::cuda::most_ranks));
-    const double arithmetic = matrices * work.multiply_adds / (blocks * device.fp64 / device.multiprocessors);
-    const double waits = blocks > 1 ? panel_wait * static_cast<double>(s.dimensions) / kernels::cuda::factor_panel : 0;
-    const double bytes = static_cast<double>(s.components) * work.bytes;
-    return {arithmetic, arithmetic / factor_share + waits + bytes / device.copy};
+    const double d = static_cast<double>(s.dimensions);
+    const double between = tied ? static_cast<double>(s.components) * d * d / 2 / device.fp64 : 0;
+    const double arithmetic = between + turns * work.multiply_adds / (blocks * device.fp64 / device.multiprocessors);
+    const double waits = blocks > 1 ? panel_wait * d / kernels::cuda::factor_panel : 0;
+    return {arithmetic, arithmetic / factor_share + waits + count * work.bytes / device.copy};
 }
 
-/// The E-step with its sums, the update and the nodes of the loop. None for shapes that run by slab. `dots`: the means
-/// lie so near the origin that the dot form runs.
-inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes,
-                                                   bool dots, const device_rates& device = {}) {
+/// Issue slots for a multiply-add of the slab variant, which waits for loads: full covariances, log-densities and
+/// statistics, and the other families. Measured on an H200 before there were other variants, to within a factor 1.4;
+/// twice as many in float64.
+struct slab_slots {
+    double densities = 4.5, statistics = 20, diagonal = 32;
+};
+inline double slab_seconds(const gmm_shape& s, double pairs, std::int64_t element_bytes, const device_rates& device) {
+    constexpr slab_slots slots;
+    const double d = static_cast<double>(s.dimensions), triangle = d * (d + 1) / 2;
+    const double sums = gmm::is_tied(s.family) || s.family == family::spherical ? d : 2 * d;
+    const double pair = s.family == family::full ? slots.densities * (triangle + d) + slots.statistics * (triangle + d)
+                                                 : slots.diagonal * (2 * d + sums);
+    return pairs * pair * static_cast<double>(element_bytes) / 4 / device.instructions;
+}
+
+/// The E-step with its sums, the update and the nodes of the loop. `dots`: the means lie so near the origin that the
+/// dot form runs.
+inline prediction predict_iteration(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes, bool dots,
+                                    const device_rates& device = {}) {
     using namespace kernels::cuda;
     const double n = static_cast<double>(rows), pairs = n * static_cast<double>(s.components);
     const double bytes = n * static_cast<double>(s.dimensions * element_bytes) / device.copy;
@@ -192,7 +211,8 @@ inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int6
         return between(pairs * count.common / rate, pairs * count.own * register_slots / rate, 2);
     }
     case e_step_variant::fused:
-        return around(pairs * fused_instructions(s, dots) / device.instructions,
+        return around(pairs * fused_instructions(s, dots) * static_cast<double>(element_bytes) / 4 /
+                          device.instructions, // float64 at half the rate
                       most_fused_instructions(s, dots) / fused_instructions(s, dots), 2);
     case e_step_variant::tensor: {
         const tensor_flop work = tensor_work(s);
@@ -205,8 +225,11 @@ inline std::optional<prediction> predict_iteration(const gmm_shape& s, std::int6
         }
         return around(pairs * (work.densities + work.moments) / device.tensor, tensor_waits, 3 * slabs + 2);
     }
-    default:
-        return std::nullopt;
+    default: {
+        const double time = slab_seconds(s, pairs, element_bytes, device);
+        const double slabs = static_cast<double>(blocks_for(rows, slab_units(s, element_bytes) * kernels::unit_rows));
+        return between(time / 1.4, time * 1.4, 3 * slabs + 2);
+    }
     }
 }
 
