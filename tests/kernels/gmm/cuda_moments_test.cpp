@@ -1,0 +1,195 @@
+// The moments of the tensor variant where few rows are active, and where several units share the additions to the sums:
+// values against float64, the same bits for any batches, and what is counted.
+#include "kernels/cuda/gmm/engine.hpp"
+#include "kernels/cuda/gmm/tensor/layout.hpp"
+#include "tests/support/emulator_counters.hpp"
+#include "tests/support/gmm/tensor_problem.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+namespace elbo {
+namespace {
+
+using namespace kernels;
+
+/// So far apart that a row is active in its own component alone.
+constexpr double apart = 40;
+
+// At and beside the ends of the words of rows (32), tiles (32), segments of a warp (512, 1024) and chains (256), with
+// one team and several, teams that are full and not.
+TEST(CudaMoments, SeparatedSumsMatchReference) {
+    if (!test::tensor_supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    for (const test::tensor_case& c : {test::tensor_case{1, 32, 3, 10, 0, apart},
+                                       {33, 25, 9, 10, 0, apart},
+                                       {513, 33, 5, 10, 0, apart},
+                                       {1025, 64, 9, 10, 0, apart},
+                                       {700, 128, 3, 10, 0, apart},
+                                       {511, 97, 2, 10, 0, apart},
+                                       {4097, 40, 3, 10, 0, apart},
+                                       {4131, 30, 11, 10, 0, 3},
+                                       {300, 64, 7, 10, 0, 3}})
+        test::check_tensor_sums(c);
+}
+
+/// A problem of separated components in which rows are moved to components of our choice.
+struct moved_problem : test::tensor_problem {
+    explicit moved_problem(const test::tensor_case& c) : tensor_problem(c) {}
+    void move(std::int64_t row, std::int64_t component) {
+        const std::int64_t d = shape.dimensions, K = shape.components;
+        std::copy_n(&own[(row % (rows / K) * K + component) * d], d, &x[row * d]);
+    }
+    void load() { engine->load(input(0, rows), test::identity_frame(shape.dimensions), 0); }
+
+private:
+    std::vector<float> own = x;
+};
+
+// All rows of one component: the teams of the others have nothing to sum. One row of another, the last or the first.
+TEST(CudaMoments, EmptyAndSingleRows) {
+    if (!test::tensor_supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    for (std::int64_t d : {32, 64, 128})
+        for (std::int64_t single : {-1, 0, 255}) {
+            SCOPED_TRACE(std::to_string(d) + ", row " + std::to_string(single));
+            moved_problem t({256, d, 9, 10, 0, apart});
+            for (std::int64_t n = 0; n < t.rows; ++n)
+                t.move(n, 1);
+            if (single >= 0) {
+                t.move(single, 8);
+                t.weights[single] = 1;
+            }
+            t.load();
+            test::check_tensor_sums(t);
+            const std::vector<double> sums = t.engine->sums().values();
+            const std::int64_t size = statistics_size(gmm::family::full, d);
+            for (std::int64_t k = 0; k < 9; ++k)
+                EXPECT_EQ(sums[k * size] != 0, k == 1 || (k == 8 && single >= 0)) << k;
+        }
+}
+
+TEST(CudaMoments, NoWeights) {
+    if (!test::tensor_supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    test::tensor_problem t({100, 32, 5});
+    std::fill(t.weights.begin(), t.weights.end(), 0.0);
+    t.engine->load(t.input(0, t.rows), test::identity_frame(32), 0);
+    test::check_tensor_sums(t);
+}
+
+/// The sums of all rows in batches of so many units.
+auto sums_in_batches(const test::tensor_problem& t, std::int64_t units) {
+    t.engine->clear_sums(0x1p40, 0x1p60);
+    for (std::int64_t first = 0; first < t.rows; first += units * unit_rows) {
+        const std::int64_t count = std::min(units * unit_rows, t.rows - first);
+        t.engine->load(t.input(first, count), test::identity_frame(t.shape.dimensions), 0);
+        t.engine->accumulate(0, count);
+    }
+    return test::carried(t.engine->sums());
+}
+
+void check_batches(const test::tensor_case& c, const std::vector<std::int64_t>& batches) {
+    SCOPED_TRACE("N=" + std::to_string(c.rows) + " d=" + std::to_string(c.d) + " K=" + std::to_string(c.K));
+    const test::tensor_problem t(c);
+    const auto alone = sums_in_batches(t, 1);
+    for (std::int64_t units : batches)
+        EXPECT_EQ(sums_in_batches(t, units), alone) << units << " units";
+}
+
+TEST(CudaMoments, BatchesChangeNoBit) {
+    if (!test::tensor_supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    check_batches({16 * unit_rows + 33, 25, 1}, {3, 17});
+    check_batches({6 * unit_rows + 1, 33, 2, 10, 0, apart}, {2, 7});
+    check_batches({3 * unit_rows, 65, 2, 10, 0, 0.1}, {3});
+}
+
+struct counted_case {
+    const char* name;
+    test::tensor_case c;
+};
+constexpr counted_case counted_cases[] = {{"apart 32", {700, 32, 17, 10, 0, apart}},
+                                          {"apart 64", {4396, 64, 9, 10, 0, apart}},
+                                          {"apart 128", {300, 128, 3, 10, 0, apart}},
+                                          {"alike 30", {300, 30, 9}},
+                                          {"alike 64", {700, 64, 5}},
+                                          {"alike 128", {300, 128, 2}}};
+constexpr const char* case_variable = "ELBO_COUNTED_CASE";
+
+bool alike(const counted_case& c) {
+    return std::string(c.name).starts_with("alike");
+}
+
+/// Components that are alike have a share in every row.
+void make_alike(const test::tensor_problem& t) {
+    gmm_parameters p = t.engine->parameters();
+    const std::int64_t d = t.shape.dimensions;
+    for (std::int64_t k = 1; k < t.shape.components; ++k) {
+        std::copy_n(p.means.begin(), d, p.means.begin() + k * d);
+        std::copy_n(p.precision_cholesky.begin(), d * d, p.precision_cholesky.begin() + k * d * d);
+    }
+    t.engine->set_parameters(p);
+}
+
+TEST(CudaMoments, DISABLED_OneCase) {
+    for (const counted_case& c : counted_cases)
+        if (std::string(c.name) == std::getenv(case_variable)) {
+            const test::tensor_problem t(c.c);
+            if (alike(c))
+                make_alike(t);
+            t.engine->accumulate(0, t.rows);
+        }
+}
+
+/// Steps of all teams: tiles of the rows of a unit with a weight, in which a component of the team is active.
+template <int D>
+std::int64_t steps(const counted_case& c) {
+    using L = cuda::moment_layout<D>;
+    const std::vector<double> weights = test::quarter_weights(c.c.rows);
+    std::int64_t sum = 0;
+    for (std::int64_t first = 0; first < c.c.rows; first += unit_rows)
+        for (std::int64_t team = 0; team < cuda::blocks_for(c.c.K, L::lists); ++team) {
+            std::int64_t active = 0;
+            for (std::int64_t n = first; n < std::min(first + unit_rows, c.c.rows); ++n)
+                active += weights[n] != 0 && (alike(c) || n % c.c.K / L::lists == team);
+            sum += cuda::blocks_for(active, L::rows);
+        }
+    return sum;
+}
+
+template <int D>
+void expect_work(const counted_case& c) {
+    using L = cuda::moment_layout<D>;
+    SCOPED_TRACE(c.name);
+    const auto got = test::sum_counters(test::count_elsewhere("CudaMoments.DISABLED_OneCase", case_variable, c.name),
+                                        "tensor_moments");
+    EXPECT_EQ(got.tensor, static_cast<double>(steps<D>(c)) * L::flop);
+    const double pairs = static_cast<double>(c.c.rows * c.c.K);
+    std::printf("%s: %.0f instructions a pair, %.0f%% of wavefronts from conflicts\n", c.name, got.instructions / pairs,
+                100 * got.conflicts / got.wavefronts);
+}
+
+TEST(CudaMoments, WorkIsThatOfTheActiveRows) {
+    if (!test::emulated() || !cuda::tensor_built())
+        GTEST_SKIP() << "counters come from the emulator";
+    for (const counted_case& c : counted_cases)
+        switch (cuda::moment_dimensions(c.c.d)) {
+        case 32:
+            expect_work<32>(c);
+            break;
+        case 64:
+            expect_work<64>(c);
+            break;
+        default:
+            expect_work<128>(c);
+        }
+}
+
+} // namespace
+} // namespace elbo
