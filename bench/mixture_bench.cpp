@@ -155,7 +155,7 @@ void write_predictions(const std::vector<table_row>& shapes, element_type precis
     for (const table_row& s : shapes) {
         const kernels::gmm_shape shape{s.shape, s.dimensions, s.components};
         const prediction p = predict_iteration(shape, s.rows, element_bytes, s.spread < 1);
-        const auto variant = kernels::cuda::choose_variant(shape, element_bytes, false, true);
+        const auto variant = kernels::cuda::choose_variant(shape, element_bytes, false, {.tensor = true});
         std::printf("%s\n", fmt::format("| {:g} x {} x {} | {} | {:g} | {} | {:.3g} to {:.3g} |",
                                         static_cast<double>(s.rows), s.dimensions, s.components,
                                         gmm::to_string(s.shape), s.spread, name_of(variant), 1e3 * p.low, 1e3 * p.high)

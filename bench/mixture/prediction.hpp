@@ -193,7 +193,7 @@ inline prediction predict_iteration(const gmm_shape& s, std::int64_t rows, std::
     using namespace kernels::cuda;
     const double n = static_cast<double>(rows), pairs = n * static_cast<double>(s.components);
     const double bytes = n * static_cast<double>(s.dimensions * element_bytes) / device.copy;
-    const double chunks = static_cast<double>(blocks_for(rows, chunk_rows(s, element_bytes, false, true)));
+    const double chunks = static_cast<double>(blocks_for(rows, chunk_rows(s, element_bytes, false, {.tensor = true})));
     const double limbs = 3 * chunks * static_cast<double>(kernels::sum_count(s)); // of a chunk's sums
     const auto between = [&](double low, double high, double nodes) {
         const double rest = nodes * device.node;
@@ -204,7 +204,7 @@ inline prediction predict_iteration(const gmm_shape& s, std::int64_t rows, std::
     const auto around = [&](double arithmetic, double waits, double nodes) {
         return between(arithmetic, arithmetic * waits, nodes);
     };
-    switch (choose_variant(s, element_bytes, false, true)) {
+    switch (choose_variant(s, element_bytes, false, {.tensor = true})) {
     case e_step_variant::registers: {
         const register_counts count = register_instructions(s);
         const double rate = device.instructions;

@@ -17,12 +17,12 @@ cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
       frame_(state, "the frame", 2 * s.dimensions), survey_(state, s.dimensions), staging_(state, s.dimensions) {
     const bool registers = choose_variant(s, sizeof(T)) == e_step_variant::registers;
     grid_ = std::int64_t(state->multiprocessors) * (registers ? register_blocks(s) : 2);
-    cluster_ = largest_cluster(*state);
+    abilities_ = {state->shared_bytes, largest_cluster(*state), suits_tensor(s, sizeof(T)) && tensor_supported(*state)};
     if (has_slab()) {
         slab_densities_ = {state, "the log-densities of a slab of rows", slab_rows() * s.components};
         slab_whitened_ = {state, "a slab of whitened rows", whitened_size(s, slab_rows())};
     }
-    if (suits_tensor(s, sizeof(T)) && tensor_supported(*state))
+    if (has_tensor())
         tensor_ = tensor_memory(state, s);
 }
 
@@ -32,7 +32,8 @@ cuda_engine<T>::~cuda_engine() = default;
 template <class T>
 bool cuda_engine<T>::has_slab() const {
     return !infers_by_tiles() || suits_tensor(shape, sizeof(T)) ||
-           choose_variant(shape, sizeof(T), true, false, cluster_) == e_step_variant::slab;
+           choose_variant(shape, sizeof(T), true, {abilities_.shared_bytes, abilities_.cluster}) ==
+               e_step_variant::slab;
 }
 
 template <class T>
@@ -54,7 +55,7 @@ std::int64_t cuda_engine<T>::bytes_needed(std::int64_t rows, bool weighted, samp
         2 * parameter_set<T>::bytes(shape) + update_memory::bytes(shape) +
         8 * (limb_count * sum_count(shape) + d + scatter_size(shape) + 2 * d) + survey_pipeline::bytes(d) +
         (has_slab() ? element * (slab_rows() * shape.components + whitened_size(shape, slab_rows())) : 0) +
-        staging::bytes(d) + (tensor_ ? tensor_memory::bytes(shape) : 0);
+        staging::bytes(d) + (has_tensor() ? tensor_memory::bytes(shape) : 0);
     return fixed + element * rows * (row_stride(shape, element) + (weighted ? 1 : 0)) +
            known_rows<T>::bytes(labels, rows, shape.components);
 }
@@ -125,7 +126,7 @@ void cuda_engine<T>::clear_sums(double component_bound, double scalar_bound) {
 
 template <class T>
 e_step_variant cuda_engine<T>::variant() const {
-    return choose_variant(shape, sizeof(T), !known_.empty(), has_tensor(), cluster_);
+    return choose_variant(shape, sizeof(T), !known_.empty(), abilities_);
 }
 
 template <class T>
@@ -137,7 +138,7 @@ void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
             accumulate_registers(*state_, shape, current_.view(), view, sums_, grid_);
         break;
     case e_step_variant::fused:
-        accumulate_fused(*state_, shape, current_.view(), view, sums_, cluster_, grid_);
+        accumulate_fused(*state_, shape, current_.view(), view, sums_, abilities_, grid_);
         break;
     case e_step_variant::tensor:
         if constexpr (std::is_same_v<T, float>)
@@ -154,11 +155,11 @@ void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
 template <class T>
 void cuda_engine<T>::accumulate(std::int64_t first, std::int64_t rows) {
     state_->activate();
-    const std::int64_t chunk = chunk_rows(shape, sizeof(T), !known_.empty(), has_tensor(), cluster_);
+    const std::int64_t chunk = chunk_rows(shape, sizeof(T), !known_.empty(), abilities_);
     // The slab variant adds the squares of a spherical component one dimension at a time, each block of a cluster its
     // share of Σ log π.
     const std::int64_t each =
-        std::max<std::int64_t>(shape.family == gmm::family::spherical ? shape.dimensions : 1, cluster_);
+        std::max<std::int64_t>(shape.family == gmm::family::spherical ? shape.dimensions : 1, abilities_.cluster);
     const std::int64_t step =
         std::max<std::int64_t>(additions_between_carries / each, 1) * unit_rows / (unit_rows / chunk);
     for (std::int64_t begin = 0; begin < rows; begin += step) {

@@ -24,16 +24,16 @@ public:
     /// Blocks of the persistent kernels; by default as many as the device holds. No result depends on it.
     void set_grid(std::int64_t blocks) { grid_ = blocks; }
     /// Goes without the tensor variant, as on other devices.
-    void leave_tensor() { tensor_ = {}; }
-    bool has_tensor() const { return static_cast<bool>(tensor_); }
+    void leave_tensor() { tensor_ = {}, abilities_.tensor = false; }
+    bool has_tensor() const { return abilities_.tensor; }
     /// Goes without clusters, as on devices that know none.
-    void leave_clusters() { cluster_ = 1; }
+    void leave_clusters() { abilities_.cluster = 1; }
 
 protected:
     state_pointer state_;
     std::int64_t grid_ = 0;
-    std::int64_t cluster_ = 1; ///< blocks of a cluster at most
-    tensor_memory tensor_;     ///< empty where another variant runs the shape
+    device_abilities abilities_; ///< `tensor`: also that it suits the shape
+    tensor_memory tensor_;       ///< empty without
 };
 
 /// With a prior the M-step runs on the host: update() takes the sums there and brings the parameters back, and there is

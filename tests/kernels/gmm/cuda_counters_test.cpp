@@ -184,7 +184,7 @@ TEST(CudaCounters, TensorEngine) {
     for (const char* name : {"tensor", "tensor wide", "tensor narrow", "tensor between", "tensor uneven"}) {
         SCOPED_TRACE(name);
         const counted_case& c = named(name);
-        ASSERT_EQ(cuda::choose_variant(c.shape, 4, false, true), cuda::e_step_variant::tensor);
+        ASSERT_EQ(cuda::choose_variant(c.shape, 4, false, {.tensor = true}), cuda::e_step_variant::tensor);
         const cuda::tensor_plan plan = cuda::plan_tensor(c.shape);
         const test::counter_sums density = count(name, "tensor_density"), moments = count(name, "tensor_moments");
         const double n = static_cast<double>(c.rows), d = static_cast<double>(c.shape.dimensions);
@@ -222,7 +222,7 @@ TEST(CudaCounters, WideTensorEngine) {
     if (!test::emulated() || !cuda::tensor_built())
         GTEST_SKIP() << "counters come from the emulator";
     const counted_case& c = named("wide");
-    ASSERT_EQ(cuda::choose_variant(c.shape, 4, false, true), cuda::e_step_variant::tensor);
+    ASSERT_EQ(cuda::choose_variant(c.shape, 4, false, {.tensor = true}), cuda::e_step_variant::tensor);
     const cuda::wide_shape wide(c.shape.dimensions);
     const auto all = test::count_elsewhere(one_case, case_variable, c.name);
     const test::counter_sums density = test::sum_counters(all, "wide_density");

@@ -24,10 +24,11 @@ constexpr std::int64_t whitened_size(const gmm_shape& s, std::int64_t rows) {
 /// clusters or runs code that was compiled for one that does not.
 std::int64_t largest_cluster(const internal::cuda_state& state);
 
-/// Fused engine; `cluster` as above. `blocks` is the grid; it does not change the result.
+/// Fused engine. `blocks` is the grid; it does not change the result.
 template <class T>
 void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
-                      const device_rows<T>& rows, const device_sums& sums, std::int64_t cluster, std::int64_t blocks);
+                      const device_rows<T>& rows, const device_sums& sums, const device_abilities& device,
+                      std::int64_t blocks);
 
 /// Register engine, float32 alone; rows without labels.
 void accumulate_registers(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,

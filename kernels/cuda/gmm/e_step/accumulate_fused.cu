@@ -241,8 +241,9 @@ std::int64_t largest_cluster(const internal::cuda_state& state) {
 
 template <class T>
 void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
-                      const device_rows<T>& rows, const device_sums& sums, std::int64_t cluster, std::int64_t blocks) {
-    const fused_arguments<T> a{shape, model, rows, sums, shape_fused(shape, sizeof(T), cluster)};
+                      const device_rows<T>& rows, const device_sums& sums, const device_abilities& device,
+                      std::int64_t blocks) {
+    const fused_arguments<T> a{shape, model, rows, sums, shape_fused(shape, sizeof(T), device)};
     using enum gmm::family;
     switch (shape.family) {
     case full:
@@ -259,8 +260,8 @@ void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape,
 }
 
 template void accumulate_fused(const internal::cuda_state&, const gmm_shape&, const device_model<float>&,
-                               const device_rows<float>&, const device_sums&, std::int64_t, std::int64_t);
+                               const device_rows<float>&, const device_sums&, const device_abilities&, std::int64_t);
 template void accumulate_fused(const internal::cuda_state&, const gmm_shape&, const device_model<double>&,
-                               const device_rows<double>&, const device_sums&, std::int64_t, std::int64_t);
+                               const device_rows<double>&, const device_sums&, const device_abilities&, std::int64_t);
 
 } // namespace elbo::kernels::cuda

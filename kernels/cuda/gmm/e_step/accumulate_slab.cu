@@ -215,7 +215,7 @@ __global__ void __launch_bounds__(accumulate_threads)
 template <class T, density_form Form>
 void start_densities(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
                      const device_rows<T>& rows, T* out) {
-    const std::int64_t bytes = density_shared_bytes(shape, sizeof(T));
+    const std::int64_t bytes = density_shared_bytes(shape, sizeof(T), state.shared_bytes);
     const launch_shape grid{blocks_for(rows.rows, density_tile_rows), accumulate_threads, bytes,
                             blocks_for(shape.components, density_components)};
     launch(state, "density_slab", grid, density_slab<T, Form>, shape, model, rows, bytes > 0, out);

@@ -18,6 +18,18 @@ struct launch_shape {
     unsigned cluster = 1; ///< blocks of a cluster, a divisor of `blocks`
 };
 
+/// Blocks that can share the rows of a chunk on every device that knows clusters.
+inline constexpr int most_ranks = 8;
+
+/// What a device can do, as far as it decides how a shape runs; as it stands here that of compute capability 9.0.
+struct device_abilities {
+    std::int64_t shared_bytes = 227 * 1024; ///< of a block
+    std::int64_t cluster = most_ranks;      ///< blocks of a cluster, 1 where there are none
+    bool tensor = false; ///< the instructions of the tensor variant, and code for them in the library
+};
+/// What every device can do that the kernels run on: 8.6, 8.9 and 12.0 have no more shared memory.
+inline constexpr device_abilities least_abilities{99 * 1024, 1, false};
+
 /// How a component's density is computed.
 enum class density_form {
     full,     ///< ‖U_kᵀ(x − μ_k)‖²
@@ -98,9 +110,6 @@ constexpr int dot_quads(std::int64_t element_bytes) {
 }
 /// Up to here a thread of the fused variant keeps whole rows in registers (full covariances, float32).
 inline constexpr std::int64_t register_row_dimensions = 24;
-/// Blocks that can share the rows of a chunk on every device that knows clusters.
-inline constexpr int most_ranks = 8;
-
 /// Float64 numbers that the fused variant keeps for a component: Σ g, means in whole quads, second moments in whole
 /// micro-tiles of 4 x 4 (full) or quads, Σ g ‖x − μ‖² (spherical).
 constexpr std::int64_t fused_statistics(gmm::family f, std::int64_t d) {
@@ -185,14 +194,12 @@ constexpr fused_shape fit_tile(const gmm_shape& s, std::int64_t element_bytes, f
     return f;
 }
 
-/// `largest_cluster` is 1 on devices without clusters.
-constexpr fused_shape shape_fused(const gmm_shape& s, std::int64_t element_bytes,
-                                  std::int64_t largest_cluster = most_ranks) {
-    // Two blocks of a multiprocessor, so that one computes while the other waits; else one, of the 227 KB that it can
-    // have, with room for static arrays.
-    constexpr std::int64_t two_blocks = 112 * 1024;
+constexpr fused_shape shape_fused(const gmm_shape& s, std::int64_t element_bytes, const device_abilities& device = {}) {
+    // Two blocks of a multiprocessor, so that one computes while the other waits; else one, of all that it can have,
+    // with room for static arrays.
+    const std::int64_t two_blocks = (device.shared_bytes - 3 * 1024) / 2;
     for (const std::int64_t limit : {two_blocks, 2 * two_blocks})
-        for (std::int64_t ranks = 1; ranks <= largest_cluster; ranks *= 2) {
+        for (std::int64_t ranks = 1; ranks <= device.cluster; ranks *= 2) {
             const std::int64_t span = (s.components + ranks - 1) / ranks;
             // Ranks read the same rows: each needs components enough to pay for that.
             if (ranks > 1 && ((ranks - 1) * span >= s.components || span < 16))
@@ -245,27 +252,27 @@ enum class e_step_variant {
 constexpr bool suits_tensor(const gmm_shape& s, std::int64_t element_bytes) {
     if (s.family != gmm::family::full || element_bytes != 4 || s.dimensions < 8)
         return false;
-    return s.dimensions > 24 || shape_fused(s, element_bytes, s.dimensions < 16 ? most_ranks : 1).tile_rows == 0;
+    return s.dimensions > 24 ||
+           shape_fused(s, element_bytes, {.cluster = s.dimensions < 16 ? most_ranks : 1}).tile_rows == 0;
 }
 
-/// `tensor`: whether the device and the library have that variant; `largest_cluster`: 1 on devices without clusters.
 constexpr e_step_variant choose_variant(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false,
-                                        bool tensor = false, std::int64_t largest_cluster = most_ranks) {
-    if (tensor && suits_tensor(s, element_bytes))
+                                        const device_abilities& device = {}) {
+    if (device.tensor && suits_tensor(s, element_bytes))
         return e_step_variant::tensor;
     if (!labelled && element_bytes == 4 && s.dimensions <= 4 && s.components <= 8 && !gmm::is_tied(s.family))
         return e_step_variant::registers;
-    return shape_fused(s, element_bytes, largest_cluster).tile_rows > 0 ? e_step_variant::fused : e_step_variant::slab;
+    return shape_fused(s, element_bytes, device).tile_rows > 0 ? e_step_variant::fused : e_step_variant::slab;
 }
 
 /// Rows of one partial sum: chunks divide units.
 constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false,
-                                  bool tensor = false, std::int64_t largest_cluster = most_ranks) {
-    switch (choose_variant(s, element_bytes, labelled, tensor, largest_cluster)) {
+                                  const device_abilities& device = {}) {
+    switch (choose_variant(s, element_bytes, labelled, device)) {
     case e_step_variant::registers:
         return register_chunk_rows(s);
     case e_step_variant::fused:
-        return shape_fused(s, element_bytes, largest_cluster).chunk_rows;
+        return shape_fused(s, element_bytes, device).chunk_rows;
     default:
         return unit_rows;
     }
@@ -274,17 +281,19 @@ constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes
 /// Tile of rows for the densities of the slab; without shared memory the rows are read from device memory.
 inline constexpr std::int64_t density_tile_rows = 64;
 inline constexpr std::int64_t density_components = 64; ///< a block
-constexpr std::int64_t density_shared_bytes(const gmm_shape& s, std::int64_t element_bytes) {
+constexpr std::int64_t density_shared_bytes(const gmm_shape& s, std::int64_t element_bytes,
+                                            std::int64_t shared_bytes = device_abilities().shared_bytes) {
     const std::int64_t bytes = element_bytes * density_tile_rows * tile_stride(s.dimensions);
-    return bytes <= 200 * 1024 ? bytes : 0;
+    return bytes <= shared_bytes ? bytes : 0;
 }
 
 /// Elements from one normalised row to the next: the tensor and the slab variant read rows four numbers at a time from
-/// device memory, and so does inference of rows too long for a tile. Also where a cluster takes the place of the slab,
-/// so that memory does not depend on the device.
+/// device memory, and so does inference of rows too long for a tile. Where any device would, so that memory does not
+/// depend on it.
 constexpr std::int64_t row_stride(const gmm_shape& s, std::int64_t element_bytes) {
-    const bool padding = suits_tensor(s, element_bytes) || density_shared_bytes(s, element_bytes) == 0 ||
-                         choose_variant(s, element_bytes, false, false, 1) == e_step_variant::slab;
+    const bool padding = suits_tensor(s, element_bytes) ||
+                         density_shared_bytes(s, element_bytes, least_abilities.shared_bytes) == 0 ||
+                         choose_variant(s, element_bytes, true, least_abilities) == e_step_variant::slab;
     return padding ? padded(s.dimensions) : s.dimensions;
 }
 

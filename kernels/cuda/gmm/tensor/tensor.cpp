@@ -33,7 +33,7 @@ tensor_view carve_tensor(const gmm_shape& s, carver& from) {
 } // namespace
 
 bool tensor_supported(const internal::cuda_state& state) {
-    if (!tensor_built())
+    if (!tensor_built() || state.shared_bytes < tensor_shared_limit)
         return false;
     int major = 0, minor = 0;
     check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, state.device), "cudaDeviceGetAttribute");
