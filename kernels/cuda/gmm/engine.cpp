@@ -157,9 +157,10 @@ void cuda_engine<T>::accumulate(std::int64_t first, std::int64_t rows) {
     state_->activate();
     const std::int64_t chunk = chunk_rows(shape, sizeof(T), !known_.empty(), abilities_);
     // The slab variant adds the squares of a spherical component one dimension at a time, each block of a cluster its
-    // share of Σ log π.
+    // share of Σ log π, the row rule of the tensor variant the scalars of its rows.
     const std::int64_t each =
-        std::max<std::int64_t>(shape.family == gmm::family::spherical ? shape.dimensions : 1, abilities_.cluster);
+        std::max({shape.family == gmm::family::spherical ? shape.dimensions : 1, abilities_.cluster,
+                  variant() == e_step_variant::tensor ? unit_rows / rule_rows : 1});
     const std::int64_t step =
         std::max<std::int64_t>(additions_between_carries / each, 1) * unit_rows / (unit_rows / chunk);
     for (std::int64_t begin = 0; begin < rows; begin += step) {

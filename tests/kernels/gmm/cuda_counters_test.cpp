@@ -6,12 +6,11 @@
 #include "kernels/contract/gmm_engine.hpp"
 #include "kernels/contract/kmeans_engine.hpp"
 #include "kernels/cuda/gmm/engine.hpp"
-#include "kernels/cuda/gmm/tensor/layout.hpp"
 #include "kernels/math/fixed_point.hpp"
 #include "kernels/math/kmeans.hpp"
 #include "tests/support/data.hpp"
 #include "tests/support/emulator_counters.hpp"
-#include "tests/support/gmm/cases.hpp"
+#include "tests/support/gmm/counted.hpp"
 
 #include <gtest/gtest.h>
 
@@ -26,13 +25,9 @@ namespace {
 using namespace kernels;
 using gmm::family;
 
-struct counted_case {
-    const char* name;
-    gmm_shape shape;
-    std::int64_t rows;
-    bool weighted;
-    double spread = 1; ///< of the means
-};
+using test::case_variable;
+using test::counted_case;
+using test::sums_bytes;
 
 constexpr counted_case cases[] = {
     {"registers", {family::full, 2, 8}, 8192, false},
@@ -47,56 +42,16 @@ constexpr counted_case cases[] = {
     {"fused cluster", {family::diagonal, 64, 256}, 4096, true, 0.1},
     {"fused cluster spherical", {family::spherical, 128, 1024}, 512, false},
     {"slab", {family::diagonal, 129, 1200}, 100, true},
-    {"tensor", {family::full, 64, 9}, 4396, true},
-    {"tensor wide", {family::full, 128, 5}, 300, false},
-    {"tensor narrow", {family::full, 32, 17}, 300, false},
-    {"tensor between", {family::full, 40, 6}, 300, false},
-    {"tensor uneven", {family::full, 80, 3}, 300, false},
-    {"wide", {family::full, 200, 3}, 300, true},
 };
 
-const counted_case& named(const std::string& name) {
-    for (const counted_case& c : cases)
-        if (name == c.name)
-            return c;
-    throw std::out_of_range("no case " + name);
-}
-
-/// One E-step and the sums of a case.
-void run(const counted_case& c) {
-    const auto engine = make_gmm_engine(context::cuda(), c.shape, element_type::float32);
-    if (std::string(c.name) == "slab")
-        dynamic_cast<cuda::cuda_engine_base&>(*engine).leave_tensor();
-    const std::int64_t d = c.shape.dimensions;
-    const std::vector<float> x = test::as<float>(test::clustered(c.rows, d, 3, 1.0, 7));
-    const std::vector<float> weights(c.weighted ? c.rows : 0, 0.5f);
-    input_rows in{matrix_view<const float>(x.data(), c.rows, d), {}, 1};
-    if (c.weighted)
-        in.weights = matrix_view<const float>(weights.data(), c.rows, 1);
-    engine->reserve(c.rows, c.weighted);
-    engine->load(in, test::identity_frame(d), 0);
-    engine->set_parameters(test::random_parameters(c.shape, c.spread, 3));
-    loop_options options;
-    options.max_iterations = 1;
-    options.component_bound = options.scalar_bound = 0x1p40;
-    options.rule.total_weight = static_cast<double>(c.rows) * (c.weighted ? 0.5 : 1);
-    options.rule.lambda.assign(d, 1e-3);
-    engine->run(c.rows, options);
-}
-
 constexpr const char* one_case = "CudaCounters.DISABLED_OneCase";
-constexpr const char* case_variable = "ELBO_COUNTED_CASE";
 
 test::counter_sums count(const std::string& name, const std::string& kernel) {
     return test::sum_counters(test::count_elsewhere(one_case, case_variable, name), kernel);
 }
 
-double sums_bytes(const counted_case& c) {
-    return 24.0 * static_cast<double>(sum_count(c.shape));
-}
-
 TEST(CudaCounters, DISABLED_OneCase) {
-    run(named(std::getenv(case_variable)));
+    test::run(test::named(cases, std::getenv(case_variable)));
 }
 
 TEST(CudaCounters, RegisterEngine) {
@@ -133,7 +88,7 @@ TEST(CudaCounters, FusedEngineReadsRowsOnce) {
         GTEST_SKIP() << "counters come from the emulator";
     for (const char* name : {"fused", "fused diagonal", "fused cluster", "fused cluster spherical"}) {
         SCOPED_TRACE(name);
-        const counted_case& c = named(name);
+        const counted_case& c = test::named(cases, name);
         ASSERT_EQ(cuda::choose_variant(c.shape, 4), cuda::e_step_variant::fused);
         const test::counter_sums got = count(name, "accumulate_chunks");
         const double n = static_cast<double>(c.rows), d = static_cast<double>(c.shape.dimensions);
@@ -154,98 +109,6 @@ TEST(CudaCounters, FusedEngineReadsRowsOnce) {
         std::printf("%s: %.1f instructions a pair, of %.1f, %.0f%% of shared wavefronts from conflicts\n", name,
                     per_pair, arithmetic, 100 * got.conflicts / got.wavefronts);
     }
-}
-
-/// FLOP of the kernels of D dimensions: three products of each block of the triangle, for all rows of the tiles of 256
-/// and all components of the panels; two products a step of 32 rows at most (cuda_moments_test.cpp counts these).
-template <int D>
-void expect_tensor_work(const counted_case& c, double density, double moments) {
-    using L = cuda::panel_layout<D>;
-    using M = cuda::moment_layout<cuda::moment_dimensions(D)>;
-    const auto in_tiles = [](std::int64_t n, std::int64_t tile) {
-        return static_cast<double>(cuda::blocks_for(n, tile));
-    };
-    const double blocks = D / 16 * (D / 16 + 1) / 2;
-    const double panels = in_tiles(c.shape.components, L::components);
-    EXPECT_EQ(density, 3 * 2.0 * blocks * 16 * 16 * L::components * panels * 256 * in_tiles(c.rows, 256));
-    EXPECT_EQ(L::flop, 3 * 2.0 * blocks * 16 * 16 * L::components * 64);
-    double steps = in_tiles(c.rows % unit_rows, M::rows);
-    steps += static_cast<double>(c.rows / unit_rows * (unit_rows / M::rows));
-    EXPECT_LE(moments, steps * M::flop * in_tiles(c.shape.components, M::lists));
-    // What predictions of times are made of: the work of a pair where tiles are full.
-    const bench::tensor_flop pair = bench::tensor_work(c.shape);
-    EXPECT_EQ(pair.densities * L::components * 64, L::flop);
-    EXPECT_EQ(pair.moments * M::lists * M::rows, M::flop);
-}
-
-TEST(CudaCounters, TensorEngine) {
-    if (!test::emulated() || !cuda::tensor_built())
-        GTEST_SKIP() << "counters come from the emulator";
-    for (const char* name : {"tensor", "tensor wide", "tensor narrow", "tensor between", "tensor uneven"}) {
-        SCOPED_TRACE(name);
-        const counted_case& c = named(name);
-        ASSERT_EQ(cuda::choose_variant(c.shape, 4, false, {.tensor = true}), cuda::e_step_variant::tensor);
-        const cuda::tensor_plan plan = cuda::plan_tensor(c.shape);
-        const test::counter_sums density = count(name, "tensor_density"), moments = count(name, "tensor_moments");
-        const double n = static_cast<double>(c.rows), d = static_cast<double>(c.shape.dimensions);
-        const double k = static_cast<double>(c.shape.components), ranges = static_cast<double>(plan.ranges);
-        const double units = static_cast<double>(cuda::blocks_for(c.rows, unit_rows));
-        if (d == 32)
-            expect_tensor_work<32>(c, density.tensor, moments.tensor);
-        else if (d == 40)
-            expect_tensor_work<48>(c, density.tensor, moments.tensor);
-        else if (d == 80)
-            expect_tensor_work<80>(c, density.tensor, moments.tensor);
-        else if (d == 64)
-            expect_tensor_work<64>(c, density.tensor, moments.tensor);
-        else
-            expect_tensor_work<128>(c, density.tensor, moments.tensor);
-        // Rows and panels once; the sums of a unit are read and written by atomics.
-        const double panels = static_cast<double>(plan.panels * plan.panel_bytes);
-        EXPECT_LE(density.read, 1.02 * (4 * n * d + panels) + 2048);
-        EXPECT_LE(density.written, 1.02 * (4 * n * k + 16 * n * ranges) + 2048);
-        EXPECT_LE(moments.read, 1.02 * 4 * n * (d + k + 4) + 8 * k * d + units * sums_bytes(c) + 2048);
-        EXPECT_LE(moments.written, units * sums_bytes(c) + 1024);
-        // None in the loops; the exchange at the end of a unit has some.
-        EXPECT_EQ(density.conflicts, 0);
-        if (c.rows > unit_rows) {
-            EXPECT_LE(moments.conflicts, 0.1 * moments.wavefronts);
-        }
-        std::printf("%s: %.0f and %.0f instructions a pair, %.0f%% of wavefronts from conflicts\n", name,
-                    density.instructions / (n * k), moments.instructions / (n * k),
-                    100 * moments.conflicts / moments.wavefronts);
-    }
-}
-
-// Three products of each block of 64 x 64 on and below the diagonals, for all rows of tiles of 256 and stages of 64.
-TEST(CudaCounters, WideTensorEngine) {
-    if (!test::emulated() || !cuda::tensor_built())
-        GTEST_SKIP() << "counters come from the emulator";
-    const counted_case& c = named("wide");
-    ASSERT_EQ(cuda::choose_variant(c.shape, 4, false, {.tensor = true}), cuda::e_step_variant::tensor);
-    const cuda::wide_shape wide(c.shape.dimensions);
-    const auto all = test::count_elsewhere(one_case, case_variable, c.name);
-    const test::counter_sums density = test::sum_counters(all, "wide_density");
-    const test::counter_sums moments = test::sum_counters(all, "::wide_moments");
-    const test::counter_sums pieces = test::sum_counters(all, "wide_moment_pieces");
-    const double n = static_cast<double>(c.rows), d = static_cast<double>(c.shape.dimensions);
-    const double k = static_cast<double>(c.shape.components);
-    const auto up = [](double size, double tile) { return tile * std::ceil(size / tile); };
-    EXPECT_EQ(density.tensor, wide.flop() * k * up(n, 256));
-    EXPECT_EQ(moments.tensor, wide.flop() * k * up(n, 64));
-    EXPECT_EQ(bench::tensor_work(c.shape).densities, wide.flop());
-    EXPECT_EQ(bench::tensor_work(c.shape).moments, wide.flop());
-    // Operands of rows and factors; shifts, and what a row has beside. The counter has each byte once a launch.
-    const double rows = 4 * up(d, 64), factors = k * static_cast<double>(cuda::plan_tensor(c.shape).panel_bytes);
-    EXPECT_LE(density.read, rows * up(n, 256) + factors + k * 4 * up(d, 128) + 8 * up(n, 256) + 2048);
-    EXPECT_LE(density.written, 1.02 * (4 * n * k + 16 * n * 8) + 2048);
-    EXPECT_LE(pieces.written, k * 4 * up(d, 128) * up(n, 64) + 24 * k * d + 1024);
-    EXPECT_LE(moments.read, k * 4 * up(d, 128) * up(n, 64) + sums_bytes(c) + 2048);
-    EXPECT_LE(moments.written, sums_bytes(c) + 1024);
-    for (const test::counter_sums* kernel : {&density, &moments, &pieces})
-        EXPECT_EQ(kernel->conflicts, 0);
-    std::printf("wide: %.0f and %.0f instructions a pair, %.0f for pieces\n", density.instructions / (n * k),
-                moments.instructions / (n * k), pieces.instructions / (n * k));
 }
 
 /// k-means on the device: greedy k-means++ or not, and Lloyd's iterations.
@@ -390,7 +253,7 @@ TEST(CudaCounters, NoRacesOnGlobalMemory) {
     if (!test::emulated())
         GTEST_SKIP() << "the race check is that of the emulator";
     constexpr const char* check = "CUDA_EMULATOR_STRICT=1 CUDA_EMULATOR_GLOBAL_RACECHECK=1";
-    for (const char* name : {"registers diagonal", "fused diagonal", "slab", "tensor", "wide"})
+    for (const char* name : {"registers diagonal", "fused diagonal", "slab"})
         EXPECT_EQ(test::run_elsewhere(one_case, case_variable, name, check), 0) << name;
     for (const kmeans_case& c : kmeans_cases)
         EXPECT_EQ(test::run_elsewhere(one_kmeans_case, case_variable, c.name, check), 0) << c.name;

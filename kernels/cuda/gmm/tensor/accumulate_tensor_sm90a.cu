@@ -5,6 +5,7 @@
 #include "kernels/cuda/gmm/tensor/moments.cuh"
 #include "kernels/cuda/gmm/tensor/panels.cuh"
 #include "kernels/cuda/gmm/tensor/posteriors.cuh"
+#include "kernels/cuda/gmm/tensor/rows.cuh"
 #include "kernels/cuda/gmm/tensor/tensor.hpp"
 #include "kernels/cuda/gmm/tensor/wide_density.cuh"
 #include "kernels/cuda/gmm/tensor/wide_moments.cuh"
@@ -16,54 +17,6 @@
 namespace elbo::kernels::cuda {
 
 namespace {
-
-inline constexpr int row_threads = 1024;
-
-// Row rule of a unit, a block a unit, a thread a row: the ranges of the row in order, its weights for the moments, and
-// the scalars of the unit. All components count; what lies below the active set sums to less than 2^-24. Reads 16
-// ranges + [4], writes 16 bytes a row.
-__global__ void __launch_bounds__(row_threads)
-    tensor_rows(const device_rows<float> rows, const double* reference, int ranges, const float4* parts,
-                std::int64_t slab_rows, float4* weights, const float* factors, const device_sums sums) {
-    __shared__ double scratch[32];
-    const std::int64_t begin = blockIdx.x * unit_rows, end = min(begin + unit_rows, rows.rows);
-    double scalars[scalar_count] = {};
-    for (std::int64_t row = begin + threadIdx.x; row < end; row += row_threads) {
-        float most = -3e38f;
-        for (int i = 0; i < ranges; ++i)
-            most = fmaxf(most, parts[i * slab_rows + row].x);
-        double sum = 0, spread = 0;
-        float size = 0;
-        for (int i = 0; i < ranges; ++i) {
-            const float4 part = parts[i * slab_rows + row];
-            const double factor = static_cast<double>(exp2_of(part.x - most));
-            const double below = static_cast<double>(fminf(most - part.x, 256.0f));
-            spread += factor * (static_cast<double>(part.z) + static_cast<double>(part.y) * below);
-            sum += factor * static_cast<double>(part.y);
-            size = part.w;
-        }
-        const float weight = rows.weights ? rows.weights[row] : 1.0f;
-        const float root = ::sqrtf(weight / static_cast<float>(sum));
-        weights[row] = make_float4(most, root, log2_of(root * size), log2_of(root));
-        if (weight != 0) {
-            const double w = static_cast<double>(weight);
-            const double log_sum = static_cast<double>(log2_of(static_cast<float>(sum)));
-            scalars[scalar_log_likelihood] += w * ((static_cast<double>(most) + log_sum) * ln_2 + *reference);
-            scalars[scalar_entropy] += w * ((log_sum + spread / sum) * ln_2);
-            scalars[scalar_weight] += w;
-            if (factors)
-                scalars[scalar_log_factors] += w * static_cast<double>(factors[row]) * ln_2;
-        }
-    }
-#pragma unroll
-    for (int i = 0; i < scalar_count; ++i) {
-        if (i == scalar_log_factors && !factors)
-            break;
-        const double sum = block_sum(scalars[i], scratch);
-        if (threadIdx.x == 0)
-            add_fixed(sums.limbs, sums.count, sums.count - scalar_count + i, sum, sums.scalar_exponent);
-    }
-}
 
 /// −Θ in units of ln 2: what lies farther below the largest log-density of a row is not active.
 float active_depth(int components) {
@@ -83,9 +36,11 @@ struct tensor_step {
     std::int64_t slab_rows() const { return plan.units * unit_rows; }
     int p() const { return static_cast<int>(padded(shape.dimensions)); }
     int components() const { return static_cast<int>(shape.components); }
-    float4* parts() const { return reinterpret_cast<float4*>(memory.parts); }
     float4* weights() const { return reinterpret_cast<float4*>(memory.weights); }
     float active() const { return active_depth(components()); }
+    rule_arguments rule(std::int64_t rows) const {
+        return {static_cast<int>(rows), components(), active(), densities, slab_rows()};
+    }
     /// Blocks of the log-densities where these are the rows of a cluster.
     std::int64_t density_blocks(std::int64_t rows, int cluster, int cluster_rows) const {
         const std::int64_t items = blocks_for(rows, cluster_rows) * plan.ranges;
@@ -113,7 +68,7 @@ void start_densities(const tensor_step& e, const device_rows<float>& part) {
                                     e.memory.panels,
                                     e.densities,
                                     e.slab_rows(),
-                                    e.parts()};
+                                    e.memory.sizes};
     launch(e.state, "tensor_density",
            {e.density_blocks(count, tensor_cluster, tensor_block_rows * tensor_cluster), tensor_threads,
             panel_layout<D>::shared_bytes},
@@ -154,7 +109,7 @@ void start_wide_densities(const tensor_step& e, const device_rows<float>& part) 
     const wide_shape shape(e.shape.dimensions);
     const int count = static_cast<int>(part.rows);
     launch(e.state, "wide_rows", {blocks_for(count, wide_cluster * wide_block) * wide_cluster, row_piece_threads},
-           wide_rows, part.x, part.stride, count, e.p(), static_cast<int>(shape.halves), e.memory.wide);
+           wide_rows, part.x, part.stride, count, e.p(), static_cast<int>(shape.halves), e.memory.sizes, e.memory.wide);
     const wide_density_arguments density{shape,
                                          count,
                                          e.components(),
@@ -164,8 +119,7 @@ void start_wide_densities(const tensor_step& e, const device_rows<float>& part) 
                                          e.model.offsets,
                                          e.memory.wide,
                                          e.densities,
-                                         e.slab_rows(),
-                                         e.parts()};
+                                         e.slab_rows()};
     launch(e.state, "wide_density",
            {e.density_blocks(count, wide_cluster, wide_block * wide_cluster), wide_threads, wide_shared_bytes},
            wide_density, density);
@@ -237,8 +191,7 @@ void start_known_densities(const tensor_step& e, const device_rows<float>& part)
     kernels_of(e.shape).densities(e, part);
     if (part.labelled())
         launch(e.state, "tensor_known", {blocks_for(part.rows, known_threads), known_threads}, tensor_known, part,
-               e.model.offsets, e.components(), static_cast<int>(e.plan.ranges), e.densities, e.slab_rows(), e.parts(),
-               e.memory.factors);
+               e.model.offsets, e.components(), e.densities, e.slab_rows());
 }
 
 } // namespace
@@ -260,11 +213,11 @@ void tensor_densities(const internal::cuda_state& state, const gmm_shape& shape,
 
 void tensor_posteriors(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
                        std::int64_t rows, const float* densities, const inference_results& to) {
-    const int components = static_cast<int>(shape.components);
-    const posterior_arguments p{
-        static_cast<int>(rows), components, active_depth(components), densities, tensor_slab_rows(shape),
-        model.reference,        to};
-    launch(state, "tensor_posteriors", {blocks_for(rows, posterior_rows), posterior_threads}, find_posteriors, p);
+    const posterior_arguments p{{static_cast<int>(rows), static_cast<int>(shape.components),
+                                 active_depth(static_cast<int>(shape.components)), densities, tensor_slab_rows(shape)},
+                                model.reference,
+                                to};
+    launch(state, "tensor_posteriors", {blocks_for(rows, rule_rows), rule_threads}, find_posteriors, p);
 }
 
 void accumulate_tensor(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
@@ -281,9 +234,8 @@ void accumulate_tensor(const internal::cuda_state& state, const gmm_shape& shape
                                       rows.labels ? rows.labels + first : nullptr,
                                       rows.log_factors ? rows.log_factors + first * shape.components : nullptr};
         start_known_densities(e, part);
-        launch(state, "tensor_rows", {blocks_for(part.rows, unit_rows), row_threads}, tensor_rows, part,
-               model.reference, static_cast<int>(e.plan.ranges), e.parts(), e.slab_rows(), e.weights(),
-               part.log_factors ? memory.factors : nullptr, sums);
+        launch(state, "tensor_rows", {blocks_for(part.rows, rule_rows), rule_threads}, tensor_rows, e.rule(part.rows),
+               part, model.reference, memory.sizes, e.weights(), sums);
         kernels.moments(e, part, sums);
     }
 }

@@ -1,5 +1,4 @@
-// Log-densities of rows under all components on the tensor cores, lp = offset − ½ log2(e) ‖U_kᵀx − b_k‖², and of each
-// row and range of components, while they are at hand, m = max lp, Σ 2^(lp − m) and Σ 2^(lp − m) (m − lp).
+// Log-densities of rows under all components on the tensor cores, lp = offset − ½ log2(e) ‖U_kᵀx − b_k‖².
 //
 //   Pieces   x and U_k, each times a power of two, are h + l in fp16 and keep 23 of the 24 bits of a float. Three
 //            products: h l, l h, h h. The power of a row follows from the row, that of U_k from U_k.
@@ -16,7 +15,7 @@
 // or drop bits of the single products as well: 2⁻²² for both together.
 //
 // Reads rows · 4 d once for each range, and the panels, 6 K d² bytes and less, once for every 256 rows: L2. Writes
-// 4 rows · K and 16 rows · ranges bytes. Tensor work: 3 · 2 · d² / 2 · (1 + 16 / d) a pair. Predicted for 1e6 rows on
+// 4 rows · (K + 1) bytes. Tensor work: 3 · 2 · d² / 2 · (1 + 16 / d) a pair. Predicted for 1e6 rows on
 // an H200 (800 TFLOP/s): 64 x 256 in 5.4 ms, 32 x 256 in 1.8; 2e5 x 64 x 64 in 0.28; 1e5 x 128 x 32 in 0.25.
 #pragma once
 
@@ -39,7 +38,7 @@ struct density_arguments {
     const unsigned char* memory; ///< of the panels
     float* densities;            ///< [K x slab rows]
     std::int64_t slab_rows;
-    float4* parts; ///< [ranges x slab rows]: m, Σ, spread, max |x_i|
+    float* sizes; ///< [slab rows] max |x_i|
 };
 
 /// acc[block] += x(step s) * tile(s, block); first: = instead of += where a block begins.
@@ -111,45 +110,6 @@ struct row_pieces {
                 low[s][2 + half] = pack_half(c - low_half(h1), d - high_half(h1));
             }
         }
-    }
-};
-
-/// m, Σ and spread of a part of a row. Terms far below the largest are 0; 256 stands for how far they lie below it, so
-/// that no infinity meets a 0.
-struct row_sums {
-    float most = -3e38f, sum = 0, spread = 0; // finite: (−infinity) − (−infinity) would be NaN
-
-    template <int N>
-    __device__ __forceinline__ void add(const float (&lp)[N]) {
-        float m = most;
-#pragma unroll
-        for (int i = 0; i < N; ++i)
-            m = fmaxf(m, lp[i]);
-        rescale(m);
-#pragma unroll
-        for (int i = 0; i < N; ++i) {
-            const float e = exp2_of(lp[i] - m);
-            sum += e;
-            spread += e * fminf(m - lp[i], 256.0f);
-        }
-    }
-    __device__ __forceinline__ void rescale(float m) {
-        const float factor = exp2_of(most - m);
-        spread = factor * (spread + sum * fminf(m - most, 256.0f));
-        sum *= factor;
-        most = m;
-    }
-    /// With the part that the lane across holds.
-    __device__ __forceinline__ void merge_across(int lane_mask) {
-        row_sums other;
-        other.most = __shfl_xor_sync(0xffffffffu, most, lane_mask);
-        other.sum = __shfl_xor_sync(0xffffffffu, sum, lane_mask);
-        other.spread = __shfl_xor_sync(0xffffffffu, spread, lane_mask);
-        const float m = fmaxf(most, other.most);
-        rescale(m);
-        other.rescale(m);
-        sum += other.sum;
-        spread += other.spread;
     }
 };
 
@@ -315,7 +275,6 @@ __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(tensor_threads, 1)
             row_pieces<D / 16> x;
             x.load(p, warp_row, quad, t);
             const int my_row = warp_row + quad + (second ? 8 : 0);
-            row_sums sums;
             const int begin = range * p.range_panels, end = min(begin + p.range_panels, p.panels);
             for (int panel = begin; panel < end; ++panel) {
                 float q[2][L::components] = {};
@@ -323,7 +282,6 @@ __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(tensor_threads, 1)
                 panel_squares<D>(x, ring, memory, group, lane, q, parameters, first_kept);
                 float lp[kept];
                 panel_densities(q, parameters, t, lp);
-                sums.add(lp);
                 const int component = panel * L::components + first_kept;
                 if (my_row < p.rows)
 #pragma unroll
@@ -331,10 +289,8 @@ __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(tensor_threads, 1)
                         if (component + i < p.components)
                             p.densities[(component + i) * p.slab_rows + my_row] = lp[i];
             }
-            sums.merge_across(2);
-            if (t < 2 && my_row < p.rows)
-                p.parts[range * p.slab_rows + my_row] =
-                    make_float4(sums.most, sums.sum, sums.spread, second ? x.largest[1] : x.largest[0]);
+            if (range == 0 && t < 2 && my_row < p.rows)
+                p.sizes[my_row] = second ? x.largest[1] : x.largest[0];
         }
         if (group == 0)
             named_sync(1, 256);

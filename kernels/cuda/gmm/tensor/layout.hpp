@@ -23,6 +23,7 @@ inline constexpr int tensor_cluster = 2;               ///< blocks that share th
 inline constexpr int tensor_block_rows = 128;          ///< of the log-densities: two warpgroups of 64 rows
 inline constexpr int tensor_threads = 384;             ///< and a producer
 inline constexpr int tensor_shared_limit = 227 * 1024; ///< of a block
+inline constexpr int rule_rows = 32;                   ///< of a block of the row rule, a partial of the scalars each
 
 /// The factors of some components in fp16 pieces, as they lie in device memory and, copied unchanged, in shared memory.
 /// A wgmma multiplies 64 rows (A, registers, kept for the whole loop over the components) by one 16 x 16 block of
@@ -108,8 +109,7 @@ struct moment_layout {
 /// What follows from a shape.
 struct tensor_plan {
     std::int64_t panels = 0, panel_bytes = 0;
-    /// Of the panels, one after the other, each with sums of its own: so many that no chain of sums is longer than
-    /// chain_rows, and more blocks where few rows fit a slab.
+    /// Of the panels, one after the other: more blocks where few rows fit a slab.
     std::int64_t ranges = 1, range_panels = 1; ///< the last range may have fewer
     std::int64_t units = 1;                    ///< of a slab
 };
@@ -120,9 +120,7 @@ constexpr tensor_plan plan_tensor_of(const gmm_shape& s) {
     tensor_plan p;
     p.panels = blocks_for(s.components, L::components);
     p.panel_bytes = L::panel_bytes;
-    // A lane adds up half of the components of a panel.
-    p.range_panels = std::min<std::int64_t>(chain_rows / (L::components / 2),
-                                            blocks_for(p.panels, std::clamp<std::int64_t>(p.panels / 8, 1, 4)));
+    p.range_panels = blocks_for(p.panels, std::clamp<std::int64_t>(p.panels / 8, 1, 4));
     p.ranges = blocks_for(p.panels, p.range_panels);
     // Rows and log-densities take half of the 50 MB of L2; fours of units are whole waves of blocks: 4 · 4096 rows are
     // 128 blocks of 128 rows, on 132 multiprocessors.

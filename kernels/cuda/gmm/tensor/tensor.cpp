@@ -14,13 +14,12 @@ tensor_view carve_tensor(const gmm_shape& s, carver& from) {
     tensor_view v{};
     v.panels = from.take<unsigned char>(plan.panels * plan.panel_bytes);
     v.mean_sizes = from.take<float>(s.components);
-    v.parts = from.take<float>(4 * plan.ranges * rows);
+    v.sizes = from.take<float>(rows);
     v.weights = from.take<float>(4 * rows);
-    v.factors = from.take<float>(rows);
     if (is_wide(s.dimensions)) {
         const wide_shape w(s.dimensions);
         v.wide.rows = from.take<unsigned char>(rows / wide_block * w.halves * operand_bytes);
-        v.wide.row_scales = from.take<float2>(rows);
+        v.wide.row_scales = from.take<float>(rows);
         v.wide.shifts = from.take<float>(s.components * w.panels * wide_block);
         v.wide.factor_powers = from.take<float2>(s.components);
         v.wide.exponents = from.take<int>(s.components * plan.units);

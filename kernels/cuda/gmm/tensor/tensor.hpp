@@ -20,7 +20,7 @@ bool tensor_supported(const internal::cuda_state& state);
 /// What more than 128 dimensions need beside, see wide_layout.hpp; pieces are operands of products.
 struct wide_view {
     unsigned char* rows;    ///< [slab rows / 128][stages of d] pieces of x
-    float2* row_scales;     ///< [slab rows] inverse power of two, max |x_i|
+    float* row_scales;      ///< [slab rows] inverse power of two
     float* shifts;          ///< [K x 128 panels] b_k times the power of U_k
     float2* factor_powers;  ///< [K] power of two of U_k and its inverse
     int* exponents;         ///< [K x units of a slab] of z
@@ -31,9 +31,8 @@ struct wide_view {
 struct tensor_view {
     unsigned char* panels; ///< [panels][panel bytes], see layout.hpp and wide_layout.hpp
     float* mean_sizes;     ///< [K] log2 max_j |μ_kj|
-    float* parts;          ///< [ranges x slab rows x 4] of a row and range: max lp, Σ, spread, max |x_i|
+    float* sizes;          ///< [slab rows] max |x_i|
     float* weights;        ///< [slab rows x 4] row_weights
-    float* factors;        ///< [slab rows] Σ r log2 π, of rows with factors
     wide_view wide;
 };
 

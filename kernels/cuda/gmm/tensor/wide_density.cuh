@@ -27,7 +27,6 @@ struct wide_density_arguments {
     wide_view memory;
     float* densities; ///< [K x slab rows]
     std::int64_t slab_rows;
-    float4* parts; ///< [ranges x slab rows]: m, Σ, spread, max |x_i|
 };
 
 /// An item is the rows of a cluster and a range of the components.
@@ -46,7 +45,7 @@ struct wide_item {
 /// Sums of squares of rows quad and quad + 8 under components k and, where there are two, k + 1 over the columns of
 /// this lane.
 __device__ __forceinline__ void wide_squares(const wide_density_arguments& p, wide_ring<wide_cluster>& ring, int group,
-                                             int k, bool two, const float2 (&scales)[2], float (&q)[wide_width][2]) {
+                                             int k, bool two, const float (&scales)[2], float (&q)[wide_width][2]) {
     const int halves = static_cast<int>(p.shape.halves), panels = static_cast<int>(p.shape.panels);
 #pragma unroll 1
     for (int panel = 0; panel < panels; ++panel) {
@@ -78,8 +77,8 @@ __device__ __forceinline__ void wide_squares(const wide_density_arguments& p, wi
                 const float2 b = __ldg(reinterpret_cast<const float2*>(shifts + 8 * i));
 #pragma unroll
                 for (int row = 0; row < 2; ++row) {
-                    const float y0 = y[c][4 * i + 2 * row] * scales[row].x - b.x;
-                    const float y1 = y[c][4 * i + 2 * row + 1] * scales[row].x - b.y;
+                    const float y0 = y[c][4 * i + 2 * row] * scales[row] - b.x;
+                    const float y1 = y[c][4 * i + 2 * row + 1] * scales[row] - b.y;
                     q[c][row] += y0 * y0;
                     q[c][row] += y1 * y1;
                 }
@@ -127,10 +126,9 @@ __global__ void __cluster_dims__(wide_cluster, 1, 1) __launch_bounds__(wide_thre
         for (int i = first_item; i < items; i += item_step) {
             const wide_item item(p, i);
             const std::int64_t warp_row = item.tile * wide_block + 16 * warp; // exists in memory
-            const float2 scales[2] = {p.memory.row_scales[warp_row + quad], p.memory.row_scales[warp_row + quad + 8]};
+            const float scales[2] = {p.memory.row_scales[warp_row + quad], p.memory.row_scales[warp_row + quad + 8]};
             const int half = t % 2; // lanes of even t keep row quad, the others quad + 8
             const std::int64_t row = warp_row + quad + 8 * half;
-            row_sums sums;
             for (int k = item.begin; k < item.end; k += wide_width) {
                 const bool two = k + 1 < item.end;
                 float q[wide_width][2] = {};
@@ -144,16 +142,11 @@ __global__ void __cluster_dims__(wide_cluster, 1, 1) __launch_bounds__(wide_thre
                     }
                     if (c > 0 && !two)
                         continue;
-                    const float lp[1] = {log_density(half ? q[c][1] : q[c][0],
-                                                     make_float2(p.offsets[k + c], p.memory.factor_powers[k + c].y))};
-                    sums.add(lp);
                     if (t < 2 && row < p.rows)
-                        p.densities[(k + c) * p.slab_rows + row] = lp[0];
+                        p.densities[(k + c) * p.slab_rows + row] = log_density(
+                            half ? q[c][1] : q[c][0], make_float2(p.offsets[k + c], p.memory.factor_powers[k + c].y));
                 }
             }
-            if (t < 2 && row < p.rows)
-                p.parts[item.range * p.slab_rows + row] =
-                    make_float4(sums.most, sums.sum, sums.spread, half ? scales[1].y : scales[0].y);
         }
     }
     cluster_sync(); // no block leaves while the other copies to it or arrives on its barriers

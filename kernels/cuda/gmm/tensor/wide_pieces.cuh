@@ -51,7 +51,7 @@ __device__ __forceinline__ void load_eighth(const float* row, int eighth, int p,
 
 /// 128 rows a block, 8 of them a warp at a time: four lanes share a row. Rows that do not exist become zeros.
 __global__ void __launch_bounds__(row_piece_threads)
-    wide_rows(const float* x, std::int64_t stride, int rows, int p, int halves, const wide_view memory) {
+    wide_rows(const float* x, std::int64_t stride, int rows, int p, int halves, float* sizes, const wide_view memory) {
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
     unsigned char* const operands = memory.rows + std::int64_t(blockIdx.x) * halves * operand_bytes;
     for (int line = 8 * warp + lane % 8; line < wide_block; line += row_piece_threads / 4) {
@@ -71,7 +71,7 @@ __global__ void __launch_bounds__(row_piece_threads)
         most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 16));
         const power_scale power = scale_below(most);
         if (lane / 8 == 0)
-            memory.row_scales[row] = make_float2(power.inverse, most);
+            memory.row_scales[row] = power.inverse, sizes[row] = most;
         for (int eighth = lane / 8; eighth < 8 * halves; eighth += 4) {
             float v[8];
             load_eighth(from, eighth, width, v);
