@@ -4,6 +4,7 @@
 #include "kernels/cuda/core/cuda_state.hpp"
 #include "kernels/cuda/gmm/e_step/tuning.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace elbo::kernels::cuda {
@@ -14,6 +15,16 @@ inline constexpr bool sync_after_launch = true;
 inline constexpr bool sync_after_launch = false;
 #endif
 
+/// Blocks of a kernel that the device runs at the same time.
+template <class... P>
+std::int64_t blocks_together(const internal::cuda_state& state, const launch_shape& shape, void (*kernel)(P...)) {
+    int each = 0; // of a multiprocessor
+    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, kernel, shape.threads,
+                                                        static_cast<std::size_t>(shape.shared_bytes)),
+          "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
+    return std::int64_t(each) * state.multiprocessors;
+}
+
 /// Launches on the context's stream and checks the launch.
 template <class... P, class... A>
 void launch(const internal::cuda_state& state, const char* name, const launch_shape& shape, void (*kernel)(P...),
@@ -21,20 +32,25 @@ void launch(const internal::cuda_state& state, const char* name, const launch_sh
     if (shape.blocks == 0)
         return; // an empty problem is not an error
     // More than 48 KB of shared memory must be asked for, and the kernel's static arrays count, too.
-    if (shape.shared_bytes > 32 * 1024)
+    if (shape.shared_bytes > 4 * 1024)
         check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                    static_cast<int>(shape.shared_bytes)),
               name);
+    const std::int64_t blocks =
+        shape.together ? std::min(shape.blocks, blocks_together(state, shape, kernel)) : shape.blocks;
     cudaLaunchConfig_t config{};
-    config.gridDim = dim3(static_cast<unsigned>(shape.blocks), static_cast<unsigned>(shape.blocks_y));
+    config.gridDim = dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(shape.blocks_y));
     config.blockDim = dim3(static_cast<unsigned>(shape.threads));
     config.dynamicSmemBytes = static_cast<std::size_t>(shape.shared_bytes);
     config.stream = state.stream;
-    cudaLaunchAttribute cluster{};
-    cluster.id = cudaLaunchAttributeClusterDimension;
-    cluster.val.clusterDim = {shape.cluster, 1, 1};
-    config.attrs = &cluster;
-    config.numAttrs = shape.cluster > 1 ? 1 : 0;
+    cudaLaunchAttribute attribute{};
+    attribute.id = shape.together ? cudaLaunchAttributeCooperative : cudaLaunchAttributeClusterDimension;
+    if (shape.together)
+        attribute.val.cooperative = 1;
+    else
+        attribute.val.clusterDim = {shape.cluster, 1, 1};
+    config.attrs = &attribute;
+    config.numAttrs = shape.together || shape.cluster > 1 ? 1 : 0;
     check(cudaLaunchKernelEx(&config, kernel, std::forward<A>(args)...), name);
     if constexpr (sync_after_launch) {
         cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;

@@ -1,286 +1,232 @@
-// The kernels of k-means++ and of the labels. Squared distances come from tiles of rows and centres in shared memory,
-// from which a thread takes 2 rows x 4 centres into registers: for up to 32 centres the rows are read once. Sums follow
-// the order of kernels/math/kmeans.hpp; the only atomics are of integers.
+// k-means++ in one launch, three barriers of the grid a centre: every block draws the candidates and measures its tiles
+// of rows to them; their potentials; the best becomes a centre. Sums follow the order of kernels/math/kmeans.hpp.
+//
+// Of a step: 8 N d bytes of rows for all candidates, 8 N a candidate twice, 40 N; 3 float64 operations a row, padded
+// candidate and dimension. Predicted on an H200, not measured: 4 µs for the barriers, 8 µs for what waits for one
+// another (docs/kernels.md section 6).
 #pragma once
 
 #include "kernels/contract/kmeans_engine.hpp"
-#include "kernels/cuda/gmm/e_step/sums.cuh"
-#include "kernels/cuda/kmeans/engine.hpp"
+#include "kernels/cuda/core/grid.cuh"
+#include "kernels/cuda/kmeans/distances.cuh"
 #include "kernels/math/kmeans.hpp"
 
 namespace elbo::kernels::cuda {
 
 namespace {
 
-constexpr int warp_threads = 32;
-static_assert(kmeans_lanes == warp_threads);
-constexpr int block_threads = 256; ///< of a block for kmeans_block_rows rows
-constexpr int plain_threads = 256; ///< of kernels with one result a thread
-constexpr int tile_threads = 256;
-constexpr int rows_each = 2; ///< rows and centres of a thread
-constexpr int centres_each = 4;
-constexpr int tile_depth = 8; ///< dimensions of a tile in shared memory
+static_assert(kmeans_lanes == 32);
 
-struct draw_uniforms {
-    double u[kmeans_candidate_limit];
-};
-
-/// Squared distances of a tile of rows to Groups x 4 centres.
-template <int Groups>
-struct distance_tile {
-    static constexpr int row_threads = tile_threads / Groups;
-    static constexpr int rows = rows_each * row_threads;
-    static constexpr int centres = centres_each * Groups;
-    struct memory {
-        double x[tile_depth][rows + 2]; // two more: what a half warp writes lies in as many banks
-        double centre[tile_depth][centres];
-    };
-    double sum[centres_each][rows_each];
-
-    /// The row of the tile that is number r of this thread, and its first centre.
-    __device__ static int row(int r) { return static_cast<int>(threadIdx.x) % row_threads + r * row_threads; }
-    __device__ static int first_centre() { return static_cast<int>(threadIdx.x) / row_threads * centres_each; }
-
-    /// For the rows from `begin` on and the `count` centres whose numbers begin at centre(i). Rows beyond the end give
-    /// those of the last row, centres those of the last centre.
-    template <class Centre>
-    __device__ void compute(const sample_view& s, std::int64_t begin, int count, const Centre& centre, memory& m) {
-#pragma unroll
-        for (auto& of_centre : sum)
-#pragma unroll
-            for (double& v : of_centre)
-                v = 0;
-        for (std::int64_t j = 0; j < s.cols; j += tile_depth) {
-            const int depth = static_cast<int>(min(std::int64_t(tile_depth), s.cols - j));
-            __syncthreads(); // the last tile has been read
-            for (int e = static_cast<int>(threadIdx.x); e < rows * tile_depth; e += tile_threads)
-                if (e % tile_depth < depth)
-                    m.x[e % tile_depth][e / tile_depth] =
-                        s.x[min(begin + e / tile_depth, s.rows - 1) * s.cols + j + e % tile_depth];
-            for (int e = static_cast<int>(threadIdx.x); e < centres * tile_depth; e += tile_threads)
-                if (e % tile_depth < depth)
-                    m.centre[e % tile_depth][e / tile_depth] =
-                        centre(min(e / tile_depth, count - 1))[j + e % tile_depth];
-            __syncthreads();
-#pragma unroll 4
-            for (int t = 0; t < depth; ++t) {
-                double x[rows_each];
-#pragma unroll
-                for (int r = 0; r < rows_each; ++r)
-                    x[r] = m.x[t][row(r)];
-#pragma unroll
-                for (int c = 0; c < centres_each; ++c) {
-                    const double at = m.centre[t][first_centre() + c];
-#pragma unroll
-                    for (int r = 0; r < rows_each; ++r) {
-                        const double step = x[r] - at;
-                        sum[c][r] = fma(step, step, sum[c][r]);
-                    }
-                }
-            }
-        }
-    }
+/// Steps of k-means++ in device memory, [count x stride]: the row of the centre or −1, the number of candidates, and
+/// for each of them a uniform.
+struct choice_view {
+    const double* steps;
+    std::int64_t stride, count;
+    std::int64_t first;           ///< centres before the first step
+    bool adds;                    ///< else the candidates of one step are wanted
+    double* mass;                 ///< [blocks] Σ w nearest
+    double* block_weights;        ///< [blocks] Σ w
+    double* distances;            ///< [candidates x rows]
+    double* partial;              ///< [blocks x candidates] parts of the potentials
+    std::int64_t* rows;           ///< of the centres
+    kmeans_candidate* candidates; ///< where they are wanted
 };
 
 /// Σ w value(i) over the rows begin + i of a block of rows, by one warp; lane 0 gets the sum.
 template <class Value>
 __device__ double warp_mass(const sample_view& s, std::int64_t begin, const Value& value) {
-    const int lane = static_cast<int>(threadIdx.x) % warp_threads;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
     double sum = 0;
 #pragma unroll 8
     for (std::int64_t i = lane; i < min(kmeans_block_rows, s.rows - begin); i += kmeans_lanes)
         sum = fma(s.weights[begin + i], value(i), sum);
-    for (int width = warp_threads / 2; width > 0; width /= 2)
+    for (int width = 16; width > 0; width /= 2)
         sum += __shfl_down_sync(0xffffffffu, sum, width);
     return sum;
 }
 
-__global__ void __launch_bounds__(warp_threads) sum_weights(sample_view s, double* mass) {
-    const double sum = warp_mass(s, blockIdx.x * kmeans_block_rows, [](std::int64_t) { return 1.0; });
-    if (threadIdx.x == 0)
-        mass[blockIdx.x] = sum;
+__device__ inline void sum_weights(const sample_view& s, double* out) {
+    for_grid_warps(kmeans_blocks(s.rows), [&](std::int64_t b) {
+        const double sum = warp_mass(s, b * kmeans_block_rows, [](std::int64_t) { return 1.0; });
+        if (threadIdx.x % 32 == 0)
+            out[b] = sum;
+    });
 }
 
-__global__ void __launch_bounds__(plain_threads) forget_centres(sample_view s) {
-    const std::int64_t n = blockIdx.x * std::int64_t(plain_threads) + threadIdx.x;
-    if (n >= s.rows)
-        return;
-    s.nearest[n] = INFINITY;
-    s.labels[n] = -1;
+/// The row that a uniform leads to; for all lanes of a warp. `runs` is 32 doubles of shared memory.
+__device__ inline std::int64_t draw_row(const sample_view& s, const row_mass& mass, const double* masses, double total,
+                                        double uniform, double* runs) {
+    const std::int64_t lane = threadIdx.x % 32;
+    // Every lane finds the block, each sums one run of it, and every lane goes on with all runs.
+    double target = 0;
+    const auto add_block = [&](double sum, std::int64_t b) { return sum + masses[b]; };
+    const std::int64_t first = kmeans_block_rows * find_mass(kmeans_blocks(s.rows), uniform, total, add_block, target);
+    const std::int64_t last = min(s.rows, first + kmeans_block_rows);
+    const std::int64_t begin = min(last, first + lane * kmeans_lanes);
+    __syncwarp(); // the last draw has read the runs
+    runs[lane] = mass.run(begin, min(last, begin + kmeans_lanes));
+    __syncwarp();
+    const auto add_run = [&](double sum, std::int64_t i) { return sum + runs[i]; };
+    return draw_from_block(mass, first, last, target, add_run);
 }
 
-// A warp for each candidate. The masses of the blocks are in shared memory, with those of the runs of one block behind.
-__global__ void __launch_bounds__(warp_threads)
-    draw_rows(sample_view s, const __grid_constant__ draw_uniforms uniforms, const double* block_mass,
-              const double* block_weights, std::int64_t blocks, bool any_centre, kmeans_candidate* out) {
-    extern __shared__ double masses[];
-    double* runs = masses + blocks;
-    const std::int64_t lane = threadIdx.x;
+/// The candidates of a step, drawn by every block for itself, a warp each. `masses` takes those of the blocks of rows,
+/// with 32 doubles a warp behind.
+__device__ inline void draw_rows(const sample_view& s, const choice_view& v, const double* step, bool any_centre,
+                                 double* masses, std::int64_t* drawn) {
+    const std::int64_t blocks = kmeans_blocks(s.rows);
     const auto gather = [&](const double* from) {
-        __syncwarp();
-        for (std::int64_t b = lane; b < blocks; b += warp_threads)
+        __syncthreads();
+        for (std::int64_t b = threadIdx.x; b < blocks; b += tile_threads)
             masses[b] = from[b];
-        __syncwarp();
+        __syncthreads();
         double sum = 0;
         for (std::int64_t b = 0; b < blocks; ++b)
             sum += masses[b];
         return sum;
     };
     row_mass mass{s.weights, s.nearest};
-    double total = any_centre ? gather(block_mass) : 0;
+    double total = any_centre ? gather(v.mass) : 0;
     if (!(total > 0)) {
         mass.nearest = nullptr;
-        total = gather(block_weights);
+        total = gather(v.block_weights);
     }
-    // Every lane finds the block, each sums one run of it, and every lane goes on with all runs.
-    double target = 0;
-    const auto add_block = [&](double sum, std::int64_t b) { return sum + masses[b]; };
-    const std::int64_t first = kmeans_block_rows * find_mass(blocks, uniforms.u[blockIdx.x], total, add_block, target);
-    const std::int64_t last = min(s.rows, first + kmeans_block_rows);
-    const std::int64_t begin = min(last, first + lane * kmeans_lanes);
-    runs[lane] = mass.run(begin, min(last, begin + kmeans_lanes));
-    __syncwarp();
-    const auto add_run = [&](double sum, std::int64_t i) { return sum + runs[i]; };
-    const std::int64_t row = draw_from_block(mass, first, last, target, add_run);
-    if (lane == 0)
-        out[blockIdx.x] = {row, 0};
+    const int warp = static_cast<int>(threadIdx.x) / 32, count = static_cast<int>(step[1]);
+    for (int c = warp; c < count; c += tile_threads / 32) {
+        const std::int64_t row = draw_row(s, mass, masses, total, step[2 + c], masses + blocks + warp * 32);
+        if (threadIdx.x % 32 == 0)
+            drawn[c] = row;
+    }
 }
 
-__global__ void name_candidate(kmeans_candidate* candidates, std::int64_t row) {
-    *candidates = {row, 0};
-}
-
-// Squared distances [count x rows] to all candidates, the rows read once.
+/// Squared distances [count x rows] to all candidates, the rows read once.
 template <int Groups>
-__global__ void __launch_bounds__(tile_threads)
-    measure_candidates(sample_view s, const kmeans_candidate* candidates, int count, double* distances) {
+__device__ void measure_candidates(const sample_view& s, const std::int64_t* candidates, int count,
+                                   typename distance_tile<Groups>::memory& memory, double* distances) {
     using tile_type = distance_tile<Groups>;
-    __shared__ typename tile_type::memory memory;
-    const std::int64_t begin = blockIdx.x * std::int64_t(tile_type::rows);
-    tile_type tile;
-    tile.compute(
-        s, begin, count, [&](int c) { return s.x + candidates[c].row * s.cols; }, memory);
+    for_grid_blocks((s.rows + tile_type::rows - 1) / tile_type::rows, [&](std::int64_t number) {
+        const std::int64_t begin = number * tile_type::rows;
+        tile_type tile;
+        tile.compute(
+            s, begin, count, [&](int c) { return s.x + candidates[c] * s.cols; }, memory);
 #pragma unroll
-    for (int c = 0; c < centres_each; ++c)
+        for (int c = 0; c < centres_each; ++c)
 #pragma unroll
-        for (int r = 0; r < rows_each; ++r)
-            if (tile.first_centre() + c < count && begin + tile.row(r) < s.rows)
-                distances[(tile.first_centre() + c) * s.rows + begin + tile.row(r)] = tile.sum[c][r];
+            for (int r = 0; r < rows_each; ++r)
+                if (tile.first_centre() + c < count && begin + tile.row(r) < s.rows)
+                    distances[(tile.first_centre() + c) * s.rows + begin + tile.row(r)] = tile.sum[c][r];
+    });
 }
 
-// A warp for 1024 rows and a candidate: its potential's part.
-__global__ void __launch_bounds__(warp_threads)
-    sum_potentials(sample_view s, const double* distances, double* partial) {
-    const std::int64_t begin = blockIdx.x * kmeans_block_rows;
-    const double* distance = distances + blockIdx.y * s.rows + begin;
-    const double sum = warp_mass(s, begin, [&](std::int64_t i) { return fmin(s.nearest[begin + i], distance[i]); });
-    if (threadIdx.x == 0)
-        partial[std::int64_t(blockIdx.x) * gridDim.y + blockIdx.y] = sum;
+/// A warp for 1024 rows and a candidate: its potential's part.
+__device__ inline void sum_potentials(const sample_view& s, const double* distances, int count, double* partial) {
+    for_grid_warps(kmeans_blocks(s.rows) * count, [&](std::int64_t item) {
+        const std::int64_t begin = item / count * kmeans_block_rows;
+        const double* distance = distances + item % count * s.rows + begin;
+        const double sum = warp_mass(s, begin, [&](std::int64_t i) { return fmin(s.nearest[begin + i], distance[i]); });
+        if (threadIdx.x % 32 == 0)
+            partial[item] = sum;
+    });
 }
 
-/// The candidate of least potential, the first at a tie; for all threads. There are 1 to 32.
-__device__ inline int best_candidate(const double* partial, std::int64_t blocks, int count) {
-    __shared__ double potential[kmeans_candidate_limit];
-    if (count == 1)
-        return 0;
+/// The potentials of the candidates into shared memory, a thread each.
+__device__ inline void finish_potentials(const double* partial, std::int64_t blocks, int count, double* potentials) {
     if (static_cast<int>(threadIdx.x) < count) {
         double sum = 0;
-#pragma unroll 8
+#pragma unroll 16
         for (std::int64_t b = 0; b < blocks; ++b)
             sum += partial[b * count + threadIdx.x];
-        potential[threadIdx.x] = sum;
+        potentials[threadIdx.x] = sum;
     }
     __syncthreads();
+}
+
+/// The candidate of least potential, the first at a tie.
+__device__ inline int best_candidate(const double* potentials, int count) {
     int best = 0;
     for (int c = 1; c < count; ++c)
-        if (potential[c] < potential[best])
+        if (potentials[c] < potentials[best])
             best = c;
     return best;
 }
 
-// A block for 1024 rows: the best of the candidates becomes centre number `label`. `rows` takes its row.
-__global__ void __launch_bounds__(block_threads)
-    add_centre(sample_view s, const kmeans_candidate* candidates, int count, const double* partial,
-               const double* distances, std::int32_t label, double* mass, std::int64_t* rows) {
-    __shared__ double nearest[kmeans_block_rows];
-    const int best = best_candidate(partial, gridDim.x, count);
-    if (blockIdx.x == 0 && threadIdx.x == 0)
-        rows[label] = candidates[best].row;
-    const std::int64_t begin = blockIdx.x * kmeans_block_rows;
-    for (std::int64_t i = threadIdx.x; i < min(kmeans_block_rows, s.rows - begin); i += block_threads) {
-        const double distance = distances[best * s.rows + begin + i];
-        nearest[i] = s.nearest[begin + i];
-        if (distance < nearest[i]) {
-            s.nearest[begin + i] = nearest[i] = distance;
-            s.labels[begin + i] = label;
+/// A centre with these distances and this label, a block for 1024 rows; the masses that follow. `nearest` is as many
+/// doubles of shared memory.
+__device__ inline void add_centre(const sample_view& s, const double* distances, std::int32_t label, double* nearest,
+                                  double* mass) {
+    for_grid_blocks(kmeans_blocks(s.rows), [&](std::int64_t block) {
+        const std::int64_t begin = block * kmeans_block_rows;
+        __syncthreads(); // the last ones have been read
+        for (std::int64_t i = threadIdx.x; i < min(kmeans_block_rows, s.rows - begin); i += tile_threads) {
+            const double distance = distances[begin + i];
+            const double before = label > 0 ? s.nearest[begin + i] : INFINITY; // rows have no centre at first
+            const bool nearer = distance < before;
+            nearest[i] = nearer ? distance : before;
+            if (nearer || label == 0) {
+                s.nearest[begin + i] = nearest[i];
+                s.labels[begin + i] = nearer ? label : -1;
+            }
         }
-    }
-    __syncthreads();
-    if (threadIdx.x >= warp_threads)
-        return;
-    const double sum = warp_mass(s, begin, [&](std::int64_t i) { return nearest[i]; });
-    if (threadIdx.x == 0)
-        mass[blockIdx.x] = sum;
+        __syncthreads();
+        if (threadIdx.x >= 32)
+            return;
+        const double sum = warp_mass(s, begin, [&](std::int64_t i) { return nearest[i]; });
+        if (threadIdx.x == 0)
+            mass[block] = sum;
+    });
 }
 
-// The rows that are centres [k x cols].
-__global__ void __launch_bounds__(plain_threads)
-    gather_centres(sample_view s, const std::int64_t* rows, std::int64_t k, double* centres) {
-    const std::int64_t i = blockIdx.x * std::int64_t(plain_threads) + threadIdx.x;
-    if (i < k * s.cols)
-        centres[i] = s.x[rows[i / s.cols] * s.cols + i % s.cols];
-}
-
-// Labels of a tile of rows; how many changed is added to `changed`. Nothing where nothing changed `before`.
+/// What a block keeps in shared memory.
 template <int Groups>
-__global__ void __launch_bounds__(tile_threads)
-    assign_rows(sample_view s, const double* centres, std::int32_t k, const unsigned long long* before,
-                unsigned long long* changed) {
-    using tile_type = distance_tile<Groups>;
-    __shared__ typename tile_type::memory memory;
-    __shared__ double nearest[Groups][tile_type::rows];
-    __shared__ std::int32_t labels[Groups][tile_type::rows];
-    if (settled(before))
-        return;
-    const std::int64_t begin = blockIdx.x * std::int64_t(tile_type::rows);
-    tile_type tile;
-    const int group = tile.first_centre() / centres_each;
-    double best[rows_each];
-    std::int32_t label[rows_each];
-#pragma unroll
-    for (int r = 0; r < rows_each; ++r)
-        best[r] = INFINITY, label[r] = 0;
-    for (std::int32_t first = 0; first < k; first += tile_type::centres) {
-        tile.compute(
-            s, begin, k - first, [&](int c) { return centres + (first + c) * s.cols; }, memory);
-#pragma unroll
-        for (int c = 0; c < centres_each; ++c) // those beyond the last repeat it, and are never less
-#pragma unroll
-            for (int r = 0; r < rows_each; ++r)
-                if (tile.sum[c][r] < best[r] && first + tile.first_centre() + c < k)
-                    best[r] = tile.sum[c][r], label[r] = first + tile.first_centre() + c;
+struct choice_memory {
+    union {
+        typename distance_tile<Groups>::memory tile;
+        double nearest[kmeans_block_rows];
+    };
+    double potentials[kmeans_candidate_limit];
+    std::int64_t drawn[kmeans_candidate_limit];
+};
+
+// In dynamic shared memory the masses of the blocks of rows and 32 doubles a warp.
+template <int Groups>
+__global__ void __launch_bounds__(tile_threads) choose_centres(sample_view s, choice_view v) {
+    extern __shared__ double masses[];
+    __shared__ choice_memory<Groups> memory;
+    const std::int64_t blocks = kmeans_blocks(s.rows);
+    if (v.first == 0) {
+        sum_weights(s, v.block_weights);
+        grid_sync();
     }
-#pragma unroll
-    for (int r = 0; r < rows_each; ++r)
-        nearest[group][tile.row(r)] = best[r], labels[group][tile.row(r)] = label[r];
-    __syncthreads();
-    int differ = 0;
-#pragma unroll
-    for (int r = 0; r < rows_each; ++r) {
-        const std::int64_t n = begin + tile.row(r);
-        const bool inside = group == 0 && n < s.rows;
-        for (int g = 1; inside && g < Groups; ++g) {
-            const double other = nearest[g][tile.row(r)];
-            const std::int32_t its = labels[g][tile.row(r)];
-            if (other < best[r] || (other == best[r] && its < label[r]))
-                best[r] = other, label[r] = its;
+    for (std::int64_t t = 0; t < v.count; ++t) {
+        const double* step = v.steps + t * v.stride;
+        const std::int64_t label = v.first + t;
+        const int count = static_cast<int>(step[1]);
+        const bool compares = count > 1 && label > 0;
+        if (step[0] < 0)
+            draw_rows(s, v, step, label > 0, masses, memory.drawn);
+        else if (threadIdx.x == 0)
+            memory.drawn[0] = static_cast<std::int64_t>(step[0]);
+        __syncthreads();
+        if (compares || v.adds) {
+            measure_candidates<Groups>(s, memory.drawn, count, memory.tile, v.distances);
+            grid_sync();
         }
-        differ += block_count(inside && s.labels[n] != label[r]);
-        if (inside)
-            s.labels[n] = label[r];
+        if (compares) {
+            sum_potentials(s, v.distances, count, v.partial);
+            grid_sync();
+            finish_potentials(v.partial, blocks, count, memory.potentials);
+        }
+        const int best = compares ? best_candidate(memory.potentials, count) : 0;
+        if (blockIdx.x == 0 && !v.adds && static_cast<int>(threadIdx.x) < count)
+            v.candidates[threadIdx.x] = {memory.drawn[threadIdx.x], compares ? memory.potentials[threadIdx.x] : 0.0};
+        if (!v.adds)
+            return;
+        if (blockIdx.x == 0 && threadIdx.x == 0)
+            v.rows[label] = memory.drawn[best];
+        add_centre(s, v.distances + best * s.rows, static_cast<std::int32_t>(label), memory.nearest, v.mass);
+        if (t + 1 < v.count)
+            grid_sync();
     }
-    if (threadIdx.x == 0 && differ > 0)
-        atomicAdd(changed, static_cast<unsigned long long>(differ));
 }
 
 } // namespace

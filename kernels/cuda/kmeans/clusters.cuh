@@ -2,6 +2,7 @@
 // (kernels/math/kmeans.hpp).
 #pragma once
 
+#include "kernels/cuda/core/grid.cuh"
 #include "kernels/cuda/kmeans/engine.hpp"
 #include "kernels/math/kmeans.hpp"
 
@@ -11,10 +12,9 @@ namespace elbo::kernels::cuda {
 
 namespace {
 
-constexpr int cluster_threads = 256;
 constexpr int scan_threads = 1024;
 
-/// Inclusive sum over the threads of a block of scan_threads.
+/// Inclusive sum over the threads of a block.
 __device__ inline std::int64_t block_scan(std::int64_t value, std::int64_t* scratch) {
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
     for (int distance = 1; distance < 32; distance *= 2) {
@@ -45,51 +45,63 @@ __device__ std::int64_t lower_bound(const T* values, std::int64_t count, T wante
     return low;
 }
 
-// A thread for one column of one chunk; the last column is Σ w.
-__global__ void __launch_bounds__(cluster_threads)
-    sum_chunks(sample_view s, cluster_view clusters, const unsigned long long* before, double* partial) {
-    const std::int64_t i = blockIdx.x * std::int64_t(cluster_threads) + threadIdx.x;
-    const std::int64_t chunk = i / (s.cols + 1), column = i % (s.cols + 1);
-    if (settled(before) || chunk >= clusters.first_chunks[clusters.k])
-        return;
-    const std::int64_t c = lower_bound(clusters.first_chunks, clusters.k + 1, chunk + 1) - 1;
-    const std::int64_t first = clusters.begins[c] + (chunk - clusters.first_chunks[c]) * kmeans_chunk_rows;
-    const std::int64_t last = min(first + kmeans_chunk_rows, clusters.begins[c + 1]);
-    double sum = 0;
-#pragma unroll 8
-    for (std::int64_t at = first; at < last; ++at) {
-        const std::int64_t n = clusters.order[at];
-        sum = fma(s.weights[n], column < s.cols ? s.x[n * s.cols + column] : 1.0, sum);
-    }
-    partial[i] = sum;
+/// A thread for one column of one chunk; the last column is Σ w.
+__device__ inline void sum_chunks(const sample_view& s, const cluster_view& clusters, double* partial) {
+    for_grid_threads(clusters.first_chunks[clusters.k] * (s.cols + 1), [&](std::int64_t i) {
+        const std::int64_t chunk = i / (s.cols + 1), column = i % (s.cols + 1);
+        const std::int64_t c = lower_bound(clusters.first_chunks, clusters.k + 1, chunk + 1) - 1;
+        const std::int64_t first = clusters.begins[c] + (chunk - clusters.first_chunks[c]) * kmeans_chunk_rows;
+        const std::int64_t last = min(first + kmeans_chunk_rows, clusters.begins[c + 1]);
+        double sum = 0;
+#pragma unroll 16
+        for (std::int64_t at = first; at < last; ++at) {
+            const std::int64_t n = clusters.order[at];
+            sum = fma(s.weights[n], column < s.cols ? s.x[n * s.cols + column] : 1.0, sum);
+        }
+        partial[i] = sum;
+    });
 }
 
 /// Σ over the chunks of cluster c of a column.
 __device__ inline double chunk_sum(const double* partial, const cluster_view& clusters, std::int64_t c,
                                    std::int64_t columns, std::int64_t column) {
     double sum = 0;
-#pragma unroll 8
+#pragma unroll 16
     for (std::int64_t chunk = clusters.first_chunks[c]; chunk < clusters.first_chunks[c + 1]; ++chunk)
         sum += partial[chunk * columns + column];
     return sum;
 }
 
-// A thread for one column of one cluster: the sums [k x (cols + 1)], and the centres [k x cols] that they move to where
-// there is weight.
-__global__ void __launch_bounds__(cluster_threads)
-    finish_clusters(const double* partial, cluster_view clusters, std::int64_t cols, const unsigned long long* before,
-                    double* sums, double* centres) {
-    const std::int64_t i = blockIdx.x * std::int64_t(cluster_threads) + threadIdx.x;
-    if (i >= clusters.k * (cols + 1) || settled(before))
-        return;
-    const std::int64_t c = i / (cols + 1), column = i % (cols + 1);
-    const double sum = chunk_sum(partial, clusters, c, cols + 1, column);
-    sums[i] = sum;
-    if (column == cols || !centres)
-        return;
-    const double count = chunk_sum(partial, clusters, c, cols + 1, cols);
-    if (count > 0)
-        centres[c * cols + column] = sum / count;
+/// Where the sums over clusters go.
+struct cluster_sums_view {
+    double* partial; ///< [chunks x (cols + 1)]
+    double* sums;    ///< [k x (cols + 1)]
+    double* means;   ///< [k x cols] or null
+    bool keeps;      ///< the mean of a cluster without weight stays as it is, else it becomes 0
+};
+
+/// A thread for one column of one cluster: the sums, and the means.
+__device__ inline void finish_clusters(const cluster_view& clusters, std::int64_t cols, const cluster_sums_view& v) {
+    for_grid_threads(clusters.k * (cols + 1), [&](std::int64_t i) {
+        const std::int64_t c = i / (cols + 1), column = i % (cols + 1);
+        const double sum = chunk_sum(v.partial, clusters, c, cols + 1, column);
+        v.sums[i] = sum;
+        if (column == cols || !v.means)
+            return;
+        const double count = chunk_sum(v.partial, clusters, c, cols + 1, cols);
+        if (count > 0)
+            v.means[c * cols + column] = sum / count;
+        else if (!v.keeps)
+            v.means[c * cols + column] = 0;
+    });
+}
+
+/// Both.
+__device__ inline void sum_over_clusters(const sample_view& s, const cluster_view& clusters,
+                                         const cluster_sums_view& v) {
+    sum_chunks(s, clusters, v.partial);
+    grid_sync();
+    finish_clusters(clusters, s.cols, v);
 }
 
 } // namespace

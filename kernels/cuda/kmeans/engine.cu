@@ -1,9 +1,8 @@
 #include "kernels/cuda/kmeans/engine.hpp"
 
 #include "kernels/cuda/core/launch.cuh"
-#include "kernels/cuda/kmeans/clusters.cuh"
-#include "kernels/cuda/kmeans/kernels.cuh"
-#include "kernels/cuda/kmeans/order.cuh"
+#include "kernels/cuda/kmeans/choose.cuh"
+#include "kernels/cuda/kmeans/lloyd.cuh"
 
 #include <algorithm>
 #include <cmath>
@@ -13,15 +12,23 @@ namespace elbo::kernels::cuda {
 
 namespace {
 
-/// Labels that a warp counts in shared memory; of more the counts lie in device memory.
-constexpr std::int64_t shared_labels = 1 << 13;
+/// Counts of labels that a block has in shared memory; of more labels the counts lie in device memory.
+constexpr std::int64_t shared_counts = 1 << 13;
+constexpr int tile_warps = tile_threads / 32;
 
-/// Rows whose labels a warp counts: of many labels more, so that the counts take no more memory than the rows.
+/// Rows whose labels a block counts: of many labels more, so that the counts take no more memory than the rows.
 std::int64_t span_rows(std::int64_t k) {
     return kmeans_block_rows * std::max<std::int64_t>(1, k / kmeans_block_rows);
 }
 std::int64_t spans(std::int64_t rows, std::int64_t k) {
     return blocks_for(rows, span_rows(k));
+}
+/// Warps that share a span, each with counts of its own.
+int span_parts(std::int64_t k) {
+    int parts = k <= shared_counts ? 1 : 0;
+    while (parts > 0 && parts < tile_warps && 2 * parts * k <= shared_counts)
+        parts *= 2;
+    return parts;
 }
 std::int64_t largest_chunks(std::int64_t rows, std::int64_t k) {
     return rows / kmeans_chunk_rows + k;
@@ -41,6 +48,14 @@ void with_groups(std::int64_t centres, const Work& work) {
 }
 static_assert(8 * centres_each >= kmeans_candidate_limit);
 
+/// The largest of the tiles of rows and of the items of a thread each.
+launch_shape grid_for(std::int64_t tiles, std::int64_t items, std::int64_t shared_bytes) {
+    return {.blocks = std::max(tiles, blocks_for(items, tile_threads)),
+            .threads = tile_threads,
+            .shared_bytes = shared_bytes,
+            .together = true};
+}
+
 } // namespace
 
 cuda_kmeans::cuda_kmeans(state_pointer state)
@@ -50,17 +65,12 @@ void cuda_kmeans::wait() const {
     internal::wait_for(*state_);
 }
 
-template <class... P, class... A>
-void cuda_kmeans::launch_each(const char* name, std::int64_t count, void (*kernel)(P...), A&&... args) const {
-    launch(*state_, name, {blocks_for(count, plain_threads), plain_threads}, kernel, std::forward<A>(args)...);
-}
-
 std::int64_t cuda_kmeans::bytes_needed(std::int64_t rows, std::int64_t cols, std::int64_t k) const {
     const auto candidates = 2 + static_cast<std::int64_t>(std::log(static_cast<double>(k))); // of a greedy choice
     const std::int64_t each_row = 8 * (cols + 2 + candidates) + 4 + 4 + 8;                   // label, rank, number
     return rows * each_row + 8 * kmeans_blocks(rows) * (2 + kmeans_candidate_limit) +
            8 * (largest_chunks(rows, k) + k) * (cols + 1) + 8 * spans(rows, k) * k + 24 * (k + 1) + 8 * k * cols +
-           static_cast<std::int64_t>(sizeof(kmeans_candidate)) * kmeans_candidate_limit;
+           8 * k * (2 + candidates) + static_cast<std::int64_t>(sizeof(kmeans_candidate)) * kmeans_candidate_limit;
 }
 
 void cuda_kmeans::load(const double* x, const double* weights, std::int64_t rows, std::int64_t cols) {
@@ -88,148 +98,184 @@ void cuda_kmeans::use(const double* x, const double* weights, std::int64_t rows,
         mass_ = device_buffer<double>(state_, "masses of a start", 2 * blocks_);
         partial_ = device_buffer<double>(state_, "potentials of a start", blocks_ * kmeans_candidate_limit);
     }
-    launch(*state_, "sum_weights", {blocks_, warp_threads}, sum_weights, view(), mass_.data() + blocks_);
     restart();
 }
 
 void cuda_kmeans::restart() {
-    state_->activate();
-    k_ = 0, gathered_ = false;
-    launch_each("forget_centres", rows_, forget_centres, view());
+    k_ = chosen_ = 0, gathered_ = labelled_ = false;
+    steps_.clear(), most_candidates_ = 1;
 }
 
-void cuda_kmeans::launch_draw(std::span<const double> uniforms) {
-    draw_uniforms values{};
-    std::ranges::copy(uniforms, values.u);
-    const auto count = static_cast<int>(uniforms.size());
-    launch(*state_, "draw_rows", {count, warp_threads, (blocks_ + warp_threads) * 8}, draw_rows, view(), values,
-           mass_.data(), mass_.data() + blocks_, blocks_, k_ > 0, candidates_.data());
-}
-
-void cuda_kmeans::launch_distances(int count) {
-    if (distances_.size() < count * rows_) {
-        distances_ = {};
-        distances_ = device_buffer<double>(state_, "distances of candidates", count * rows_);
+void cuda_kmeans::take_steps(std::int64_t count, bool adds) {
+    const std::int64_t stride = 2 + most_candidates_;
+    std::vector<double> values(static_cast<std::size_t>(count * stride));
+    for (std::int64_t from = 0, step = 0; step < count; ++step) {
+        const std::int64_t size = 2 + static_cast<std::int64_t>(steps_[from + 1]);
+        std::copy_n(&steps_[from], size, &values[step * stride]);
+        from += size;
     }
-    with_groups(count, [&]<int Groups>() {
-        launch(*state_, "measure_candidates", {blocks_for(rows_, distance_tile<Groups>::rows), tile_threads},
-               measure_candidates<Groups>, view(), candidates_.data(), count, distances_.data());
-    });
-    if (count > 1)
-        launch(*state_, "sum_potentials", {blocks_, warp_threads, 0, count}, sum_potentials, view(), distances_.data(),
-               partial_.data());
-}
-
-void cuda_kmeans::launch_add(int count) {
-    if (centre_rows_.size() <= k_) {
-        device_buffer<std::int64_t> more(state_, "centres of a start", std::max<std::int64_t>(64, 2 * k_));
-        copy_async(*state_, more.data(), centre_rows_.data(), k_);
+    if (step_values_.size() < std::ssize(values)) {
+        step_values_ = {};
+        step_values_ = device_buffer<double>(state_, "steps of a start", std::ssize(values));
+    }
+    if (distances_.size() < most_candidates_ * rows_) {
+        distances_ = {};
+        distances_ = device_buffer<double>(state_, "distances of candidates", most_candidates_ * rows_);
+    }
+    if (adds && centre_rows_.size() < chosen_ + count) {
+        device_buffer<std::int64_t> more(state_, "centres of a start", chosen_ + count);
+        copy_async(*state_, more.data(), centre_rows_.data(), chosen_);
         centre_rows_ = std::move(more);
     }
-    launch(*state_, "add_centre", {blocks_, block_threads}, cuda::add_centre, view(), candidates_.data(), count,
-           partial_.data(), distances_.data(), static_cast<std::int32_t>(k_), mass_.data(), centre_rows_.data());
-    ++k_, gathered_ = false;
+    copy_async(*state_, step_values_.data(), values.data(), std::ssize(values));
+    const choice_view v{step_values_.data(),
+                        stride,
+                        count,
+                        chosen_,
+                        adds,
+                        mass_.data(),
+                        mass_.data() + blocks_,
+                        distances_.data(),
+                        partial_.data(),
+                        centre_rows_.data(),
+                        candidates_.data()};
+    with_groups(most_candidates_, [&]<int Groups>() {
+        launch(*state_, "choose_centres",
+               grid_for(blocks_for(rows_, distance_tile<Groups>::rows), 0, 8 * (blocks_ + 32 * tile_warps)),
+               choose_centres<Groups>, view(), v);
+    });
+    steps_.clear(), most_candidates_ = 1;
+}
+
+void cuda_kmeans::choose() {
+    if (const std::int64_t count = k_ - chosen_; count > 0) {
+        take_steps(count, true);
+        chosen_ = k_, labelled_ = true;
+    }
+}
+
+void cuda_kmeans::note_step(double row, std::span<const double> uniforms) {
+    steps_.insert(steps_.end(), {row, static_cast<double>(uniforms.size())});
+    steps_.insert(steps_.end(), uniforms.begin(), uniforms.end());
+    most_candidates_ = std::max(most_candidates_, std::ssize(uniforms));
 }
 
 void cuda_kmeans::draw(std::span<const double> uniforms, std::span<kmeans_candidate> out) {
     state_->activate();
-    const auto count = static_cast<int>(uniforms.size());
-    launch_draw(uniforms);
-    std::vector<double> partial(static_cast<std::size_t>(k_ > 0 && count > 1 ? blocks_ * count : 0));
-    if (!partial.empty())
-        launch_distances(count);
-    copy_async(*state_, out.data(), candidates_.data(), count);
-    copy_async(*state_, partial.data(), partial_.data(), std::ssize(partial));
-    wait(); // the host adds them up
-    for (std::size_t i = 0; i < partial.size(); ++i)
-        out[i % count].potential += partial[i];
+    choose();
+    note_step(-1, uniforms);
+    take_steps(1, false);
+    copy_async(*state_, out.data(), candidates_.data(), std::ssize(uniforms));
+    wait(); // the caller reads them
 }
 
 void cuda_kmeans::add_centre(std::int64_t row) {
-    state_->activate();
-    launch(*state_, "name_candidate", {1, 1}, name_candidate, candidates_.data(), row);
-    launch_distances(1);
-    launch_add(1);
+    const double unused = 0;
+    note_step(static_cast<double>(row), {&unused, 1});
+    ++k_, gathered_ = false;
 }
 
 void cuda_kmeans::add_best(std::span<const double> uniforms) {
-    state_->activate();
     // Before the first centre all potentials are 0: the first candidate is the best.
-    const auto count = k_ > 0 ? static_cast<int>(uniforms.size()) : 1;
-    launch_draw(uniforms.first(count));
-    launch_distances(count);
-    launch_add(count);
+    note_step(-1, k_ > 0 ? uniforms : uniforms.first(1));
+    ++k_, gathered_ = false;
 }
 
 void cuda_kmeans::centre_rows(std::span<std::int64_t> out) {
     state_->activate();
+    choose();
     copy_async(*state_, out.data(), centre_rows_.data(), std::ssize(out));
     wait(); // the caller reads them
 }
 
-void cuda_kmeans::launch_assign(std::int32_t k, const unsigned long long* before, unsigned long long* changed) {
-    with_groups(k, [&]<int Groups>() {
-        launch(*state_, "assign_rows", {blocks_for(rows_, distance_tile<Groups>::rows), tile_threads},
-               assign_rows<Groups>, view(), centres_.data(), k, before, changed);
+void cuda_kmeans::launch_moves(bool moves, std::int64_t iterations) {
+    if (changed_.size() < iterations)
+        changed_ = device_buffer<unsigned long long>(state_, "k-means counters", iterations);
+    lloyd_view v{};
+    v.order.k = k_;
+    if (moves)
+        v.order = reserve_clusters(k_);
+    v.sums = {chunk_sums_.data(), cluster_sums_.data(), centres_.data(), true};
+    v.centres = centres_.data();
+    v.rows = gathered_ ? nullptr : centre_rows_.data();
+    v.changed = changed_.data();
+    v.unlabelled = !labelled_;
+    with_groups(k_, [&]<int Groups>() {
+        launch(*state_, "move_centres",
+               grid_for(blocks_for(rows_, distance_tile<Groups>::rows),
+                        moves ? largest_chunks(rows_, k_) * (cols_ + 1) : 0, counts_bytes(v.order)),
+               move_centres<Groups>, view(), v, moves, iterations);
     });
+    gathered_ = labelled_ = true;
 }
 
 std::int64_t cuda_kmeans::assign(std::span<const double> centres) {
     state_->activate();
-    const std::int64_t size = std::ssize(centres);
-    if (centres_.size() < size)
-        centres_ = device_buffer<double>(state_, "centres of a start", size);
-    if (changed_.size() == 0)
-        changed_ = device_buffer<unsigned long long>(state_, "k-means counters", 1);
-    k_ = size / cols_, gathered_ = true;
-    copy_async(*state_, centres_.data(), centres.data(), size);
-    clear_async(*state_, changed_.data(), 1);
-    launch_assign(static_cast<std::int32_t>(k_), nullptr, changed_.data());
+    choose(); // what changes are the labels of the centres before
+    reserve_centres(std::ssize(centres));
+    k_ = chosen_ = std::ssize(centres) / cols_, gathered_ = true;
+    copy_async(*state_, centres_.data(), centres.data(), std::ssize(centres));
+    launch_moves(false, 1);
     unsigned long long changed = 0;
     copy_async(*state_, &changed, changed_.data(), 1);
     wait(); // the host reads the count
     return static_cast<std::int64_t>(changed);
 }
 
-void cuda_kmeans::reserve_clusters(std::int64_t k) {
-    if (clusters_ == k)
-        return;
-    counts_ = device_buffer<std::int32_t>(state_, "labels of a start", 2 * spans(rows_, k) * k);
-    ranks_ = device_buffer<std::int32_t>(state_, "ranks of a start", rows_);
-    order_ = device_buffer<std::int64_t>(state_, "row numbers of a start", rows_);
-    bounds_ = device_buffer<std::int64_t>(state_, "clusters of a start", 2 * (k + 1));
-    chunk_sums_ = device_buffer<double>(state_, "partial sums of a start", largest_chunks(rows_, k) * (cols_ + 1));
-    cluster_sums_ = device_buffer<double>(state_, "sums of a start", k * (cols_ + 1));
-    clusters_ = k;
+void cuda_kmeans::reserve_centres(std::int64_t numbers) {
+    if (centres_.size() < numbers)
+        centres_ = device_buffer<double>(state_, "centres of a start", numbers);
 }
 
-cluster_view cuda_kmeans::launch_order(std::int64_t k, const unsigned long long* before) {
-    reserve_clusters(k);
-    const std::int64_t span = span_rows(k), blocks = spans(rows_, k);
-    std::int64_t *begins = bounds_.data(), *first_chunks = begins + k + 1;
-    std::int32_t *counts = counts_.data(), *offsets = counts + blocks * k;
-    const bool in_shared = k <= shared_labels;
-    launch(*state_, "rank_rows", {blocks, warp_threads, in_shared ? 4 * k : 0}, rank_rows, view(), span, k, in_shared,
-           before, counts, ranks_.data());
-    launch(*state_, "place_clusters", {1, scan_threads}, place_clusters, counts, blocks, k, before, offsets, begins,
-           first_chunks);
-    launch_each("order_rows", rows_, order_rows, view(), span, k, before, ranks_.data(), offsets, begins,
-                order_.data());
-    return {order_.data(), begins, first_chunks, k};
+order_view cuda_kmeans::reserve_clusters(std::int64_t k) {
+    const std::int64_t blocks = spans(rows_, k);
+    if (clusters_ != k) {
+        counts_ = device_buffer<std::int32_t>(state_, "labels of a start", 2 * blocks * k);
+        ranks_ = device_buffer<std::int32_t>(state_, "ranks of a start", rows_);
+        order_ = device_buffer<std::int64_t>(state_, "row numbers of a start", rows_);
+        bounds_ = device_buffer<std::int64_t>(state_, "clusters of a start", 2 * (k + 1));
+        chunk_sums_ = device_buffer<double>(state_, "partial sums of a start", largest_chunks(rows_, k) * (cols_ + 1));
+        cluster_sums_ = device_buffer<double>(state_, "sums of a start", k * (cols_ + 1));
+        clusters_ = k;
+    }
+    return {k,
+            span_rows(k),
+            blocks,
+            span_parts(k),
+            counts_.data(),
+            counts_.data() + blocks * k,
+            ranks_.data(),
+            bounds_.data(),
+            bounds_.data() + k + 1,
+            order_.data()};
 }
 
-void cuda_kmeans::launch_sums(std::int64_t k, const unsigned long long* before, double* centres) {
-    const cluster_view clusters = launch_order(k, before);
-    launch_each("sum_chunks", largest_chunks(rows_, k) * (cols_ + 1), sum_chunks, view(), clusters, before,
-                chunk_sums_.data());
-    launch_each("finish_clusters", k * (cols_ + 1), finish_clusters, chunk_sums_.data(), clusters, cols_, before,
-                cluster_sums_.data(), centres);
+std::int64_t cuda_kmeans::counts_bytes(const order_view& v) {
+    return 4 * v.parts * v.k;
+}
+
+cluster_view cuda_kmeans::sum_clusters(const sample_view& rows, std::int64_t k, double* sums, double* means) {
+    state_->activate();
+    choose();
+    const order_view order = reserve_clusters(k);
+    launch(*state_, "sum_clusters", grid_for(order.spans, largest_chunks(rows_, k) * (cols_ + 1), counts_bytes(order)),
+           cuda::sum_clusters, view(), order, true, rows, order.clusters(),
+           cluster_sums_view{chunk_sums_.data(), sums, means, false});
+    return order.clusters();
+}
+
+void cuda_kmeans::sum_ordered(const sample_view& rows, const cluster_view& clusters, double* partial, double* sums,
+                              double* means) const {
+    launch(*state_, "sum_clusters", grid_for(1, largest_chunks(rows.rows, clusters.k) * (rows.cols + 1), 0),
+           cuda::sum_clusters, sample_view{}, order_view{}, false, rows, clusters,
+           cluster_sums_view{partial, sums, means, false});
 }
 
 void cuda_kmeans::cluster_sums(std::span<double> sums, std::span<double> counts) {
     state_->activate();
     const std::int64_t k = std::ssize(counts), columns = cols_ + 1;
-    launch_sums(k, nullptr, nullptr);
+    reserve_clusters(k);
+    sum_clusters(view(), k, cluster_sums_.data(), nullptr);
     std::vector<double> host(static_cast<std::size_t>(k * columns));
     copy_async(*state_, host.data(), cluster_sums_.data(), k * columns);
     wait(); // the host takes them apart
@@ -239,40 +285,33 @@ void cuda_kmeans::cluster_sums(std::span<double> sums, std::span<double> counts)
     }
 }
 
-void cuda_kmeans::gather() {
-    if (gathered_)
-        return;
-    if (centres_.size() < k_ * cols_)
-        centres_ = device_buffer<double>(state_, "centres of a start", k_ * cols_);
-    launch_each("gather_centres", k_ * cols_, gather_centres, view(), centre_rows_.data(), k_, centres_.data());
-    gathered_ = true;
-}
-
 void cuda_kmeans::refine(int iterations) {
     state_->activate();
+    choose();
     if (iterations <= 1)
         return;
-    gather();
-    if (changed_.size() < iterations)
-        changed_ = device_buffer<unsigned long long>(state_, "k-means counters", iterations);
-    clear_async(*state_, changed_.data(), iterations);
-    const unsigned long long* before = nullptr;
-    for (int t = 1; t < iterations; ++t) { // once nothing changed, the rest of the launches return at once
-        launch_sums(k_, before, centres_.data());
-        launch_assign(static_cast<std::int32_t>(k_), before, changed_.data() + t);
-        before = changed_.data() + t;
-    }
+    reserve_centres(k_ * cols_);
+    launch_moves(true, iterations - 1);
 }
 
 void cuda_kmeans::centres(std::span<double> out) {
     state_->activate();
-    gather();
+    choose();
+    if (!gathered_) {
+        reserve_centres(k_ * cols_);
+        launch_moves(false, 0);
+    }
     copy_async(*state_, out.data(), centres_.data(), std::ssize(out));
     wait(); // the caller reads them
 }
 
 void cuda_kmeans::labels(std::span<std::int32_t> out) {
     state_->activate();
+    choose();
+    if (!labelled_) {
+        std::ranges::fill(out, -1);
+        return;
+    }
     copy_async(*state_, out.data(), labels_.data(), rows_);
     wait(); // the caller reads them
 }

@@ -1,5 +1,5 @@
-// k-means on the device: k-means++ takes four launches a centre, an iteration of Lloyd's six, and the host waits for
-// none of them.
+// k-means on the device: k-means++ takes one launch for all centres, which begins when somebody needs them, Lloyd's
+// iterations another one, and the host waits for neither.
 #pragma once
 
 #include "kernels/contract/kmeans_engine.hpp"
@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace elbo::kernels::cuda {
 
@@ -28,10 +29,18 @@ struct cluster_view {
     std::int64_t k;
 };
 
-/// Whether an iteration has nothing left to do: no label changed in the one before, if there was one.
-ELBO_HD inline bool settled(const unsigned long long* before) {
-    return before && *before == 0;
-}
+/// What brings the rows into that order.
+struct order_view {
+    std::int64_t k;
+    std::int64_t span, spans; ///< rows that a block counts the labels of, and their number
+    int parts;                ///< warps that share a span; 0: one, whose counts lie in device memory
+    std::int32_t* counts;     ///< [spans x k] of the labels
+    std::int32_t* offsets;    ///< [spans x k] where those of a span begin
+    std::int32_t* ranks;      ///< [rows]
+    std::int64_t *begins, *first_chunks, *order;
+
+    ELBO_HD cluster_view clusters() const { return {order, begins, first_chunks, k}; }
+};
 
 class cuda_kmeans final : public kmeans_engine {
 public:
@@ -52,42 +61,50 @@ public:
 
     /// load() of rows and weights in device memory, which stay there; the memory that they take is not this engine's.
     void use(const double* x, const double* weights, std::int64_t rows, std::int64_t cols);
-    /// The rows by label.
-    cluster_view order(std::int64_t k) { return launch_order(k, nullptr); }
+    /// Brings the rows into the order of their k labels and adds up `rows`, the same ones in other coordinates: sums [k
+    /// x (cols + 1)], the last column Σ w, and means [k x cols] where not null, 0 of clusters without rows.
+    cluster_view sum_clusters(const sample_view& rows, std::int64_t k, double* sums, double* means);
+    /// The same of rows whose order is known; `partial` has room for rows / kmeans_chunk_rows + k chunks.
+    void sum_ordered(const sample_view& rows, const cluster_view& clusters, double* partial, double* sums,
+                     double* means) const;
 
 private:
     sample_view view() const { return {x_, weights_, nearest_.data(), labels_.data(), rows_, cols_}; }
     void wait() const;
-    /// Candidates on the device, their distances and, where wanted, their potentials.
-    void launch_draw(std::span<const double> uniforms);
-    void launch_distances(int count);
-    void launch_add(int count);
-    void launch_assign(std::int32_t k, const unsigned long long* before, unsigned long long* changed);
-    cluster_view launch_order(std::int64_t k, const unsigned long long* before);
-    void launch_sums(std::int64_t k, const unsigned long long* before, double* centres);
-    void reserve_clusters(std::int64_t k);
-    /// The centres on the device, those rows that were added.
-    void gather();
-    /// A kernel with one thread for each of `count` items.
-    template <class... P, class... A>
-    void launch_each(const char* name, std::int64_t count, void (*kernel)(P...), A&&... args) const;
+    /// Takes note of a step of k-means++: the row of the centre or −1, and uniforms of as many candidates.
+    void note_step(double row, std::span<const double> uniforms);
+    /// Takes the steps that are noted.
+    void take_steps(std::int64_t count, bool adds);
+    /// Makes the centres of the steps that are noted.
+    void choose();
+    /// Lloyd's iterations, or one assignment.
+    void launch_moves(bool moves, std::int64_t iterations);
+    order_view reserve_clusters(std::int64_t k);
+    void reserve_centres(std::int64_t numbers);
+    /// Shared memory of a block for the counts of labels.
+    static std::int64_t counts_bytes(const order_view& v);
 
     state_pointer state_;
     std::int64_t rows_ = 0, cols_ = 0, blocks_ = 0;
-    std::int64_t k_ = 0;        ///< centres
+    std::int64_t k_ = 0;        ///< centres, those of noted steps too
+    std::int64_t chosen_ = 0;   ///< without those
     bool gathered_ = false;     ///< they are in centres_
+    bool labelled_ = false;     ///< the rows have labels
+    std::vector<double> steps_; ///< that are noted: row or −1, number of candidates, their uniforms
+    std::int64_t most_candidates_ = 1;
     std::int64_t clusters_ = 0; ///< for which there is memory
     const double *x_ = nullptr, *weights_ = nullptr;
     device_buffer<double> own_x_, own_weights_, nearest_;
     device_buffer<std::int32_t> labels_;
     device_buffer<double> mass_; ///< [2][blocks] Σ w nearest; Σ w
     device_buffer<kmeans_candidate> candidates_;
-    device_buffer<double> distances_; ///< [candidates x rows]
-    device_buffer<double> partial_;   ///< [blocks x candidates]
+    device_buffer<double> step_values_; ///< [steps x (2 + candidates)]
+    device_buffer<double> distances_;   ///< [candidates x rows]
+    device_buffer<double> partial_;     ///< [blocks x candidates]
     device_buffer<std::int64_t> centre_rows_;
     device_buffer<double> centres_; ///< [k x cols]
     device_buffer<unsigned long long> changed_;
-    device_buffer<std::int32_t> counts_; ///< [2][spans x k] of the labels; where they begin
+    device_buffer<std::int32_t> counts_; ///< [2][spans x k] of order_view: counts, offsets
     device_buffer<std::int32_t> ranks_;
     device_buffer<std::int64_t> order_, bounds_; ///< bounds [2][k + 1]: begins and first chunks of the clusters
     device_buffer<double> chunk_sums_, cluster_sums_;

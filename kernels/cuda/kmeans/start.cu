@@ -1,11 +1,10 @@
 // A start on the device. The host waits for the log-likelihood of a candidate and for the parameters, and for nothing
 // else.
 // Predicted for an H200 and rows on the device, by launches, bytes and float64 operations (docs/kernels.md section 6,
-// "Starts"): 1e7 x 2 x 8 1.5 to 2.5 ms, 1e6 x 16 x 64 4 to 6, 1e6 x 128 x 256 20 to 26, 1e5 x 784 x 10 36 to 48.
+// "Starts"): 1e7 x 2 x 8 0.9 to 1.7 ms, 1e6 x 16 x 64 3 to 4.5, 1e6 x 128 x 256 19 to 23, 1e5 x 784 x 10 28 to 38.
 #include "elbo/error.hpp"
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/e_step/accumulate.hpp"
-#include "kernels/cuda/kmeans/clusters.cuh"
 #include "kernels/cuda/kmeans/sample.cuh"
 #include "kernels/cuda/kmeans/statistics.cuh"
 
@@ -88,8 +87,9 @@ public:
         state_->activate();
         copy_async(*state_, lambda_.data(), lambda.data(), shape_.dimensions);
         const std::int64_t d = shape_.dimensions, k = shape_.components;
-        const cluster_view clusters = kmeans_.order(k);
-        sum_moments(weights_.data(), clusters, sums_.data(), formed_.means.data(), covariances_.data());
+        const sample_view rows = weighed(weights_.data());
+        const cluster_view clusters = kmeans_.sum_clusters(rows, k, sums_.data(), formed_.means.data());
+        sum_covariances(rows, clusters, sums_.data(), formed_.means.data(), covariances_.data());
         const start_moments m = moments();
         launch_each("pool_covariances", covariance_size() + k, pool_covariances, m, covariance_size(), pooled_.data(),
                     formed_.log_weights.data());
@@ -149,7 +149,7 @@ private:
     std::int64_t covariance_size() const {
         return geometry_.matrix() ? shape_.dimensions * shape_.dimensions : shape_.dimensions;
     }
-    std::int64_t chunks(std::int64_t rows) const { return rows / kmeans_chunk_rows + shape_.components; }
+    static std::int64_t chunks(std::int64_t rows) { return rows / kmeans_chunk_rows + 1; }
     std::int64_t segments(std::int64_t rows, std::int64_t k) const {
         return (rows - 1) / segment_span(geometry_.matrix(), shape_.dimensions) + k;
     }
@@ -190,7 +190,6 @@ private:
         lambda_ = numbers("regularization of a start", d);
         order_ = device_buffer<std::int64_t>(state_, "all rows of a start", rows_);
         bounds_ = device_buffer<std::int64_t>(state_, "bounds of a start", 4);
-        chunk_sums_ = numbers("sums of chunks of a start", chunks(rows_) * (d + 1));
         partial_ = numbers("moments of segments", segments(rows_, k) * covariance_size());
         sums_ = numbers("sums of a start", k * (d + 1));
         covariances_ = numbers("covariances of a start", k * covariance_size());
@@ -243,16 +242,15 @@ private:
         return count;
     }
 
-    /// Sums [k x (d + 1)], means [k x d] and covariances of the clusters of the rows, with these weights.
-    void sum_moments(const double* weights, const cluster_view& clusters, double* sums, double* means,
-                     double* covariances) {
+    /// The rows with these weights.
+    sample_view weighed(const double* weights) const {
+        return {x_.data(), weights, nullptr, nullptr, rows_, shape_.dimensions};
+    }
+
+    /// Covariances of the clusters of the rows about these means.
+    void sum_covariances(const sample_view& rows, const cluster_view& clusters, const double* sums, const double* means,
+                         double* covariances) {
         const std::int64_t d = shape_.dimensions, k = clusters.k;
-        const sample_view rows{x_.data(), weights, nullptr, nullptr, rows_, d};
-        clear_async(*state_, means, k * d); // where there are no rows
-        launch_each("sum_chunks", (rows_ / kmeans_chunk_rows + k) * (d + 1), sum_chunks, rows, clusters, nullptr,
-                    chunk_sums_.data());
-        launch_each("finish_clusters", k * (d + 1), finish_clusters, chunk_sums_.data(), clusters, d, nullptr, sums,
-                    means);
         const std::int64_t span = segment_span(geometry_.matrix(), d), count = segments(rows_, k);
         const auto launch_products = [&](int each, auto kernel) {
             const std::int64_t side = blocks_for(d, 16 * each);
@@ -276,11 +274,15 @@ private:
         const std::int64_t d = shape_.dimensions;
         total_ = numbers("total covariance", covariance_size());
         total_sums_ = numbers("total sums", 2 * d + 1); // and the mean
-        launch_each("multiply_weights", rows_, multiply_weights, weights_.data(), usual_.data(), rows_);
         std::int64_t *begins = bounds_.data(), *first_chunks = begins + 2;
-        launch_each("list_rows", rows_, list_rows, rows_, kmeans_chunk_rows, begins, first_chunks, order_.data());
-        sum_moments(usual_.data(), {order_.data(), begins, first_chunks, 1}, total_sums_.data(),
-                    total_sums_.data() + d + 1, total_.data());
+        launch_each("take_usual", rows_, take_usual, weights_.data(), usual_.data(), rows_, begins, first_chunks,
+                    order_.data());
+        const sample_view rows = weighed(usual_.data());
+        const cluster_view all{order_.data(), begins, first_chunks, 1};
+        double *sums = total_sums_.data(), *mean = sums + d + 1;
+        const device_buffer<double> partial = numbers("sums of chunks of a start", chunks(rows_) * (d + 1));
+        kmeans_.sum_ordered(rows, all, partial.data(), sums, mean);
+        sum_covariances(rows, all, sums, mean, total_.data());
         if (!geometry_.matrix())
             return;
         total_factor_ = numbers("factor of the total covariance", d * d);
@@ -301,7 +303,7 @@ private:
     device_buffer<double> y_;                                 ///< the rows in the coordinates of k-means
     device_buffer<double> total_, total_factor_, total_sums_; ///< of all usual rows
     device_buffer<std::int64_t> order_, bounds_;              ///< all rows as one cluster
-    device_buffer<double> chunk_sums_, partial_, sums_, covariances_, pooled_, log_joint_;
+    device_buffer<double> partial_, sums_, covariances_, pooled_, log_joint_;
     device_buffer<int> failed_;
     parameter_buffers formed_, kept_;
 };

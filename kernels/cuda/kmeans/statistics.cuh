@@ -63,20 +63,17 @@ struct segment {
     }
 };
 
-__global__ void list_rows(std::int64_t rows, std::int64_t chunk_rows, std::int64_t* begins, std::int64_t* first_chunks,
-                          std::int64_t* order) {
-    const std::int64_t n = blockIdx.x * std::int64_t(statistic_threads) + threadIdx.x;
-    if (n < rows)
-        order[n] = n;
-    if (n == 0)
-        begins[0] = first_chunks[0] = 0, begins[1] = rows, first_chunks[1] = (rows + chunk_rows - 1) / chunk_rows;
-}
-
+// All rows as one cluster, with the weights of those that are usual.
 __global__ void __launch_bounds__(statistic_threads)
-    multiply_weights(const double* weights, double* usual, std::int64_t rows) {
+    take_usual(const double* weights, double* usual, std::int64_t rows, std::int64_t* begins,
+               std::int64_t* first_chunks, std::int64_t* order) {
     const std::int64_t n = blockIdx.x * std::int64_t(statistic_threads) + threadIdx.x;
     if (n < rows)
-        usual[n] *= weights[n];
+        order[n] = n, usual[n] *= weights[n];
+    if (n == 0) {
+        begins[0] = first_chunks[0] = 0, begins[1] = rows;
+        first_chunks[1] = (rows + kmeans_chunk_rows - 1) / kmeans_chunk_rows;
+    }
 }
 
 // A thread for a column of a segment: Σ w (x − mean)².

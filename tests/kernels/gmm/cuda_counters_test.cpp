@@ -173,7 +173,8 @@ std::int64_t rows_moved(const kmeans_case& c) {
 
 // A step of k-means++ reads the rows once for all its candidates, 8 N d bytes, and leaves a distance for each candidate
 // and row; their potentials and the step to the best of them read those, distances so far and weights, and store
-// distance and label (12 bytes) of the rows that move, and a mass for each block.
+// distance and label (12 bytes) of the rows that move, and a mass for each block of 1024 rows. All steps are one
+// launch.
 TEST(CudaCounters, KmeansPlusPlus) {
     if (!test::emulated())
         GTEST_SKIP() << "counters come from the emulator";
@@ -181,71 +182,48 @@ TEST(CudaCounters, KmeansPlusPlus) {
         SCOPED_TRACE(run.c.name);
         const auto& [c, all, n, d, k] = run;
         const double blocks = static_cast<double>(kmeans_blocks(c.rows));
-        const double list = 32 * kmeans_candidate_limit; // the candidates
-
-        // A draw: the masses of the blocks, and the rows of one block for each candidate.
-        const test::counter_sums draw = test::sum_counters(all, "::draw_rows");
-        EXPECT_EQ(draw.launches, k);
-        EXPECT_LE(draw.read, draw.blocks * 16 * static_cast<double>(kmeans_block_rows) + k * (8 * blocks + 32));
-        const double candidates = draw.blocks; // of all steps
-
-        const test::counter_sums measure = test::sum_counters(all, "::measure_candidates");
-        EXPECT_EQ(measure.launches, k);
-        EXPECT_GE(measure.read, k * 8 * n * d);
-        EXPECT_LE(measure.read, k * (8 * n * d + list));
-        EXPECT_EQ(measure.stored, candidates * 8 * n);
-
-        const test::counter_sums add = test::sum_counters(all, "::add_centre");
-        EXPECT_EQ(add.launches, k);
-        EXPECT_LE(add.read, k * (3 * 8 * n + list) + candidates * (8 * blocks + 32));
-        EXPECT_EQ(add.stored, 12 * static_cast<double>(rows_moved(c)) + k * (8 * blocks + 8));
-        if (!c.greedy)
-            continue;
-        const test::counter_sums potentials = test::sum_counters(all, "::sum_potentials");
-        EXPECT_EQ(potentials.launches, k - 1);
-        EXPECT_LE(potentials.read, (k - 1) * 2 * 8 * n + (candidates - 1) * 8 * n);
-        EXPECT_EQ(potentials.stored, (candidates - 1) * 8 * blocks);
+        const double each = c.greedy ? 2 + std::floor(std::log(k)) : 1, candidates = 1 + (k - 1) * each;
+        const test::counter_sums choose = test::sum_counters(all, "::choose_centres");
+        EXPECT_EQ(choose.launches, 1);
+        const double compared = c.greedy ? candidates - 1 : 0;
+        const double barriers = 2 * k + (c.greedy ? k - 1 : 0); // each block stores four bytes
+        EXPECT_EQ(choose.stored, 8 * blocks + candidates * 8 * n + compared * 8 * blocks +
+                                     12 * static_cast<double>(rows_moved(c)) + k * (8 * blocks + 8) +
+                                     4 * choose.blocks * barriers);
+        // Each number once in a launch: rows, weights, distances so far and of the candidates, masses, steps.
+        EXPECT_LE(choose.read, n * (8 * d + 8 * (2 + each)) + 8 * blocks * (2 + each) + k * 8 * (2 + each) + 32 * 6);
+        const double padded = each <= 4 ? 4 : 8, rows = 2048 / padded; // of a tile
+        EXPECT_LE(choose.fp64,
+                  1.1 * (k * rows * std::ceil(n / rows) * padded * d * 3 + (compared + k) * 3 * n) +
+                      choose.blocks * (k * 2 * blocks + candidates * (6 * kmeans_block_rows + 8 * blocks)));
     }
 }
 
 // An iteration of Lloyd reads the rows twice: to label them, and to add them up in the order of their labels. A pair of
 // a row and a centre costs a subtraction and a fused multiply-add for each dimension; centres are padded to a tile and
-// rows to one. Six launches, of which those after the last change of a label do nothing.
+// rows to one. All iterations are one launch.
 TEST(CudaCounters, Lloyd) {
     if (!test::emulated())
         GTEST_SKIP() << "counters come from the emulator";
     for (const counted_kmeans& run : count_kmeans()) {
         SCOPED_TRACE(run.c.name);
         const auto& [c, all, n, d, k] = run;
-        // Two to load and one to begin, three or four a centre, one before Lloyd's iterations: nothing else is
-        // launched.
-        EXPECT_EQ(test::sum_counters(all, "").launches,
-                  3 + 3 * k + (c.greedy ? k - 1 : 0) + 1 + 6 * (lloyd_iterations - 1));
-
-        const test::counter_sums assign = test::sum_counters(all, "::assign_rows");
-        EXPECT_EQ(assign.launches, lloyd_iterations - 1);
-        EXPECT_LE(assign.read, assign.launches * (n * (8 * d + 4) + 8 * k * d + 128));
-        EXPECT_LE(assign.stored, assign.launches * 4 * n + 8 * assign.blocks);
-        const double centres = k <= 8 ? 8 : 16, rows = 2048 / centres; // of a tile
-        EXPECT_LE(assign.fp64, assign.launches * rows * std::ceil(n / rows) * centres * d * 3);
-
-        // Coordinates, weight and row number; begins of clusters and chunks. A partial sum for each chunk and column.
-        const test::counter_sums sums = test::sum_counters(all, "::sum_chunks");
+        EXPECT_EQ(test::sum_counters(all, "").launches, 2); // all centres, all iterations
+        const test::counter_sums moves = test::sum_counters(all, "::move_centres");
+        const double iterations = lloyd_iterations - 1;
+        const double centres = k <= 8 ? 8 : 16, rows = 2048 / centres, tiles = std::ceil(n / rows);
         const double chunks = n / static_cast<double>(kmeans_chunk_rows) + k;
-        EXPECT_EQ(sums.launches, assign.launches);
-        EXPECT_LE(sums.read, sums.launches * (8 * n * (d + 2) + 16 * (k + 1) + 160));
-        EXPECT_LE(sums.stored, sums.launches * 8 * chunks * (d + 1));
+        const double spans = static_cast<double>(kmeans_blocks(c.rows));
 
-        // The order: labels in, ranks out and in, row numbers out, and the counts of each block.
-        const test::counter_sums rank = test::sum_counters(all, "::rank_rows");
-        const test::counter_sums order = test::sum_counters(all, "::order_rows");
-        const double counts = 4 * k * static_cast<double>(kmeans_blocks(c.rows));
-        EXPECT_EQ(rank.launches, assign.launches);
-        EXPECT_EQ(order.launches, assign.launches);
-        EXPECT_LE(rank.read, rank.launches * (4 * n + 64));
-        EXPECT_LE(rank.stored, rank.launches * (4 * n + counts));
-        EXPECT_LE(order.read, order.launches * (8 * n + counts + 8 * k + 128));
-        EXPECT_LE(order.stored, order.launches * 8 * n);
+        // Labels; a partial sum for each chunk and column, sums and centres; ranks twice, row numbers, counts of each
+        // span and where they begin, bounds of the clusters. Barriers are the rest.
+        const double stored =
+            4 * n + 8 * chunks * (d + 1) + 8 * k * (2 * d + 1) + 16 * n + 8 * k * spans + 16 * (k + 1);
+        EXPECT_LE(moves.stored, 1.02 * (iterations * (stored + 8) + 8 * k * d));
+        // Each number once in a launch: rows, weights, labels, ranks, row numbers, and what is stored of the clusters.
+        EXPECT_LE(moves.read, n * (8 * d + 8 + 4 + 4 + 8) + stored - 20 * n + 8 * k * (d + 1) + 32 * 10);
+        const double sums = 2 * (d + 1) * (n + 2 * chunks) + 8 * k * d;
+        EXPECT_LE(moves.fp64, iterations * (rows * tiles * centres * d * 3 + sums));
     }
 }
 

@@ -16,6 +16,9 @@ struct launch_shape {
     std::int64_t shared_bytes = 0;
     std::int64_t blocks_y = 1;
     unsigned cluster = 1; ///< blocks of a cluster, a divisor of `blocks`
+    /// All blocks at the same time, so that they can wait for one another (core/grid.cuh): no more of the `blocks` than
+    /// the device can have. No clusters then.
+    bool together = false;
 };
 
 /// Blocks that can share the rows of a chunk on every device that knows clusters.
