@@ -24,6 +24,7 @@ cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
     }
     if (has_tensor())
         tensor_ = tensor_memory(state, s);
+    has_products_ = suits_products(s, sizeof(T)) && tensor_supported(*state);
 }
 
 template <class T>
@@ -42,7 +43,8 @@ typename cuda_engine<T>::training& cuda_engine<T>::train() {
         training_.emplace(training{{state_, shape},
                                    {state_, "the sums", limb_count * sum_count(shape)},
                                    {state_, "the update rule", shape.dimensions + scatter_size(shape)},
-                                   {state_, shape}});
+                                   {state_, shape},
+                                   has_products() ? product_memory(state_, shape) : product_memory()});
         sums_.limbs = training_->limbs.data();
     }
     return *training_;
@@ -55,7 +57,7 @@ std::int64_t cuda_engine<T>::bytes_needed(std::int64_t rows, bool weighted, samp
         2 * parameter_set<T>::bytes(shape) + update_memory::bytes(shape) +
         8 * (limb_count * sum_count(shape) + d + scatter_size(shape) + 2 * d) + survey_pipeline::bytes(d) +
         (has_slab() ? element * (slab_rows() * shape.components + whitened_size(shape, slab_rows())) : 0) +
-        staging::bytes(d) + (has_tensor() ? tensor_memory::bytes(shape) : 0);
+        staging::bytes(d) + (has_tensor() ? tensor_memory::bytes(shape) : 0) + product_bytes();
     return fixed + element * rows * (row_stride(shape, element) + (weighted ? 1 : 0)) +
            known_rows<T>::bytes(labels, rows, shape.components);
 }
@@ -138,7 +140,7 @@ void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
             accumulate_registers(*state_, shape, current_.view(), view, sums_, grid_);
         break;
     case e_step_variant::fused:
-        accumulate_fused(*state_, shape, current_.view(), view, sums_, abilities_, grid_);
+        accumulate_fused(*state_, shape, current_.view(), view, sums_, abilities_, grid_, enqueue_products(view));
         break;
     case e_step_variant::tensor:
         if constexpr (std::is_same_v<T, float>)

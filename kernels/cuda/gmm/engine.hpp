@@ -7,6 +7,7 @@
 #include "kernels/cuda/gmm/e_step/accumulate.hpp"
 #include "kernels/cuda/gmm/graph_loop.hpp"
 #include "kernels/cuda/gmm/m_step/parameter_set.hpp"
+#include "kernels/cuda/gmm/products/products.hpp"
 #include "kernels/cuda/gmm/rows/known_rows.hpp"
 #include "kernels/cuda/gmm/rows/staging.hpp"
 #include "kernels/cuda/gmm/rows/survey.hpp"
@@ -14,6 +15,7 @@
 #include "kernels/shared/m_step.hpp"
 
 #include <optional>
+#include <type_traits>
 
 namespace elbo::kernels::cuda {
 
@@ -23,9 +25,10 @@ public:
     cuda_engine_base(const gmm_shape& s, state_pointer state) : gmm_engine(s), state_(std::move(state)) {}
     /// Blocks of the persistent kernels; by default as many as the device holds. No result depends on it.
     void set_grid(std::int64_t blocks) { grid_ = blocks; }
-    /// Goes without the tensor variant, as on other devices.
-    void leave_tensor() { tensor_ = {}, abilities_.tensor = false; }
+    /// Goes without the tensor variant and the products, as on other devices; before any training.
+    void leave_tensor() { tensor_ = {}, abilities_.tensor = has_products_ = false; }
     bool has_tensor() const { return abilities_.tensor; }
+    bool has_products() const { return has_products_; }
     /// Goes without clusters, as on devices that know none.
     void leave_clusters() { abilities_.cluster = 1; }
 
@@ -34,6 +37,7 @@ protected:
     std::int64_t grid_ = 0;
     device_abilities abilities_; ///< `tensor`: also that it suits the shape
     tensor_memory tensor_;       ///< empty without
+    bool has_products_ = false;
 };
 
 /// With a prior the M-step runs on the host: update() takes the sums there and brings the parameters back, and there is
@@ -74,6 +78,10 @@ private:
     device_rows<T> rows_view(std::int64_t first, std::int64_t rows) const;
     e_step_variant variant() const;
     void enqueue_accumulate(std::int64_t first, std::int64_t rows);
+    std::int64_t product_bytes() const { return has_products() ? product_memory::bytes(shape) : 0; }
+    /// Launches the products where there are some; what the fused variant asks whether they have done the work, or
+    /// null.
+    const int* enqueue_products(const device_rows<T>& rows);
     /// Of at most a slab; the results are in device memory.
     void enqueue_inference(const device_rows<T>& rows, const inference_results& to);
     /// An M-step from the sums: next parameters in the place of the current ones, these in the place of the next.
@@ -91,6 +99,7 @@ private:
         device_buffer<std::int64_t> limbs;
         device_buffer<double> rule; ///< λ, then the scatter
         graph_loop loop;
+        product_memory products; ///< empty where it goes without them
     };
     training& train();
 
@@ -110,5 +119,16 @@ private:
     known_rows<T> known_;
     std::int64_t additions_ = 0; ///< partials added to the sums since the last carry
 };
+
+template <class T>
+const int* cuda_engine<T>::enqueue_products(const device_rows<T>& rows) {
+    if constexpr (std::is_same_v<T, float>)
+        if (has_products() && !rows.labelled()) {
+            const product_view& products = train().products.view();
+            accumulate_products(*state_, shape, current_.view(), rows, products, sums_, grid_ / 2);
+            return products.near;
+        }
+    return nullptr;
+}
 
 } // namespace elbo::kernels::cuda

@@ -24,11 +24,12 @@ constexpr std::int64_t whitened_size(const gmm_shape& s, std::int64_t rows) {
 /// clusters or runs code that was compiled for one that does not.
 std::int64_t largest_cluster(const internal::cuda_state& state);
 
-/// Fused engine. `blocks` is the grid; it does not change the result.
+/// Fused engine. `blocks` is the grid; it does not change the result. `near` [K]: not null where the products
+/// (products/products.hpp) have done the work if all of them are set.
 template <class T>
 void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
                       const device_rows<T>& rows, const device_sums& sums, const device_abilities& device,
-                      std::int64_t blocks);
+                      std::int64_t blocks, const int* near = nullptr);
 
 /// Register engine, float32 alone; rows without labels.
 void accumulate_registers(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,

@@ -177,8 +177,11 @@ __global__ void __launch_bounds__(accumulate_threads, sizeof(T) == 4 && Form != 
     const std::int64_t statistics = a.tuning.row_split * a.tuning.span * fused_statistics(a.shape.family, b.d);
     const double reference = *a.model.reference;
     bool dots = false;
-    if constexpr (Form != distance_form::full)
+    if constexpr (Form != distance_form::full) {
+        if (a.near && all_near(a.near, static_cast<int>(a.shape.components)))
+            return;
         dots = suits_dots(a);
+    }
     const std::int64_t chunk_rows = a.tuning.chunk_rows;
     const std::int64_t turn = gridDim.x / a.tuning.ranks * chunk_rows; // rows of all clusters
     if (a.tuning.ranks > 1)
@@ -242,8 +245,8 @@ std::int64_t largest_cluster(const internal::cuda_state& state) {
 template <class T>
 void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape, const device_model<T>& model,
                       const device_rows<T>& rows, const device_sums& sums, const device_abilities& device,
-                      std::int64_t blocks) {
-    const fused_arguments<T> a{shape, model, rows, sums, shape_fused(shape, sizeof(T), device)};
+                      std::int64_t blocks, const int* near) {
+    const fused_arguments<T> a{shape, model, rows, sums, shape_fused(shape, sizeof(T), device), near};
     using enum gmm::family;
     switch (shape.family) {
     case full:
@@ -260,8 +263,10 @@ void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape,
 }
 
 template void accumulate_fused(const internal::cuda_state&, const gmm_shape&, const device_model<float>&,
-                               const device_rows<float>&, const device_sums&, const device_abilities&, std::int64_t);
+                               const device_rows<float>&, const device_sums&, const device_abilities&, std::int64_t,
+                               const int*);
 template void accumulate_fused(const internal::cuda_state&, const gmm_shape&, const device_model<double>&,
-                               const device_rows<double>&, const device_sums&, const device_abilities&, std::int64_t);
+                               const device_rows<double>&, const device_sums&, const device_abilities&, std::int64_t,
+                               const int*);
 
 } // namespace elbo::kernels::cuda

@@ -15,6 +15,7 @@ struct fused_arguments {
     device_rows<T> rows;
     device_sums sums;
     fused_shape tuning;
+    const int* near; ///< [K] or null: the products have done the work where all are set
 };
 
 /// How the fused variant computes a component's squared distance.

@@ -66,4 +66,12 @@ __device__ inline bool block_all(bool condition) {
     return __syncthreads_and(condition) != 0;
 }
 
+/// Whether every component is near enough, asked by all threads of a block.
+__device__ inline bool all_near(const int* near, int components) {
+    bool all = true;
+    for (int k = static_cast<int>(threadIdx.x); k < components; k += static_cast<int>(blockDim.x))
+        all = all && near[k] != 0;
+    return block_all(all);
+}
+
 } // namespace elbo::kernels::cuda

@@ -268,6 +268,13 @@ constexpr e_step_variant choose_variant(const gmm_shape& s, std::int64_t element
     return shape_fused(s, element_bytes, device).tile_rows > 0 ? e_step_variant::fused : e_step_variant::slab;
 }
 
+/// Shapes for which products of fp16 pieces (gmm/products) stand beside the fused variant, on devices of compute
+/// capability 9.0, and run where the dot form would: from 64 components on they take less (docs/kernels.md section 6).
+constexpr bool suits_products(const gmm_shape& s, std::int64_t element_bytes) {
+    return (s.family == gmm::family::spherical || s.family == gmm::family::tied_spherical) && element_bytes == 4 &&
+           s.dimensions >= 16 && s.dimensions <= 128 && s.components >= 64 && s.components <= 16384;
+}
+
 /// Rows of one partial sum: chunks divide units.
 constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false,
                                   const device_abilities& device = {}) {

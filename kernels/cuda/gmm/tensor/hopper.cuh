@@ -70,6 +70,13 @@ __device__ __forceinline__ void copy_bulk(unsigned to, const void* from, unsigne
                  "l"(from), "r"(bytes), "r"(barrier)
                  : "memory");
 }
+/// 16 bytes by this thread, past its registers; they are there after wait_copies().
+__device__ __forceinline__ void copy_async(unsigned to, const void* from) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+}
+__device__ __forceinline__ void wait_copies() {
+    asm volatile("cp.async.wait_all;" ::: "memory");
+}
 __device__ __forceinline__ unsigned cluster_rank() {
     unsigned rank;
     asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
@@ -129,10 +136,17 @@ __device__ __forceinline__ void fence_async() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
-/// Descriptor of a K-major operand without swizzle, made of core matrices (8 rows of 16 bytes, 128 bytes contiguous):
-/// the two halves of k16 lie 128 bytes apart, groups of 8 rows of M or N 256 bytes apart.
+/// Descriptor of an operand without swizzle, made of core matrices (8 lines of 16 bytes, 128 bytes contiguous).
+/// K-major: lines are rows of M or N, the two halves of k16 lie `leading` bytes apart, groups of 8 rows `stride` bytes.
+/// M- or N-major: lines are of K, the two groups of 8 of k16 lie `leading` bytes apart, groups of 8 rows `stride`
+/// bytes.
+__device__ __forceinline__ unsigned long long matrix_descriptor(unsigned address, unsigned leading, unsigned stride) {
+    return static_cast<unsigned long long>((address & 0x3ffff) >> 4) |
+           static_cast<unsigned long long>(leading >> 4) << 16 | static_cast<unsigned long long>(stride >> 4) << 32;
+}
+/// K-major, the halves of k16 beside each other.
 __device__ __forceinline__ unsigned long long core_descriptor(unsigned address) {
-    return static_cast<unsigned long long>((address & 0x3ffff) >> 4) | (128ull >> 4) << 16 | (256ull >> 4) << 32;
+    return matrix_descriptor(address, 128, 256);
 }
 
 // clang-format off
@@ -148,6 +162,15 @@ __device__ __forceinline__ void wgmma_f16(float (&d)[32], const unsigned (&a)[4]
     asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
                  "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {" ELBO_P32 "}, {%32, %33, %34, %35}, %36, p, 1, "
                  "1, 0;\n}"
+                 : ELBO_F32(d, 0)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
+}
+/// The same with an N-major B.
+__device__ __forceinline__ void wgmma_f16_n_major(float (&d)[32], const unsigned (&a)[4], unsigned long long b,
+                                                  int accumulate = 1) {
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {" ELBO_P32 "}, {%32, %33, %34, %35}, %36, p, 1, "
+                 "1, 1;\n}"
                  : ELBO_F32(d, 0)
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
 }

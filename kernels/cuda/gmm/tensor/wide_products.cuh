@@ -19,15 +19,15 @@ enum class wide_columns { none, first, second, both };
 template <int Cluster>
 struct wide_ring {
     unsigned base, full, empty; ///< slots, and their barriers
-    int slot = 0;
+    int slots, slot = 0;
     unsigned phase;
 
     /// By all threads; `consumes` says which side.
-    __device__ __forceinline__ wide_ring(const unsigned char* memory, bool consumes)
-        : base(shared_address(memory)), full(base + wide_slots * operand_bytes), empty(full + 8 * wide_slots),
-          phase(consumes ? 0 : 1) { // the slots are empty at first
+    __device__ __forceinline__ wide_ring(const unsigned char* memory, bool consumes, int slots_of_ring = wide_slots)
+        : base(shared_address(memory)), full(base + slots_of_ring * operand_bytes), empty(full + 8 * slots_of_ring),
+          slots(slots_of_ring), phase(consumes ? 0 : 1) { // the slots are empty at first
         if (threadIdx.x == 0) {
-            for (int i = 0; i < wide_slots; ++i) {
+            for (int i = 0; i < slots; ++i) {
                 barrier_init(full + 8 * i, 1);
                 barrier_init(empty + 8 * i, 8 * Cluster);
             }
@@ -40,7 +40,7 @@ struct wide_ring {
     }
     __device__ __forceinline__ unsigned address(int at) const { return base + at * operand_bytes; }
     __device__ __forceinline__ void advance() {
-        if (++slot == wide_slots)
+        if (++slot == slots)
             slot = 0, phase ^= 1;
     }
     /// The next slot from an operand that all blocks of the cluster read, of which each fetches a part; or from one of
