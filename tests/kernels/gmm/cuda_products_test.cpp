@@ -1,0 +1,193 @@
+// The products of the cheap families, on both sides of the distance up to which they run: single rows and sums against
+// float64, with the bounds of densities.cuh and sums.cuh in kernels/cuda/gmm/products; the same bits for any grid and
+// batches; what they cost.
+#include "bench/mixture/prediction.hpp"
+#include "elbo/gmm/fit.hpp"
+#include "kernels/cuda/gmm/engine.hpp"
+#include "kernels/cuda/gmm/products/layout.hpp"
+#include "tests/support/data.hpp"
+#include "tests/support/emulator_counters.hpp"
+#include "tests/support/gmm/labels.hpp"
+#include "tests/support/gmm/near_origin.hpp"
+#include "tests/support/gmm/tensor_problem.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string>
+
+namespace elbo {
+namespace {
+
+using namespace kernels;
+using gmm::family;
+using test::near_case;
+
+static_assert(cuda::suits_products({family::spherical, 128, 1024}, 4));
+static_assert(!cuda::suits_products({family::spherical, 128, 1024}, 8));
+static_assert(!cuda::suits_products({family::spherical, 129, 64}, 4) &&
+              !cuda::suits_products({family::spherical, 15, 64}, 4));
+static_assert(!cuda::suits_products({family::spherical, 64, 63}, 4) &&
+              !cuda::suits_products({family::full, 64, 64}, 4));
+
+// Lines of four neighbouring rows are a permutation, and the memory of a slab is bounded.
+TEST(CudaProducts, Plans) {
+    for (int i = 0; i < 16; ++i)
+        EXPECT_EQ(cuda::row_of_line(cuda::line_of_row(i)), i);
+    for (std::int64_t K : {64, 65, 256, 1000, 16384}) {
+        const cuda::product_plan plan = cuda::plan_products({family::spherical, 100, K});
+        EXPECT_LE(4 * unit_rows * K * plan.units, std::int64_t(256) << 20) << K;
+        EXPECT_GE(plan.units, 1) << K;
+        EXPECT_GE(plan.blocks * 128, K);
+        EXPECT_GE(plan.ranges * cuda::range_blocks, plan.blocks);
+    }
+}
+
+/// Bound of densities.cuh: that of the dot form, and of pieces and truncated steps.
+double product_error(const gmm_shape& s, const gmm_parameters& p, std::int64_t k, const double* row) {
+    const std::int64_t d = s.dimensions;
+    const double u = p.precision_cholesky[s.family == family::spherical ? k : 0];
+    double size = 0;
+    for (std::int64_t j = 0; j < d; ++j)
+        size += u * u * std::abs(row[j]) * std::abs(p.means[k * d + j]);
+    return test::dots_error_float32(s, p, k, row) + (0x1p-21 + 0x1p-20 + 0x1p-23) * size;
+}
+
+/// Roundings of a sum in units of 2⁻²⁴: those of sums.cuh, and 16 for its shares.
+constexpr test::arithmetic_form products{104, product_error, true};
+
+std::vector<near_case> families(std::int64_t d, std::int64_t K, std::int64_t rows, double spread = 1,
+                                double offset = 0) {
+    std::vector<near_case> cases;
+    for (const family f : {family::spherical, family::tied_spherical})
+        cases.push_back({{f, d, K}, rows, f == family::spherical ? spread : 1, offset});
+    return cases;
+}
+
+void check_sums(const near_case& c, double largest) {
+    SCOPED_TRACE(test::describe(c, largest, element_type::float32));
+    const gmm_parameters p = test::parameters_of(c, largest);
+    const test::near_rows data(c, p, element_type::float32);
+    const auto engine = test::engine_of(c, element_type::float32, p, data);
+    ASSERT_EQ(dynamic_cast<cuda::cuda_engine_base&>(*engine).has_products(), cuda::suits_products(c.shape, 4));
+    engine->accumulate(0, c.rows);
+    test::expect_near_sums(*engine, test::reference_sums(c.shape, engine->parameters(), data.normalised, data.weights,
+                                                         0x1p-24, {}, products));
+    const auto other = test::engine_of(c, element_type::float32, p, data, false);
+    other->accumulate(0, c.rows);
+    const bool same = test::carried(engine->sums()) == test::carried(other->sums());
+    EXPECT_EQ(same, largest > 3 || !cuda::suits_products(c.shape, 4)) << "which variant does the work";
+}
+
+// At and beside the ends of tiles of rows (16, 64, 128, 256), blocks of components (64, 128, 256) and stages of
+// dimensions (64).
+TEST(CudaProducts, SumsMatchReferenceOnBothSidesOfTheLimit) {
+    if (!test::tensor_supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    for (const auto& cases :
+         {families(16, 64, 129), families(31, 65, 65, 100), families(64, 128, 255), families(65, 129, 127, 10, 1e4),
+          families(128, 300, 33), families(33, 1000, 31), families(100, 257, 300), families(64, 63, 31)})
+        for (const near_case& c : cases)
+            for (double largest : {test::near, test::beyond})
+                check_sums(c, largest);
+}
+
+// One row at a time: its log p alone is the sum, so that errors of rows cannot cancel.
+TEST(CudaProducts, EachRowIsWithinTheBound) {
+    if (!test::tensor_supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    for (const near_case& c : families(128, 70, 1, 10)) {
+        const std::int64_t d = c.shape.dimensions;
+        const gmm_parameters p = test::parameters_of(c, test::near);
+        const test::near_rows data({c.shape, 12, c.spread}, p, element_type::float32);
+        const auto engine = make_gmm_engine(context::cuda(), c.shape, element_type::float32);
+        engine->reserve(1, false);
+        engine->set_parameters(p);
+        double worst = 0;
+        for (std::int64_t n = 0; n < 12; ++n) {
+            if (data.weights[n] == 0)
+                continue;
+            engine->load({matrix_view<const float>(&data.raw[n * d], 1, d), {}, 1}, data.normalisation, 0);
+            engine->clear_sums(0x1p40, 0x1p60);
+            engine->accumulate(0, 1);
+            const test::bounded_sums want = test::reference_sums(
+                c.shape, engine->parameters(), {data.normalised.begin() + n * d, data.normalised.begin() + (n + 1) * d},
+                {}, 0x1p-24, {}, products);
+            const std::size_t at = sum_count(c.shape) - scalar_count + scalar_log_likelihood;
+            const double error = std::abs(engine->sums().values()[at] - want.log_density[0]);
+            worst = std::max(worst, error / want.log_density_bound[0]);
+            EXPECT_LE(error, want.log_density_bound[0]) << "row " << n;
+        }
+        std::printf("%s: %.2f of the bound\n", test::describe(c, test::near, element_type::float32).c_str(), worst);
+    }
+}
+
+// Rows so far that their squares overflow, and rows at the origin, harm no other.
+TEST(CudaProducts, FarAndZeroRows) {
+    if (!test::tensor_supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    const near_case c{{family::spherical, 20, 64}, 200};
+    const gmm_parameters p = test::parameters_of(c, test::near);
+    test::near_rows data(c, p, element_type::float32);
+    const auto fill = [&](std::int64_t row, float value) {
+        std::fill_n(&data.raw[row * 20], 20, value);
+        std::fill_n(&data.normalised[row * 20], 20, value);
+        data.weights[row] = 1;
+    };
+    fill(3, 0.0f);
+    fill(70, 1e-30f);
+    fill(71, 1e4f);
+    const auto engine = test::engine_of(c, element_type::float32, p, data);
+    engine->accumulate(0, c.rows);
+    test::expect_near_sums(*engine, test::reference_sums(c.shape, engine->parameters(), data.normalised, data.weights,
+                                                         0x1p-24, {}, products));
+    fill(5, 3e37f);
+    const auto far = test::engine_of(c, element_type::float32, p, data);
+    far->clear_sums(0x1p120, 0x1p120);
+    far->accumulate(0, c.rows);
+    for (double sum : far->sums().values())
+        EXPECT_TRUE(std::isfinite(sum));
+}
+
+// Rows of known component are the business of the fused variant.
+TEST(CudaProducts, Labels) {
+    if (!test::tensor_supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    const gmm_shape shape{family::spherical, 17, 70};
+    const test::labelled_rows data({shape, 70, test::knowledge::some_labels, true, element_type::float32});
+    const auto engine = make_gmm_engine(context::cuda(), shape, element_type::float32);
+    test::load(*engine, data);
+    gmm_parameters p = test::parameters_of({shape, 70}, test::near);
+    p.log_weights[2] = p.log_weights[1];
+    std::fill_n(&p.means[2 * shape.dimensions], shape.dimensions, 0.0);
+    engine->set_parameters(p);
+    test::accumulate(*engine, data.c.rows);
+    test::expect_near_sums(*engine, test::reference_sums(shape, engine->parameters(), data.x64, data.weights, 0x1p-24,
+                                                         data.known(), products));
+}
+
+TEST(CudaProducts, GridAndBatchesChangeNoBit) {
+    if (!test::tensor_supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    for (const gmm_shape& shape : {gmm_shape{family::spherical, 16, 300}, {family::tied_spherical, 65, 64}}) {
+        const near_case c{shape, 3 * unit_rows + 300};
+        const gmm_parameters p = test::parameters_of(c, test::near);
+        const test::near_rows data(c, p, element_type::float32);
+        std::vector<std::int64_t> first;
+        for (const std::int64_t blocks : {1, 7, 264}) {
+            const auto engine = test::engine_of(c, element_type::float32, p, data);
+            dynamic_cast<cuda::cuda_engine_base&>(*engine).set_grid(blocks);
+            const std::int64_t step = blocks == 7 ? unit_rows : blocks == 1 ? 3 * unit_rows : c.rows;
+            for (std::int64_t begin = 0; begin < c.rows; begin += step)
+                engine->accumulate(begin, std::min(step, c.rows - begin));
+            const std::vector<std::int64_t> limbs = test::carried(engine->sums());
+            EXPECT_EQ(limbs, first.empty() ? limbs : first) << gmm::to_string(shape.family) << ", " << blocks;
+            first = limbs;
+        }
+    }
+}
+
+} // namespace
+} // namespace elbo
