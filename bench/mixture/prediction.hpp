@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/contract/gmm_layout.hpp"
+#include "kernels/cuda/gmm/products/layout.hpp"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
 
 #include <algorithm>
@@ -86,6 +87,24 @@ inline tensor_flop tensor_work(const gmm_shape& s) {
     const double m = kernels::cuda::moment_dimensions(s.dimensions);
     // Three products of pieces; two, of 64 columns at least.
     return {3 * 2 * 16 * 16 * blocks * (blocks + 1) / 2, 2 * 2 * m * std::max(m, 64.0)};
+}
+
+/// What the products of the cheap families take a pair: operations of the matrix instructions, log-densities and sums
+/// alike; bytes from L2 and to or from memory, of each of the two.
+struct product_work {
+    double flop, cache, memory;
+};
+inline product_work work_of_products(const gmm_shape& s) {
+    using namespace kernels::cuda;
+    const product_plan plan = plan_products(s);
+    const double terms = static_cast<double>(plan.stages * product_terms);
+    // Three products of pieces; operands of 4 bytes a term that 128 lines share, in clusters 256; the log-density.
+    return {6 * terms, 4 + 4 * terms / (plan.blocks > 1 ? 256 : 128), 4};
+}
+/// Bytes of a row beside: it is read, its operands written, and read by both.
+inline double row_bytes_of_products(const gmm_shape& s) {
+    return 4 * static_cast<double>(s.dimensions +
+                                   3 * kernels::cuda::plan_products(s).stages * kernels::cuda::product_terms);
 }
 
 /// PTX has more instructions than arithmetic needs, machine code fewer than PTX: counted at most so many times as many
@@ -187,7 +206,7 @@ inline double slab_seconds(const gmm_shape& s, double pairs, std::int64_t elemen
 }
 
 /// The E-step with its sums, the update and the nodes of the loop. `dots`: the means lie so near the origin that the
-/// dot form runs.
+/// dot form runs, or the products.
 inline prediction predict_iteration(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes, bool dots,
                                     const device_rates& device = {}) {
     using namespace kernels::cuda;
@@ -204,6 +223,18 @@ inline prediction predict_iteration(const gmm_shape& s, std::int64_t rows, std::
     const auto around = [&](double arithmetic, double waits, double nodes) {
         return between(arithmetic, arithmetic * waits, nodes);
     };
+    if (dots && suits_products(s, element_bytes)) {
+        const product_work work = work_of_products(s);
+        const double bound =
+            std::max({work.flop / device.tensor, work.cache / device.cache, work.memory / device.copy});
+        const double slabs = static_cast<double>(blocks_for(rows, plan_products(s).units * kernels::unit_rows));
+        const double units = static_cast<double>(blocks_for(rows, kernels::unit_rows));
+        const double beside = n * row_bytes_of_products(s) / device.copy +
+                              3 * units * static_cast<double>(kernels::sum_count(s)) / device.atomics +
+                              (4 * slabs + 3) * device.node;
+        return {2 * pairs * bound + (4 * slabs + 3) * device.node,
+                2 * pairs * bound * tensor_waits + beside + device.chain};
+    }
     switch (choose_variant(s, element_bytes, false, {.tensor = true})) {
     case e_step_variant::registers: {
         const register_counts count = register_instructions(s);

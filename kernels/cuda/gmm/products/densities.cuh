@@ -156,9 +156,6 @@ struct lane_rows {
 /// lp of 128 components in the place of the products. A row so far that squares lose their meaning is very far away
 /// from all of them.
 __device__ __forceinline__ void finish_densities(const float4* columns, const lane_rows& rows, float (&y)[64]) {
-    // ½ log2 e in two parts: its rounding alone would be the same relative error of q in every row.
-    constexpr float half = static_cast<float>(0.5 * log2_e);
-    constexpr float rest = static_cast<float>(0.5 * log2_e - static_cast<double>(half));
 #pragma unroll
     for (int i = 0; i < 16; ++i)
 #pragma unroll
@@ -169,8 +166,7 @@ __device__ __forceinline__ void finish_densities(const float4* columns, const la
                 float& v = y[4 * i + 2 * h + e];
                 const float dot = v * (rows.scale[h] * column.w);
                 const float q = rows.norm[h] + column.x - 2 * dot;
-                const float q2 = rows.norm[h] > 0x1p100f ? 1e38f : fminf(fmaxf(q, 0.0f) * column.z, 1e38f);
-                v = column.y - rest * q2 - half * q2;
+                v = log_density(rows.norm[h] > 0x1p100f ? INFINITY : fmaxf(q, 0.0f), make_float2(column.y, column.z));
             }
         }
 }

@@ -10,11 +10,11 @@
 
 #include "kernels/cuda/gmm/device_views.hpp"
 #include "kernels/cuda/gmm/e_step/device_model.cuh"
+#include "kernels/cuda/gmm/e_step/pieces.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
 #include "kernels/cuda/gmm/products/layout.hpp"
 #include "kernels/cuda/gmm/products/products.hpp"
 #include "kernels/cuda/gmm/tensor/hopper.cuh"
-#include "kernels/cuda/gmm/tensor/panels.cuh"
 
 #include <cstdint>
 
@@ -129,7 +129,7 @@ __global__ void __launch_bounds__(operand_threads)
     const float u = model.factors[k * p], norm = model.norms[k], offset = model.offsets[k];
     const bool dropped = ::isinf(offset);
     memory.near[k] = dropped || (norm <= 0x1p100f && norm * u * u <= limit);
-    memory.columns[k] = make_float4(dropped ? 0.0f : norm, offset, u * u, power.inverse);
+    memory.columns[k] = make_float4(dropped ? 0.0f : norm, offset, u, power.inverse);
 }
 
 } // namespace elbo::kernels::cuda

@@ -11,14 +11,15 @@ product_view carve_products(const gmm_shape& s, carver& from) {
     const product_plan plan = plan_products(s);
     const std::int64_t rows = plan.units * unit_rows;
     product_view v{};
-    v.near = from.take<int>(s.components);
-    v.weights = from.take<unsigned char>(plan.blocks * plan.stages * operand_bytes);
-    v.columns = from.take<float4>(plan.blocks * product_lines);
+    // The large ones first: all of them begin at a sector of memory.
+    v.densities = from.take<float>(rows * s.components);
     v.rows = from.take<unsigned char>(rows / product_lines * plan.stages * operand_bytes);
-    v.row_scales = from.take<float2>(rows);
+    v.weights = from.take<unsigned char>(plan.blocks * plan.stages * operand_bytes);
     v.parts = from.take<float4>(plan.ranges * rows);
     v.shares = from.take<float4>(rows);
-    v.densities = from.take<float>(rows * s.components);
+    v.row_scales = from.take<float2>(rows);
+    v.columns = from.take<float4>(plan.blocks * product_lines);
+    v.near = from.take<int>(s.components);
     return v;
 }
 

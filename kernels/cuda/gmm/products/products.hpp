@@ -16,7 +16,7 @@ namespace elbo::kernels::cuda {
 struct product_view {
     int* near;              ///< [K] whether the component is near enough
     unsigned char* weights; ///< [blocks of 128 components][stages] operands
-    float4* columns;        ///< [blocks x 128]: ‖c‖², offset, u², inverse of the power of two of the weights
+    float4* columns;        ///< [blocks x 128]: ‖c‖², offset, u, inverse of the power of two of the weights
     unsigned char* rows;    ///< [slab rows / 128][stages] operands
     float2* row_scales;     ///< [slab rows]: inverse of the power of two of the row, ‖y‖²
     float4* parts;          ///< [ranges x slab rows]: max lp, Σ 2^(lp − max), spread

@@ -97,7 +97,7 @@ struct share_block {
             asm volatile("" ::: "memory"); // rows are not read ahead: registers are full
 #pragma unroll
             for (int j = 0; j < 4; ++j) {
-                const float4 row = shares[16 * s + 4 * t + j];
+                const float4 row = shares[16 * s + 4 * j + t];
 #pragma unroll
                 for (int h = 0; h < 2; ++h) {
                     const float below = z[h][s][j] - row.x;
@@ -187,14 +187,16 @@ __device__ __forceinline__ void multiply_shares(float (&sums)[32], float2 unscal
         sums[i] += acc[i] * (i / 2 % 2 ? unscale.y : unscale.x);
 }
 
-/// Shares of the rows on their way to the shared memory of a warpgroup, a tile ahead: two buffers take turns.
+/// Shares of the rows on their way to the shared memory of a warpgroup, a tile ahead: two buffers take turns. Of 16
+/// rows row 4 t + j has place 4 j + t, so that the lanes of a quad read neighbours.
 struct share_rows {
     const float4* from; ///< of this thread
     float4* to;
     int tiles;
 
     __device__ __forceinline__ void fetch(int tile, int thread) {
-        copy_async(shared_address(to + tile % 2 * product_lines + thread), from + min(tile, tiles - 1) * product_lines);
+        copy_async(shared_address(to + tile % 2 * product_lines + thread / 16 * 16 + thread % 4 * 4 + thread / 4 % 4),
+                   from + min(tile, tiles - 1) * product_lines);
     }
 };
 
