@@ -34,16 +34,20 @@ static inline void transpose(vec<T> (&square)[lanes<T>]) {
     }
 }
 
-/// Lays out a strip of d columns row after row, row_stride(d) apart, with zeros at the end of each.
+/// Lays out a strip of d columns row after row, row_stride(d) apart, with zeros at the end of each. Reads from front to
+/// back, and asks for what lies a square of columns ahead: too few loads are under way otherwise.
 template <class T>
 static void lay_out_strip(const T* x, std::int64_t d, T* rows) {
     const std::int64_t stride = row_stride(d);
-    for (int v = 0; v < strip_rows; v += lanes<T>)
-        for (std::int64_t c = 0; c < stride; c += lanes<T>) {
+    for (std::int64_t c = 0; c < stride; c += lanes<T>)
+        for (int v = 0; v < strip_rows; v += lanes<T>) {
             vec<T> square[lanes<T>];
 #pragma GCC unroll 16
-            for (int i = 0; i < lanes<T>; ++i)
-                square[i] = c + i < d ? load(x + (c + i) * strip_rows + v) : vec<T>{};
+            for (int i = 0; i < lanes<T>; ++i) {
+                const T* from = x + (c + i) * strip_rows + v;
+                __builtin_prefetch(from + lanes<T> * strip_rows);
+                square[i] = c + i < d ? load(from) : vec<T>{};
+            }
             transpose<T>(square);
 #pragma GCC unroll 16
             for (int i = 0; i < lanes<T>; ++i)

@@ -96,9 +96,10 @@ public:
 
     std::int64_t bytes_needed(std::int64_t rows, bool weighted, sample_labels::kind labels) const override {
         return aligned_array<T>::bytes(padded(rows) * (shape.dimensions + (weighted ? 1 : 0))) +
-               (has_homes() ? aligned_array<std::int32_t>::bytes(padded(rows)) : 0) +
+               (has_homes() ? aligned_array<std::int32_t>::bytes(padded(rows)) + aligned_array<T>::bytes(padded(rows))
+                            : 0) +
                label_store<T>::bytes(labels, padded(rows), shape.components) +
-               team_of(rows) * workspace<T>::bytes(shape, block_rows_) + packed_model<T>::bytes(shape) +
+               team_of(rows) * workspace<T>::bytes(shape, block_rows_) + packed_model<T>::bytes(shape, threads_) +
                m_step::bytes(shape, threads_) + fixed_accumulator::bytes(shape, threads_) + scatter_bytes(rows);
     }
 
@@ -113,6 +114,7 @@ public:
         if (has_homes()) {
             homes_ = aligned_array<std::int32_t>(padded(rows));
             std::fill_n(homes_.data(), homes_.size(), -1);
+            guards_ = aligned_array<T>(padded(rows));
         }
         while (std::ssize(workspaces_) < team_of(rows))
             workspaces_.emplace_back(shape, block_rows_);
@@ -122,6 +124,9 @@ public:
         require_host_memory(in.x, "x");
         require_host_memory(in.weights, "weights");
         require_host_memory(in.labels, "labels");
+        if (guards_.size() > 0)
+            std::fill_n(guards_.data() + slot, padded(in.x.rows), T(0));
+        loaded_ = true;
         inverse_.resize(f.scale.size());
         std::ranges::transform(f.scale, inverse_.begin(), [](double s) { return 1 / s; }); // exact: powers of two
         parallel_for(threads_, units_of(in.x.rows), [&](std::int64_t u, int) {
@@ -217,6 +222,7 @@ private:
                 weights_.size() > 0 ? weights_.data() + first : nullptr,
                 std::min(unit_rows, end - first),
                 homes_.size() > 0 ? homes_.data() + first : nullptr,
+                guards_.size() > 0 ? guards_.data() + first : nullptr,
                 labels_.labels(first),
                 labels_.log_factors(first)};
     }
@@ -226,8 +232,10 @@ private:
         const auto may_screen = [&](const workspace<T>& w) {
             return w.view.screen->homes_known && w.view.screen->skip * block_rows_ < rows;
         };
+        for (const workspace<T>& w : workspaces_)
+            w.view.screen->open = 0;
         if (!labels_.has_factors() && std::ranges::any_of(workspaces_, may_screen))
-            model_.find_separations(threads_);
+            begin_screens(rows);
         fixed_accumulator& accumulator = this->accumulator();
         accumulator.begin(units);
         parallel_for(threads_, units, [&](std::int64_t u, int thread) {
@@ -236,6 +244,37 @@ private:
             accumulator.add(thread, ws.partial, ws.touched);
         });
         accumulator.end();
+        end_screens();
+    }
+
+    /// Before a pass whose rows may be screened: whether it is a survey, else what is left of the guards of the last
+    /// one; and, unless next to no row needs them, the separations. Rows that have been loaded lately may not stay.
+    void begin_screens(std::int64_t rows) {
+        constexpr std::int64_t longest = 16; // passes until another survey is worth a try
+        const std::int64_t most = rows / 16;
+        ++passes_;
+        if (separates_components(shape.family, shape.dimensions, shape.components) && !loaded_) {
+            if (passes_ > longest ? open_ > most : open_ > open_after_survey_ + most) {
+                std::fill_n(guards_.data(), guards_.size(), T(0));
+                model_.begin_survey(current_, threads_);
+                passes_ = 0;
+            } else if (open_after_survey_ + most < rows) {
+                model_.find_drift(current_, threads_);
+            }
+        }
+        if (open_ * 16 > shape.components || model_.view().drift.scale == 0)
+            model_.find_separations(threads_);
+    }
+
+    /// After a pass: how many rows have been looked at.
+    void end_screens() {
+        open_ = 0;
+        for (const workspace<T>& w : workspaces_)
+            open_ += w.view.screen->open;
+        if (model_.view().surveys)
+            open_after_survey_ = open_;
+        model_.end_survey();
+        loaded_ = false;
     }
 
     int threads_;
@@ -245,6 +284,10 @@ private:
     aligned_array<T> x_, weights_;
     label_store<T> labels_;
     aligned_array<std::int32_t> homes_; // unit_view::homes
+    aligned_array<T> guards_;           // unit_view::guards
+    /// Rows looked at in the last pass, and in the last survey rows that got no guard; passes since that.
+    std::int64_t open_ = 0, open_after_survey_ = 0, passes_ = 0;
+    bool loaded_ = true; ///< since the last pass
     std::vector<workspace<T>> workspaces_;
     gmm_parameters current_, next_;
     packed_model<T> model_;

@@ -5,6 +5,10 @@
 // bounds the log-densities under component k of all rows at home in a at once (packed_model::find_separations). Those
 // that it leaves are computed by the operations of the dense kernels, square by square while the bound so far reaches
 // the limit. Homes are guesses: a wrong one costs time alone.
+//
+// Now and then a pass is a survey, which looks for pairs some way below what counts. A row without any but that at home
+// gets a guard, the least √(−2 lp) of all others, and is not looked at in later passes as long as the guard, less what
+// the parameters have moved since (drift.hpp), keeps them out.
 #pragma once
 
 #include "kernels/cpu/core/simd.hpp"
@@ -28,20 +32,77 @@ static inline void note_screen(screen_state& state, double cost) {
     state.skip = state.pause;
 }
 
-/// Lists the components but `home` that one of the listed rows at home there may need. Returns how many.
+template <class T>
+static inline T magnitude(T x) {
+    return x < 0 ? -x : x;
+}
+
+/// What log-densities must reach for their pairs to be listed, where those from `limit` on may count.
+template <class T>
+static inline T least_density(const model_view<T>& m, T limit) {
+    return m.surveys ? limit - (8 + T(0.125) * magnitude(limit)) : limit;
+}
+
+/// Takes the rows whose guards hold out of ws.sorted, and those behind the last row. Returns how many that are.
+template <class T>
+static std::int64_t leave_out_guarded(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws) {
+    const T slack = rounding_slack<T>(m.dimensions), shift = m.drift.shift, rise = m.drift.rise;
+    const T least = rise + slack * (magnitude(rise) + m.threshold);
+    std::int64_t left = 0, begin = 0;
+    for (std::int64_t k = 0; k < m.components; ++k) {
+        const std::int64_t end = ws.starts[k];
+        for (std::int64_t i = begin; i < end; ++i) {
+            const std::int32_t row = ws.sorted[i];
+            bool out = row >= unit.rows;
+            if (!out && unit.homes[row] == k) {
+                const T root = m.drift.scale * unit.guards[row] - (shift + m.drift.reach * ws.home_reaches[row]);
+                const T limit = ws.row_limits[row];
+                out = root > 0 && T(0.5) * (1 - slack) * root * root > least + slack * magnitude(limit) - limit;
+            }
+            ws.sorted[left] = row;
+            left += out ? 0 : 1;
+        }
+        begin = end;
+        ws.starts[k] = static_cast<std::int32_t>(left);
+    }
+    return begin - left;
+}
+
+/// Gives guards to the rows of a span that the survey has found no pair of but that at home. Returns how many got none.
+template <class T>
+static std::int64_t set_guards(const model_view<T>& m, const unit_view<T>& unit, const workspace_view<T>& ws) {
+    std::int64_t open = 0;
+    for (std::int64_t row = 0; row < unit.rows; ++row) {
+        const T least = least_density(m, ws.row_limits[row]);
+        const bool alone = ws.near_starts[row] == (row == 0 ? 0 : ws.near_starts[row - 1]);
+        const bool holds = alone && least < 0 && unit.homes[row] == ws.nearest[row];
+        unit.guards[row] = holds ? __builtin_sqrt(-2 * least) * (1 - rounding_slack<T>(m.dimensions)) : T(0);
+        open += holds ? 0 : 1;
+    }
+    return open;
+}
+
+/// Lists the components but `home` that one of the listed rows at home there may need, without separations all. Returns
+/// how many.
 template <class T>
 static std::int64_t list_near_home(const model_view<T>& m, std::int64_t home, const std::int32_t* rows,
                                    std::int64_t count, const workspace_view<T>& ws) {
+    std::int64_t near = 0;
+    for (std::int64_t k = 0; k < m.components && !m.separations; ++k)
+        if (k != home)
+            ws.near[near++] = static_cast<std::int32_t>(k);
+    if (!m.separations)
+        return near;
     T limit = ws.row_limits[rows[0]], reach = ws.home_reaches[rows[0]];
     for (std::int64_t i = 1; i < count; ++i) {
         limit = ws.row_limits[rows[i]] < limit ? ws.row_limits[rows[i]] : limit;
         reach = ws.home_reaches[rows[i]] > reach ? ws.home_reaches[rows[i]] : reach;
     }
+    limit = least_density(m, limit);
     // c_k − ½ q < limit, q as computed; offsets are not above zero.
-    const T slack = rounding_slack<T>(m.dimensions), magnitude = limit < 0 ? -limit : limit;
-    const vec<T> least = broadcast(-limit + slack * (magnitude + m.threshold));
+    const T slack = rounding_slack<T>(m.dimensions);
+    const vec<T> least = broadcast(-limit + slack * (magnitude(limit) + m.threshold));
     const T *separations = m.separations + home * near_stride(m.components), *stretches = m.stretches_of(home);
-    std::int64_t near = 0;
     for (std::int64_t k = 0; k < m.components; k += lanes<T>) {
         const vec<T> root = load(separations + k) - load(stretches + k) * broadcast(reach);
         const vec<T> needed = load(m.offsets + k) * broadcast(1 - slack) + least;
@@ -99,7 +160,7 @@ static inline void keep_near(const home_rows<T>& of, std::int32_t k, vec<T> dens
         if (const std::int64_t pair = ws.screen->near++; pair < near_capacity)
             ws.near_rows[pair] = row, ws.near_components[pair] = k, ws.near_densities[pair] = densities[i];
         if (densities[i] > ws.home_densities[row])
-            of.unit.homes[row] = k;
+            move_home(of.unit, row, k);
     }
 }
 
@@ -160,7 +221,7 @@ static std::int64_t list_near_pairs(const model_view<T>& m, const unit_view<T>& 
         return 0;
     home_rows<T> of{unit, rows, count, {}};
     for (std::int64_t i = 0; i < lanes<T>; ++i)
-        of.limits[i] = i < count ? ws.row_limits[rows[i]] : static_cast<T>(__builtin_inf());
+        of.limits[i] = i < count ? least_density(m, ws.row_limits[rows[i]]) : static_cast<T>(__builtin_inf());
     if (m.family == gmm::family::full)
         return keep_full(m, of, near, ws);
     return m.family == gmm::family::diagonal ? keep_distances<T, true>(m, of, near, ws)
@@ -195,21 +256,24 @@ static double find_near_pairs(const model_view<T>& m, const unit_view<T>& unit, 
                               const workspace_view<T>& ws) {
     constexpr double most = 0.5; // of the cost of the dense kernels; at the beginning as much as for a few rows more
     const auto all = static_cast<double>(rows * m.components * dense_cost(m));
-    std::int64_t done = 0, homes = 0, cost = 0;
+    const std::int64_t guarded = leave_out_guarded(m, unit, ws), open = rows - guarded;
+    std::int64_t done = guarded, cost = 0;
     ws.screen->near = 0;
     const bool pays = for_home_rows(m, ws, [&](std::int64_t home, const std::int32_t* listed, std::int64_t count) {
         cost += list_near_pairs(m, unit, listed, count, list_near_home(m, home, listed, count, ws), ws);
         done += count;
-        ++homes;
         const double share = static_cast<double>(done + rows / 16) / static_cast<double>(rows);
         return ws.screen->near <= near_capacity && static_cast<double>(cost * lanes<T>) <= most * share * all;
     });
     if (!pays) {
         ws.screen->near = -1;
+        ws.screen->open += open;
         return 1;
     }
     sort_by_key(ws.near_rows, ws.screen->near, rows, ws.near_starts, ws.near_order);
+    ws.screen->open += m.surveys ? set_guards(m, unit, ws) : open;
     const double layout = static_cast<double>(rows * m.dimensions) * gather_cost;
+    const std::int64_t homes = rows / lanes<T> + m.components; // vectors, at most
     return (static_cast<double>((cost + homes * dense_cost(m)) * lanes<T>) + layout) / all;
 }
 
@@ -223,14 +287,17 @@ static void begin_span(const model_view<T>& m, const unit_view<T>& unit, const w
     state.near = -1;
     const bool full = m.family == gmm::family::full;
     const std::int64_t rows = (unit.rows + strip_rows - 1) / strip_rows * strip_rows;
-    if (!gathers_rows(m.family, m.dimensions) || !unit.homes || unit.log_factors || !(full || m.separations) ||
-        state.skip * m.block_rows >= rows || !homes_are_known(unit.homes, unit.rows))
+    const bool separated = m.separations || m.drift.scale > 0;
+    if (!gathers_rows(m.family, m.dimensions) || !unit.homes || unit.log_factors || !(full || separated) ||
+        state.skip * m.block_rows >= rows || !homes_are_known(unit.homes, unit.rows)) {
+        state.open += unit.rows;
         return;
+    }
     for (std::int64_t i = 0; i < rows; ++i)
         ws.nearest[i] = unit.homes[i] < 0 ? 0 : unit.homes[i];
     find_limits(m, unit, 0, rows, ws);
     state.at_home = true;
-    const double cost = m.separations ? find_near_pairs(m, unit, rows, ws) : 1;
+    const double cost = separated ? find_near_pairs(m, unit, rows, ws) : 1;
     if (state.near >= 0 || !full)
         note_screen(state, cost);
 }

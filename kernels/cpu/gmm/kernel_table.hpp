@@ -18,6 +18,13 @@ inline constexpr std::int64_t strip_rows = 64;
 /// Largest d for which full covariances have kernels of their own, with the whole row in registers.
 inline constexpr std::int64_t small_dimensions = 4;
 
+/// What is left of the guards of rows (unit_view::guards): for one of guard g and reach r all components but its home
+/// have √(−2 lp) ≥ scale · g − shift − reach · r of their log-densities less `rise`; nothing where the scale is 0.
+template <class T>
+struct guard_drift {
+    T scale = 0, shift = 0, reach = 0, rise = 0;
+};
+
 /// Parameters in the layout of the kernels.
 template <class T>
 struct model_view {
@@ -34,6 +41,8 @@ struct model_view {
     const T* separations;    ///< [k x near_stride(k)] lower bounds of ‖U_kᵀ (μ_a − μ_k)‖ as computed, or null
     const T* stretches; ///< [near_stride(k)], diagonal [k x near_stride(k)]: how much ‖U_kᵀ z‖ is at most of a reach
     std::int64_t stretch_stride; ///< from one home's stretches to the next: 0 where they are the same for all
+    guard_drift<T> drift;        ///< since the survey
+    bool surveys;                ///< whether this pass is one: it gives rows guards
     std::int64_t triangle;       ///< numbers of one packed triangle
     std::int64_t statistics;     ///< of one component (statistics_size)
 
@@ -52,6 +61,7 @@ struct unit_view {
     std::int64_t rows;
     std::int32_t*
         homes; ///< component that a row was summed under lately, or −1: a guess that changes no result; or null
+    T* guards; ///< lower bounds of √(−2 lp) of a row at the last survey under all but its home; 0 where none; or null
     const std::int32_t* labels = nullptr; ///< component that a row comes from, −1 where unknown; or null
     const T* log_factors = nullptr;       ///< [strip][k][64] log π, or null
 };
@@ -63,6 +73,7 @@ struct screen_state {
     bool homes_known = false; ///< whether some rows have been given a home
     bool laid_out = false;    ///< whether the rows of the span lie row after row
     bool at_home = false;     ///< whether home_densities and row_limits of the span have been found
+    std::int64_t open = 0;    ///< rows of the pass that have been looked at for want of a guard, or will be
     std::int64_t pairs = 0;   ///< listed in pair_rows
     std::int64_t near = -1;   ///< pairs in near_rows that make a span's active sets together with the homes, or −1
 };

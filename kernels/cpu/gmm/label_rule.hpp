@@ -34,11 +34,10 @@ static inline bool counts(const model_view<T>& m, std::int32_t label) {
 
 /// Makes the components of labels the homes of their rows, which screening computes in any case.
 template <class T>
-static void settle_at_labels(const model_view<T>& m, const std::int32_t* labels, std::int64_t rows,
-                             std::int32_t* homes) {
-    for (std::int64_t i = 0; i < rows; ++i)
-        if (counts(m, labels[i]))
-            homes[i] = labels[i];
+static void settle_at_labels(const model_view<T>& m, const unit_view<T>& span) {
+    for (std::int64_t i = 0; i < span.rows; ++i)
+        if (counts(m, span.labels[i]))
+            move_home(span, i, span.labels[i]);
 }
 
 /// Log-densities of full covariances under the components of labels, where screening has left them out.

@@ -3,6 +3,7 @@
 
 #include "kernels/contract/gmm_engine.hpp"
 #include "kernels/cpu/core/workspace.hpp"
+#include "kernels/cpu/gmm/drift.hpp"
 #include "kernels/cpu/gmm/kernel_table.hpp"
 #include "kernels/shared/threads/parallel.hpp"
 
@@ -11,7 +12,6 @@
 #include <cstdint>
 #include <limits>
 #include <numbers>
-#include <utility>
 #include <vector>
 
 namespace elbo::kernels::cpu {
@@ -28,7 +28,7 @@ public:
           separations_(separation_numbers(shape)), stretches_(stretch_numbers(shape)),
           separating_(strips_of(shape.components) * separating_numbers(shape)),
           factor_norms_(static_cast<std::size_t>(near_stride(shape.components))),
-          exact_offsets_(static_cast<std::size_t>(shape.components)) {
+          exact_offsets_(static_cast<std::size_t>(shape.components)), drift_(shape) {
         const bool tied = gmm::is_tied(shape.family);
         view_.family = shape.family;
         view_.dimensions = shape.dimensions;
@@ -56,6 +56,19 @@ public:
             pack_factors(p.precision_cholesky);
         pack_offsets(p);
         view_.separations = nullptr;
+        view_.drift = {};
+    }
+
+    /// Whether the next pass gives rows guards; it starts from none. `p` as packed last.
+    void begin_survey(const gmm_parameters& p, int threads) {
+        drift_.survey(p, offsets_.data(), threads);
+        view_.drift = {};
+        view_.surveys = true;
+    }
+    void end_survey() { view_.surveys = false; }
+    /// Finds model_view::drift; `p` as packed last.
+    void find_drift(const gmm_parameters& p, int threads) {
+        view_.drift = drift_.since_survey(p, offsets_.data(), threads);
     }
 
     /// Finds model_view::separations and the stretches that belong to them for the parameters taken last, on several
@@ -73,12 +86,13 @@ public:
     }
 
     const model_view<T>& view() const { return view_; }
-    static std::int64_t bytes(const gmm_shape& s) {
+    static std::int64_t bytes(const gmm_shape& s, int threads) {
         const std::int64_t vectors = gmm::is_tied(s.family) ? 2 : 1;
         return aligned_array<T>::bytes(vectors * s.components * s.dimensions + factor_numbers(s) + whitener_numbers(s) +
                                        separation_numbers(s) + stretch_numbers(s) + near_stride(s.components) +
                                        strips_of(s.components) * separating_numbers(s)) +
-               (near_stride(s.components) + s.components) * 8;
+               (near_stride(s.components) + s.components) * 8 +
+               (separates(s) ? parameter_drift<T>::bytes(s, threads) : 0);
     }
 
 private:
@@ -111,22 +125,6 @@ private:
         return separates(s) ? strip_rows * 2 * (s.dimensions + s.components) : 0;
     }
 
-    /// ‖U‖_F, and an upper bound of ‖U‖₂: √(‖U‖₁ ‖U‖_∞) if that is less. `columns` is scratch memory.
-    static std::pair<double, double> norms_of(const double* u, std::int64_t d, std::vector<double>& columns) {
-        columns.assign(static_cast<std::size_t>(d), 0);
-        double squares = 0, largest_row = 0;
-        for (std::int64_t i = 0; i < d; ++i) {
-            double row = 0;
-            for (std::int64_t j = i; j < d; ++j) {
-                const double entry = std::abs(u[i * d + j]);
-                squares += entry * entry, row += entry, columns[j] += entry;
-            }
-            largest_row = std::max(largest_row, row);
-        }
-        const double frobenius = std::sqrt(squares);
-        return {frobenius, std::min(frobenius, std::sqrt(largest_row * std::ranges::max(columns)))};
-    }
-
     void pack_factors(const std::vector<double>& u) {
         const std::int64_t d = shape_.dimensions;
         for (std::int64_t k = 0; k < shape_.components; ++k)
@@ -134,7 +132,7 @@ private:
             case family::full:
                 kernels_->pack_triangle(&u[k * d * d], family::full, d, factors_.data() + k * view_.triangle);
                 if (separates(shape_)) {
-                    const auto [frobenius, spectral] = norms_of(&u[k * d * d], d, column_sums_);
+                    const auto [frobenius, spectral] = triangle_norms(&u[k * d * d], d, column_sums_);
                     const double slack = rounding_slack<T>(d);
                     factor_norms_[k] = frobenius;
                     stretches_[k] = static_cast<T>((spectral + slack * frobenius) * (1 + slack));
@@ -242,6 +240,7 @@ private:
     std::vector<double> factor_norms_; ///< ‖U_k‖_F
     std::vector<double> column_sums_;  ///< scratch memory of pack_factors
     std::vector<double> exact_offsets_;
+    parameter_drift<T> drift_;
     model_view<T> view_{};
 };
 

@@ -113,7 +113,7 @@ static void place_densities(const model_view<T>& m, const unit_block<T>& b, std:
     for (std::int64_t c = 0; c < count; ++c) {
         density_at(m, b, rows[c], k, ws) = lp[c];
         if (b.unit.homes && lp[c] > ws.home_densities[rows[c]])
-            b.unit.homes[rows[c]] = static_cast<std::int32_t>(k);
+            move_home(b.unit, rows[c], k);
     }
 }
 
@@ -174,7 +174,7 @@ static void find_homes(const model_view<T>& m, const unit_block<T>& b, std::int6
     if (!b.unit.homes)
         return;
     for (std::int64_t i = b.first; i < b.first + rows; ++i)
-        b.unit.homes[i] = ws.nearest[i];
+        move_home(b.unit, i, ws.nearest[i]);
     ws.screen->homes_known = true;
 }
 

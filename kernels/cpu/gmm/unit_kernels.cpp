@@ -23,6 +23,7 @@ void for_parts(const model_view<T>& m, const unit_view<T>& unit, std::int64_t mo
                                 unit.weights ? unit.weights + first : nullptr,
                                 rows,
                                 unit.homes ? unit.homes + first : nullptr,
+                                unit.guards ? unit.guards + first : nullptr,
                                 unit.labels ? unit.labels + first : nullptr,
                                 unit.log_factors ? unit.log_factors + first * m.components : nullptr};
         f(first, part, (rows + strip_rows - 1) / strip_rows);
@@ -45,7 +46,7 @@ const T* block_weights(const unit_view<T>& block, std::int64_t strips, T* buffer
 template <class T>
 void settle_span(const model_view<T>& m, const unit_view<T>& span, const workspace_view<T>& ws) {
     if (span.labels && span.homes)
-        settle_at_labels(m, span.labels, span.rows, span.homes);
+        settle_at_labels(m, span);
     begin_span(m, span, ws);
 }
 

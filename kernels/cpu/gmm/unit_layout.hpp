@@ -21,6 +21,15 @@ static inline bool homes_are_known(const std::int32_t* homes, std::int64_t rows)
     return 2 * known > rows;
 }
 
+/// Gives a row another home, which it has no guard at.
+template <class T>
+static inline void move_home(const unit_view<T>& unit, std::int64_t row, std::int64_t k) {
+    if (unit.homes[row] == k)
+        return;
+    unit.homes[row] = static_cast<std::int32_t>(k);
+    unit.guards[row] = 0;
+}
+
 /// Lists `count` items by key, 0 ≤ key < keys, in ascending order; those of a key end at starts[key].
 static inline void sort_by_key(const std::int32_t* of, std::int64_t count, std::int64_t keys, std::int32_t* starts,
                                std::int32_t* sorted) {

@@ -49,7 +49,7 @@ static void list_pairs(const model_view<T>& m, const unit_block<T>& b, std::int6
         const std::int64_t row = b.first + ws.listed[i];
         add_pair(row, k, density_at(m, b, row, k, ws), ws);
         if (moves)
-            b.unit.homes[row] = static_cast<std::int32_t>(k);
+            move_home(b.unit, row, k);
     }
     ws.screen->homes_known = ws.screen->homes_known || moves;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -144,6 +145,53 @@ void expect_same_bits(std::int64_t d, std::int64_t k, std::int64_t rows, const k
                 expect_same_bits(p, precision, labels);
         }
     }
+}
+
+/// Parameters that differ by `step`: means and factors by shares of a deviation, each component in its own way, weights
+/// by as much in their logarithms.
+gmm_parameters moved_by(const problem& p, double step) {
+    gmm_parameters q = p.parameters;
+    const std::int64_t d = p.shape.dimensions, k = p.shape.components;
+    const auto factors = static_cast<std::int64_t>(q.precision_cholesky.size());
+    for (std::int64_t i = 0; i < k; ++i)
+        q.log_weights[i] += step * normal(i, 5);
+    for (std::int64_t i = 0; i < k * d; ++i)
+        q.means[i] = static_cast<float>(q.means[i] + step * normal(i, 6) / std::sqrt(static_cast<double>(d)));
+    for (std::int64_t i = 0; i < factors; ++i)
+        q.precision_cholesky[i] =
+            static_cast<float>(q.precision_cholesky[i] * std::exp(0.1 * step * std::sin(1.0 * i)));
+    return q;
+}
+
+TEST(CpuScreen, GuardsOfRowsHoldWhileParametersMove) {
+    for (const kind_of_mixture kind : {kind_of_mixture{3}, {12}, {60}, {40, 1e4}, {20, 100, 3e3}, {15, 1, 0, 0.4}})
+        for (const gmm_shape size : {gmm_shape{family::full, 1, 1}, {family::full, 2, 9}, {family::full, 19, 40}})
+            for (const family f : families)
+                for (const auto precision : {element_type::float32, element_type::float64}) {
+                    const gmm_shape shape{f, size.dimensions, size.components};
+                    SCOPED_TRACE(text(shape, kind) + (precision == element_type::float32 ? " float32" : " float64"));
+                    const problem p = make_mixture(shape, unit_rows + 333, kind);
+                    const auto load = [&] {
+                        auto e = make_gmm_engine(context::cpu(2), p.shape, precision);
+                        e->reserve(p.rows, true);
+                        e->load(p.input(true), p.identity(), 0);
+                        return e;
+                    };
+                    const auto known = load();
+                    // The second pass is a survey, later ones where too many guards have given way.
+                    for (const double step : {0.0, 0.0, 0.0, 1e-3, 0.03, 0.3, 1.5, 1.6, -1.5, 20.0, 0.0}) {
+                        gmm_parameters now = moved_by(p, step);
+                        if (step == 1.6) // one leaves
+                            now.log_weights[0] = -std::numeric_limits<double>::infinity();
+                        const auto fresh = load();
+                        for (gmm_engine* e : {known.get(), fresh.get()}) {
+                            e->set_parameters(now);
+                            e->clear_sums(bound, bound);
+                            e->accumulate(0, p.rows);
+                        }
+                        ASSERT_EQ(fresh->sums().limbs, known->sums().limbs) << "step " << step;
+                    }
+                }
 }
 
 TEST(CpuScreen, MissesNoPairFromOverlappingToSeparated) {
