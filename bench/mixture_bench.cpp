@@ -138,6 +138,8 @@ const char* name_of(kernels::cuda::e_step_variant variant) {
         using enum kernels::cuda::e_step_variant;
     case registers:
         return "registers";
+    case mma:
+        return "mma";
     case fused:
         return "fused";
     case tensor:

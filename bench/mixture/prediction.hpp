@@ -74,6 +74,27 @@ inline double fused_instructions(const gmm_shape& s, bool dots = false) {
     }
 }
 
+/// Components of all warps in the variant by mma.sync.
+inline double mma_filled(const gmm_shape& s) {
+    const kernels::cuda::mma_shape shape = kernels::cuda::shape_mma(s);
+    return shape.ranks * shape.span;
+}
+/// Machine instructions of a pair in it, where all components have a share in a row: 75 for
+/// log-densities, 134 for moments and 25 for their sums over a tile, 10 for powers of two and weights; 15 for the row
+/// rule, in a cluster 23. Components are filled up to fours, and a row takes 1000 in each rank to be loaded and cut
+/// into pieces, and for its scalars.
+inline double mma_instructions(const gmm_shape& s) {
+    const kernels::cuda::mma_shape shape = kernels::cuda::shape_mma(s);
+    return (244 * mma_filled(s) + 1000 * shape.ranks) / static_cast<double>(s.components) + (shape.ranks > 1 ? 23 : 15);
+}
+/// Operations of its matrix instructions: three products of pieces in the triangle of 16 x 16, of which 8 x 8 take two
+/// thirds; two products of moments.
+inline constexpr double mma_density_flop = 4.5 * 2 * 8 * 16, mma_moment_flop = 2 * 2 * 16 * 16;
+/// Share of the rate of the tensor cores that mma.sync reaches.
+inline constexpr double mma_share = 0.62;
+/// Issue slots for an instruction of it: 16 warps, which wait for matrix instructions and at a barrier, an estimate.
+inline constexpr double mma_slots = 1.4;
+
 /// Operations of the matrix instructions of a pair in the tensor variant: log-densities, moments.
 struct tensor_flop {
     double densities, moments;
@@ -245,6 +266,11 @@ inline prediction predict_iteration(const gmm_shape& s, std::int64_t rows, std::
         return around(pairs * fused_instructions(s, dots) * static_cast<double>(element_bytes) / 4 /
                           device.instructions, // float64 at half the rate
                       most_fused_instructions(s, dots) / fused_instructions(s, dots), 2);
+    case e_step_variant::mma: {
+        const double instructions = pairs * mma_instructions(s) / device.instructions;
+        const double work = pairs * (mma_density_flop + mma_moment_flop) / (mma_share * device.tensor);
+        return around(std::max(instructions, work), mma_slots, 2);
+    }
     case e_step_variant::tensor: {
         const tensor_flop work = tensor_work(s);
         const double slabs = static_cast<double>(blocks_for(rows, tensor_slab_rows(s)));

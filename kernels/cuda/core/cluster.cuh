@@ -49,5 +49,18 @@ __device__ inline void store_in_rank(double* own, int rank, double value) {
     *own = value;
 #endif
 }
+/// The same of 16 bytes.
+__device__ inline void store_in_rank(float4* own, int rank, const float4& value) {
+#if __CUDA_ARCH__ >= 900
+    const auto here = static_cast<unsigned>(__cvta_generic_to_shared(own));
+    unsigned there = 0;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(here), "r"(rank));
+    asm volatile("st.shared::cluster.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(there), "f"(value.x), "f"(value.y),
+                 "f"(value.z), "f"(value.w)
+                 : "memory");
+#else
+    *own = value;
+#endif
+}
 
 } // namespace elbo::kernels::cuda

@@ -134,24 +134,23 @@ e_step_variant cuda_engine<T>::variant() const {
 template <class T>
 void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
     const device_rows<T> view = rows_view(first, rows);
-    switch (variant()) {
-    case e_step_variant::registers:
-        if constexpr (std::is_same_v<T, float>)
-            accumulate_registers(*state_, shape, current_.view(), view, sums_, grid_);
-        break;
-    case e_step_variant::fused:
-        accumulate_fused(*state_, shape, current_.view(), view, sums_, abilities_, grid_, enqueue_products(view));
-        break;
-    case e_step_variant::tensor:
-        if constexpr (std::is_same_v<T, float>)
-            accumulate_tensor(*state_, shape, current_.view(), view, tensor_.view(), slab_densities_.data(), sums_,
-                              grid_ / 2); // one block a multiprocessor
-        break;
-    case e_step_variant::slab:
-        accumulate_slab(*state_, shape, current_.view(), view,
-                        slab_view<T>{slab_densities_.data(), slab_whitened_.data()}, sums_);
-        break;
-    }
+    if constexpr (std::is_same_v<T, float>)
+        switch (variant()) {
+        case e_step_variant::registers:
+            return accumulate_registers(*state_, shape, current_.view(), view, sums_, grid_);
+        case e_step_variant::mma:
+            return accumulate_mma(*state_, shape, current_.view(), view, sums_);
+        case e_step_variant::tensor:
+            return accumulate_tensor(*state_, shape, current_.view(), view, tensor_.view(), slab_densities_.data(),
+                                     sums_, grid_ / 2); // one block a multiprocessor
+        default:
+            break;
+        }
+    if (variant() == e_step_variant::fused)
+        return accumulate_fused(*state_, shape, current_.view(), view, sums_, abilities_, grid_,
+                                enqueue_products(view));
+    accumulate_slab(*state_, shape, current_.view(), view, slab_view<T>{slab_densities_.data(), slab_whitened_.data()},
+                    sums_);
 }
 
 template <class T>

@@ -37,7 +37,7 @@ constexpr counted_case cases[] = {
     {"registers wide near", {family::full, 4, 8}, 8192, false, 0.1},
     {"registers spherical near", {family::spherical, 3, 8}, 8192, false, 0.1},
     {"registers few", {family::full, 1, 2}, 8192, false},
-    {"fused", {family::full, 16, 8}, 8192, true},
+    {"fused", {family::full, 20, 8}, 8192, true},
     {"fused diagonal", {family::diagonal, 16, 32}, 4096, false},
     {"fused cluster", {family::diagonal, 64, 256}, 4096, true, 0.1},
     {"fused cluster spherical", {family::spherical, 128, 1024}, 512, false},

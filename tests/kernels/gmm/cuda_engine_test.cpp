@@ -157,7 +157,7 @@ TEST(CudaEngine, SumsMatchReferenceAtTheEdges) {
         {registers, family::spherical, 4097, 3, 2},
         {fused, family::tied, 4097, 5, 2},
         {fused, family::full, 1025, 5, 3},
-        {fused, family::full, 63, 16, 33},
+        {fused, family::full, 63, 8, 33},
         {fused, family::full, 257, 17, 7},
         {fused, family::diagonal, 4097, 2, 33},
         {fused, family::spherical, 1023, 33, 7},

@@ -25,13 +25,13 @@ inline double term_error(std::int64_t d) {
     return 0x1p-21 + kernels::cuda::tensor_dimensions(d) / 16 * 0x1p-22;
 }
 
-/// |q̂ − q| of one pair by those bounds, halved: that of lp in nats. D: the dimensions of the kernel.
-inline double product_error(const kernels::gmm_shape& s, const kernels::gmm_parameters& p, std::int64_t k,
-                            const double* row) {
+/// |q̂ − q| of one pair by those bounds, halved: that of lp in nats. D: the dimensions of the kernel, `step`: the term
+/// error above.
+inline double product_error_of(const kernels::gmm_shape& s, const kernels::gmm_parameters& p, std::int64_t k,
+                               const double* row, double D, double step) {
     const std::int64_t d = s.dimensions;
     const double* u = &p.precision_cholesky[k * d * d];
     const double* mean = &p.means[k * d];
-    const double D = kernels::cuda::tensor_dimensions(d), step = term_error(d);
     double error = 0, q = 0;
     for (std::int64_t j = 0; j < d; ++j) {
         double y = 0, size = 0, b = 0;
@@ -45,6 +45,10 @@ inline double product_error(const kernels::gmm_shape& s, const kernels::gmm_para
         q += y * y;
     }
     return 0.5 * (error + D * 0x1p-24 * q);
+}
+inline double product_error(const kernels::gmm_shape& s, const kernels::gmm_parameters& p, std::int64_t k,
+                            const double* row) {
+    return product_error_of(s, p, k, row, kernels::cuda::tensor_dimensions(s.dimensions), term_error(s.dimensions));
 }
 
 /// Covariances of this condition: the diagonals of U_k reach from 1 to its root, in another order for each component,
@@ -89,6 +93,7 @@ struct tensor_case {
     double condition = 10, centre = 0, spread = 0.3; ///< of the means
 };
 
+/// Weighted rows of a mixture in an engine that has its parameters.
 struct tensor_problem {
     kernels::gmm_shape shape;
     std::int64_t rows;
@@ -115,6 +120,11 @@ struct tensor_problem {
     }
 };
 
+inline std::string describe(const tensor_case& c) {
+    return "N=" + std::to_string(c.rows) + " d=" + std::to_string(c.d) + " K=" + std::to_string(c.K) + " condition " +
+           std::to_string(c.condition) + " centre " + std::to_string(c.centre) + " spread " + std::to_string(c.spread);
+}
+
 inline bool tensor_supported() {
     return kernels::cuda::tensor_supported(*context::cuda().state().cuda);
 }
@@ -130,17 +140,15 @@ inline void expect_sums(kernels::gmm_engine& engine, const bounded_sums& want) {
 }
 
 /// Of all rows, against the reference.
-inline void check_tensor_sums(const tensor_problem& t) {
+inline void check_tensor_sums(const tensor_problem& t, const arithmetic_form& form = tensor_products) {
     t.engine->accumulate(0, t.rows);
     const auto want = reference_sums(t.shape, t.engine->parameters(), std::vector<double>(t.x.begin(), t.x.end()),
-                                     t.weights, 0x1p-24, {}, tensor_products);
+                                     t.weights, 0x1p-24, {}, form);
     expect_sums(*t.engine, want);
 }
 
 inline void check_tensor_sums(const tensor_case& c) {
-    SCOPED_TRACE("N=" + std::to_string(c.rows) + " d=" + std::to_string(c.d) + " K=" + std::to_string(c.K) +
-                 " condition " + std::to_string(c.condition) + " centre " + std::to_string(c.centre) + " spread " +
-                 std::to_string(c.spread));
+    SCOPED_TRACE(describe(c));
     const tensor_problem t(c);
     ASSERT_TRUE(t.base().has_tensor());
     check_tensor_sums(t);

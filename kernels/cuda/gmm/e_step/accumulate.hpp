@@ -35,6 +35,10 @@ void accumulate_fused(const internal::cuda_state& state, const gmm_shape& shape,
 void accumulate_registers(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
                           const device_rows<float>& rows, const device_sums& sums, std::int64_t blocks);
 
+/// Engine by mma.sync, float32 alone; rows without labels. A chunk a block.
+void accumulate_mma(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
+                    const device_rows<float>& rows, const device_sums& sums);
+
 /// Whether iterate_registers() runs the loop: so few rows that one block has them all.
 constexpr bool iterates_alone(e_step_variant variant, std::int64_t rows) {
     return variant == e_step_variant::registers && rows <= register_threads * register_rows;

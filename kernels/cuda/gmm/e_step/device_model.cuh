@@ -18,6 +18,14 @@ __device__ inline quad<T> load_quad(const T* p) {
     return *reinterpret_cast<const quad<T>*>(p);
 }
 
+/// threadIdx.x, read anew each time: what a phase of a tile works out from it does not stay in registers for the
+/// others.
+__device__ inline int thread_index() {
+    int thread = 0;
+    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
+    return thread;
+}
+
 inline constexpr double log2_e = 1.4426950408889634074;
 inline constexpr double ln_2 = 0.69314718055994530942;
 
@@ -43,6 +51,13 @@ __device__ inline double log2_of(double x) {
 __device__ inline float reciprocal(float x) {
     float y;
     asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+/// √x to 1 ulp, 0 of what is not normal.
+__device__ inline float square_root(float x) {
+    float y;
+    asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
 

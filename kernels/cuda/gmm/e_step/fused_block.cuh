@@ -51,14 +51,6 @@ struct fused_block {
     int d, p;
 };
 
-/// threadIdx.x, read anew each time: what a phase of a tile works out from it does not stay in registers for the
-/// others.
-__device__ inline int thread_index() {
-    int thread = 0;
-    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
-    return thread;
-}
-
 template <class T>
 __device__ fused_block<T> partition(const fused_arguments<T>& a, unsigned char* memory) {
     const fused_shape& f = a.tuning;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/contract/gmm_layout.hpp"
+#include "kernels/cuda/gmm/mma/mma_shape.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -243,8 +244,18 @@ constexpr int register_blocks(const gmm_shape& s) {
     return needed <= 88 ? 4 : 3;
 }
 
+/// By mma.sync. Fewer dimensions take less in the fused variant, fewer components leave half of a block without work.
+constexpr bool suits_mma(const gmm_shape& s, std::int64_t element_bytes, const device_abilities& device = {}) {
+    if (s.family != gmm::family::full || element_bytes != 4 || s.dimensions <= 8 || s.dimensions > mma_dimensions ||
+        s.components < 8)
+        return false;
+    const int ranks = shape_mma(s).ranks;
+    return ranks == 1 || (ranks > 1 && ranks <= device.cluster && device.shared_bytes >= mma_cluster_bytes);
+}
+
 enum class e_step_variant {
     registers, ///< d <= 4, K <= 8, own covariances, float32, no labels
+    mma,       ///< full covariances, 8 < d <= 16, 8 <= K, float32, no labels
     fused,     ///< statistics in the shared memory of a block or a cluster
     tensor,    ///< full covariances, float32, on devices that have the instructions
     slab       ///< everything else
@@ -261,6 +272,8 @@ constexpr bool suits_tensor(const gmm_shape& s, std::int64_t element_bytes) {
 
 constexpr e_step_variant choose_variant(const gmm_shape& s, std::int64_t element_bytes, bool labelled = false,
                                         const device_abilities& device = {}) {
+    if (!labelled && suits_mma(s, element_bytes, device))
+        return e_step_variant::mma;
     if (device.tensor && suits_tensor(s, element_bytes))
         return e_step_variant::tensor;
     if (!labelled && element_bytes == 4 && s.dimensions <= 4 && s.components <= 8 && !gmm::is_tied(s.family))
@@ -281,6 +294,8 @@ constexpr std::int64_t chunk_rows(const gmm_shape& s, std::int64_t element_bytes
     switch (choose_variant(s, element_bytes, labelled, device)) {
     case e_step_variant::registers:
         return register_chunk_rows(s);
+    case e_step_variant::mma:
+        return shape_mma(s).chunk_rows;
     case e_step_variant::fused:
         return shape_fused(s, element_bytes, device).chunk_rows;
     default:
@@ -297,11 +312,11 @@ constexpr std::int64_t density_shared_bytes(const gmm_shape& s, std::int64_t ele
     return bytes <= shared_bytes ? bytes : 0;
 }
 
-/// Elements from one normalised row to the next: the tensor and the slab variant read rows four numbers at a time from
-/// device memory, and so does inference of rows too long for a tile. Where any device would, so that memory does not
-/// depend on it.
+/// Elements from one normalised row to the next: the mma, the tensor and the slab variant read rows two or four numbers
+/// at a time from device memory, and so does inference of rows too long for a tile. Where any device would, so that
+/// memory does not depend on it.
 constexpr std::int64_t row_stride(const gmm_shape& s, std::int64_t element_bytes) {
-    const bool padding = suits_tensor(s, element_bytes) ||
+    const bool padding = suits_mma(s, element_bytes) || suits_tensor(s, element_bytes) ||
                          density_shared_bytes(s, element_bytes, least_abilities.shared_bytes) == 0 ||
                          choose_variant(s, element_bytes, true, least_abilities) == e_step_variant::slab;
     return padding ? padded(s.dimensions) : s.dimensions;
