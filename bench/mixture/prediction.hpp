@@ -226,6 +226,15 @@ inline double slab_seconds(const gmm_shape& s, double pairs, std::int64_t elemen
     return pairs * pair * static_cast<double>(element_bytes) / 4 / device.instructions;
 }
 
+/// How often a statistic is added to the sums: chunks, or clusters of units.
+inline double partial_sums(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes) {
+    using namespace kernels::cuda;
+    if (choose_variant(s, element_bytes, false, {.tensor = true}) != e_step_variant::tensor || is_wide(s.dimensions))
+        return static_cast<double>(blocks_for(rows, chunk_rows(s, element_bytes, false, {.tensor = true})));
+    const std::int64_t units = plan_tensor(s).units;
+    return static_cast<double>(blocks_for(rows, tensor_slab_rows(s)) * blocks_for(units, moment_ranks(units)));
+}
+
 /// The E-step with its sums, the update and the nodes of the loop. `dots`: the means lie so near the origin that the
 /// dot form runs, or the products.
 inline prediction predict_iteration(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes, bool dots,
@@ -233,8 +242,7 @@ inline prediction predict_iteration(const gmm_shape& s, std::int64_t rows, std::
     using namespace kernels::cuda;
     const double n = static_cast<double>(rows), pairs = n * static_cast<double>(s.components);
     const double bytes = n * static_cast<double>(s.dimensions * element_bytes) / device.copy;
-    const double chunks = static_cast<double>(blocks_for(rows, chunk_rows(s, element_bytes, false, {.tensor = true})));
-    const double limbs = 3 * chunks * static_cast<double>(kernels::sum_count(s)); // of a chunk's sums
+    const double limbs = 3 * partial_sums(s, rows, element_bytes) * static_cast<double>(kernels::sum_count(s));
     const auto between = [&](double low, double high, double nodes) {
         const double rest = nodes * device.node;
         const prediction update = predict_update(s, device);

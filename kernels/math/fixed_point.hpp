@@ -29,17 +29,22 @@ ELBO_HD inline double power_of_two(int n) {
     return ::ldexp(1.0, n);
 }
 
-/// Splits v into limbs. The three products and differences are exact: each divisor is a power of two.
-ELBO_HD inline void split_fixed(double v, int exponent, std::int64_t limbs[limb_count]) {
-    const double unit_high = power_of_two(exponent + 2 * limb_bits);
-    const double unit_middle = power_of_two(exponent + limb_bits);
-    const double high = ::rint(v / unit_high);
-    v -= high * unit_high;
-    const double middle = ::rint(v / unit_middle);
-    v -= middle * unit_middle;
+/// Splits v, a multiple of the unit 2^e of its sum, into limbs. Products and differences are exact: factors are powers
+/// of two, and literals, which the compiler of the device would not make of ldexp.
+ELBO_HD inline void split_units(double v, std::int64_t limbs[limb_count]) {
+    static_assert(limb_bits == 42);
+    const double high = ::rint(v * 0x1p-84);
+    v -= high * 0x1p84;
+    const double middle = ::rint(v * 0x1p-42);
+    v -= middle * 0x1p42;
     limbs[2] = static_cast<std::int64_t>(high);
     limbs[1] = static_cast<std::int64_t>(middle);
-    limbs[0] = static_cast<std::int64_t>(::rint(v / power_of_two(exponent)));
+    limbs[0] = static_cast<std::int64_t>(::rint(v));
+}
+
+/// The same of a value under its exponent.
+ELBO_HD inline void split_fixed(double v, int exponent, std::int64_t limbs[limb_count]) {
+    split_units(v * power_of_two(-exponent), limbs);
 }
 
 /// Moves what exceeds 42 bits of the lower limbs upwards; the value stays the same. Afterwards 0 <= limb[0], limb[1] <

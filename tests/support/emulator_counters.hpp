@@ -34,6 +34,7 @@ struct counter_sums {
     double read = 0, written = 0; ///< bytes of the sectors of 32 bytes that a launch touches, each once
     double stored = 0;            ///< bytes of all stores but atomics
     double tensor = 0;            ///< FLOP of matrix instructions
+    double atomics = 0; ///< of single threads
     double special = 0, fp64 = 0, instructions = 0, conflicts = 0, wavefronts = 0, blocks = 0, launches = 0;
 };
 
@@ -47,6 +48,7 @@ inline counter_sums sum_counters(const nlohmann::json& kernels, const std::strin
             c.stored += k["global_store_bytes"].get<double>();
             for (const auto& [kind, flop] : k["flops"].items())
                 c.tensor += kind.starts_with("tensor_") ? flop.get<double>() : 0;
+            c.atomics += k["atomics"].get<double>();
             c.special += k["flops"]["special"].get<double>();
             c.fp64 += k["flops"]["fp64"].get<double>();
             c.instructions += k["lane_instructions"].get<double>();

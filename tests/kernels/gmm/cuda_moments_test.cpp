@@ -102,11 +102,18 @@ void check_batches(const test::tensor_case& c, const std::vector<std::int64_t>& 
         EXPECT_EQ(sums_in_batches(t, units), alone) << units << " units";
 }
 
+// So many blocks of a cluster that at most an eighth of them has no unit.
+static_assert(cuda::moment_ranks(1) == 1 && cuda::moment_ranks(2) == 2 && cuda::moment_ranks(3) == 3);
+static_assert(cuda::moment_ranks(4) == 4 && cuda::moment_ranks(5) == 1 && cuda::moment_ranks(6) == 3);
+static_assert(cuda::moment_ranks(7) == 8 && cuda::moment_ranks(8) == 8 && cuda::moment_ranks(9) == 3);
+static_assert(cuda::moment_ranks(12) == 4 && cuda::moment_ranks(15) == 8 && cuda::moment_ranks(16) == 8);
+
+// Batches of 1 to 9 units in clusters of 1 to 8 blocks, of which the last may have no rows.
 TEST(CudaMoments, BatchesChangeNoBit) {
     if (!test::tensor_supported())
         GTEST_SKIP() << "built without 90a, or another device";
     check_batches({16 * unit_rows + 33, 25, 1}, {3, 17});
-    check_batches({6 * unit_rows + 1, 33, 2, 10, 0, apart}, {2, 7});
+    check_batches({8 * unit_rows + 1, 33, 2, 10, 0, apart}, {7, 9});
     check_batches({3 * unit_rows, 65, 2, 10, 0, 0.1}, {3});
 }
 
@@ -119,6 +126,7 @@ constexpr counted_case counted_cases[] = {{"apart 32", {700, 32, 17, 10, 0, apar
                                           {"apart 128", {300, 128, 3, 10, 0, apart}},
                                           {"alike 30", {300, 30, 9}},
                                           {"alike 64", {700, 64, 5}},
+                                          {"apart, units", {6 * unit_rows + 100, 40, 3, 10, 0, apart}},
                                           {"alike 128", {300, 128, 2}}};
 constexpr const char* case_variable = "ELBO_COUNTED_CASE";
 
@@ -170,9 +178,14 @@ void expect_work(const counted_case& c) {
     const auto got = test::sum_counters(test::count_elsewhere("CudaMoments.DISABLED_OneCase", case_variable, c.name),
                                         "tensor_moments");
     EXPECT_EQ(got.tensor, static_cast<double>(steps<D>(c)) * L::flop);
+    // Three limbs of each statistic for a cluster of units, at most; no bank conflicts but for N and S1.
+    const std::int64_t units = cuda::blocks_for(c.c.rows, unit_rows);
+    const std::int64_t clusters = cuda::blocks_for(units, cuda::moment_ranks(units));
+    EXPECT_LE(got.atomics, static_cast<double>(3 * clusters * c.c.K * statistics_size(gmm::family::full, c.c.d)));
+    EXPECT_LE(got.conflicts, 0.02 * got.wavefronts);
     const double pairs = static_cast<double>(c.c.rows * c.c.K);
-    std::printf("%s: %.0f instructions a pair, %.0f%% of wavefronts from conflicts\n", c.name, got.instructions / pairs,
-                100 * got.conflicts / got.wavefronts);
+    std::printf("%s: %.0f instructions a pair, %.0f atomics, %.1f%% of wavefronts from conflicts\n", c.name,
+                got.instructions / pairs, got.atomics, 100 * got.conflicts / got.wavefronts);
 }
 
 TEST(CudaMoments, WorkIsThatOfTheActiveRows) {

@@ -8,15 +8,30 @@
 
 namespace elbo::kernels::cuda {
 
-/// Adds a float64 partial. Integer addition commutes, so the result does not depend on the order of the blocks.
+/// Float64 partials of one sum, in its units, as integers: several of one thread then cost the additions of one.
+/// Integer addition commutes, so neither this nor the order of the blocks changes a bit.
+struct fixed_partials {
+    std::int64_t parts[limb_count] = {};
+
+    __device__ void add(double units) {
+        std::int64_t more[limb_count];
+        split_units(units, more);
+        for (int l = 0; l < limb_count; ++l)
+            parts[l] += more[l];
+    }
+    __device__ void flush(std::int64_t* limbs, std::int64_t count, std::int64_t at) const {
+        for (int l = 0; l < limb_count; ++l)
+            if (parts[l] != 0)
+                atomicAdd(reinterpret_cast<unsigned long long*>(limbs + l * count + at),
+                          static_cast<unsigned long long>(parts[l]));
+    }
+};
+
+/// Adds a float64 partial.
 __device__ inline void add_fixed(std::int64_t* limbs, std::int64_t count, std::int64_t at, double value, int exponent) {
-    std::int64_t parts[limb_count];
-    // The same parts as of the value under its exponent, but the divisors are constants: products instead of divisions.
-    split_fixed(value * power_of_two(-exponent), 0, parts);
-    for (int l = 0; l < limb_count; ++l)
-        if (parts[l] != 0)
-            atomicAdd(reinterpret_cast<unsigned long long*>(limbs + l * count + at),
-                      static_cast<unsigned long long>(parts[l]));
+    fixed_partials sum;
+    sum.add(value * power_of_two(-exponent));
+    sum.flush(limbs, count, at);
 }
 
 __device__ inline double read_fixed(const device_sums& s, std::int64_t at, int exponent) {

@@ -92,8 +92,10 @@ void start_moments(const tensor_step& e, const device_rows<float>& part, const d
                                    sums};
     constexpr int M = moment_dimensions(D);
     using L = moment_layout<M>;
+    const std::int64_t units = blocks_for(part.rows, unit_rows), ranks = moment_ranks(units);
     launch(e.state, "tensor_moments",
-           {blocks_for(part.rows, unit_rows) * blocks_for(e.components(), L::components), L::threads, L::shared_bytes},
+           {blocks_for(units, ranks) * blocks_for(e.components(), L::components) * ranks, L::threads, L::shared_bytes,
+            1, static_cast<unsigned>(ranks)},
            tensor_moments<M>, moments);
 }
 

@@ -2,6 +2,8 @@
 // wgmma and its fences. PTX ISA 8.0 and later, sections 9.7.9, 9.7.13 and 9.7.15.
 #pragma once
 
+#include "kernels/cuda/core/cluster.cuh"
+
 #include <cstdint>
 
 namespace elbo::kernels::cuda {
@@ -77,13 +79,16 @@ __device__ __forceinline__ void copy_async(unsigned to, const void* from) {
 __device__ __forceinline__ void wait_copies() {
     asm volatile("cp.async.wait_all;" ::: "memory");
 }
-__device__ __forceinline__ unsigned cluster_rank() {
-    unsigned rank;
-    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-    return rank;
+/// Where block `rank` of the cluster has what lies at `address` in the shared memory of this block.
+__device__ __forceinline__ unsigned address_in_rank(unsigned address, int rank) {
+    unsigned there;
+    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(rank));
+    return there;
 }
-__device__ __forceinline__ void cluster_sync() {
-    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+__device__ __forceinline__ unsigned load_in_cluster(unsigned address) {
+    unsigned value;
+    asm volatile("ld.shared::cluster.u32 %0, [%1];" : "=r"(value) : "r"(address));
+    return value;
 }
 
 // --- named barriers and registers

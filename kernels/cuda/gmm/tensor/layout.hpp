@@ -97,7 +97,13 @@ struct moment_layout {
     static constexpr int buffer_bytes = row_blocks * 2 * block_bytes;
     static constexpr int scale_floats = 4 * lists * rows; ///< √(w r) of four tiles
     static constexpr int ring_bytes = 3 * buffer_bytes + 4 * scale_floats;
-    static constexpr int exchange_bytes = (columns * (columns + 1) * 4 + 15) / 16 * 16; ///< at the end
+    // At the end a team leaves, for the cluster: M of each pair by rows of exchange_width; N and S1 of each list, and
+    // what M is to be multiplied by, 0 where no row was summed, as doubles.
+    static constexpr int exchange_width = columns + 1;
+    static constexpr int product_bytes = (columns * exchange_width * 4 + 15) / 16 * 16;
+    static constexpr int first_at = pairs * product_bytes;
+    static constexpr int scale_at = first_at + lists * (1 + D) * 8;
+    static constexpr int exchange_bytes = scale_at + lists * 8;
     static constexpr int work_bytes = (std::max(ring_bytes, exchange_bytes) + 127) / 128 * 128;
     static constexpr int list_bytes = 2 * (static_cast<int>(unit_rows) + 64); ///< the rows that are summed
     static constexpr int team_bytes = work_bytes + list_bytes;
@@ -105,6 +111,17 @@ struct moment_layout {
     static constexpr double flop = row_blocks * 2 * 2.0 * 64 * columns * 16 * stripes * pairs; ///< of a step
     static_assert(shared_bytes <= tensor_shared_limit && lists * rows <= team_threads);
 };
+
+inline constexpr int most_moment_ranks = 8;
+
+/// Units whose blocks are a cluster and share their additions to the sums: as many as leave at most an eighth of the
+/// blocks without rows.
+constexpr int moment_ranks(std::int64_t units) {
+    for (const int ranks : {most_moment_ranks, 4, 3, 2})
+        if (7 * ranks * blocks_for(units, ranks) <= 8 * units)
+            return ranks;
+    return 1;
+}
 
 /// What follows from a shape.
 struct tensor_plan {

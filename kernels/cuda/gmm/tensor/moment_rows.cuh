@@ -24,7 +24,8 @@ struct moment_arguments {
     device_sums sums;
 };
 
-/// What a thread is in its team, and what the team does: list i is component first + i of the unit.
+/// What a thread is in its team, and what the team does: list i is component first + i of the unit. The blocks of a
+/// cluster have the same components of consecutive units.
 template <int D>
 struct moment_place {
     using L = moment_layout<D>;
@@ -32,7 +33,7 @@ struct moment_place {
     int dim;   ///< dimensions of this thread: dim, dim + 1
     int first; ///< component
     std::int64_t first_row;
-    int rows;
+    int rows; ///< of the unit, 0 beyond the last one
 
     __device__ __forceinline__ explicit moment_place(const moment_arguments& p) {
         // through a shuffle: the compiler then knows that it is the same for the warp (descriptors in uniform
@@ -43,10 +44,10 @@ struct moment_place {
         half = L::halves == 2 ? warp / 2 : 0;
         dim = stripe * 64 + 16 * (L::halves == 2 ? warp % 2 : warp) + 2 * quad;
         const int sets = (p.components + L::components - 1) / L::components;
-        const int unit = static_cast<int>(blockIdx.x) / sets;
-        first = static_cast<int>(blockIdx.x) % sets * L::components + team * L::lists;
-        first_row = unit * unit_rows;
-        rows = static_cast<int>(min(unit_rows, p.rows - first_row));
+        const int ranks = cluster_size(), cluster = static_cast<int>(blockIdx.x) / ranks;
+        first = cluster % sets * L::components + team * L::lists;
+        first_row = (cluster / sets * ranks + cluster_rank()) * unit_rows;
+        rows = static_cast<int>(max(min(unit_rows, p.rows - first_row), std::int64_t(0)));
     }
     __device__ __forceinline__ void sync() const { named_sync(1 + team, L::team_threads); }
     /// List i, or the last component where there is none.
@@ -62,7 +63,7 @@ struct moment_place {
 template <int D>
 struct moment_rows {
     using L = moment_layout<D>;
-    static constexpr int warps = L::team_threads / 32, warp_rows = unit_rows / warps;
+    static constexpr int warps = L::team_threads / 32, warp_rows = static_cast<int>(unit_rows) / warps;
     int count;               ///< of the list
     int exponents[L::lists]; ///< e of each component
 
@@ -116,28 +117,42 @@ private:
         float mean_size[L::lists];
 #pragma unroll
         for (int i = 0; i < L::lists; ++i) {
-            lp[i] = p.densities + at.component(p, i) * p.slab_rows + at.first_row;
+            lp[i] = p.densities + at.component(p, i) * p.slab_rows + at.first_row + first + at.lane;
             mean_size[i] = p.mean_sizes[at.component(p, i)];
             most[i] = -INFINITY;
         }
         unsigned mine = 0;
-#pragma unroll 4
-        for (int word = 0; word < warp_rows / 32; ++word) {
-            const int n = first + 32 * word + at.lane;
-            bool active = false;
-            if (n < at.rows) {
-                const float4 w = __ldg(p.weights + at.first_row + n);
+        constexpr int batch = 8; // reads that are on their way
+        const float4* weights = p.weights + at.first_row + first + at.lane;
+        int left = at.rows - first - at.lane;
+        for (int word = 0; word < warp_rows / 32 && first + 32 * word < at.rows; word += batch) {
+            float4 w[batch];
+            float below[batch][L::lists];
+#pragma unroll
+            for (int b = 0; b < batch; ++b) {
+                w[b] = 32 * b < left ? __ldg(weights + 32 * b) : make_float4(0, 0, 0, 0);
+#pragma unroll
+                for (int i = 0; i < L::lists; ++i)
+                    below[b][i] = 32 * b < left ? __ldg(lp[i] + 32 * b) : 0.0f;
+            }
+            weights += 32 * batch, left -= 32 * batch;
+#pragma unroll
+            for (int i = 0; i < L::lists; ++i)
+                lp[i] += 32 * batch;
+#pragma unroll
+            for (int b = 0; b < batch; ++b) {
+                bool active = false;
 #pragma unroll
                 for (int i = 0; i < L::lists; ++i) {
-                    const float below = __ldg(lp[i] + n) - w.x;
-                    if (below >= p.active && w.y > 0) {
-                        most[i] = fmaxf(most[i], 0.5f * below + fmaxf(w.z, w.w + mean_size[i]));
+                    below[b][i] -= w[b].x;
+                    if (below[b][i] >= p.active && w[b].y > 0) {
+                        most[i] = fmaxf(most[i], 0.5f * below[b][i] + fmaxf(w[b].z, w[b].w + mean_size[i]));
                         active = true;
                     }
                 }
+                const unsigned found = __ballot_sync(0xffffffffu, active);
+                mine = at.lane == word + b ? found : mine;
             }
-            const unsigned found = __ballot_sync(0xffffffffu, active);
-            mine = at.lane == word ? found : mine;
         }
         return mine;
     }

@@ -18,17 +18,19 @@
 //
 // A step is 32 rows of one component: build (h in registers and shared memory, l in shared memory), one barrier of the
 // team, 4 wgmmas, which run while the next step is built. Every 256 rows the accumulators, which the tensor cores
-// truncate, are added to registers rounded to nearest; at the end of the unit those go to the fixed-point sums.
+// truncate, are added to registers rounded to nearest; at the end of the unit those go to shared memory, and for the units
+// of a cluster together to the fixed-point sums (moment_sums.cuh).
 //
 // Error of z: 2⁻²³ |z| + 2⁻⁴⁰ max |z|, and the relative error of √(w r); of a sum of 4096 rows, 16 chains of 32
 // truncated steps: 48 · 2⁻²³ Σ |z_i z_j| at most, 2⁻²¹ seen.
 //
 // Reads 4 rows · d bytes a team (D = 32: for four components, 64: for two, 128: one) and density and weight of each
 // component, for the rows that are summed; before that all densities once, and 16 bytes a row and team, from L2; writes
-// 24 K S bytes a unit as atomics. Tensor work: 2 · 2 · 64 · 64 a row that is summed and component at D = 64. Predicted
-// for 1e6 rows on an H200, all active: 64 x 256 in 7.0 ms and 2 of atomics, 32 x 256 in 3.5 and 0.5; 2e5 x 64 x 64 in
-// 0.37 and 0.1; 1e5 x 128 x 32 in 0.4. Where a row is active in one component, 1e6 x 64 x 256 in 0.8 ms and 2 of
-// atomics: 2 GB from L2 (0.4) while 40 instructions a row and team run (0.2), and 90 a number and unit (0.4).
+// 24 K S bytes a cluster as atomics. Tensor work: 2 · 2 · 64 · 64 a row that is summed and component at D = 64.
+// Predicted for 1e6 rows on an H200, all active: 64 x 256 in 7.0 ms and 0.5 of atomics, 32 x 256 in 3.5 and 0.15; 2e5 x
+// 64 x 64 in 0.37 and 0.03; 1e5 x 128 x 32 in 0.4. Where a row is active in one component, 1e6 x 64 x 256 in 1 ms and
+// 0.5 of atomics: 2 GB from L2 (0.4) while 50 instructions a row and team run (0.2), 70 a number and unit (0.4), and what
+// a block waits for memory, some 8000 clocks in 119 turns (0.5).
 #pragma once
 
 #include "kernels/cuda/gmm/e_step/device_model.cuh"
@@ -37,6 +39,7 @@
 #include "kernels/cuda/gmm/tensor/hopper.cuh"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
 #include "kernels/cuda/gmm/tensor/moment_rows.cuh"
+#include "kernels/cuda/gmm/tensor/moment_sums.cuh"
 
 #include <cstdint>
 
@@ -93,13 +96,12 @@ struct weight_ring {
         total += static_cast<double>(chain);
         chain = 0;
     }
-    /// Adds N to the sums: the threads of a list are a warp.
-    __device__ __forceinline__ void add(const moment_arguments& p, const moment_place<D>& at) {
+    /// N to the exchange: the threads of a list are a warp.
+    __device__ __forceinline__ void leave(const moment_place<D>& at, double* first) {
         for (int distance = 16; distance > 0; distance /= 2)
             total += __shfl_xor_sync(0xffffffffu, total, distance);
-        if (list >= 0 && at.lane == 0 && at.exists(p, list))
-            add_fixed(p.sums.limbs, p.sums.count, at.component(p, list) * statistics_size(gmm::family::full, p.d),
-                      total, p.sums.component_exponent);
+        if (list >= 0 && at.lane == 0)
+            first[list * (1 + D)] = total;
     }
 };
 
@@ -238,60 +240,44 @@ struct moment_team {
         }
     }
 
-    /// M of component c to shared memory, by rows of `width`.
-    __device__ __forceinline__ void store_products(const moment_place<D>& at, int c, float* m, int width) const {
+    /// M of component c to the exchange.
+    __device__ __forceinline__ void leave_products(const moment_place<D>& at, int c, float* m) const {
 #pragma unroll
         for (int i = 0; i < 8 * L::stripes; ++i)
 #pragma unroll
             for (int e = 0; e < 4; ++e) {
                 const int row = at.stripe * 64 + 16 * at.warp + 2 * at.quad + e / 2;
                 const int column = i / 2 * 16 + 2 * (2 * at.t + e % 2) + i % 2;
-                m[row * width + column] = master[c][4 * i + e];
+                m[row * L::exchange_width + exchange_column(column)] = master[c][4 * i + e];
             }
+    }
+
+    /// S1 of component c to the exchange: the four lanes of a quad have the same dimensions.
+    __device__ __forceinline__ void leave_first(const moment_place<D>& at, int c, double scale, double* to) const {
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+            double sum = static_cast<double>(first[c][e]);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+            if (at.t == 0)
+                to[(c * L::halves + at.half) * (1 + D) + 1 + at.dim + e] = 2 * scale * sum;
+        }
     }
 };
 
-/// Adds S2 = (M + Mᵀ) / 2 of a component to the sums.
+/// Sums the rows of a team and leaves the moments in its exchange.
 template <int D>
-__device__ void add_second_moments(const moment_arguments& p, const moment_place<D>& at, const float* m, int width,
-                                   int component, double unscale) {
-    const std::int64_t base = component * statistics_size(gmm::family::full, p.d) + 1 + p.d;
-    for (int i = at.thread / 32; i < p.d; i += moment_layout<D>::team_threads / 32)
-        for (int j = i + at.lane; j < p.d; j += 32) {
-            const double sum = static_cast<double>(m[i * width + j]) + static_cast<double>(m[j * width + i]);
-            add_fixed(p.sums.limbs, p.sums.count, base + packed_upper(i, j, p.d), 0.5 * sum * unscale,
-                      p.sums.component_exponent);
-        }
-}
-
-/// Adds S1 of a list to the sums: the four lanes of a quad have the same dimensions.
-template <int D>
-__device__ __forceinline__ void add_first_moments(const moment_arguments& p, const moment_place<D>& at,
-                                                  const float (&first)[2], int list, int exponent) {
-    const std::int64_t base = at.component(p, list) * statistics_size(gmm::family::full, p.d) + 1;
-#pragma unroll
-    for (int e = 0; e < 2; ++e) {
-        double sum = static_cast<double>(first[e]);
-        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-        if (at.t == 0 && at.exists(p, list) && at.dim + e < p.d)
-            add_fixed(p.sums.limbs, p.sums.count, base + at.dim + e, ::ldexp(sum, -2 * exponent),
-                      p.sums.component_exponent);
-    }
-}
-
-template <int D>
-__global__ void __launch_bounds__(moment_layout<D>::threads, 1) tensor_moments(const moment_arguments p) {
+__device__ __forceinline__ void sum_team(const moment_arguments& p, const moment_place<D>& at, unsigned char* own) {
     using L = moment_layout<D>;
-    extern __shared__ __align__(1024) unsigned char memory[];
-    const moment_place<D> at(p);
-    if (at.first >= p.components)
-        return; // the whole team; teams share no barrier
-    unsigned char* const own = memory + at.team * L::team_bytes;
+    double* const first = reinterpret_cast<double*>(own + L::first_at);
+    double* const scales = reinterpret_cast<double*>(own + L::scale_at);
     std::uint16_t* const list = reinterpret_cast<std::uint16_t*>(own + L::work_bytes);
     const moment_rows<D> active(p, at, list, reinterpret_cast<float*>(own));
-    if (active.count == 0)
+    if (active.count == 0) {
+        if (at.thread < L::lists)
+            scales[at.thread] = 0;
         return;
+    }
 
     moment_team<D> team(p, at, own, list, active);
     team.weights.fetch(0);
@@ -304,25 +290,31 @@ __global__ void __launch_bounds__(moment_layout<D>::threads, 1) tensor_moments(c
         team.load_rows(p, at, 0, kk);
     team.sum_rows(p, at);
 
-    float* const m = reinterpret_cast<float*>(own);
-    constexpr int width = 64 * L::stripes + 1;
+    at.sync(); // before the buffers become the exchange
 #pragma unroll
     for (int c = 0; c < L::pairs; ++c) {
-        at.sync();
-        team.store_products(at, c, m, width);
-        at.sync();
-#pragma unroll
-        for (int h = 0; h < L::halves; ++h) {
-            const int list = c * L::halves + h;
-            if (at.exists(p, list))
-                add_second_moments(p, at, m + h * 32 * (width + 1), width, at.component(p, list),
-                                   ::ldexp(1.0, -2 * active.exponents[list]));
-        }
+        team.leave_products(at, c, reinterpret_cast<float*>(own + c * L::product_bytes));
         const int exponent =
             at.half ? active.exponents[c * L::halves + L::halves - 1] : active.exponents[c * L::halves];
-        add_first_moments(p, at, team.first[c], c * L::halves + at.half, exponent);
+        const double scale = ::ldexp(0.5, -2 * exponent);
+        team.leave_first(at, c, scale, first);
+        if (at.dim == 0 && at.t == 0)
+            scales[c * L::halves + at.half] = scale;
     }
-    team.weights.add(p, at);
+    team.weights.leave(at, first);
+}
+
+template <int D>
+__global__ void __launch_bounds__(moment_layout<D>::threads, 1) tensor_moments(const moment_arguments p) {
+    using L = moment_layout<D>;
+    extern __shared__ __align__(1024) unsigned char memory[];
+    const moment_place<D> at(p);
+    if (at.first < p.components)
+        sum_team(p, at, memory + at.team * L::team_bytes);
+    __shared__ double factors[L::components * most_moment_ranks];
+    cluster_sync();
+    add_moments<D>(p, at.first - at.team * L::lists, shared_address(memory), factors);
+    cluster_sync(); // no block leaves while others read what it has left
 }
 
 } // namespace elbo::kernels::cuda
