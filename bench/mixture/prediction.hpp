@@ -106,8 +106,9 @@ inline tensor_flop tensor_work(const gmm_shape& s) {
     }
     const double blocks = kernels::cuda::tensor_dimensions(s.dimensions) / 16;
     const double m = kernels::cuda::moment_dimensions(s.dimensions);
-    // Three products of pieces; two, of 64 columns at least.
-    return {3 * 2 * 16 * 16 * blocks * (blocks + 1) / 2, 2 * 2 * m * std::max(m, 64.0)};
+    // Three products of pieces; two, of 64 columns at least and 64 or 128 rows, where d <= 32 of two components.
+    const double moments = 2 * 2 * (m <= 64 ? m * 64 : 128 * m);
+    return {3 * 2 * 16 * 16 * blocks * (blocks + 1) / 2, moments};
 }
 
 /// What the products of the cheap families take a pair: operations of the matrix instructions, log-densities and sums

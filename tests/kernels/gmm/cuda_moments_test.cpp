@@ -32,6 +32,8 @@ TEST(CudaMoments, SeparatedSumsMatchReference) {
                                        {1025, 64, 9, 10, 0, apart},
                                        {700, 128, 3, 10, 0, apart},
                                        {511, 97, 2, 10, 0, apart},
+                                       {290, 65, 3, 10, 0, apart},
+                                       {290, 96, 2, 10, 0, apart},
                                        {4097, 40, 3, 10, 0, apart},
                                        {4131, 30, 11, 10, 0, 3},
                                        {300, 64, 7, 10, 0, 3}})
@@ -123,9 +125,11 @@ struct counted_case {
 };
 constexpr counted_case counted_cases[] = {{"apart 32", {700, 32, 17, 10, 0, apart}},
                                           {"apart 64", {4396, 64, 9, 10, 0, apart}},
+                                          {"apart 90", {300, 90, 3, 10, 0, apart}},
                                           {"apart 128", {300, 128, 3, 10, 0, apart}},
                                           {"alike 30", {300, 30, 9}},
                                           {"alike 64", {700, 64, 5}},
+                                          {"alike 70", {300, 70, 2}},
                                           {"apart, units", {6 * unit_rows + 100, 40, 3, 10, 0, apart}},
                                           {"alike 128", {300, 128, 2}}};
 constexpr const char* case_variable = "ELBO_COUNTED_CASE";
@@ -198,6 +202,12 @@ TEST(CudaMoments, WorkIsThatOfTheActiveRows) {
             break;
         case 64:
             expect_work<64>(c);
+            break;
+        case 80:
+            expect_work<80>(c);
+            break;
+        case 96:
+            expect_work<96>(c);
             break;
         default:
             expect_work<128>(c);

@@ -158,7 +158,9 @@ __device__ __forceinline__ unsigned long long core_descriptor(unsigned address) 
 #define ELBO_F8(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
 #define ELBO_F32(d, i) ELBO_F8(d, i), ELBO_F8(d, i + 8), ELBO_F8(d, i + 16), ELBO_F8(d, i + 24)
 #define ELBO_P32 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
-#define ELBO_Q32 "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define ELBO_P8 "%32, %33, %34, %35, %36, %37, %38, %39"
+#define ELBO_P16 ELBO_P8 ", %40, %41, %42, %43, %44, %45, %46, %47"
+#define ELBO_Q32 ELBO_P16 ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 // clang-format on
 
 /// D[64 x 64] += A[64 x 16] (registers) · B[16 x 64] (shared memory, K-major); accumulate = 0: D = A · B.
@@ -177,6 +179,24 @@ __device__ __forceinline__ void wgmma_f16_n_major(float (&d)[32], const unsigned
                  "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {" ELBO_P32 "}, {%32, %33, %34, %35}, %36, p, 1, "
                  "1, 1;\n}"
                  : ELBO_F32(d, 0)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
+}
+/// D[64 x 80] += A[64 x 16] · B[16 x 80].
+__device__ __forceinline__ void wgmma_f16(float (&d)[40], const unsigned (&a)[4], unsigned long long b,
+                                          int accumulate = 1) {
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %45, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n80k16.f32.f16.f16 {" ELBO_P32 ", " ELBO_P8
+                 "}, {%40, %41, %42, %43}, %44, p, 1, 1, 0;\n}"
+                 : ELBO_F32(d, 0), ELBO_F8(d, 32)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
+}
+/// D[64 x 96] += A[64 x 16] · B[16 x 96].
+__device__ __forceinline__ void wgmma_f16(float (&d)[48], const unsigned (&a)[4], unsigned long long b,
+                                          int accumulate = 1) {
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %53, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n96k16.f32.f16.f16 {" ELBO_P32 ", " ELBO_P16
+                 "}, {%48, %49, %50, %51}, %52, p, 1, 1, 0;\n}"
+                 : ELBO_F32(d, 0), ELBO_F8(d, 32), ELBO_F8(d, 40)
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
 }
 /// D[64 x 128] += A[64 x 16] · B[16 x 128].
@@ -209,6 +229,8 @@ __device__ __forceinline__ void wgmma_f16(float (&d)[64], unsigned long long a, 
 #undef ELBO_F8
 #undef ELBO_F32
 #undef ELBO_P32
+#undef ELBO_P8
+#undef ELBO_P16
 #undef ELBO_Q32
 
 /// Four 8 x 8 matrices of 16-bit elements from fragments to shared memory; lane l holds the address of row l % 8 of

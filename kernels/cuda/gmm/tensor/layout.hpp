@@ -10,13 +10,13 @@
 
 namespace elbo::kernels::cuda {
 
-/// Dimensions that the log-densities and the moments of up to 128 are compiled for; rows are filled up with zeros on
-/// the way to registers.
+/// Dimensions that the log-densities and the moments of up to 128 are compiled for, of which the moments have fewer: a
+/// build costs processor time. Rows are filled up with zeros on the way to registers.
 constexpr int tensor_dimensions(std::int64_t d) {
     return d <= 32 ? 32 : static_cast<int>((d + 15) / 16 * 16);
 }
 constexpr int moment_dimensions(std::int64_t d) {
-    return d <= 32 ? 32 : d <= 64 ? 64 : 128;
+    return d <= 32 ? 32 : d <= 64 ? 64 : d <= 80 ? 80 : d <= 96 ? 96 : 128;
 }
 
 inline constexpr int tensor_cluster = 2;               ///< blocks that share the panels they read
@@ -81,15 +81,16 @@ struct panel_layout {
 template <int D>
 struct moment_layout {
     static_assert(D == moment_dimensions(D));
-    static constexpr int stripes = D == 128 ? 2 : 1; ///< warpgroups of a team, 64 dimensions each
+    static constexpr int stripes = D > 64 ? 2 : 1;   ///< warpgroups of a team, 64 dimensions each
     static constexpr int halves = D == 32 ? 2 : 1;   ///< components side by side in a warpgroup
-    static constexpr int pairs = D == 128 ? 1 : 2;   ///< sets of accumulators
-    static constexpr int teams = D == 128 ? 1 : 2;   ///< of a block
+    static constexpr int pairs = D > 64 ? 1 : 2;     ///< sets of accumulators
+    static constexpr int teams = D > 64 ? 1 : 2;     ///< of a block
     static constexpr int lists = pairs * halves;     ///< components of a team
     static constexpr int components = lists * teams; ///< of a block
     static constexpr int team_threads = 128 * stripes;
     static constexpr int threads = team_threads * teams;
-    static constexpr int columns = 64 * stripes;     ///< n of an instruction
+    static constexpr int columns = D > 64 ? D : 64;  ///< n of an instruction
+    static constexpr bool full = columns % 64 == 0;  ///< else the last warps of a team have no dimensions
     static constexpr int block_bytes = columns * 32; ///< h (or 2 l) of 16 rows
     static constexpr int rows = 32;                  ///< of a step
     static constexpr int row_blocks = rows / 16;
@@ -99,7 +100,7 @@ struct moment_layout {
     static constexpr int ring_bytes = 3 * buffer_bytes + 4 * scale_floats;
     // At the end a team leaves, for the cluster: M of each pair by rows of exchange_width; N and S1 of each list, and
     // what M is to be multiplied by, 0 where no row was summed, as doubles.
-    static constexpr int exchange_width = columns + 1;
+    static constexpr int exchange_width = (columns + 31) / 32 * 32 + 1;
     static constexpr int product_bytes = (columns * exchange_width * 4 + 15) / 16 * 16;
     static constexpr int first_at = pairs * product_bytes;
     static constexpr int scale_at = first_at + lists * (1 + D) * 8;

@@ -31,6 +31,7 @@ struct moment_place {
     using L = moment_layout<D>;
     int team, thread, stripe, warp, lane, quad, t, half;
     int dim;   ///< dimensions of this thread: dim, dim + 1
+    bool used; ///< whether the warp has dimensions
     int first; ///< component
     std::int64_t first_row;
     int rows; ///< of the unit, 0 beyond the last one
@@ -44,6 +45,7 @@ struct moment_place {
         half = L::halves == 2 ? warp / 2 : 0;
         dim = stripe * 64 + 16 * (L::halves == 2 ? warp % 2 : warp) + 2 * quad;
         const int sets = (p.components + L::components - 1) / L::components;
+        used = L::full || stripe * 64 + 16 * warp < L::columns;
         const int ranks = cluster_size(), cluster = static_cast<int>(blockIdx.x) / ranks;
         first = cluster % sets * L::components + team * L::lists;
         first_row = (cluster / sets * ranks + cluster_rank()) * unit_rows;

@@ -13,13 +13,15 @@
 // 128 contiguous bytes each: h and 2 l become the B operand without bank conflicts.
 //
 //   D = 64    one warpgroup, two components one after the other for each tile of x in registers
-//   D = 128   two warpgroups, 64 dimensions each, n = 128
+//   D > 64    two warpgroups, 64 dimensions each, of which the last warps may have none, n = D; what lies above the
+//             diagonal blocks of M is not what lies below them (h 2 l), and three products for one block instead of
+//             two for each would save an eighth at most
 //   D = 32    one warpgroup, two components side by side in M and N; the off-diagonal half of M is not used
 //
 // A step is 32 rows of one component: build (h in registers and shared memory, l in shared memory), one barrier of the
 // team, 4 wgmmas, which run while the next step is built. Every 256 rows the accumulators, which the tensor cores
-// truncate, are added to registers rounded to nearest; at the end of the unit those go to shared memory, and for the units
-// of a cluster together to the fixed-point sums (moment_sums.cuh).
+// truncate, are added to registers rounded to nearest; at the end of the unit those go to shared memory, and for the
+// units of a cluster together to the fixed-point sums (moment_sums.cuh).
 //
 // Error of z: 2⁻²³ |z| + 2⁻⁴⁰ max |z|, and the relative error of √(w r); of a sum of 4096 rows, 16 chains of 32
 // truncated steps: 48 · 2⁻²³ Σ |z_i z_j| at most, 2⁻²¹ seen.
@@ -28,9 +30,10 @@
 // component, for the rows that are summed; before that all densities once, and 16 bytes a row and team, from L2; writes
 // 24 K S bytes a cluster as atomics. Tensor work: 2 · 2 · 64 · 64 a row that is summed and component at D = 64.
 // Predicted for 1e6 rows on an H200, all active: 64 x 256 in 7.0 ms and 0.5 of atomics, 32 x 256 in 3.5 and 0.15; 2e5 x
-// 64 x 64 in 0.37 and 0.03; 1e5 x 128 x 32 in 0.4. Where a row is active in one component, 1e6 x 64 x 256 in 1 ms and
-// 0.5 of atomics: 2 GB from L2 (0.4) while 50 instructions a row and team run (0.2), 70 a number and unit (0.4), and what
-// a block waits for memory, some 8000 clocks in 119 turns (0.5).
+// 64 x 64 in 0.37 and 0.03; 1e5 x 128 x 32 in 0.4; 1e6 x 65 x 256 in 19 (tensor work 13, issue and L2 15). Where a row
+// is active in one component, 1e6 x 64 x 256 in 1 ms and 0.5 of atomics: 2 GB from L2 (0.4) while 50 instructions a row
+// and team run (0.2), 70 a number and unit (0.4), and what a block waits for memory, some 8000 clocks in 119 turns
+// (0.5).
 #pragma once
 
 #include "kernels/cuda/gmm/e_step/device_model.cuh"
@@ -109,7 +112,7 @@ struct weight_ring {
 template <int D>
 struct moment_team {
     using L = moment_layout<D>;
-    static constexpr int C = L::pairs, blocks = L::row_blocks, kept = 32 * L::stripes;
+    static constexpr int C = L::pairs, blocks = L::row_blocks, kept = L::columns / 2;
     const float* scale_ring;
     const float* my_x;         ///< dimensions dim, dim + 1 of the first row of the unit
     const std::uint16_t* rows; ///< the list, from row 4 t of a tile on
@@ -185,7 +188,8 @@ struct moment_team {
     /// Builds a tile of component c and starts its products; `begins` a chain.
     __device__ __forceinline__ void step(const moment_arguments& p, const moment_place<D>& at, int tile, int c,
                                          bool begins, unsigned (&a)[blocks][4]) {
-        build(p, at, tile, c, a);
+        if (at.used)
+            build(p, at, tile, c, a);
         if (c == C - 1)
             weights.store(tile + 2);
         fence_async();
@@ -222,7 +226,7 @@ struct moment_team {
     }
 
     __device__ __forceinline__ void sum_rows(const moment_arguments& p, const moment_place<D>& at) {
-        unsigned a[2][blocks][4];
+        unsigned a[2][blocks][4] = {};
         constexpr int chain_tiles = L::chain_rows / L::rows;
         for (int begin = 0; begin < tiles; begin += chain_tiles) {
             const int end = min(begin + chain_tiles, tiles);
@@ -243,7 +247,7 @@ struct moment_team {
     /// M of component c to the exchange.
     __device__ __forceinline__ void leave_products(const moment_place<D>& at, int c, float* m) const {
 #pragma unroll
-        for (int i = 0; i < 8 * L::stripes; ++i)
+        for (int i = 0; i < L::columns / 8; ++i)
 #pragma unroll
             for (int e = 0; e < 4; ++e) {
                 const int row = at.stripe * 64 + 16 * at.warp + 2 * at.quad + e / 2;
@@ -259,7 +263,7 @@ struct moment_team {
             double sum = static_cast<double>(first[c][e]);
             sum += __shfl_xor_sync(0xffffffffu, sum, 1);
             sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-            if (at.t == 0)
+            if (at.t == 0 && at.used)
                 to[(c * L::halves + at.half) * (1 + D) + 1 + at.dim + e] = 2 * scale * sum;
         }
     }
@@ -293,7 +297,8 @@ __device__ __forceinline__ void sum_team(const moment_arguments& p, const moment
     at.sync(); // before the buffers become the exchange
 #pragma unroll
     for (int c = 0; c < L::pairs; ++c) {
-        team.leave_products(at, c, reinterpret_cast<float*>(own + c * L::product_bytes));
+        if (at.used)
+            team.leave_products(at, c, reinterpret_cast<float*>(own + c * L::product_bytes));
         const int exponent =
             at.half ? active.exponents[c * L::halves + L::halves - 1] : active.exponents[c * L::halves];
         const double scale = ::ldexp(0.5, -2 * exponent);
