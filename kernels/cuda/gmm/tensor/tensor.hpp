@@ -24,6 +24,8 @@ struct wide_view {
     float* shifts;          ///< [K x 128 panels] b_k times the power of U_k
     float2* factor_powers;  ///< [K] power of two of U_k and its inverse
     int* exponents;         ///< [K x units of a slab] of z
+    int* counts;            ///< [K x units of a slab] active rows
+    std::uint16_t* chosen;  ///< [K x slab rows] these, in the unit, up to the end of a stage
     unsigned char* moments; ///< [pairs][panels][unit rows / 64] pieces of z
 };
 

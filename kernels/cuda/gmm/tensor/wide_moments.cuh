@@ -1,5 +1,5 @@
 // Second moments of more than 128 dimensions: S2 = Σ z zᵀ in tiles of 128 x 128 on and below the diagonal, two beside
-// each other a block, z = √(w r) (x − μ_k) 2^e = h + l of all rows of a unit (wide_pieces.cuh).
+// each other a block, z = √(w r) (x − μ_k) 2^e = h + l of the active rows of a unit (wide_pieces.cuh).
 //
 // Error of a sum of 4096 rows: 2⁻²² for the pieces and l l, four truncated steps of 2⁻²² a stage, 64 roundings of 2⁻²⁴:
 // 84 · 2⁻²⁴ Σ |z_i z_j| at most.

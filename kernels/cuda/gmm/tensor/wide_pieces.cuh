@@ -151,7 +151,7 @@ struct wide_moment_arguments {
     int rows, p, d;
     int components;
     float active;     ///< −Θ in units of ln 2
-    float* densities; ///< [K x slab rows] lp, then √(w r) 2^e
+    float* densities; ///< [K x slab rows] lp, then √(w r) 2^e of the active rows
     std::int64_t slab_rows;
     const float4* weights;   ///< [slab rows] row_weights
     const float* means;      ///< [K x p]
@@ -165,52 +165,95 @@ struct wide_moment_arguments {
     __device__ __forceinline__ int count(int pair) const {
         return min(static_cast<int>(unit_rows), rows - first_row(pair));
     }
-    __device__ __forceinline__ int stages(int pair) const { return (count(pair) + wide_half - 1) / wide_half; }
+    /// Of the active rows, which wide_weights has counted.
+    __device__ __forceinline__ int stages(int pair) const { return (memory.counts[pair] + wide_half - 1) / wide_half; }
+    /// Where a pair begins in arrays [K x slab rows].
+    __device__ __forceinline__ std::int64_t begin(int pair) const {
+        return component(pair) * slab_rows + first_row(pair);
+    }
     /// Of the sums of the component.
     __device__ __forceinline__ std::int64_t base(int pair) const {
         return component(pair) * statistics_size(gmm::family::full, d);
     }
 };
 
-/// √(w r) 2^e of a pair in the place of its log-densities, zeros up to the end of a stage; N to the sums. A block a
-/// pair; reads 4 + 16 bytes a row twice, writes 4.
+/// From numbers of 32 words each to those before it, by a block of at least 128 threads; the sum of all.
+__device__ inline int count_before(int* words) {
+    constexpr int each = static_cast<int>(unit_rows) / 32 / 32; // of a lane
+    __shared__ int all;
+    __syncthreads();
+    if (threadIdx.x < 32) {
+        int own = 0;
+        for (int i = 0; i < each; ++i)
+            own += words[each * threadIdx.x + i];
+        int upto = own;
+        for (int distance = 1; distance < 32; distance *= 2) {
+            const int before = __shfl_up_sync(0xffffffffu, upto, distance);
+            upto += static_cast<int>(threadIdx.x) >= distance ? before : 0;
+        }
+        if (threadIdx.x == 31)
+            all = upto;
+        for (int i = each; i-- > 0;) {
+            upto -= words[each * threadIdx.x + i];
+            words[each * threadIdx.x + i] = upto;
+        }
+    }
+    __syncthreads();
+    return all;
+}
+
+/// The active rows of a pair in ascending order, and their √(w r) 2^e in the place of its log-densities, zeros up to
+/// the end of a stage; N to the sums. A block a pair; reads 4 + 16 bytes a row, writes 6 for those that are active.
 __global__ void __launch_bounds__(piece_threads) wide_weights(const wide_moment_arguments p) {
     __shared__ double scratch[32];
-    const int pair = static_cast<int>(blockIdx.x), k = p.component(pair);
+    __shared__ int before[unit_rows / 32]; // active rows before each 32
+    constexpr int each = static_cast<int>(unit_rows) / piece_threads;
+    const int pair = static_cast<int>(blockIdx.x), k = p.component(pair), lane = static_cast<int>(threadIdx.x) % 32;
     const std::int64_t first = p.first_row(pair);
-    const int count = p.count(pair), end = p.stages(pair) * wide_half;
-    float* const lp = p.densities + k * p.slab_rows + first;
+    const int count = p.count(pair);
+    float* const lp = p.densities + p.begin(pair);
+    std::uint16_t* const chosen = p.memory.chosen + p.begin(pair);
     const float mean_size = p.mean_sizes[k];
-    double most = -INFINITY;
-    for (int n = static_cast<int>(threadIdx.x); n < count; n += piece_threads) {
-        const float4 w = p.weights[first + n];
-        const float below = lp[n] - w.x;
-        if (below >= p.active)
+    double most = -INFINITY, total = 0;
+    float s[each];
+    unsigned active[each];
+#pragma unroll
+    for (int i = 0; i < each; ++i) {
+        const int n = static_cast<int>(threadIdx.x) + i * piece_threads;
+        const float4 w = n < count ? p.weights[first + n] : make_float4(0, 0, 0, 0);
+        const float below = n < count ? lp[n] - w.x : 0.0f;
+        const bool counts = below >= p.active && w.y > 0;
+        if (counts)
             most = ::fmax(most, static_cast<double>(0.5f * below + fmaxf(w.z, w.w + mean_size)));
+        s[i] = counts ? exp2_of(0.5f * below) * w.y : 0.0f;
+        total += static_cast<double>(s[i]) * static_cast<double>(s[i]);
+        active[i] = __ballot_sync(0xffffffffu, counts);
+        if (lane == 0)
+            before[n / 32] = __popc(active[i]);
     }
-    most = block_reduce(most, scratch, [](double a, double b) { return ::fmax(a, b); });
-    const int exponent = exponent_below(static_cast<float>(most));
+    const int exponent = exponent_below(
+        static_cast<float>(block_reduce(most, scratch, [](double a, double b) { return ::fmax(a, b); })));
     const float scale = __int_as_float((127 + exponent) << 23);
-    double total = 0;
-    for (int n = static_cast<int>(threadIdx.x); n < end; n += piece_threads) {
-        float s = 0;
-        if (n < count) {
-            const float4 w = p.weights[first + n];
-            const float below = lp[n] - w.x;
-            s = below >= p.active ? exp2_of(0.5f * below) * w.y : 0.0f;
-        }
-        lp[n] = s * scale;
-        total += static_cast<double>(s) * static_cast<double>(s);
+    const int all = count_before(before);
+#pragma unroll
+    for (int i = 0; i < each; ++i) {
+        const int n = static_cast<int>(threadIdx.x) + i * piece_threads;
+        const int at = before[n / 32] + __popc(active[i] & ((1u << lane) - 1));
+        if (active[i] >> lane & 1)
+            lp[at] = s[i] * scale, chosen[at] = static_cast<std::uint16_t>(n);
     }
+    const int at = all + static_cast<int>(threadIdx.x);
+    if (at < (all + wide_half - 1) / wide_half * wide_half)
+        lp[at] = 0, chosen[at] = 0;
     total = block_sum(total, scratch);
     if (threadIdx.x == 0) {
-        p.memory.exponents[pair] = exponent;
+        p.memory.exponents[pair] = exponent, p.memory.counts[pair] = all;
         add_fixed(p.sums.limbs, p.sums.count, p.base(pair), total, p.sums.component_exponent);
     }
 }
 
-/// z of 128 dimensions of a pair, a block for each panel and pair from `first_pair` on; S1 to the sums. Reads 4 bytes
-/// of x and writes 4 for each row and dimension, for panels of whole 128 dimensions.
+/// z of 128 dimensions of the active rows of a pair, a block for each panel and pair from `first_pair` on; S1 to the
+/// sums. Reads 4 bytes of x and writes 4 for each of these and dimension, for panels of whole 128 dimensions.
 __global__ void __launch_bounds__(piece_threads)
     wide_moment_pieces(const wide_moment_arguments p, const wide_shape shape, int first_pair) {
     __shared__ double parts[piece_threads];
@@ -218,12 +261,12 @@ __global__ void __launch_bounds__(piece_threads)
     const int place = static_cast<int>(blockIdx.x) / panels, panel = static_cast<int>(blockIdx.x) % panels;
     const int pair = first_pair + place, k = p.component(pair);
     const int line = static_cast<int>(threadIdx.x) % wide_block, dim = panel * wide_block + line;
-    const std::int64_t first = p.first_row(pair);
-    const int count = p.count(pair), eighths = 8 * p.stages(pair);
+    const int eighths = 8 * p.stages(pair);
     const bool exists = dim < p.p;
-    const float* const x = p.x + first * p.stride + (exists ? dim : 0);
+    const float* const x = p.x + p.first_row(pair) * p.stride + (exists ? dim : 0);
     const float mean = exists ? p.means[std::int64_t(k) * p.p + dim] : 0.0f;
-    const float* const weights = p.densities + k * p.slab_rows + first;
+    const float* const weights = p.densities + p.begin(pair);
+    const std::uint16_t* const chosen = p.memory.chosen + p.begin(pair);
     unsigned char* const operands =
         p.memory.moments + (std::int64_t(place) * panels + panel) * (unit_rows / wide_half) * operand_bytes;
     double sum = 0;
@@ -232,7 +275,7 @@ __global__ void __launch_bounds__(piece_threads)
 #pragma unroll
         for (int i = 0; i < 8; ++i) {
             const float s = weights[8 * eighth + i];
-            const float v = __ldg(x + std::int64_t(min(8 * eighth + i, count - 1)) * p.stride);
+            const float v = __ldg(x + chosen[8 * eighth + i] * p.stride);
             z[i] = exists ? (v - mean) * s : 0.0f;
             chain += s * z[i];
         }
