@@ -230,10 +230,12 @@ inline double slab_seconds(const gmm_shape& s, double pairs, std::int64_t elemen
 /// How often a statistic is added to the sums: chunks, or clusters of units.
 inline double partial_sums(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes) {
     using namespace kernels::cuda;
-    if (choose_variant(s, element_bytes, false, {.tensor = true}) != e_step_variant::tensor || is_wide(s.dimensions))
+    if (choose_variant(s, element_bytes, false, {.tensor = true}) != e_step_variant::tensor)
         return static_cast<double>(blocks_for(rows, chunk_rows(s, element_bytes, false, {.tensor = true})));
     const std::int64_t units = plan_tensor(s).units;
-    return static_cast<double>(blocks_for(rows, tensor_slab_rows(s)) * blocks_for(units, moment_ranks(units)));
+    const std::int64_t ranks =
+        is_wide(s.dimensions) ? wide_ranks(units, wide_pairs(s.dimensions, units * s.components)) : moment_ranks(units);
+    return static_cast<double>(blocks_for(rows, tensor_slab_rows(s)) * blocks_for(units, ranks));
 }
 
 /// The E-step with its sums, the update and the nodes of the loop. `dots`: the means lie so near the origin that the

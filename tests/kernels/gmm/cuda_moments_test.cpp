@@ -36,7 +36,7 @@ TEST(CudaMoments, SeparatedSumsMatchReference) {
                                        {290, 96, 2, 10, 0, apart},
                                        {4097, 40, 3, 10, 0, apart},
                                        {130, 130, 2, 10, 0, apart},
-                                       {unit_rows + 65, 129, 5, 10, 0, apart},
+                                       {unit_rows + 65, 129, 2, 10, 0, apart},
                                        {200, 200, 70, 10, 0, apart},
                                        {300, 192, 4, 10, 0, 3},
                                        {4131, 30, 11, 10, 0, 3},
@@ -121,7 +121,7 @@ TEST(CudaMoments, BatchesChangeNoBit) {
     check_batches({16 * unit_rows + 33, 25, 1}, {3, 17});
     check_batches({8 * unit_rows + 1, 33, 2, 10, 0, apart}, {7, 9});
     check_batches({3 * unit_rows, 65, 2, 10, 0, 0.1}, {3});
-    check_batches({unit_rows + 100, 130, 5, 10, 0, apart}, {2});
+    check_batches({unit_rows + 100, 130, 3, 10, 0, apart}, {2});
 }
 
 struct counted_case {

@@ -143,15 +143,17 @@ void start_wide_moments(const tensor_step& e, const device_rows<float>& part, co
                                         e.memory.mean_sizes,
                                         e.memory.wide,
                                         sums};
-    const std::int64_t pairs = blocks_for(part.rows, unit_rows) * e.components();
-    const std::int64_t step = wide_pairs(e.shape.dimensions, e.plan.units * e.components());
+    const std::int64_t units = blocks_for(part.rows, unit_rows), pairs = units * e.components();
+    const std::int64_t room = wide_pairs(e.shape.dimensions, e.plan.units * e.components());
+    const std::int64_t ranks = wide_ranks(units, room), step = room / ranks * ranks;
     launch(e.state, "wide_weights", {pairs, piece_threads}, wide_weights, moments);
     for (std::int64_t first = 0; first < pairs; first += step) {
         const std::int64_t some = std::min(step, pairs - first);
         launch(e.state, "wide_moment_pieces", {some * shape.panels, piece_threads}, wide_moment_pieces, moments, shape,
                static_cast<int>(first));
-        launch(e.state, "wide_moments", {some * shape.tile_blocks(), wide_threads, wide_shared_bytes}, wide_moments,
-               moments, shape, static_cast<int>(first));
+        launch(e.state, "wide_moments",
+               {some * shape.tile_blocks(), wide_threads, wide_shared_bytes, 1, static_cast<unsigned>(ranks)},
+               wide_moments, moments, shape, static_cast<int>(first));
     }
 }
 

@@ -24,6 +24,8 @@ inline constexpr int operand_bytes = wide_steps * 2 * piece_bytes; ///< of a sta
 inline constexpr int wide_width = 2; ///< operands B that share an A: components, or panels of dimensions
 inline constexpr int wide_slots = 7; ///< operands in shared memory
 inline constexpr int wide_shared_bytes = wide_slots * (operand_bytes + 16);
+static_assert(wide_width * wide_block * wide_block * 4 <= wide_slots * operand_bytes,
+              "sums take the place of operands");
 
 /// Operands of the factor of a component: panel q of 128 columns has the terms up to its diagonal.
 struct wide_shape {
@@ -69,6 +71,14 @@ constexpr std::int64_t wide_pairs(std::int64_t d, std::int64_t slab_pairs) {
     while (waves > 1 && waves * 132 / blocks > limit)
         --waves;
     return std::clamp<std::int64_t>(std::min(waves * 132 / blocks, limit), 1, slab_pairs);
+}
+
+/// Units of a slab whose blocks are a cluster and share their additions to the sums, where so many pairs lie in memory.
+constexpr std::int64_t wide_ranks(std::int64_t units, std::int64_t pairs) {
+    std::int64_t ranks = std::min(units, pairs);
+    while (units % ranks != 0)
+        --ranks;
+    return ranks;
 }
 
 } // namespace elbo::kernels::cuda

@@ -4,9 +4,10 @@
 // Error of a sum of 4096 rows: 2⁻²² for the pieces and l l, four truncated steps of 2⁻²² a stage, 64 roundings of 2⁻²⁴:
 // 84 · 2⁻²⁴ Σ |z_i z_j| at most.
 //
-// Reads wide_shape::moment_bytes a row and component from L2, writes 24 S bytes a unit and component as atomics. Tensor
-// work: wide_shape::flop a pair. Predicted for 1e5 x 784 x 10 on an H200: 2.8 ms of tensor work, 3.4 ms of 18.9 GB from
-// L2, which bounds it, and 1.2 of atomics.
+// Reads wide_shape::moment_bytes an active row and component from L2, writes 24 S bytes as atomics for a component and
+// the units of a slab, which are a cluster where their pieces lie in memory together. Tensor work: wide_shape::flop an
+// active pair. Predicted for 1e5 x 784 x 10 on an H200: 2.8 ms of tensor work, 3.4 ms of 18.9 GB from L2, which bounds
+// it, and 0.3 of atomics; where a row is active in one of the ten, a tenth but for the atomics.
 #pragma once
 
 #include "kernels/cuda/gmm/e_step/sums.cuh"
@@ -17,16 +18,20 @@
 
 namespace elbo::kernels::cuda {
 
-/// Where a block is: pair, dimensions of its rows, and of the columns of its one or two tiles.
+inline constexpr int wide_consumers = 256; ///< threads that multiply
+
+/// Where a block is: pair, dimensions of its rows, and of the columns of its one or two tiles. The blocks of a cluster
+/// have the same tiles of a component, of consecutive units.
 struct wide_tiles {
     int place; ///< of the pair in memory
     int panel, other;
     int count;
 
     __device__ __forceinline__ explicit wide_tiles(const wide_shape& shape) {
-        const int blocks = static_cast<int>(shape.tile_blocks());
-        place = static_cast<int>(blockIdx.x) / blocks;
-        panel = 0, other = static_cast<int>(blockIdx.x) % blocks;
+        const int blocks = static_cast<int>(shape.tile_blocks()), ranks = cluster_size();
+        const int cluster = static_cast<int>(blockIdx.x) / ranks;
+        place = cluster / blocks * ranks + cluster_rank();
+        panel = 0, other = cluster % blocks;
         while (other > panel / 2)
             other -= panel / 2 + 1, ++panel;
         other *= wide_width;
@@ -49,19 +54,26 @@ __device__ __forceinline__ void produce_wide_moments(const wide_moment_arguments
     }
 }
 
-/// Adds a tile of a pair to the sums.
-__device__ __forceinline__ void add_wide_moments(const wide_moment_arguments& p, int pair, int panel, int other,
-                                                 double unscale, const float (&sums)[64]) {
-    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+/// Adds the tiles of all units of a cluster to the sums, of each thread a share: number i of thread t lies at [i][t] of
+/// `memory` in all blocks. `pair`: that of the first of them.
+__device__ __forceinline__ void add_wide_moments(const wide_moment_arguments& p, int pair, const wide_tiles& tiles,
+                                                 unsigned memory) {
+    const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32, ranks = cluster_size();
     const std::int64_t base = p.base(pair) + 1 + p.d;
-    const int first_dim = panel * wide_block + 16 * warp + lane / 4;
-    const int first_column = other * wide_block + 2 * (lane % 4);
-#pragma unroll
-    for (int i = 0; i < 64; ++i) {
-        const int dim = first_dim + 8 * (i / 2 % 2), column = first_column + 8 * (i / 4) + i % 2;
-        if (dim < p.d && column <= dim)
-            add_fixed(p.sums.limbs, p.sums.count, base + packed_upper(column, dim, p.d),
-                      static_cast<double>(sums[i]) * unscale, p.sums.component_exponent);
+    const double unit = power_of_two(-p.sums.component_exponent);
+    for (int number = cluster_rank(); number < 64 * tiles.count; number += ranks) {
+        const int i = number % 64;
+        const int dim = tiles.panel * wide_block + 16 * warp + lane / 4 + 8 * (i / 2 % 2);
+        const int column = (tiles.other + number / 64) * wide_block + 2 * (lane % 4) + 8 * (i / 4) + i % 2;
+        if (dim >= p.d || column > dim)
+            continue;
+        fixed_partials sum;
+        for (int r = 0; r < ranks; ++r) {
+            const unsigned at = address_in_rank(memory + (number * wide_consumers + thread) * 4, r);
+            const double value = static_cast<double>(__uint_as_float(load_in_cluster(at)));
+            sum.add(value * power_of_two(-2 * p.memory.exponents[pair + r]) * unit);
+        }
+        sum.flush(p.sums.limbs, p.sums.count, base + packed_upper(column, dim, p.d));
     }
 }
 
@@ -75,8 +87,11 @@ __global__ void __launch_bounds__(wide_threads, 1)
     wide_ring<1> ring(memory, warp < 8);
     if (warp >= 8) {
         registers_decrease<40>();
-        if (threadIdx.x == 256)
+        if (threadIdx.x == wide_consumers)
             produce_wide_moments(p, shape, tiles, ring, stages);
+        __syncwarp();
+        cluster_sync();
+        cluster_sync();
         return;
     }
     registers_increase<232>();
@@ -101,11 +116,16 @@ __global__ void __launch_bounds__(wide_threads, 1)
             }
         ring.release(rows);
     }
-    const double unscale = ::ldexp(1.0, -2 * p.memory.exponents[pair]);
+    named_sync(1, wide_consumers); // before the ring becomes room for the sums
+    float* const own = reinterpret_cast<float*>(memory) + threadIdx.x;
 #pragma unroll
     for (int c = 0; c < wide_width; ++c)
-        if (c < tiles.count)
-            add_wide_moments(p, pair, tiles.panel, tiles.other + c, unscale, sums[c]);
+#pragma unroll
+        for (int i = 0; i < 64; ++i)
+            own[(64 * c + i) * wide_consumers] = sums[c][i];
+    cluster_sync();
+    add_wide_moments(p, pair - cluster_rank(), tiles, shared_address(memory));
+    cluster_sync(); // no block leaves while others read its sums
 }
 
 } // namespace elbo::kernels::cuda

@@ -159,9 +159,12 @@ struct wide_moment_arguments {
     wide_view memory;
     device_sums sums;
 
-    /// Pairs are the components of the first unit, of the second ...
-    __device__ __forceinline__ int component(int pair) const { return pair % components; }
-    __device__ __forceinline__ int first_row(int pair) const { return pair / components * static_cast<int>(unit_rows); }
+    /// Pairs are the units of the first component, of the second ...
+    __device__ __forceinline__ int units() const {
+        return (rows + static_cast<int>(unit_rows) - 1) / static_cast<int>(unit_rows);
+    }
+    __device__ __forceinline__ int component(int pair) const { return pair / units(); }
+    __device__ __forceinline__ int first_row(int pair) const { return pair % units() * static_cast<int>(unit_rows); }
     __device__ __forceinline__ int count(int pair) const {
         return min(static_cast<int>(unit_rows), rows - first_row(pair));
     }

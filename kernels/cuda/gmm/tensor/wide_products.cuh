@@ -15,7 +15,8 @@ namespace elbo::kernels::cuda {
 /// Halves of the 128 columns that a warpgroup multiplies with in a stage.
 enum class wide_columns { none, first, second, both };
 
-/// The ring of operands in shared memory, of blocks in clusters of `Cluster`: producer's or consumer's side.
+/// The ring of operands in shared memory, of a block alone or shared by the `Cluster` blocks of a cluster: producer's
+/// or consumer's side.
 template <int Cluster>
 struct wide_ring {
     unsigned base, full, empty; ///< slots, and their barriers
@@ -65,11 +66,12 @@ struct wide_ring {
         advance();
         return at;
     }
-    /// Every warp tells every block of the cluster.
+    /// Every warp tells every block that shares the ring.
     __device__ __forceinline__ void release(int at) const {
         __syncwarp();
-        if (static_cast<int>(threadIdx.x) % 32 < Cluster)
-            barrier_arrive_remote(empty + 8 * at, threadIdx.x % 32);
+        const int lane = static_cast<int>(threadIdx.x) % 32;
+        if (lane < Cluster)
+            barrier_arrive_remote(empty + 8 * at, Cluster > 1 ? lane : cluster_rank());
     }
 };
 
