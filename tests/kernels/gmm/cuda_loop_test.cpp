@@ -95,6 +95,21 @@ TEST(CudaLoop, GraphEqualsHostLoopBitForBit) {
         }
 }
 
+// One block iterates alone, with an update that is compiled for family and dimensions.
+TEST(CudaLoop, FewRowsOfEverySmallShape) {
+    for (family f : {family::full, family::diagonal, family::spherical})
+        for (std::int64_t d : {1, 2, 3, 4})
+            for (std::int64_t k : {1, 2, 4, 5, 8}) {
+                SCOPED_TRACE(std::string(gmm::to_string(f)) + " " + std::to_string(d) + " x " + std::to_string(k));
+                problem p = make_problem({f, d, k}, 129 + 31 * k, element_type::float32);
+                p.options.max_iterations = 5;
+                EXPECT_TRUE(in_graph(p) == on_host(p));
+                if (k > 1)
+                    p.start.means[d] = 500; // component 1 gets nothing
+                EXPECT_TRUE(in_graph(p) == on_host(p));
+            }
+}
+
 TEST(CudaLoop, SlabEngineInAGraph) {
     problem p = make_problem({family::full, 8, 700}, 900, element_type::float32);
     p.options.max_iterations = 2;

@@ -67,15 +67,31 @@ __device__ double whitened_mean(const device_model<float>& model, int k, int j) 
 /// 2^-24 (1 + ‖Uᵀμ‖²) of the covariance in a chain, and ‖Uᵀμ‖ bounds |μ_j| / σ_j for every j.
 inline constexpr double common_centre_limit = 3;
 
-/// Which centre serves these parameters: the same in every block, whatever the data.
+/// Uᵀμ of a component.
+template <int D>
+struct whitened_centre {
+    double y[D] = {};
+};
+
+/// That of the component of this thread; 0 where it has none.
 template <family F, int D>
-__device__ moment_centre choose_centre(const device_model<float>& model, int components) {
+__device__ whitened_centre<D> whiten_centre(const device_model<float>& model, int components) {
     const int k = static_cast<int>(threadIdx.x);
+    whitened_centre<D> centre;
+    if (k < components && !::isinf(model.offsets[k]))
+#pragma unroll
+        for (int j = 0; j < D; ++j)
+            centre.y[j] = whitened_mean<F>(model, k, j);
+    return centre;
+}
+
+/// Which centre serves these parameters: the same in every block, whatever the data.
+template <int D>
+__device__ moment_centre choose_centre(const whitened_centre<D>& own) {
     double squares = 0;
-    for (int j = 0; j < D && k < components && !::isinf(model.offsets[k]); ++j) {
-        const double y = whitened_mean<F>(model, k, j);
-        squares += y * y;
-    }
+#pragma unroll
+    for (int j = 0; j < D; ++j)
+        squares += own.y[j] * own.y[j];
     return block_all(squares <= common_centre_limit * common_centre_limit) ? moment_centre::common : moment_centre::own;
 }
 
@@ -84,7 +100,8 @@ __device__ moment_centre choose_centre(const device_model<float>& model, int com
 /// Components that are dropped or only fill up to K get an energy so high that their responsibility is zero, but
 /// finite, so that 0 · (lp − m) is zero.
 template <family F, int D, int K>
-__device__ void stage_parameters(const device_model<float>& model, int components, moment_centre centre, float* out) {
+__device__ void stage_parameters(const device_model<float>& model, int components, moment_centre centre,
+                                 const whitened_centre<D>& own, float* out) {
     using shape = register_shape<F, D, K>;
     constexpr double unit = 0.84932180028801904272; // √(½ log2 e)
     constexpr double nowhere = 1e30;
@@ -107,9 +124,9 @@ __device__ void stage_parameters(const device_model<float>& model, int component
                 growth += static_cast<double>(rounded) / exact - 1;
         }
     }
+#pragma unroll
     for (int j = 0; j < D; ++j)
-        c[j] = centre == moment_centre::own ? model.means[k * 4 + j]
-                                            : static_cast<float>(-unit * whitened_mean<F>(model, k, j));
+        c[j] = centre == moment_centre::own ? model.means[k * 4 + j] : static_cast<float>(-unit * own.y[j]);
     const double offset = (model.constants[k] - *model.reference + growth) * log2_e;
     c[D + shape::factors] = static_cast<float>(::fmin(-offset, nowhere));
 }
@@ -221,8 +238,9 @@ __device__ void accumulate_block(const int components, const device_model<float>
                                  const device_sums& sums) {
     __shared__ __align__(16) float parameters[K * register_shape<F, D, K>::parameters];
     __shared__ block_partials<F, D, K> partials[2];
-    const moment_centre centre = choose_centre<F, D>(model, components);
-    stage_parameters<F, D, K>(model, components, centre, parameters);
+    const whitened_centre<D> own = whiten_centre<F, D>(model, components);
+    const moment_centre centre = choose_centre(own);
+    stage_parameters<F, D, K>(model, components, centre, own, parameters);
     __syncthreads();
     if (centre == moment_centre::common)
         add_chunks<F, D, K, moment_centre::common>(components, parameters, model, rows, sums, partials);
@@ -242,11 +260,36 @@ __global__ void __launch_bounds__(register_threads, register_blocks(register_sha
     accumulate_block<F, D, K>(components, model, rows, sums);
 }
 
-/// The update by this block alone; whether the loop goes on. Not inlined: it is the same for all kernels.
-__device__ __noinline__ bool update_alone(const update_arguments<float>& a, double* matrices) {
+/// What a block that iterates alone has in dynamic shared memory: arguments, sums, matrices of its warps, arrays.
+struct iteration_memory {
+    static constexpr std::int64_t argument_doubles = (sizeof(update_arguments<float>) + 7) / 8;
+    update_arguments<float>* arguments;
+    std::int64_t* limbs;
+    double* matrices;
+    unsigned char* arrays;
+
+    __device__ iteration_memory(double* shared, std::int64_t sums, const gmm_shape& shape)
+        : arguments(reinterpret_cast<update_arguments<float>*>(shared)),
+          limbs(reinterpret_cast<std::int64_t*>(shared + argument_doubles)),
+          matrices(shared + argument_doubles + limb_count * sums),
+          arrays(reinterpret_cast<unsigned char*>(matrices + warp_team::count() * matrix_doubles(shape))) {}
+    static std::int64_t bytes(std::int64_t sums, const gmm_shape& shape) {
+        constexpr std::int64_t teams = register_threads / 32;
+        return 8 * (argument_doubles + limb_count * sums + teams * matrix_doubles(shape)) + update_memory::bytes(shape);
+    }
+};
+
+/// The update by this block alone; whether the loop goes on. Not inlined: it is the same for any room for components.
+/// Family and dimensions are known when it is compiled: of an update of few components half the instructions would be
+/// addresses.
+template <family F, int D>
+__device__ __noinline__ bool update_alone(double* shared) {
     __shared__ bool goes_on;
+    update_arguments<float> a = *reinterpret_cast<const update_arguments<float>*>(shared);
+    a.shape.family = F;
+    a.shape.dimensions = D;
     const warp_team team;
-    double* own = matrices + team.index() * matrix_doubles(a.shape);
+    double* own = iteration_memory(shared, a.sums.count, a.shape).matrices + team.index() * matrix_doubles(a.shape);
     for (std::int64_t k = team.index(); k < a.shape.components; k += team.count())
         finish_component(team, a, k, own);
     __syncthreads();
@@ -264,20 +307,19 @@ template <family F, int D, int K>
 __global__ void __launch_bounds__(register_threads)
     iterate_registers_kernel(const update_arguments<float> given, const device_rows<float> rows) {
     extern __shared__ double shared[];
-    __shared__ update_arguments<float> a;
-    double* matrices = shared + limb_count * given.sums.count;
+    const iteration_memory memory(shared, given.sums.count, given.shape);
+    const update_arguments<float>& a = *memory.arguments;
     if (threadIdx.x == 0) {
-        a = with_arrays_in(
-            reinterpret_cast<unsigned char*>(matrices + warp_team::count() * matrix_doubles(given.shape)), given);
-        a.sums.limbs = reinterpret_cast<std::int64_t*>(shared);
+        *memory.arguments = with_arrays_in(memory.arrays, given);
+        memory.arguments->sums.limbs = memory.limbs;
     }
     for (std::int64_t i = threadIdx.x; i < limb_count * given.sums.count; i += register_threads)
-        reinterpret_cast<std::int64_t*>(shared)[i] = 0;
+        memory.limbs[i] = 0;
     do {
         __syncthreads();
         accumulate_block<F, D, K>(static_cast<int>(a.shape.components), a.model, rows, a.sums);
         __syncthreads(); // all is in the sums
-    } while (update_alone(a, matrices));
+    } while (update_alone<F, D>(shared));
 }
 
 /// Calls work with family, dimensions and room for the components as constants.
@@ -329,9 +371,7 @@ void accumulate_registers(const internal::cuda_state& state, const gmm_shape& sh
 
 void iterate_registers(const internal::cuda_state& state, const update_arguments<float>& a,
                        const device_rows<float>& rows) {
-    constexpr std::int64_t teams = register_threads / 32;
-    const std::int64_t bytes =
-        8 * (limb_count * a.sums.count + teams * matrix_doubles(a.shape)) + update_memory::bytes(a.shape);
+    const std::int64_t bytes = iteration_memory::bytes(a.sums.count, a.shape);
     with_shape(a.shape, [&]<family F, int D, int K>() {
         launch(state, "iterate_registers", {1, register_threads, bytes}, iterate_registers_kernel<F, D, K>, a, rows);
     });

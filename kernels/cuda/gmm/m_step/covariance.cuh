@@ -70,14 +70,15 @@ __device__ bool finish_matrix(const Team& team, const matrix_memory& m, int d, c
                               const double* lambda, double* out, double* log_determinant, double* quadratic) {
     if (!factor_and_invert(team, m, d, singular_share * trace / d))
         return false;
-    double bad = 0, log_sum = 0, share = 0;
+    bool bad = false;
+    double log_sum = 0, share = 0;
     team.each(d, [&](int i) {
         const double u = m.matrix[i * m.ld + i]; // a pivot is 1 / u²
         if (variances[i] > 1 && !(largest_singular_pivot(variances[i], 1) * u * u < 1))
-            bad = 1;
+            bad = true;
         log_sum += ::log(u);
     });
-    if (team.sum(bad) > 0)
+    if (team.any(bad))
         return false;
     using element = typename Team::element;
     for (element e = team.rank(); e < element(d) * d; e += team.size()) {
@@ -100,15 +101,16 @@ template <class Team>
 __device__ bool finish_variances(const Team& team, const double* variances, int count, double times, double trace,
                                  const double* lambda, double mean_lambda, double* out, double* log_determinant,
                                  double* quadratic) {
-    double bad = 0, log_sum = 0, ratio = 0;
+    bool bad = false;
+    double log_sum = 0, ratio = 0;
     team.each(count, [&](int j) {
         const double v = variances[j];
         if (!(v > largest_singular_pivot(v, trace / count)))
-            bad = 1;
+            bad = true;
         log_sum -= 0.5 * times * ::log(v);
         ratio += times * (v - (times > 1 ? mean_lambda : lambda[j])) / v;
     });
-    if (team.sum(bad) > 0)
+    if (team.any(bad))
         return false;
     team.each(count, [&](int j) { out[j] = 1 / ::sqrt(variances[j]); });
     log_sum = team.sum(log_sum);

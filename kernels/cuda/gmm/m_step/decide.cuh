@@ -54,18 +54,18 @@ template <class Team, class T>
 __device__ std::int64_t apply_policy(const Team& team, const update_arguments<T>& a, bool common_floor,
                                      double* shared) {
     const update_arrays& w = a.arrays;
-    double healthy = 0, flagged = 0;
+    bool healthy = false, flagged = false;
     for (std::int64_t k = team.rank(); k < a.shape.components; k += team.size()) {
-        healthy += w.states[k] == component_state::healthy;
-        flagged += w.states[k] == component_state::empty || w.states[k] == component_state::singular;
+        healthy = healthy || w.states[k] == component_state::healthy;
+        flagged = flagged || w.states[k] == component_state::empty || w.states[k] == component_state::singular;
     }
-    healthy = team.sum(healthy);
-    if (team.sum(flagged) == 0 && healthy > 0 && !common_floor)
+    healthy = team.any(healthy);
+    if (!team.any(flagged) && healthy && !common_floor)
         return 0;
     const bool tied = gmm::is_tied(a.shape.family);
     if (!tied)
         note_widest(team, a);
-    std::int64_t actions = !tied && healthy == 0 ? rescue_singular(team, a, shared) : 0;
+    std::int64_t actions = !tied && !healthy ? rescue_singular(team, a, shared) : 0;
     team.sync();
     if (team.rank() == 0) {
         if (common_floor)

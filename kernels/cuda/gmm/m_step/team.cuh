@@ -34,6 +34,11 @@ struct warp_team {
         return warp_reduce(value, operation);
     }
     __device__ double sum(double value) const { return reduce(value, sum_of()); }
+    /// Whether a condition holds for any thread of the team.
+    __device__ static bool any(bool condition) {
+        __syncwarp();
+        return __any_sync(0xffffffffu, condition) != 0;
+    }
     /// The value of one thread.
     __device__ static double from(double value, int thread) {
         __syncwarp();
@@ -71,6 +76,7 @@ struct block_team : large_team<block_team> {
         return block_reduce(value, scratch, operation);
     }
     __device__ double sum(double value) const { return reduce(value, sum_of()); }
+    __device__ static bool any(bool condition) { return !block_all(!condition); }
     __device__ double from(double value, int thread) const {
         __syncthreads(); // the scratch of the last call has been read
         if (rank() == thread)
@@ -109,6 +115,7 @@ struct cluster_team : large_team<cluster_team> {
         return value;
     }
     __device__ double sum(double value) const { return reduce(value, sum_of()); }
+    __device__ bool any(bool condition) const { return reduce(condition ? 1 : 0, larger()) > 0; }
     /// The value of one thread of the first block.
     __device__ double from(double value, int thread) const {
         sync();
