@@ -19,6 +19,7 @@ using namespace kernels;
 using gmm::family;
 
 static_assert(cuda::suits_tensor({family::full, 25, 1}, 4) && cuda::suits_tensor({family::full, 784, 10000}, 4));
+static_assert(cuda::suits_tensor({family::full, 17, 32}, 4) && !cuda::suits_tensor({family::full, 24, 31}, 4));
 static_assert(cuda::suits_tensor({family::full, 16, 1000}, 4) && !cuda::suits_tensor({family::full, 16, 64}, 4));
 static_assert(cuda::suits_tensor({family::full, 8, 10000}, 4) && !cuda::suits_tensor({family::full, 8, 600}, 4));
 static_assert(!cuda::suits_tensor({family::full, 64, 9}, 8) && !cuda::suits_tensor({family::tied, 64, 9}, 4));
@@ -55,6 +56,7 @@ TEST(CudaTensor, SumsMatchReference) {
                                        {65, 97, 3},
                                        {129, 80, 5},
                                        {64, 113, 2},
+                                       {65, 17, 33},
                                        {33, 20, 1100}})
         test::check_tensor_sums(c);
 }

@@ -261,12 +261,13 @@ enum class e_step_variant {
     slab       ///< everything else
 };
 
-/// d > 24, and fewer dimensions, filled up to 32, where so many components do not fit the fused variant: from d
-/// = 16 on one block of it, below a cluster, which takes less there (docs/kernels.md section 6).
+/// d > 24, and fewer dimensions, filled up to 32, where that takes less than the fused variant (docs/kernels.md section
+/// 6): beyond d = 16 from 32 components on, where launches weigh little, and where the components do not fit the fused
+/// variant: from d = 16 on one block of it, below a cluster.
 constexpr bool suits_tensor(const gmm_shape& s, std::int64_t element_bytes) {
     if (s.family != gmm::family::full || element_bytes != 4 || s.dimensions < 8)
         return false;
-    return s.dimensions > 24 ||
+    return s.dimensions > 24 || (s.dimensions > 16 && s.components >= 32) ||
            shape_fused(s, element_bytes, {.cluster = s.dimensions < 16 ? most_ranks : 1}).tile_rows == 0;
 }
 
