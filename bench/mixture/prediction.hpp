@@ -123,10 +123,15 @@ inline product_work work_of_products(const gmm_shape& s) {
     // Three products of pieces; operands of 4 bytes a term that 128 lines share, in clusters 256; the log-density.
     return {6 * terms, 4 + 4 * terms / (plan.blocks > 1 ? 256 : 128), 4};
 }
-/// Bytes of a row beside: it is read, its operands written, and read by both.
+/// Bytes of a row beside: it is read, its operands written, and read by both, which for tied components have their own.
 inline double row_bytes_of_products(const gmm_shape& s) {
-    return 4 * static_cast<double>(s.dimensions +
-                                   3 * kernels::cuda::plan_products(s).stages * kernels::cuda::product_terms);
+    const double terms = static_cast<double>(kernels::cuda::plan_products(s).stages * kernels::cuda::product_terms);
+    return 4 * (static_cast<double>(s.dimensions) + (s.family == family::tied ? 4 : 3) * terms);
+}
+/// Instructions of a row beside: Uᵀx, 16 multiply-adds for five reads.
+inline double row_instructions_of_products(const gmm_shape& s) {
+    const double p = static_cast<double>(kernels::cuda::padded(s.dimensions));
+    return s.family == family::tied ? 21.0 / 16 * p * p / 2 : 0;
 }
 
 /// PTX has more instructions than arithmetic needs, machine code fewer than PTX: counted at most so many times as many
@@ -261,11 +266,12 @@ inline prediction predict_iteration(const gmm_shape& s, std::int64_t rows, std::
             std::max({work.flop / device.tensor, work.cache / device.cache, work.memory / device.copy});
         const double slabs = static_cast<double>(blocks_for(rows, plan_products(s).units * kernels::unit_rows));
         const double units = static_cast<double>(blocks_for(rows, kernels::unit_rows));
-        const double beside = n * row_bytes_of_products(s) / device.copy +
-                              3 * units * static_cast<double>(kernels::sum_count(s)) / device.atomics +
-                              (4 * slabs + 3) * device.node;
-        return {2 * pairs * bound + (4 * slabs + 3) * device.node,
-                2 * pairs * bound * tensor_waits + beside + device.chain};
+        const prediction update = predict_update(s, device);
+        const double beside =
+            n * row_bytes_of_products(s) / device.copy + n * row_instructions_of_products(s) / device.instructions +
+            3 * units * static_cast<double>(kernels::sum_count(s)) / device.atomics + (4 * slabs + 3) * device.node;
+        return {2 * pairs * bound + update.low + (4 * slabs + 3) * device.node,
+                2 * pairs * bound * tensor_waits + beside + update.high + device.chain};
     }
     switch (choose_variant(s, element_bytes, false, {.tensor = true})) {
     case e_step_variant::registers: {

@@ -31,6 +31,8 @@ static_assert(!cuda::suits_products({family::spherical, 129, 64}, 4) &&
               !cuda::suits_products({family::spherical, 15, 64}, 4));
 static_assert(!cuda::suits_products({family::spherical, 64, 63}, 4) &&
               !cuda::suits_products({family::full, 64, 64}, 4));
+static_assert(cuda::suits_products({family::diagonal, 64, 64}, 4) &&
+              !cuda::suits_products({family::diagonal, 65, 64}, 4) && cuda::suits_products({family::tied, 128, 64}, 4));
 
 // Lines of four neighbouring rows are a permutation, and the memory of a slab is bounded.
 TEST(CudaProducts, Plans) {
@@ -48,10 +50,23 @@ TEST(CudaProducts, Plans) {
 /// Bound of densities.cuh: that of the dot form, and of pieces and truncated steps.
 double product_error(const gmm_shape& s, const gmm_parameters& p, std::int64_t k, const double* row) {
     const std::int64_t d = s.dimensions;
-    const double u = p.precision_cholesky[s.family == family::spherical ? k : 0];
+    const double* mean = &p.means[k * d];
     double size = 0;
-    for (std::int64_t j = 0; j < d; ++j)
-        size += u * u * std::abs(row[j]) * std::abs(p.means[k * d + j]);
+    for (std::int64_t j = 0; j < d; ++j) {
+        if (s.family == family::tied) {
+            double y = 0, c = 0;
+            for (std::int64_t i = 0; i <= j; ++i) {
+                y += p.precision_cholesky[i * d + j] * row[i];
+                c += p.precision_cholesky[i * d + j] * mean[i];
+            }
+            size += std::abs(y * c);
+        } else {
+            const gmm::family_geometry g = geometry(s.family);
+            const double u = p.precision_cholesky[k * g.stride(d) + g.at(j, j, d)];
+            size += u * u * std::abs(row[j]) *
+                    (std::abs(mean[j]) + (s.family == family::diagonal ? 0.5 * std::abs(row[j]) : 0));
+        }
+    }
     return test::dots_error_float32(s, p, k, row) + (0x1p-21 + 0x1p-20 + 0x1p-23) * size;
 }
 
@@ -61,8 +76,10 @@ constexpr test::arithmetic_form products{104, product_error, true};
 std::vector<near_case> families(std::int64_t d, std::int64_t K, std::int64_t rows, double spread = 1,
                                 double offset = 0) {
     std::vector<near_case> cases;
-    for (const family f : {family::spherical, family::tied_spherical})
-        cases.push_back({{f, d, K}, rows, f == family::spherical ? spread : 1, offset});
+    for (const family f :
+         {family::spherical, family::tied_spherical, family::tied_diagonal, family::tied, family::diagonal})
+        if (cuda::suits_products({f, d, std::max<std::int64_t>(K, 64)}, 4))
+            cases.push_back({{f, d, K}, rows, f == family::tied_spherical ? 1 : spread, offset});
     return cases;
 }
 
@@ -87,8 +104,8 @@ TEST(CudaProducts, SumsMatchReferenceOnBothSidesOfTheLimit) {
     if (!test::tensor_supported())
         GTEST_SKIP() << "built without 90a, or another device";
     for (const auto& cases :
-         {families(16, 64, 129), families(31, 65, 65, 100), families(64, 128, 255), families(65, 129, 127, 10, 1e4),
-          families(128, 300, 33), families(33, 1000, 31), families(100, 257, 300), families(64, 63, 31)})
+         {families(16, 64, 129), families(31, 65, 65, 100), families(64, 128, 127), families(65, 129, 65, 10, 1e4),
+          families(128, 300, 33), families(33, 1000, 17), families(100, 257, 65), families(64, 63, 31)})
         for (const near_case& c : cases)
             for (double largest : {test::near, test::beyond})
                 check_sums(c, largest);
@@ -98,7 +115,9 @@ TEST(CudaProducts, SumsMatchReferenceOnBothSidesOfTheLimit) {
 TEST(CudaProducts, EachRowIsWithinTheBound) {
     if (!test::tensor_supported())
         GTEST_SKIP() << "built without 90a, or another device";
-    for (const near_case& c : families(128, 70, 1, 10)) {
+    std::vector<near_case> cases = families(128, 70, 1, 10);
+    cases.push_back({{family::diagonal, 60, 70}, 1, 10});
+    for (const near_case& c : cases) {
         const std::int64_t d = c.shape.dimensions;
         const gmm_parameters p = test::parameters_of(c, test::near);
         const test::near_rows data({c.shape, 12, c.spread}, p, element_type::float32);
@@ -125,10 +144,9 @@ TEST(CudaProducts, EachRowIsWithinTheBound) {
 }
 
 // Rows so far that their squares overflow, and rows at the origin, harm no other.
-TEST(CudaProducts, FarAndZeroRows) {
-    if (!test::tensor_supported())
-        GTEST_SKIP() << "built without 90a, or another device";
-    const near_case c{{family::spherical, 20, 64}, 200};
+void check_far_rows(family f) {
+    SCOPED_TRACE(gmm::to_string(f));
+    const near_case c{{f, 20, 64}, 200};
     const gmm_parameters p = test::parameters_of(c, test::near);
     test::near_rows data(c, p, element_type::float32);
     const auto fill = [&](std::int64_t row, float value) {
@@ -151,6 +169,13 @@ TEST(CudaProducts, FarAndZeroRows) {
         EXPECT_TRUE(std::isfinite(sum));
 }
 
+TEST(CudaProducts, FarAndZeroRows) {
+    if (!test::tensor_supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    for (const family f : {family::spherical, family::tied, family::diagonal})
+        check_far_rows(f);
+}
+
 // Rows of known component are the business of the fused variant.
 TEST(CudaProducts, Labels) {
     if (!test::tensor_supported())
@@ -168,11 +193,35 @@ TEST(CudaProducts, Labels) {
                                                          data.known(), products));
 }
 
+// Where the deviations of a component lie too far apart for pieces of their squares, the fused variant does the work.
+TEST(CudaProducts, Conditions) {
+    if (!test::tensor_supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    for (const family f : {family::diagonal, family::tied_diagonal})
+        for (const double spread : {200.0, 300.0}) {
+            const near_case c{{f, 17, 64}, 33, spread};
+            SCOPED_TRACE(test::describe(c, test::near, element_type::float32));
+            gmm_parameters p = test::random_parameters(c.shape, 0.1, 21);
+            std::fill(p.precision_cholesky.begin(), p.precision_cholesky.end(), 1.0);
+            p.precision_cholesky[1] = spread;
+            std::fill(p.means.begin(), p.means.end(), 0.01);
+            const test::near_rows data(c, p, element_type::float32);
+            const auto engine = test::engine_of(c, element_type::float32, p, data);
+            engine->accumulate(0, c.rows);
+            test::expect_near_sums(*engine, test::reference_sums(c.shape, engine->parameters(), data.normalised,
+                                                                 data.weights, 0x1p-24, {}, products));
+            const auto other = test::engine_of(c, element_type::float32, p, data, false);
+            other->accumulate(0, c.rows);
+            EXPECT_EQ(test::carried(engine->sums()) == test::carried(other->sums()), spread > 256);
+        }
+}
+
 TEST(CudaProducts, GridAndBatchesChangeNoBit) {
     if (!test::tensor_supported())
         GTEST_SKIP() << "built without 90a, or another device";
-    for (const gmm_shape& shape : {gmm_shape{family::spherical, 16, 129}, {family::tied_spherical, 65, 64}}) {
-        const near_case c{shape, 2 * unit_rows + 300};
+    for (const gmm_shape& shape :
+         {gmm_shape{family::spherical, 16, 129}, {family::tied, 65, 64}, {family::diagonal, 16, 64}}) {
+        const near_case c{shape, unit_rows + 300};
         const gmm_parameters p = test::parameters_of(c, test::near);
         const test::near_rows data(c, p, element_type::float32);
         std::vector<std::int64_t> first;
@@ -197,7 +246,9 @@ struct counted_case {
     near_case c;
 };
 constexpr counted_case counted[] = {{"spherical", {{family::spherical, 128, 300}, unit_rows + 300}},
-                                    {"tied spherical", {{family::tied_spherical, 31, 65}, 300}}};
+                                    {"tied spherical", {{family::tied_spherical, 31, 65}, 300}},
+                                    {"tied", {{family::tied, 64, 130}, 300}},
+                                    {"diagonal", {{family::diagonal, 64, 65}, 300}}};
 
 /// An E-step, with means so near that all components have a share in every row.
 TEST(CudaProducts, DISABLED_OneCase) {
@@ -217,7 +268,7 @@ TEST(CudaProducts, CostsWhatIsPredicted) {
         SCOPED_TRACE(name);
         const auto all = test::count_elsewhere(one_case, case_variable, name);
         const test::counter_sums densities = test::sum_counters(all, "product_densities");
-        const test::counter_sums sums = test::sum_counters(all, "product_sums");
+        const test::counter_sums sums = test::sum_counters(all, "product_moments");
         const test::counter_sums rows = test::sum_counters(all, "product_rows");
         const cuda::product_plan plan = cuda::plan_products(c.shape);
         const auto up = [](std::int64_t size, std::int64_t tile) {
@@ -230,17 +281,19 @@ TEST(CudaProducts, CostsWhatIsPredicted) {
         EXPECT_EQ(flop, 6 * terms);
         EXPECT_EQ(densities.tensor, flop * tiles * blocks);
         EXPECT_EQ(sums.tensor, flop * lines * (plan.blocks > 1 ? up(c.shape.components, 256) : blocks));
-        EXPECT_LE(rows.read, 1.02 * 4 * n * (d + 1) + 4 * k + 2048);
-        EXPECT_LE(rows.written, (4 * terms + 8) * tiles + 1024);
-        EXPECT_LE(densities.read, 1.02 * ((4 * terms + 8) * tiles + (4 * terms + 16) * blocks + 4 * k) + 2048);
+        const bool tied = c.shape.family == family::tied;
+        EXPECT_LE(rows.read, 1.02 * 4 * n * (d + 1) + 4 * k + (tied ? 4 * d * d : 0) + 2048);
+        EXPECT_LE(rows.written, ((tied ? 8 : 4) * terms + 16) * tiles + 1024);
+        EXPECT_LE(densities.read, 1.02 * ((4 * terms + 16) * tiles + (4 * terms + 16) * blocks + 4 * k) + 2048);
         EXPECT_LE(densities.written, (4 * k + 16 * ranges) * tiles + 1024);
         const double limbs = 24 * static_cast<double>(cuda::blocks_for(c.rows, unit_rows) * sum_count(c.shape));
         EXPECT_LE(sums.read, 1.02 * ((4 * k + 4 * terms + 16) * lines + 4 * k * (d + 2)) + limbs + 2048);
         EXPECT_LE(sums.written, limbs + 1024);
         EXPECT_LE(densities.conflicts, 0);
         EXPECT_LE(sums.conflicts, 0.1 * sums.wavefronts);
-        std::printf("%s: %.1f and %.1f instructions a pair, %.0f%% of wavefronts from conflicts\n", name,
-                    densities.instructions / (n * k), sums.instructions / (n * k),
+        std::printf("%s: %.1f and %.1f instructions a pair, %.0f%% of wavefronts "
+                    "from conflicts\n",
+                    name, densities.instructions / (n * k), sums.instructions / (n * k),
                     100 * sums.conflicts / sums.wavefronts);
     }
 }
@@ -249,7 +302,8 @@ TEST(CudaProducts, NoRacesOnGlobalMemory) {
     if (!test::emulated() || !test::tensor_supported())
         GTEST_SKIP() << "the race check is that of the emulator";
     constexpr const char* check = "CUDA_EMULATOR_STRICT=1 CUDA_EMULATOR_GLOBAL_RACECHECK=1";
-    EXPECT_EQ(test::run_elsewhere(one_case, case_variable, "tied spherical", check), 0);
+    for (const char* name : {"tied spherical", "tied", "diagonal"})
+        EXPECT_EQ(test::run_elsewhere(one_case, case_variable, name, check), 0) << name;
 }
 
 void check_fit(const gmm_shape& shape, std::int64_t rows) {
@@ -273,7 +327,8 @@ void check_fit(const gmm_shape& shape, std::int64_t rows) {
 TEST(CudaProducts, FitsAsTheReferenceDoes) {
     if (!test::tensor_supported())
         GTEST_SKIP() << "built without 90a, or another device";
-    check_fit({family::spherical, 16, 64}, 1000);
+    for (const family f : {family::spherical, family::tied, family::diagonal})
+        check_fit({f, 16, 64}, 1000);
 }
 
 } // namespace

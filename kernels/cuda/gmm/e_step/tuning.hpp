@@ -285,8 +285,9 @@ constexpr e_step_variant choose_variant(const gmm_shape& s, std::int64_t element
 /// Shapes for which products of fp16 pieces (gmm/products) stand beside the fused variant, on devices of compute
 /// capability 9.0, and run where the dot form would: from 64 components on they take less (docs/kernels.md section 6).
 constexpr bool suits_products(const gmm_shape& s, std::int64_t element_bytes) {
-    return (s.family == gmm::family::spherical || s.family == gmm::family::tied_spherical) && element_bytes == 4 &&
-           s.dimensions >= 16 && s.dimensions <= 128 && s.components >= 64 && s.components <= 16384;
+    const std::int64_t terms = (s.family == gmm::family::diagonal ? 2 : 1) * s.dimensions; // x, x²
+    return s.family != gmm::family::full && element_bytes == 4 && s.dimensions >= 16 && terms <= 128 &&
+           s.components >= 64 && s.components <= 16384;
 }
 
 /// Rows of one partial sum: chunks divide units.

@@ -26,7 +26,32 @@ struct product_step {
     std::int64_t slab_rows() const { return plan.units * unit_rows; }
     int components() const { return static_cast<int>(shape.components); }
     int stages() const { return static_cast<int>(plan.stages); }
+    bool squares() const { return product_form_of(shape.family) == product_form::squares; }
 };
+
+/// What writes the operands of a form.
+struct operand_kernels {
+    void (*rows)(device_rows<float>, int, int, int, const float*, product_view);
+    void (*weights)(gmm_shape, device_model<float>, int, product_view);
+
+    template <product_form Form>
+    static operand_kernels of() {
+        return {product_rows<Form>, product_weights<Form>};
+    }
+};
+operand_kernels kernels_of(product_form form) {
+    using enum product_form;
+    switch (form) {
+    case scaled:
+        return operand_kernels::of<scaled>();
+    case squares:
+        return operand_kernels::of<squares>();
+    case whitened:
+        return operand_kernels::of<whitened>();
+    default:
+        return operand_kernels::of<plain>();
+    }
+}
 
 void start_densities(const product_step& e, std::int64_t rows) {
     const std::int64_t clusters = std::max<std::int64_t>(e.blocks / product_cluster, 1);
@@ -45,7 +70,7 @@ void start_densities(const product_step& e, std::int64_t rows) {
                                             e.slab_rows()};
     launch(e.state, "product_densities",
            {std::min(clusters, tiles * split) * product_cluster, product_threads, product_density_bytes},
-           product_densities, density);
+           e.squares() ? product_densities<true> : product_densities<false>, density);
 }
 
 template <int Cluster>
@@ -57,7 +82,11 @@ void start_sums(const product_step& e, std::int64_t rows) {
         e.sums};
     const launch_shape shape{blocks_for(rows, unit_rows) * sets * Cluster, product_threads, product_sum_bytes, 1,
                              Cluster};
-    launch(e.state, "product_sums", shape, e.stages() == 1 ? product_sums<Cluster, 1> : product_sums<Cluster, 2>, a);
+    launch(e.state, "product_moments", shape,
+           e.squares()       ? product_moments<Cluster, 2, true>
+           : e.stages() == 1 ? product_moments<Cluster, 1, false>
+                             : product_moments<Cluster, 2, false>,
+           a);
 }
 
 } // namespace
@@ -66,14 +95,15 @@ void accumulate_products(const internal::cuda_state& state, const gmm_shape& sha
                          const device_rows<float>& rows, const product_view& memory, const device_sums& sums,
                          std::int64_t blocks) {
     const product_step e{state, shape, model, memory, sums, blocks};
-    launch(state, "product_weights", {e.plan.blocks * product_lines / weight_warps, operand_threads}, product_weights,
+    const operand_kernels operands = kernels_of(product_form_of(shape.family));
+    launch(state, "product_weights", {e.plan.blocks * product_lines / weight_warps, operand_threads}, operands.weights,
            shape, model, e.stages(), memory);
     for (std::int64_t first = 0; first < rows.rows; first += e.slab_rows()) {
         const device_rows<float> part{rows.x + first * rows.stride, rows.weights ? rows.weights + first : nullptr,
                                       rows.stride, std::min(e.slab_rows(), rows.rows - first)};
         const std::int64_t tiles = blocks_for(part.rows, product_cluster * product_lines) * product_cluster;
-        launch(state, "product_rows", {tiles, operand_threads}, product_rows, part, static_cast<int>(shape.dimensions),
-               e.components(), e.stages(), memory);
+        launch(state, "product_rows", {tiles, operand_threads, whitened_rows_bytes(shape)}, operands.rows, part,
+               static_cast<int>(shape.dimensions), e.components(), e.stages(), model.factors, memory);
         start_densities(e, part.rows);
         launch(state, "product_shares", {blocks_for(part.rows, unit_rows), share_threads}, product_shares, part,
                e.components(), model.reference, static_cast<int>(e.plan.ranges), memory, e.slab_rows(), sums);

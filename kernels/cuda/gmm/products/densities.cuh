@@ -60,8 +60,10 @@ struct running_sums {
     }
 };
 
-/// sums [64 rows x 128 components] += rows · components over a stage; `rows`: the first of the 64 lines of theirs.
-__device__ __forceinline__ void multiply_terms(float (&sums)[64], unsigned rows, unsigned columns) {
+/// Products [64 rows x 128 components] over a stage, each given to add(i, product); `rows`: the first of the 64 lines
+/// of theirs.
+template <class Add>
+__device__ __forceinline__ void multiply_terms(unsigned rows, unsigned columns, Add add) {
     constexpr unsigned long long low = product_piece_bytes / 16, step = 2 * term_group_bytes / 16;
     const unsigned long long a = matrix_descriptor(rows, term_group_bytes, line_group_bytes);
     const unsigned long long b = matrix_descriptor(columns, term_group_bytes, line_group_bytes);
@@ -81,7 +83,7 @@ __device__ __forceinline__ void multiply_terms(float (&sums)[64], unsigned rows,
     pin(acc);
 #pragma unroll
     for (int i = 0; i < 64; ++i)
-        sums[i] += acc[i];
+        add(i, acc[i]);
 }
 
 /// An item is the rows of a cluster and some ranges of the components.
@@ -147,7 +149,7 @@ struct lane_rows {
         row = warp_row + row_of_line(quad);
 #pragma unroll
         for (int h = 0; h < 2; ++h) {
-            const float2 own = memory.row_scales[row + 2 * h]; // exists in memory
+            const float4 own = memory.row_scales[row + 2 * h]; // exists in memory
             scale[h] = own.x, norm[h] = own.y;
         }
     }
@@ -155,6 +157,7 @@ struct lane_rows {
 
 /// lp of 128 components in the place of the products. A row so far that squares lose their meaning is very far away
 /// from all of them.
+template <bool Squares>
 __device__ __forceinline__ void finish_densities(const float4* columns, const lane_rows& rows, float (&y)[64]) {
 #pragma unroll
     for (int i = 0; i < 16; ++i)
@@ -164,9 +167,10 @@ __device__ __forceinline__ void finish_densities(const float4* columns, const la
 #pragma unroll
             for (int h = 0; h < 2; ++h) {
                 float& v = y[4 * i + 2 * h + e];
-                const float dot = v * (rows.scale[h] * column.w);
+                const float dot = Squares ? v : v * (rows.scale[h] * column.w);
                 const float q = rows.norm[h] + column.x - 2 * dot;
-                v = log_density(rows.norm[h] > 0x1p100f ? INFINITY : fmaxf(q, 0.0f), make_float2(column.y, column.z));
+                v = log_density(rows.norm[h] > 0x1p100f ? INFINITY : fmaxf(q, 0.0f),
+                                make_float2(column.y, Squares ? 1.0f : column.z));
             }
         }
 }
@@ -204,7 +208,26 @@ __device__ __forceinline__ void store_densities(const product_density_arguments&
     }
 }
 
+/// y += the products of a stage; those of squares have powers of two of their own.
+template <bool Squares>
+__device__ __forceinline__ void add_stage(float (&y)[64], int stage, unsigned rows_at, unsigned columns_at,
+                                          const lane_rows& rows, const float4* columns) {
+    if constexpr (!Squares) {
+        multiply_terms(rows_at, columns_at, [&](int i, float product) { y[i] += product; });
+    } else {
+        float scale[2];
+#pragma unroll
+        for (int h = 0; h < 2; ++h)
+            scale[h] = stage == 0 ? rows.scale[h] : rows.scale[h] * rows.scale[h] * (1 / square_power);
+        multiply_terms(rows_at, columns_at, [&](int i, float product) {
+            const float4 column = __ldg(columns + i / 4 * 8 + i % 2);
+            y[i] += product * (scale[i / 2 % 2] * (stage == 0 ? column.w : column.z));
+        });
+    }
+}
+
 /// The ranges of an item under the 64 rows of a warpgroup, whose operands are at `rows_at`.
+template <bool Squares>
 __device__ __forceinline__ void run_item(const product_density_arguments& p, const product_item& item,
                                          wide_ring<product_cluster>& ring, unsigned rows_at, const lane_rows& rows) {
     const int lane = static_cast<int>(threadIdx.x) % 32, t = lane % 4;
@@ -215,15 +238,16 @@ __device__ __forceinline__ void run_item(const product_density_arguments& p, con
         const int end = min((range + 1) * range_blocks, p.blocks);
 #pragma unroll 1
         for (int block = range * range_blocks; block < end; ++block) {
+            const int column = block * product_lines + 2 * t;
             float y[64] = {};
 #pragma unroll 1
             for (int s = 0; s < p.stages; ++s) {
                 const int slot = ring.take();
-                multiply_terms(y, rows_at + s * operand_bytes, ring.address(slot));
+                add_stage<Squares>(y, s, rows_at + s * operand_bytes, ring.address(slot), rows,
+                                   p.memory.columns + column);
                 ring.release(slot);
             }
-            const int column = block * product_lines + 2 * t;
-            finish_densities(p.memory.columns + column, rows, y);
+            finish_densities<Squares>(p.memory.columns + column, rows, y);
             store_densities(p, rows, column, odd, y);
             add_densities(y, sums);
         }
@@ -239,6 +263,7 @@ __device__ __forceinline__ void run_item(const product_density_arguments& p, con
 }
 
 /// Clusters of two blocks, whose rows lie one behind the other.
+template <bool Squares>
 __global__ void __cluster_dims__(product_cluster, 1, 1) __launch_bounds__(product_threads, 1)
     product_densities(const product_density_arguments p) {
     extern __shared__ __align__(1024) unsigned char memory[];
@@ -272,7 +297,7 @@ __global__ void __cluster_dims__(product_cluster, 1, 1) __launch_bounds__(produc
             const lane_rows rows(p.memory, item.tile * product_lines + 16 * warp,
                                  static_cast<int>(threadIdx.x) % 32 / 4);
             own.wait();
-            run_item(p, item, ring, own.address() + warp / 4 * product_half_bytes, rows);
+            run_item<Squares>(p, item, ring, own.address() + warp / 4 * product_half_bytes, rows);
             own.release();
         }
     }

@@ -33,6 +33,22 @@ inline constexpr int product_threads = 384; ///< two warpgroups that multiply, a
 inline constexpr int product_operands = 7;  ///< in shared memory
 inline constexpr int range_blocks = 2;      ///< of 128 components, whose sums are one chain
 
+/// What a row and a component are multiplied as.
+enum class product_form {
+    plain,   ///< x and μ_k; spherical families: u_k² (‖x‖² − 2 x·μ_k + ‖μ_k‖²)
+    scaled,  ///< x and u² μ_k, beside ‖u x‖²: tied_diagonal
+    squares, ///< x, x² and u_k² μ_k, −u_k² / 2: diagonal
+    whitened ///< Uᵀx and Uᵀμ_k: tied, whose sums are of x
+};
+ELBO_HD constexpr product_form product_form_of(gmm::family f) {
+    return f == gmm::family::diagonal        ? product_form::squares
+           : f == gmm::family::tied          ? product_form::whitened
+           : f == gmm::family::tied_diagonal ? product_form::scaled
+                                             : product_form::plain;
+}
+/// Greatest max u_kj / min u_kj of a component where numbers are scaled: pieces keep u_kj² of all its dimensions.
+inline constexpr float scaled_condition = 0x1p8f;
+
 /// What follows from a shape.
 struct product_plan {
     std::int64_t stages = 1; ///< operands of a tile of rows, and of a block of components
@@ -43,11 +59,16 @@ struct product_plan {
 /// The sums take a block for each unit and 128 components: the slab is large enough for that, in 256 MB.
 constexpr product_plan plan_products(const gmm_shape& s) {
     product_plan p;
-    p.stages = blocks_for(s.dimensions, product_terms);
+    p.stages = s.family == gmm::family::diagonal ? 2 : blocks_for(s.dimensions, product_terms);
     p.blocks = blocks_for(s.components, product_lines);
     p.ranges = blocks_for(p.blocks, range_blocks);
     p.units = std::clamp<std::int64_t>((std::int64_t(256) << 20) / (4 * unit_rows * s.components), 1, 64);
     return p;
+}
+
+/// Rows and what they are whitened to, in shared memory.
+constexpr std::int64_t whitened_rows_bytes(const gmm_shape& s) {
+    return product_form_of(s.family) == product_form::whitened ? 2 * 4 * product_lines * tile_stride(s.dimensions) : 0;
 }
 
 /// Shared memory of the log-densities: the rows of two items and a ring; barriers of both.

@@ -14,10 +14,13 @@ product_view carve_products(const gmm_shape& s, carver& from) {
     // The large ones first: all of them begin at a sector of memory.
     v.densities = from.take<float>(rows * s.components);
     v.rows = from.take<unsigned char>(rows / product_lines * plan.stages * operand_bytes);
+    v.moments = product_form_of(s.family) == product_form::whitened
+                    ? from.take<unsigned char>(rows / product_lines * plan.stages * operand_bytes)
+                    : v.rows;
     v.weights = from.take<unsigned char>(plan.blocks * plan.stages * operand_bytes);
     v.parts = from.take<float4>(plan.ranges * rows);
     v.shares = from.take<float4>(rows);
-    v.row_scales = from.take<float2>(rows);
+    v.row_scales = from.take<float4>(rows);
     v.columns = from.take<float4>(plan.blocks * product_lines);
     v.near = from.take<int>(s.components);
     return v;

@@ -16,9 +16,10 @@ namespace elbo::kernels::cuda {
 struct product_view {
     int* near;              ///< [K] whether the component is near enough
     unsigned char* weights; ///< [blocks of 128 components][stages] operands
-    float4* columns;        ///< [blocks x 128]: ‖c‖², offset, u, inverse of the power of two of the weights
+    float4* columns; ///< [blocks x 128]: ‖Uᵀμ‖² or ‖μ‖², offset, u or a second inverse, inverse of their power
     unsigned char* rows;    ///< [slab rows / 128][stages] operands
-    float2* row_scales;     ///< [slab rows]: inverse of the power of two of the row, ‖y‖²
+    unsigned char* moments; ///< the same of x, where rows has other terms; else rows
+    float4* row_scales;     ///< [slab rows]: inverse of the power of two and norm, of the terms and of x
     float4* parts;          ///< [ranges x slab rows]: max lp, Σ 2^(lp − max), spread
     float4* shares;         ///< [slab rows]: max lp, w / Σ, inverse of the power of two, ‖x‖²
     float* densities;       ///< [K x slab rows]

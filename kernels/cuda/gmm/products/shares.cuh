@@ -10,7 +10,7 @@ namespace elbo::kernels::cuda {
 
 inline constexpr int share_threads = 1024;
 
-/// A block a unit, a thread a row; rows up to the end of a pair of tiles get no share. Reads 16 ranges + 8 + [4] bytes
+/// A block a unit, a thread a row; rows up to the end of a pair of tiles get no share. Reads 16 ranges + 16 + [4] bytes
 /// a row, writes 16.
 __global__ void __launch_bounds__(share_threads)
     product_shares(const device_rows<float> rows, int components, const double* reference, int ranges,
@@ -35,8 +35,8 @@ __global__ void __launch_bounds__(share_threads)
             sum += factor * static_cast<double>(part.y);
         }
         const float weight = row >= rows.rows ? 0.0f : rows.weights ? rows.weights[row] : 1.0f;
-        const float2 scale = memory.row_scales[row];
-        memory.shares[row] = make_float4(most, weight / static_cast<float>(sum), scale.x, scale.y);
+        const float4 scale = memory.row_scales[row];
+        memory.shares[row] = make_float4(most, weight / static_cast<float>(sum), scale.z, scale.w);
         if (weight != 0) {
             const double w = static_cast<double>(weight);
             const double log_sum = static_cast<double>(log2_of(static_cast<float>(sum)));

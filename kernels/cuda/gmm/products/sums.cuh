@@ -1,6 +1,7 @@
 // Sums over the rows of a unit as products, Σ w r x of 128 components a block: A = shares of 64 components and 16 rows,
 // made in registers from the log-densities of the slab, B = the operands of the rows, N-major. N_k = Σ w r, Σ w r x
-// and, for spherical components, Σ w r ‖x‖² are about the origin and moved to the mean at the end of the unit.
+// and, for spherical components, Σ w r ‖x‖², for diagonal ones Σ w r x² are about the origin and moved to the mean at
+// the end of the unit. Squares have powers of two and so shares of their own.
 //
 // A row's operand is x 2^a, its share w r 2^(−a); those of 64 rows and a component times a power of two of their own
 // are h + l in fp16. 64 rows are 3 · 4 steps of the tensor cores from 0, small products first; then they are added in
@@ -110,11 +111,33 @@ struct share_block {
             }
         }
         if constexpr (Last == 4)
+            meet();
+    }
+    /// Shares of squares in the place of those of the rows themselves.
+    __device__ __forceinline__ void square(const float4* shares, int t) {
+        most[0] = most[1] = 0;
 #pragma unroll
-            for (int h = 0; h < 2; ++h) {
-                most[h] = fmaxf(most[h], __shfl_xor_sync(0xffffffffu, most[h], 1));
-                most[h] = fmaxf(most[h], __shfl_xor_sync(0xffffffffu, most[h], 2));
+        for (int s = 0; s < 4; ++s) {
+            asm volatile("" ::: "memory");
+#pragma unroll
+            for (int j = 0; j < 4; ++j) {
+                const float scale = shares[16 * s + 4 * j + t].z;
+#pragma unroll
+                for (int h = 0; h < 2; ++h) {
+                    z[h][s][j] *= scale;
+                    most[h] = fmaxf(most[h], z[h][s][j]);
+                }
             }
+        }
+        meet();
+    }
+    /// The largest of a component, over its four lanes.
+    __device__ __forceinline__ void meet() {
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+            most[h] = fmaxf(most[h], __shfl_xor_sync(0xffffffffu, most[h], 1));
+            most[h] = fmaxf(most[h], __shfl_xor_sync(0xffffffffu, most[h], 2));
+        }
     }
     /// The A fragments of 64 rows, times a power of two whose inverse is returned for each component.
     __device__ __forceinline__ float2 pack(unsigned (&high)[4][4], unsigned (&low)[4][4]) const {
@@ -201,7 +224,7 @@ struct share_rows {
 };
 
 /// The sums of a warpgroup over its unit.
-template <int Stages, class Ring>
+template <int Stages, bool Squares, class Ring>
 __device__ __forceinline__ void sum_unit(const sum_place& at, Ring& ring, share_block& shares, share_rows& rows,
                                          float (&sums)[Stages][32]) {
     unsigned high[4][4], low[4][4];
@@ -219,23 +242,33 @@ __device__ __forceinline__ void sum_unit(const sum_place& at, Ring& ring, share_
         rows.fetch(tile + 1, at.thread);
 #pragma unroll
         for (int part = 0; part < 2; ++part) {
-            const float2 unscale = shares.pack(high, low);
+            float2 unscale = shares.pack(high, low);
+            const unsigned at_part = part * product_half_bytes;
+            const float4* const present = rows.to + tile % 2 * product_lines + part * 64;
+            const float4* const following = rows.to + (tile + part) % 2 * product_lines + (1 - part) * 64;
+            if constexpr (Squares) {
+                multiply_shares(sums[0], unscale, high, low, ring.address(slots[0]) + at_part,
+                                [&] { shares.square(present, at.t); });
+                unscale = shares.pack(high, low);
+                unscale.x *= 1 / square_power, unscale.y *= 1 / square_power;
+            }
             // The last tile is followed by itself, which costs little.
-            const int next = part == 0 ? tile : min(tile + 1, at.tiles - 1);
-            shares.load(next * product_lines + (part == 0 ? 64 : 0));
+            shares.load(min(tile + part, at.tiles - 1) * product_lines + (1 - part) * 64);
             if (part == 1) {
                 wait_copies();
                 at.sync();
-            }
-            if (part == 1)
                 shares.promote(); // of this tile, before those of the next are added
-            const float4* const weights =
-                rows.to + (part == 0 ? tile % 2 * product_lines + 64 : (tile + 1) % 2 * product_lines);
-            multiply_shares(sums[0], unscale, high, low, ring.address(slots[0]) + part * product_half_bytes,
-                            [&] { shares.template weigh<0, 4 / Stages>(weights, at.t); });
-            if constexpr (Stages == 2)
-                multiply_shares(sums[1], unscale, high, low, ring.address(slots[1]) + part * product_half_bytes,
-                                [&] { shares.template weigh<2, 4>(weights, at.t); });
+            }
+            if constexpr (Squares) {
+                multiply_shares(sums[1], unscale, high, low, ring.address(slots[1]) + at_part,
+                                [&] { shares.template weigh<0, 4>(following, at.t); });
+            } else {
+                multiply_shares(sums[0], unscale, high, low, ring.address(slots[0]) + at_part,
+                                [&] { shares.template weigh<0, 4 / Stages>(following, at.t); });
+                if constexpr (Stages == 2)
+                    multiply_shares(sums[1], unscale, high, low, ring.address(slots[1]) + at_part,
+                                    [&] { shares.template weigh<2, 4>(following, at.t); });
+            }
         }
 #pragma unroll
         for (int s = 0; s < Stages; ++s)
@@ -255,7 +288,8 @@ __device__ __forceinline__ void spread_sums(const sum_place& at, const float (&s
 }
 
 /// Adds the statistics of a warp's 16 components to the sums of the fit, about their means: Σ g (x − μ) = Σ g x − μ Σ g
-/// and Σ g ‖x − μ‖² = Σ g ‖x‖² − μ · (2 Σ g x − μ Σ g). `own`: of Σ g and Σ g ‖x‖² of the warp's components.
+/// and Σ g (x − μ)² = Σ g x² − μ (2 Σ g x − μ Σ g), of a coordinate or of all. `own`: of Σ g and Σ g ‖x‖² of the warp's
+/// components.
 __device__ inline void add_component_sums(const product_sum_arguments& p, const sum_place& at, const float* sums,
                                           int width, const double2* own) {
     const int d = static_cast<int>(p.shape.dimensions), stride = static_cast<int>(padded(d));
@@ -274,8 +308,12 @@ __device__ inline void add_component_sums(const product_sum_arguments& p, const 
         for (int j = at.lane; j < d; j += 32) {
             const double sum = static_cast<double>(sums[(16 * at.warp + i) * width + j]);
             const double mean = static_cast<double>(p.means[std::int64_t(k) * stride + j]);
+            const double shift = mean * (2 * sum - mean * total);
             add(k * size + 1 + j, sum - mean * total);
-            beside += mean * (2 * sum - mean * total);
+            if (p.shape.family == gmm::family::diagonal)
+                add(k * size + 1 + d + j,
+                    static_cast<double>(sums[(16 * at.warp + i) * width + product_terms + j]) - shift);
+            beside += shift;
         }
         __syncwarp();
         beside = warp_reduce(beside, sum_of());
@@ -288,8 +326,8 @@ __device__ inline void add_component_sums(const product_sum_arguments& p, const 
 }
 
 /// A block for each unit and 128 components, a cluster for each unit and 256 that share what they read of the rows.
-template <int Cluster, int Stages>
-__global__ void __launch_bounds__(product_threads, 1) product_sums(const product_sum_arguments p) {
+template <int Cluster, int Stages, bool Squares>
+__global__ void __launch_bounds__(product_threads, 1) product_moments(const product_sum_arguments p) {
     extern __shared__ __align__(1024) unsigned char memory[];
     if (!all_near(p.memory.near, static_cast<int>(p.shape.components)))
         return;
@@ -302,7 +340,7 @@ __global__ void __launch_bounds__(product_threads, 1) product_sums(const product
                       first_row = unit * static_cast<int>(unit_rows);
             const int rows = min(static_cast<int>(unit_rows), p.rows - first_row);
             const unsigned char* from =
-                p.memory.rows + std::int64_t(first_row / product_lines) * (Stages * operand_bytes);
+                p.memory.moments + std::int64_t(first_row / product_lines) * (Stages * operand_bytes);
             for (int left = (rows + product_lines - 1) / product_lines * Stages; left > 0;
                  --left, from += operand_bytes)
                 ring.fill(from, true);
@@ -318,7 +356,7 @@ __global__ void __launch_bounds__(product_threads, 1) product_sums(const product
             reinterpret_cast<double*>(memory + sum_operands * (operand_bytes + 16) + 4 * row_share_bytes);
         share_block shares(p, at, totals + threadIdx.x);
         float sums[Stages][32] = {};
-        sum_unit<Stages>(at, ring, shares, rows, sums);
+        sum_unit<Stages, Squares>(at, ring, shares, rows, sums);
         named_sync(3, 256); // the other warpgroup has read the ring, too
         constexpr int width = 64 * Stages + 4;
         float* const spread = reinterpret_cast<float*>(memory) + at.group * 64 * width;
