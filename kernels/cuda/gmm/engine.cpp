@@ -24,7 +24,7 @@ cuda_engine<T>::cuda_engine(const gmm_shape& s, const state_pointer& state)
     }
     if (has_tensor())
         tensor_ = tensor_memory(state, s);
-    has_products_ = suits_products(s, sizeof(T)) && tensor_supported(*state);
+    has_products_ = suits_products(s, sizeof(T)) && tensor_supported(*state) && variant() == e_step_variant::fused;
 }
 
 template <class T>

@@ -1,5 +1,10 @@
-// Log-densities of rows under all components as products, lp = offset − ½ log2(e) u² (‖x‖² − 2 x·μ_k + ‖μ_k‖²), into
-// the slab, and of each row and range of components m = max lp, Σ 2^(lp − m) and Σ 2^(lp − m) (m − lp).
+// Log-densities of rows under all components as products into the slab: lp = offset − ½ log2(e) q,
+//
+//   spherical  q = u_k² (‖x‖² − 2 x·μ_k + ‖μ_k‖²)
+//   tied       q = ‖y‖² − 2 y·c_k + ‖c_k‖², y = Uᵀx, c_k = Uᵀμ_k; tied_diagonal with x·(u² μ_k) for y·c_k
+//   diagonal   q = ‖c_k‖² − 2 (x·(u_k² μ_k) − x²·u_k² / 2)
+//
+// and of each row and range of components m = max lp, Σ 2^(lp − m) and Σ 2^(lp − m) (m − lp).
 //
 // A block has the operands of 128 rows in shared memory, those of the next 128 on their way, and goes through the
 // components 128 at a time, whose operands two blocks share. The products of a stage of 64 terms start from 0, the
@@ -8,11 +13,12 @@
 //
 // Error: with X = ‖U_kᵀx‖, m = ‖U_kᵀμ_k‖ the dot form has 4 · 2⁻²⁴ ((X + m)² + d + q) (e_step/fused_dots.cuh); pieces
 // and truncated steps add 2 (2⁻²¹ + 2⁻²⁰ + 2⁻²³) Σ_i u² |x_i| |μ_i| to q, half of that to lp: 2⁻²² and l l for the
-// pieces, four steps of h h that truncate at 2⁻²² each. Σ u² |x_i| |μ_i| <= X m.
+// pieces, four steps of h h that truncate at 2⁻²² each. Σ u² |x_i| |μ_i| <= X m. Diagonal components have Σ u² x_i² / 2
+// = X² / 2 in that sum, too.
 //
 // Reads 4 d bytes a row and, from L2, 128 d bytes a component for each 128 rows, half of that where two blocks share
 // it; writes 4 rows · K and 16 rows · ranges. Tensor work 6 d a pair, d filled up to 64 or 128. Predicted for 1e6 x 128
-// x 1024 on an H200: 1.0 ms of tensor work, 1.0 of bytes to memory; 1.3 to 2 ms.
+// x 1024 on an H200: 1.0 ms of tensor work, 1.1 of bytes from L2, 1.0 to memory; 1.1 to 1.5 ms.
 #pragma once
 
 #include "kernels/cuda/gmm/products/operands.cuh"
