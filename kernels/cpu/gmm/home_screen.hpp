@@ -254,7 +254,8 @@ static inline bool for_home_rows(const model_view<T>& m, const workspace_view<T>
 template <class T>
 static double find_near_pairs(const model_view<T>& m, const unit_view<T>& unit, std::int64_t rows,
                               const workspace_view<T>& ws) {
-    constexpr double most = 0.5; // of the cost of the dense kernels; at the beginning as much as for a few rows more
+    // Of the cost of the dense kernels; at the beginning as much as for a few rows more. Guards are worth more.
+    const double most = m.surveys ? 1 : 0.5;
     const auto all = static_cast<double>(rows * m.components * dense_cost(m));
     const std::int64_t guarded = leave_out_guarded(m, unit, ws), open = rows - guarded;
     std::int64_t done = guarded, cost = 0;
@@ -299,7 +300,7 @@ static void begin_span(const model_view<T>& m, const unit_view<T>& unit, const w
     state.at_home = true;
     const double cost = separated ? find_near_pairs(m, unit, rows, ws) : 1;
     if (state.near >= 0 || !full)
-        note_screen(state, cost);
+        note_screen(state, m.surveys && state.near >= 0 ? 0 : cost);
 }
 
 /// Distances of a strip of components from all components (kernel_table::separate).
