@@ -302,7 +302,14 @@ update_outcome cuda_engine<T>::update_on_host(const update_rule& rule) {
 
 template <class T>
 update_arguments<T> cuda_engine<T>::update_of(const device_rule& rule, const loop_view& loop) {
-    return {shape, arrays_.view(), current_.view(), train().next.view(), sums_, rule, loop};
+    return {shape,
+            arrays_.view(),
+            current_.view(),
+            train().next.view(),
+            sums_,
+            rule,
+            loop,
+            factor_limit(abilities_.shared_bytes)};
 }
 
 template <class T>

@@ -96,7 +96,7 @@ public:
         if (geometry_.matrix())
             with_factor_team(geometry_.count(k), [&]<class Team>(const launch_shape& grid) {
                 launch(*state_, "factor_components", grid, factor_components<Team>, m, geometry_.tied,
-                       formed_.factors.data(), failed_.data());
+                       factor_limit(state_->shared_bytes), formed_.factors.data(), failed_.data());
             });
         else
             launch_each("invert_deviations", geometry_.count(k) * geometry_.size(d), invert_deviations, m,
@@ -168,11 +168,12 @@ private:
     template <class Work>
     void with_factor_team(std::int64_t matrices, const Work& work) const {
         const std::int64_t d = shape_.dimensions;
-        const std::int64_t blocks =
-            factor_blocks({gmm::family::full, d, matrices}, state_->multiprocessors, largest_cluster(*state_));
+        const std::int64_t in_shared = factor_limit(state_->shared_bytes);
+        const std::int64_t blocks = factor_blocks({gmm::family::full, d, matrices}, state_->multiprocessors,
+                                                  largest_cluster(*state_), in_shared);
         const launch_shape grid{.blocks = matrices * blocks,
                                 .threads = factor_threads(d),
-                                .shared_bytes = factor_shared_bytes(d),
+                                .shared_bytes = factor_shared_bytes(d, in_shared),
                                 .cluster = static_cast<unsigned>(blocks)};
         if (blocks > 1)
             work.template operator()<cluster_team>(grid);
@@ -287,8 +288,8 @@ private:
             return;
         total_factor_ = numbers("factor of the total covariance", d * d);
         with_factor_team(1, [&]<class Team>(const launch_shape& grid) {
-            launch(*state_, "factor_total", grid, factor_total<Team>, total_.data(), d, total_factor_.data(),
-                   failed_.data());
+            launch(*state_, "factor_total", grid, factor_total<Team>, total_.data(), d,
+                   factor_limit(state_->shared_bytes), total_factor_.data(), failed_.data());
         });
     }
 

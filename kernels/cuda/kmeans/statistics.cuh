@@ -183,11 +183,12 @@ __global__ void __launch_bounds__(statistic_threads)
 }
 
 // A team for a matrix: its factor U = L^-T, with zeros below the diagonal. The diagonal is raised until the matrix is
-// safely positive definite; `failed` is set where no ridge helps.
+// safely positive definite; `failed` is set where no ridge helps. `in_shared`: factor_limit() of the device.
 template <class Team, class Entry>
-__device__ void factor_with_ridge(const Team& team, std::int64_t d, const Entry& entry, double* out, int* failed) {
+__device__ void factor_with_ridge(const Team& team, std::int64_t d, std::int64_t in_shared, const Entry& entry,
+                                  double* out, int* failed) {
     extern __shared__ double shared[];
-    const matrix_memory m = place_matrix({gmm::family::full, d, 1}, shared, out);
+    const matrix_memory m = place_matrix({gmm::family::full, d, 1}, in_shared, shared, out);
     for (double ridge = first_ridge; ridge <= largest_ridge; ridge *= ridge_growth) {
         team.sync(); // the matrix of the last try is done with
         for (std::int64_t e = team.rank(); e < d * d; e += team.size()) {
@@ -215,20 +216,21 @@ __device__ void factor_with_ridge(const Team& team, std::int64_t d, const Entry&
 
 template <class Team>
 __global__ void __launch_bounds__(Team::most_threads, 1)
-    factor_total(const double* covariance, std::int64_t d, double* out, int* failed) {
+    factor_total(const double* covariance, std::int64_t d, std::int64_t in_shared, double* out, int* failed) {
     factor_with_ridge(
-        make_team<Team>(), d, [&](std::int64_t i, std::int64_t j) { return covariance[i * d + j]; }, out, failed);
+        make_team<Team>(), d, in_shared, [&](std::int64_t i, std::int64_t j) { return covariance[i * d + j]; }, out,
+        failed);
 }
 
 template <class Team>
 __global__ void __launch_bounds__(Team::most_threads, 1)
-    factor_components(start_moments m, bool tied, double* factors, int* failed) {
+    factor_components(start_moments m, bool tied, std::int64_t in_shared, double* factors, int* failed) {
     const Team team = make_team<Team>();
     const std::int64_t c = blockIdx.x / team.blocks(), d = m.d;
     const auto entry = [&](std::int64_t i, std::int64_t j) {
         return m.entry(c, d * d, i * d + j, tied) + (i == j ? m.lambda[i] : 0);
     };
-    factor_with_ridge(team, d, entry, factors + c * d * d, failed);
+    factor_with_ridge(team, d, in_shared, entry, factors + c * d * d, failed);
 }
 
 // Reciprocals of standard deviations: a thread for each, of a spherical family for a component.

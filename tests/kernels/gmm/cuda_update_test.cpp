@@ -133,6 +133,16 @@ TEST(CudaUpdate, LargeFactorsMatchReference) {
     }
 }
 
+// The largest that are factored in shared memory, by how much of that a block has, and the first that are not.
+TEST(CudaUpdate, FactorsAtTheEndOfSharedMemoryMatchReference) {
+    static_assert(cuda::factor_limit(99 * 1024) == 104 && cuda::factor_limit(163 * 1024) == 128);
+    static_assert(cuda::factor_shared_bytes(104, 104) <= 98 * 1024 && cuda::factor_shared_bytes(128) <= 135 * 1024);
+    for (std::int64_t d : {104, 105, 128}) {
+        const gmm_shape shape{family::full, d, 1};
+        compare(shape, sums_of(shape, {covariance(d, 1e4, 3)}), 1e4, 0);
+    }
+}
+
 // A column that repeats another one, early, in the middle and late, leaves a pivot of rounding errors. The healthy
 // component beside it must not be touched.
 TEST(CudaUpdate, SingularPivotsAreFound) {

@@ -355,27 +355,31 @@ constexpr inference_shape shape_inference(const gmm_shape& s, std::int64_t eleme
 constexpr int factor_threads(std::int64_t d) {
     return d <= 32 ? 32 : 256;
 }
-/// A covariance is factored in shared memory up to this size, in device memory above.
-inline constexpr std::int64_t factor_in_shared = 128;
+/// A covariance is factored in shared memory up to this size, in device memory above: what a block has room for.
+constexpr std::int64_t factor_limit(std::int64_t shared_bytes) {
+    return shared_bytes >= 136 * 1024 ? 128 : 104;
+}
+inline constexpr std::int64_t factor_in_shared = factor_limit(device_abilities().shared_bytes);
 /// Blocks that factor one of the matrices above it together: a cluster, while there are multiprocessors. No bit of a
 /// parameter depends on it; log det, for the bound, is added up in another order.
-constexpr std::int64_t factor_blocks(const gmm_shape& s, std::int64_t multiprocessors, std::int64_t largest_cluster) {
-    std::int64_t blocks = s.family == gmm::family::full && s.dimensions > factor_in_shared ? largest_cluster : 1;
+constexpr std::int64_t factor_blocks(const gmm_shape& s, std::int64_t multiprocessors, std::int64_t largest_cluster,
+                                     std::int64_t in_shared = factor_in_shared) {
+    std::int64_t blocks = s.family == gmm::family::full && s.dimensions > in_shared ? largest_cluster : 1;
     while (blocks > 1 && blocks * s.components > multiprocessors)
         blocks /= 2;
     return blocks;
 }
 /// Elements from row to row in shared memory: odd, so that columns are free of bank conflicts.
 constexpr std::int64_t factor_stride(std::int64_t d) {
-    return d <= factor_in_shared ? d | 1 : d;
+    return d | 1;
 }
 /// In device memory it is factored in panels of columns, by tiles of rows (m_step/cholesky_blocked.cuh).
 inline constexpr int factor_panel = 32;
 inline constexpr int factor_panel_stride = factor_panel + 1;
 inline constexpr int factor_tile_rows = 128;
-constexpr std::int64_t factor_shared_bytes(std::int64_t d) {
+constexpr std::int64_t factor_shared_bytes(std::int64_t d, std::int64_t in_shared = factor_in_shared) {
     constexpr std::int64_t blocked = (factor_tile_rows + 2 * factor_panel) * factor_panel_stride + factor_panel;
-    return 8 * (d <= factor_in_shared ? d * factor_stride(d) + d : std::max(d, blocked));
+    return 8 * (d <= in_shared ? d * factor_stride(d) + d : std::max(d, blocked));
 }
 
 constexpr std::int64_t blocks_for(std::int64_t items, std::int64_t per_block) {

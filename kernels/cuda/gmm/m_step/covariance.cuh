@@ -15,20 +15,22 @@ struct matrix_memory {
     double* matrix;
     std::int64_t ld;
     double* column; ///< [d]; for a matrix in device memory the whole of the block's shared memory; else unused
+    bool in_shared;
 };
 
 /// Doubles of shared memory in which a team factors its matrix.
-constexpr std::int64_t matrix_doubles(const gmm_shape& s) {
-    return geometry(s.family).matrix() ? factor_shared_bytes(s.dimensions) / 8 : 0;
+constexpr std::int64_t matrix_doubles(const gmm_shape& s, std::int64_t in_shared = factor_in_shared) {
+    return geometry(s.family).matrix() ? factor_shared_bytes(s.dimensions, in_shared) / 8 : 0;
 }
 
-__device__ inline matrix_memory place_matrix(const gmm_shape& s, double* shared, double* in_device) {
+__device__ inline matrix_memory place_matrix(const gmm_shape& s, std::int64_t in_shared, double* shared,
+                                             double* in_device) {
     const std::int64_t d = s.dimensions;
     if (!geometry(s.family).matrix())
-        return {nullptr, 0, nullptr};
-    if (d > factor_in_shared)
-        return {in_device, d, shared};
-    return {shared, factor_stride(d), shared + d * factor_stride(d)};
+        return {nullptr, 0, nullptr, false};
+    if (d > in_shared)
+        return {in_device, d, shared, false};
+    return {shared, factor_stride(d), shared + d * factor_stride(d), true};
 }
 
 /// Statistic `entry` of component k as float64.
@@ -55,7 +57,7 @@ __device__ double trace_of(const Team& team, const double* variances, int count)
 template <class Team>
 __device__ bool factor_and_invert(const Team& team, const matrix_memory& m, int d, double smallest_pivot) {
     if constexpr (Team::whole_block)
-        if (d > factor_in_shared)
+        if (!m.in_shared)
             return factor_blocked(team, m.matrix, m.ld, d, smallest_pivot, m.column);
     if (!cholesky(team, m.matrix, m.ld, d, smallest_pivot, m.column))
         return false;
@@ -192,7 +194,7 @@ template <class Team, class T>
 __device__ bool factor_component(const Team& team, const update_arguments<T>& a, std::int64_t k, bool rescue,
                                  double* shared) {
     const std::int64_t d = a.shape.dimensions;
-    const matrix_memory m = place_matrix(a.shape, shared, a.arrays.factors + k * d * d);
+    const matrix_memory m = place_matrix(a.shape, a.factor_in_shared, shared, a.arrays.factors + k * d * d);
     double floor = 0;
 #pragma unroll 1
     for (int attempt = 0; attempt < (rescue ? 3 : 1); ++attempt) {

@@ -16,7 +16,7 @@ template <class Team, class T>
 __global__ void __launch_bounds__(Team::most_threads, 1) update_own(const update_arguments<T> given, bool alone) {
     extern __shared__ double shared[];
     const Team team = make_team<Team>();
-    const std::int64_t size = matrix_doubles(given.shape);
+    const std::int64_t size = matrix_doubles(given.shape, given.factor_in_shared);
     const update_arguments<T> a =
         alone ? with_arrays_in(reinterpret_cast<unsigned char*>(shared + team.count() * size), given) : given;
     double* own = shared + team.index() * size;
@@ -98,7 +98,7 @@ __device__ bool factor_common(const Team& team, const update_arguments<T>& a, do
 /// Tied families: the common covariance and its factor; whether it needed a floor.
 template <class Team, class T>
 __device__ bool update_common(const Team& team, const update_arguments<T>& a, double* shared) {
-    const matrix_memory m = place_matrix(a.shape, shared, a.arrays.factors);
+    const matrix_memory m = place_matrix(a.shape, a.factor_in_shared, shared, a.arrays.factors);
     double total = 0;
     for (std::int64_t k = team.rank(); k < a.shape.components; k += team.size())
         if (a.arrays.states[k] == component_state::healthy)
@@ -144,7 +144,8 @@ __global__ void __launch_bounds__(Team::most_threads, 1)
     const Team team = make_team<Team>();
     const bool alone = first != last;
     const update_arguments<T> a =
-        alone ? with_arrays_in(reinterpret_cast<unsigned char*>(shared + team.count() * matrix_doubles(given.shape)),
+        alone ? with_arrays_in(reinterpret_cast<unsigned char*>(
+                                   shared + team.count() * matrix_doubles(given.shape, given.factor_in_shared)),
                                given)
               : given;
     const std::int64_t K = a.shape.components, size = statistics_size(a.shape.family, a.shape.dimensions);
@@ -201,8 +202,11 @@ launch_shape alone(const gmm_shape& shape) {
 
 template <class T>
 void update_own_families(const internal::cuda_state& state, const update_arguments<T>& a) {
-    if (const std::int64_t blocks = factor_blocks(a.shape, state.multiprocessors, largest_cluster(state)); blocks > 1) {
-        launch_shape grid = over_teams<cluster_team>(a.shape.components, 8 * matrix_doubles(a.shape));
+    if (const std::int64_t blocks =
+            factor_blocks(a.shape, state.multiprocessors, largest_cluster(state), a.factor_in_shared);
+        blocks > 1) {
+        launch_shape grid =
+            over_teams<cluster_team>(a.shape.components, 8 * matrix_doubles(a.shape, a.factor_in_shared));
         grid.blocks *= blocks;
         grid.cluster = static_cast<unsigned>(blocks);
         return launch(state, "update_own", grid, update_own<cluster_team, T>, a, false);
@@ -211,7 +215,7 @@ void update_own_families(const internal::cuda_state& state, const update_argumen
         launch_shape grid = alone<Team>(a.shape);
         const bool one = grid.blocks == 1;
         if (!one)
-            grid = over_teams<Team>(a.shape.components, 8 * matrix_doubles(a.shape));
+            grid = over_teams<Team>(a.shape.components, 8 * matrix_doubles(a.shape, a.factor_in_shared));
         launch(state, "update_own", grid, update_own<Team, T>, a, one);
     });
 }
@@ -230,7 +234,7 @@ void update_tied_families(const internal::cuda_state& state, const update_argume
                 return step(one, means, model);
             step(over_teams<Team>(K, 0), means, means);
             launch_shape rows = over_teams<Team>(a.shape.dimensions, 0);
-            rows.shared_bytes = 8 * matrix_doubles(a.shape);
+            rows.shared_bytes = 8 * matrix_doubles(a.shape, a.factor_in_shared);
             step(rows, common, common);
         }
         step(over_teams<Team>(K, 0), model, model);

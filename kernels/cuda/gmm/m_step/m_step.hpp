@@ -83,6 +83,7 @@ struct update_arguments {
     device_sums sums = {};         ///< zero afterwards, if the update is part of a loop
     device_rule rule = {};
     loop_view loop = {};
+    std::int64_t factor_in_shared = cuda::factor_in_shared; ///< largest matrix, factor_limit() of the device
 };
 
 /// Enqueues the M-step: next parameters into `arrays` and, rounded, into `model`, what was there into `previous`; the
