@@ -307,6 +307,35 @@ inline prediction predict_iteration(const gmm_shape& s, std::int64_t rows, std::
     }
 }
 
+/// Share of the panels that a tile of rows visits in the tensor variant where each row is active in one component:
+/// sorted by home, a tile has rows of consecutive components.
+inline double separated_share(const gmm_shape& s, std::int64_t rows) {
+    using namespace kernels::cuda;
+    const double slab = static_cast<double>(std::min(rows, tensor_slab_rows(s)));
+    const double homes = 1 + screen_rows * static_cast<double>(s.components) / slab;
+    const double panels = 1 + homes / static_cast<double>(panel_components(s));
+    return std::min(1.0, panels / static_cast<double>(plan_tensor(s).panels));
+}
+
+/// An iteration of the tensor variant whose clusters lie apart, from homes that are known: log-densities of some
+/// panels, log-densities far away out, in for the row rule and in for the moments; the screen has 5 clocks of loads for
+/// 4 multiply-adds; separations and norms; four kernels a slab, which last some µs each; three limbs of the sums.
+inline prediction predict_separated(const gmm_shape& s, std::int64_t rows, const device_rates& device = {}) {
+    using namespace kernels::cuda;
+    const double n = static_cast<double>(rows), k = static_cast<double>(s.components), pairs = n * k;
+    const double d = static_cast<double>(s.dimensions), multiply_adds = n * d * (d + 4) / 2;
+    const double tensor = pairs * tensor_work(s).densities * separated_share(s, rows) / device.tensor;
+    const double bytes = 12 * pairs / device.cache;
+    const double parameters = (k * k * d * d / 2 + 5 * k * d * d * d) / device.instructions;
+    const double limbs = 3 * partial_sums(s, rows, 4) * static_cast<double>(kernels::sum_count(s)) / device.atomics;
+    const double kernels_of_slabs = 4 * static_cast<double>(blocks_for(rows, tensor_slab_rows(s)));
+    const prediction update = predict_update(s, device);
+    return {tensor + bytes + multiply_adds / device.instructions + parameters + update.low +
+                kernels_of_slabs * device.node,
+            tensor_waits * tensor + 1.5 * bytes + limbs + 5 * multiply_adds / device.instructions + 4 * parameters +
+                update.high + kernels_of_slabs * 4e-6 + device.chain};
+}
+
 /// Inference by tiles; none for shapes that have no tile.
 inline std::optional<prediction> predict_tiles(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes,
                                                double result_bytes, const device_rates& device) {

@@ -57,7 +57,8 @@ std::int64_t cuda_engine<T>::bytes_needed(std::int64_t rows, bool weighted, samp
         2 * parameter_set<T>::bytes(shape) + update_memory::bytes(shape) +
         8 * (limb_count * sum_count(shape) + d + scatter_size(shape) + 2 * d) + survey_pipeline::bytes(d) +
         (has_slab() ? element * (slab_rows() * shape.components + whitened_size(shape, slab_rows())) : 0) +
-        staging::bytes(d) + (has_tensor() ? tensor_memory::bytes(shape) : 0) + product_bytes();
+        staging::bytes(d) + (has_tensor() ? tensor_memory::bytes(shape) + row_homes::bytes(shape, rows) : 0) +
+        product_bytes();
     return fixed + element * rows * (row_stride(shape, element) + (weighted ? 1 : 0)) +
            known_rows<T>::bytes(labels, rows, shape.components);
 }
@@ -79,13 +80,11 @@ std::int64_t cuda_engine<T>::summarize(const input_rows& in, unit_summaries& out
 
 template <class T>
 void cuda_engine<T>::reserve(std::int64_t rows, bool weighted, sample_labels::kind labels) {
-    rows_ = {}; // first give back, then ask
-    weights_ = {};
-    known_ = {};
+    rows_ = {}, weights_ = {}, homes_ = {}, known_ = {}; // first give back, then ask
     rows_ = device_buffer<T>(state_, "normalised rows", rows * row_stride(shape, sizeof(T)));
-    if (weighted)
-        weights_ = device_buffer<T>(state_, "weights", rows);
+    weights_ = weighted ? device_buffer<T>(state_, "weights", rows) : device_buffer<T>();
     known_ = known_rows<T>(state_, labels, rows, shape.components);
+    homes_ = has_tensor() ? row_homes(state_, shape, rows) : row_homes();
 }
 
 template <class T>
@@ -103,6 +102,7 @@ void cuda_engine<T>::load(const input_rows& in, const frame& f, std::int64_t slo
                        weights_.data() ? weights_.data() + slot + first : nullptr);
     });
     known_.load(in, slot);
+    homes_.forget(slot, in.x.rows);
     if (in.x.space == memory_space::device || in.weights.space == memory_space::device)
         wait(); // the caller may change or free its rows from here on
 }
@@ -141,8 +141,8 @@ void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
         case e_step_variant::mma:
             return accumulate_mma(*state_, shape, current_.view(), view, sums_);
         case e_step_variant::tensor:
-            return accumulate_tensor(*state_, shape, current_.view(), view, tensor_.view(), slab_densities_.data(),
-                                     sums_, grid_ / 2); // one block a multiprocessor
+            return accumulate_tensor(*state_, shape, current_.view(), view, tensor_.view(), homes_.view().from(first),
+                                     slab_densities_.data(), sums_, grid_ / 2); // one block a multiprocessor
         default:
             break;
         }

@@ -27,6 +27,9 @@ public:
     void set_grid(std::int64_t blocks) { grid_ = blocks; }
     /// Goes without the tensor variant and the products, as on other devices; before any training.
     void leave_tensor() { tensor_ = {}, abilities_.tensor = has_products_ = false; }
+    /// Goes without the screen of the tensor variant, from here to the next reserve().
+    void leave_homes() { homes_ = {}; }
+    const row_homes& homes() const { return homes_; }
     bool has_tensor() const { return abilities_.tensor; }
     bool has_products() const { return has_products_; }
     /// Goes without clusters, as on devices that know none.
@@ -37,6 +40,7 @@ protected:
     std::int64_t grid_ = 0;
     device_abilities abilities_; ///< `tensor`: also that it suits the shape
     tensor_memory tensor_;       ///< empty without
+    row_homes homes_;            ///< of the rows, with it
     bool has_products_ = false;
 };
 

@@ -17,6 +17,7 @@ void tensor_posteriors(const internal::cuda_state&, const gmm_shape&, const devi
                        const float*, const inference_results&) {}
 
 void accumulate_tensor(const internal::cuda_state&, const gmm_shape&, const device_model<float>&,
-                       const device_rows<float>&, const tensor_view&, float*, const device_sums&, std::int64_t) {}
+                       const device_rows<float>&, const tensor_view&, const home_view&, float*, const device_sums&,
+                       std::int64_t) {}
 
 } // namespace elbo::kernels::cuda

@@ -6,6 +6,7 @@
 #include "kernels/cuda/gmm/tensor/panels.cuh"
 #include "kernels/cuda/gmm/tensor/posteriors.cuh"
 #include "kernels/cuda/gmm/tensor/rows.cuh"
+#include "kernels/cuda/gmm/tensor/screen.cuh"
 #include "kernels/cuda/gmm/tensor/tensor.hpp"
 #include "kernels/cuda/gmm/tensor/wide_density.cuh"
 #include "kernels/cuda/gmm/tensor/wide_moments.cuh"
@@ -31,6 +32,8 @@ struct tensor_step {
     const tensor_view& memory;
     float* densities;
     std::int64_t blocks; ///< the grid of the log-densities
+    home_view homes{};
+    density_lists lists{}; ///< of the slab
     tensor_plan plan = plan_tensor(shape);
 
     std::int64_t slab_rows() const { return plan.units * unit_rows; }
@@ -40,6 +43,9 @@ struct tensor_step {
     float active() const { return active_depth(components()); }
     rule_arguments rule(std::int64_t rows) const {
         return {static_cast<int>(rows), components(), active(), densities, slab_rows()};
+    }
+    screened_rows screened(std::int64_t rows) const {
+        return {rows, slab_rows(), components(), static_cast<int>(plan.panels)};
     }
     /// Blocks of the log-densities where these are the rows of a cluster.
     std::int64_t density_blocks(std::int64_t rows, int cluster, int cluster_rows) const {
@@ -64,14 +70,13 @@ void start_densities(const tensor_step& e, const device_rows<float>& part) {
                                     e.components(),
                                     static_cast<int>(e.plan.panels),
                                     static_cast<int>(e.plan.ranges),
-                                    static_cast<int>(e.plan.range_panels),
                                     e.memory.panels,
                                     e.densities,
                                     e.slab_rows(),
-                                    e.memory.sizes};
+                                    e.memory.sizes,
+                                    e.lists};
     launch(e.state, "tensor_density",
-           {e.density_blocks(count, tensor_cluster, tensor_block_rows * tensor_cluster), tensor_threads,
-            panel_layout<D>::shared_bytes},
+           {e.density_blocks(count, tensor_cluster, screen_rows), tensor_threads, panel_layout<D>::shared_bytes},
            tensor_density<D>, density);
 }
 
@@ -190,6 +195,35 @@ tensor_kernels kernels_of(const gmm_shape& shape) {
     }
 }
 
+/// Lists the panels of the components that may count for each tile of the rows. What is known of rows moves them away
+/// from their homes: no screen then.
+bool start_screen(const tensor_step& e, const device_rows<float>& rows) {
+    if (!e.homes.homes || rows.labelled() || !pays_screen(e.shape, rows.rows))
+        return false;
+    const screened_rows all = e.screened(rows.rows);
+    const std::int64_t slabs = blocks_for(rows.rows, e.slab_rows());
+    const float dimensions = static_cast<float>(tensor_dimensions(e.shape.dimensions));
+    const float slack = (dimensions + 32) * 0x1p-23f; // see screen.cuh
+    const float error = 0x1p-21f + dimensions / 16 * 0x1p-22f + (dimensions + 8) * 0x1p-23f;
+    launch(e.state, "order_rows", {slabs, order_threads}, order_rows, all, e.homes);
+    launch(e.state, "separate_components", {e.components(), separation_threads, separation_shared_bytes(e.p())},
+           separate_components, all, static_cast<int>(slabs), e.p(), error, slack, e.model, e.homes);
+    const screen_arguments screen{all,        rows.x, rows.stride, e.p(),  static_cast<int>(panel_components(e.shape)),
+                                  e.active(), slack,  e.model,     e.homes};
+    launch(e.state, "screen_tiles", {blocks_for(rows.rows, screen_rows), screen_rows, 4 * screen_rows * e.p()},
+           screen_tiles, screen);
+    return true;
+}
+
+/// Makes e ready for the slab at a row, where there are lists.
+void begin_slab(tensor_step& e, std::int64_t first, std::int64_t rows) {
+    const std::int64_t tile = first / screen_rows;
+    e.lists = {e.homes.slabs + first / e.slab_rows(), e.homes.order + first, e.homes.counts + tile,
+               e.homes.lists + tile * (e.plan.panels / 2)};
+    launch(e.state, "fill_far", {std::max<std::int64_t>(2 * e.blocks, 1), fill_threads}, fill_far, e.lists.slab,
+           e.screened(rows), e.densities);
+}
+
 /// Log-densities of a slab with what is known of the rows.
 void start_known_densities(const tensor_step& e, const device_rows<float>& part) {
     kernels_of(e.shape).densities(e, part);
@@ -225,11 +259,12 @@ void tensor_posteriors(const internal::cuda_state& state, const gmm_shape& shape
 }
 
 void accumulate_tensor(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
-                       const device_rows<float>& rows, const tensor_view& memory, float* densities,
-                       const device_sums& sums, std::int64_t blocks) {
-    const tensor_step e{state, shape, model, memory, densities, blocks};
+                       const device_rows<float>& rows, const tensor_view& memory, const home_view& homes,
+                       float* densities, const device_sums& sums, std::int64_t blocks) {
+    tensor_step e{state, shape, model, memory, densities, blocks, homes};
     const tensor_kernels kernels = kernels_of(shape);
     kernels.panels(e);
+    const bool screened = start_screen(e, rows);
     for (std::int64_t first = 0; first < rows.rows; first += e.slab_rows()) {
         const device_rows<float> part{rows.x + first * rows.stride,
                                       rows.weights ? rows.weights + first : nullptr,
@@ -237,9 +272,11 @@ void accumulate_tensor(const internal::cuda_state& state, const gmm_shape& shape
                                       std::min(e.slab_rows(), rows.rows - first),
                                       rows.labels ? rows.labels + first : nullptr,
                                       rows.log_factors ? rows.log_factors + first * shape.components : nullptr};
+        if (screened)
+            begin_slab(e, first, part.rows);
         start_known_densities(e, part);
         launch(state, "tensor_rows", {blocks_for(part.rows, rule_rows), rule_threads}, tensor_rows, e.rule(part.rows),
-               part, model.reference, memory.sizes, e.weights(), sums);
+               part, model.reference, memory.sizes, e.weights(), homes.homes ? homes.homes + first : nullptr, sums);
         kernels.moments(e, part, sums);
     }
 }

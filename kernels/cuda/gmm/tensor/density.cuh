@@ -22,6 +22,7 @@
 #include "kernels/cuda/gmm/device_views.hpp"
 #include "kernels/cuda/gmm/e_step/device_model.cuh"
 #include "kernels/cuda/gmm/e_step/pieces.cuh"
+#include "kernels/cuda/gmm/tensor/homes.cuh"
 #include "kernels/cuda/gmm/tensor/hopper.cuh"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
 #include "kernels/cuda/gmm/tensor/panels.cuh"
@@ -30,15 +31,24 @@
 
 namespace elbo::kernels::cuda {
 
+/// Which panels the tiles of a slab visit; all of them without `slab`.
+struct density_lists {
+    const slab_screen* slab;    ///< or null
+    const std::uint16_t* order; ///< [rows] of the slab
+    const int* counts;          ///< [tiles]
+    const std::uint16_t* lists; ///< [tiles x panels / 2]
+};
+
 struct density_arguments {
     const float* x; ///< [rows x p], row i at i * stride; p <= D, a multiple of 4
     int stride, rows, p;
     int components; ///< K; those that fill the last panel have offset −infinity
-    int panels, ranges, range_panels;
+    int panels, ranges;
     const unsigned char* memory; ///< of the panels
     float* densities;            ///< [K x slab rows]
     std::int64_t slab_rows;
     float* sizes; ///< [slab rows] max |x_i|
+    density_lists lists;
 };
 
 /// acc[block] += x(step s) * tile(s, block); first: = instead of += where a block begins.
@@ -73,6 +83,30 @@ __device__ __forceinline__ void multiply_chunk(float (&acc)[L::blocks][L::column
     wgmma_commit();
 }
 
+/// The row at a place of the slab, or the last one.
+__device__ __forceinline__ int row_of(const density_arguments& p, const std::uint16_t* order, int place) {
+    const int existing = min(place, p.rows - 1);
+    return order ? order[existing] : existing;
+}
+
+/// An item: a tile of rows, one for each cluster of blocks, and some of the panels that it visits.
+struct density_item {
+    int tile, begin, end;
+    const std::uint16_t* list; ///< null where the tile visits all
+
+    __device__ __forceinline__ density_item(const density_arguments& p, bool listed, int tiles, int item) {
+        constexpr int fewest = 8; // panels: below, reading the rows anew costs more than more blocks save
+        const int range = item / tiles;
+        tile = item % tiles;
+        const int count = listed ? p.lists.counts[tile] : p.panels;
+        list = count < p.panels ? p.lists.lists + std::int64_t(tile) * (p.panels / 2) : nullptr;
+        const int share = max((count + p.ranges - 1) / p.ranges, fewest);
+        begin = min(range * share, count);
+        end = min(begin + share, count);
+    }
+    __device__ __forceinline__ int panel(int i) const { return list ? list[i] : i; }
+};
+
 /// The A fragments of 16 rows of a warp: lane t of a quad takes terms 4 t ... 4 t + 3 of every 16 of rows quad and
 /// quad + 8. `unscale`: the inverse of the rows' powers; `largest`: max |x_i|.
 template <int Steps>
@@ -80,10 +114,12 @@ struct row_pieces {
     unsigned high[Steps][4], low[Steps][4];
     float unscale[2], largest[2];
 
-    __device__ __forceinline__ void load(const density_arguments& p, int warp_row, int quad, int t) {
+    __device__ __forceinline__ void load(const density_arguments& p, const std::uint16_t* order, int warp_place,
+                                         int quad, int t) {
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-            const float* x = p.x + std::int64_t(min(warp_row + quad + 8 * half, p.rows - 1)) * p.stride + 4 * t;
+            const int row = row_of(p, order, warp_place + quad + 8 * half);
+            const float* x = p.x + std::int64_t(row) * p.stride + 4 * t;
             float4 v[Steps];
             float most = 0;
 #pragma unroll
@@ -116,7 +152,7 @@ struct row_pieces {
 /// One thread keeps the ring of stages filled, for both blocks of the cluster.
 template <class L>
 __device__ void produce_panels(const density_arguments& p, unsigned stage_base, unsigned full, unsigned empty,
-                               int first_item, int item_step, int items) {
+                               bool listed, int tiles, int first_item, int item_step) {
     const unsigned rank = cluster_rank();
     int stage = 0;
     unsigned phase = 1; // the stages are empty at first
@@ -129,17 +165,17 @@ __device__ void produce_panels(const density_arguments& p, unsigned stage_base, 
         if (++stage == L::stages)
             stage = 0, phase ^= 1;
     };
-    for (int item = first_item; item < items; item += item_step) {
-        const int range = item % p.ranges;
-        const int begin = range * p.range_panels, end = min(begin + p.range_panels, p.panels);
-        const unsigned char* source = p.memory + std::int64_t(begin) * L::panel_bytes;
-        for (int left = end - begin; left > 0; --left)
+    for (int i = first_item; i < tiles * p.ranges; i += item_step) {
+        const density_item item(p, listed, tiles, i);
+        for (int at = item.begin; at < item.end; ++at) {
+            const unsigned char* source = p.memory + std::int64_t(item.panel(at)) * L::panel_bytes;
 #pragma unroll
             for (int g = 0; g < L::groups; ++g) {
                 fill(source, L::low_bytes(g));
                 fill(source + L::low_bytes(g), L::high_bytes(g));
                 source += L::low_bytes(g) + L::high_bytes(g);
             }
+        }
     }
 }
 
@@ -229,7 +265,7 @@ __device__ __forceinline__ void panel_squares(row_pieces<D / 16>& x, Ring& ring,
     }
 }
 
-/// Clusters of two blocks; an item is the rows of a cluster and one range of the panels.
+/// Clusters of two blocks.
 template <int D>
 __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(tensor_threads, 1)
     tensor_density(const density_arguments p) {
@@ -251,14 +287,14 @@ __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(tensor_threads, 1)
     }
     cluster_sync();
 
-    constexpr int cluster_rows = tensor_block_rows * tensor_cluster;
-    const int items = (p.rows + cluster_rows - 1) / cluster_rows * p.ranges;
+    const int tiles = (p.rows + screen_rows - 1) / screen_rows;
+    const bool listed = p.lists.slab && !takes_all(*p.lists.slab, p.rows, p.panels);
     const int first_item = static_cast<int>(blockIdx.x) / tensor_cluster;
     const int item_step = static_cast<int>(gridDim.x) / tensor_cluster;
     if (warp < 4) {
         registers_decrease<40>();
         if (threadIdx.x == 0)
-            produce_panels<L>(p, ring.base, ring.full, ring.empty, first_item, item_step, items);
+            produce_panels<L>(p, ring.base, ring.full, ring.empty, listed, tiles, first_item, item_step);
         __syncwarp();
     } else {
         registers_increase<232>();
@@ -268,28 +304,30 @@ __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(tensor_threads, 1)
         const int first_kept = t >> 1 ? kept : 0; // ... and these components of the panel
         if (group == 1)
             named_arrive(1, 256); // warpgroup 0 begins (and takes the last, unused arrival at the end)
-        for (int item = first_item; item < items; item += item_step) {
-            const int range = item % p.ranges;
-            const int tile = item / p.ranges * tensor_cluster + static_cast<int>(cluster_rank());
-            const int warp_row = tile * tensor_block_rows + group * 64 + warp % 4 * 16;
+        const std::uint16_t* const order = listed ? p.lists.order : nullptr;
+        for (int i = first_item; i < tiles * p.ranges; i += item_step) {
+            const density_item item(p, listed, tiles, i);
+            if (item.begin == item.end)
+                continue;
+            const int warp_place = (item.tile * tensor_cluster + static_cast<int>(cluster_rank())) * tensor_block_rows +
+                                   group * 64 + warp % 4 * 16;
             row_pieces<D / 16> x;
-            x.load(p, warp_row, quad, t);
-            const int my_row = warp_row + quad + (second ? 8 : 0);
-            const int begin = range * p.range_panels, end = min(begin + p.range_panels, p.panels);
-            for (int panel = begin; panel < end; ++panel) {
+            x.load(p, order, warp_place, quad, t);
+            const int my_place = warp_place + quad + (second ? 8 : 0), my_row = row_of(p, order, my_place);
+            for (int at = item.begin; at < item.end; ++at) {
                 float q[2][L::components] = {};
                 float2 parameters[kept];
                 panel_squares<D>(x, ring, memory, group, lane, q, parameters, first_kept);
                 float lp[kept];
                 panel_densities(q, parameters, t, lp);
-                const int component = panel * L::components + first_kept;
-                if (my_row < p.rows)
+                const int component = item.panel(at) * L::components + first_kept;
+                if (my_place < p.rows)
 #pragma unroll
-                    for (int i = 0; i < kept; ++i)
-                        if (component + i < p.components)
-                            p.densities[(component + i) * p.slab_rows + my_row] = lp[i];
+                    for (int c = 0; c < kept; ++c)
+                        if (component + c < p.components)
+                            p.densities[(component + c) * p.slab_rows + my_row] = lp[c];
             }
-            if (range == 0 && t < 2 && my_row < p.rows)
+            if (item.begin == 0 && t < 2 && my_place < p.rows)
                 p.sizes[my_row] = second ? x.largest[1] : x.largest[0];
         }
         if (group == 0)

@@ -161,6 +161,11 @@ constexpr tensor_plan plan_wide(const gmm_shape& s) {
     return p;
 }
 
+/// Components of a panel up to 128 dimensions.
+constexpr std::int64_t panel_components(const gmm_shape& s) {
+    return tensor_dimensions(s.dimensions) == 32 ? panel_layout<32>::components : panel_layout<64>::components;
+}
+
 constexpr tensor_plan plan_tensor(const gmm_shape& s) {
     if (is_wide(s.dimensions))
         return plan_wide(s);
@@ -180,6 +185,18 @@ constexpr tensor_plan plan_tensor(const gmm_shape& s) {
     default:
         return plan_tensor_of<128>(s);
     }
+}
+
+/// Rows of a tile of the screen: those of a cluster of the log-densities.
+inline constexpr int screen_rows = tensor_block_rows * tensor_cluster;
+inline constexpr int screen_components = 2048; ///< at most: the separations of all pairs are 16 MB
+/// Whether components are screened from the homes of the rows: where there are panels to leave out.
+constexpr bool suits_screen(const gmm_shape& s) {
+    return !is_wide(s.dimensions) && s.components <= screen_components && plan_tensor(s).panels >= 8;
+}
+/// Whether that pays for so many rows: separations cost K² d² / 2 multiply-adds, log-densities N K d² / 2 faster ones.
+constexpr bool pays_screen(const gmm_shape& s, std::int64_t rows) {
+    return rows >= 32 * s.components;
 }
 
 constexpr std::int64_t tensor_slab_rows(const gmm_shape& s) {

@@ -14,7 +14,7 @@ namespace elbo::kernels::cuda {
 /// |x_i| of each. Predicted for 1e6 x 256 on an H200: 0.2 ms for 1 GB from L2.
 __global__ void __launch_bounds__(rule_threads)
     tensor_rows(const rule_arguments p, const device_rows<float> rows, const double* reference, const float* sizes,
-                float4* weights, const device_sums sums) {
+                float4* weights, std::uint16_t* homes, const device_sums sums) {
     __shared__ row_scratch<3> own;
     const int row = static_cast<int>(blockIdx.x) * rule_rows + static_cast<int>(threadIdx.x) % 32;
     const int existing = min(row, p.rows - 1);
@@ -33,6 +33,8 @@ __global__ void __launch_bounds__(rule_threads)
     const double w = row >= p.rows ? 0.0 : rows.weights ? static_cast<double>(rows.weights[row]) : 1.0;
     if (row < p.rows) {
         const float root = ::sqrtf(static_cast<float>(w) / static_cast<float>(sum));
+        if (homes)
+            homes[row] = static_cast<std::uint16_t>(r.at);
         weights[row] = make_float4(r.largest, root, log2_of(root * sizes[row]), log2_of(root));
     }
     double scalars[scalar_count] = {};

@@ -38,6 +38,49 @@ struct tensor_view {
     wide_view wide;
 };
 
+/// What the screen knows of a slab: whether it is screened in this E-step, the panels that its tiles visit, and for how
+/// many E-steps it rests, left and in all.
+struct slab_screen {
+    int screened, visited, left, pause;
+};
+
+struct component_bounds; // separations.cuh
+
+/// What training keeps of its rows to screen their components, docs/kernels.md section 2; none where that does not pay.
+struct home_view {
+    std::uint16_t* homes;     ///< [rows] component of the largest log-density in the last E-step, no_home where unknown
+    std::uint16_t* order;     ///< [rows] those of each slab, by home
+    int* counts;              ///< [tiles] panels that a tile visits; all: there is no list
+    std::uint16_t* lists;     ///< [tiles x panels / 2] these, ascending
+    slab_screen* slabs;       ///< [slabs]
+    float* separations;       ///< [K x K] ‖U_kᵀ (μ_a − μ_k)‖, row a
+    component_bounds* bounds; ///< [K]
+
+    /// That of the rows from `first` on; the rest is scratch of one E-step at a time.
+    home_view from(std::int64_t first) const {
+        home_view v = *this;
+        v.homes = homes ? homes + first : nullptr;
+        return v;
+    }
+};
+inline constexpr std::uint16_t no_home = 0xffff;
+
+class row_homes {
+public:
+    row_homes() = default;
+    /// Empty where no screen suits the shape; no homes are known.
+    row_homes(const state_pointer& state, const gmm_shape& shape, std::int64_t rows);
+    static std::int64_t bytes(const gmm_shape& shape, std::int64_t rows);
+    const home_view& view() const { return view_; }
+    /// Other rows take the place of these.
+    void forget(std::int64_t first, std::int64_t rows) const;
+
+private:
+    device_buffer<unsigned char> memory_;
+    state_pointer state_;
+    home_view view_{};
+};
+
 class tensor_memory {
 public:
     tensor_memory() = default;
@@ -64,10 +107,10 @@ void tensor_densities(const internal::cuda_state& state, const gmm_shape& shape,
 void tensor_posteriors(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
                        std::int64_t rows, const float* densities, const inference_results& to);
 
-/// E-step and sums over the rows. `densities` has room for K numbers of each row of a slab; `blocks` is the grid of the
-/// log-densities and does not change the result.
+/// E-step and sums over the rows. `densities` has room for K numbers of each row of a slab. `homes` and the grid of the
+/// log-densities, `blocks`, do not change the result.
 void accumulate_tensor(const internal::cuda_state& state, const gmm_shape& shape, const device_model<float>& model,
-                       const device_rows<float>& rows, const tensor_view& memory, float* densities,
-                       const device_sums& sums, std::int64_t blocks);
+                       const device_rows<float>& rows, const tensor_view& memory, const home_view& homes,
+                       float* densities, const device_sums& sums, std::int64_t blocks);
 
 } // namespace elbo::kernels::cuda
