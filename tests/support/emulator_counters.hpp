@@ -34,7 +34,7 @@ struct counter_sums {
     double read = 0, written = 0; ///< bytes of the sectors of 32 bytes that a launch touches, each once
     double stored = 0;            ///< bytes of all stores but atomics
     double tensor = 0;            ///< FLOP of matrix instructions
-    double atomics = 0; ///< of single threads
+    double atomics = 0;           ///< of single threads
     double special = 0, fp64 = 0, instructions = 0, conflicts = 0, wavefronts = 0, blocks = 0, launches = 0;
 };
 

@@ -33,8 +33,7 @@ cuda_engine<T>::~cuda_engine() = default;
 template <class T>
 bool cuda_engine<T>::has_slab() const {
     return !infers_by_tiles() || suits_tensor(shape, sizeof(T)) ||
-           choose_variant(shape, sizeof(T), true, {abilities_.shared_bytes, abilities_.cluster}) ==
-               e_step_variant::slab;
+           choose_variant(shape, sizeof(T), true, abilities_) == e_step_variant::slab;
 }
 
 template <class T>
@@ -149,8 +148,7 @@ void cuda_engine<T>::enqueue_accumulate(std::int64_t first, std::int64_t rows) {
     if (variant() == e_step_variant::fused)
         return accumulate_fused(*state_, shape, current_.view(), view, sums_, abilities_, grid_,
                                 enqueue_products(view));
-    accumulate_slab(*state_, shape, current_.view(), view, slab_view<T>{slab_densities_.data(), slab_whitened_.data()},
-                    sums_);
+    accumulate_slab(*state_, shape, current_.view(), view, slab(), sums_);
 }
 
 template <class T>
@@ -167,10 +165,8 @@ void cuda_engine<T>::accumulate(std::int64_t first, std::int64_t rows) {
     for (std::int64_t begin = 0; begin < rows; begin += step) {
         const std::int64_t count = std::min(step, rows - begin);
         const std::int64_t additions = blocks_for(count, chunk) * each;
-        if (additions_ + additions > additions_between_carries) {
-            carry_sums(*state_, sums_);
-            additions_ = 0;
-        }
+        if (additions_ + additions > additions_between_carries)
+            carry();
         enqueue_accumulate(first + begin, count);
         additions_ += additions;
     }
@@ -194,8 +190,7 @@ fixed_sums cuda_engine<T>::sums() {
     fixed_sums all(sums_.count, scalar_count, 1, 1);
     all.component_exponent = sums_.component_exponent;
     all.scalar_exponent = sums_.scalar_exponent;
-    carry_sums(*state_, sums_);
-    additions_ = 0;
+    carry();
     copy_async(all.limbs.data(), train().limbs.data(), train().limbs.size());
     wait(); // the host reads the limbs
     return all;
@@ -207,8 +202,7 @@ void cuda_engine<T>::set_sums(const fixed_sums& s) {
     sums_.component_exponent = s.component_exponent;
     sums_.scalar_exponent = s.scalar_exponent;
     copy_async(train().limbs.data(), s.limbs.data(), train().limbs.size());
-    carry_sums(*state_, sums_);
-    additions_ = 0;
+    carry();
     wait(); // the caller may free the sums
 }
 
@@ -364,9 +358,8 @@ void cuda_engine<T>::enqueue_inference(const device_rows<T>& rows, const inferen
         }
     if (infers_by_tiles())
         return infer_by_tiles(*state_, shape, current_.view(), rows, to);
-    const slab_view<T> slab{slab_densities_.data(), slab_whitened_.data()};
-    slab_densities(*state_, shape, current_.view(), rows, slab);
-    slab_posteriors(*state_, shape, current_.view(), rows.rows, slab, to);
+    slab_densities(*state_, shape, current_.view(), rows, slab());
+    slab_posteriors(*state_, shape, current_.view(), rows.rows, slab(), to);
 }
 
 template <class T>

@@ -79,6 +79,8 @@ private:
     /// Whether some way to run the shape needs the memory of a slab.
     bool has_slab() const;
     std::int64_t slab_rows() const { return slab_units(shape, sizeof(T)) * unit_rows; }
+    slab_view<T> slab() { return {slab_densities_.data(), slab_whitened_.data()}; }
+    void carry() { carry_sums(*state_, sums_), additions_ = 0; }
     device_rows<T> rows_view(std::int64_t first, std::int64_t rows) const;
     e_step_variant variant() const;
     void enqueue_accumulate(std::int64_t first, std::int64_t rows);

@@ -81,7 +81,7 @@ TEST(Tuning, ShapesAtTheEdges) {
                     EXPECT_EQ(fused.tile_rows % (4 * fused.row_split), 0);
                     EXPECT_LE(fused.ranks, most_ranks);
                     EXPECT_GE(fused.span * fused.ranks, k);
-                    EXPECT_LT(fused.span * (fused.ranks - 1), k);   // no rank is empty
+                    EXPECT_LT(fused.span * (fused.ranks - 1), k);                // no rank is empty
                     EXPECT_EQ(shape_fused(s, element, {.cluster = 1}).ranks, 1); // a device without clusters
                     EXPECT_EQ(fused.chunk_rows % fused.tile_rows, 0);
                 }

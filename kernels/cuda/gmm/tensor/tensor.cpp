@@ -77,8 +77,7 @@ std::int64_t row_homes::bytes(const gmm_shape& shape, std::int64_t rows) {
     return count.used();
 }
 
-row_homes::row_homes(const state_pointer& state, const gmm_shape& shape, std::int64_t rows)
-    : state_(state) {
+row_homes::row_homes(const state_pointer& state, const gmm_shape& shape, std::int64_t rows) : state_(state) {
     const std::int64_t size = bytes(shape, rows);
     if (size == 0)
         return;
