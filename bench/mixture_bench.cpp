@@ -156,12 +156,15 @@ void write_predictions(const std::vector<table_row>& shapes, element_type precis
     const std::int64_t element_bytes = precision == element_type::float32 ? 4 : 8;
     for (const table_row& s : shapes) {
         const kernels::gmm_shape shape{s.shape, s.dimensions, s.components};
-        const prediction p = predict_iteration(shape, s.rows, element_bytes, s.spread < 1);
+        const prediction p = predict_spread(shape, s.rows, element_bytes, s.spread, s.spread < 1);
         const auto variant = kernels::cuda::choose_variant(shape, element_bytes, false, {.tensor = true});
-        std::printf("%s\n", fmt::format("| {:g} x {} x {} | {} | {:g} | {} | {:.3g} to {:.3g} |",
-                                        static_cast<double>(s.rows), s.dimensions, s.components,
-                                        gmm::to_string(s.shape), s.spread, name_of(variant), 1e3 * p.low, 1e3 * p.high)
-                                .c_str());
+        const bool products = s.spread < 1 && variant == kernels::cuda::e_step_variant::fused &&
+                              kernels::cuda::suits_products(shape, element_bytes);
+        std::printf("%s\n",
+                    fmt::format("| {:g} x {} x {} | {} | {:g} | {} | {:.3g} to {:.3g} |", static_cast<double>(s.rows),
+                                s.dimensions, s.components, gmm::to_string(s.shape), s.spread,
+                                products ? "products" : name_of(variant), 1e3 * p.low, 1e3 * p.high)
+                        .c_str());
     }
 }
 

@@ -141,7 +141,7 @@ operation engine_operation(const mixture_case& s, const problem& p) {
     const std::int64_t element_bytes = s.common.precision == element_type::float32 ? 4 : 8;
     const bool iterates = s.operation == "accumulate" || s.operation == "iteration";
     if (iterates && s.common.backend == "cuda")
-        show(predict_iteration(engine->shape, s.rows, element_bytes, means_are_near(s, p)), o);
+        show(predict_spread(engine->shape, s.rows, element_bytes, s.spread, means_are_near(s, p)), o);
     if (s.operation == "update" && s.common.backend == "cuda")
         show(predict_update(engine->shape), o);
     if (s.operation == "infer" && s.common.backend == "cuda")

@@ -26,7 +26,7 @@ struct device_rates {
     double fp64 = 16.7e12;         ///< multiply-adds of float64 a second
     double multiprocessors = 132;
     double node = 0.52e-6; ///< seconds of an empty kernel in a graph
-    double chain = 11e-6;  ///< of the longest warp of an iteration of few rows, an estimate (docs/kernels.md, "Loop")
+    double chain = 9.5e-6;  ///< of the longest warp of an iteration of few rows, an estimate (docs/kernels.md, "Loop")
 };
 
 /// Machine instructions of a pair of row and component in the register variant: where the means lie near the origin, so
@@ -260,7 +260,8 @@ inline prediction predict_iteration(const gmm_shape& s, std::int64_t rows, std::
     const auto around = [&](double arithmetic, double waits, double nodes) {
         return between(arithmetic, arithmetic * waits, nodes);
     };
-    if (dots && suits_products(s, element_bytes)) {
+    const e_step_variant variant = choose_variant(s, element_bytes, false, {.tensor = true});
+    if (dots && variant == e_step_variant::fused && suits_products(s, element_bytes)) {
         const product_work work = work_of_products(s);
         const double bound =
             std::max({work.flop / device.tensor, work.cache / device.cache, work.memory / device.copy});
@@ -273,7 +274,7 @@ inline prediction predict_iteration(const gmm_shape& s, std::int64_t rows, std::
         return {2 * pairs * bound + update.low + (4 * slabs + 3) * device.node,
                 2 * pairs * bound * tensor_waits + beside + update.high + device.chain};
     }
-    switch (choose_variant(s, element_bytes, false, {.tensor = true})) {
+    switch (variant) {
     case e_step_variant::registers: {
         const register_counts count = register_instructions(s);
         const double rate = device.instructions;
@@ -334,6 +335,18 @@ inline prediction predict_separated(const gmm_shape& s, std::int64_t rows, const
                 kernels_of_slabs * device.node,
             tensor_waits * tensor + 1.5 * bytes + limbs + 5 * multiply_adds / device.instructions + 4 * parameters +
                 update.high + kernels_of_slabs * 4e-6 + device.chain};
+}
+
+/// An iteration where means have standard normal coordinates times spread: where clusters lie so far apart that few
+/// pairs count, as many as the screens of the variant leave.
+inline prediction predict_spread(const gmm_shape& s, std::int64_t rows, std::int64_t element_bytes, double spread,
+                                 bool dots, const device_rates& device = {}) {
+    using namespace kernels::cuda;
+    constexpr double apart = 8; // at 5 half of the pairs are left out
+    const bool screened = choose_variant(s, element_bytes, false, {.tensor = true}) == e_step_variant::tensor &&
+                          suits_screen(s) && pays_screen(s, rows);
+    return spread >= apart && screened ? predict_separated(s, rows, device)
+                                       : predict_iteration(s, rows, element_bytes, dots, device);
 }
 
 /// Inference by tiles; none for shapes that have no tile.

@@ -360,11 +360,16 @@ constexpr std::int64_t factor_limit(std::int64_t shared_bytes) {
     return shared_bytes >= 136 * 1024 ? 128 : 104;
 }
 inline constexpr std::int64_t factor_in_shared = factor_limit(device_abilities().shared_bytes);
+/// Whether a matrix is one of those; of few dimensions the compiler knows it.
+constexpr bool factors_in_shared(std::int64_t d, std::int64_t limit) {
+    return d <= factor_limit(least_abilities.shared_bytes) || d <= limit;
+}
 /// Blocks that factor one of the matrices above it together: a cluster, while there are multiprocessors. No bit of a
 /// parameter depends on it; log det, for the bound, is added up in another order.
 constexpr std::int64_t factor_blocks(const gmm_shape& s, std::int64_t multiprocessors, std::int64_t largest_cluster,
                                      std::int64_t in_shared = factor_in_shared) {
-    std::int64_t blocks = s.family == gmm::family::full && s.dimensions > in_shared ? largest_cluster : 1;
+    std::int64_t blocks =
+        s.family == gmm::family::full && !factors_in_shared(s.dimensions, in_shared) ? largest_cluster : 1;
     while (blocks > 1 && blocks * s.components > multiprocessors)
         blocks /= 2;
     return blocks;
@@ -379,7 +384,7 @@ inline constexpr int factor_panel_stride = factor_panel + 1;
 inline constexpr int factor_tile_rows = 128;
 constexpr std::int64_t factor_shared_bytes(std::int64_t d, std::int64_t in_shared = factor_in_shared) {
     constexpr std::int64_t blocked = (factor_tile_rows + 2 * factor_panel) * factor_panel_stride + factor_panel;
-    return 8 * (d <= in_shared ? d * factor_stride(d) + d : std::max(d, blocked));
+    return 8 * (factors_in_shared(d, in_shared) ? d * factor_stride(d) + d : std::max(d, blocked));
 }
 
 constexpr std::int64_t blocks_for(std::int64_t items, std::int64_t per_block) {

@@ -28,7 +28,7 @@ __device__ inline matrix_memory place_matrix(const gmm_shape& s, std::int64_t in
     const std::int64_t d = s.dimensions;
     if (!geometry(s.family).matrix())
         return {nullptr, 0, nullptr, false};
-    if (d > in_shared)
+    if (!factors_in_shared(d, in_shared))
         return {in_device, d, shared, false};
     return {shared, factor_stride(d), shared + d * factor_stride(d), true};
 }

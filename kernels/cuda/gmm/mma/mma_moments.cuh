@@ -25,16 +25,22 @@ struct mma_sums {
     float weight = 0;                        ///< of component lane / 8, over this lane's rows
 };
 
-/// Which groups of 16 rows have a share in a component, and the inverse of its power of two.
-struct mma_share {
-    unsigned groups; ///< bits 4 i ... 4 i + 3 of group i
-    float unscale;
+/// Which groups of 16 rows have a share in the components of a warp, and the inverses of their powers of two. Lanes
+/// keep them until a component's turn comes: registers are full.
+struct mma_shares {
+    unsigned some[2]; ///< for each half of the tile a bit a lane: its quad of rows has a share in component lane / 8
+    float inverse;    ///< of component lane / 8
+
+    /// Bits 4 i ... 4 i + 3 are those of group i.
+    __device__ __forceinline__ unsigned groups(int c) const {
+        return (some[0] >> 8 * c & 0xff) | (some[1] >> 8 * c & 0xff) << 8;
+    }
+    __device__ __forceinline__ float unscale(int c) const { return __shfl_sync(0xffffffffu, inverse, 8 * c); }
 };
 
 /// Scales the shares of the warp's components by 2^e, adds up N; eight lanes a component, each with eight rows.
 template <class Block>
-__device__ __forceinline__ void scale_shares(const Block& b, int tile, mma_sums& sums,
-                                             mma_share (&shares)[mma_components]) {
+__device__ __forceinline__ mma_shares scale_shares(const Block& b, int tile, mma_sums& sums) {
     const int c = b.lane / 8, q = b.lane % 8;
     float4* const own = reinterpret_cast<float4*>(b.densities_of(tile) + (b.first + c) * mma_column) + (q ^ b.flip());
     const float4* const sizes = reinterpret_cast<const float4*>(b.rows->sizes[tile % Block::stages]) + q;
@@ -63,16 +69,12 @@ __device__ __forceinline__ void scale_shares(const Block& b, int tile, mma_sums&
         own[8 * half] = make_float4(s[half].x * power.scale, s[half].y * power.scale, s[half].z * power.scale,
                                     s[half].w * power.scale);
     __syncwarp();
-#pragma unroll
-    for (int i = 0; i < mma_components; ++i) {
-        shares[i].groups = (some[0] >> 8 * i & 0xff) | (some[1] >> 8 * i & 0xff) << 8;
-        shares[i].unscale = __shfl_sync(0xffffffffu, power.inverse, 8 * i);
-    }
+    return {{some[0], some[1]}, power.inverse};
 }
 
 /// Moments of component number c of the warp over the tile.
 template <class Block>
-__device__ __forceinline__ void add_component(const Block& b, int tile, int c, const mma_share& share,
+__device__ __forceinline__ void add_component(const Block& b, int tile, int c, unsigned groups, float inverse,
                                               float (&second)[2][4], float (&first)[2]) {
     const float4* s =
         reinterpret_cast<const float4*>(b.densities_of(tile) + (b.first + c) * mma_column) + (b.t ^ b.flip());
@@ -80,7 +82,6 @@ __device__ __forceinline__ void add_component(const Block& b, int tile, int c, c
     const float mean0 = mean[0], mean1 = mean[8];
     const float* columns = b.rows->columns[tile % Block::stages] + b.quad * mma_line;
     const int first_half = 4 * b.t ^ b.quad / 2 * 8, second_half = first_half ^ 16; // rows 4 t of two groups
-    unsigned groups = share.groups;
     float high[2][4] = {}, low[2][4] = {}, sum0 = 0, sum1 = 0;
 #pragma unroll 1
     for (int pair = 0; pair < mma_groups / 2; ++pair, groups >>= 8, s += 8, columns += 32)
@@ -114,7 +115,7 @@ __device__ __forceinline__ void add_component(const Block& b, int tile, int c, c
                 multiply_16(low[i], h[0], h[1], h[2], h[3], l[i], l[2 + i]);
             }
         }
-    const float unscale = share.unscale * share.unscale;
+    const float unscale = inverse * inverse;
 #pragma unroll
     for (int i = 0; i < 2; ++i)
 #pragma unroll
@@ -126,12 +127,11 @@ __device__ __forceinline__ void add_component(const Block& b, int tile, int c, c
 
 template <class Block>
 __device__ __forceinline__ void tile_moments(const Block& b, int tile, mma_sums& sums) {
-    mma_share shares[mma_components];
-    scale_shares(b, tile, sums, shares);
+    const mma_shares shares = scale_shares(b, tile, sums);
 #pragma unroll
     for (int c = 0; c < mma_components; ++c)
-        if (shares[c].groups != 0)
-            add_component(b, tile, c, shares[c], sums.second[c], sums.first[c]);
+        if (const unsigned groups = shares.groups(c); groups != 0)
+            add_component(b, tile, c, groups, shares.unscale(c), sums.second[c], sums.first[c]);
 }
 
 /// Adds the sums of the warp's components over a chunk to those of the fit.

@@ -92,7 +92,9 @@ std::int64_t check_lists(const screen_problem& p, const std::vector<double>& joi
     EXPECT_LE(rows, cuda::tensor_slab_rows(p.shape)); // one slab
     const auto order = p.download(p.homes().order, rows);
     const auto counts = p.download(p.homes().counts, tiles);
-    const auto lists = p.download(p.homes().lists, tiles * (panels / 2));
+    std::vector<std::vector<std::uint16_t>> lists; // no further than they are written
+    for (std::int64_t tile = 0; tile < tiles; ++tile)
+        lists.push_back(p.download(p.homes().lists + tile * (panels / 2), counts[tile] < panels ? counts[tile] : 0));
     const double depth = (24 + std::log2(static_cast<double>(K))) * std::log(2.0);
     std::int64_t out = 0;
     for (std::int64_t place = 0; place < rows; ++place) {
@@ -100,8 +102,8 @@ std::int64_t check_lists(const screen_problem& p, const std::vector<double>& joi
         const double* const row = &joint[order[place] * K];
         const double most = *std::max_element(row, row + K);
         std::vector<bool> in(panels, counts[tile] == panels);
-        for (std::int64_t i = 0; counts[tile] < panels && i < counts[tile]; ++i)
-            in[lists[tile * (panels / 2) + i]] = true;
+        for (const std::uint16_t panel : lists[tile])
+            in[panel] = true;
         for (std::int64_t k = 0; k < K; ++k)
             if (!in[k / size]) {
                 ++out;
