@@ -26,7 +26,7 @@ struct device_rates {
     double fp64 = 16.7e12;         ///< multiply-adds of float64 a second
     double multiprocessors = 132;
     double node = 0.52e-6; ///< seconds of an empty kernel in a graph
-    double chain = 9.5e-6;  ///< of the longest warp of an iteration of few rows, an estimate (docs/kernels.md, "Loop")
+    double chain = 9.5e-6; ///< of the longest warp of an iteration of few rows, an estimate (docs/kernels.md, "Loop")
 };
 
 /// Machine instructions of a pair of row and component in the register variant: where the means lie near the origin, so
