@@ -25,11 +25,25 @@ namespace {
 using namespace kernels;
 using gmm::family;
 
-/// Means `spread` standard deviations of their coordinates apart, and that many times `offset` from the origin.
+/// Means `spread` standard deviations of their coordinates apart, and that many times `offset` from the origin. With
+/// `pair` each of the second half of the components is so far from one of the first half, and half of the rows lie on
+/// the way from one to the other.
 struct screen_case {
     std::int64_t rows, d, K;
-    double spread, condition = 1, offset = 0;
+    double spread, condition = 1, offset = 0, pair = 0;
 };
+
+/// Moves half of the rows to where the other component of the pair is 0 to 30 nats below theirs, deviations 1: half way
+/// but for a little. There the triangle inequality of the screen is an equation.
+void move_between(const screen_case& c, const std::vector<double>& means, std::vector<float>& x) {
+    for (std::int64_t n = 0; n < c.rows; n += 2) {
+        const double* const own = &means[n % c.K * c.d];
+        const double* const other = &means[(n + c.K / 2) % c.K * c.d];
+        const double way = 0.5 - static_cast<double>(n % 61) / 2 / (c.pair * c.pair);
+        for (std::int64_t j = 0; j < c.d; ++j)
+            x[n * c.d + j] = static_cast<float>(own[j] + way * (other[j] - own[j]));
+    }
+}
 
 std::string describe(const screen_case& c) {
     return "N=" + std::to_string(c.rows) + " d=" + std::to_string(c.d) + " K=" + std::to_string(c.K) + " spread " +
@@ -48,7 +62,12 @@ struct screen_problem {
         : c(of), shape{family::full, of.d, of.K}, parameters(test::conditioned(shape, of.condition, 0, 21)) {
         for (std::int64_t i = 0; i < c.K * c.d; ++i)
             parameters.means[i] = c.spread * (test::normal(31, i) + c.offset);
+        for (std::int64_t i = c.K / 2 * c.d; c.pair > 0 && i < c.K * c.d; ++i)
+            parameters.means[i] =
+                parameters.means[i - c.K / 2 * c.d] + c.pair / std::sqrt(static_cast<double>(c.d)) * (i % 2 ? 1 : -1);
         x = test::rows_of(shape, parameters, c.rows);
+        if (c.pair > 0)
+            move_between(c, parameters.means, x);
         engine = make_gmm_engine(context::cuda(), shape, element_type::float32);
         if (blocks > 0)
             base().set_grid(blocks);
@@ -144,6 +163,14 @@ TEST(CudaScreen, MissesNoPairFromOverlappingToSeparated) {
         EXPECT_GE(check_case({1030, 33, 30, spread}), spread < 20 ? 0 : 0.5) << spread;
     for (const double spread : {3.0, 20.0})
         EXPECT_GE(check_case({2049, 25, 64, spread}), spread < 20 ? 0 : 0.5) << spread;
+}
+
+// Where the triangle inequality is tight: half the radius leaves out what counts.
+TEST(CudaScreen, MissesNoPairOfRowsBetweenMeans) {
+    if (!test::tensor_supported())
+        GTEST_SKIP() << "built without 90a, or another device";
+    for (const double pair : {30.0, 60.0})
+        EXPECT_GE(check_case({unit_rows, 33, 30, 100, 1, 0, pair}), 0.3) << pair;
 }
 
 TEST(CudaScreen, MissesNoPairOfWideRows) {
