@@ -50,7 +50,8 @@ static_assert(8 * centres_each >= kmeans_candidate_limit);
 
 /// The largest of the tiles of rows and of the items of a thread each.
 launch_shape grid_for(std::int64_t tiles, std::int64_t items, std::int64_t shared_bytes) {
-    return {.blocks = std::max(tiles, blocks_for(items, tile_threads)),
+    constexpr std::int64_t most_each = 32; // blocks a tile: of few long rows, those without one only wait
+    return {.blocks = std::max(tiles, std::min(most_each * tiles, blocks_for(items, tile_threads))),
             .threads = tile_threads,
             .shared_bytes = shared_bytes,
             .together = true};
