@@ -11,7 +11,7 @@ namespace elbo::kernels::cuda {
 inline constexpr int share_threads = 1024;
 
 /// A block a unit, a thread a row; rows up to the end of a pair of tiles get no share. Reads 16 ranges + 16 + [4] bytes
-/// a row, writes 16.
+/// a row, writes 16. Predicted for 1e6 rows and K = 1024 on an H200, 4 ranges: 0.02 ms.
 __global__ void __launch_bounds__(share_threads)
     product_shares(const device_rows<float> rows, int components, const double* reference, int ranges,
                    const product_view memory, std::int64_t slab_rows, const device_sums sums) {
