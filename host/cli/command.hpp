@@ -9,7 +9,7 @@ enum class exit_status {
     success = 0,
     machine_failure = 1, ///< no such device, out of memory, disk full, a CUDA call that failed
     bad_input = 2,       ///< wrong usage, or a file or value that cannot be used
-    interrupted = 130    ///< Ctrl-C; the best result so far was written
+    interrupted = 128    ///< plus the number of the signal (Ctrl-C 130); the best result so far was written
 };
 
 /// One run of the tool: the parser sets `run` for the command that was named.

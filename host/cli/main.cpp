@@ -1,6 +1,7 @@
 // The command line tool: parses, runs the command that was named, and turns exceptions into messages and exit statuses.
 #include "host/cli/command.hpp"
 #include "host/cli/core/outputs.hpp"
+#include "host/cli/core/progress.hpp"
 #include "host/io/write/atomic_file.hpp"
 
 #include "elbo/version.hpp"
@@ -116,5 +117,7 @@ exit_status run(int argc, char** argv) {
 } // namespace elbo::cli
 
 int main(int argc, char** argv) {
-    return static_cast<int>(elbo::cli::run(argc, argv));
+    using namespace elbo::cli;
+    const exit_status status = run(argc, argv);
+    return static_cast<int>(status) + (status == exit_status::interrupted ? interrupting_signal() : 0);
 }

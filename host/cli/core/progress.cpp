@@ -4,6 +4,7 @@
 
 #include "elbo/error.hpp"
 
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -13,14 +14,30 @@ namespace elbo::cli {
 namespace {
 
 std::atomic<bool> requested{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may only use lock-free atomics");
+std::atomic<int> last_signal{SIGINT};
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free,
+              "a signal handler may only use lock-free atomics");
 
-// Only what is safe in a signal handler: an atomic, write, signal.
+constexpr std::array handled{SIGINT, SIGTERM, SIGHUP};
+
+// Only what is safe in a signal handler: atomics, write, signal.
 void handle(int signal) {
-    constexpr std::string_view text = "\nelbo: stopping; Ctrl-C again ends at once\n";
-    requested.store(true, std::memory_order_relaxed);
-    [[maybe_unused]] const auto written = write(STDERR_FILENO, text.data(), text.size());
-    std::signal(signal, SIG_DFL);
+    constexpr std::string_view of_keyboard = "\nelbo: stopping; Ctrl-C again ends at once\n",
+                               of_others = "\nelbo: stopping after a signal\n";
+    const bool first = !requested.exchange(true, std::memory_order_relaxed);
+    const std::string_view text = signal == SIGINT ? of_keyboard : of_others;
+    if (first)
+        last_signal.store(signal, std::memory_order_relaxed);
+    if (signal == SIGINT)
+        std::signal(signal, SIG_DFL);
+    if (first || signal == SIGINT) {
+        [[maybe_unused]] const auto written = write(STDERR_FILENO, text.data(), text.size());
+    }
+}
+
+bool is_ignored(int signal) {
+    struct sigaction now {};
+    return sigaction(signal, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN;
 }
 
 using namespace std::chrono_literals;
@@ -46,16 +63,25 @@ std::string describe(const gmm::progress& now, std::optional<double> previous) {
 
 interrupt_guard::interrupt_guard() {
     requested.store(false, std::memory_order_relaxed);
-    std::signal(SIGINT, handle);
+    for (const int signal : handled)
+        if (signal != SIGHUP || !is_ignored(signal))
+            std::signal(signal, handle);
 }
 
 interrupt_guard::~interrupt_guard() {
-    std::signal(SIGINT, SIG_DFL);
-    requested.store(false, std::memory_order_relaxed);
+    // After a signal the handlers stay: another one must not end the process before its results are written.
+    if (!requested.exchange(false, std::memory_order_relaxed))
+        for (const int signal : handled)
+            if (!is_ignored(signal))
+                std::signal(signal, SIG_DFL);
 }
 
 bool interrupt_requested() {
     return requested.load(std::memory_order_relaxed);
+}
+
+int interrupting_signal() {
+    return last_signal.load(std::memory_order_relaxed);
 }
 
 void throw_if_interrupted() {

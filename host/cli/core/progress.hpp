@@ -1,4 +1,4 @@
-// Long work: Ctrl-C as a flag that it looks at, and its progress on standard error.
+// Long work: signals as a flag that it looks at, and its progress on standard error.
 #pragma once
 
 #include "elbo/gmm/fit.hpp"
@@ -12,7 +12,9 @@
 
 namespace elbo::cli {
 
-/// While it lives, the first SIGINT sets a flag; the second ends the process at once. The flag goes with it.
+/// While it lives, SIGINT, SIGTERM and SIGHUP set a flag, which goes with it; a second SIGINT ends the process at once.
+/// Further SIGTERM and SIGHUP change nothing until the process ends: batch systems send them more than once. A SIGHUP
+/// that was ignored when the program was started (nohup) stays ignored.
 class interrupt_guard {
 public:
     interrupt_guard();
@@ -21,8 +23,10 @@ public:
     interrupt_guard& operator=(const interrupt_guard&) = delete;
 };
 
-/// Whether the signal has come.
+/// Whether one has come.
 bool interrupt_requested();
+/// The last that came, also after its guard is gone; SIGINT before any.
+int interrupting_signal();
 /// Throws elbo::interrupted if it has: for a command that has nothing worth keeping.
 void throw_if_interrupted();
 
