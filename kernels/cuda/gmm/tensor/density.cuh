@@ -19,11 +19,11 @@
 // an H200 (800 TFLOP/s): 64 x 256 in 5.4 ms, 32 x 256 in 1.8; 2e5 x 64 x 64 in 0.28; 1e5 x 128 x 32 in 0.25.
 #pragma once
 
+#include "kernels/cuda/core/hopper.cuh"
 #include "kernels/cuda/gmm/device_views.hpp"
 #include "kernels/cuda/gmm/e_step/device_model.cuh"
 #include "kernels/cuda/gmm/e_step/pieces.cuh"
 #include "kernels/cuda/gmm/tensor/homes.cuh"
-#include "kernels/cuda/gmm/tensor/hopper.cuh"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
 #include "kernels/cuda/gmm/tensor/panels.cuh"
 

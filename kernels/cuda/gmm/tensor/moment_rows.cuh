@@ -2,8 +2,8 @@
 // ascending order. All others have responsibilities or weights of exactly 0.
 #pragma once
 
+#include "kernels/cuda/core/hopper.cuh"
 #include "kernels/cuda/gmm/device_views.hpp"
-#include "kernels/cuda/gmm/tensor/hopper.cuh"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
 #include "kernels/cuda/gmm/tensor/row_weights.cuh"
 

@@ -3,8 +3,8 @@
 // memory.
 #pragma once
 
+#include "kernels/cuda/core/hopper.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
-#include "kernels/cuda/gmm/tensor/hopper.cuh"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
 #include "kernels/cuda/gmm/tensor/moment_rows.cuh"
 

@@ -36,10 +36,10 @@
 // (0.5).
 #pragma once
 
+#include "kernels/cuda/core/hopper.cuh"
 #include "kernels/cuda/gmm/e_step/device_model.cuh"
 #include "kernels/cuda/gmm/e_step/pieces.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
-#include "kernels/cuda/gmm/tensor/hopper.cuh"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
 #include "kernels/cuda/gmm/tensor/moment_rows.cuh"
 #include "kernels/cuda/gmm/tensor/moment_sums.cuh"

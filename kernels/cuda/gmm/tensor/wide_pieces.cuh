@@ -6,11 +6,11 @@
 // factors read and written, 0.15 ms; z 3.1 GB read from L2 and 3.7 written, 0.9 ms at 4.27 TB/s.
 #pragma once
 
+#include "kernels/cuda/core/hopper.cuh"
 #include "kernels/cuda/gmm/device_views.hpp"
 #include "kernels/cuda/gmm/e_step/device_model.cuh"
 #include "kernels/cuda/gmm/e_step/pieces.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
-#include "kernels/cuda/gmm/tensor/hopper.cuh"
 #include "kernels/cuda/gmm/tensor/layout.hpp"
 #include "kernels/cuda/gmm/tensor/panels.cuh"
 #include "kernels/cuda/gmm/tensor/row_weights.cuh"

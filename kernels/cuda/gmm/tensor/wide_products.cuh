@@ -7,7 +7,7 @@
 // the depth. While one warpgroup adds, the other multiplies.
 #pragma once
 
-#include "kernels/cuda/gmm/tensor/hopper.cuh"
+#include "kernels/cuda/core/hopper.cuh"
 #include "kernels/cuda/gmm/tensor/wide_layout.hpp"
 
 namespace elbo::kernels::cuda {

@@ -156,82 +156,62 @@ __device__ __forceinline__ unsigned long long core_descriptor(unsigned address) 
 
 // clang-format off
 #define ELBO_F8(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
-#define ELBO_F32(d, i) ELBO_F8(d, i), ELBO_F8(d, i + 8), ELBO_F8(d, i + 16), ELBO_F8(d, i + 24)
+#define ELBO_F32(d) ELBO_F8(d, 0), ELBO_F8(d, 8), ELBO_F8(d, 16), ELBO_F8(d, 24)
+#define ELBO_F40(d) ELBO_F32(d), ELBO_F8(d, 32)
+#define ELBO_F48(d) ELBO_F40(d), ELBO_F8(d, 40)
+#define ELBO_F52(d) ELBO_F48(d), "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51])
+#define ELBO_F64(d) ELBO_F48(d), ELBO_F8(d, 48), ELBO_F8(d, 56)
 #define ELBO_P32 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
-#define ELBO_P8 "%32, %33, %34, %35, %36, %37, %38, %39"
-#define ELBO_P16 ELBO_P8 ", %40, %41, %42, %43, %44, %45, %46, %47"
-#define ELBO_Q32 ELBO_P16 ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define ELBO_P40 ELBO_P32 ", %32, %33, %34, %35, %36, %37, %38, %39"
+#define ELBO_P48 ELBO_P40 ", %40, %41, %42, %43, %44, %45, %46, %47"
+#define ELBO_P52 ELBO_P48 ", %48, %49, %50, %51"
+#define ELBO_P64 ELBO_P52 ", %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 // clang-format on
 
-/// D[64 x 64] += A[64 x 16] (registers) · B[16 x 64] (shared memory, K-major); accumulate = 0: D = A · B.
-__device__ __forceinline__ void wgmma_f16(float (&d)[32], const unsigned (&a)[4], unsigned long long b,
-                                          int accumulate = 1) {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {" ELBO_P32 "}, {%32, %33, %34, %35}, %36, p, 1, "
-                 "1, 0;\n}"
-                 : ELBO_F32(d, 0)
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
-}
-/// The same with an N-major B.
-__device__ __forceinline__ void wgmma_f16_n_major(float (&d)[32], const unsigned (&a)[4], unsigned long long b,
-                                                  int accumulate = 1) {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {" ELBO_P32 "}, {%32, %33, %34, %35}, %36, p, 1, "
-                 "1, 1;\n}"
-                 : ELBO_F32(d, 0)
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
-}
-/// D[64 x 80] += A[64 x 16] · B[16 x 80].
-__device__ __forceinline__ void wgmma_f16(float (&d)[40], const unsigned (&a)[4], unsigned long long b,
-                                          int accumulate = 1) {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %45, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n80k16.f32.f16.f16 {" ELBO_P32 ", " ELBO_P8
-                 "}, {%40, %41, %42, %43}, %44, p, 1, 1, 0;\n}"
-                 : ELBO_F32(d, 0), ELBO_F8(d, 32)
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
-}
-/// D[64 x 96] += A[64 x 16] · B[16 x 96].
-__device__ __forceinline__ void wgmma_f16(float (&d)[48], const unsigned (&a)[4], unsigned long long b,
-                                          int accumulate = 1) {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %53, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n96k16.f32.f16.f16 {" ELBO_P32 ", " ELBO_P16
-                 "}, {%48, %49, %50, %51}, %52, p, 1, 1, 0;\n}"
-                 : ELBO_F32(d, 0), ELBO_F8(d, 32), ELBO_F8(d, 40)
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
-}
-/// D[64 x 128] += A[64 x 16] · B[16 x 128].
-__device__ __forceinline__ void wgmma_f16(float (&d)[64], const unsigned (&a)[4], unsigned long long b,
-                                          int accumulate = 1) {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {" ELBO_P32 ", " ELBO_Q32
-                 "}, {%64, %65, %66, %67}, %68, p, 1, 1, 0;\n}"
-                 : ELBO_F32(d, 0), ELBO_F32(d, 32)
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
-}
-/// D[64 x 64] += A[64 x 16] · B[16 x 64], both from shared memory, K-major; accumulate = 0: D = A · B.
-__device__ __forceinline__ void wgmma_f16(float (&d)[32], unsigned long long a, unsigned long long b,
-                                          int accumulate = 1) {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {" ELBO_P32 "}, %32, %33, p, 1, 1, 0, 0;\n}"
-                 : ELBO_F32(d, 0)
-                 : "l"(a), "l"(b), "r"(accumulate));
-}
-/// D[64 x 128] += A[64 x 16] · B[16 x 128].
-__device__ __forceinline__ void wgmma_f16(float (&d)[64], unsigned long long a, unsigned long long b,
-                                          int accumulate = 1) {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {" ELBO_P32 ", " ELBO_Q32
-                 "}, %64, %65, p, 1, 1, 0, 0;\n}"
-                 : ELBO_F32(d, 0), ELBO_F32(d, 32)
-                 : "l"(a), "l"(b), "r"(accumulate));
-}
+/// NAME: D[64 x columns] += A[64 x 16] (registers) · B[16 x columns] (shared memory, K-major or N-major);
+/// accumulate = 0: D = A · B. `registers` = columns / 2; then the numbers of the operands that follow these.
+#define ELBO_WGMMA_REGISTERS(NAME, columns, registers, n_major, A0, A1, A2, A3, B, P)                                  \
+    __device__ __forceinline__ void NAME(float(&d)[registers], const unsigned(&a)[4], unsigned long long b,            \
+                                         int accumulate = 1) {                                                         \
+        asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #P ", 0;\n"                                                  \
+                     "wgmma.mma_async.sync.aligned.m64n" #columns "k16.f32.f16.f16 {" ELBO_P##registers                \
+                     "}, {%" #A0 ", %" #A1 ", %" #A2 ", %" #A3 "}, %" #B ", p, 1, 1, " #n_major ";\n}"                 \
+                     : ELBO_F##registers(d)                                                                            \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));                           \
+    }
+ELBO_WGMMA_REGISTERS(wgmma_f16, 64, 32, 0, 32, 33, 34, 35, 36, 37)
+ELBO_WGMMA_REGISTERS(wgmma_f16_n_major, 64, 32, 1, 32, 33, 34, 35, 36, 37)
+ELBO_WGMMA_REGISTERS(wgmma_f16, 80, 40, 0, 40, 41, 42, 43, 44, 45)
+ELBO_WGMMA_REGISTERS(wgmma_f16, 96, 48, 0, 48, 49, 50, 51, 52, 53)
+ELBO_WGMMA_REGISTERS(wgmma_f16, 104, 52, 0, 52, 53, 54, 55, 56, 57)
+ELBO_WGMMA_REGISTERS(wgmma_f16, 128, 64, 0, 64, 65, 66, 67, 68, 69)
+#undef ELBO_WGMMA_REGISTERS
+
+/// The same with both operands in shared memory, K-major.
+#define ELBO_WGMMA_SHARED(columns, registers, A, B, P)                                                                 \
+    __device__ __forceinline__ void wgmma_f16(float(&d)[registers], unsigned long long a, unsigned long long b,        \
+                                              int accumulate = 1) {                                                    \
+        asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #P ", 0;\n"                                                  \
+                     "wgmma.mma_async.sync.aligned.m64n" #columns "k16.f32.f16.f16 {" ELBO_P##registers                \
+                     "}, %" #A ", %" #B ", p, 1, 1, 0, 0;\n}"                                                          \
+                     : ELBO_F##registers(d)                                                                            \
+                     : "l"(a), "l"(b), "r"(accumulate));                                                               \
+    }
+ELBO_WGMMA_SHARED(64, 32, 32, 33, 34)
+ELBO_WGMMA_SHARED(128, 64, 64, 65, 66)
+#undef ELBO_WGMMA_SHARED
 
 #undef ELBO_F8
 #undef ELBO_F32
+#undef ELBO_F40
+#undef ELBO_F48
+#undef ELBO_F52
+#undef ELBO_F64
 #undef ELBO_P32
-#undef ELBO_P8
-#undef ELBO_P16
-#undef ELBO_Q32
+#undef ELBO_P40
+#undef ELBO_P48
+#undef ELBO_P52
+#undef ELBO_P64
 
 /// Four 8 x 8 matrices of 16-bit elements from fragments to shared memory; lane l holds the address of row l % 8 of
 /// matrix l / 8.
