@@ -110,6 +110,7 @@ std::shared_ptr<context_state> describe(int ordinal, const char* remark) {
     state->activate();
     state->multiprocessors = attribute(cudaDevAttrMultiProcessorCount, ordinal);
     state->shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, ordinal);
+    state->dependent_launches = properties.major >= 9;
     state->pool = kernels::cuda::make_pool(ordinal, properties.totalGlobalMem / 16);
     const std::string name = fmt::format("{} (cuda:{}{})", properties.name, ordinal, remark);
     auto context = std::make_shared<context_state>(kernels::cuda_table, name);

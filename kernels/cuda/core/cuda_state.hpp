@@ -53,6 +53,9 @@ struct cuda_state {
     kernels::cuda::unique_pool pool;
     int multiprocessors = 0;
     std::int64_t shared_bytes = 0; ///< largest dynamic shared memory of a block
+    /// Whether launches may be dependent (launch_shape::dependent): compute capability 9.0 or newer, and no graph with
+    /// such launches was refused (core/graph.hpp).
+    bool dependent_launches = false;
 
     /// Makes the device current in the calling thread.
     void activate() const { kernels::cuda::check(cudaSetDevice(device), "cudaSetDevice"); }

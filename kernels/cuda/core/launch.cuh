@@ -5,6 +5,7 @@
 #include "kernels/cuda/gmm/e_step/tuning.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace elbo::kernels::cuda {
@@ -25,6 +26,21 @@ std::int64_t blocks_together(const internal::cuda_state& state, const launch_sha
     return std::int64_t(each) * state.multiprocessors;
 }
 
+/// Whether the code that the device runs was compiled for compute capability 9.0 or newer: wait_for_predecessor does
+/// nothing in any other (core/dependent.cuh), whatever the device can do.
+template <class... P>
+bool waits_for_predecessor(void (*kernel)(P...)) {
+    cudaFuncAttributes attributes{};
+    check(cudaFuncGetAttributes(&attributes, kernel), "cudaFuncGetAttributes");
+    return attributes.ptxVersion >= 90;
+}
+
+/// The shape of a launch of a kernel that keeps the rule of core/dependent.cuh.
+inline launch_shape dependent(launch_shape shape) {
+    shape.dependent = true;
+    return shape;
+}
+
 /// Launches on the context's stream and checks the launch.
 template <class... P, class... A>
 void launch(const internal::cuda_state& state, const char* name, const launch_shape& shape, void (*kernel)(P...),
@@ -43,14 +59,19 @@ void launch(const internal::cuda_state& state, const char* name, const launch_sh
     config.blockDim = dim3(static_cast<unsigned>(shape.threads));
     config.dynamicSmemBytes = static_cast<std::size_t>(shape.shared_bytes);
     config.stream = state.stream;
-    cudaLaunchAttribute attribute{};
-    attribute.id = shape.together ? cudaLaunchAttributeCooperative : cudaLaunchAttributeClusterDimension;
+    std::array<cudaLaunchAttribute, 2> attributes{};
+    config.attrs = attributes.data();
+    const auto next = [&](cudaLaunchAttributeID id) -> cudaLaunchAttributeValue& {
+        cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
+        attribute.id = id;
+        return attribute.val;
+    };
     if (shape.together)
-        attribute.val.cooperative = 1;
-    else
-        attribute.val.clusterDim = {shape.cluster, 1, 1};
-    config.attrs = &attribute;
-    config.numAttrs = shape.together || shape.cluster > 1 ? 1 : 0;
+        next(cudaLaunchAttributeCooperative).cooperative = 1;
+    else if (shape.cluster > 1)
+        next(cudaLaunchAttributeClusterDimension).clusterDim = {shape.cluster, 1, 1};
+    if (shape.dependent && state.dependent_launches && waits_for_predecessor(kernel))
+        next(cudaLaunchAttributeProgrammaticStreamSerialization).programmaticStreamSerializationAllowed = 1;
     check(cudaLaunchKernelEx(&config, kernel, std::forward<A>(args)...), name);
     if constexpr (sync_after_launch) {
         cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;

@@ -1,6 +1,6 @@
 #include "kernels/cuda/gmm/graph_loop.hpp"
 
-#include "kernels/cuda/core/while_graph.hpp"
+#include "kernels/cuda/core/graph.hpp"
 
 #include <algorithm>
 #include <atomic>

@@ -1,7 +1,7 @@
 #include "kernels/cuda/vae/engine.hpp"
 
 #include "elbo/error.hpp"
-#include "kernels/cuda/core/while_graph.hpp"
+#include "kernels/cuda/core/graph.hpp"
 #include "kernels/shared/vae_rows.hpp"
 
 #include <algorithm>

@@ -20,6 +20,9 @@ struct launch_shape {
     /// All blocks at the same time, so that they can wait for one another (core/grid.cuh): no more of the `blocks` than
     /// the device can have. No clusters then.
     bool together = false;
+    /// The kernel keeps the rule of core/dependent.cuh: it may begin before the one ahead of it in the stream has
+    /// ended. Where the device or the graph does not allow that, an ordinary launch. Not with `together`.
+    bool dependent = false;
 };
 
 /// Blocks that can share the rows of a chunk on every device that knows clusters.
