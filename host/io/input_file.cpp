@@ -29,6 +29,7 @@ public:
             ::close(number_);
     }
     int get() const { return number_; }
+    int release() { return std::exchange(number_, -1); }
 
 private:
     int number_ = -1;
@@ -70,19 +71,21 @@ private:
     descriptor file_;
 };
 
-class memory_stream final : public byte_stream {
+class part_stream final : public byte_stream {
 public:
-    explicit memory_stream(std::span<const char> bytes) : rest_(bytes) {}
+    part_stream(std::shared_ptr<const random_access_file> file, std::uint64_t offset, std::uint64_t bytes)
+        : file_(std::move(file)), at_(offset), end_(offset + bytes) {}
 
     std::size_t read(char* to, std::size_t bytes) override {
-        const std::size_t count = std::min(bytes, rest_.size());
-        std::copy_n(rest_.data(), count, to);
-        rest_ = rest_.subspan(count);
+        const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, end_ - at_));
+        file_->read(at_, to, count, "the file");
+        at_ += count;
         return count;
     }
 
 private:
-    std::span<const char> rest_;
+    std::shared_ptr<const random_access_file> file_;
+    std::uint64_t at_, end_;
 };
 
 // A file without a name, which is gone with its last descriptor, however the program ends.
@@ -222,10 +225,6 @@ std::unique_ptr<byte_stream> open_file_stream(const input_file& file) {
     return std::make_unique<file_stream>(file);
 }
 
-std::unique_ptr<byte_stream> open_memory_stream(std::span<const char> bytes) {
-    return std::make_unique<memory_stream>(bytes);
-}
-
 std::size_t read_fully(byte_stream& stream, char* to, std::size_t bytes) {
     std::size_t done = 0;
     while (done < bytes) {
@@ -252,14 +251,47 @@ std::string first_bytes(const input_file& file, std::size_t count) {
     return bytes;
 }
 
-mapped_file::mapped_file(const input_file& file) {
+random_access_file::random_access_file(const input_file& file) : name_(file.name()) {
     struct stat status {};
-    const descriptor opened = open_to_look(file, status); // the mapping keeps the file
+    descriptor opened = open_to_look(file, status);
     if (!S_ISREG(status.st_mode))
-        fail(file.name(), "cannot map: expected an ordinary file");
-    size_ = static_cast<std::size_t>(status.st_size);
+        fail(name_, "expected an ordinary file, which can be read at any place");
+    size_ = static_cast<std::uint64_t>(status.st_size);
+    file_ = opened.release();
+}
+
+random_access_file::~random_access_file() {
+    ::close(file_);
+}
+
+void random_access_file::read(std::uint64_t offset, char* to, std::size_t bytes, std::string_view what) const {
+    while (bytes > 0) {
+        const ssize_t got = ::pread(file_, to, bytes, static_cast<off_t>(offset));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            fail_system(name_, fmt::format("read at byte {}", offset), errno);
+        if (got == 0) {
+            struct stat now {};
+            const std::uint64_t end =
+                ::fstat(file_, &now) == 0 ? std::min(offset, static_cast<std::uint64_t>(now.st_size)) : offset;
+            fail_at_byte(name_, end,
+                         fmt::format("the file ends here, expected {} more bytes of {}", offset + bytes - end, what));
+        }
+        to += got;
+        offset += static_cast<std::uint64_t>(got);
+        bytes -= static_cast<std::size_t>(got);
+    }
+}
+
+std::unique_ptr<byte_stream> open_part_stream(std::shared_ptr<const random_access_file> file, std::uint64_t offset,
+                                              std::uint64_t bytes) {
+    return std::make_unique<part_stream>(std::move(file), offset, bytes);
+}
+
+mapped_file::mapped_file(const random_access_file& file) : size_(static_cast<std::size_t>(file.size())) {
     if (size_ > 0)
-        address_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, opened.get(), 0);
+        address_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.file_, 0);
     if (address_ == MAP_FAILED)
         fail_system(file.name(), "map", errno);
 }

@@ -42,7 +42,7 @@ private:
     std::shared_ptr<const void> kept_;
 };
 
-/// Bytes one after the other: a file, a piece of memory, or what a decompressor makes of another stream.
+/// Bytes one after the other: a file, a part of one, or what a decompressor makes of another stream.
 class byte_stream {
 public:
     virtual ~byte_stream() = default;
@@ -55,8 +55,6 @@ using stream_opener = std::function<std::unique_ptr<byte_stream>()>;
 
 /// A file from its beginning. Throws file_error (missing, unreadable, a folder).
 std::unique_ptr<byte_stream> open_file_stream(const input_file& file);
-/// Memory that outlives the stream.
-std::unique_ptr<byte_stream> open_memory_stream(std::span<const char> bytes);
 
 /// Reads until `bytes` bytes or the end of the stream; returns how many.
 std::size_t read_fully(byte_stream& stream, char* to, std::size_t bytes);
@@ -88,12 +86,39 @@ std::unique_ptr<byte_stream> open_inflate_stream(std::unique_ptr<byte_stream> co
 /// Opens a file for each pass over its bytes, or where it is a gzip file over those that it holds.
 stream_opener opener_of(const input_file& file, bool gzip);
 
-/// A file mapped read-only. Pages are read when touched, so a file larger than memory may be mapped. The file must not
-/// be shortened while it is mapped.
-class mapped_file {
+/// A file that is read at any place, also from several threads. Whatever others do to it meanwhile is an error of
+/// reading, never a signal.
+class random_access_file {
 public:
     /// Throws file_error (missing, unreadable, not an ordinary file).
-    explicit mapped_file(const input_file& file);
+    explicit random_access_file(const input_file& file);
+    ~random_access_file();
+    random_access_file(const random_access_file&) = delete;
+    random_access_file& operator=(const random_access_file&) = delete;
+
+    const std::string& name() const { return name_; }
+    /// Bytes when it was opened.
+    std::uint64_t size() const { return size_; }
+    /// Reads exactly `bytes` bytes from the place `offset` on; `what` names them. Throws file_error with the byte
+    /// offset where the file ends now.
+    void read(std::uint64_t offset, char* to, std::size_t bytes, std::string_view what) const;
+
+private:
+    friend class mapped_file;
+    std::string name_;
+    int file_ = -1;
+    std::uint64_t size_ = 0;
+};
+/// The `bytes` bytes of a file from the place `offset` on.
+std::unique_ptr<byte_stream> open_part_stream(std::shared_ptr<const random_access_file> file, std::uint64_t offset,
+                                              std::uint64_t bytes);
+
+/// A file mapped read-only. Pages are read when touched, so a file larger than memory may be mapped. Where it is
+/// shortened meanwhile, or an error of reading occurs, touching it ends the process (SIGBUS).
+class mapped_file {
+public:
+    /// Throws file_error.
+    explicit mapped_file(const random_access_file& file);
     ~mapped_file();
     mapped_file(const mapped_file&) = delete;
     mapped_file& operator=(const mapped_file&) = delete;

@@ -45,6 +45,9 @@ struct file_options {
     std::vector<std::string> missing = {};     ///< texts, or numbers, that stand for missing values, beside NA and the
                                                ///< like: refused with their row and column
     bool strict = false;                       ///< refuse a file of which a column would be left out
+    bool map = false; ///< map an uncompressed array of numbers into memory, so that contiguous() is a view of it.
+                      ///< Nobody may change such a file meanwhile: where it is shortened, or its file system fails, the
+                      ///< program is killed (SIGBUS). By default it is read anew in each pass, ahead of the work.
 };
 
 /// A column of a file that is not in the data although nobody chose columns.
@@ -84,7 +87,7 @@ public:
     std::int64_t cols() const;
     element_type type() const;
     memory_space space() const;
-    /// The data as one matrix, where it is one already (a view, an uncompressed memory-mapped file).
+    /// The data as one matrix, where it is one already (a view, numbers that are kept, a file with file_options::map).
     std::optional<any_matrix_view> contiguous() const;
     /// Names of the columns, empty where there are none.
     const std::vector<std::string>& column_names() const;

@@ -121,4 +121,20 @@ if "$tool" convert "$data/faithful.csv" 16.h5 2> stderr; then # built with HDF5
     run 0 mixture assign 16.safetensors 16.h5 -o 16.h5:/assignments
 fi
 
+# 17: a file that is shortened while it is read is an error that says where it ends. (18 and 19: signal_test.sh.)
+cp 16_kept.npy 17.npy
+"$tool" mixture fit 17.npy -k 5 --tolerance 0 --max-iterations 1000000000 --memory-limit 1 -o 17.safetensors > stdout 2> stderr &
+job=$!
+for ((i = 0; i < 100; ++i)); do
+    grep -q ' rows' stderr && break
+    sleep 0.1
+done
+sleep 0.5
+truncate -s 2000 17.npy
+status=0
+wait $job || status=$?
+[ $status -eq 2 ] || fail "17: exit status $status, expected 2: $(cat stderr)"
+contains stderr '17.npy: byte 2000: the file ends here'
+[ ! -e 17.safetensors ] || fail '17: a model was written'
+
 finish

@@ -40,6 +40,7 @@ TEST(IoScaledSource, OneLeavesTheSourceAsItIs) {
     const temporary_folder folder;
     file_options options = scaled_by(1);
     options.dimensions = 2;
+    options.map = true;
     const data_source plain = data_source::file(folder.write("a.f32", "abcdefgh"), options);
     EXPECT_TRUE(plain.contiguous()) << "no wrapper, so still one mapped matrix";
 }

@@ -111,7 +111,7 @@ struct linear_truth {
     double noise = 0;
 
     linear_truth() {
-        const data_source data = data_source::file(test::test_data("failing/11_linear.npy"));
+        const data_source data = data_source::file(test::test_data("failing/11_linear.npy"), {.map = true});
         x = {data.rows(), data.cols(), {}};
         const auto view = data.contiguous()->as<double>();
         for (std::int64_t i = 0; i < x.rows; ++i)

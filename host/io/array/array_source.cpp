@@ -15,6 +15,15 @@ std::string shape_text(const array_layout& layout) {
     return fmt::format("{} x {} {}", layout.rows, layout.cols, name_of(layout.element.type));
 }
 
+// Rows as stored, to rows of a type without gaps.
+void convert_rows(const array_layout& layout, const stored_rows& from, element_type type, char* out) {
+    if (!layout.fortran_order)
+        return convert(layout.element, from.data, from.column_step, type, out, 1, from.rows * from.cols);
+    for (std::int64_t j = 0; j < from.cols; ++j)
+        convert(layout.element, from.data + j * from.column_step, from.row_step, type, out + j * size_of(type),
+                from.cols, from.rows);
+}
+
 // Elements in memory, as stored, and what keeps them there.
 struct stored_array {
     std::shared_ptr<const void> owner;
@@ -25,20 +34,14 @@ struct stored_array {
 
     std::int64_t row_step() const { return size_of(layout.element.type) * (layout.fortran_order ? 1 : layout.cols); }
     std::int64_t column_step() const { return size_of(layout.element.type) * (layout.fortran_order ? layout.rows : 1); }
-    stored_rows all() const { return {data, layout.rows, layout.cols, row_step(), column_step()}; }
     // Gives back the pages of rows that were passed, where they are whole.
     void release(std::int64_t first, std::int64_t rows) const {
         const char* const begin = data + first * row_step();
         if (mapping != nullptr && !layout.fortran_order)
             mapping->release(begin, begin + rows * row_step());
     }
-    void convert_rows(std::int64_t first, std::int64_t rows, element_type type, char* out) const {
-        const char* const from = data + first * row_step();
-        if (!layout.fortran_order)
-            return convert(layout.element, from, column_step(), type, out, 1, rows * layout.cols);
-        for (std::int64_t j = 0; j < layout.cols; ++j)
-            convert(layout.element, from + j * column_step(), row_step(), type, out + j * size_of(type), layout.cols,
-                    rows);
+    stored_rows some(std::int64_t first, std::int64_t rows) const {
+        return {data + first * row_step(), rows, layout.cols, row_step(), column_step()};
     }
 };
 
@@ -89,7 +92,7 @@ public:
         if (!whole)
             return read_filled(*this, rows_per_batch,
                                [array = array_, type = type](std::int64_t first_row, std::int64_t count, char* out) {
-                                   array.convert_rows(first_row, count, type, out);
+                                   convert_rows(array.layout, array.some(first_row, count), type, out);
                                    array.release(first_row, count);
                                });
         if (array_.mapping)
@@ -142,15 +145,63 @@ source_pointer stream_array_source(const std::string& path, const stream_opener&
                  fmt::format("the file ends here, expected {} more bytes ({})", missing, shape_text(layout)));
 }
 
+// Elements in a file, as stored; the first is at byte `begin` of it.
+struct array_in_file {
+    std::shared_ptr<const random_access_file> file;
+    std::uint64_t begin = 0;
+    array_layout layout;
+
+    void read(std::int64_t element, std::int64_t count, char* to) const {
+        const auto size = static_cast<std::uint64_t>(size_of(layout.element.type));
+        file->read(begin + static_cast<std::uint64_t>(element) * size, to,
+                   static_cast<std::size_t>(count) * static_cast<std::size_t>(size), "the array");
+    }
+    // Reads these rows into `block`, in the order of the file.
+    stored_rows read_rows(std::int64_t first, std::int64_t rows, char* block) const {
+        const std::int64_t size = size_of(layout.element.type);
+        if (!layout.fortran_order) {
+            read(first * layout.cols, rows * layout.cols, block);
+            return {block, rows, layout.cols, layout.cols * size, size};
+        }
+        for (std::int64_t j = 0; j < layout.cols; ++j)
+            read(j * layout.rows + first, rows, block + j * rows * size);
+        return {block, rows, layout.cols, size, rows * size};
+    }
+};
+
+// A pass that converts on the way; numbers that need no conversion are read where they belong.
+row_filler read_in_blocks(const array_in_file& array, element_type type) {
+    const array_layout& layout = array.layout;
+    if (is_native(layout.element, type) && (!layout.fortran_order || layout.cols == 1))
+        return [array](std::int64_t first_row, std::int64_t rows, char* out) { array.read_rows(first_row, rows, out); };
+    const std::int64_t row_bytes = layout.cols * size_of(layout.element.type), step = block_rows(row_bytes);
+    return [=, block = std::make_shared<host_memory>(std::min(step, layout.rows), row_bytes)](
+               std::int64_t first_row, std::int64_t rows, char* out) {
+        for (std::int64_t done = 0; done < rows; done += step) {
+            const stored_rows part = array.read_rows(first_row + done, std::min(step, rows - done), block->data());
+            convert_rows(layout, part, type, out + done * layout.cols * size_of(type));
+        }
+    };
+}
+
+// In blocks, where there are whole numbers to look at.
+void check_rows(whole_number_check& check, const array_in_file& array) {
+    const std::int64_t row_bytes = array.layout.cols * size_of(array.layout.element.type), step = block_rows(row_bytes);
+    std::optional<host_memory> block;
+    for (std::int64_t first = 0; first < array.layout.rows && check.goes_on(); first += step) {
+        if (!block)
+            block.emplace(std::min(step, array.layout.rows), row_bytes);
+        check.take(array.read_rows(first, std::min(step, array.layout.rows - first), block->data()));
+    }
+}
+
 // A mapped file is looked at in blocks, whose pages are given back.
 void check_rows(whole_number_check& check, const stored_array& array) {
     const std::int64_t step = array.mapping == nullptr ? array.layout.rows : block_rows(array.row_step());
-    stored_rows part = array.all();
     for (std::int64_t first = 0; first < array.layout.rows && check.goes_on(); first += step) {
-        part.data = array.data + first * part.row_step;
-        part.rows = std::min(step, array.layout.rows - first);
-        check.take(part);
-        array.release(first, part.rows);
+        const std::int64_t rows = std::min(step, array.layout.rows - first);
+        check.take(array.some(first, rows));
+        array.release(first, rows);
     }
 }
 
@@ -188,16 +239,33 @@ void check_stream(column_checks& checks, byte_stream& stream, const array_layout
     }
 }
 
-std::vector<source_pointer> sources_of(const std::string& description, const stored_array& array,
-                                       std::optional<element_type> asked, const group_columns& groups) {
+// Sources of the groups of an array, whose numbers `make` takes as a type.
+template <class Array, class Make>
+std::vector<source_pointer> sources_of(const std::string& description, const Array& array,
+                                       std::optional<element_type> asked, const group_columns& groups,
+                                       const Make& make) {
     std::vector<source_pointer> sources;
     for (const auto& columns : groups) {
         whole_number_check check(array.layout.element, asked, columns, description);
         check_rows(check, array);
-        sources.push_back(
-            select_columns(std::make_shared<memory_array_source>(description, array, check.type()), columns));
+        sources.push_back(select_columns(make(check.type()), columns));
     }
     return sources;
+}
+
+std::vector<source_pointer> sources_of(const std::string& description, const stored_array& array,
+                                       std::optional<element_type> asked, const group_columns& groups) {
+    return sources_of(description, array, asked, groups, [&](element_type type) {
+        return std::make_shared<memory_array_source>(description, array, type);
+    });
+}
+
+std::vector<source_pointer> sources_of(const std::string& description, const array_in_file& array,
+                                       std::optional<element_type> asked, const group_columns& groups) {
+    return sources_of(description, array, asked, groups, [&](element_type type) {
+        const auto begin = [array, type](std::int64_t) { return read_in_blocks(array, type); };
+        return std::make_shared<filled_source>(description, array.layout.rows, array.layout.cols, type, begin);
+    });
 }
 
 } // namespace
@@ -227,22 +295,28 @@ void set_shape(array_layout& layout, const std::vector<std::int64_t>& shape, con
     layout.rows = shape.front();
 }
 
-std::unique_ptr<opened_file> open_array(const std::string& description, std::shared_ptr<const mapped_file> file,
-                                        std::span<const char> bytes, std::uint64_t first_byte,
-                                        const array_layout& layout, const file_options& options) {
-    const auto available =
-        static_cast<std::int64_t>(bytes.size() - std::min<std::uint64_t>(layout.offset, bytes.size()));
+std::unique_ptr<opened_file> open_array(const std::string& description, std::shared_ptr<const random_access_file> file,
+                                        const file_part& part, const array_layout& layout,
+                                        const file_options& options) {
+    const auto available = static_cast<std::int64_t>(part.bytes - std::min(layout.offset, part.bytes));
     if (available < layout.bytes())
-        fail_short(description, first_byte + bytes.size(), layout.bytes() - available, layout);
+        fail_short(description, part.offset + part.bytes, layout.bytes() - available, layout);
+    const auto open = [&](const auto& array) {
+        return std::make_unique<array_file>(description, layout.cols,
+                                            [description, array, type = options.type](const group_columns& groups) {
+                                                return sources_of(description, array, type, groups);
+                                            });
+    };
+    const std::uint64_t begin = part.offset + layout.offset;
+    if (!options.map)
+        return open(array_in_file{std::move(file), begin, layout});
+    const auto mapping = std::make_shared<const mapped_file>(*file);
     stored_array array;
-    array.data = bytes.data() + layout.offset;
+    array.data = mapping->bytes().data() + begin;
     array.layout = layout;
-    array.mapping = layout.bytes() >= large_file ? file.get() : nullptr;
-    array.owner = std::move(file);
-    return std::make_unique<array_file>(description, layout.cols,
-                                        [description, array, type = options.type](const group_columns& groups) {
-                                            return sources_of(description, array, type, groups);
-                                        });
+    array.mapping = layout.bytes() >= large_file ? mapping.get() : nullptr;
+    array.owner = mapping;
+    return open(array);
 }
 
 std::unique_ptr<opened_file> open_array_file(const input_file& file, bool gzip, const header_reader& header, bool exact,
@@ -252,15 +326,14 @@ std::unique_ptr<opened_file> open_array_file(const input_file& file, bool gzip, 
         const stream_opener open = opener_of(file, true);
         return open_array_stream(path, open, header(*open(), path), exact, options);
     }
-    auto mapping = std::make_shared<const mapped_file>(file);
-    const std::span<const char> bytes = mapping->bytes();
-    const array_layout layout = header(*open_memory_stream(bytes), path);
+    const auto opened = std::make_shared<const random_access_file>(file);
+    const array_layout layout = header(*open_part_stream(opened, 0, opened->size()), path);
     const std::uint64_t end = layout.offset + static_cast<std::uint64_t>(layout.bytes());
-    if (exact && bytes.size() > end)
+    if (exact && opened->size() > end)
         fail_at_byte(path, end,
                      fmt::format("expected the end after {} x {} numbers of {}, found {} more bytes", layout.rows,
-                                 layout.cols, name_of(layout.element.type), bytes.size() - end));
-    return open_array(path, std::move(mapping), bytes, 0, layout, options);
+                                 layout.cols, name_of(layout.element.type), opened->size() - end));
+    return open_array(path, opened, {0, opened->size()}, layout, options);
 }
 
 std::unique_ptr<opened_file> open_array_stream(const std::string& description, const stream_opener& open,

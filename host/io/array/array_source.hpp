@@ -21,11 +21,15 @@ struct array_layout {
 void set_shape(array_layout& layout, const std::vector<std::int64_t>& shape, const std::string& path,
                std::uint64_t offset);
 
-/// An array in mapped memory. `bytes` are those of the file or archive member, whose name is `description`;
-/// `first_byte` is their place in the file, for messages. Throws file_error where the array is longer than they are.
-std::unique_ptr<opened_file> open_array(const std::string& description, std::shared_ptr<const mapped_file> file,
-                                        std::span<const char> bytes, std::uint64_t first_byte,
-                                        const array_layout& layout, const file_options& options);
+/// A part of a file: all of it, or a member of an archive.
+struct file_part {
+    std::uint64_t offset = 0, bytes = 0;
+};
+
+/// An uncompressed array in a part of a file, named `description`: read anew in each pass, or with file_options::map
+/// mapped. Throws file_error where the array is longer than the part.
+std::unique_ptr<opened_file> open_array(const std::string& description, std::shared_ptr<const random_access_file> file,
+                                        const file_part& part, const array_layout& layout, const file_options& options);
 
 /// Reads what is before the elements; the name of the file is for messages.
 using header_reader = std::function<array_layout(byte_stream& stream, const std::string& path)>;

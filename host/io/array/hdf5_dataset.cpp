@@ -33,11 +33,12 @@ hdf5_handle open_file(const input_file& input) {
     const hdf5_handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
     std::string name = input.path();
     if (input.kept()) { // HDF5 opens no file without a name, so that it gets the bytes
-        const mapped_file image(input);
-        const std::span<const char> bytes = image.bytes();
+        const random_access_file kept(input);
+        std::string image(kept.size(), '\0');
+        kept.read(0, image.data(), image.size(), "the file");
         H5Pset_fapl_core(access.get(), std::size_t{1} << 16, false);
-        name = input.name() + " in memory";                                             // a name that no file has
-        H5Pset_file_image(access.get(), const_cast<char*>(bytes.data()), bytes.size()); // which are copied
+        name = input.name() + " in memory";                          // a name that no file has
+        H5Pset_file_image(access.get(), image.data(), image.size()); // which are copied
     }
     hdf5_handle file(H5Fopen(name.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
     if (!file.valid())

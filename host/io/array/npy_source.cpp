@@ -1,5 +1,5 @@
-// NumPy's .npy files, versions 1 to 3 (numpy.org/doc/stable/reference/generated/numpy.lib.format.html), memory-mapped
-// or compressed by gzip.
+// NumPy's .npy files, versions 1 to 3 (numpy.org/doc/stable/reference/generated/numpy.lib.format.html), as they
+// are or compressed by gzip.
 #include "host/io/array/array_source.hpp"
 #include "host/io/errors.hpp"
 #include "host/io/format.hpp"

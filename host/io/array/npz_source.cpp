@@ -12,11 +12,11 @@ namespace {
 
 struct zip_member {
     std::string name;
-    bool deflated = false;       ///< else stored
-    std::uint32_t checksum = 0;  ///< CRC-32 of the uncompressed bytes
-    std::uint64_t size = 0;      ///< uncompressed
-    std::uint64_t offset = 0;    ///< of the stored or compressed bytes in the archive
-    std::span<const char> bytes; ///< these bytes
+    bool deflated = false;        ///< else stored
+    std::uint32_t checksum = 0;   ///< CRC-32 of the uncompressed bytes
+    std::uint64_t size = 0;       ///< uncompressed
+    std::uint64_t offset = 0;     ///< of the stored or compressed bytes in the archive
+    std::uint64_t compressed = 0; ///< how many these are
 };
 
 constexpr std::uint32_t end_signature = 0x06054b50, end64_signature = 0x06064b50, locator64_signature = 0x07064b50,
@@ -26,31 +26,36 @@ constexpr std::uint64_t end_size = 22, locator64_size = 20, end64_size = 56, cen
 // Little-endian numbers at any place, never beyond the end.
 class archive_bytes {
 public:
-    archive_bytes(std::span<const char> bytes, const std::string& path) : bytes_(bytes), path_(path) {}
+    explicit archive_bytes(const random_access_file& file) : file_(file) {}
 
-    std::uint64_t size() const { return bytes_.size(); }
-    std::span<const char> range(std::uint64_t offset, std::uint64_t count, std::string_view what) const {
+    std::uint64_t size() const { return file_.size(); }
+    /// That so many bytes are there.
+    void require(std::uint64_t offset, std::uint64_t count, std::string_view what) const {
         if (offset > size() || count > size() - offset)
-            fail_at_byte(path_, size(),
+            fail_at_byte(path(), size(),
                          fmt::format("the archive ends here, expected {} of {} bytes at byte {}", what, count, offset));
-        return bytes_.subspan(offset, count);
+    }
+    std::string text(std::uint64_t offset, std::uint64_t count, std::string_view what) const {
+        require(offset, count, what);
+        std::string bytes(count, '\0');
+        file_.read(offset, bytes.data(), bytes.size(), what);
+        return bytes;
     }
     std::uint64_t number(std::uint64_t offset, std::uint64_t bytes, std::string_view what) const {
-        return little_endian(range(offset, bytes, what).data(), bytes);
+        return little_endian(text(offset, bytes, what).data(), bytes);
     }
     bool has_signature(std::uint64_t offset, std::uint32_t signature) const {
         return offset <= size() && size() - offset >= 4 && number(offset, 4, "a signature") == signature;
     }
     void require_signature(std::uint64_t offset, std::uint32_t signature, std::string_view what) const {
-        range(offset, 4, what);
+        require(offset, 4, what);
         if (!has_signature(offset, signature))
-            fail_at_byte(path_, offset, fmt::format("expected the signature {:#010x} of {}", signature, what));
+            fail_at_byte(path(), offset, fmt::format("expected the signature {:#010x} of {}", signature, what));
     }
-    const std::string& path() const { return path_; }
+    const std::string& path() const { return file_.name(); }
 
 private:
-    std::span<const char> bytes_;
-    std::string path_;
+    const random_access_file& file_;
 };
 
 struct directory_place {
@@ -63,9 +68,9 @@ std::uint64_t find_end(const archive_bytes& archive) {
     if (archive.size() >= end_size) {
         const std::uint64_t last = archive.size() - end_size;
         const std::uint64_t first = last - std::min<std::uint64_t>(last, 65535);
-        for (std::uint64_t at = last + 1; at-- > first;)
-            if (archive.has_signature(at, end_signature))
-                return at;
+        const std::size_t found = archive.text(first, last - first + 4, "the end record").rfind("PK\5\6");
+        if (found != std::string::npos)
+            return first + found;
     }
     fail_at_byte(archive.path(), archive.size(), "expected the end record of a zip archive: is the file truncated?");
 }
@@ -78,7 +83,7 @@ directory_place find_directory(const archive_bytes& archive) {
     if (end < locator64_size || !archive.has_signature(end - locator64_size, locator64_signature))
         return place;
     const std::uint64_t end64 = archive.number(end - locator64_size + 8, 8, "the zip64 locator");
-    archive.range(end64, end64_size, "the zip64 end record");
+    archive.require(end64, end64_size, "the zip64 end record");
     archive.require_signature(end64, end64_signature, "the zip64 end record");
     place.members = archive.number(end64 + 32, 8, "the zip64 end record");
     place.offset = archive.number(end64 + 48, 8, "the zip64 end record");
@@ -109,18 +114,17 @@ void read_zip64_extra(const archive_bytes& archive, std::uint64_t offset, std::u
 
 zip_member read_member(const archive_bytes& archive, std::uint64_t at, std::uint64_t& next) {
     constexpr std::string_view what = "a directory entry";
-    archive.range(at, central_size, what);
+    archive.require(at, central_size, what);
     archive.require_signature(at, central_signature, what);
     const std::uint64_t flags = archive.number(at + 8, 2, what), method = archive.number(at + 10, 2, what);
     const std::uint64_t name_length = archive.number(at + 28, 2, what), extra = archive.number(at + 30, 2, what),
                         comment = archive.number(at + 32, 2, what);
     zip_member member;
-    const std::span<const char> name = archive.range(at + central_size, name_length, "a member's name");
-    member.name.assign(name.data(), name.size());
+    member.name = archive.text(at + central_size, name_length, "a member's name");
     member.checksum = static_cast<std::uint32_t>(archive.number(at + 16, 4, what));
     central_entry entry{archive.number(at + 20, 4, what), archive.number(at + 24, 4, what),
                         archive.number(at + 42, 4, what)};
-    archive.range(at + central_size + name_length, extra + comment, "an extra field");
+    archive.require(at + central_size + name_length, extra + comment, "an extra field");
     read_zip64_extra(archive, at + central_size + name_length, extra, entry);
     next = at + central_size + name_length + extra + comment;
 
@@ -130,25 +134,25 @@ zip_member read_member(const archive_bytes& archive, std::uint64_t at, std::uint
     if (method != 0 && method != 8)
         fail_at_byte(archive.path(), at + 10,
                      fmt::format("{} is compressed by method {}, expected 0 (stored) or 8 (deflate)", label, method));
-    archive.range(entry.local_offset, local_size, "the header of " + label);
+    archive.require(entry.local_offset, local_size, "the header of " + label);
     archive.require_signature(entry.local_offset, local_signature, "the header of " + label);
     member.deflated = method == 8;
     member.size = entry.size;
     member.offset = entry.local_offset + local_size + archive.number(entry.local_offset + 26, 2, what) +
                     archive.number(entry.local_offset + 28, 2, what);
-    member.bytes = archive.range(member.offset, entry.compressed, label);
+    member.compressed = entry.compressed;
+    archive.require(member.offset, member.compressed, label);
     if (!member.deflated && member.size != entry.compressed)
         fail_at_byte(archive.path(), at + 20,
                      fmt::format("{} is stored in {} bytes, expected {}", label, entry.compressed, member.size));
     return member;
 }
 
-// The members of an archive in memory.
-std::vector<zip_member> read_zip_directory(std::span<const char> bytes, const std::string& path) {
-    const std::string_view head(bytes.data(), std::min<std::size_t>(bytes.size(), 64));
+std::vector<zip_member> read_zip_directory(const random_access_file& file) {
+    const archive_bytes archive(file);
+    const std::string head = archive.text(0, std::min<std::uint64_t>(file.size(), 64), "the beginning");
     if (!head.starts_with("PK"))
-        fail_at_byte(path, 0, fmt::format("expected a zip archive, but this looks like {}", looks_like(head)));
-    const archive_bytes archive(bytes, path);
+        fail_at_byte(file.name(), 0, fmt::format("expected a zip archive, but this looks like {}", looks_like(head)));
     const directory_place place = find_directory(archive);
     std::vector<zip_member> members;
     std::uint64_t at = place.offset;
@@ -214,18 +218,16 @@ const zip_member& choose_member(const std::vector<zip_member>& members, const st
 } // namespace
 
 std::unique_ptr<opened_file> open_npz(const input_file& file, const file_options& options) {
-    const std::string& path = file.name();
-    auto mapping = std::make_shared<const mapped_file>(file);
-    const zip_member member = choose_member(read_zip_directory(mapping->bytes(), path), options.dataset, path);
-    const std::string description = fmt::format("{}:/{}", path, without_ending(member.name));
-    if (!member.deflated) {
-        const array_layout layout = read_npy_header(*open_memory_stream(member.bytes), description, member.offset);
-        return open_array(description, std::move(mapping), member.bytes, member.offset, layout, options);
-    }
-    const stream_opener open = [mapping, member, description]() -> std::unique_ptr<byte_stream> {
+    const auto archive = std::make_shared<const random_access_file>(file);
+    const zip_member member = choose_member(read_zip_directory(*archive), options.dataset, file.name());
+    const std::string description = fmt::format("{}:/{}", file.name(), without_ending(member.name));
+    const auto stored = [archive, member] { return open_part_stream(archive, member.offset, member.compressed); };
+    if (!member.deflated)
+        return open_array(description, archive, {member.offset, member.size},
+                          read_npy_header(*stored(), description, member.offset), options);
+    const stream_opener open = [stored, member, description]() -> std::unique_ptr<byte_stream> {
         return std::make_unique<checked_stream>(
-            open_inflate_stream(open_memory_stream(member.bytes), deflate_wrapper::none, description, member.offset),
-            member, description);
+            open_inflate_stream(stored(), deflate_wrapper::none, description, member.offset), member, description);
     };
     return open_array_stream(description, open, read_npy_header(*open(), description), false, options);
 }

@@ -14,7 +14,6 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <limits>
-#include <span>
 
 namespace elbo::io {
 namespace {
@@ -86,7 +85,7 @@ std::string make_header(const tensor_file& contents) {
 
 class reader {
 public:
-    explicit reader(const std::string& path) : path_(path), file_(path) {}
+    explicit reader(const std::string& path) : path_(path), file_(input_file(path)) {}
 
     tensor_file read() {
         const json header = read_header();
@@ -108,27 +107,31 @@ private:
     };
 
     json read_header() {
-        const std::span<const char> bytes = file_.bytes();
-        if (bytes.size() < length_bytes)
-            fail_at_byte(path_, bytes.size(), "the file ends here, expected the 8 bytes of the header's length");
-        const std::uint64_t length = little_endian(bytes.data(), length_bytes);
-        if (length > longest_header || length == 0 || (bytes.size() > length_bytes && bytes[length_bytes] != '{')) {
-            const std::string_view head(bytes.data(), std::min<std::size_t>(bytes.size(), 64));
+        const std::string head = text(0, std::min<std::uint64_t>(file_.size(), 64));
+        if (head.size() < length_bytes)
+            fail_at_byte(path_, head.size(), "the file ends here, expected the 8 bytes of the header's length");
+        const std::uint64_t length = little_endian(head.data(), length_bytes);
+        if (length > longest_header || length == 0 || (head.size() > length_bytes && head[length_bytes] != '{'))
             fail_at_byte(
                 path_, 0,
                 fmt::format("expected the header's length and a JSON object, but this looks like {} (length {})",
                             looks_like(head), length));
-        }
-        if (length > bytes.size() - length_bytes)
-            fail_at_byte(path_, bytes.size(),
-                         fmt::format("the file ends here, expected {} more bytes of the header",
-                                     length - (bytes.size() - length_bytes)));
-        data_ = bytes.subspan(length_bytes + length);
         data_offset_ = length_bytes + length;
-        const json header = parse_json({bytes.data() + length_bytes, length}, path_, length_bytes);
+        if (data_offset_ > file_.size())
+            fail_at_byte(
+                path_, file_.size(),
+                fmt::format("the file ends here, expected {} more bytes of the header", data_offset_ - file_.size()));
+        data_bytes_ = file_.size() - data_offset_;
+        const json header = parse_json(text(length_bytes, length), path_, length_bytes);
         if (!header.is_object())
             fail_header("expected a JSON object");
         return header;
+    }
+
+    std::string text(std::uint64_t offset, std::uint64_t bytes) const {
+        std::string read(bytes, '\0');
+        file_.read(offset, read.data(), read.size(), "the header");
+        return read;
     }
 
     [[noreturn]] void fail_header(std::string_view message) const {
@@ -180,12 +183,12 @@ private:
             fail_header(fmt::format("tensor {}: {} bytes of data, but the shape ({}) of {} is of another size",
                                     in_quotes(name), offsets[1] - offsets[0], joined(t.shape, ", "), name_of(t.type)));
         const auto begin = static_cast<std::uint64_t>(offsets[0]), end = static_cast<std::uint64_t>(offsets[1]);
-        if (end > data_.size())
-            fail_at_byte(path_, data_offset_ + data_.size(),
+        if (end > data_bytes_)
+            fail_at_byte(path_, data_offset_ + data_bytes_,
                          fmt::format("the file ends here, expected tensor {} to end at byte {}", in_quotes(name),
                                      data_offset_ + end));
-        const auto* const first = reinterpret_cast<const std::byte*>(data_.data());
-        t.bytes.assign(first + begin, first + end);
+        t.bytes.resize(end - begin);
+        file_.read(data_offset_ + begin, reinterpret_cast<char*>(t.bytes.data()), t.bytes.size(), "tensor " + name);
         extents_.push_back({begin, end, name});
         return t;
     }
@@ -204,15 +207,14 @@ private:
                                          e.begin < at ? "tensors that overlap" : "a gap"));
             at = e.end;
         }
-        if (at != data_.size())
+        if (at != data_bytes_)
             fail_at_byte(path_, data_offset_ + at,
-                         fmt::format("expected the end after the last tensor, found {} more bytes", data_.size() - at));
+                         fmt::format("expected the end after the last tensor, found {} more bytes", data_bytes_ - at));
     }
 
     std::string path_;
-    mapped_file file_;
-    std::span<const char> data_;
-    std::uint64_t data_offset_ = 0;
+    random_access_file file_;
+    std::uint64_t data_offset_ = 0, data_bytes_ = 0;
     std::vector<extent> extents_;
 };
 
