@@ -11,6 +11,9 @@ namespace elbo::kernels::cuda {
 
 namespace {
 
+/// Steps of the longer graph: launching it takes the host a few microseconds, its steps more than a hundred.
+inline constexpr std::int64_t steps_of_graph = 8;
+
 std::int64_t input_rows_of(std::int64_t batch) {
     return std::max(batch, evaluation_rows);
 }
@@ -93,7 +96,8 @@ std::int64_t cuda_vae_engine::bytes_needed(const vae_capacity& c) const {
 void cuda_vae_engine::reserve(const vae_capacity& c) {
     state_->activate();
     const std::int64_t d = layout.architecture.dimensions;
-    graph_ = {}; // first give back, then ask
+    one_step_ = {}; // first give back, then ask
+    several_steps_ = {};
     training_.reset();
     data_.clear();
     input_ = {};
@@ -224,24 +228,32 @@ void cuda_vae_engine::send_plan(slice_plan plan, const std::vector<step_schedule
     copy_async(*state_, slice_.data(), &begin, 1);
 }
 
-void cuda_vae_engine::build_graph(const vae_settings& s, std::int64_t batch) {
-    if (graph_.get() && graph_batch_ == batch && same_steps(graph_settings_, s))
+void cuda_vae_engine::keep_graphs(const vae_settings& s, std::int64_t batch) {
+    if (graph_batch_ == batch && same_steps(graph_settings_, s))
         return;
-    graph_ = make_while_graph(*state_, [&](cudaGraphConditionalHandle condition) {
-        training_->enqueue(network_, s, {plan_.data(), slice_.data()}, batch, {true, condition});
-    });
+    one_step_ = {};
+    several_steps_ = {};
     graph_settings_ = s;
     graph_batch_ = batch;
 }
 
+void cuda_vae_engine::run_graph(unique_graph_exec& graph, std::int64_t steps, std::int64_t times) {
+    if (times > 0 && !graph)
+        graph = make_graph(*state_, [&] {
+            for (std::int64_t i = 0; i < steps; ++i)
+                training_->enqueue(network_, graph_settings_, {plan_.data(), slice_.data()}, graph_batch_, true);
+        });
+    for (std::int64_t i = 0; i < times; ++i)
+        check(cudaGraphLaunch(graph.get(), state_->stream), "cudaGraphLaunch");
+}
+
+// Plain graphs, not a WHILE node: its body may refuse dependent launches, and each of its turns takes longer than a
+// graph of several steps takes to follow another. The host is steps ahead, for it waits for nothing; after a step that
+// was not finite the rest do nothing.
 void cuda_vae_engine::run_steps(const vae_settings& s, std::int64_t batch, std::int64_t steps) {
-    if (while_graph_supported()) {
-        build_graph(s, batch);
-        check(cudaGraphLaunch(graph_.get(), state_->stream), "cudaGraphLaunch");
-        return;
-    }
-    for (std::int64_t i = 0; i < steps; ++i)
-        training_->enqueue(network_, s, {plan_.data(), slice_.data()}, batch, {true});
+    keep_graphs(s, batch);
+    run_graph(several_steps_, steps_of_graph, steps / steps_of_graph);
+    run_graph(one_step_, 1, steps % steps_of_graph);
 }
 
 std::vector<step_record> cuda_vae_engine::take_records(const vae_settings& s, std::int64_t steps, bool moved) {
@@ -286,7 +298,7 @@ step_record cuda_vae_engine::one_step(const vae_settings& s, const step_schedule
     plan.rows = plan.batch = rows.rows;
     plan.first_row = rows.first_row;
     send_plan(plan, {step}, s.scale);
-    training_->enqueue(network_, s, {plan_.data(), slice_.data()}, rows.rows, {moves});
+    training_->enqueue(network_, s, {plan_.data(), slice_.data()}, rows.rows, moves);
     return take_records(s, 1, moves).front();
 }
 

@@ -50,7 +50,10 @@ private:
     /// Averages and rounded weights, where the settings ask for them.
     void prepare_training(const vae_settings& s);
     void run_steps(const vae_settings& s, std::int64_t batch, std::int64_t steps);
-    void build_graph(const vae_settings& s, std::int64_t batch);
+    /// Drops the graphs of other steps than these.
+    void keep_graphs(const vae_settings& s, std::int64_t batch);
+    /// `times` times as many steps as `graph` has, which is made where it is missing.
+    void run_graph(unique_graph_exec& graph, std::int64_t steps, std::int64_t times);
     std::vector<step_record> take_records(const vae_settings& s, std::int64_t steps, bool moved);
     step_record one_step(const vae_settings& s, const step_schedule& step, std::int64_t epoch, const vae_rows& rows,
                          bool moves);
@@ -80,8 +83,8 @@ private:
     std::int64_t steps_ = 0; ///< of the optimiser
     bool has_average_ = false, rounded_is_stale_ = true;
 
-    /// The loop over the steps of a slice, and what it was built for.
-    unique_graph_exec graph_;
+    /// Graphs of one step and of several, and what they were built for.
+    unique_graph_exec one_step_, several_steps_;
     vae_settings graph_settings_;
     std::int64_t graph_batch_ = 0;
 };

@@ -96,6 +96,16 @@ TEST(CudaVaeCounters, FourteenKernelsAStep) {
     EXPECT_EQ(launches, 14.0 * static_cast<double>(named("small").steps));
 }
 
+TEST(CudaVaeCounters, KernelsBeginBeforeTheOneAheadEnds) {
+    if (!test::emulated())
+        GTEST_SKIP() << "counters come from the emulator";
+    const auto all = count("poisson");
+    for (const char* kernel : {"::gather", "::draw", "::finish"}) {
+        const test::counter_sums c = test::sum_counters(all, kernel);
+        EXPECT_EQ(c.dependent_launches, c.launches) << kernel;
+    }
+}
+
 TEST(CudaVaeCounters, StepOfTheLargeNetwork) {
     if (!test::emulated())
         GTEST_SKIP() << "counters come from the emulator";

@@ -1,5 +1,6 @@
 #include "kernels/cuda/vae/latent/latent.hpp"
 
+#include "kernels/cuda/core/dependent.cuh"
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
 #include "kernels/cuda/vae/latent/latent.cuh"
@@ -13,6 +14,8 @@ namespace {
 
 __global__ void __launch_bounds__(row_threads)
     draw(const step_pointer step, const draw_range draws, const latent_view v) {
+    wait_for_predecessor();
+    let_successor_start();
     const std::int64_t r = warp_index(), n = r / draws.count, s = r % draws.count;
     if (n >= step.rows())
         return;
@@ -49,6 +52,8 @@ __global__ void __launch_bounds__(row_threads)
 // A block a unit.
 __global__ void __launch_bounds__(row_threads) unit_kl_mean(const step_pointer step, const latent_view v) {
     __shared__ double scratch[32];
+    wait_for_predecessor();
+    let_successor_start();
     const std::int64_t rows = step.rows(), l = blockIdx.x;
     double sum = 0;
     for (std::int64_t n = threadIdx.x; n < rows; n += row_threads)
@@ -61,6 +66,8 @@ __global__ void __launch_bounds__(row_threads) unit_kl_mean(const step_pointer s
 // A thread for four units of a row.
 __global__ void __launch_bounds__(row_threads)
     heads_gradient(const step_pointer step, const draw_range draws, const latent_view v, const objective_rule of) {
+    wait_for_predecessor();
+    let_successor_start();
     const std::int64_t blocks = padded(v.latent) / 4;
     const std::int64_t task = blockIdx.x * std::int64_t(row_threads) + threadIdx.x;
     const std::int64_t n = task / blocks, block = task % blocks;
@@ -86,6 +93,8 @@ __global__ void __launch_bounds__(row_threads)
 // A block a row of data.
 __global__ void __launch_bounds__(row_threads) weigh(const weigh_arguments a) {
     __shared__ double log_sum;
+    wait_for_predecessor();
+    let_successor_start();
     const std::int64_t rows = a.step.rows(), n = blockIdx.x, first = n * a.draws;
     if (n >= rows)
         return;
@@ -111,6 +120,8 @@ __global__ void __launch_bounds__(row_threads) weigh(const weigh_arguments a) {
 
 // A warp a row of the decoder.
 __global__ void __launch_bounds__(row_threads) sphere(const sphere_arguments a) {
+    wait_for_predecessor();
+    let_successor_start();
     const std::int64_t r = warp_index(), d = a.output.columns;
     if (r >= a.step.rows() * a.draws)
         return;
@@ -125,6 +136,8 @@ __global__ void __launch_bounds__(row_threads) sphere(const sphere_arguments a) 
 }
 
 __global__ void __launch_bounds__(row_threads) sphere_back(const sphere_arguments a) {
+    wait_for_predecessor();
+    let_successor_start();
     const std::int64_t r = warp_index(), d = a.output.columns;
     if (r >= a.step.rows() * a.draws)
         return;
@@ -144,29 +157,29 @@ __global__ void __launch_bounds__(row_threads) sphere_back(const sphere_argument
 
 void draw_latents(const internal::cuda_state& state, std::int64_t rows, const step_pointer& step,
                   const draw_range& draws, const latent_view& v) {
-    launch(state, "draw", warps(rows * draws.count), draw, step, draws, v);
+    launch(state, "draw", dependent(warps(rows * draws.count)), draw, step, draws, v);
 }
 
 void average_unit_kl(const internal::cuda_state& state, const step_pointer& step, const latent_view& v) {
-    launch(state, "unit_kl_mean", {v.latent, row_threads}, unit_kl_mean, step, v);
+    launch(state, "unit_kl_mean", dependent({v.latent, row_threads}), unit_kl_mean, step, v);
 }
 
 void heads_gradients(const internal::cuda_state& state, std::int64_t rows, const step_pointer& step,
                      const draw_range& draws, const latent_view& v, const objective_rule& rule) {
-    launch(state, "heads_gradient", {blocks_for(rows * padded(v.latent) / 4, row_threads), row_threads}, heads_gradient,
-           step, draws, v, rule);
+    launch(state, "heads_gradient", dependent({blocks_for(rows * padded(v.latent) / 4, row_threads), row_threads}),
+           heads_gradient, step, draws, v, rule);
 }
 
 void weigh_draws(const internal::cuda_state& state, std::int64_t rows, const weigh_arguments& a) {
-    launch(state, "weigh", {rows, row_threads}, weigh, a);
+    launch(state, "weigh", dependent({rows, row_threads}), weigh, a);
 }
 
 void sphere_forward(const internal::cuda_state& state, std::int64_t rows, const sphere_arguments& a) {
-    launch(state, "sphere", warps(rows * a.draws), sphere, a);
+    launch(state, "sphere", dependent(warps(rows * a.draws)), sphere, a);
 }
 
 void sphere_backward(const internal::cuda_state& state, std::int64_t rows, const sphere_arguments& a) {
-    launch(state, "sphere_back", warps(rows * a.draws), sphere_back, a);
+    launch(state, "sphere_back", dependent(warps(rows * a.draws)), sphere_back, a);
 }
 
 } // namespace elbo::kernels::cuda

@@ -1,4 +1,5 @@
 // Forward pass of layers, and the output layer with its likelihood: logits are never stored.
+#include "kernels/cuda/core/dependent.cuh"
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/vae/layer/dense.hpp"
 #include "kernels/cuda/vae/layer/likelihood.cuh"
@@ -13,6 +14,8 @@ namespace {
 // Of a number of float32 data 4 bytes read, 8 written and 65 lane instructions, with ln(1 + x) and the sums. Predicted
 // for an H200: 2.8 us a million numbers, by bytes (4.27 TB/s; the instructions take 1.9 us at 33.5e12 a second).
 __global__ void __launch_bounds__(row_threads) gather(const input_arguments a) {
+    wait_for_predecessor();
+    let_successor_start();
     const std::int64_t n = warp_index(), lane = threadIdx.x % 32;
     if (n >= a.step.rows())
         return;
@@ -117,7 +120,7 @@ std::int64_t column_tiles(std::int64_t outputs) {
 }
 
 void gather_input(const internal::cuda_state& state, std::int64_t rows, const input_arguments& a) {
-    launch(state, "gather", warps(rows), gather, a);
+    launch(state, "gather", dependent(warps(rows)), gather, a);
 }
 
 void forward_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,

@@ -1,9 +1,8 @@
 #include "kernels/cuda/vae/train/optimizer.hpp"
 
+#include "kernels/cuda/core/dependent.cuh"
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
-
-#include <cuda_device_runtime_api.h>
 
 namespace elbo::kernels::cuda {
 
@@ -52,7 +51,7 @@ __device__ void move_four(const finish_arguments& a, const optimizer_step<float>
     }
 }
 
-/// By one thread, when all blocks are done: record, and whether another step follows.
+/// By one thread, when all blocks are done: the record, and whether the steps that follow do anything.
 __device__ void end_step(const finish_arguments& a, double norm, step_record::term bad) {
     slice_state& state = *a.step.state;
     step_record& record = a.step.plan->records[state.step];
@@ -61,13 +60,13 @@ __device__ void end_step(const finish_arguments& a, double norm, step_record::te
     state.stopped = bad != step_record::term::none;
     state.step += 1;
     state.arrived = 0;
-    if (a.in_graph)
-        cudaGraphSetConditional(a.condition, !state.stopped && state.step < a.step.plan->steps);
 }
 
 // Every block adds the squares again, in one order, rather than wait for another kernel.
 __global__ void __launch_bounds__(flat_threads) finish(const finish_arguments a) {
     __shared__ double scratch[32];
+    wait_for_predecessor();
+    let_successor_start();
     if (a.step.rows() == 0)
         return;
     double squares = 0;
@@ -91,6 +90,8 @@ __global__ void __launch_bounds__(flat_threads) finish(const finish_arguments a)
 
 __global__ void __launch_bounds__(flat_threads)
     round_all(const float* parameters, __nv_bfloat16* rounded, std::int64_t size) {
+    wait_for_predecessor();
+    let_successor_start();
     const std::int64_t i = blockIdx.x * std::int64_t(flat_threads) + threadIdx.x;
     if (i < size)
         rounded[i] = __float2bfloat16_rn(parameters[i]);
@@ -99,12 +100,13 @@ __global__ void __launch_bounds__(flat_threads)
 } // namespace
 
 void finish_step(const internal::cuda_state& state, const finish_arguments& a) {
-    launch(state, "finish", {a.moves ? blocks_for(a.size, 4 * flat_threads) : 1, flat_threads}, finish, a);
+    launch(state, "finish", dependent({a.moves ? blocks_for(a.size, 4 * flat_threads) : 1, flat_threads}), finish, a);
 }
 
 void round_parameters(const internal::cuda_state& state, const float* parameters, __nv_bfloat16* rounded,
                       std::int64_t size) {
-    launch(state, "round_all", {blocks_for(size, flat_threads), flat_threads}, round_all, parameters, rounded, size);
+    launch(state, "round_all", dependent({blocks_for(size, flat_threads), flat_threads}), round_all, parameters,
+           rounded, size);
 }
 
 } // namespace elbo::kernels::cuda

@@ -4,8 +4,6 @@
 #include "kernels/cuda/core/cuda_state.hpp"
 #include "kernels/cuda/vae/views.hpp"
 
-#include <cuda_runtime_api.h>
-
 namespace elbo::kernels::cuda {
 
 /// Flat vectors of padded(parameters) numbers.
@@ -30,8 +28,6 @@ struct finish_arguments {
     const std::int64_t* weight_edges; ///< begin and end of each weight matrix, where adamw lets them decay
     std::int64_t weight_edge_count;
     bool moves; ///< false: only the record is wanted
-    bool in_graph;
-    cudaGraphConditionalHandle condition; ///< of the graph's loop over the steps
 };
 void finish_step(const internal::cuda_state& state, const finish_arguments& a);
 

@@ -162,7 +162,7 @@ void vae_training::sum_gradients(const vae_network& network, const vae_settings&
 }
 
 void vae_training::enqueue(const vae_network& network, const vae_settings& s, const step_pointer& step,
-                           std::int64_t rows, const ending& end) const {
+                           std::int64_t rows, bool moves) const {
     const pass p{step, rows, {0, s.samples, s.samples}, s.precision, memory_.view()};
     const std::int64_t shards = shards_of(rows * s.samples);
     in_phase("forward", [&] { forward(network, s, p); });
@@ -186,9 +186,7 @@ void vae_training::enqueue(const vae_network& network, const vae_settings& s, co
     a.one_minus_average_decay = static_cast<float>(1 - s.average_decay);
     a.weight_edges = network.weight_edges();
     a.weight_edge_count = network.weight_edge_count();
-    a.moves = end.moves;
-    a.in_graph = end.condition.has_value();
-    a.condition = end.condition.value_or(cudaGraphConditionalHandle{});
+    a.moves = moves;
     in_phase("optimizer", [&] { finish_step(*state_, a); });
 }
 

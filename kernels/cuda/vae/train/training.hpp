@@ -3,8 +3,6 @@
 
 #include "kernels/cuda/vae/network.hpp"
 
-#include <optional>
-
 namespace elbo::kernels::cuda {
 
 /// Memory of training steps of up to `rows` rows with up to `samples` draws, and how they are enqueued.
@@ -13,14 +11,9 @@ public:
     vae_training(const state_pointer& state, const vae_layout& layout, std::int64_t rows, std::int64_t samples);
     static std::int64_t bytes(const vae_layout& layout, std::int64_t rows, std::int64_t samples);
 
-    /// What ends a step.
-    struct ending {
-        bool moves; ///< parameters; else the gradient alone is wanted
-        std::optional<cudaGraphConditionalHandle> condition = {};
-    };
-    /// One step on up to `rows` rows.
+    /// One step on up to `rows` rows; `moves` the parameters, else the gradient alone is wanted.
     void enqueue(const vae_network& network, const vae_settings& s, const step_pointer& step, std::int64_t rows,
-                 const ending& end) const;
+                 bool moves) const;
     const float* gradient() const { return gradient_.data(); }
 
 private:
