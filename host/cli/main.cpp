@@ -2,6 +2,7 @@
 #include "host/cli/command.hpp"
 #include "host/cli/core/outputs.hpp"
 #include "host/cli/core/progress.hpp"
+#include "host/cli/core/startup.hpp"
 #include "host/io/write/atomic_file.hpp"
 
 #include "elbo/version.hpp"
@@ -118,6 +119,7 @@ exit_status run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     using namespace elbo::cli;
+    begin_process();
     const exit_status status = run(argc, argv);
     return static_cast<int>(status) + (status == exit_status::interrupted ? interrupting_signal() : 0);
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What batch systems send: SIGTERM and SIGHUP end long commands as Ctrl-C does, with what there is so far.
+# What batch systems do to a process: SIGTERM and SIGHUP end long commands as Ctrl-C does, with what there is so far; kill
+# -9, limits of file size and of address space.
 . "$(dirname "$0")/common.sh"
 set -m
 
@@ -82,5 +83,34 @@ begin '^elbo: epoch' "${training[@]}"
 kill -9 $job
 wait $job 2> /dev/null || true
 grep -q '^elbo: epoch .* left$' stderr || fail "the last line is not whole: $(tail -n 1 stderr)"
+
+# A file whose writer was killed is removed by the next that writes it; a limit of file size is an error of writing.
+run 0 mixture fit "${rows[@]}" -k 2 -o model.safetensors
+"$tool" mixture sample model.safetensors -n 20000000 -o big.csv -q &
+job=$!
+for ((i = 0; i < 1000; ++i)); do
+    compgen -G '.big.csv.*.partial' > /dev/null && break
+    sleep 0.02
+done
+kill -9 $job
+wait $job 2> /dev/null || true
+compgen -G '.big.csv.*.partial' > /dev/null || fail 'the killed process left nothing to remove'
+(ulimit -f 8 && exec "$tool" mixture sample model.safetensors -n 100000 -o big.csv) > stdout 2> stderr
+[ $? -eq 1 ] || fail "beyond the limit of file size: $(cat stderr)"
+contains stderr 'elbo: error: big.csv: cannot write: File too large'
+[ -z "$(compgen -G '.big.csv*' big.csv)" ] || fail "files were left: $(ls -a)"
+run 0 mixture sample model.safetensors -n 10 -o big.csv
+
+# Too little address space: it works, or ends and says so. (A sanitizer needs terabytes.)
+for kilobytes in 250000 2000000; do
+    status=0
+    (ulimit -v $kilobytes && exec timeout 30 "$tool" --version) > stdout 2> stderr || status=$?
+    case $status in
+    0) contains stdout 'elbo ' ;;
+    1) contains stderr 'ulimit -v' ;;
+    *) grep -qE 'error while loading shared libraries|ReserveShadow|anitizer' stderr ||
+        fail "with $kilobytes KB of address space: exit status $status: $(head -n 3 stderr)" ;;
+    esac
+done
 
 finish

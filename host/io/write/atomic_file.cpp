@@ -4,10 +4,14 @@
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <mutex>
+#include <set>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,11 +24,56 @@ std::string follow_links(const std::string& path) {
     return failed ? path : resolved.string();
 }
 
+/// Stands for the machine and its space of process numbers: those of another say nothing here.
+const std::string& own_machine() {
+    static const std::string mark = [] {
+        char host[256] = {}, space[64] = {};
+        ::gethostname(host, sizeof host - 1);
+        [[maybe_unused]] const ssize_t length = ::readlink("/proc/self/ns/pid", space, sizeof space - 1);
+        std::uint32_t hash = 2166136261; // FNV-1a, which is the same in every build
+        for (const char c : std::string(host) + space)
+            hash = (hash ^ static_cast<unsigned char>(c)) * 16777619;
+        return fmt::format("{:08x}", hash);
+    }();
+    return mark;
+}
+
+/// What the names of temporary files begin with that are written here in place of `target`.
+std::string temporary_prefix(const std::filesystem::path& target) {
+    return fmt::format(".{}.{}-", target.filename().string(), own_machine());
+}
+constexpr std::string_view temporary_ending = ".partial";
+
 std::string temporary_name(const std::string& target) {
     static std::atomic<unsigned> counter{0};
     const std::filesystem::path path(target);
-    const std::string name = fmt::format(".{}.{}-{}.partial", path.filename().string(), ::getpid(), counter++);
+    const std::string name = fmt::format("{}{}-{}{}", temporary_prefix(path), ::getpid(), counter++, temporary_ending);
     return (path.parent_path() / name).string();
+}
+
+/// Removes what processes left that were killed while they wrote `target`.
+void remove_leftovers(const std::filesystem::path& target) {
+    const std::string prefix = temporary_prefix(target);
+    std::error_code failed;
+    const std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
+    for (std::filesystem::directory_iterator entry(folder, failed), end; !failed && entry != end;
+         entry.increment(failed)) {
+        const std::string name = entry->path().filename().string();
+        if (!name.starts_with(prefix) || !name.ends_with(temporary_ending))
+            continue;
+        const auto process = static_cast<pid_t>(std::strtol(name.c_str() + prefix.size(), nullptr, 10));
+        if (process > 0 && ::kill(process, 0) != 0 && errno == ESRCH)
+            ::unlink(entry->path().c_str());
+    }
+}
+
+/// The same at the first time that a process writes it.
+void remove_leftovers_once(const std::string& target) {
+    static std::mutex busy;
+    static std::set<std::string> looked_at;
+    const std::lock_guard lock(busy);
+    if (looked_at.insert(target).second)
+        remove_leftovers(target);
 }
 
 void rename_to(const std::string& path, const std::string& temporary, const std::string& target) {
@@ -52,6 +101,8 @@ atomic_file::atomic_file(const std::string& path) : path_(path), target_(follow_
     direct_ = exists && !S_ISREG(status.st_mode);
     if (exists && !direct_ && ::access(target_.c_str(), W_OK) != 0)
         fail_system(path_, "write", errno);
+    if (!direct_)
+        remove_leftovers_once(target_);
     temporary_ = direct_ ? target_ : temporary_name(target_);
     const int flags = direct_ ? O_WRONLY | O_CLOEXEC : O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
     descriptor_ = ::open(temporary_.c_str(), flags, 0666);

@@ -34,7 +34,8 @@ private:
 };
 
 /// Writes to a temporary file in the folder of `path` and renames it at commit, so that a crash, a full disk or an
-/// exception leaves what was there before. A symbolic link is followed; a device or pipe (/dev/stdout) is written
+/// exception leaves what was there before; what processes of this machine left that were killed meanwhile is removed
+/// when the same file is written again. A symbolic link is followed; a device or pipe (/dev/stdout) is written
 /// directly.
 class atomic_file {
 public:
