@@ -5,7 +5,8 @@
 // of a row in the user's data, so that noise and binarisation do not depend on batches, windows, threads or grids.
 //
 // Determinism: what a step computes is a function of the rows of its batch in their order, of the parameters and of
-// the step's settings alone. Sums over the rows of a batch have an order that depends on the batch size alone.
+// the step's settings alone. Sums over the rows of a batch have an order that depends on the batch size alone; for wide
+// layers on a device on that of the slice, so that a last, shorter batch is added up in the order of a whole one.
 //
 // One step on a batch of B rows with S draws each (docs/theory.md section 3; a row of the decoder is (n, s), n major):
 //   (μ, a) = encoder(x),  ln σ² = bounded(a),  z = μ + σ ε,  p(x|z) from decoder(z)
@@ -182,6 +183,10 @@ public:
     /// The gradient of the mean objective on given rows, as train_on would take it; changes nothing.
     virtual step_record gradient(const vae_settings& s, double beta, std::int64_t epoch, const vae_rows& rows,
                                  std::vector<double>& out) = 0;
+
+    /// The products of the last step that a library has done, each with the algorithm that was chosen for it, in words;
+    /// that choice decides bits. None where the engine's own kernels did all.
+    virtual std::vector<std::string> products() const { return {}; }
 
     // --- evaluation, in float32 or wider ------------------------------------------------------------------------
     /// Per-row terms with `samples` draws, of noise_purpose::evaluation and epoch 0; any number of rows.

@@ -44,6 +44,11 @@ std::shared_ptr<const device_queue> queue_on(cudaStream_t stream, const void* me
 
 namespace elbo::internal {
 
+/// Least width and rows of a layer that is multiplied by cuBLASLt (vae/wide/shape.hpp). Tests lower them.
+struct wide_limits {
+    std::int64_t width = 128, rows = 512;
+};
+
 struct cuda_state {
     int device = 0;
     cudaStream_t stream = nullptr;             ///< all work of the context is enqueued here
@@ -56,6 +61,7 @@ struct cuda_state {
     /// Whether launches may be dependent (launch_shape::dependent): compute capability 9.0 or newer, and no graph with
     /// such launches was refused (core/graph.hpp).
     bool dependent_launches = false;
+    wide_limits wide;
 
     /// Makes the device current in the calling thread.
     void activate() const { kernels::cuda::check(cudaSetDevice(device), "cudaSetDevice"); }

@@ -87,7 +87,7 @@ std::int64_t cuda_vae_engine::bytes_needed(const vae_capacity& c) const {
                          4 * input_rows_of(c.batch) * padded(a.dimensions) +
                          staging::bytes(std::max(a.dimensions, a.latent));
     if (c.batch > 0)
-        bytes += vae_training::bytes(layout, c.batch, c.samples);
+        bytes += vae_training::bytes(state_->wide, layout, c.batch, c.samples);
     for (std::int64_t rows : c.slots)
         bytes += storage_bytes(c.storage, a.dimensions, rows);
     return bytes;
@@ -317,6 +317,10 @@ step_record cuda_vae_engine::gradient(const vae_settings& s, double beta, std::i
     const step_record record = one_step(s, {0, beta}, epoch, rows, false);
     out = get_vector(training_->gradient());
     return record;
+}
+
+std::vector<std::string> cuda_vae_engine::products() const {
+    return training_ ? training_->products() : std::vector<std::string>();
 }
 
 std::unique_ptr<vae_engine> make_vae(const context& ctx, const vae_layout& layout) {

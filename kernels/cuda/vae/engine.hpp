@@ -32,6 +32,8 @@ public:
     step_record gradient(const vae_settings& s, double beta, std::int64_t epoch, const vae_rows& rows,
                          std::vector<double>& out) override;
 
+    std::vector<std::string> products() const override;
+
     void evaluate(const vae_rows& rows, std::int64_t samples, bool binarize, std::uint64_t seed,
                   const row_terms& out) override;
     void importance(const vae_rows& rows, std::int64_t samples, bool binarize, std::uint64_t seed, double* log_bound,

@@ -1,5 +1,6 @@
 #include "kernels/cuda/vae/network.hpp"
 
+#include "kernels/cuda/vae/wide/steps.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
 #include <cmath>
@@ -108,9 +109,14 @@ void vae_network::forward(const pass& p, std::int64_t draws, const std::vector<d
     for (std::size_t i = 0; i < count; ++i) {
         const layer_memory& m = memory[i];
         const bool keeps = m.kept && m.kept != m.output.data;
-        forward_layer(*state_, p.precision, p.rows,
-                      {p.step, draws, view(layers[i]), i == 0 ? input : memory[i - 1].output, m.output,
-                       keeps ? m.kept : nullptr, p.memory.x, p.memory.latents.row_numbers});
+        const forward_arguments a{p.step,          draws,
+                                  view(layers[i]), i == 0 ? input : memory[i - 1].output,
+                                  m.output,        keeps ? m.kept : nullptr,
+                                  p.memory.x,      p.memory.latents.row_numbers};
+        if (const wide_layer* wide = p.wide ? p.wide->find(layers[i]) : nullptr)
+            p.wide->forward(*wide, a);
+        else
+            forward_layer(*state_, p.precision, p.rows, a);
     }
 }
 
@@ -139,10 +145,13 @@ void vae_network::evaluate_likelihood(const pass& p, vae::objective objective, b
     if (!likelihood_of_rows(layout_, training)) {
         const std::size_t last = layout_.decoder.size() - 1;
         forward(p, p.draws.count, layout_.decoder, m.decoder, m.latents.z, last);
-        output_layer(*state_, p.precision, p.rows,
-                     {p.step, p.draws, view(layout_.decoder[last]),
-                      last == 0 ? m.latents.z : m.decoder[last - 1].output, likelihood, objective,
-                      training ? m.output : matrix{}, m.parts});
+        const output_arguments a{
+            p.step,     p.draws,   view(layout_.decoder[last]),    last == 0 ? m.latents.z : m.decoder[last - 1].output,
+            likelihood, objective, training ? m.output : matrix{}, m.parts};
+        if (const wide_layer* wide = p.wide ? p.wide->find(layout_.decoder[last]) : nullptr)
+            p.wide->output(*wide, a);
+        else
+            output_layer(*state_, p.precision, p.rows, a);
         return;
     }
     decode(p);

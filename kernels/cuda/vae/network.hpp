@@ -8,6 +8,8 @@
 
 namespace elbo::kernels::cuda {
 
+class wide_step;
+
 /// What a pass works on: the rows of a step, in launches for `rows` of them.
 struct pass {
     step_pointer step;
@@ -15,6 +17,7 @@ struct pass {
     draw_range draws;
     vae::training_precision precision;
     const pass_memory& memory;
+    const wide_step* wide = nullptr; ///< the layers that the library multiplies; training alone
 };
 
 /// Parameters and what depends on the architecture alone. Enqueues only.

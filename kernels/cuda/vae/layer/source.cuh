@@ -30,6 +30,16 @@ __device__ inline float4 stored_values(const row_source& source, std::int64_t sl
     }
 }
 
+/// The same, drawn as bits where the plan asks for it; `number` of the row is for the noise.
+__device__ inline float4 step_values(const slice_plan& plan, std::int64_t slot, std::uint64_t number, std::int64_t k) {
+    const float4 v = stored_values(plan.source, slot, k);
+    if (!plan.binarize)
+        return v;
+    const philox_block words = noise_words(plan.binarization, number, 0, static_cast<std::uint32_t>(k / 4));
+    const auto drawn = [](std::uint32_t word, float value) { return binarized(word, value) ? 1.0f : 0.0f; };
+    return {drawn(words.word[0], v.x), drawn(words.word[1], v.y), drawn(words.word[2], v.z), drawn(words.word[3], v.w)};
+}
+
 /// A loader of the rows of a step, drawn as bits where that is asked for. The block that `keeps` them also writes them
 /// to a matrix, for the likelihood and the gradient of the first weights.
 class data_rows {
@@ -49,20 +59,13 @@ public:
         piece_ = {0, 0, 0, 0};
         if (!valid_ || at >= plan_.source.dimensions)
             return;
-        piece_ = stored_values(plan_.source, slot_, at);
-        if (plan_.binarize) {
-            const philox_block words = noise_words(plan_.binarization, number_, 0, static_cast<std::uint32_t>(at / 4));
-            piece_ = {drawn(words.word[0], piece_.x), drawn(words.word[1], piece_.y), drawn(words.word[2], piece_.z),
-                      drawn(words.word[3], piece_.w)};
-        }
+        piece_ = step_values(plan_, slot_, number_, at);
         if (keeps_)
             *reinterpret_cast<float4*>(&x_(row_, at)) = piece_;
     }
     __device__ void store(float (*a)[tile_a_stride]) const { matrix_rows::put(a, piece_); }
 
 private:
-    __device__ static float drawn(std::uint32_t word, float value) { return binarized(word, value) ? 1.0f : 0.0f; }
-
     const slice_plan& plan_;
     matrix x_;
     std::int64_t row_, slot_ = 0;

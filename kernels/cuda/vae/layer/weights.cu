@@ -193,7 +193,8 @@ __global__ void __launch_bounds__(shard_sum_threads)
             part[s] = s < shards ? gradient[s * size + i] : 0.0f;
         // Shards beyond the last are 0, which changes nothing.
         const float sum = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
-        gradient[i] = sum;
+        if (shards > 1)
+            gradient[i] = sum;
         squares += static_cast<double>(sum) * static_cast<double>(sum);
     }
     squares = block_sum(squares, scratch);

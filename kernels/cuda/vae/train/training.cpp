@@ -1,6 +1,7 @@
 #include "kernels/cuda/vae/train/training.hpp"
 
 #include "kernels/contract/phase.hpp"
+#include "kernels/cuda/vae/wide/shape.hpp"
 #include "kernels/math/likelihood/families.hpp"
 
 #include <algorithm>
@@ -21,6 +22,13 @@ struct task_list {
     std::vector<weight_task> weights;
     std::vector<column_task> columns;
     std::int64_t weight_blocks = 0, column_blocks = 0;
+    std::array<task_count, 3> weight_counts;
+};
+
+/// Rows that memory is for, and what is wide.
+struct task_extent {
+    internal::wide_limits wide;
+    std::int64_t rows, pairs;
 };
 
 void add_weights(task_list& list, const dense_layer& layer, const matrix& input, const matrix& gradient, bool decoder) {
@@ -33,12 +41,30 @@ void add_columns(task_list& list, column_task::kind what, std::int64_t offset, s
     list.column_blocks += blocks_for(d, column_task_width);
 }
 
-task_list make_tasks(const vae_layout& l, const pass_memory& m) {
+/// Those of one half that are wide, or that are not.
+void add_half(task_list& list, const vae_layout& l, const pass_memory& m, bool decoder, const task_extent& e,
+              bool wide) {
+    const auto& layers = decoder ? l.decoder : l.encoder;
+    const auto& memory = decoder ? m.decoder : m.encoder;
+    for (std::size_t i = 0; i < layers.size(); ++i)
+        if (is_wide(e.wide, layers[i].inputs, layers[i].outputs, decoder ? e.pairs : e.rows) == wide)
+            add_weights(list, layers[i],
+                        i > 0     ? memory[i - 1].output
+                        : decoder ? m.latents.z
+                                  : m.input,
+                        memory[i].gradient, decoder);
+}
+
+task_list make_tasks(const vae_layout& l, const pass_memory& m, const task_extent& e) {
     task_list list;
-    for (std::size_t i = 0; i < l.encoder.size(); ++i)
-        add_weights(list, l.encoder[i], i == 0 ? m.input : m.encoder[i - 1].output, m.encoder[i].gradient, false);
-    for (std::size_t i = 0; i < l.decoder.size(); ++i)
-        add_weights(list, l.decoder[i], i == 0 ? m.latents.z : m.decoder[i - 1].output, m.decoder[i].gradient, true);
+    const auto count = [&] { return task_count{static_cast<std::int64_t>(list.weights.size()), list.weight_blocks}; };
+    add_half(list, l, m, false, e, false);
+    add_half(list, l, m, true, e, false);
+    list.weight_counts[0] = count();
+    add_half(list, l, m, false, e, true);
+    list.weight_counts[1] = count();
+    add_half(list, l, m, true, e, true);
+    list.weight_counts[2] = count();
     const std::int64_t d = l.architecture.dimensions;
     if (l.sphere_centre >= 0)
         add_columns(list, column_task::kind::sum, l.sphere_centre, d);
@@ -51,9 +77,9 @@ std::int64_t square_sum_count(const vae_layout& l, const task_list& list) {
     return std::max(list.weight_blocks + list.column_blocks + 1, blocks_for(padded(l.parameters), shard_sum_block));
 }
 
-task_list count_tasks(const vae_layout& l) {
+task_list count_tasks(const vae_layout& l, const task_extent& e) {
     carver count(nullptr);
-    return make_tasks(l, carve_pass(l, 1, 1, true, count));
+    return make_tasks(l, carve_pass(l, 1, 1, true, count), e);
 }
 
 } // namespace
@@ -61,9 +87,10 @@ task_list count_tasks(const vae_layout& l) {
 vae_training::vae_training(const state_pointer& state, const vae_layout& layout, std::int64_t rows,
                            std::int64_t samples)
     : state_(state), layout_(layout), memory_(state, layout, rows, rows * samples, true),
-      gradient_(state, "gradients", shards_of(rows * samples) * padded(layout.parameters)), next_(state, "a step", 1) {
-    const task_list list = make_tasks(layout, memory_.view());
-    weight_blocks_ = list.weight_blocks;
+      gradient_(state, "gradients", shards_of(rows * samples) * padded(layout.parameters)), next_(state, "a step", 1),
+      wide_memory_(state, layout, {rows, samples, shards_of(rows * samples)}) {
+    const task_list list = make_tasks(layout, memory_.view(), {state->wide, rows, rows * samples});
+    weight_counts_ = list.weight_counts;
     column_blocks_ = list.column_blocks;
     square_sums_ = device_buffer<double>(state, "squares of gradients", square_sum_count(layout, list));
     weight_tasks_ =
@@ -76,9 +103,11 @@ vae_training::vae_training(const state_pointer& state, const vae_layout& layout,
     internal::wait_for(*state); // the list is gone when this returns
 }
 
-std::int64_t vae_training::bytes(const vae_layout& layout, std::int64_t rows, std::int64_t samples) {
-    const task_list list = count_tasks(layout);
+std::int64_t vae_training::bytes(const internal::wide_limits& wide, const vae_layout& layout, std::int64_t rows,
+                                 std::int64_t samples) {
+    const task_list list = count_tasks(layout, {wide, rows, rows * samples});
     return pass_owner::bytes(layout, rows, rows * samples, true) +
+           wide_memory::bytes(wide, layout, {rows, samples, shards_of(rows * samples)}) +
            4 * shards_of(rows * samples) * padded(layout.parameters) + 8 * square_sum_count(layout, list) +
            static_cast<std::int64_t>(sizeof(optimizer_step<float>) + list.weights.size() * sizeof(weight_task) +
                                      list.columns.size() * sizeof(column_task));
@@ -87,6 +116,30 @@ std::int64_t vae_training::bytes(const vae_layout& layout, std::int64_t rows, st
 objective_rule vae_training::rule(const vae_settings& s) const {
     const bool importance = s.objective == vae::objective::importance;
     return {s.objective, s.estimator, importance ? 0 : s.free_bits, importance ? memory_.view().weights : nullptr};
+}
+
+const wide_step* vae_training::wide_for(const vae_network& network, const wide_setup& setup) {
+    if (!wide_ || !(wide_->setup() == setup)) {
+        const optimizer_view of = network.vectors();
+        wide_.reset();
+        wide_.emplace(state_, layout_, wide_memory_, memory_.view(),
+                      wide_vectors{of.parameters, of.rounded, gradient_.data(), network.size()}, setup);
+    }
+    return wide_->empty() ? nullptr : &*wide_;
+}
+
+std::vector<std::string> vae_training::products() const {
+    return wide_ ? wide_->describe() : std::vector<std::string>();
+}
+
+likelihood_parts vae_training::parts_of(const pass& p) const {
+    const bool wide = p.wide && !likelihood_of_rows(layout_, true) && p.wide->find(layout_.decoder.back());
+    return wide ? p.wide->parts() : p.memory.parts;
+}
+
+const task_count& vae_training::weight_count(const pass& p) const {
+    const std::int64_t least = state_->wide.rows;
+    return weight_counts_[p.rows >= least ? 0 : p.rows * p.draws.all >= least ? 1 : 2];
 }
 
 void vae_training::forward(const vae_network& network, const vae_settings& s, const pass& p) const {
@@ -98,21 +151,33 @@ void vae_training::forward(const vae_network& network, const vae_settings& s, co
     network.evaluate_likelihood(p, s.objective, true);
     if (s.objective == vae::objective::importance)
         weigh_draws(*state_, p.rows,
-                    {p.step, p.draws.count, m.parts, m.latents.log_ratios, m.weights, m.log_mean_weight, m.output});
+                    {p.step, p.draws.count, parts_of(p), m.latents.log_ratios, m.weights, m.log_mean_weight, m.output});
 }
 
 void vae_training::backward_one(const vae_network& network, const vae_settings& s, const pass& p, bool decoder,
                                 const dense_layer& layer, const matrix& gradient, const layer_memory& before,
                                 bool to_heads) const {
-    backward_layer(*state_, p.precision, p.rows,
-                   {p.step, p.draws, decoder, network.view(layer), gradient, before.gradient,
-                    decoder ? layout_.decoder.front().form : layout_.encoder.front().form, before.kept, to_heads,
-                    p.memory.latents, rule(s)});
+    const backward_arguments a{p.step,
+                               p.draws,
+                               decoder,
+                               network.view(layer),
+                               gradient,
+                               before.gradient,
+                               decoder ? layout_.decoder.front().form : layout_.encoder.front().form,
+                               before.kept,
+                               to_heads,
+                               p.memory.latents,
+                               rule(s)};
+    if (const wide_layer* wide = p.wide ? p.wide->find(layer) : nullptr)
+        p.wide->backward(*wide, a);
+    else
+        backward_layer(*state_, p.precision, p.rows, a);
 }
 
 void vae_training::backward(const vae_network& network, const vae_settings& s, const pass& p) const {
     const pass_memory& m = p.memory;
-    const bool straight = s.objective == vae::objective::elbo && s.samples == 1 && !layout_.decoder.empty();
+    const bool straight = s.objective == vae::objective::elbo && s.samples == 1 && !layout_.decoder.empty() &&
+                          !(p.wide && p.wide->find(layout_.decoder[0]));
     for (std::size_t i = layout_.decoder.size(); i-- > 1;)
         backward_one(network, s, p, true, layout_.decoder[i], m.decoder[i].gradient, m.decoder[i - 1], false);
     if (layout_.decoder.empty())
@@ -130,13 +195,14 @@ void vae_training::sum_gradients(const vae_network& network, const vae_settings&
                                  std::int64_t shards) const {
     const pass_memory& m = p.memory;
     const bool importance = s.objective == vae::objective::importance;
+    const task_count& count = weight_count(p);
     const vae::likelihood& form = layout_.architecture.likelihood;
     gradient_arguments a = {};
     a.step = p.step;
     a.draws = p.draws;
     a.tasks = weight_tasks_.data();
-    a.task_count = weight_tasks_.size();
-    a.weight_blocks = weight_blocks_;
+    a.task_count = count.tasks;
+    a.weight_blocks = count.blocks;
     a.columns = column_tasks_.data();
     a.column_task_count = column_tasks_.size();
     a.column_blocks = column_blocks_;
@@ -146,7 +212,7 @@ void vae_training::sum_gradients(const vae_network& network, const vae_settings&
     a.square_sums = square_sums_.data();
     a.output_gradient = m.output;
     a.likelihood = network.likelihood(m, true);
-    a.parts = m.parts;
+    a.parts = parts_of(p);
     a.latents = m.latents;
     a.rule = rule(s);
     a.optimizer = s.optimizer;
@@ -157,14 +223,17 @@ void vae_training::sum_gradients(const vae_network& network, const vae_settings&
     a.squared_errors = facts_of(form.family).second == second_sum::squared_error;
     a.own = source_of(form) == vae::parameter_source::learned ? layout_.own : -1;
     weight_gradients(*state_, p.precision, a);
-    if (shards > 1)
+    if (p.wide)
+        p.wide->weight_gradients(p.step);
+    if (shards > 1 || p.wide) // the library does not square what it writes
         add_shards(*state_, p.step, gradient_.data(), network.size(), shards, square_sums_.data());
 }
 
 void vae_training::enqueue(const vae_network& network, const vae_settings& s, const step_pointer& step,
-                           std::int64_t rows, bool moves) const {
-    const pass p{step, rows, {0, s.samples, s.samples}, s.precision, memory_.view()};
+                           std::int64_t rows, bool moves) {
     const std::int64_t shards = shards_of(rows * s.samples);
+    const wide_step* const wide = wide_for(network, {{rows, s.samples, shards}, s.precision});
+    const pass p{step, rows, {0, s.samples, s.samples}, s.precision, memory_.view(), wide};
     in_phase("forward", [&] { forward(network, s, p); });
     in_phase("backward", [&] { backward(network, s, p); });
     in_phase("gradients", [&] { sum_gradients(network, s, p, shards); });
@@ -179,7 +248,8 @@ void vae_training::enqueue(const vae_network& network, const vae_settings& s, co
     a.gradient = gradient_.data();
     a.size = network.size();
     a.square_sums = square_sums_.data();
-    a.square_sum_count = shards > 1 ? blocks_for(network.size(), shard_sum_block) : weight_blocks_ + column_blocks_ + 1;
+    a.square_sum_count =
+        shards > 1 || wide ? blocks_for(network.size(), shard_sum_block) : weight_count(p).blocks + column_blocks_ + 1;
     a.next = next_.data();
     a.clip_norm = s.optimizer.clip_norm;
     a.average_decay = static_cast<float>(s.average_decay);

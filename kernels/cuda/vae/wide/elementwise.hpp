@@ -1,0 +1,114 @@
+// What is done to each number between the products of wide layers. Operands are bfloat16, or float32 for tf32 and
+// float32 products; rows of an operand behind those of the step are zeros, and so are columns behind its last.
+#pragma once
+
+#include "kernels/cuda/vae/layer/dense.hpp"
+#include "kernels/cuda/vae/wide/shape.hpp"
+
+namespace elbo::kernels::cuda {
+
+/// Rows of numbers with a stride; `columns` of them count.
+template <class T>
+struct strip_matrix {
+    T* data;
+    std::int64_t columns, stride;
+};
+
+/// Rows of a step that a launch goes over: `draws` of each row of data, zeros up to `end`.
+struct strip_extent {
+    step_pointer step;
+    std::int64_t draws, end;
+
+    __device__ std::int64_t rows() const { return step.rows() * draws; }
+};
+
+/// y = f(a), a = product + bias. `kept`, which may be the product itself, takes a; null where it is not wanted. `out`
+/// may be the product, too.
+template <class T>
+struct activation_arguments {
+    strip_extent extent;
+    strip_matrix<T> product;
+    const float* bias;
+    vae::activation form;
+    T* kept; ///< with the stride of the product
+    strip_matrix<T> out;
+};
+template <class T>
+void wide_activation(const internal::cuda_state& state, const activation_arguments<T>& a);
+
+/// ∂/∂a = product · f'(a), the slope from `kept` (kernels/math/vae_activation.hpp; null for the identity); sums of its
+/// columns over each strip of rows, [strips x columns], where they are wanted.
+template <class T>
+struct slope_arguments {
+    strip_extent extent;
+    strip_matrix<T> product;
+    vae::activation form;
+    const T* kept;
+    std::int64_t kept_stride;
+    strip_matrix<T> out;
+    float* sums;
+};
+template <class T>
+void wide_slope(const internal::cuda_state& state, const slope_arguments<T>& a);
+
+/// A float32 matrix as an operand, with sums as above.
+template <class T>
+struct operand_arguments {
+    strip_extent extent;
+    strip_matrix<const float> from;
+    strip_matrix<T> out;
+    float* sums;
+};
+template <class T>
+void wide_operand(const internal::cuda_state& state, const operand_arguments<T>& a);
+
+/// The rows of data of a step, drawn as bits where that is asked for: as float32, as an operand, and their numbers.
+template <class T>
+struct gather_arguments {
+    strip_extent extent;
+    matrix x;
+    strip_matrix<T> out;
+    std::uint64_t* row_numbers;
+};
+template <class T>
+void wide_gather(const internal::cuda_state& state, const gather_arguments<T>& a);
+
+/// Weights [inputs x outputs] as an operand, where they are not aligned.
+template <class T>
+void wide_weights(const internal::cuda_state& state, const T* from, std::int64_t inputs, const strip_matrix<T>& out);
+
+/// The likelihood of product + bias (not of blocks): its terms in parts of strip_columns columns, and its gradient as
+/// output_layer (layer/dense.hpp) has it: in the place of the product where `keeps`, and as an operand with sums where
+/// it has data.
+template <class T>
+struct wide_output_arguments {
+    step_pointer step;
+    draw_range draws;
+    std::int64_t end;
+    matrix product;
+    const float* bias;
+    likelihood_view likelihood;
+    vae::objective objective;
+    bool keeps;
+    strip_matrix<T> out;
+    float* sums;
+    likelihood_parts parts;
+};
+template <class T>
+void wide_output(const internal::cuda_state& state, const wide_output_arguments<T>& a);
+
+/// Gradients of biases: sums over the strips of each shard, in their order.
+struct bias_task {
+    const float* sums; ///< [shards · strips x columns]
+    std::int64_t columns, strips, offset;
+};
+inline constexpr int most_bias_tasks = 16;
+struct bias_arguments {
+    step_pointer step;
+    bias_task tasks[most_bias_tasks];
+    float* gradient; ///< [shards x size]
+    std::int64_t size;
+};
+void wide_biases(const internal::cuda_state& state, const bias_arguments& a, std::int64_t tasks, std::int64_t shards);
+
+} // namespace elbo::kernels::cuda

@@ -1,0 +1,35 @@
+// Which layers are multiplied by cuBLASLt, and the shapes of what goes in and out: pure functions.
+#pragma once
+
+#include "kernels/cuda/core/cuda_state.hpp"
+#include "kernels/cuda/gmm/e_step/tuning.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace elbo::kernels::cuda {
+
+/// A layer for `rows` rows: at least 128 on the narrow side, and 1024 on the other or 256 x 512 in all. Smaller ones
+/// are faster in tiles of their own (layer), which read and write each number once.
+constexpr bool is_wide(const internal::wide_limits& l, std::int64_t inputs, std::int64_t outputs, std::int64_t rows) {
+    const std::int64_t narrow = std::min(inputs, outputs), broad = std::max(inputs, outputs);
+    const bool large = broad >= 8 * l.width || (narrow >= 2 * l.width && narrow * broad >= 8 * l.width * l.width);
+    return rows >= l.rows && narrow >= l.width && large;
+}
+
+/// The elementwise kernels: blocks of 256 threads, a warp a row of 256 columns at a time, 8 columns a thread.
+inline constexpr int strip_rows = 32, strip_columns = 256, strip_threads = 256, thread_columns = 8;
+
+/// Numbers from row to row of an operand: rows begin at multiples of 32 bytes.
+constexpr std::int64_t operand_stride(std::int64_t columns) {
+    return blocks_for(columns, 16) * 16;
+}
+/// Rows of a shard, and of an operand with all its shards: behind the rows of a step there are zeros.
+constexpr std::int64_t shard_rows(std::int64_t rows, std::int64_t shards) {
+    return blocks_for(blocks_for(rows, shards), strip_rows) * strip_rows;
+}
+constexpr std::int64_t operand_rows(std::int64_t rows, std::int64_t shards) {
+    return shards * shard_rows(rows, shards);
+}
+
+} // namespace elbo::kernels::cuda
