@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-#include <set>
+#include <utility>
 
 namespace elbo {
 namespace {
@@ -66,6 +66,139 @@ TEST(CudaVaeWide, EveryActivationLikelihoodAndEstimator) {
                 if (HasFailure())
                     return;
             }
+}
+
+TEST(CudaVaeWide, ShardsOfLargeBatches) {
+    // 2, 4 and 8 parts of the rows; edges of strips of 32 rows; weights at addresses of no alignment, and aligned ones.
+    const context ctx = with_limits(1, 1);
+    for (std::int64_t rows : {1025, 2100, 4097})
+        for (training_precision precision : all_precisions)
+            check_gradient(ctx,
+                           {.architecture = test::make_architecture(rows % 2 == 0 ? 16 : 7, 4, {8}, activation::tanh),
+                            .rows = rows,
+                            .settings = {.binarize = true, .seed = 2, .precision = precision},
+                            .kind = test::values::bytes},
+                           11);
+    for (std::int64_t rows : {31, 32, 33})
+        check_gradient(ctx,
+                       {.architecture = test::make_architecture(33, 8, {257, 64}, activation::silu),
+                        .rows = rows,
+                        .settings = {.seed = 2, .precision = training_precision::bfloat16}},
+                       17);
+}
+
+TEST(CudaVaeWide, WideLayersBesideSmallOnes) {
+    // Of 40-24-6-(3)-6-24-40 and the like, layers whose narrow side is 8 or more are wide.
+    const context ctx = with_limits(8, 1);
+    std::size_t turn = 0;
+    for (const auto& [hidden, products] : std::vector<std::pair<std::vector<std::int64_t>, std::size_t>>{
+             {{64}, 5}, {{64, 6}, 5}, {{6, 64, 64, 6}, 6}, {{64, 6, 64}, 5}, {{64, 64, 6, 64, 64}, 17}})
+        for (training_precision precision : all_precisions)
+            for (activation f : {activation::softplus, activation::gelu, activation::identity}) {
+                const estimate& e = all_estimates[turn % std::size(all_estimates)];
+                const auto forms = all_likelihoods(40);
+                check_gradient(ctx,
+                               {.architecture = test::make_architecture(40, 3, hidden, f, forms[turn++ % forms.size()]),
+                                .rows = 35,
+                                .settings = {.objective = e.objective,
+                                             .estimator = e.estimator,
+                                             .samples = 2,
+                                             .seed = 11,
+                                             .precision = precision}},
+                               products);
+                if (HasFailure())
+                    return;
+            }
+}
+
+TEST(CudaVaeWide, DecidedByTheRowsOfABatch) {
+    // Three draws a row make the decoder wide before the encoder.
+    const context ctx = with_limits(1, 30);
+    const auto architecture = test::make_architecture(16, 8, {16}, activation::relu);
+    const vae_layout layout = make_layout(architecture);
+    const auto engine = make_vae_engine(ctx, layout);
+    engine->reserve({.batch = 40, .samples = 3});
+    for (const auto& [rows, products] :
+         std::vector<std::pair<std::int64_t, std::size_t>>{{9, 0}, {10, 6}, {29, 6}, {30, 11}, {40, 11}}) {
+        const vae_case c{.architecture = architecture, .rows = rows, .settings = {.samples = 3, .seed = 3}};
+        const vae_matrix x(c);
+        test::expect_matches_reference(*engine, test::network_parameters(layout, 7), 0x1p-24, [&](vae_engine& e) {
+            return test::observe_gradient(e, c, x.given(c.first_row));
+        });
+        EXPECT_EQ(engine->products().size(), products);
+    }
+}
+
+TEST(CudaVaeWide, SphereDecoderAndFreeBits) {
+    const context ctx = with_limits(1, 1);
+    vae::architecture a = test::make_architecture(9, 9, {16, 8}, activation::tanh, test::gaussian({}));
+    a.decoder_form = vae::decoder_kind::sphere;
+    check_gradient(ctx, {.architecture = a, .rows = 20, .settings = {.samples = 2, .seed = 2}}, 8);
+    check_gradient(ctx,
+                   {.architecture = test::make_architecture(9, 5, {16}, activation::tanh),
+                    .rows = 33,
+                    .settings = {.samples = 2, .free_bits = 0.1, .seed = 4},
+                    .beta = 0.3},
+                   11);
+    for (bool deep_encoder : {false, true}) { // halves of one layer
+        vae::architecture one = test::make_architecture(16, 4, {16}, activation::silu);
+        (deep_encoder ? one.decoder : one.encoder) = {};
+        check_gradient(ctx, {.architecture = one, .rows = 20, .settings = {.samples = 2, .seed = 2}}, 8);
+    }
+}
+
+/// What steps on resident rows leave, the last batch of which is shorter.
+std::vector<double> train(const context& ctx, training_precision precision, const std::vector<std::int64_t>& slices) {
+    constexpr std::int64_t rows = 79, batch = 33;
+    const auto architecture = test::make_architecture(33, 4, {24, 9}, activation::gelu);
+    const auto engine = make_vae_engine(ctx, make_layout(architecture));
+    const auto x = test::network_rows(architecture, rows, test::values::bits, 3);
+    engine->reserve({.batch = batch, .slots = {rows}, .storage = row_storage::bits});
+    engine->load(0, 0, matrix_view<const float>(x.data(), rows, 33));
+    engine->set_parameters(test::network_parameters(engine->layout, 7));
+    std::vector<double> result;
+    std::int64_t first = 0;
+    for (std::int64_t count : slices) {
+        const auto records = engine->train({.seed = 6, .precision = precision},
+                                           {.window_rows = rows,
+                                            .first_row = 100,
+                                            .first_position = first * batch,
+                                            .batch = batch,
+                                            .steps = std::vector<step_schedule>(count, {0.01, 0.5})});
+        for (const step_record& r : records)
+            result.insert(result.end(), {static_cast<double>(r.rows), r.objective, r.gradient_norm});
+        first += count;
+    }
+    const auto p = engine->parameters();
+    result.insert(result.end(), p.begin(), p.end());
+    return result;
+}
+
+TEST(CudaVaeWide, SlicesGiveTheBitsOfSingleSteps) {
+    const context ctx = with_limits(1, 1);
+    for (training_precision precision : all_precisions) {
+        const auto want = train(ctx, precision, {1, 1, 1});
+        EXPECT_EQ(want[6], 13) << "rows of the last batch";
+        EXPECT_EQ(train(ctx, precision, {3}), want);
+        EXPECT_EQ(train(ctx, precision, {2, 1}), want);
+    }
+}
+
+TEST(CudaVaeWide, NamesItsProducts) {
+    const context ctx = with_limits(1, 1);
+    const auto engine = make_vae_engine(ctx, make_layout(test::make_architecture(33, 4, {24}, activation::gelu)));
+    EXPECT_TRUE(engine->products().empty()) << "no step yet";
+    const auto bytes = engine->bytes_needed({.batch = 64});
+    ctx.state().cuda->wide = {1000, 1};
+    EXPECT_LT(engine->bytes_needed({.batch = 64}), bytes - (32 << 20)) << "the library's memory is counted";
+    ctx.state().cuda->wide = {1, 1};
+    engine->reserve({.batch = 64});
+    const vae_case c{.architecture = engine->layout.architecture, .rows = 64, .settings = {.seed = 3}};
+    const vae_matrix x(c);
+    engine->train_on(c.settings, {0.1, 1}, 0, x.given(0));
+    const auto products = engine->products();
+    ASSERT_EQ(products.size(), 11u);
+    EXPECT_TRUE(products[0].starts_with("NN 24 x 64 x 33 x 1 float32: cuBLASLt ")) << products[0];
 }
 
 } // namespace
