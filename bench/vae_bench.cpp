@@ -3,6 +3,7 @@
 //
 //   vae_bench [--network=NAME,...] [--operation=step|epoch|evaluate|importance|encode|decode,...] [--batch=B,...]
 //             [--rows=N] [--draws=S] [--arithmetic=float32|tf32|bfloat16] [--storage=bits|bytes|float32]
+//             [--table] [--bound_steps=N]
 //             [--backend=cpu|cuda] [--threads=T] [--clock=wall|cpu] [--quick] [options of Google Benchmark]
 //
 // Networks are written as widths from the data to the latent space and the activation, 784-200-200-50-tanh; the decoder
@@ -15,8 +16,11 @@
 //   encode/NETWORK/N, decode/NETWORK/N
 //   importance/NETWORK/RxS    the importance bound of min(N, 100) rows with S draws each
 //
-// For the counters see harness.hpp; rows_per_second counts rows of the data.
+// --table takes networks, batches and arithmetic from a list for GPUs instead (vae/table.hpp), the arithmetic as the
+// end of the name, on the CPU float32 alone. --bound_steps trains so many steps first; the counter bound is the mean of
+// the last ten. For the other counters see harness.hpp; rows_per_second counts rows of the data.
 #include "bench/harness.hpp"
+#include "bench/vae/table.hpp"
 #include "elbo/vae/train.hpp"
 #include "host/draws.hpp"
 #include "kernels/contract/vae_engine.hpp"
@@ -43,7 +47,8 @@ struct request {
     std::vector<std::string> networks{"784-200-200-50-tanh", "784-400-20-relu"};
     std::vector<std::string> operations{"step", "epoch", "evaluate", "importance", "encode", "decode"};
     std::vector<std::int64_t> batches{100, 1000};
-    std::int64_t rows = 60000, draws = 5000;
+    std::int64_t rows = 60000, draws = 5000, bound_steps = 0;
+    bool table = false;
     vae::training_precision arithmetic = vae::training_precision::float32;
     kernels::row_storage storage = kernels::row_storage::bits;
 };
@@ -55,24 +60,6 @@ struct network_case {
     vae::architecture architecture;
     std::int64_t rows, batch;
 };
-
-vae::architecture parse_network(const std::string& name) {
-    std::vector<std::string> parts = split(name, '-');
-    if (parts.size() < 3)
-        throw std::invalid_argument("network = " + name + ", expected widths and an activation: 784-200-50-tanh");
-    vae::architecture a;
-    a.hidden = vae::activation_from_string(parts.back());
-    parts.pop_back();
-    a.latent = std::stoll(parts.back());
-    parts.pop_back();
-    a.dimensions = std::stoll(parts.front());
-    a.encoder.clear();
-    for (std::size_t i = 1; i < parts.size(); ++i)
-        a.encoder.push_back(std::stoll(parts[i]));
-    a.decoder.assign(a.encoder.rbegin(), a.encoder.rend());
-    a.check();
-    return a;
-}
 
 kernels::row_storage parse_storage(const std::string& name) {
     if (name == "bits")
@@ -94,6 +81,8 @@ std::map<std::string, option> own_options(request& r) {
                      r.batches.push_back(std::stoll(number));
              }},
             {"rows", [&r](const std::string& v) { r.rows = std::stoll(v); }},
+            {"bound_steps", [&r](const std::string& v) { r.bound_steps = std::stoll(v); }},
+            {"table", [&r](const std::string&) { r.table = true; }},
             {"draws", [&r](const std::string& v) { r.draws = std::stoll(v); }},
             {"arithmetic", [&r](const std::string& v) { r.arithmetic = vae::training_precision_from_string(v); }},
             {"storage", [&r](const std::string& v) { r.storage = parse_storage(v); }}};
@@ -162,16 +151,19 @@ double check(const network_case& c, const std::vector<float>& x) {
     return std::sqrt(error / norm) / gradient_bound(c, rows);
 }
 
-/// Multiplications of one forward pass through the decoder, or the whole network.
-double forward_macs(const network_case& c, bool decoder_alone) {
-    const kernels::vae_layout layout = kernels::make_layout(c.architecture);
-    double macs = 0;
-    for (const kernels::dense_layer& l : layout.decoder)
-        macs += static_cast<double>(l.inputs * l.outputs);
-    if (!decoder_alone)
-        for (const kernels::dense_layer& l : layout.encoder)
-            macs += static_cast<double>(l.inputs * l.outputs);
-    return macs;
+/// Mean bound of the last ten of c.asked.bound_steps steps from the start.
+double bound_after(const network_case& c, vae_engine& engine, kernels::train_slice slice) {
+    const std::int64_t epoch_steps = c.rows / c.batch, counted = std::min<std::int64_t>(10, c.asked.bound_steps);
+    double sum = 0;
+    slice.steps.assign(1, {1e-3, 1});
+    for (std::int64_t i = 0; i < c.asked.bound_steps; ++i) {
+        slice.epoch = i / epoch_steps;
+        slice.first_position = i % epoch_steps * c.batch;
+        const kernels::step_record record = engine.train(settings_of(c), slice).front();
+        if (i >= c.asked.bound_steps - counted)
+            sum += (record.reconstruction - record.kl) / static_cast<double>(record.rows);
+    }
+    return sum / static_cast<double>(counted);
 }
 
 /// Optimiser steps: as many as one epoch has, or ten.
@@ -185,6 +177,8 @@ operation training_operation(const network_case& c, const std::shared_ptr<vae_en
     slice.steps.assign(steps, {1e-3, 1});
     const auto next = std::make_shared<kernels::train_slice>(slice);
     operation o;
+    if (c.asked.bound_steps > 0)
+        o.counters["bound"] = bound_after(c, *engine, slice);
     o.run = [engine, next, s = settings_of(c), rows = c.rows] {
         const auto records = engine->train(s, *next);
         if (records.back().not_finite != kernels::step_record::term::none)
@@ -212,7 +206,7 @@ operation inference_operation(const network_case& c, const std::shared_ptr<vae_e
         o.run = [=, draws = c.asked.draws] {
             engine->importance(rows, draws, false, 1, terms->data(), terms->data() + rows.rows);
         };
-        o.flop = 2 * count * static_cast<double>(c.asked.draws) * forward_macs(c, true);
+        o.flop = 2 * count * static_cast<double>(c.asked.draws) * forward_macs(c.architecture, true);
     } else if (c.operation == "evaluate") {
         o.run = [=] {
             kernels::row_terms out;
@@ -220,21 +214,21 @@ operation inference_operation(const network_case& c, const std::shared_ptr<vae_e
             out.kl = terms->data() + rows.rows;
             engine->evaluate(rows, 1, false, 1, out);
         };
-        o.flop = 2 * count * forward_macs(c, false);
+        o.flop = 2 * count * forward_macs(c.architecture, false);
     } else if (c.operation == "encode") {
         const auto out = std::make_shared<std::vector<float>>(2 * rows.rows * latent);
         o.run = [=] {
             engine->encode(rows, {out->data(), rows.rows, latent},
                            {out->data() + rows.rows * latent, rows.rows, latent});
         };
-        o.flop = 2 * count * (forward_macs(c, false) - forward_macs(c, true));
+        o.flop = 2 * count * (forward_macs(c.architecture, false) - forward_macs(c.architecture, true));
     } else {
         // The data's memory serves twice: its front as latents, the result goes elsewhere.
         const auto out = std::make_shared<std::vector<float>>(rows.rows * d);
         o.run = [=] {
             engine->decode(matrix_view<const float>(x->data(), rows.rows, latent), {out->data(), rows.rows, d});
         };
-        o.flop = 2 * count * forward_macs(c, true);
+        o.flop = 2 * count * forward_macs(c.architecture, true);
     }
     return o;
 }
@@ -258,7 +252,21 @@ std::string name_of(const network_case& c) {
     return fmt::format("{}/{}/{}", c.operation, c.network, c.rows);
 }
 
+/// Every row of the list, in the arithmetic that the back end has.
+void add_table(const request& r) {
+    for (const table_row& t : network_table()) {
+        request own = r;
+        own.arithmetic = t.precision;
+        if (r.common.backend != "cuda" && t.precision != vae::training_precision::float32)
+            continue;
+        const network_case c{own, t.operation, t.network, parse_network(t.network), r.rows, t.batch};
+        add(r.common, fmt::format("{}/{}", name_of(c), vae::to_string(t.precision)), [c] { return make_operation(c); });
+    }
+}
+
 void add_all(request& r) {
+    if (r.table)
+        return add_table(r);
     if (r.common.quick) {
         r.networks = {"20-9-3-tanh"};
         r.rows = 200, r.draws = 40, r.batches = {33};

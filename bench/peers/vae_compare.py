@@ -11,7 +11,6 @@ Memory that PyTorch frees is kept for its next step (glibc settings below).
 """
 import argparse
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -25,49 +24,14 @@ if any(os.environ.get(name) != value for name, value in KEEP_MEMORY.items()):  #
 import torch
 from torch import nn
 
+from vae_torch import Autoencoder, IMPORTANCE_DRAWS, IMPORTANCE_ROWS, ROWS, binary_rows
+
 NETWORKS = {  # hidden widths, latent units, activation
     "784-200-200-50-tanh": ((200, 200), 50, nn.Tanh),
     "784-400-20-relu": ((400,), 20, nn.ReLU),
 }
 SHAPES = [("784-200-200-50-tanh", 100), ("784-200-200-50-tanh", 1000), ("784-400-20-relu", 100),
           ("784-400-20-relu", 1000)]
-ROWS, DIMENSIONS = 60000, 784
-IMPORTANCE_ROWS, IMPORTANCE_DRAWS, IMPORTANCE_TILE = 100, 5000, 100
-
-
-class Autoencoder(nn.Module):
-    def __init__(self, hidden, latent, activation):
-        super().__init__()
-        self.encoder = self.stack([DIMENSIONS, *hidden, 2 * latent], activation)
-        self.decoder = self.stack([latent, *reversed(hidden), DIMENSIONS], activation)
-
-    @staticmethod
-    def stack(widths, activation):
-        layers = []
-        for inputs, outputs in zip(widths, widths[1:]):
-            layers += [nn.Linear(inputs, outputs), activation()]
-        return nn.Sequential(*layers[:-1])
-
-    def bound(self, x):
-        mean, log_variance = self.encoder(x).chunk(2, 1)
-        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        logits = self.decoder(z)
-        reconstruction = -nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="sum")
-        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
-        return (reconstruction - kl) / len(x)
-
-    def importance(self, x):
-        mean, log_variance = self.encoder(x).chunk(2, 1)
-        deviation = torch.exp(0.5 * log_variance)
-        parts = []
-        for _ in range(IMPORTANCE_DRAWS // IMPORTANCE_TILE):
-            noise = torch.randn(IMPORTANCE_TILE, *mean.shape, device=x.device)
-            z = mean + deviation * noise
-            logits = self.decoder(z.reshape(-1, mean.shape[1])).reshape(IMPORTANCE_TILE, *x.shape)
-            log_x = (x * logits - nn.functional.softplus(logits)).sum(2)
-            log_ratio = 0.5 * (noise.square() - z.square() + log_variance).sum(2)
-            parts.append(torch.logsumexp(log_x + log_ratio, 0))
-        return torch.logsumexp(torch.stack(parts), 0) - math.log(IMPORTANCE_DRAWS)
 
 
 def per_call(args, call):
@@ -89,7 +53,7 @@ class TorchTraining:
     def __init__(self, args, network, batch, mode):
         self.model = Autoencoder(*NETWORKS[network]).to(args.device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), fused=True)
-        self.rows = (torch.rand(ROWS, DIMENSIONS, device=args.device) < 0.2).float()
+        self.rows = binary_rows(args.device)
         self.bound = self.model.bound
         if mode == "compiled":
             self.bound = torch.compile(self.bound, mode="reduce-overhead" if args.device == "cuda" else "default")
@@ -107,7 +71,7 @@ class TorchTraining:
 
 def torch_importance_seconds(args):
     model = Autoencoder(*NETWORKS["784-200-200-50-tanh"]).to(args.device)
-    x = (torch.rand(IMPORTANCE_ROWS, DIMENSIONS, device=args.device) < 0.2).float()
+    x = binary_rows(args.device)[:IMPORTANCE_ROWS]
     with torch.inference_mode():
         return per_call(args, lambda: model.importance(x))
 
