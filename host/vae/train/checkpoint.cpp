@@ -1,6 +1,7 @@
 // A checkpoint is the file of a model (host/vae/model/model.cpp) with more in it: metadata "training" {"options",
-// "position", "sums", "scale", "best"} as JSON text, tensors optimizer.first_moment, optimizer.second_moment,
-// optimizer.average, best.parameters (flat, where there are any) and history [epochs x columns].
+// "position", "sums", "scale", "best", "products"} as JSON text, tensors optimizer.first_moment,
+// optimizer.second_moment, optimizer.average, best.parameters (flat, where there are any) and history [epochs x
+// columns].
 #include "host/vae/train/checkpoint.hpp"
 
 #include "host/check.hpp"
@@ -42,6 +43,8 @@ bool describe_training(Archive& file, State& s, Options& options) {
             best.member("epoch", s.best.epoch);
             best.member("elbo", s.best.elbo);
         });
+        if (to.has("products", !s.products.empty()))
+            to.member("products", s.products);
     });
     return has_scale;
 }

@@ -52,6 +52,9 @@ struct training_state {
     best_state best;
     std::int64_t window_rows = 0; ///< rows taken at a time
     double seconds = 0;           ///< since training began
+    /// How a library did the products of the last step (vae_engine::products): what bits depend on beside the options.
+    /// Of no effect when training goes on.
+    std::vector<std::string> products;
 };
 
 /// What decides the bits of a run that learns from so many rows and is judged by others, by name.

@@ -295,6 +295,7 @@ private:
     void take_state() {
         state_.parameters = engine_->parameters();
         state_.optimizer = engine_->optimizer();
+        state_.products = engine_->products();
         state_.seconds = elapsed();
     }
 

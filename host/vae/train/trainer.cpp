@@ -32,6 +32,7 @@ struct trainer::state {
         training_state s;
         s.parameters = engine->parameters();
         s.optimizer = engine->optimizer();
+        s.products = engine->products();
         s.seconds = seconds;
         s.window_rows = reserved;
         s.scale = scale;
