@@ -108,7 +108,8 @@ __global__ void __launch_bounds__(strip_threads) wide_gather_rows(const gather_a
             if (at.column == 0)
                 a.row_numbers[at.row] = number;
         }
-        store_eight(a.out.data + at.row * a.out.stride, at.column, a.out.stride, r);
+        if (a.out.data)
+            store_eight(a.out.data + at.row * a.out.stride, at.column, a.out.stride, r);
     }
 }
 
@@ -158,7 +159,7 @@ void wide_operand(const internal::cuda_state& state, const operand_arguments<T>&
 }
 template <class T>
 void wide_gather(const internal::cuda_state& state, const gather_arguments<T>& a) {
-    launch(state, "wide_gather_rows", strips(a.extent.end, a.out.stride), wide_gather_rows<T>, a);
+    launch(state, "wide_gather_rows", strips(a.extent.end, a.x.columns), wide_gather_rows<T>, a);
 }
 template <class T>
 void wide_weights(const internal::cuda_state& state, const T* from, std::int64_t inputs, const strip_matrix<T>& out) {

@@ -5,6 +5,8 @@
 #include "kernels/cuda/vae/layer/dense.hpp"
 #include "kernels/cuda/vae/wide/shape.hpp"
 
+#include <cuda_fp16.h>
+
 namespace elbo::kernels::cuda {
 
 /// Rows of numbers with a stride; `columns` of them count.
@@ -13,6 +15,26 @@ struct strip_matrix {
     T* data;
     std::int64_t columns, stride;
 };
+
+/// A float32 matrix X in two pieces of float16, X ≈ 2^-e (high + low), e such that the largest |x| 2^e is from 2^14 to
+/// 2^15; e stays from -63 to 63, so that the scales 2^-(e + e') of products are float32 numbers. The pieces leave out
+/// at most max(2^-22 |x|, 2^-39 max |x|) of a number, beyond e = 63 (max |x| < 2^-49) 2^-88: of a product of factors x
+/// and y of K terms 2^-21 of Σ |x||y| from the pieces and, low times low, 2^-22 of it, as plain float32 sums of K > 8
+/// numbers have, and 2^-38 K max |x| max |y| where factors differ by more than 2^17. Beyond 2^79 a piece is infinite.
+struct pieces_matrix {
+    __half* high;
+    __half* low;
+    std::int64_t columns, stride;
+};
+inline constexpr int least_exponent = -63, most_exponent = 63;
+
+/// Scale of a product: 2^-(e + e') of its factors, and the factors 0 and 1 of what is there already.
+struct product_scale {
+    float factor, zero, one;
+};
+
+/// Largest absolute values of matrices, as the bits of float32 numbers; 0 before a step.
+using largest_bits = unsigned;
 
 /// Rows of a step that a launch goes over: `draws` of each row of data, zeros up to `end`.
 struct strip_extent {
@@ -62,13 +84,39 @@ struct operand_arguments {
 template <class T>
 void wide_operand(const internal::cuda_state& state, const operand_arguments<T>& a);
 
+/// Adds the largest |x| of a matrix to what is there.
+struct largest_arguments {
+    strip_extent extent;
+    strip_matrix<const float> from;
+    largest_bits* largest;
+};
+void wide_largest(const internal::cuda_state& state, const largest_arguments& a);
+/// The same of weights [inputs x outputs], which have no stride.
+void wide_largest_weight(const internal::cuda_state& state, const float* weights, std::int64_t count,
+                         largest_bits* largest);
+
+/// A float32 matrix in pieces, with sums as above, and the scales of products of which the other factor is known.
+struct pieces_arguments {
+    strip_extent extent; ///< without a step: all rows up to the end
+    strip_matrix<const float> from;
+    bool aligned; ///< rows of `from` begin at multiples of 16 bytes
+    pieces_matrix out;
+    float* sums;
+    const largest_bits* largest;
+    struct {
+        const largest_bits* other;
+        product_scale* scale;
+    } products[2]; ///< null: none
+};
+void wide_pieces(const internal::cuda_state& state, const pieces_arguments& a);
+
 /// The rows of data of a step, drawn as bits where that is asked for: as float32, as an operand, and their numbers.
 template <class T>
 struct gather_arguments {
     strip_extent extent;
     matrix x;
     strip_matrix<T> out;
-    std::uint64_t* row_numbers;
+    std::uint64_t* row_numbers; ///< `out` has no data: as float32 alone
 };
 template <class T>
 void wide_gather(const internal::cuda_state& state, const gather_arguments<T>& a);

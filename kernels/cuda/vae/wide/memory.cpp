@@ -13,22 +13,24 @@ bool is_aligned(const dense_layer& layer) {
     return layer.weights % 8 == 0 && layer.outputs % 8 == 0;
 }
 
-/// The wide layers of one half, without their memory.
+/// The wide layers of one half, without their memory. Pieces are made of float32 matrices, of all of which the largest
+/// number is known: no layer takes its operand from another then.
 void add_wide(const internal::wide_limits& limits, const std::vector<dense_layer>& layers, bool decoder,
-              std::int64_t rows, std::int64_t shards, std::vector<wide_places>& to) {
+              std::int64_t rows, const wide_extent& e, bool pieces, std::vector<wide_places>& to) {
     const auto wide = [&](std::size_t i) {
         return i < layers.size() && is_wide(limits, layers[i].inputs, layers[i].outputs, rows);
     };
     for (std::size_t i = 0; i < layers.size(); ++i)
         if (wide(i))
-            to.push_back({&layers[i], decoder, i == 0, i + 1 == layers.size(), i > 0 && wide(i - 1), wide(i + 1), rows,
-                          operand_rows(rows, shards), nullptr, nullptr, nullptr, nullptr, nullptr});
+            to.push_back({&layers[i], decoder, i == 0, i + 1 == layers.size(), !pieces && i > 0 && wide(i - 1),
+                          !pieces && wide(i + 1), rows, operand_rows(rows, e.shards)});
 }
 
 /// Operands first: their sizes are multiples of 1024 bytes.
-void take_memory(std::vector<wide_places>& layers, std::int64_t number_bytes, carver& from) {
+void take_memory(std::vector<wide_places>& layers, vae::training_precision precision, carver& from) {
+    const bool pieces = precision == vae::training_precision::float32;
     const auto take = [&](std::int64_t rows, std::int64_t columns) {
-        return from.take<unsigned char>(number_bytes * rows * operand_stride(columns));
+        return from.take<unsigned char>(operand_bytes(precision) * rows * operand_stride(columns));
     };
     for (wide_places& l : layers) {
         l.input = take(l.end, l.layer->inputs);
@@ -37,7 +39,7 @@ void take_memory(std::vector<wide_places>& layers, std::int64_t number_bytes, ca
     for (wide_places& l : layers) {
         if (l.before_wide && slope_needs_input(l.layer->form))
             l.kept = take(l.rows, l.layer->outputs);
-        if (!is_aligned(*l.layer))
+        if (pieces || !is_aligned(*l.layer))
             l.weights = take(l.layer->inputs, l.layer->outputs);
     }
     for (wide_places& l : layers)
@@ -47,10 +49,11 @@ void take_memory(std::vector<wide_places>& layers, std::int64_t number_bytes, ca
 } // namespace
 
 wide_workspace carve_wide(const internal::wide_limits& limits, const vae_layout& l, const wide_extent& e,
-                          std::int64_t number_bytes, carver& from) {
+                          vae::training_precision precision, carver& from) {
+    const bool pieces = precision == vae::training_precision::float32;
     wide_workspace w;
-    add_wide(limits, l.encoder, false, e.rows, e.shards, w.layers);
-    add_wide(limits, l.decoder, true, e.rows * e.samples, e.shards, w.layers);
+    add_wide(limits, l.encoder, false, e.rows, e, pieces, w.layers);
+    add_wide(limits, l.decoder, true, e.rows * e.samples, e, pieces, w.layers);
     std::int64_t product = 0;
     for (const wide_places& layer : w.layers) {
         if (layer.before_wide)
@@ -60,8 +63,17 @@ wide_workspace carve_wide(const internal::wide_limits& limits, const vae_layout&
             w.parts = {from.take<double>(parts * layer.rows), from.take<double>(parts * layer.rows), parts, layer.rows};
         }
     }
-    w.product = from.take<unsigned char>(number_bytes * product);
-    take_memory(w.layers, number_bytes, from);
+    w.product = from.take<unsigned char>(operand_bytes(precision) * product);
+    take_memory(w.layers, precision, from);
+    if (pieces) {
+        const auto count = static_cast<std::int64_t>(w.layers.size());
+        w.largest = from.take<largest_bits>(3 * count);
+        product_scale* const scales = from.take<product_scale>(3 * count);
+        for (std::int64_t i = 0; i < count; ++i) {
+            w.layers[static_cast<std::size_t>(i)].largest = w.largest + 3 * i;
+            w.layers[static_cast<std::size_t>(i)].scales = scales + 3 * i;
+        }
+    }
     return w;
 }
 
@@ -75,16 +87,21 @@ wide_memory::wide_memory(const state_pointer& state, const vae_layout& l, const 
 }
 
 std::int64_t wide_memory::bytes(const internal::wide_limits& limits, const vae_layout& l, const wide_extent& most) {
-    carver count(nullptr);
-    const bool any = !carve_wide(limits, l, most, 4, count).layers.empty();
-    return any ? blas_workspace_bytes + count.used() : 0;
+    using enum vae::training_precision;
+    std::int64_t largest = 0; // what precision steps will have is not known yet
+    for (vae::training_precision precision : {float32, tf32, bfloat16}) {
+        carver count(nullptr);
+        if (!carve_wide(limits, l, most, precision, count).layers.empty())
+            largest = std::max(largest, blas_workspace_bytes + count.used());
+    }
+    return largest;
 }
 
-wide_workspace wide_memory::carve(const vae_layout& l, const wide_extent& e, std::int64_t number_bytes) const {
+wide_workspace wide_memory::carve(const vae_layout& l, const wide_extent& e, vae::training_precision precision) const {
     if (!memory_.data())
         return {};
     carver from(memory_.data() + blas_workspace_bytes);
-    return carve_wide(limits_, l, e, number_bytes, from);
+    return carve_wide(limits_, l, e, precision, from);
 }
 
 } // namespace elbo::kernels::cuda

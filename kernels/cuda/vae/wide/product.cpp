@@ -24,18 +24,19 @@ std::uint32_t alignment_of(const product_matrix& m) {
 }
 
 unique_blas<cublasLtMatmulDesc_t> make_operation(const blas_library& blas, vae::training_precision precision,
-                                                 bool transposed_a, bool transposed_b) {
+                                                 bool transposed_a, bool transposed_b, bool scaled) {
     const bool tf32 = precision == vae::training_precision::tf32;
     cublasLtMatmulDesc_t made = nullptr;
     blas.check(blas.create_operation(&made, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
                "cublasLtMatmulDescCreate");
     unique_blas<cublasLtMatmulDesc_t> operation(made, blas.destroy_operation);
-    const auto set = [&](cublasLtMatmulDescAttributes_t what, bool transposed) {
-        const cublasOperation_t value = transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+    const auto set = [&](cublasLtMatmulDescAttributes_t what, auto value) {
         blas.check(blas.set_operation(made, what, &value, sizeof value), "cublasLtMatmulDescSetAttribute");
     };
-    set(CUBLASLT_MATMUL_DESC_TRANSA, transposed_a);
-    set(CUBLASLT_MATMUL_DESC_TRANSB, transposed_b);
+    set(CUBLASLT_MATMUL_DESC_TRANSA, transposed_a ? CUBLAS_OP_T : CUBLAS_OP_N);
+    set(CUBLASLT_MATMUL_DESC_TRANSB, transposed_b ? CUBLAS_OP_T : CUBLAS_OP_N);
+    if (scaled)
+        set(CUBLASLT_MATMUL_DESC_POINTER_MODE, CUBLASLT_POINTER_MODE_DEVICE);
     return operation;
 }
 
@@ -58,10 +59,10 @@ unique_blas<cublasLtMatrixLayout_t> matrix_product::layout_of(const product_matr
 }
 
 matrix_product::matrix_product(const blas_handle& handle, vae::training_precision precision, const product_matrix& a,
-                               const product_matrix& b, const product_matrix& c, std::int64_t count)
-    : blas_(load_blas()), a_(a), b_(b), c_(c), count_(count), precision_(precision),
-      operation_(make_operation(blas_, precision, a.transposed, b.transposed)), layout_a_(layout_of(a, count)),
-      layout_b_(layout_of(b, count)), layout_c_(layout_of(c, count)) {
+                               const product_matrix& b, const product_matrix& c, std::int64_t count, const float* scale)
+    : blas_(load_blas()), a_(a), b_(b), c_(c), count_(count), precision_(precision), scale_(scale),
+      operation_(make_operation(blas_, precision, a.transposed, b.transposed, scale != nullptr)),
+      layout_a_(layout_of(a, count)), layout_b_(layout_of(b, count)), layout_c_(layout_of(c, count)) {
     choose(handle);
 }
 
@@ -90,22 +91,37 @@ void matrix_product::choose(const blas_handle& handle) {
     algorithm_ = best.algo;
 }
 
-void matrix_product::enqueue(const internal::cuda_state& state, const blas_handle& handle, void* workspace) const {
-    const float one = 1, zero = 0;
+void matrix_product::multiply(const internal::cuda_state& state, const blas_handle& handle, void* workspace,
+                              const void* a, const void* b, const float* factor, const float* before) const {
     void* const c = const_cast<void*>(c_.data);
-    blas_.check(blas_.multiply(handle.get(), operation_.get(), &one, a_.data, layout_a_.get(), b_.data, layout_b_.get(),
-                               &zero, c, layout_c_.get(), c, layout_c_.get(), &algorithm_, workspace,
+    blas_.check(blas_.multiply(handle.get(), operation_.get(), factor, a, layout_a_.get(), b, layout_b_.get(), before,
+                               c, layout_c_.get(), c, layout_c_.get(), &algorithm_, workspace,
                                static_cast<std::size_t>(blas_workspace_bytes), state.stream),
                 "cublasLtMatmul");
+}
+
+void matrix_product::enqueue(const internal::cuda_state& state, const blas_handle& handle, void* workspace) const {
+    const auto multiply = [&](const void* a, const void* b, const float* factor, const float* before) {
+        this->multiply(state, handle, workspace, a, b, factor, before);
+    };
+    if (!scale_) {
+        const float one = 1, zero = 0;
+        multiply(a_.data, b_.data, &one, &zero);
+        return;
+    }
+    multiply(a_.low, b_.data, scale_, scale_ + 1);
+    multiply(a_.data, b_.low, scale_, scale_ + 2);
+    multiply(a_.data, b_.data, scale_, scale_ + 2);
 }
 
 std::string matrix_product::shape() const {
     const bool tf32 = precision_ == vae::training_precision::tf32;
     return fmt::format("{}{} {} x {} x {} x {} {}", a_.transposed ? 'T' : 'N', b_.transposed ? 'T' : 'N', c_.rows,
                        c_.columns, a_.transposed ? a_.rows : a_.columns, count_,
-                       a_.type == CUDA_R_16BF ? "bfloat16"
-                       : tf32                 ? "tf32"
-                                              : "float32");
+                       a_.type == CUDA_R_16BF  ? "bfloat16"
+                       : a_.type == CUDA_R_16F ? "float32 in float16 pieces"
+                       : tf32                  ? "tf32"
+                                               : "float32");
 }
 
 std::string matrix_product::describe() const {

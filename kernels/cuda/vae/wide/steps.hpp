@@ -34,7 +34,7 @@ struct wide_vectors {
 /// One wide layer with its products.
 struct wide_layer {
     wide_places at;
-    void* next_input;          ///< operand of the wide layer behind it
+    unsigned char* next_input; ///< operand of the wide layer behind it
     const wide_places* before; ///< the wide layer before it
     matrix_product forward;
     std::optional<matrix_product> backward; ///< none where the input is the data
@@ -66,23 +66,17 @@ public:
     std::vector<std::string> describe() const;
 
 private:
-    wide_layer make_layer(std::size_t index, const pass_memory& pass, const wide_vectors& vectors) const;
+    wide_layer make_layer(std::size_t index) const;
     void enqueue(const matrix_product& product) const;
+    /// Whether factors are pieces of float16.
+    bool splits() const;
     /// Whether the kernel before has written the gradient of a layer as an operand.
     bool has_gradient(const wide_layer& l, vae::objective objective) const;
-    template <class T>
+    void multiply_forward(const wide_layer& l, const forward_arguments& a) const;
+    /// As an operand, where those of the network will not do.
+    void take_weights(const wide_layer& l) const;
     void take_input(const wide_layer& l, const forward_arguments& a) const;
-    template <class T>
-    void multiply_forward(const wide_layer& l) const;
-    template <class T>
     void take_gradient(const wide_layer& l, const step_pointer& step, std::int64_t draws, const matrix& gradient) const;
-    template <class T>
-    void forward_as(const wide_layer& l, const forward_arguments& a) const;
-    template <class T>
-    void output_as(const wide_layer& l, const output_arguments& a) const;
-    template <class T>
-    void backward_as(const wide_layer& l, const backward_arguments& a) const;
-
     state_pointer state_;
     const vae_layout& layout_;
     const wide_memory& memory_;
