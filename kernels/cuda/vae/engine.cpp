@@ -87,7 +87,7 @@ std::int64_t cuda_vae_engine::bytes_needed(const vae_capacity& c) const {
                          4 * input_rows_of(c.batch) * padded(a.dimensions) +
                          staging::bytes(std::max(a.dimensions, a.latent));
     if (c.batch > 0)
-        bytes += vae_training::bytes(state_->wide, layout, c.batch, c.samples);
+        bytes += vae_training::bytes(state_->wide, place_on_device(layout), c.batch, c.samples);
     for (std::int64_t rows : c.slots)
         bytes += storage_bytes(c.storage, a.dimensions, rows);
     return bytes;
@@ -104,7 +104,7 @@ void cuda_vae_engine::reserve(const vae_capacity& c) {
     input_ = device_buffer<float>(state_, "given rows", input_rows_of(c.batch) * padded(d));
     if (c.batch > 0) {
         network_.want_moments();
-        training_.emplace(state_, layout, c.batch, c.samples);
+        training_.emplace(state_, network_.layout(), c.batch, c.samples);
     }
     storage_ = c.storage;
     for (std::int64_t rows : c.slots)
@@ -139,17 +139,16 @@ row_source cuda_vae_engine::prepare(const vae_rows& rows, std::int64_t begin, st
 // Parameters --------------------------------------------------------------------------------------------------------
 
 void cuda_vae_engine::set_vector(float* to, const std::vector<double>& from) {
-    std::vector<float> values(from.begin(), from.end());
-    values.resize(static_cast<std::size_t>(network_.size()), 0.0f);
+    const std::vector<float> values = to_places(layout, from);
     copy_async(*state_, to, values.data(), network_.size());
     wait(); // the values are gone when this returns
 }
 
 std::vector<double> cuda_vae_engine::get_vector(const float* from) {
-    std::vector<float> values(static_cast<std::size_t>(layout.parameters));
-    copy_async(*state_, values.data(), from, layout.parameters);
+    std::vector<float> values(static_cast<std::size_t>(network_.size()));
+    copy_async(*state_, values.data(), from, network_.size());
     wait(); // the host converts them
-    return {values.begin(), values.end()};
+    return from_places(layout, values);
 }
 
 void cuda_vae_engine::set_parameters(const std::vector<double>& p) {

@@ -1,5 +1,5 @@
 // What the kernels of variational autoencoders see: pointers into device memory. Matrices are row-major with rows of
-// padded(columns) numbers, so that they can be read four at a time; the padding is zero.
+// row_stride(columns) numbers, so that 16 bytes of either type can be read at a time.
 #pragma once
 
 #include "kernels/contract/vae_engine.hpp"
@@ -58,12 +58,45 @@ struct step_pointer {
     __device__ double beta() const { return plan->schedule[state->step].beta; }
 };
 
+/// Numbers from one row to the next: room for a column more, in whole pieces of 16 bytes of bfloat16 numbers.
+__host__ __device__ constexpr std::int64_t row_stride(std::int64_t columns) {
+    return (columns + 8) / 8 * 8;
+}
+
 struct matrix {
     float* data;
     std::int64_t columns;
 
-    __host__ __device__ std::int64_t stride() const { return padded(columns); }
+    __host__ __device__ std::int64_t stride() const { return row_stride(columns); }
     __device__ float& operator()(std::int64_t i, std::int64_t j) const { return data[i * stride() + j]; }
+};
+
+/// A matrix that products are made of: float32 numbers, or bfloat16 ones in a pass in that precision. Behind the last
+/// column of inputs of a layer is a column of ones, whose products with the gradients are the gradients of the biases;
+/// behind that, and behind gradients, are zeros.
+struct operand {
+    void* data;
+    std::int64_t columns;
+    bool rounded; ///< bfloat16
+
+    __host__ __device__ std::int64_t stride() const { return row_stride(columns); }
+    template <class Element>
+    __device__ Element* row(std::int64_t i) const {
+        return static_cast<Element*>(data) + i * stride();
+    }
+    __device__ void set(std::int64_t i, std::int64_t j, float value) const {
+        if (rounded)
+            row<__nv_bfloat16>(i)[j] = __float2bfloat16_rn(value);
+        else
+            row<float>(i)[j] = value;
+    }
+    /// What is behind the last column of row i; behind: 1 or 0.
+    __device__ void pad(std::int64_t i, float behind) const {
+        for (std::int64_t j = columns; j < stride(); ++j)
+            set(i, j, j == columns ? behind : 0.0f);
+    }
+    /// The same memory where it is not rounded.
+    matrix as_matrix() const { return {static_cast<float*>(data), columns}; }
 };
 
 /// Draws of z that are worked on at once: numbers first ... first + count − 1 of `all`. Row n, draw s is row
@@ -78,8 +111,9 @@ struct latent_view {
     matrix heads;               ///< [rows x 2 latent] μ and a
     matrix log_variance;        ///< [rows x latent] ln σ²
     matrix z;                   ///< [rows · draws x latent]
+    operand z_operand;          ///< the same
     matrix z_gradient;          ///< [rows · draws x latent]
-    matrix heads_gradient;      ///< [rows x 2 latent]
+    operand heads_gradient;     ///< [rows x 2 latent]
     std::uint64_t* row_numbers; ///< [rows] for the noise
     double* kl;                 ///< [rows]
     double* log_ratios;         ///< [rows · draws] ln p(z) − ln q(z|x)
@@ -128,11 +162,11 @@ struct likelihood_view {
     matrix own_gradient; ///< [rows · draws x d] the derivative with respect to each, or no data
 };
 
-/// Work on the gradient of one layer: [inputs + 1 x outputs] numbers, those of the bias last.
+/// Work on the gradient of one layer: inputs + 1 rows of outputs, those of the bias last.
 struct weight_task {
-    matrix input, gradient;
-    std::int64_t offset; ///< in the flat vector
-    bool decoder;        ///< rows · draws rows, else rows
+    operand input, gradient; ///< of either type
+    std::int64_t offset;     ///< in the flat vector
+    bool decoder;            ///< rows · draws rows, else rows
     std::int64_t first_block, column_tiles;
 };
 

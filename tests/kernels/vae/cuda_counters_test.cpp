@@ -72,6 +72,7 @@ nlohmann::json count(const char* name) {
 /// Parameters, and multiplications of the forward pass for a row.
 struct sizes {
     double parameters = 0, products = 0, activations = 0;
+    double places = 0; ///< of parameters on the device, where rows of weights are longer
 };
 
 sizes sizes_of(const vae_layout& layout) {
@@ -81,11 +82,12 @@ sizes sizes_of(const vae_layout& layout) {
         for (const dense_layer& layer : *layers) {
             s.products += static_cast<double>(layer.inputs * layer.outputs);
             s.activations += static_cast<double>(layer.outputs);
+            s.places += static_cast<double>((layer.inputs + 1) * ((layer.outputs + 8) / 8 * 8));
         }
     return s;
 }
 
-TEST(CudaVaeCounters, FourteenKernelsAStep) {
+TEST(CudaVaeCounters, FifteenKernelsAStep) {
     if (!test::emulated())
         GTEST_SKIP() << "counters come from the emulator";
     // Everything but the storing of rows before the steps runs once a step.
@@ -93,7 +95,7 @@ TEST(CudaVaeCounters, FourteenKernelsAStep) {
     for (const auto& kernel : count("small"))
         if (kernel["name"].get<std::string>().find("::store<") == std::string::npos)
             launches += kernel["launches"].get<double>();
-    EXPECT_EQ(launches, 14.0 * static_cast<double>(named("small").steps));
+    EXPECT_EQ(launches, 15.0 * static_cast<double>(named("small").steps));
 }
 
 TEST(CudaVaeCounters, KernelsBeginBeforeTheOneAheadEnds) {
@@ -117,7 +119,7 @@ TEST(CudaVaeCounters, StepOfTheLargeNetwork) {
 
     // Parameter, moments and gradient are read, parameter, moments and the rounded parameter written.
     const test::counter_sums finish = test::sum_counters(all, "::finish");
-    EXPECT_NEAR(finish.read + finish.written, 30 * s.parameters, 0.02 * 30 * s.parameters);
+    EXPECT_NEAR(finish.read + finish.written, 30 * s.places, 0.02 * 30 * s.places);
 
     double bytes = 0, matrix_operations = 0;
     for (const auto& kernel : all) {
@@ -130,10 +132,10 @@ TEST(CudaVaeCounters, StepOfTheLargeNetwork) {
                 matrix_operations += operations.get<double>();
     }
     // Rounded weights forward and backward (2 B each), gradients (4 B), the optimiser; each activation and each
-    // gradient of one is float32: written once and read twice, but for the gradient of the outputs and the rows of
-    // data.
-    const double weights = 2 * 2 * s.products + 4 * s.parameters + 30 * s.parameters;
-    const double activations = 4 * batch * (6 * s.activations + 3 * static_cast<double>(c.architecture.dimensions));
+    // gradient of one is bfloat16: written once and read twice, but for the gradient of the outputs and the rows of
+    // data, which are kept as float32 for the likelihood, too.
+    const double weights = 2 * 2 * s.products + 34 * s.places;
+    const double activations = 2 * batch * (6 * s.activations + 7 * static_cast<double>(c.architecture.dimensions));
     EXPECT_LE(bytes, 1.1 * (weights + activations));
     // Forward, data and weight gradients; the input has no gradient. Fragments of 16 x 8 x 16 go over the edges.
     const double needed = batch * c.architecture.training_flops_per_sample();
@@ -154,20 +156,20 @@ void expect_cost_of_counts(const char* name, double terms, double gradients) {
     EXPECT_LE(gather.written, 1.02 * 8 * numbers);
     EXPECT_LE(gather.instructions, 1.02 * 65 * numbers);
 
-    // Of 64 columns two sums in float64.
+    // Of 32 columns two sums in float64; the gradient has eight columns of zeros.
     const test::counter_sums output = test::sum_counters(all, "::output<");
     EXPECT_LE(output.read, 1.05 * (4 * numbers + 4 * (depth + gradients) * columns + 4 * depth * numbers / columns));
-    EXPECT_LE(output.written, 1.02 * (4 * gradients + 16.0 / 64) * numbers);
-    EXPECT_LE(output.instructions, 1.02 * (1.6 * depth + terms) * numbers);
+    EXPECT_LE(output.written, 1.02 * (4 * gradients + 16.0 / 32 + 32 / columns) * numbers);
+    EXPECT_LE(output.instructions, 1.02 * (depth + terms) * numbers);
     std::printf("%s: %.1f and %.1f lane instructions a number\n", name, gather.instructions / numbers,
-                output.instructions / numbers - 1.6 * depth);
+                output.instructions / numbers - depth);
 }
 
 TEST(CudaVaeCounters, CountsCostTheirTerms) {
     if (!test::emulated())
         GTEST_SKIP() << "counters come from the emulator";
-    expect_cost_of_counts("poisson", 328, 1);
-    expect_cost_of_counts("negative_binomial", 878, 2); // and ln θ of each column, with its gradient
+    expect_cost_of_counts("poisson", 408, 1);
+    expect_cost_of_counts("negative_binomial", 955, 2); // and ln θ of each column, with its gradient
 }
 
 TEST(CudaVaeCounters, NoRacesOnGlobalMemory) {

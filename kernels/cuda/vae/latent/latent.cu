@@ -27,13 +27,13 @@ __global__ void __launch_bounds__(row_threads)
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
             const std::int64_t l = 4 * block + i;
-            if (l >= v.latent) {
-                v.z.data[r * v.z.stride() + l] = 0; // padding
-                continue;
-            }
+            if (l >= v.latent)
+                break;
             const float mean = v.heads(n, l), log_variance = bounded_log_variance(v.heads(n, v.latent + l));
             const float z = mean + expf(0.5f * log_variance) * noise[i];
             v.z(r, l) = z;
+            if (v.z_operand.rounded)
+                v.z_operand.set(r, l, z);
             log_ratio += static_cast<double>(latent_log_ratio(z, noise[i], log_variance));
             kl += static_cast<double>(unit_kl(mean, log_variance));
             if (s == 0)
@@ -43,6 +43,7 @@ __global__ void __launch_bounds__(row_threads)
     log_ratio = warp_sum(log_ratio);
     kl = warp_sum(kl);
     if (threadIdx.x % 32 == 0) {
+        v.z_operand.pad(r, 1);
         v.log_ratios[r] = log_ratio;
         if (s == 0)
             v.kl[n] = kl;
@@ -129,8 +130,8 @@ __global__ void __launch_bounds__(row_threads) sphere(const sphere_arguments a) 
     for (std::int64_t j = threadIdx.x % 32; j < d; j += 32)
         squares += static_cast<double>(a.latents.z(r, j)) * static_cast<double>(a.latents.z(r, j));
     const float inverse_norm = sphere_inverse_norm(static_cast<float>(warp_sum(squares)));
-    for (std::int64_t j = threadIdx.x % 32; j < a.output.stride(); j += 32)
-        a.output(r, j) = j < d ? *a.radius * (a.latents.z(r, j) * inverse_norm) + a.centre[j] : 0.0f;
+    for (std::int64_t j = threadIdx.x % 32; j < d; j += 32)
+        a.output(r, j) = *a.radius * (a.latents.z(r, j) * inverse_norm) + a.centre[j];
     if (threadIdx.x % 32 == 0)
         a.inverse_norm[r] = inverse_norm;
 }

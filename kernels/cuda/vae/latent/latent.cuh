@@ -41,12 +41,11 @@ public:
         const float log_variance = v.log_variance(n, l);
         const auto kl =
             kl_gradient(free ? 0.0f : static_cast<float>(rule_.kl * row_scale_), v.heads(n, l), log_variance);
-        v.heads_gradient(n, l) = sum.mean + kl.mean;
-        v.heads_gradient(n, v.latent + l) =
-            (sum.log_variance + kl.log_variance) * bounded_log_variance_slope(log_variance);
+        v.heads_gradient.set(n, l, sum.mean + kl.mean);
+        v.heads_gradient.set(n, v.latent + l,
+                             (sum.log_variance + kl.log_variance) * bounded_log_variance_slope(log_variance));
         if (l == 0)
-            for (std::int64_t pad = 2 * v.latent; pad < v.heads_gradient.stride(); ++pad)
-                v.heads_gradient(n, pad) = 0;
+            v.heads_gradient.pad(n, 0);
     }
 
 private:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/core/cuda_state.hpp"
+#include "kernels/cuda/vae/layer/shapes.hpp"
 #include "kernels/cuda/vae/views.hpp"
 #include "kernels/math/vae_importance.hpp"
 
@@ -9,21 +10,28 @@
 
 namespace elbo::kernels::cuda {
 
-/// Weights and bias of one layer; `rounded` are the weights for products of bfloat16 numbers.
+/// Weights [inputs x outputs] and bias of one layer; `rounded` are the weights for products of bfloat16 numbers, with
+/// the stride of the others.
 struct layer_view {
     std::int64_t inputs, outputs;
-    const float* weights;
+    matrix weights;
     const __nv_bfloat16* rounded;
     const float* bias;
     vae::activation form;
 };
 
-/// The rows of a step for likelihoods of counts, before the first layer: reads d numbers as they are stored and writes
-/// what pointers are given for: the rows, ln(1 + x) of them, their sums and numbers. A warp a row; padding becomes 0.
+/// Rows of data of a launch, and how many rows, of all draws, there may be in another: tiles are chosen for those.
+struct row_count {
+    std::int64_t rows, most;
+};
+
+/// The rows of a step before the first layer, drawn as bits where that is asked for: reads d numbers as they are stored
+/// and writes what pointers are given for: the rows, the encoder's input, their sums and numbers. A warp a row.
 struct input_arguments {
     step_pointer step;
-    matrix x;                   ///< [rows x d]
-    matrix input;               ///< as x: ln(1 + x), or no data
+    matrix x;                   ///< [rows x d] or no data
+    operand input;              ///< as x
+    bool logs;                  ///< the input is ln(1 + x)
     float* total;               ///< [rows] or null
     std::uint64_t* row_numbers; ///< [rows]
 };
@@ -34,11 +42,10 @@ struct forward_arguments {
     step_pointer step;
     std::int64_t draws;
     layer_view layer;
-    matrix input;  ///< data == nullptr: the rows of the data, which go to data_copy
-    matrix output; ///< [rows · draws x outputs]
-    float* kept;   ///< as output, before the activation; null where the slope comes from the output
-    matrix data_copy;
-    std::uint64_t* row_numbers;
+    operand input;
+    operand output; ///< [rows · draws x outputs]
+    bool wide;      ///< the output is float32 and no input of a layer
+    operand kept;   ///< as output, before the activation; no data where the slope comes from the output
 };
 
 /// The last layer of a decoder with the likelihood of what it puts out (not of blocks).
@@ -46,10 +53,10 @@ struct output_arguments {
     step_pointer step;
     draw_range draws;
     layer_view layer;
-    matrix input;
+    operand input;
     likelihood_view likelihood;
     vae::objective objective;
-    matrix gradient; ///< [rows · draws x d] ∂ ln p(x|z), times draw_scale for the ELBO; data == nullptr: not wanted
+    operand gradient; ///< [rows · draws x d] ∂ ln p(x|z), times draw_scale for the ELBO; data == nullptr: not wanted
     likelihood_parts parts;
 };
 
@@ -59,10 +66,11 @@ struct backward_arguments {
     draw_range draws;
     bool decoder; ///< rows · draws rows, else rows
     layer_view layer;
-    matrix gradient;       ///< of the outputs
-    matrix input_gradient; ///< [rows (· draws) x inputs]
-    vae::activation form;  ///< of the layer before
-    const float* kept;     ///< as input_gradient: what the slope comes from
+    operand gradient;       ///< of the outputs
+    operand input_gradient; ///< [rows (· draws) x inputs]
+    bool wide;              ///< input_gradient is float32
+    vae::activation form;   ///< of the layer before
+    operand kept;           ///< as input_gradient: what the slope comes from, or no data
     /// The input is z with one draw a row: the gradient goes on to that of the encoder's heads.
     bool to_heads;
     latent_view latents;
@@ -77,10 +85,10 @@ struct gradient_arguments {
     std::int64_t task_count, weight_blocks;
     const column_task* columns;
     std::int64_t column_task_count, column_blocks;
-    float* gradient;        ///< [shards x parameters_padded]
+    float* gradient;        ///< [parameters_padded], or so for each of the gradient_shards
     std::int64_t size;      ///< numbers from one shard to the next
-    std::int64_t shards;    ///< sums of so many parts of the rows
-    double* square_sums;    ///< [blocks] Σ of squares of what a block has written, for shards == 1
+    bool sharded;           ///< a block for each shard, else for all
+    double* square_sums;    ///< [blocks] Σ of squares of what a block has written, if not sharded
     matrix output_gradient; ///< for the columns
     likelihood_view likelihood;
     likelihood_parts parts;
@@ -95,24 +103,24 @@ struct gradient_arguments {
     std::int64_t own;              ///< offset of the one learned own parameter of the likelihood, or -1
 };
 
-void forward_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,
+void forward_layer(const internal::cuda_state& state, vae::training_precision precision, const row_count& rows,
                    const forward_arguments& a);
-void output_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,
+void output_layer(const internal::cuda_state& state, vae::training_precision precision, const row_count& rows,
                   const output_arguments& a);
-void backward_layer(const internal::cuda_state& state, vae::training_precision precision, std::int64_t rows,
+void backward_layer(const internal::cuda_state& state, vae::training_precision precision, const row_count& rows,
                     const backward_arguments& a);
 void weight_gradients(const internal::cuda_state& state, vae::training_precision precision,
                       const gradient_arguments& a);
-/// Adds the shards (at most largest_shards, a power of two) in a binary tree into the first; square_sums
+/// Adds the shards, gradient_shards or one, in a binary tree into the first; square_sums
 /// [blocks_for(size, shard_sum_block)].
 void add_shards(const internal::cuda_state& state, const step_pointer& step, float* gradient, std::int64_t size,
-                std::int64_t shards, double* square_sums);
-inline constexpr int largest_shards = 8, shard_sum_threads = 256, shard_sum_block = 1024;
-
-/// Blocks of a weight task, of columns of the decoder's output.
-std::int64_t weight_tiles(std::int64_t inputs, std::int64_t outputs);
-std::int64_t column_tiles(std::int64_t outputs);
+                int shards, double* square_sums);
+inline constexpr int shard_sum_threads = 256, shard_sum_block = 1024;
 inline constexpr std::int64_t column_task_width = 32;
+
+/// float32 numbers to an operand, zeros behind them.
+void round_rows(const internal::cuda_state& state, std::int64_t rows, const step_pointer& step, const draw_range& draws,
+                const matrix& from, const operand& to);
 
 // The likelihood where it cannot be worked out with the decoder's last layer, and what evaluation makes of it.
 

@@ -1,7 +1,7 @@
 // Resident rows: the row at a position of a step, and its values as they are wanted, four at a time.
 #pragma once
 
-#include "kernels/cuda/vae/layer/tile.cuh"
+#include "kernels/cuda/vae/views.hpp"
 #include "kernels/math/vae_storage.hpp"
 
 namespace elbo::kernels::cuda {
@@ -39,39 +39,5 @@ __device__ inline float4 step_values(const slice_plan& plan, std::int64_t slot, 
     const auto drawn = [](std::uint32_t word, float value) { return binarized(word, value) ? 1.0f : 0.0f; };
     return {drawn(words.word[0], v.x), drawn(words.word[1], v.y), drawn(words.word[2], v.z), drawn(words.word[3], v.w)};
 }
-
-/// A loader of the rows of a step, drawn as bits where that is asked for. The block that `keeps` them also writes them
-/// to a matrix, for the likelihood and the gradient of the first weights.
-class data_rows {
-public:
-    __device__ data_rows(const step_pointer& step, std::int64_t first, const matrix& x, std::uint64_t* row_numbers,
-                         bool keeps)
-        : plan_(*step.plan), x_(x), row_(first + threadIdx.x / 4), valid_(row_ < step.rows()), keeps_(keeps) {
-        if (!valid_)
-            return;
-        slot_ = slot_of(step, row_);
-        number_ = static_cast<std::uint64_t>(plan_.first_row + slot_);
-        if (keeps && threadIdx.x % 4 == 0)
-            row_numbers[row_] = number_;
-    }
-    __device__ void load(std::int64_t k) {
-        const std::int64_t at = k + 4 * (threadIdx.x % 4);
-        piece_ = {0, 0, 0, 0};
-        if (!valid_ || at >= plan_.source.dimensions)
-            return;
-        piece_ = step_values(plan_, slot_, number_, at);
-        if (keeps_)
-            *reinterpret_cast<float4*>(&x_(row_, at)) = piece_;
-    }
-    __device__ void store(float (*a)[tile_a_stride]) const { matrix_rows::put(a, piece_); }
-
-private:
-    const slice_plan& plan_;
-    matrix x_;
-    std::int64_t row_, slot_ = 0;
-    std::uint64_t number_ = 0;
-    bool valid_, keeps_;
-    float4 piece_;
-};
 
 } // namespace elbo::kernels::cuda

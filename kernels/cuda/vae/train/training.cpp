@@ -10,14 +10,6 @@ namespace elbo::kernels::cuda {
 
 namespace {
 
-/// Parts of the sums over `rows` rows: chains of at most 1024 additions, for up to 8192 rows.
-std::int64_t shards_of(std::int64_t rows) {
-    std::int64_t shards = 1;
-    while (shards < largest_shards && rows > 1024 * shards)
-        shards *= 2;
-    return shards;
-}
-
 struct task_list {
     std::vector<weight_task> weights;
     std::vector<column_task> columns;
@@ -31,9 +23,11 @@ struct task_extent {
     std::int64_t rows, pairs;
 };
 
-void add_weights(task_list& list, const dense_layer& layer, const matrix& input, const matrix& gradient, bool decoder) {
-    list.weights.push_back({input, gradient, layer.weights, decoder, list.weight_blocks, column_tiles(layer.outputs)});
-    list.weight_blocks += weight_tiles(layer.inputs, layer.outputs);
+void add_weights(task_list& list, const tile_size& tile, const dense_layer& layer, const operand& input,
+                 const operand& gradient, bool decoder) {
+    list.weights.push_back(
+        {input, gradient, layer.weights, decoder, list.weight_blocks, blocks_for(layer.outputs, tile.columns)});
+    list.weight_blocks += tiles_of(tile, layer.inputs + 1, layer.outputs);
 }
 
 void add_columns(task_list& list, column_task::kind what, std::int64_t offset, std::int64_t d) {
@@ -48,9 +42,9 @@ void add_half(task_list& list, const vae_layout& l, const pass_memory& m, bool d
     const auto& memory = decoder ? m.decoder : m.encoder;
     for (std::size_t i = 0; i < layers.size(); ++i)
         if (is_wide(e.wide, layers[i].inputs, layers[i].outputs, decoder ? e.pairs : e.rows) == wide)
-            add_weights(list, layers[i],
+            add_weights(list, weight_tiles[choose_weight_tile(e.pairs)], layers[i],
                         i > 0     ? memory[i - 1].output
-                        : decoder ? m.latents.z
+                        : decoder ? m.latents.z_operand
                                   : m.input,
                         memory[i].gradient, decoder);
 }
@@ -78,8 +72,12 @@ std::int64_t square_sum_count(const vae_layout& l, const task_list& list) {
 }
 
 task_list count_tasks(const vae_layout& l, const task_extent& e) {
-    carver count(nullptr);
-    return make_tasks(l, carve_pass(l, 1, 1, true, count), e);
+    return make_tasks(l, carve_pass(l, e.rows, e.pairs, true, false, carver(nullptr)), e);
+}
+
+/// Parts of the sums over rows that are added up by a kernel of their own.
+std::int64_t shards_of(std::int64_t pairs) {
+    return choose_weight_tile(pairs) > 0 ? gradient_shards : 1;
 }
 
 } // namespace
@@ -87,6 +85,7 @@ task_list count_tasks(const vae_layout& l, const task_extent& e) {
 vae_training::vae_training(const state_pointer& state, const vae_layout& layout, std::int64_t rows,
                            std::int64_t samples)
     : state_(state), layout_(layout), memory_(state, layout, rows, rows * samples, true),
+      sharded_(shards_of(rows * samples) > 1),
       gradient_(state, "gradients", shards_of(rows * samples) * padded(layout.parameters)), next_(state, "a step", 1),
       wide_memory_(state, layout, {rows, samples, shards_of(rows * samples)}) {
     const task_list list = make_tasks(layout, memory_.view(), {state->wide, rows, rows * samples});
@@ -122,7 +121,7 @@ const wide_step* vae_training::wide_for(const vae_network& network, const wide_s
     if (!wide_ || !(wide_->setup() == setup)) {
         const optimizer_view of = network.vectors();
         wide_.reset();
-        wide_.emplace(state_, layout_, wide_memory_, memory_.view(),
+        wide_.emplace(state_, layout_, wide_memory_, memory_.view(setup.precision == vae::training_precision::bfloat16),
                       wide_vectors{of.parameters, of.rounded, gradient_.data(), network.size()}, setup);
     }
     return wide_->empty() ? nullptr : &*wide_;
@@ -152,10 +151,12 @@ void vae_training::forward(const vae_network& network, const vae_settings& s, co
     if (s.objective == vae::objective::importance)
         weigh_draws(*state_, p.rows,
                     {p.step, p.draws.count, parts_of(p), m.latents.log_ratios, m.weights, m.log_mean_weight, m.output});
+    if (network.gradient_stays_wide(s.objective) && m.output_gradient.rounded && !layout_.decoder.empty())
+        round_rows(*state_, p.rows, p.step, p.draws, m.output, m.output_gradient);
 }
 
 void vae_training::backward_one(const vae_network& network, const vae_settings& s, const pass& p, bool decoder,
-                                const dense_layer& layer, const matrix& gradient, const layer_memory& before,
+                                const dense_layer& layer, const operand& gradient, const layer_memory& before,
                                 bool to_heads) const {
     const backward_arguments a{p.step,
                                p.draws,
@@ -163,6 +164,7 @@ void vae_training::backward_one(const vae_network& network, const vae_settings& 
                                network.view(layer),
                                gradient,
                                before.gradient,
+                               before.gradient.data == p.memory.latents.z_gradient.data,
                                decoder ? layout_.decoder.front().form : layout_.encoder.front().form,
                                before.kept,
                                to_heads,
@@ -171,7 +173,7 @@ void vae_training::backward_one(const vae_network& network, const vae_settings& 
     if (const wide_layer* wide = p.wide ? p.wide->find(layer) : nullptr)
         p.wide->backward(*wide, a);
     else
-        backward_layer(*state_, p.precision, p.rows, a);
+        backward_layer(*state_, p.precision, {p.rows, decoder ? p.memory.pairs : p.memory.rows}, a);
 }
 
 void vae_training::backward(const vae_network& network, const vae_settings& s, const pass& p) const {
@@ -184,15 +186,14 @@ void vae_training::backward(const vae_network& network, const vae_settings& s, c
         sphere_backward(*state_, p.rows, network.sphere(p));
     else
         backward_one(network, s, p, true, layout_.decoder[0], m.decoder[0].gradient,
-                     {m.latents.z, nullptr, m.latents.z_gradient}, straight);
+                     {m.latents.z_operand, {}, {m.latents.z_gradient.data, m.latents.latent, false}}, straight);
     if (!straight)
         heads_gradients(*state_, p.rows, p.step, p.draws, m.latents, rule(s));
     for (std::size_t i = layout_.encoder.size(); i-- > 1;)
         backward_one(network, s, p, false, layout_.encoder[i], m.encoder[i].gradient, m.encoder[i - 1], false);
 }
 
-void vae_training::sum_gradients(const vae_network& network, const vae_settings& s, const pass& p,
-                                 std::int64_t shards) const {
+void vae_training::sum_gradients(const vae_network& network, const vae_settings& s, const pass& p) const {
     const pass_memory& m = p.memory;
     const bool importance = s.objective == vae::objective::importance;
     const task_count& count = weight_count(p);
@@ -208,7 +209,7 @@ void vae_training::sum_gradients(const vae_network& network, const vae_settings&
     a.column_blocks = column_blocks_;
     a.gradient = gradient_.data();
     a.size = network.size();
-    a.shards = shards;
+    a.sharded = sharded_;
     a.square_sums = square_sums_.data();
     a.output_gradient = m.output;
     a.likelihood = network.likelihood(m, true);
@@ -225,23 +226,24 @@ void vae_training::sum_gradients(const vae_network& network, const vae_settings&
     weight_gradients(*state_, p.precision, a);
     if (p.wide)
         p.wide->weight_gradients(p.step);
-    if (shards > 1 || p.wide) // the library does not square what it writes
-        add_shards(*state_, p.step, gradient_.data(), network.size(), shards, square_sums_.data());
+    if (sharded_ || p.wide) // the library does not square what it writes
+        add_shards(*state_, p.step, gradient_.data(), network.size(), sharded_ ? gradient_shards : 1,
+                   square_sums_.data());
 }
 
 void vae_training::enqueue(const vae_network& network, const vae_settings& s, const step_pointer& step,
                            std::int64_t rows, bool moves) {
-    const std::int64_t shards = shards_of(rows * s.samples);
-    const wide_step* const wide = wide_for(network, {{rows, s.samples, shards}, s.precision});
-    const pass p{step, rows, {0, s.samples, s.samples}, s.precision, memory_.view(), wide};
+    const bool rounded = s.precision == vae::training_precision::bfloat16;
+    const wide_step* const wide = wide_for(network, {{rows, s.samples, sharded_ ? gradient_shards : 1}, s.precision});
+    const pass p{step, rows, {0, s.samples, s.samples}, s.precision, memory_.view(rounded), wide};
     in_phase("forward", [&] { forward(network, s, p); });
     in_phase("backward", [&] { backward(network, s, p); });
-    in_phase("gradients", [&] { sum_gradients(network, s, p, shards); });
+    in_phase("gradients", [&] { sum_gradients(network, s, p); });
 
     finish_arguments a = {};
     a.step = step;
     a.to = network.vectors();
-    if (s.precision != vae::training_precision::bfloat16)
+    if (!rounded)
         a.to.rounded = nullptr;
     if (!(s.average_decay > 0))
         a.to.average = nullptr;
@@ -249,7 +251,7 @@ void vae_training::enqueue(const vae_network& network, const vae_settings& s, co
     a.size = network.size();
     a.square_sums = square_sums_.data();
     a.square_sum_count =
-        shards > 1 || wide ? blocks_for(network.size(), shard_sum_block) : weight_count(p).blocks + column_blocks_ + 1;
+        sharded_ || wide ? blocks_for(network.size(), shard_sum_block) : weight_count(p).blocks + column_blocks_ + 1;
     a.next = next_.data();
     a.clip_norm = s.optimizer.clip_norm;
     a.average_decay = static_cast<float>(s.average_decay);

@@ -17,6 +17,7 @@ struct task_count {
 /// Memory of training steps of up to `rows` rows with up to `samples` draws, and how they are enqueued.
 class vae_training {
 public:
+    /// `layout`: with the places of the device.
     vae_training(const state_pointer& state, const vae_layout& layout, std::int64_t rows, std::int64_t samples);
     static std::int64_t bytes(const internal::wide_limits& wide, const vae_layout& layout, std::int64_t rows,
                               std::int64_t samples);
@@ -31,7 +32,7 @@ public:
 private:
     void forward(const vae_network& network, const vae_settings& s, const pass& p) const;
     void backward(const vae_network& network, const vae_settings& s, const pass& p) const;
-    void sum_gradients(const vae_network& network, const vae_settings& s, const pass& p, std::int64_t shards) const;
+    void sum_gradients(const vae_network& network, const vae_settings& s, const pass& p) const;
     objective_rule rule(const vae_settings& s) const;
     /// The wide layers of steps of so many rows, or null where there are none.
     const wide_step* wide_for(const vae_network& network, const wide_setup& setup);
@@ -39,13 +40,14 @@ private:
     const task_count& weight_count(const pass& p) const;
     /// `before`: what the layer's input comes from, the gradient of which is wanted.
     void backward_one(const vae_network& network, const vae_settings& s, const pass& p, bool decoder,
-                      const dense_layer& layer, const matrix& gradient, const layer_memory& before,
+                      const dense_layer& layer, const operand& gradient, const layer_memory& before,
                       bool to_heads) const;
 
     state_pointer state_;
     const vae_layout& layout_;
     pass_owner memory_;
-    device_buffer<float> gradient_; ///< [shards x padded parameters]
+    bool sharded_;
+    device_buffer<float> gradient_; ///< [padded parameters], of each shard where they are added up later
     device_buffer<double> square_sums_;
     device_buffer<optimizer_step<float>> next_;
     std::array<task_count, 3> weight_counts_; ///< without wide layers, without wide decoder layers, all

@@ -32,10 +32,12 @@ __global__ void __launch_bounds__(strip_threads) wide_activate(const activation_
             for (int i = 0; i < thread_columns; ++i)
                 r.v[i] += bias.v[i];
             if (a.kept)
-                store_eight(a.kept + at.row * a.product.stride, at.column, a.product.stride, r);
+                store_eight(a.kept + at.row * a.kept_stride, at.column, a.kept_stride, r);
 #pragma unroll
             for (int i = 0; i < thread_columns; ++i)
-                r.v[i] = at.column + i < columns ? activate(a.form, r.v[i]) : 0.0f;
+                r.v[i] = at.column + i < columns    ? activate(a.form, r.v[i])
+                         : at.column + i == columns ? a.behind
+                                                    : 0.0f;
         }
         store_eight(a.out.data + at.row * a.out.stride, at.column, a.out.stride, r);
     }
@@ -108,18 +110,8 @@ __global__ void __launch_bounds__(strip_threads) wide_gather_rows(const gather_a
             if (at.column == 0)
                 a.row_numbers[at.row] = number;
         }
-        if (a.out.data)
-            store_eight(a.out.data + at.row * a.out.stride, at.column, a.out.stride, r);
+        store_eight(a.out.data + at.row * a.out.stride, at.column, a.out.stride, r);
     }
-}
-
-// A block a row of the weights at a time.
-template <class T>
-__global__ void __launch_bounds__(strip_threads)
-    wide_copy_weights(const T* from, std::int64_t inputs, const strip_matrix<T> out) {
-    for (std::int64_t row = blockIdx.x; row < inputs; row += gridDim.x)
-        for (std::int64_t j = threadIdx.x; j < out.columns; j += strip_threads)
-            out.data[row * out.stride + j] = from[row * out.columns + j];
 }
 
 // 32 columns of a shard a block, eight parts of its strips.
@@ -159,14 +151,8 @@ void wide_operand(const internal::cuda_state& state, const operand_arguments<T>&
 }
 template <class T>
 void wide_gather(const internal::cuda_state& state, const gather_arguments<T>& a) {
-    launch(state, "wide_gather_rows", strips(a.extent.end, a.x.columns), wide_gather_rows<T>, a);
+    launch(state, "wide_gather_rows", strips(a.extent.end, a.out.stride), wide_gather_rows<T>, a);
 }
-template <class T>
-void wide_weights(const internal::cuda_state& state, const T* from, std::int64_t inputs, const strip_matrix<T>& out) {
-    const std::int64_t blocks = std::min(inputs, std::int64_t(8) * state.multiprocessors);
-    launch(state, "wide_copy_weights", {blocks, strip_threads}, wide_copy_weights<T>, from, inputs, out);
-}
-
 template void wide_activation(const internal::cuda_state&, const activation_arguments<float>&);
 template void wide_activation(const internal::cuda_state&, const activation_arguments<__nv_bfloat16>&);
 template void wide_slope(const internal::cuda_state&, const slope_arguments<float>&);
@@ -175,10 +161,6 @@ template void wide_operand(const internal::cuda_state&, const operand_arguments<
 template void wide_operand(const internal::cuda_state&, const operand_arguments<__nv_bfloat16>&);
 template void wide_gather(const internal::cuda_state&, const gather_arguments<float>&);
 template void wide_gather(const internal::cuda_state&, const gather_arguments<__nv_bfloat16>&);
-template void wide_weights(const internal::cuda_state&, const float*, std::int64_t, const strip_matrix<float>&);
-template void wide_weights(const internal::cuda_state&, const __nv_bfloat16*, std::int64_t,
-                           const strip_matrix<__nv_bfloat16>&);
-
 void wide_biases(const internal::cuda_state& state, const bias_arguments& a, std::int64_t tasks, std::int64_t shards) {
     std::int64_t widest = 0;
     for (std::int64_t t = 0; t < tasks; ++t)

@@ -44,16 +44,18 @@ struct strip_extent {
     __device__ std::int64_t rows() const { return step.rows() * draws; }
 };
 
-/// y = f(a), a = product + bias. `kept`, which may be the product itself, takes a; null where it is not wanted. `out`
-/// may be the product, too.
+/// y = f(a), a = product + bias. `kept` takes a; null where it is not wanted. `out` may be the product. Behind the last
+/// column of `out` is `behind`, then zeros.
 template <class T>
 struct activation_arguments {
     strip_extent extent;
     strip_matrix<T> product;
     const float* bias;
     vae::activation form;
-    T* kept; ///< with the stride of the product
+    T* kept;
+    std::int64_t kept_stride;
     strip_matrix<T> out;
+    float behind;
 };
 template <class T>
 void wide_activation(const internal::cuda_state& state, const activation_arguments<T>& a);
@@ -73,11 +75,11 @@ struct slope_arguments {
 template <class T>
 void wide_slope(const internal::cuda_state& state, const slope_arguments<T>& a);
 
-/// A float32 matrix as an operand, with sums as above.
+/// An operand of narrow layers as one of wide layers, with sums as above.
 template <class T>
 struct operand_arguments {
     strip_extent extent;
-    strip_matrix<const float> from;
+    strip_matrix<T> from;
     strip_matrix<T> out;
     float* sums;
 };
@@ -91,7 +93,7 @@ struct largest_arguments {
     largest_bits* largest;
 };
 void wide_largest(const internal::cuda_state& state, const largest_arguments& a);
-/// The same of weights [inputs x outputs], which have no stride.
+/// The same of so many numbers in a row.
 void wide_largest_weight(const internal::cuda_state& state, const float* weights, std::int64_t count,
                          largest_bits* largest);
 
@@ -99,7 +101,6 @@ void wide_largest_weight(const internal::cuda_state& state, const float* weights
 struct pieces_arguments {
     strip_extent extent; ///< without a step: all rows up to the end
     strip_matrix<const float> from;
-    bool aligned; ///< rows of `from` begin at multiples of 16 bytes
     pieces_matrix out;
     float* sums;
     const largest_bits* largest;
@@ -116,14 +117,10 @@ struct gather_arguments {
     strip_extent extent;
     matrix x;
     strip_matrix<T> out;
-    std::uint64_t* row_numbers; ///< `out` has no data: as float32 alone
+    std::uint64_t* row_numbers;
 };
 template <class T>
 void wide_gather(const internal::cuda_state& state, const gather_arguments<T>& a);
-
-/// Weights [inputs x outputs] as an operand, where they are not aligned.
-template <class T>
-void wide_weights(const internal::cuda_state& state, const T* from, std::int64_t inputs, const strip_matrix<T>& out);
 
 /// The likelihood of product + bias (not of blocks): its terms in parts of strip_columns columns, and its gradient as
 /// output_layer (layer/dense.hpp) has it: in the place of the product where `keeps`, and as an operand with sums where

@@ -8,11 +8,6 @@ namespace elbo::kernels::cuda {
 
 namespace {
 
-/// Rows of weights in the flat vector begin at multiples of 16 bytes, whatever the operands.
-bool is_aligned(const dense_layer& layer) {
-    return layer.weights % 8 == 0 && layer.outputs % 8 == 0;
-}
-
 /// The wide layers of one half, without their memory. Pieces are made of float32 matrices, of all of which the largest
 /// number is known: no layer takes its operand from another then.
 void add_wide(const internal::wide_limits& limits, const std::vector<dense_layer>& layers, bool decoder,
@@ -39,7 +34,7 @@ void take_memory(std::vector<wide_places>& layers, vae::training_precision preci
     for (wide_places& l : layers) {
         if (l.before_wide && slope_needs_input(l.layer->form))
             l.kept = take(l.rows, l.layer->outputs);
-        if (pieces || !is_aligned(*l.layer))
+        if (pieces)
             l.weights = take(l.layer->inputs, l.layer->outputs);
     }
     for (wide_places& l : layers)
@@ -56,8 +51,10 @@ wide_workspace carve_wide(const internal::wide_limits& limits, const vae_layout&
     add_wide(limits, l.decoder, true, e.rows * e.samples, e, pieces, w.layers);
     std::int64_t product = 0;
     for (const wide_places& layer : w.layers) {
-        if (layer.before_wide)
-            product = std::max(product, layer.rows * operand_stride(layer.layer->outputs));
+        // float32 products take the place of what they become, unless that is an operand of a wide layer.
+        if (layer.before_wide || layer.after_wide || precision == vae::training_precision::bfloat16)
+            product =
+                std::max(product, layer.rows * operand_stride(std::max(layer.layer->inputs, layer.layer->outputs)));
         if (layer.decoder && layer.last) {
             const std::int64_t parts = blocks_for(layer.layer->outputs, strip_columns);
             w.parts = {from.take<double>(parts * layer.rows), from.take<double>(parts * layer.rows), parts, layer.rows};

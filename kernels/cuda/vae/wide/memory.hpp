@@ -32,7 +32,7 @@ struct wide_places {
     unsigned char* input = nullptr;    ///< [end x inputs]
     unsigned char* gradient = nullptr; ///< [end x outputs]
     unsigned char* kept = nullptr;     ///< [rows x outputs] before the activation, where the slope needs it; else null
-    unsigned char* weights = nullptr;  ///< [inputs x outputs], where those of the network will not do; else null
+    unsigned char* weights = nullptr;  ///< [inputs x outputs] in pieces; else null, those of the network will do
     float* sums = nullptr;             ///< [end / strip_rows x outputs] of the gradient
     // Of pieces: largest numbers of input, gradient and weights; scales of the products forward, backward and of
     // weights.
@@ -53,7 +53,7 @@ inline pieces_matrix pieces_in(unsigned char* data, std::int64_t rows, std::int6
 /// All of a step.
 struct wide_workspace {
     std::vector<wide_places> layers;  ///< encoder, then decoder, in their order
-    unsigned char* product = nullptr; ///< [rows x widest] between two wide layers, before it becomes an operand
+    unsigned char* product = nullptr; ///< [rows x widest] before it becomes an operand
     likelihood_parts parts = {};      ///< of the last decoder layer, where it is wide
     largest_bits* largest = nullptr;  ///< of all layers
 };

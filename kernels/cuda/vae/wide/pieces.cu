@@ -70,14 +70,7 @@ __global__ void __launch_bounds__(strip_threads) wide_split(const pieces_argumen
     for (; at.row < at.end; at.row += strip_warps) {
         eight r = {}, low = {};
         if (at.row < rows) {
-            const float* const from = a.from.data + at.row * a.from.stride;
-            if (a.aligned) {
-                r = load_eight(from, at.column, a.from.columns);
-            } else {
-#pragma unroll
-                for (int i = 0; i < thread_columns; ++i)
-                    r.v[i] = at.column + i < a.from.columns ? from[at.column + i] : 0.0f;
-            }
+            r = load_eight(a.from.data + at.row * a.from.stride, at.column, a.from.columns);
 #pragma unroll
             for (int i = 0; i < thread_columns; ++i) {
                 sum.v[i] += r.v[i];

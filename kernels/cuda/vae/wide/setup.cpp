@@ -51,7 +51,7 @@ layer_factors factors_of(const wide_places& at, const wide_vectors& vectors, vae
     };
     const void* const own = type == CUDA_R_16BF ? static_cast<const void*>(vectors.rounded + layer.weights)
                                                 : static_cast<const void*>(vectors.weights + layer.weights);
-    return {at.weights ? operand(at.weights, in, in, out) : transpose_of(own, type, in, out, out),
+    return {at.weights ? operand(at.weights, in, in, out) : transpose_of(own, type, in, out, row_stride(out)),
             operand(at.input, at.end, at.rows, in), operand(at.gradient, at.end, at.rows, out)};
 }
 
@@ -87,15 +87,18 @@ wide_layer wide_step::make_layer(std::size_t index) const {
         return m;
     };
 
-    const product_matrix output = at.before_wide ? between(out) : transpose_of(memory[i].output, at.rows);
+    // Of the last layer of each half float32 numbers are wanted.
+    const bool rounds = setup_.precision == vae::training_precision::bfloat16;
+    const product_matrix output =
+        at.before_wide || (rounds && !at.last) ? between(out) : transpose_of(memory[i].output.as_matrix(), at.rows);
     std::optional<matrix_product> backward;
     if (!at.first || at.decoder) {
-        const product_matrix to = at.after_wide ? between(in)
-                                  : at.first    ? transpose_of(pass_.latents.z_gradient, at.rows)
-                                                : transpose_of(memory[i - 1].gradient, at.rows);
+        const product_matrix to = at.first                  ? transpose_of(pass_.latents.z_gradient, at.rows)
+                                  : at.after_wide || rounds ? between(in)
+                                                            : transpose_of(memory[i - 1].gradient.as_matrix(), at.rows);
         backward.emplace(handle, setup_.precision, transposed(f.weights), f.gradient, to, 1, scale(backwards));
     }
-    product_matrix sums = transpose_of(vectors_.gradient + layer.weights, CUDA_R_32F, in, out, out);
+    product_matrix sums = transpose_of(vectors_.gradient + layer.weights, CUDA_R_32F, in, out, row_stride(out));
     sums.distance = vectors_.size;
     return {at,
             at.before_wide ? workspace_.layers[index + 1].input : nullptr,

@@ -16,14 +16,15 @@ void with_operand(vae::training_precision precision, const Use& use) {
 }
 
 template <class T>
-strip_matrix<T> operand(unsigned char* data, std::int64_t columns) {
+strip_matrix<T> strip(unsigned char* data, std::int64_t columns) {
     return {reinterpret_cast<T*>(data), columns, operand_stride(columns)};
 }
-strip_matrix<float> strip(const matrix& m) {
-    return {m.data, m.columns, m.stride()};
+template <class T>
+strip_matrix<T> strip(const operand& o) {
+    return {static_cast<T*>(o.data), o.columns, o.stride()};
 }
-strip_matrix<const float> constant_strip(const matrix& m) {
-    return {m.data, m.columns, m.stride()};
+strip_matrix<const float> constant_strip(const operand& o) {
+    return {static_cast<const float*>(o.data), o.columns, o.stride()};
 }
 
 } // namespace
@@ -40,39 +41,34 @@ bool wide_step::splits() const {
 
 void wide_step::take_weights(const wide_layer& l) const {
     const dense_layer& layer = *l.at.layer;
-    unsigned char* const to = l.at.weights;
     const float* const from = vectors_.weights + layer.weights;
-    if (splits()) {
-        const bool aligned = layer.weights % 4 == 0 && layer.outputs % 4 == 0;
-        wide_largest_weight(*state_, from, layer.inputs * layer.outputs, l.at.largest + of_weights);
-        wide_pieces(*state_, {{{}, 1, layer.inputs},
-                              {from, layer.outputs, layer.outputs},
-                              aligned,
-                              pieces_in(to, layer.inputs, layer.outputs),
-                              nullptr,
-                              l.at.largest + of_weights,
-                              {}});
-    } else if (to && setup_.precision == vae::training_precision::tf32) {
-        wide_weights<float>(*state_, from, layer.inputs, operand<float>(to, layer.outputs));
-    } else if (to) {
-        wide_weights<__nv_bfloat16>(*state_, vectors_.rounded + layer.weights, layer.inputs,
-                                    operand<__nv_bfloat16>(to, layer.outputs));
-    }
+    const std::int64_t stride = row_stride(layer.outputs);
+    wide_largest_weight(*state_, from, layer.inputs * stride, l.at.largest + of_weights);
+    wide_pieces(*state_, {{{}, 1, layer.inputs},
+                          {from, layer.outputs, stride},
+                          pieces_in(l.at.weights, layer.inputs, layer.outputs),
+                          nullptr,
+                          l.at.largest + of_weights,
+                          {}});
 }
 
-void wide_step::take_input(const wide_layer& l, const forward_arguments& a) const {
-    if (l.at.after_wide)
-        return; // the layer before has written it
-    const strip_extent extent{a.step, a.draws, l.at.end};
+void wide_step::gather(const wide_layer& l, const input_arguments& a) const {
+    with_operand(setup_.precision, [&](auto number) {
+        using T = decltype(number);
+        wide_gather<T>(*state_, {{a.step, 1, l.at.end}, a.x, strip<T>(l.at.input, l.at.layer->inputs), a.row_numbers});
+    });
+}
+
+void wide_step::take_input(const wide_layer& l, const step_pointer& step, std::int64_t draws,
+                           const operand& input) const {
+    if (l.at.after_wide || !input.data)
+        return;
+    const strip_extent extent{step, draws, l.at.end};
     const std::int64_t inputs = l.at.layer->inputs;
     if (splits()) {
-        if (!a.input.data)
-            wide_gather<float>(*state_, {{a.step, a.draws, l.at.rows}, a.data_copy, {}, a.row_numbers});
-        const strip_matrix<const float> from = constant_strip(a.input.data ? a.input : a.data_copy);
-        wide_largest(*state_, {extent, from, l.at.largest + of_input});
+        wide_largest(*state_, {extent, constant_strip(input), l.at.largest + of_input});
         wide_pieces(*state_, {extent,
-                              from,
-                              true,
+                              constant_strip(input),
                               pieces_in(l.at.input, l.at.end, inputs),
                               nullptr,
                               l.at.largest + of_input,
@@ -81,51 +77,57 @@ void wide_step::take_input(const wide_layer& l, const forward_arguments& a) cons
     }
     with_operand(setup_.precision, [&](auto number) {
         using T = decltype(number);
-        const strip_matrix<T> input = operand<T>(l.at.input, inputs);
-        if (a.input.data)
-            wide_operand<T>(*state_, {extent, constant_strip(a.input), input, nullptr});
-        else
-            wide_gather<T>(*state_, {extent, a.data_copy, input, a.row_numbers});
+        wide_operand<T>(*state_, {extent, strip<T>(input), strip<T>(l.at.input, inputs), nullptr});
     });
 }
 
-void wide_step::multiply_forward(const wide_layer& l, const forward_arguments& a) const {
+void wide_step::multiply_forward(const wide_layer& l, const step_pointer& step, std::int64_t draws,
+                                 const operand& input) const {
     if (workspace_.largest && &l == &layers_.front())
         clear_async(*state_, workspace_.largest, 3 * static_cast<std::int64_t>(layers_.size()));
-    take_weights(l);
-    take_input(l, a);
+    if (splits())
+        take_weights(l);
+    take_input(l, step, draws, input);
     enqueue(l.forward);
 }
 
 void wide_step::forward(const wide_layer& l, const forward_arguments& a) const {
-    multiply_forward(l, a);
+    multiply_forward(l, a.step, a.draws, a.input);
     const vae::activation form = l.at.layer->form;
     const std::int64_t outputs = l.at.layer->outputs;
-    if (!l.at.before_wide) {
-        const strip_matrix<float> output = strip(a.output);
-        wide_activation<float>(*state_, {{a.step, a.draws, l.at.rows}, output, a.layer.bias, form, a.kept, output});
-        return;
-    }
-    with_operand(setup_.precision, [&](auto number) {
+    with_operand(a.wide ? vae::training_precision::float32 : setup_.precision, [&](auto number) {
         using T = decltype(number);
-        wide_activation<T>(*state_, {{a.step, a.draws, l.at.end},
-                                     operand<T>(workspace_.product, outputs),
-                                     a.layer.bias,
-                                     form,
-                                     operand<T>(l.at.kept, outputs).data,
-                                     operand<T>(l.next_input, outputs)});
+        const strip_matrix<T> product = strip<T>(workspace_.product, outputs), out = strip<T>(a.output);
+        if (l.at.before_wide)
+            wide_activation<T>(*state_, {{a.step, a.draws, l.at.end},
+                                         product,
+                                         a.layer.bias,
+                                         form,
+                                         strip<T>(l.at.kept, outputs).data,
+                                         product.stride,
+                                         strip<T>(l.next_input, outputs),
+                                         0});
+        else
+            wide_activation<T>(*state_, {{a.step, a.draws, l.at.rows},
+                                         sizeof(T) == 4 ? out : product,
+                                         a.layer.bias,
+                                         form,
+                                         static_cast<T*>(a.kept.data),
+                                         out.stride,
+                                         out,
+                                         a.wide ? 0.0f : 1.0f});
     });
 }
 
 void wide_step::output(const wide_layer& l, const output_arguments& a) const {
-    multiply_forward(l, {a.step, a.draws.count, a.layer, a.input, a.gradient, nullptr, {}, nullptr});
+    multiply_forward(l, a.step, a.draws.count, a.input);
     const bool direct = has_gradient(l, a.objective);
     with_operand(setup_.precision, [&](auto number) {
         using T = decltype(number);
-        wide_output<T>(*state_, {a.step, a.draws, direct ? l.at.end : l.at.rows, a.gradient, a.layer.bias, a.likelihood,
-                                 a.objective, !direct || keeps_gradient_,
-                                 direct ? operand<T>(l.at.gradient, l.at.layer->outputs) : strip_matrix<T>{}, l.at.sums,
-                                 parts()});
+        wide_output<T>(*state_,
+                       {a.step, a.draws, direct ? l.at.end : l.at.rows, pass_.output, a.layer.bias, a.likelihood,
+                        a.objective, !direct || keeps_gradient_,
+                        direct ? strip<T>(l.at.gradient, l.at.layer->outputs) : strip_matrix<T>{}, l.at.sums, parts()});
     });
 }
 
@@ -138,14 +140,12 @@ bool wide_step::has_gradient(const wide_layer& l, vae::objective objective) cons
 }
 
 void wide_step::take_gradient(const wide_layer& l, const step_pointer& step, std::int64_t draws,
-                              const matrix& gradient) const {
+                              const operand& gradient) const {
     const strip_extent extent{step, draws, l.at.end};
-    const strip_matrix<const float> from = constant_strip(gradient);
     if (splits()) {
-        wide_largest(*state_, {extent, from, l.at.largest + of_gradient});
+        wide_largest(*state_, {extent, constant_strip(gradient), l.at.largest + of_gradient});
         wide_pieces(*state_, {extent,
-                              from,
-                              true,
+                              constant_strip(gradient),
                               pieces_in(l.at.gradient, l.at.end, gradient.columns),
                               l.at.sums,
                               l.at.largest + of_gradient,
@@ -155,7 +155,7 @@ void wide_step::take_gradient(const wide_layer& l, const step_pointer& step, std
     }
     with_operand(setup_.precision, [&](auto number) {
         using T = decltype(number);
-        wide_operand<T>(*state_, {extent, from, operand<T>(l.at.gradient, gradient.columns), l.at.sums});
+        wide_operand<T>(*state_, {extent, strip<T>(gradient), strip<T>(l.at.gradient, gradient.columns), l.at.sums});
     });
 }
 
@@ -164,11 +164,20 @@ void wide_step::backward(const wide_layer& l, const backward_arguments& a) const
     if (!has_gradient(l, a.rule.objective))
         take_gradient(l, a.step, draws, a.gradient);
     enqueue(*l.backward);
+    if (l.at.first)
+        return; // z has no activation
     if (!l.at.after_wide) {
-        if (l.at.first)
-            return; // z has no activation
-        const strip_matrix<float> to = strip(a.input_gradient);
-        wide_slope<float>(*state_, {{a.step, draws, l.at.rows}, to, a.form, a.kept, to.stride, to, nullptr});
+        with_operand(setup_.precision, [&](auto number) {
+            using T = decltype(number);
+            const strip_matrix<T> to = strip<T>(a.input_gradient);
+            wide_slope<T>(*state_, {{a.step, draws, l.at.rows},
+                                    sizeof(T) == 4 ? to : strip<T>(workspace_.product, inputs),
+                                    a.form,
+                                    static_cast<const T*>(a.kept.data),
+                                    a.kept.stride(),
+                                    to,
+                                    nullptr});
+        });
         return;
     }
     const wide_places& before = *l.before;
@@ -176,11 +185,11 @@ void wide_step::backward(const wide_layer& l, const backward_arguments& a) const
     with_operand(setup_.precision, [&](auto number) {
         using T = decltype(number);
         wide_slope<T>(*state_, {{a.step, draws, l.at.end},
-                                operand<T>(workspace_.product, inputs),
+                                strip<T>(workspace_.product, inputs),
                                 a.form,
-                                operand<T>(kept, inputs).data,
+                                strip<T>(kept, inputs).data,
                                 operand_stride(inputs),
-                                operand<T>(before.gradient, inputs),
+                                strip<T>(before.gradient, inputs),
                                 before.sums});
     });
 }

@@ -54,6 +54,9 @@ public:
     /// Null where a layer is not wide.
     const wide_layer* find(const dense_layer& layer) const;
 
+    /// Whether gather() is there: the rows of data go to the operand of the first layer, whose forward() gets no input.
+    bool gathers() const { return !splits(); }
+    void gather(const wide_layer& l, const input_arguments& a) const;
     /// As forward_layer, output_layer and backward_layer (layer/dense.hpp); terms of the likelihood go to parts().
     void forward(const wide_layer& l, const forward_arguments& a) const;
     void output(const wide_layer& l, const output_arguments& a) const;
@@ -72,11 +75,15 @@ private:
     bool splits() const;
     /// Whether the kernel before has written the gradient of a layer as an operand.
     bool has_gradient(const wide_layer& l, vae::objective objective) const;
-    void multiply_forward(const wide_layer& l, const forward_arguments& a) const;
-    /// As an operand, where those of the network will not do.
+    void multiply_forward(const wide_layer& l, const step_pointer& step, std::int64_t draws,
+                          const operand& input) const;
+    /// In pieces.
     void take_weights(const wide_layer& l) const;
-    void take_input(const wide_layer& l, const forward_arguments& a) const;
-    void take_gradient(const wide_layer& l, const step_pointer& step, std::int64_t draws, const matrix& gradient) const;
+    /// Unless the layer before or gather() has written it.
+    void take_input(const wide_layer& l, const step_pointer& step, std::int64_t draws, const operand& input) const;
+    void take_gradient(const wide_layer& l, const step_pointer& step, std::int64_t draws,
+                       const operand& gradient) const;
+
     state_pointer state_;
     const vae_layout& layout_;
     const wide_memory& memory_;
