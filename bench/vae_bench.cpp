@@ -3,7 +3,7 @@
 //
 //   vae_bench [--network=NAME,...] [--operation=step|epoch|evaluate|importance|encode|decode,...] [--batch=B,...]
 //             [--rows=N] [--draws=S] [--arithmetic=float32|tf32|bfloat16] [--storage=bits|bytes|float32]
-//             [--table] [--bound_steps=N]
+//             [--table] [--predictions] [--bound_steps=N]
 //             [--backend=cpu|cuda] [--threads=T] [--clock=wall|cpu] [--quick] [options of Google Benchmark]
 //
 // Networks are written as widths from the data to the latent space and the activation, 784-200-200-50-tanh; the decoder
@@ -17,9 +17,12 @@
 //   importance/NETWORK/RxS    the importance bound of min(N, 100) rows with S draws each
 //
 // --table takes networks, batches and arithmetic from a list for GPUs instead (vae/table.hpp), the arithmetic as the
-// end of the name, on the CPU float32 alone. --bound_steps trains so many steps first; the counter bound is the mean of
-// the last ten. For the other counters see harness.hpp; rows_per_second counts rows of the data.
+// end of the name, on the CPU float32 alone. --predictions measures nothing and writes what they should take on one
+// H200 (vae/prediction.hpp) beside what was measured and is aimed at. --bound_steps trains so many steps first; the
+// counter bound is the mean of the last ten. For the other counters see harness.hpp; on a GPU predicted_seconds_low and
+// _high stand beside seconds.
 #include "bench/harness.hpp"
+#include "bench/vae/prediction.hpp"
 #include "bench/vae/table.hpp"
 #include "elbo/vae/train.hpp"
 #include "host/draws.hpp"
@@ -48,7 +51,7 @@ struct request {
     std::vector<std::string> operations{"step", "epoch", "evaluate", "importance", "encode", "decode"};
     std::vector<std::int64_t> batches{100, 1000};
     std::int64_t rows = 60000, draws = 5000, bound_steps = 0;
-    bool table = false;
+    bool table = false, predictions = false;
     vae::training_precision arithmetic = vae::training_precision::float32;
     kernels::row_storage storage = kernels::row_storage::bits;
 };
@@ -83,6 +86,7 @@ std::map<std::string, option> own_options(request& r) {
             {"rows", [&r](const std::string& v) { r.rows = std::stoll(v); }},
             {"bound_steps", [&r](const std::string& v) { r.bound_steps = std::stoll(v); }},
             {"table", [&r](const std::string&) { r.table = true; }},
+            {"predictions", [&r](const std::string&) { r.predictions = true; }},
             {"draws", [&r](const std::string& v) { r.draws = std::stoll(v); }},
             {"arithmetic", [&r](const std::string& v) { r.arithmetic = vae::training_precision_from_string(v); }},
             {"storage", [&r](const std::string& v) { r.storage = parse_storage(v); }}};
@@ -151,6 +155,14 @@ double check(const network_case& c, const std::vector<float>& x) {
     return std::sqrt(error / norm) / gradient_bound(c, rows);
 }
 
+bool on_gpu(const network_case& c) {
+    return c.asked.common.backend == "cuda";
+}
+void show(const prediction& expected, double times, operation& o) {
+    o.counters["predicted_seconds_low"] = times * expected.low;
+    o.counters["predicted_seconds_high"] = times * expected.high;
+}
+
 /// Mean bound of the last ten of c.asked.bound_steps steps from the start.
 double bound_after(const network_case& c, vae_engine& engine, kernels::train_slice slice) {
     const std::int64_t epoch_steps = c.rows / c.batch, counted = std::min<std::int64_t>(10, c.asked.bound_steps);
@@ -190,6 +202,8 @@ operation training_operation(const network_case& c, const std::shared_ptr<vae_en
     o.flop = rows * c.architecture.training_flops_per_sample();
     o.counters["rows"] = rows;
     o.counters["steps_per_run"] = static_cast<double>(steps);
+    if (on_gpu(c))
+        show(predict_step(engine->layout, {c.batch, 1, c.asked.arithmetic}), static_cast<double>(steps), o);
     return o;
 }
 
@@ -207,6 +221,8 @@ operation inference_operation(const network_case& c, const std::shared_ptr<vae_e
             engine->importance(rows, draws, false, 1, terms->data(), terms->data() + rows.rows);
         };
         o.flop = 2 * count * static_cast<double>(c.asked.draws) * forward_macs(c.architecture, true);
+        if (on_gpu(c))
+            show(predict_evaluation(engine->layout, rows.rows, c.asked.draws), 1, o);
     } else if (c.operation == "evaluate") {
         o.run = [=] {
             kernels::row_terms out;
@@ -215,6 +231,8 @@ operation inference_operation(const network_case& c, const std::shared_ptr<vae_e
             engine->evaluate(rows, 1, false, 1, out);
         };
         o.flop = 2 * count * forward_macs(c.architecture, false);
+        if (on_gpu(c))
+            show(predict_evaluation(engine->layout, rows.rows, 1), 1, o);
     } else if (c.operation == "encode") {
         const auto out = std::make_shared<std::vector<float>>(2 * rows.rows * latent);
         o.run = [=] {
@@ -265,6 +283,8 @@ void add_table(const request& r) {
 }
 
 void add_all(request& r) {
+    if (r.predictions)
+        return write_predictions();
     if (r.table)
         return add_table(r);
     if (r.common.quick) {

@@ -1,8 +1,10 @@
 #include "bench/vae/table.hpp"
 
 #include "bench/harness.hpp"
-#include "kernels/contract/vae_layout.hpp"
+#include "bench/vae/prediction.hpp"
 
+#include <cstdio>
+#include <fmt/format.h>
 #include <stdexcept>
 
 namespace elbo::bench {
@@ -11,7 +13,7 @@ namespace {
 
 constexpr const char* network_i = "784-200-200-50-tanh";
 constexpr const char* network_l = "784-1024-1024-128-tanh";
-constexpr std::int64_t importance_rows = 100, evaluated_rows = 60000, other_batch = 512;
+constexpr std::int64_t importance_rows = 100, importance_draws = 5000, evaluated_rows = 60000, other_batch = 512;
 
 /// By precision: float32, tf32, bfloat16.
 struct measured {
@@ -34,7 +36,6 @@ const char* const other_networks[] = {
     "1024-256-256-50-tanh", "2048-512-64-relu", "4096-64-16-tanh",        "4096-512-512-512-512-128-tanh",
 };
 
-using vae::training_precision;
 constexpr training_precision precisions[] = {training_precision::float32, training_precision::tf32,
                                              training_precision::bfloat16};
 
@@ -48,6 +49,41 @@ std::vector<table_row> make_table() {
     for (const char* network : other_networks)
         rows.push_back({network, "step", other_batch, training_precision::bfloat16});
     return rows;
+}
+
+prediction predict(const table_row& row) {
+    const kernels::vae_layout layout = kernels::make_layout(parse_network(row.network));
+    if (row.operation == "importance")
+        return predict_evaluation(layout, row.batch, importance_draws);
+    if (row.operation == "evaluate")
+        return predict_evaluation(layout, row.batch, 1);
+    return predict_step(layout, {row.batch, 1, row.precision});
+}
+
+/// What a step has: kernels, and operations of the products.
+struct step_size {
+    double kernels, flop;
+};
+step_size size_of(const char* network) {
+    const vae::architecture a = parse_network(network);
+    const auto all = step_kernels(kernels::make_layout(a), {other_batch, 1, training_precision::bfloat16});
+    return {static_cast<double>(all.size()), static_cast<double>(other_batch) * a.training_flops_per_sample()};
+}
+
+/// Seconds that I and L lead to expect: so much a kernel and so much an operation that both come out right.
+double interpolated(const char* network, double prediction::*bound) {
+    const auto seconds = [&](const char* of) {
+        return predict({of, "step", other_batch, training_precision::bfloat16}).*bound;
+    };
+    const step_size i = size_of(network_i), l = size_of(network_l), own = size_of(network);
+    const double a_flop =
+        (seconds(network_l) - seconds(network_i) * l.kernels / i.kernels) / (l.flop - i.flop * l.kernels / i.kernels);
+    const double a_kernel = (seconds(network_i) - a_flop * i.flop) / i.kernels;
+    return a_kernel * own.kernels + a_flop * own.flop;
+}
+
+std::string cell(const std::optional<double>& value) {
+    return value ? fmt::format("{:g}", *value) : "-";
 }
 
 } // namespace
@@ -84,6 +120,24 @@ double forward_macs(const vae::architecture& a, bool decoder_alone) {
 const std::vector<table_row>& network_table() {
     static const std::vector<table_row> table = make_table();
     return table;
+}
+
+void write_predictions() {
+    std::printf(
+        "| network | operation, batch | arithmetic | predicted, us | of I and L | measured before | PyTorch | to "
+        "reach |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+    for (const table_row& row : network_table()) {
+        const prediction p = predict(row);
+        const bool other = !row.target;
+        const std::string ratio =
+            other ? fmt::format("{:.2f} to {:.2f}", p.low / interpolated(row.network.c_str(), &prediction::low),
+                                p.high / interpolated(row.network.c_str(), &prediction::high))
+                  : "-";
+        std::printf("%s\n", fmt::format("| {} | {}, {} | {} | {:.3g} to {:.3g} | {} | {} | {} | {} |", row.network,
+                                        row.operation, row.batch, vae::to_string(row.precision), 1e6 * p.low,
+                                        1e6 * p.high, ratio, cell(row.before), cell(row.pytorch), cell(row.target))
+                                .c_str());
+    }
 }
 
 } // namespace elbo::bench

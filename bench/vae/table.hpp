@@ -30,4 +30,7 @@ struct table_row {
 /// evaluation; and twelve networks of other sizes at a batch of 512.
 const std::vector<table_row>& network_table();
 
+/// Writes what each line should take as a table, and of the other networks the ratio to what I and L lead to expect.
+void write_predictions();
+
 } // namespace elbo::bench

@@ -1,7 +1,6 @@
 // Which layers are multiplied by cuBLASLt, and the shapes of what goes in and out: pure functions.
 #pragma once
 
-#include "kernels/cuda/core/cuda_state.hpp"
 #include "kernels/cuda/gmm/e_step/tuning.hpp"
 
 #include <algorithm>
@@ -10,8 +9,10 @@
 namespace elbo::kernels::cuda {
 
 /// A layer for `rows` rows: at least 128 on the narrow side, and 1024 on the other or 256 x 512 in all. Smaller ones
-/// are faster in tiles of their own (layer), which read and write each number once.
-constexpr bool is_wide(const internal::wide_limits& l, std::int64_t inputs, std::int64_t outputs, std::int64_t rows) {
+/// are faster in tiles of their own (layer), which read and write each number once. `Limits`: internal::wide_limits
+/// (core/cuda_state.hpp), or the like where there is no CUDA.
+template <class Limits>
+constexpr bool is_wide(const Limits& l, std::int64_t inputs, std::int64_t outputs, std::int64_t rows) {
     const std::int64_t narrow = std::min(inputs, outputs), broad = std::max(inputs, outputs);
     const bool large = broad >= 8 * l.width || (narrow >= 2 * l.width && narrow * broad >= 8 * l.width * l.width);
     return rows >= l.rows && narrow >= l.width && large;
