@@ -129,6 +129,15 @@ TEST(CudaVaeWide, DecidedByTheRowsOfABatch) {
     }
 }
 
+TEST(CudaVaeWide, FromTheSizesOfTheLibrary) {
+    // 256 x 512 is wide for 512 rows, 512 x 128 is not.
+    const vae_case c{.architecture = test::make_architecture(256, 64, {512}, activation::tanh),
+                     .rows = 512,
+                     .settings = {.seed = 3, .precision = training_precision::bfloat16},
+                     .kind = test::values::bits};
+    check_gradient(context::cuda(), c, 5);
+}
+
 TEST(CudaVaeWide, SphereDecoderAndFreeBits) {
     const context ctx = with_limits(1, 1);
     vae::architecture a = test::make_architecture(9, 9, {16, 8}, activation::tanh, test::gaussian({}));
@@ -184,12 +193,13 @@ TEST(CudaVaeWide, NumbersOfEverySize) {
 }
 
 /// What steps on resident rows leave, the last batch of which is shorter.
-std::vector<double> train(const context& ctx, training_precision precision, const std::vector<std::int64_t>& slices) {
+std::vector<double> train(const context& ctx, training_precision precision, const std::vector<std::int64_t>& slices,
+                          row_storage storage = row_storage::bits) {
     constexpr std::int64_t rows = 79, batch = 33;
     const auto architecture = test::make_architecture(33, 4, {24, 9}, activation::gelu);
     const auto engine = make_vae_engine(ctx, make_layout(architecture));
     const auto x = test::network_rows(architecture, rows, test::values::bits, 3);
-    engine->reserve({.batch = batch, .slots = {rows}, .storage = row_storage::bits});
+    engine->reserve({.batch = batch, .slots = {rows}, .storage = storage});
     engine->load(0, 0, matrix_view<const float>(x.data(), rows, 33));
     engine->set_parameters(test::network_parameters(engine->layout, 7));
     std::vector<double> result;
@@ -217,6 +227,7 @@ TEST(CudaVaeWide, SlicesGiveTheBitsOfSingleSteps) {
         EXPECT_EQ(want[6], 13) << "rows of the last batch";
         EXPECT_EQ(train(ctx, precision, {3}), want);
         EXPECT_EQ(train(ctx, precision, {2, 1}), want);
+        EXPECT_EQ(train(ctx, precision, {3}, row_storage::float32), want) << "bits as float32";
     }
 }
 

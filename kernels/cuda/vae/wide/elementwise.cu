@@ -91,6 +91,7 @@ __global__ void __launch_bounds__(strip_threads) wide_gather_rows(const gather_a
     strip_place at(a.extent.end);
     const slice_plan& plan = *a.extent.step.plan;
     const std::int64_t rows = a.extent.rows(), columns = a.x.columns;
+    const bool writes_x = !(a.bits_as_operand && has_bits(plan));
     for (; at.row < at.end; at.row += strip_warps) {
         eight r = {};
         if (at.row < rows) {
@@ -106,7 +107,8 @@ __global__ void __launch_bounds__(strip_threads) wide_gather_rows(const gather_a
                 for (int i = 0; i < 4; ++i)
                     r.v[q + i] = at.column + q + i < columns ? values[i] : 0.0f;
             }
-            store_eight(a.x.data + at.row * a.x.stride(), at.column, a.x.stride(), r);
+            if (writes_x)
+                store_eight(a.x.data + at.row * a.x.stride(), at.column, a.x.stride(), r);
             if (at.column == 0)
                 a.row_numbers[at.row] = number;
         }

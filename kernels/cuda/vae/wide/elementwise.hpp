@@ -36,6 +36,11 @@ struct product_scale {
 /// Largest absolute values of matrices, as the bits of float32 numbers; 0 before a step.
 using largest_bits = unsigned;
 
+/// Whether the rows of a step are bits, as they are stored or drawn.
+__device__ inline bool has_bits(const slice_plan& plan) {
+    return plan.binarize || plan.source.form == row_storage::bits;
+}
+
 /// Rows of a step that a launch goes over: `draws` of each row of data, zeros up to `end`.
 struct strip_extent {
     step_pointer step;
@@ -116,6 +121,7 @@ template <class T>
 struct gather_arguments {
     strip_extent extent;
     matrix x;
+    bool bits_as_operand; ///< bits are wanted as an operand alone, which holds them exactly
     strip_matrix<T> out;
     std::uint64_t* row_numbers;
 };
@@ -135,6 +141,7 @@ struct wide_output_arguments {
     likelihood_view likelihood;
     vae::objective objective;
     bool keeps;
+    const T* bits; ///< the operand that holds x where they are bits, with the stride of operands; or null
     strip_matrix<T> out;
     float* sums;
     likelihood_parts parts;

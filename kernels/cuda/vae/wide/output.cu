@@ -1,5 +1,5 @@
-// The likelihood of what a wide last layer puts out. A number: 8 bytes of product and x read, 2 or 4 of the operand
-// written, and the instructions of its term, as in output (layer/forward.cu).
+// The likelihood of what a wide last layer puts out. A number: 4 bytes of the product and 4 of x (or 2 of bits) read, 2
+// or 4 of the operand written, and the instructions of its term, as in output (layer/forward.cu).
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/vae/layer/likelihood.cuh"
 #include "kernels/cuda/vae/wide/strip.cuh"
@@ -25,12 +25,18 @@ __device__ float output_term(const wide_output_arguments<T>& a, std::int64_t r, 
     return t.gradient;
 }
 
+/// x of eight numbers; `bits`: it is there as an operand alone.
+template <class T>
+__device__ eight observed_eight(const wide_output_arguments<T>& a, std::int64_t n, std::int64_t column, bool bits) {
+    const matrix& x = a.likelihood.x;
+    return bits ? load_eight(a.bits + n * operand_stride(x.columns), column, x.columns)
+                : load_eight(x.data + n * x.stride(), column, x.columns);
+}
+
 /// Eight numbers, with their gradients in place.
 template <class T, class Family>
 __device__ void output_terms(const wide_output_arguments<T>& a, std::int64_t r, std::int64_t column, float scale,
-                             eight& numbers, double& value, double& second) {
-    const matrix& rows = a.likelihood.x;
-    eight x = load_eight(rows.data + r / a.draws.count * rows.stride(), column, rows.columns);
+                             eight x, eight& numbers, double& value, double& second) {
     if constexpr (Family::facts.counts) {
         // Hundreds of instructions a term: one after the other, the first in turn, so that no register has an index.
 #pragma unroll 1
@@ -56,6 +62,7 @@ __global__ void __launch_bounds__(strip_threads) wide_likelihood(const wide_outp
     const std::int64_t batch = a.step.rows(), rows = batch * a.draws.count, columns = a.product.columns;
     const bool is_elbo = a.objective == vae::objective::elbo;
     const float scale = is_elbo ? static_cast<float>(draw_scale(a.objective, batch, a.draws.all)) : 1.0f;
+    const bool bits = !Family::facts.counts && a.bits && has_bits(*a.step.plan);
     eight sum = {};
     for (; at.row < at.end; at.row += strip_warps) {
         eight r = {};
@@ -63,7 +70,8 @@ __global__ void __launch_bounds__(strip_threads) wide_likelihood(const wide_outp
             float* const product = a.product.data + at.row * a.product.stride();
             r = load_eight(product, at.column, columns);
             double value = 0, second = 0;
-            output_terms<T, Family>(a, at.row, at.column, scale, r, value, second);
+            output_terms<T, Family>(a, at.row, at.column, scale,
+                                    observed_eight(a, at.row / a.draws.count, at.column, bits), r, value, second);
             value = warp_sum(value);
             second = warp_sum(second);
             if (threadIdx.x % 32 == 0) {

@@ -66,6 +66,14 @@ wide_step::wide_step(const state_pointer& state, const vae_layout& layout, const
       workspace_(memory.carve(layout, setup.extent, setup.precision)) {
     for (std::size_t i = 0; i < workspace_.layers.size(); ++i)
         layers_.push_back(make_layer(i));
+    if (layers_.empty())
+        return;
+    const wide_places &first = layers_.front().at, &last = layers_.back().at;
+    const vae::architecture& a = layout.architecture;
+    const bool gathers =
+        first.first && !first.decoder && a.encoder_input == vae::encoder_input::identity && !a.likelihood.library_size;
+    bits_as_operand_ =
+        gathers && last.decoder && last.last && !terms_of_rows_ && !splits() && !facts_of(a.likelihood.family).counts;
 }
 
 wide_layer wide_step::make_layer(std::size_t index) const {

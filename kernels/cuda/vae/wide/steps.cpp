@@ -55,7 +55,9 @@ void wide_step::take_weights(const wide_layer& l) const {
 void wide_step::gather(const wide_layer& l, const input_arguments& a) const {
     with_operand(setup_.precision, [&](auto number) {
         using T = decltype(number);
-        wide_gather<T>(*state_, {{a.step, 1, l.at.end}, a.x, strip<T>(l.at.input, l.at.layer->inputs), a.row_numbers});
+        wide_gather<T>(
+            *state_,
+            {{a.step, 1, l.at.end}, a.x, bits_as_operand_, strip<T>(l.at.input, l.at.layer->inputs), a.row_numbers});
     });
 }
 
@@ -127,6 +129,7 @@ void wide_step::output(const wide_layer& l, const output_arguments& a) const {
         wide_output<T>(*state_,
                        {a.step, a.draws, direct ? l.at.end : l.at.rows, pass_.output, a.layer.bias, a.likelihood,
                         a.objective, !direct || keeps_gradient_,
+                        bits_as_operand_ ? strip<T>(layers_.front().at.input, 0).data : nullptr,
                         direct ? strip<T>(l.at.gradient, l.at.layer->outputs) : strip_matrix<T>{}, l.at.sums, parts()});
     });
 }

@@ -94,6 +94,7 @@ private:
     bool keeps_gradient_; ///< of the output, as float32, for sums of its squares
     wide_workspace workspace_;
     std::vector<wide_layer> layers_;
+    bool bits_as_operand_ = false; ///< the likelihood takes bits from the operand of the first layer, nobody x
 };
 
 } // namespace elbo::kernels::cuda
