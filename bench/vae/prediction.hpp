@@ -40,7 +40,6 @@ struct vae_estimates {
     double barrier = 0.12e-6;      ///< of a chunk of the depth whose pieces have arrived
     double resident = 30e6;        ///< bytes of a step that stay in L2
     double mma = mma_share;        ///< of the rate of wgmma that mma.sync reaches
-    double library = 0.7;          ///< of its rate with 8192^3 that cuBLASLt has in a step
     double adam = 45;              ///< instructions of a parameter
     double bernoulli = 30;         ///< of an output with its gradient
     double draw = 60;              ///< of a latent unit
@@ -58,11 +57,6 @@ struct library_limits {
 };
 inline bool is_library_layer(const kernels::dense_layer& l, std::int64_t rows) {
     return kernels::cuda::is_wide(library_limits{}, l.inputs, l.outputs, rows);
-}
-/// FLOP a second of cuBLASLt: measured with 8192^3, and the share of it that such shapes have. float32 products are
-/// three of float16 pieces.
-inline double library_rate(training_precision p, const vae_estimates& guess = {}) {
-    return guess.library * (p == training_precision::tf32 ? 419e12 : 804e12);
 }
 /// FLOP a second of the matrix instructions: tf32 at half the rate. float32 products are three of tf32 (shapes.hpp).
 inline double matrix_rate(training_precision p) {
@@ -109,18 +103,20 @@ inline kernel_work row_work(const std::string& name, double warps, double bytes,
     return w;
 }
 
-/// A product of the library. Its blocks fill the device.
+/// A product of the library, at the rate of its tiles in whole waves; `parts` of the depth are results of their own.
 inline kernel_work library_work(const std::string& name, std::int64_t rows, std::int64_t columns, std::int64_t depth,
-                                double result_bytes, training_precision p) {
+                                double result_bytes, training_precision p, double parts = 1) {
     kernel_work w;
     w.name = name;
     w.library = true;
     w.blocks = device_rates{}.multiprocessors;
     w.launches = p == training_precision::float32 ? 3 : 1;
-    w.flop = w.launches * 2.0 * static_cast<double>(rows) * static_cast<double>(columns) * static_cast<double>(depth);
-    w.rate = library_rate(p);
-    w.bytes = static_cast<double>(operand_bytes(p) * (rows + columns) * depth) +
-              w.launches * result_bytes * static_cast<double>(rows * columns);
+    const double m = static_cast<double>(rows), n = static_cast<double>(columns), k = static_cast<double>(depth);
+    w.flop = w.launches * 2 * m * n * k;
+    w.bytes = static_cast<double>(operand_bytes(p)) * (m + n) * k + w.launches * result_bytes * m * n;
+    const kernels::cuda::wide_rates rates;
+    w.rate =
+        w.flop / (w.launches * kernels::cuda::product_seconds(m, n, k / parts, parts, 0, rates.operations(p), rates));
     return w;
 }
 /// What is done to each number before or after it, eight of them a thread.
@@ -149,11 +145,16 @@ struct pass_shape {
     std::int64_t pairs() const { return rows * draws; }
 };
 
+/// Whether the likelihood of the library's last layer reads bits from the operand of its first.
+inline bool bits_as_operand(const kernels::vae_layout& l, const pass_shape& s) {
+    return s.precision != training_precision::float32 && is_library_layer(l.encoder.front(), s.rows) &&
+           is_library_layer(l.decoder.back(), s.pairs());
+}
 inline kernel_work gather_work(const kernels::vae_layout& l, const pass_shape& s, const vae_estimates& guess) {
     const double numbers = static_cast<double>(s.rows * l.architecture.dimensions);
     // Bits in; the operand, and float32 for the likelihood.
-    return row_work("gather", static_cast<double>(s.rows),
-                    numbers * (0.125 + static_cast<double>(operand_bytes(s.precision)) + 4), guess.gather * numbers);
+    const double bytes = 0.125 + static_cast<double>(operand_bytes(s.precision)) + (bits_as_operand(l, s) ? 0 : 4);
+    return row_work("gather", static_cast<double>(s.rows), numbers * bytes, guess.gather * numbers);
 }
 inline kernel_work draw_work(const kernels::vae_layout& l, const pass_shape& s, const vae_estimates& guess) {
     const std::int64_t units = l.architecture.latent;
@@ -235,7 +236,8 @@ inline void add_decoder(std::vector<kernel_work>& all, const kernels::vae_layout
     add_pieces(all, s.pairs(), last.inputs, s.precision);
     add_pieces(all, last.inputs, last.outputs, s.precision);
     all.push_back(library_work("output", s.pairs(), last.outputs, last.inputs, 4, s.precision));
-    all.push_back(strip_work("likelihood", s.pairs(), last.outputs, 8 + static_cast<double>(operand_bytes(s.precision)),
+    const double size = static_cast<double>(operand_bytes(s.precision));
+    all.push_back(strip_work("likelihood", s.pairs(), last.outputs, 4 + (bits_as_operand(l, s) ? size : 4) + size,
                              guess.bernoulli));
 }
 
@@ -298,8 +300,8 @@ inline std::vector<kernel_work> step_kernels(const kernels::vae_layout& l, const
     const double parts = sharded ? kernels::cuda::gradient_shards : 1;
     for_each_layer(l, s, [&](const kernels::dense_layer& layer, std::int64_t rows) {
         if (is_library_layer(layer, rows))
-            all.push_back(
-                library_work("weights of the library", layer.inputs, layer.outputs, rows, 4 * parts, s.precision));
+            all.push_back(library_work("weights of the library", layer.inputs, layer.outputs, rows, 4 * parts,
+                                       s.precision, parts));
     });
     if (library)
         all.push_back(row_work("biases", 1, 0, 0));
@@ -339,22 +341,31 @@ inline prediction predict_step(const kernels::vae_layout& l, const pass_shape& s
     return predict_kernels(step_kernels(l, s), device);
 }
 
-/// Bounds of rows with `draws` draws, in chunks of rows that the host waits for and tiles of draws.
+/// Draws of a chunk of rows through the decoder, in tiles of so many pairs.
+inline prediction predict_draws(const kernels::vae_layout& l, std::int64_t rows, std::int64_t draws,
+                                const device_rates& device, const vae_estimates& guess) {
+    constexpr auto precision = training_precision::float32;
+    constexpr std::int64_t pairs = 4096; // evaluation_pairs of the engine
+    const std::int64_t tile = std::min(draws, std::max<std::int64_t>(1, pairs / rows));
+    std::vector<kernel_work> decoder;
+    add_decoder(decoder, l, {rows, tile, precision}, false, guess);
+    decoder.push_back(
+        row_work("draws", static_cast<double>(rows), 24 * static_cast<double>(rows) * static_cast<double>(tile), 0));
+    const prediction one = predict_kernels(decoder, device, guess);
+    const double tiles = static_cast<double>(kernels::cuda::blocks_for(draws, tile));
+    return {tiles * one.low, tiles * one.high};
+}
+
+/// Bounds of rows with `draws` draws, in chunks of rows that the host waits for.
 inline prediction predict_evaluation(const kernels::vae_layout& l, std::int64_t rows, std::int64_t draws,
                                      const device_rates& device = {}) {
-    constexpr std::int64_t chunk = 1024, pairs = 4096; // evaluation_rows, evaluation_pairs of the engine
-    constexpr auto precision = training_precision::float32;
     const vae_estimates guess;
-    const std::int64_t at_once = std::min(rows, chunk),
-                       tile = std::min(draws, std::max<std::int64_t>(1, pairs / at_once));
-    std::vector<kernel_work> decoder;
-    add_decoder(decoder, l, {at_once, tile, precision}, false, guess);
-    decoder.push_back(row_work("draws", static_cast<double>(at_once), 24.0 * static_cast<double>(at_once * tile), 0));
-    const prediction first = predict_kernels(encoder_kernels(l, {at_once, 1, precision}, guess), device, guess);
-    const prediction rest = predict_kernels(decoder, device, guess);
+    const std::int64_t chunk = std::min<std::int64_t>(rows, 1024); // evaluation_rows of the engine
+    const prediction encoder =
+        predict_kernels(encoder_kernels(l, {chunk, 1, training_precision::float32}, guess), device, guess);
+    const prediction decoder = predict_draws(l, chunk, draws, device, guess);
     const double chunks = static_cast<double>(kernels::cuda::blocks_for(rows, chunk));
-    const double tiles = static_cast<double>(kernels::cuda::blocks_for(draws, tile));
-    return {chunks * (first.low + tiles * rest.low), chunks * (first.high + tiles * rest.high + guess.one_evaluation)};
+    return {chunks * (encoder.low + decoder.low), chunks * (encoder.high + decoder.high + guess.one_evaluation)};
 }
 
 } // namespace elbo::bench

@@ -14,18 +14,7 @@
 #include "kernels/cuda/vae/wide/memory.hpp"
 #include "kernels/math/vae_activation.hpp"
 
-#include <algorithm>
-#include <cmath>
-
 namespace elbo::kernels::cuda {
-
-/// Of an H200, measured: operations of a product a second, bytes of device memory a second, seconds of a kernel.
-struct wide_rates {
-    double rounded = 804e12, tf32 = 419e12, copy = 4.27e12, node = 0.52e-6, ramp = 1.1e-6;
-    double multiprocessors = 132;
-
-    double operations(vae::training_precision p) const { return p == vae::training_precision::tf32 ? tf32 : rounded; }
-};
 
 struct wide_counts {
     double operations = 0;            ///< of products
@@ -34,18 +23,6 @@ struct wide_counts {
     double others = 0;                ///< bytes of latents, sums of shards and the optimiser
     double products = 0, kernels = 0; ///< launches
 };
-
-/// Seconds of `count` products of rows x columns x depth, in tiles of 128 x 128, or of 64 x 64 at seven tenths of the
-/// rate.
-inline double product_seconds(double rows, double columns, double depth, double count, double bytes, double operations,
-                              const wide_rates& rates) {
-    const auto tiled = [&](double side, double share) {
-        const double tiles = count * std::ceil(rows / side) * std::ceil(columns / side);
-        const double waves = std::ceil(tiles / rates.multiprocessors);
-        return waves * 2 * side * side * depth * rates.multiprocessors / (share * operations);
-    };
-    return std::max(std::min(tiled(128, 1), tiled(64, 0.7)), bytes / rates.copy);
-}
 
 /// The products of a layer: forward, backward and of weights.
 inline void count_products(const wide_places& l, const wide_extent& e, vae::training_precision p,

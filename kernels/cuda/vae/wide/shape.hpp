@@ -1,9 +1,12 @@
-// Which layers are multiplied by cuBLASLt, and the shapes of what goes in and out: pure functions.
+// Which layers are multiplied by cuBLASLt, the shapes of what goes in and out, and what a product should take: pure
+// functions.
 #pragma once
 
+#include "elbo/vae/train.hpp"
 #include "kernels/cuda/gmm/e_step/tuning.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 namespace elbo::kernels::cuda {
@@ -31,6 +34,26 @@ constexpr std::int64_t shard_rows(std::int64_t rows, std::int64_t shards) {
 }
 constexpr std::int64_t operand_rows(std::int64_t rows, std::int64_t shards) {
     return shards * shard_rows(rows, shards);
+}
+
+/// Of an H200, measured: operations of a product a second, bytes of device memory a second, seconds of a kernel.
+struct wide_rates {
+    double rounded = 804e12, tf32 = 419e12, copy = 4.27e12, node = 0.52e-6, ramp = 1.1e-6;
+    double multiprocessors = 132;
+
+    double operations(vae::training_precision p) const { return p == vae::training_precision::tf32 ? tf32 : rounded; }
+};
+
+/// Seconds of `count` products of rows x columns x depth, in tiles of 128 x 128, or of 64 x 64 at seven tenths of the
+/// rate.
+inline double product_seconds(double rows, double columns, double depth, double count, double bytes, double operations,
+                              const wide_rates& rates) {
+    const auto tiled = [&](double side, double share) {
+        const double tiles = count * std::ceil(rows / side) * std::ceil(columns / side);
+        const double waves = std::ceil(tiles / rates.multiprocessors);
+        return waves * 2 * side * side * depth * rates.multiprocessors / (share * operations);
+    };
+    return std::max(std::min(tiled(128, 1), tiled(64, 0.7)), bytes / rates.copy);
 }
 
 } // namespace elbo::kernels::cuda
