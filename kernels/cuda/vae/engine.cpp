@@ -34,7 +34,7 @@ cuda_vae_engine::cuda_vae_engine(const vae_layout& l, const state_pointer& state
     : vae_engine(l), state_(state), network_(state, layout), plan_(state, "the plan of steps", 1),
       slice_(state, "the state of steps", 1), survey_(state, "a survey of rows", 1),
       column_sums_(state, "sums of columns", l.architecture.dimensions),
-      evaluation_(state, layout, evaluation_rows, evaluation_pairs, false),
+      evaluation_(state, layout, evaluation_rows, evaluation_pairs, false), bound_(state, layout, evaluation_rows),
       input_(state, "given rows", input_rows_of(0) * padded(l.architecture.dimensions)),
       staging_(state, std::max(l.architecture.dimensions, l.architecture.latent)) {
     set_parameters(std::vector<double>(static_cast<std::size_t>(l.parameters), 0));
@@ -84,6 +84,7 @@ std::int64_t cuda_vae_engine::bytes_needed(const vae_capacity& c) const {
     std::int64_t bytes = vae_network::bytes(layout) + 8 * a.dimensions +
                          static_cast<std::int64_t>(sizeof(slice_plan) + sizeof(slice_state) + sizeof(row_survey)) +
                          pass_owner::bytes(layout, evaluation_rows, evaluation_pairs, false) +
+                         bound_memory::bytes(*state_, layout, evaluation_rows) +
                          4 * input_rows_of(c.batch) * padded(a.dimensions) +
                          staging::bytes(std::max(a.dimensions, a.latent));
     if (c.batch > 0)

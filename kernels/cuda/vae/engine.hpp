@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/gmm/rows/staging.hpp"
+#include "kernels/cuda/vae/bound/bound.hpp"
 #include "kernels/cuda/vae/rows.hpp"
 #include "kernels/cuda/vae/train/training.hpp"
 
@@ -63,7 +64,11 @@ private:
     template <class Use>
     void for_each_chunk(const vae_rows& rows, const evaluation_noise& noise, Use use);
     /// All draws of a chunk, added up on the device.
-    void add_all_draws(pass p, std::int64_t samples, const row_sums& sums);
+    void add_all_draws(pass p, const noise_key& noise, std::int64_t samples, const row_sums& sums);
+    /// The same in one kernel, where bound_ is.
+    void add_bound_draws(const pass& p, const noise_key& noise, std::int64_t samples, const row_sums& sums);
+    /// Makes the weights ready for that.
+    void prepare_bound();
     void set_vector(float* to, const std::vector<double>& from);
     std::vector<double> get_vector(const float* from);
     void wait() { internal::wait_for(*state_); }
@@ -77,6 +82,7 @@ private:
     device_buffer<row_survey> survey_;
     device_buffer<double> column_sums_;
     pass_owner evaluation_;
+    bound_memory bound_;         ///< empty where its kernel does not suit
     device_buffer<float> input_; ///< given rows
     staging staging_;
     std::optional<vae_training> training_;

@@ -35,7 +35,33 @@ void cuda_vae_engine::for_each_chunk(const vae_rows& rows, const evaluation_nois
     }
 }
 
-void cuda_vae_engine::add_all_draws(pass p, std::int64_t samples, const row_sums& sums) {
+void cuda_vae_engine::prepare_bound() {
+    if (!bound_)
+        return;
+    std::vector<layer_view> decoder;
+    for (const dense_layer& layer : network_.layout().decoder)
+        decoder.push_back(network_.view(layer));
+    write_bound_weights(*state_, plan_bound(layout), decoder, bound_.view());
+}
+
+void cuda_vae_engine::add_bound_draws(const pass& p, const noise_key& noise, std::int64_t samples,
+                                      const row_sums& sums) {
+    draw_latents(*state_, p.rows, p.step, p.draws, p.memory.latents); // for ln σ² and KL
+    bound_draws(*state_,
+                {plan_bound(layout),
+                 bound_.view(),
+                 layout.decoder.front().form,
+                 noise,
+                 p.memory.latents,
+                 network_.likelihood(p.memory, false),
+                 p.rows,
+                 {0, samples, samples}},
+                sums, state_->multiprocessors);
+}
+
+void cuda_vae_engine::add_all_draws(pass p, const noise_key& noise, std::int64_t samples, const row_sums& sums) {
+    if (bound_)
+        return add_bound_draws(p, noise, samples, sums);
     const pass_memory& m = p.memory;
     const std::int64_t at_once = std::max<std::int64_t>(1, evaluation_pairs / p.rows);
     for (std::int64_t first = 0; first < samples; first += at_once) {
@@ -52,10 +78,11 @@ void cuda_vae_engine::evaluate(const vae_rows& rows, std::int64_t samples, bool 
     const evaluation_noise noise = make_evaluation_noise(seed, noise_purpose::evaluation_latent, binarize);
     const std::int64_t latent = layout.architecture.latent;
     const bool squares = facts_of(layout.architecture.likelihood.family).second == second_sum::squared_error;
+    prepare_bound();
     for_each_chunk(rows, noise, [&](const pass& p, std::int64_t begin) {
         const pass_memory& m = p.memory;
         if (out.reconstruction || out.squared_error)
-            add_all_draws(p, samples, {m.sums.reconstruction, m.sums.squared_error, nullptr});
+            add_all_draws(p, noise.latent, samples, {m.sums.reconstruction, m.sums.squared_error, nullptr});
         else
             draw_latents(*state_, p.rows, p.step, p.draws, m.latents); // for ln σ² and KL
         const auto copy_terms = [&](double* to, const double* from) {
@@ -85,9 +112,10 @@ void cuda_vae_engine::importance(const vae_rows& rows, std::int64_t samples, boo
                                  double* log_bound, double* effective_samples) {
     state_->activate();
     const evaluation_noise noise = make_evaluation_noise(seed, noise_purpose::importance_latent, binarize);
+    prepare_bound();
     for_each_chunk(rows, noise, [&](const pass& p, std::int64_t begin) {
         const row_sums sums{nullptr, nullptr, p.memory.sums.weights};
-        add_all_draws(p, samples, sums);
+        add_all_draws(p, noise.latent, samples, sums);
         std::vector<importance_sum> weights(static_cast<std::size_t>(p.rows));
         copy_async(*state_, weights.data(), sums.weights, p.rows);
         wait(); // the host reads the sums
