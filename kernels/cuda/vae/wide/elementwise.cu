@@ -24,6 +24,7 @@ __global__ void __launch_bounds__(strip_threads) wide_activate(const activation_
     strip_place at(a.extent.end);
     const std::int64_t rows = a.extent.rows(), columns = a.product.columns;
     const eight bias = load_bias(a.bias, at.column, columns);
+    float largest = 0;
     for (; at.row < at.end; at.row += strip_warps) {
         eight r = {};
         if (at.row < rows) {
@@ -38,9 +39,14 @@ __global__ void __launch_bounds__(strip_threads) wide_activate(const activation_
                 r.v[i] = at.column + i < columns    ? activate(a.form, r.v[i])
                          : at.column + i == columns ? a.behind
                                                     : 0.0f;
+#pragma unroll
+            for (int i = 0; i < thread_columns; ++i)
+                largest = at.column + i < columns ? fmaxf(largest, fabsf(r.v[i])) : largest;
         }
         store_eight(a.out.data + at.row * a.out.stride, at.column, a.out.stride, r);
     }
+    if (a.largest)
+        store_largest(largest, a.largest);
 }
 
 template <class T>
@@ -48,6 +54,7 @@ __global__ void __launch_bounds__(strip_threads) wide_slopes(const slope_argumen
     strip_place at(a.extent.end);
     const std::int64_t rows = a.extent.rows(), columns = a.product.columns;
     eight sum = {};
+    float largest = 0;
     for (; at.row < at.end; at.row += strip_warps) {
         eight r = {};
         if (at.row < rows) {
@@ -59,11 +66,15 @@ __global__ void __launch_bounds__(strip_threads) wide_slopes(const slope_argumen
                     r.v[i] *= activation_slope(a.form, kept.v[i]);
             }
 #pragma unroll
-            for (int i = 0; i < thread_columns; ++i)
+            for (int i = 0; i < thread_columns; ++i) {
                 sum.v[i] += r.v[i];
+                largest = fmaxf(largest, fabsf(r.v[i]));
+            }
         }
         store_eight(a.out.data + at.row * a.out.stride, at.column, a.out.stride, r);
     }
+    if (a.largest)
+        store_largest(largest, a.largest);
     if (a.sums)
         store_sums(sum, columns, a.sums);
 }

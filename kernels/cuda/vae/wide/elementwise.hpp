@@ -61,6 +61,7 @@ struct activation_arguments {
     std::int64_t kept_stride;
     strip_matrix<T> out;
     float behind;
+    largest_bits* largest; ///< of `out`, or null
 };
 template <class T>
 void wide_activation(const internal::cuda_state& state, const activation_arguments<T>& a);
@@ -76,6 +77,7 @@ struct slope_arguments {
     std::int64_t kept_stride;
     strip_matrix<T> out;
     float* sums;
+    largest_bits* largest; ///< of `out`, or null
 };
 template <class T>
 void wide_slope(const internal::cuda_state& state, const slope_arguments<T>& a);

@@ -41,6 +41,22 @@ void take_memory(std::vector<wide_places>& layers, vae::training_precision preci
         l.sums = from.take<float>(l.end / strip_rows * l.layer->outputs);
 }
 
+void place_scales(std::vector<wide_places>& layers, largest_bits* largest, product_scale* scales) {
+    for (wide_places& l : layers) {
+        l.largest = largest;
+        l.scales = scales;
+        largest += 3;
+        scales += 3;
+    }
+    for (std::size_t i = 0; i + 1 < layers.size(); ++i) {
+        wide_places &before = layers[i], &behind = layers[i + 1];
+        if (before.decoder != behind.decoder || before.layer + 1 != behind.layer)
+            continue;
+        before.largest_behind = behind.largest + of_input;
+        behind.largest_before = before.largest + of_gradient;
+    }
+}
+
 } // namespace
 
 wide_workspace carve_wide(const internal::wide_limits& limits, const vae_layout& l, const wide_extent& e,
@@ -66,10 +82,8 @@ wide_workspace carve_wide(const internal::wide_limits& limits, const vae_layout&
         const auto count = static_cast<std::int64_t>(w.layers.size());
         w.largest = from.take<largest_bits>(3 * count);
         product_scale* const scales = from.take<product_scale>(3 * count);
-        for (std::int64_t i = 0; i < count; ++i) {
-            w.layers[static_cast<std::size_t>(i)].largest = w.largest + 3 * i;
-            w.layers[static_cast<std::size_t>(i)].scales = scales + 3 * i;
-        }
+        if (w.largest)
+            place_scales(w.layers, w.largest, scales);
     }
     return w;
 }

@@ -38,6 +38,8 @@ struct wide_places {
     // weights.
     largest_bits* largest = nullptr;
     product_scale* scales = nullptr;
+    /// Where the largest gradient of the wide layer before goes, the largest input of that behind; null: there is none.
+    largest_bits *largest_before = nullptr, *largest_behind = nullptr;
 };
 
 /// Numbers of largest[] and scales[] of a layer.

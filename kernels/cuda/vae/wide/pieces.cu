@@ -7,14 +7,6 @@ namespace elbo::kernels::cuda {
 
 namespace {
 
-/// The largest of what the threads of a block have, to what is there: whatever the order, one result.
-__device__ void store_largest(float largest, largest_bits* to) {
-    for (int distance = 16; distance > 0; distance /= 2)
-        largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
-    if (threadIdx.x % 32 == 0 && largest > 0)
-        atomicMax(to, __float_as_uint(largest)); // of numbers that are not negative, in the order of their bits
-}
-
 __global__ void __launch_bounds__(strip_threads) wide_find_largest(const largest_arguments a) {
     strip_place at(a.extent.end);
     const std::int64_t rows = a.extent.rows();

@@ -5,7 +5,7 @@
 //   batch       512            2048            8192
 //   bfloat16    86 to 126      193 to 233      461 to 501
 //   tf32        115 to 155     265 to 305      791 to 830
-//   float32     210 to 326     560 to 676      1421 to 1536
+//   float32     202 to 309     541 to 647      1354 to 1461
 //
 // Low: what moves bytes at 4.27 TB/s, products at the rate measured for 8192^3 in whole waves of tiles, 0.52 us a
 // kernel in a graph. High: 1.1 us more a kernel, an estimate, for what begins and ends between two of them.
@@ -44,15 +44,15 @@ inline void count_products(const wide_places& l, const wide_extent& e, vae::trai
     add(in, out, rows / shards, shards, 4);
 }
 
-/// The kernels of this folder for a layer. A number of a float32 matrix in pieces: 4 bytes for the largest, 4 + 4 to
-/// split it.
+/// The kernels of this folder for a layer. A number of a float32 matrix in pieces: 4 bytes for the largest, where no
+/// wide layer has found it, 4 + 4 to split it.
 inline void count_elementwise(const wide_places& l, vae::training_precision p, wide_counts& c) {
     const double rows = static_cast<double>(l.rows), in = static_cast<double>(l.layer->inputs),
                  out = static_cast<double>(l.layer->outputs), end = static_cast<double>(l.end);
     const auto stride = [](std::int64_t columns) { return static_cast<double>(operand_stride(columns)); };
     const double in_stride = stride(l.layer->inputs), out_stride = stride(l.layer->outputs);
     const bool pieces = p == vae::training_precision::float32, data = l.first && !l.decoder, last = l.decoder && l.last;
-    const double size = static_cast<double>(operand_bytes(p)), matrix = pieces ? 8 : size;
+    const double size = static_cast<double>(operand_bytes(p)), matrix = pieces ? 4 : size;
     const double kept = slope_needs_input(l.layer->form) ? 1 : 0,
                  slope = l.layer->form == vae::activation::identity ? 0 : 1;
     const auto add = [&](double bytes, double kernels = 1) {
@@ -63,7 +63,7 @@ inline void count_elementwise(const wide_places& l, vae::training_precision p, w
     if (data)
         add(pieces ? 0 : rows * in / 8 + size * end * in_stride);
     if (pieces || (!l.after_wide && !data))
-        add(matrix * rows * in + size * end * in_stride, pieces ? 2 : 1);
+        add((pieces && l.first ? 8 : matrix) * rows * in + size * end * in_stride, pieces && l.first ? 2 : 1);
     if (pieces)
         add(12 * in * out, 2); // weights
     // Output: product, bias and what becomes of it.
@@ -81,7 +81,7 @@ inline void count_elementwise(const wide_places& l, vae::training_precision p, w
     if (pieces && !l.last)
         add(rows * out * (8 + 4 * slope));
     if (pieces || (l.last && !l.decoder))
-        add(matrix * rows * out + size * end * out_stride + sums, pieces ? 2 : 1);
+        add((pieces && l.last ? 8 : matrix) * rows * out + size * end * out_stride + sums, pieces && l.last ? 2 : 1);
     c.elementwise += sums; // read by one kernel for all layers
 }
 

@@ -68,7 +68,8 @@ void wide_step::take_input(const wide_layer& l, const step_pointer& step, std::i
     const strip_extent extent{step, draws, l.at.end};
     const std::int64_t inputs = l.at.layer->inputs;
     if (splits()) {
-        wide_largest(*state_, {extent, constant_strip(input), l.at.largest + of_input});
+        if (!l.at.largest_before) // else the layer before has found it
+            wide_largest(*state_, {extent, constant_strip(input), l.at.largest + of_input});
         wide_pieces(*state_, {extent,
                               constant_strip(input),
                               pieces_in(l.at.input, l.at.end, inputs),
@@ -108,7 +109,8 @@ void wide_step::forward(const wide_layer& l, const forward_arguments& a) const {
                                          strip<T>(l.at.kept, outputs).data,
                                          product.stride,
                                          strip<T>(l.next_input, outputs),
-                                         0});
+                                         0,
+                                         nullptr});
         else
             wide_activation<T>(*state_, {{a.step, a.draws, l.at.rows},
                                          sizeof(T) == 4 ? out : product,
@@ -117,7 +119,8 @@ void wide_step::forward(const wide_layer& l, const forward_arguments& a) const {
                                          static_cast<T*>(a.kept.data),
                                          out.stride,
                                          out,
-                                         a.wide ? 0.0f : 1.0f});
+                                         a.wide ? 0.0f : 1.0f,
+                                         l.at.largest_behind});
     });
 }
 
@@ -146,7 +149,8 @@ void wide_step::take_gradient(const wide_layer& l, const step_pointer& step, std
                               const operand& gradient) const {
     const strip_extent extent{step, draws, l.at.end};
     if (splits()) {
-        wide_largest(*state_, {extent, constant_strip(gradient), l.at.largest + of_gradient});
+        if (!l.at.largest_behind)
+            wide_largest(*state_, {extent, constant_strip(gradient), l.at.largest + of_gradient});
         wide_pieces(*state_, {extent,
                               constant_strip(gradient),
                               pieces_in(l.at.gradient, l.at.end, gradient.columns),
@@ -179,7 +183,8 @@ void wide_step::backward(const wide_layer& l, const backward_arguments& a) const
                                     static_cast<const T*>(a.kept.data),
                                     a.kept.stride(),
                                     to,
-                                    nullptr});
+                                    nullptr,
+                                    l.at.largest_before});
         });
         return;
     }
@@ -193,7 +198,8 @@ void wide_step::backward(const wide_layer& l, const backward_arguments& a) const
                                 strip<T>(kept, inputs).data,
                                 operand_stride(inputs),
                                 strip<T>(before.gradient, inputs),
-                                before.sums});
+                                before.sums,
+                                nullptr});
     });
 }
 

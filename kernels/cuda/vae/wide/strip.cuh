@@ -99,6 +99,14 @@ __device__ inline void store_sums(const eight& sum, std::int64_t columns, float*
     sums[blockIdx.x * columns + column] = total;
 }
 
+/// The largest of what the threads of a block have, to what is there: whatever the order, one result.
+__device__ inline void store_largest(float largest, largest_bits* to) {
+    for (int distance = 16; distance > 0; distance /= 2)
+        largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
+    if (threadIdx.x % 32 == 0 && largest > 0)
+        atomicMax(to, __float_as_uint(largest)); // of numbers that are not negative, in the order of their bits
+}
+
 inline launch_shape strips(std::int64_t rows, std::int64_t columns) {
     return {blocks_for(rows, strip_rows), strip_threads, 0, blocks_for(columns, strip_columns)};
 }
