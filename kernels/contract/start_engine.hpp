@@ -32,8 +32,8 @@ struct start_rows {
     std::int64_t rows;
 };
 
-/// Rows in device memory, of which a start takes each with probability `share` by a Philox number of its own. Values
-/// within `lower` and `upper`, ends included, are usual; both are empty where all are.
+/// Rows in memory of the device or the host, of which a start takes each with probability `share` by a Philox number of
+/// its own. Values within `lower` and `upper`, ends included, are usual; both are empty where all are.
 struct start_draw {
     any_matrix_view x;
     const frame& to;
@@ -53,7 +53,8 @@ public:
     virtual std::int64_t bytes_needed(std::int64_t rows, std::int64_t judged) const = 0;
     /// The rows must stay where they are while the engine is used.
     virtual void load(const start_rows& rows) = 0;
-    /// Instead of it: draws and normalises rows where they lie, all with weight 1; returns how many. Where none is
+    /// Instead of it: draws and normalises rows where they lie, of the host's those that were drawn, all with weight 1;
+    /// returns how many. Where none is
     /// usual, all are.
     virtual std::int64_t draw(const start_draw& from) = 0;
     /// The rows [rows x d] that were drawn, and which are usual [rows].

@@ -120,8 +120,14 @@ start_sample draw_start_sample(const row_feed& feed, const frame& f, const data_
 std::optional<start_sample> draw_on_device(const context& ctx, const row_feed& feed, const frame& f,
                                            const data_summary& summary, const gmm_shape& shape, std::uint64_t seed,
                                            const start_choice& choice, bool others) {
-    if (feed.data().space() != memory_space::device || feed.weighted() || feed.known() != sample_labels::kind::none ||
-        feed.batch_rows() < feed.data().rows())
+    const bool from_host = feed.data().space() != memory_space::device;
+    const std::optional<any_matrix_view> one_piece = feed.data().contiguous();
+    if (feed.weighted() || feed.known() != sample_labels::kind::none ||
+        (from_host ? !one_piece : feed.batch_rows() < feed.data().rows()))
+        return std::nullopt;
+    // What the host makes of rows that it has is not for a detour.
+    const std::int64_t limit = start_row_limit(shape.components, shape.dimensions);
+    if (from_host && (others || !made_on_device(shape, choice, std::min(summary.positive_rows, limit))))
         return std::nullopt;
     start_sample s;
     s.device = make_start_engine(ctx, shape);
@@ -131,10 +137,14 @@ std::optional<start_sample> draw_on_device(const context& ctx, const row_feed& f
     std::vector<double> lower, upper;
     for (const value_range& r : summary.usual)
         lower.push_back(r.lower), upper.push_back(r.upper);
-    const row_shares shares(summary, start_row_limit(shape.components, shape.dimensions));
-    feed.for_each([&](const input_rows& all, std::int64_t) {
-        s.rows = s.device->draw({all.x, f, shares.of(-1), seed, lower, upper});
-    });
+    const row_shares shares(summary, limit);
+    const auto draw = [&](const any_matrix_view& all) {
+        s.rows = s.device->draw({all, f, shares.of(-1), seed, lower, upper});
+    };
+    if (from_host)
+        draw(*one_piece);
+    else
+        feed.for_each([&](const input_rows& all, std::int64_t) { draw(all.x); });
     s.weights.assign(s.rows, 1);
     if (others || !made_on_device(shape, choice, s.rows)) {
         s.x.resize(s.rows * s.cols), s.usual.resize(s.rows);

@@ -98,7 +98,7 @@ __global__ void __launch_bounds__(draw_threads)
             rows[at++] = first + i;
 }
 
-// A thread for a number: (value − centre) / scale in float64.
+// A thread for a number: (value − centre) / scale in float64. Without `rows` all of x in order.
 template <class X>
 __global__ void __launch_bounds__(draw_threads)
     normalize_taken(const matrix_view<const X> x, const std::int64_t* rows, std::int64_t count, const double* centre,
@@ -107,7 +107,8 @@ __global__ void __launch_bounds__(draw_threads)
     if (i >= count * x.cols)
         return;
     const std::int64_t j = i % x.cols;
-    out[i] = (static_cast<double>(x.data[rows[i / x.cols] * x.stride + j]) - centre[j]) / scale[j];
+    out[i] =
+        (static_cast<double>(x.data[(rows ? rows[i / x.cols] : i / x.cols) * x.stride + j]) - centre[j]) / scale[j];
 }
 
 // A thread for a row: 1 if its values lie in the ranges [2][cols] of what is usual, else 0; how many do.
@@ -120,7 +121,7 @@ __global__ void __launch_bounds__(draw_threads)
         return;
     bool inside = true;
     for (std::int64_t j = 0; j < x.cols; ++j) {
-        const auto value = static_cast<double>(x.data[rows[n] * x.stride + j]);
+        const auto value = static_cast<double>(x.data[(rows ? rows[n] : n) * x.stride + j]);
         inside = inside && value >= ranges[j] && value <= ranges[x.cols + j];
     }
     usual[n] = inside ? 1 : 0;

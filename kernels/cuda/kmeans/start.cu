@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace elbo::kernels::cuda {
 
@@ -37,8 +38,9 @@ public:
         const std::int64_t numbers = rows * (d + 3) + moved + segments(rows, k) * size + chunks(rows) * (d + 1) +
                                      (k + 2) * size + (geometry_.matrix() ? size : 0) + k * (2 * d + 1) + 2 * formed +
                                      (k + 2) * (d + 1) + 4 + judged * k + d + 2;
-        // Of what k-means needs the rows and their weights are here already.
-        return 8 * numbers + kmeans_.bytes_needed(rows, d, k) - 8 * rows * (d + 1);
+        // Of what k-means needs the rows and their weights are here already. Rows of the host come in pieces.
+        return 8 * (numbers + std::min(rows, gathered_rows(d)) * d) + kmeans_.bytes_needed(rows, d, k) -
+               8 * rows * (d + 1);
     }
 
     void load(const start_rows& s) override {
@@ -149,6 +151,8 @@ private:
     std::int64_t covariance_size() const {
         return geometry_.matrix() ? shape_.dimensions * shape_.dimensions : shape_.dimensions;
     }
+    /// Rows of the host that are copied at a time: about a megabyte.
+    static std::int64_t gathered_rows(std::int64_t d) { return std::max<std::int64_t>(1, (1 << 17) / d); }
     static std::int64_t chunks(std::int64_t rows) { return rows / kmeans_chunk_rows + 1; }
     std::int64_t segments(std::int64_t rows, std::int64_t k) const {
         return (rows - 1) / segment_span(geometry_.matrix(), shape_.dimensions) + k;
@@ -224,23 +228,55 @@ private:
         const device_buffer<double> columns(state_, "frame of a start", 4 * d); // and what is usual
         copy_async(*state_, columns.data(), from.to.centre.data(), d);
         copy_async(*state_, columns.data() + d, from.to.scale.data(), d);
-        launch_each("normalize_taken", count * d, normalize_taken<X>, x, order_.data(), count, columns.data(),
-                    columns.data() + d, x_.data());
         launch_each("fill_numbers", count, fill_numbers, weights_.data(), count, 1.0);
         const device_buffer<unsigned long long> usual(state_, "count of usual rows", 1);
         unsigned long long usual_rows = 0;
-        if (!from.lower.empty()) {
+        const bool ranges = !from.lower.empty();
+        if (ranges) {
             copy_async(*state_, columns.data() + 2 * d, from.lower.data(), d);
             copy_async(*state_, columns.data() + 3 * d, from.upper.data(), d);
             clear_async(*state_, usual.data(), 1);
-            launch_each("find_usual", count, find_usual<X>, x, order_.data(), count, columns.data() + 2 * d,
-                        usual_.data(), usual.data());
+        }
+        // `taken` of these rows, all where it is null, are rows `first` and following of the sample.
+        const auto take = [&](const matrix_view<const X>& rows, const std::int64_t* taken, std::int64_t first,
+                              std::int64_t number) {
+            launch_each("normalize_taken", number * d, normalize_taken<X>, rows, taken, number, columns.data(),
+                        columns.data() + d, x_.data() + first * d);
+            if (ranges)
+                launch_each("find_usual", number, find_usual<X>, rows, taken, number, columns.data() + 2 * d,
+                            usual_.data() + first, usual.data());
+        };
+        if (x.space == memory_space::device)
+            take(x, order_.data(), 0, count);
+        else
+            gather(x, take);
+        if (ranges) {
             copy_async(*state_, &usual_rows, usual.data(), 1);
             internal::wait_for(*state_); // whether there are any
         }
         if (usual_rows == 0)
             launch_each("fill_numbers", count, fill_numbers, usual_.data(), count, 1.0);
         return count;
+    }
+
+    /// Calls take(rows, null, first, number) for pieces of the rows of the host that are listed in `order_`.
+    template <class X, class Take>
+    void gather(const matrix_view<const X>& x, const Take& take) const {
+        std::vector<std::int64_t> listed(static_cast<std::size_t>(rows_));
+        copy_async(*state_, listed.data(), order_.data(), rows_);
+        internal::wait_for(*state_); // the host reads these rows
+        const std::int64_t most = std::min(rows_, gathered_rows(x.cols));
+        std::vector<X> piece(static_cast<std::size_t>(most * x.cols));
+        const device_buffer<X> on_device(state_, "gathered rows of a start", most * x.cols);
+        for (std::int64_t first = 0; first < rows_; first += most) {
+            const std::int64_t number = std::min(most, rows_ - first);
+            for (std::int64_t i = 0; i < number; ++i)
+                std::copy_n(x.data + listed[static_cast<std::size_t>(first + i)] * x.stride, x.cols,
+                            piece.begin() + i * x.cols);
+            copy_async(*state_, on_device.data(), piece.data(), number * x.cols);
+            take({on_device.data(), number, x.cols, memory_space::device}, nullptr, first, number);
+            internal::wait_for(*state_); // the next piece takes the same memory
+        }
     }
 
     /// The rows with these weights.

@@ -1,4 +1,5 @@
 // Whole starts on the device (contract/start_engine.hpp) against those of the host in float64.
+#include "bench/mixture/start_prediction.hpp"
 #include "elbo/gmm/fit.hpp"
 #include "elbo/interop.hpp"
 #include "host/gmm/start/start.hpp"
@@ -16,6 +17,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace elbo::gmm {
 namespace {
@@ -102,7 +104,7 @@ TEST(CudaStart, RowsThatCoincideAndClustersWithoutRows) {
         check_start(s, {f, 6, 5}, {});
 }
 
-/// Rows of type T, five numbers apart, on the device; every seventh has a value that is not usual.
+/// Rows of type T, five numbers apart, on the device and on the host; every seventh has a value that is not usual.
 template <class T>
 void check_draw(std::int64_t rows, double share) {
     SCOPED_TRACE(std::to_string(rows) + " rows, share " + std::to_string(share));
@@ -127,8 +129,9 @@ void check_draw(std::int64_t rows, double share) {
         for (std::int64_t j = 0; j < cols; ++j)
             want.push_back((static_cast<double>(x[n * stride + j]) - f.centre[j]) / f.scale[j]);
     }
-    const any_matrix_view view = device_matrix<const T>(on_device.data(), rows, cols, stride);
-    for (const bool ranges : {false, true}) {
+    const any_matrix_view there = device_matrix<const T>(on_device.data(), rows, cols, stride);
+    const any_matrix_view here = matrix_view<const T>(x.data(), rows, cols, stride, memory_space::host);
+    for (const auto& [view, ranges] : {std::pair(there, false), {there, true}, {here, false}, {here, true}}) {
         const std::span<const double> none;
         const std::int64_t drawn =
             engine->draw({view, f, share, seed, ranges ? std::span(lower) : none, ranges ? std::span(upper) : none});
@@ -147,6 +150,7 @@ TEST(CudaStart, DrawsTheRowsThatTheHostDraws) {
         for (const double share : {0.3, 1.0})
             check_draw<float>(rows, share);
     check_draw<double>(5000, 0.9);
+    check_draw<float>(45000, 1);   // more than are gathered at a time
     check_draw<double>(300, 1e-9); // none
 }
 
@@ -173,15 +177,23 @@ TEST(CudaStart, DISABLED_OneStart) {
 }
 
 // docs/kernels.md section 6, "Starts".
-TEST(CudaStart, Launches) {
+TEST(CudaStart, WorkIsThatOfThePrediction) {
     if (!test::emulated())
         GTEST_SKIP() << "counters come from the emulator";
-    constexpr double total = 5;      // rows and weights, sums, two of moments, factor
-    constexpr double kmeans = 1 + 2; // coordinates; all centres, all iterations
-    constexpr double parameters = 5; // order and sums, two of moments, pooled, factors
-    constexpr double likelihood = 2;
+    const bench::start_shape s{{family::full, 4, counted_components}, 8200, 8200, 2, false};
     const nlohmann::json kernels = test::count_elsewhere(counted_start, "ELBO_COUNTED_START", "");
-    EXPECT_EQ(test::sum_counters(kernels, "").launches, total + 2 * (kmeans + parameters + likelihood));
+    EXPECT_EQ(test::sum_counters(kernels, "").launches, bench::start_launches(s.ways));
+    // Every step is counted with as many candidates, in tiles of up to 512 rows.
+    const auto ways = static_cast<double>(s.ways), k = static_cast<double>(counted_components);
+    const double choices = test::sum_counters(kernels, "::choose_centres").fp64 / (ways * k);
+    EXPECT_GE(choices, 0.9 * bench::choice_operations(s));
+    EXPECT_LE(choices, 1.1 * bench::choice_operations(s));
+    const double iterations =
+        test::sum_counters(kernels, "::move_centres").fp64 / (ways * bench::assignment_operations(s));
+    EXPECT_GE(iterations, 2);
+    EXPECT_LE(iterations, 1.5 * bench::most_lloyd_iterations);
+    std::printf("%.2f of the predicted operations of a centre, %.1f iterations\n",
+                choices / bench::choice_operations(s), iterations);
 }
 
 TEST(CudaStart, SaysThatACovarianceIsNotFinite) {
