@@ -16,6 +16,10 @@ namespace elbo::bench {
 using gmm::family;
 using kernels::gmm_shape;
 
+/// PTX instructions of the longest warp of an iteration of 272 x 2 x 2, all of it in one block (docs/kernels.md,
+/// "Loop").
+inline constexpr double lone_instructions = 2300;
+
 /// Of one H200, medians.
 struct device_rates {
     double copy = 4.27e12;         ///< bytes of device memory a second
@@ -26,7 +30,9 @@ struct device_rates {
     double fp64 = 16.7e12;         ///< multiply-adds of float64 a second
     double multiprocessors = 132;
     double node = 0.52e-6; ///< seconds of an empty kernel in a graph
-    double chain = 9.5e-6; ///< of the longest warp of an iteration of few rows, an estimate (docs/kernels.md, "Loop")
+    /// Of the longest warp of an iteration of few rows, an estimate: 3.2 ns an instruction that waits for the one
+    /// before, 0.5 µs for device memory and the turns of the loop.
+    double chain = lone_instructions * 3.2e-9 + 0.5e-6;
 };
 
 /// Machine instructions of a pair of row and component in the register variant: where the means lie near the origin, so

@@ -54,6 +54,7 @@ struct device_sums {
     std::int64_t* limbs;
     std::int64_t count;
     int component_exponent, scalar_exponent;
+    const double* values = nullptr; ///< [count] what the limbs were before they were cleared; null: still in the limbs
 };
 
 } // namespace elbo::kernels::cuda

@@ -1,5 +1,6 @@
 // Kernels of an iteration of the loop: counted by the emulator as what ten more iterations add to those of a run. The
 // counters are written when a process ends, so each run is in a process of its own.
+#include "bench/mixture/prediction.hpp"
 #include "kernels/contract/gmm_engine.hpp"
 #include "kernels/math/fixed_point.hpp"
 #include "tests/support/data.hpp"
@@ -66,10 +67,12 @@ TEST(CudaLaunches, DISABLED_OneCase) {
     run(cases[number], iterations);
 }
 
+nlohmann::json count(std::size_t number, std::int64_t iterations) {
+    return test::count_elsewhere("CudaLaunches.DISABLED_OneCase", case_variable,
+                                 std::to_string(number) + " " + std::to_string(iterations));
+}
 double launches(std::size_t number, std::int64_t iterations) {
-    const nlohmann::json kernels = test::count_elsewhere("CudaLaunches.DISABLED_OneCase", case_variable,
-                                                         std::to_string(number) + " " + std::to_string(iterations));
-    return test::sum_counters(kernels, "").launches;
+    return test::sum_counters(count(number, iterations), "").launches;
 }
 
 TEST(CudaLaunches, OfAnIteration) {
@@ -80,6 +83,16 @@ TEST(CudaLaunches, OfAnIteration) {
                      std::to_string(cases[i].shape.dimensions));
         EXPECT_EQ(launches(i, 12) - launches(i, 2), 10 * cases[i].launches);
     }
+}
+
+TEST(CudaLaunches, InstructionsOfAnIterationOfFewRows) {
+    if (!test::emulated())
+        GTEST_SKIP() << "counters come from the emulator";
+    const auto longest = [](std::int64_t iterations) {
+        return test::sum_counters(count(0, iterations), "iterate_registers").longest_warp;
+    };
+    const double each = (longest(12) - longest(2)) / 10;
+    EXPECT_NEAR(each, bench::lone_instructions, 0.03 * bench::lone_instructions);
 }
 
 } // namespace

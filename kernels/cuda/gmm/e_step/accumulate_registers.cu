@@ -5,10 +5,12 @@
 // Parameters do not come from constant memory: it belongs to the module, and two contexts may fit at the same time.
 #include "kernels/cuda/core/launch.cuh"
 #include "kernels/cuda/gmm/e_step/accumulate.hpp"
+#include "kernels/cuda/gmm/e_step/iterate_registers.cuh"
 #include "kernels/cuda/gmm/e_step/register_rows.cuh"
 #include "kernels/cuda/gmm/e_step/sums.cuh"
 #include "kernels/cuda/gmm/m_step/own_families.cuh"
-#include "kernels/cuda/gmm/m_step/parameter_set.hpp"
+
+#include <type_traits>
 
 namespace elbo::kernels::cuda {
 
@@ -188,32 +190,47 @@ __device__ __noinline__ void add_number(std::int64_t* limbs, std::int64_t count,
     add_fixed(limbs, count, at, value, exponent);
 }
 
-/// Adds the sums of a chunk to those of all, a thread a number.
+/// Adds the sums of a chunk to those of all, a thread a number: 15 of 16 for a component, so that its sums are made in
+/// one warp, and the last of 16 for a scalar.
 template <family F, int D, int K, moment_centre Centre>
 __device__ void add_partials(const block_partials<F, D, K>& from, const int components,
                              const device_model<float>& model, const device_sums& sums) {
     using shape = register_shape<F, D, K>;
-    static_assert(K * shape::statistics + row_scalars <= register_threads);
-    const int v = this_thread(), values = components * shape::statistics;
-    if (v < values) {
-        const int k = v / shape::statistics, s = v - k * shape::statistics;
-        const auto raw = [&](int i) { return over_warps(from.values, k * shape::statistics + i); };
+    constexpr int group = 16;
+    static_assert(shape::statistics < group && K * group <= register_threads &&
+                  row_scalars * group <= register_threads);
+    __shared__ double raws[register_threads];
+    const int thread = this_thread(), k = thread / group, s = thread % group;
+    const bool has_number = k < components && s < shape::statistics;
+    if (has_number)
+        raws[thread] = over_warps(from.values, k * shape::statistics + s);
+    __syncwarp();
+    if (has_number) {
+        const auto raw = [&](int i) { return raws[thread - s + i]; };
         double sum = 0;
         if constexpr (Centre == moment_centre::common)
             sum = about_mean<F, D>(s, model.means + k * 4, raw);
         else
             sum = raw(s);
-        add_number(sums.limbs, sums.count, v, sum, sums.component_exponent);
-    } else if (v < values + row_scalars) {
+        add_number(sums.limbs, sums.count, k * shape::statistics + s, sum, sums.component_exponent);
+    } else if (s == group - 1 && k < row_scalars) {
         // lse is in units of ln 2 and less the reference: Σ w lse = ln 2 · sum + reference · Σ w.
-        const int i = v - values;
-        double sum = over_warps(from.scalars, i);
-        if (i == scalar_log_likelihood)
+        double sum = over_warps(from.scalars, k);
+        if (k == scalar_log_likelihood)
             sum = sum * ln_2 + *model.reference * over_warps(from.scalars, scalar_weight);
-        else if (i == scalar_entropy)
+        else if (k == scalar_entropy)
             sum = (sum + over_warps(from.scalars, scalar_log_likelihood)) * ln_2;
-        add_number(sums.limbs, sums.count, sums.count - scalar_count + i, sum, sums.scalar_exponent);
+        add_number(sums.limbs, sums.count, sums.count - scalar_count + k, sum, sums.scalar_exponent);
     }
+    __syncwarp(); // the raw sums have been read
+}
+
+/// The chunks of the rows that fall to this block.
+template <family F, int D, int K, class Work>
+__device__ void for_chunks(const device_rows<float>& rows, const Work& work) {
+    constexpr std::int64_t chunk_rows = register_chunk_rows(register_shape<F, D, K>::shape);
+    for (unsigned chunk = blockIdx.x; chunk * chunk_rows < rows.rows; chunk += gridDim.x)
+        work(chunk);
 }
 
 /// E-step and statistics of chunks, in turn over the blocks of the grid.
@@ -221,27 +238,35 @@ template <family F, int D, int K, moment_centre Centre>
 __device__ void add_chunks(const int components, const float* parameters, const device_model<float>& model,
                            const device_rows<float>& rows, const device_sums& sums,
                            block_partials<F, D, K> (&partials)[2]) {
-    constexpr std::int64_t chunk_rows = register_chunk_rows(register_shape<F, D, K>::shape);
-    for (unsigned chunk = blockIdx.x; chunk * chunk_rows < rows.rows; chunk += gridDim.x) {
+    for_chunks<F, D, K>(rows, [&](unsigned chunk) {
         register_sums<F, D, K> total;
         add_chunk<F, D, K, Centre>(parameters, {rows, chunk}, total);
         block_partials<F, D, K>& sum = partials[chunk / gridDim.x % 2];
         store_partials(total, sum);
         __syncthreads(); // one a chunk: warps that go ahead store to the other partials
         add_partials<F, D, K, Centre>(sum, components, model, sums);
-    }
+    });
 }
 
-/// E-step and statistics of the rows that fall to this block.
-template <family F, int D, int K>
+struct no_more_threads {};
+
+/// E-step and statistics of the rows that fall to this block. Threads beyond register_threads, where there are any,
+/// have no rows: they call beside().
+template <family F, int D, int K, class Beside>
 __device__ void accumulate_block(const int components, const device_model<float>& model, const device_rows<float>& rows,
-                                 const device_sums& sums) {
+                                 const device_sums& sums, const Beside& beside) {
     __shared__ __align__(16) float parameters[K * register_shape<F, D, K>::parameters];
     __shared__ block_partials<F, D, K> partials[2];
     const whitened_centre<D> own = whiten_centre<F, D>(model, components);
     const moment_centre centre = choose_centre(own);
     stage_parameters<F, D, K>(model, components, centre, own, parameters);
     __syncthreads();
+    if constexpr (!std::is_same_v<Beside, no_more_threads>)
+        if (threadIdx.x >= register_threads) {
+            beside();
+            for_chunks<F, D, K>(rows, [](unsigned) { __syncthreads(); });
+            return;
+        }
     if (centre == moment_centre::common)
         add_chunks<F, D, K, moment_centre::common>(components, parameters, model, rows, sums, partials);
     else
@@ -257,69 +282,45 @@ template <family F, int D, int K>
 __global__ void __launch_bounds__(register_threads, register_blocks(register_shape<F, D, K>::shape))
     accumulate_registers_kernel(const int components, const device_model<float> model, const device_rows<float> rows,
                                 const device_sums sums) {
-    accumulate_block<F, D, K>(components, model, rows, sums);
+    accumulate_block<F, D, K>(components, model, rows, sums, no_more_threads());
 }
 
-/// What a block that iterates alone has in dynamic shared memory: arguments, sums, matrices of its warps, arrays.
-struct iteration_memory {
-    static constexpr std::int64_t argument_doubles = (sizeof(update_arguments<float>) + 7) / 8;
-    update_arguments<float>* arguments;
-    std::int64_t* limbs;
-    double* matrices;
-    unsigned char* arrays;
-
-    __device__ iteration_memory(double* shared, std::int64_t sums, const gmm_shape& shape)
-        : arguments(reinterpret_cast<update_arguments<float>*>(shared)),
-          limbs(reinterpret_cast<std::int64_t*>(shared + argument_doubles)),
-          matrices(shared + argument_doubles + limb_count * sums),
-          arrays(reinterpret_cast<unsigned char*>(matrices + warp_team::count() * matrix_doubles(shape))) {}
-    static std::int64_t bytes(std::int64_t sums, const gmm_shape& shape) {
-        constexpr std::int64_t teams = register_threads / 32;
-        return 8 * (argument_doubles + limb_count * sums + teams * matrix_doubles(shape)) + update_memory::bytes(shape);
-    }
-};
-
-/// The update by this block alone; whether the loop goes on. Not inlined: it is the same for any room for components.
-/// Family and dimensions are known when it is compiled: of an update of few components half the instructions would be
-/// addresses.
-template <family F, int D>
-__device__ __noinline__ bool update_alone(double* shared) {
-    __shared__ bool goes_on;
-    update_arguments<float> a = *reinterpret_cast<const update_arguments<float>*>(shared);
-    a.shape.family = F;
-    a.shape.dimensions = D;
-    const warp_team team;
-    double* own = iteration_memory(shared, a.sums.count, a.shape).matrices + team.index() * matrix_doubles(a.shape);
-    for (std::int64_t k = team.index(); k < a.shape.components; k += team.count())
-        finish_component(team, a, k, own);
-    __syncthreads();
-    if (team.index() == 0) {
-        const bool on = finish_update(team, a, own);
-        if (team.rank() == 0)
-            goes_on = on;
-    }
-    __syncthreads();
-    return goes_on;
-}
-
-// All iterations of a slice, of few rows: one block, with sums and arrays in shared memory.
+// All iterations of a slice, of few rows: one block, with sums and arrays in shared memory. A warp without rows finds
+// how an iteration ends beside the next E-step; that after the last iteration changes nothing.
 template <family F, int D, int K>
-__global__ void __launch_bounds__(register_threads)
+__global__ void __launch_bounds__(iteration_threads, 1)
     iterate_registers_kernel(const update_arguments<float> given, const device_rows<float> rows) {
     extern __shared__ double shared[];
+    __shared__ bool goes_on;
     const iteration_memory memory(shared, given.sums.count, given.shape);
     const update_arguments<float>& a = *memory.arguments;
     if (threadIdx.x == 0) {
         *memory.arguments = with_arrays_in(memory.arrays, given);
         memory.arguments->sums.limbs = memory.limbs;
+        memory.arguments->sums.values = memory.values;
+        goes_on = true;
     }
-    for (std::int64_t i = threadIdx.x; i < limb_count * given.sums.count; i += register_threads)
+    for (std::int64_t i = threadIdx.x; i < limb_count * given.sums.count; i += iteration_threads)
         memory.limbs[i] = 0;
-    do {
+    std::int64_t actions = -1; // of the iteration before
+    for (;;) {
         __syncthreads();
-        accumulate_block<F, D, K>(static_cast<int>(a.shape.components), a.model, rows, a.sums);
+        bool on = false; // of the warp without rows
+        accumulate_block<F, D, K>(static_cast<int>(a.shape.components), a.model, rows, a.sums, [&] {
+            on = actions < 0 || end_alone(shared, actions);
+            if (warp_team::rank() == 0)
+                goes_on = on;
+        });
+        if (on) // the update replaces them
+            for (std::int64_t k = 0; k < a.shape.components; ++k)
+                keep_previous(warp_team(), a, k);
         __syncthreads(); // all is in the sums
-    } while (update_alone<F, D>(shared));
+        if (!goes_on)
+            return;
+        read_sums(memory.limbs, a.sums, memory.values);
+        __syncthreads();
+        actions = update_alone<F, D>(shared);
+    }
 }
 
 /// Calls work with family, dimensions and room for the components as constants.
@@ -373,7 +374,7 @@ void iterate_registers(const internal::cuda_state& state, const update_arguments
                        const device_rows<float>& rows) {
     const std::int64_t bytes = iteration_memory::bytes(a.sums.count, a.shape);
     with_shape(a.shape, [&]<family F, int D, int K>() {
-        launch(state, "iterate_registers", {1, register_threads, bytes}, iterate_registers_kernel<F, D, K>, a, rows);
+        launch(state, "iterate_registers", {1, iteration_threads, bytes}, iterate_registers_kernel<F, D, K>, a, rows);
     });
 }
 

@@ -35,7 +35,7 @@ __device__ inline void add_fixed(std::int64_t* limbs, std::int64_t count, std::i
 }
 
 __device__ inline double read_fixed(const device_sums& s, std::int64_t at, int exponent) {
-    return join_fixed(s.limbs, s.count, at, exponent);
+    return s.values ? s.values[at] : join_fixed(s.limbs, s.count, at, exponent);
 }
 
 struct sum_of {

@@ -50,7 +50,7 @@ template <class Team>
 __device__ double trace_of(const Team& team, const double* variances, int count) {
     double part = 0;
     team.each(count, [&](int j) { part += counted_variance(variances[j]); });
-    return team.sum(part);
+    return team.sum_first(count, part);
 }
 
 /// L and U = L^-T in place; false (in all threads) at a pivot that is at most `smallest_pivot` or NaN.
@@ -89,8 +89,8 @@ __device__ bool finish_matrix(const Team& team, const matrix_memory& m, int d, c
         out[e] = u;
         share += lambda[i] * u * u;
     }
-    log_sum = team.sum(log_sum);
-    share = team.sum(share);
+    log_sum = team.sum_first(d, log_sum);
+    share = team.sum_first(element(d) * d, share);
     if (team.rank() == 0) {
         *log_determinant = log_sum;
         *quadratic = d - share;
@@ -115,8 +115,8 @@ __device__ bool finish_variances(const Team& team, const double* variances, int 
     if (team.any(bad))
         return false;
     team.each(count, [&](int j) { out[j] = 1 / ::sqrt(variances[j]); });
-    log_sum = team.sum(log_sum);
-    ratio = team.sum(ratio);
+    log_sum = team.sum_first(count, log_sum);
+    ratio = team.sum_first(count, ratio);
     if (team.rank() == 0) {
         *log_determinant = log_sum;
         *quadratic = ratio;

@@ -1,4 +1,4 @@
-// What the last team to arrive does for all components: policy, weights, bound and record.
+// What the last team to arrive does for all components: policy and weights, then bound and record.
 #pragma once
 
 #include "kernels/cuda/gmm/m_step/covariance.cuh"
@@ -79,32 +79,44 @@ __device__ std::int64_t apply_policy(const Team& team, const update_arguments<T>
     return static_cast<std::int64_t>(team.from(static_cast<double>(actions), 0));
 }
 
-/// Policy, weights, bound and record.
+/// Policy and weights, which are there already where they are `weighed` and no policy acts; returns the actions, which
+/// stand in arrays.actions.
 template <class Team, class T>
-__device__ update_record decide(const Team& team, const update_arguments<T>& a, bool common_floor, double* shared) {
+__device__ std::int64_t decide(const Team& team, const update_arguments<T>& a, bool common_floor, bool weighed,
+                               double* shared) {
+    const std::int64_t K = a.shape.components;
+    const std::int64_t actions = apply_policy(team, a, common_floor, shared);
+    if (weighed && actions == 0)
+        return actions;
+    double total = 0;
+    for (std::int64_t k = team.rank(); k < K; k += team.size())
+        total += a.arrays.counts[k];
+    total = team.sum_first(K, total);
+#pragma unroll 1
+    for (std::int64_t k = team.rank(); k < K; k += team.size())
+        a.arrays.log_weights[k] = ::log(a.arrays.counts[k] / total); // log 0 = −infinity: dropped
+    return actions;
+}
+
+/// Bound and record of an update with these actions, after decide(): nothing in them is for the next E-step.
+template <class Team, class T>
+__device__ update_record sum_up(const Team& team, const update_arguments<T>& a, std::int64_t actions) {
     const std::int64_t d = a.shape.dimensions, K = a.shape.components;
     const update_arrays& w = a.arrays;
     const bool tied = gmm::is_tied(a.shape.family);
-    const std::int64_t actions = apply_policy(team, a, common_floor, shared);
-    double total = 0, change = 0;
-    for (std::int64_t k = team.rank(); k < K; k += team.size()) {
-        total += w.counts[k];
-        change = ::fmax(change, w.changes[k]);
-    }
-    total = team.sum(total);
-    change = team.reduce(change, larger());
     // Σ_k N_k [log α_k + Σ_i log U_ii − d/2 log 2π] − ½ Σ_k N_k tr(Λ_k (C_k − λ)), with the unrounded factors.
-    double bound = 0;
+    double bound = 0, change = 0;
     constexpr double half_log_2pi = 0.91893853320467274178;
 #pragma unroll 1
     for (std::int64_t k = team.rank(); k < K; k += team.size()) {
         const double n = w.counts[k];
-        w.log_weights[k] = ::log(n / total); // log 0 = −infinity: dropped
+        change = ::fmax(change, w.changes[k]);
         if (n > 0 && actions == 0)
             bound += n * (w.log_weights[k] + w.log_determinants[tied ? 0 : k] - static_cast<double>(d) * half_log_2pi -
                           0.5 * w.quadratics[tied ? 0 : k]);
     }
-    bound = team.sum(bound);
+    change = team.reduce_first(K, change, larger());
+    bound = team.sum_first(K, bound);
     // A thread a scalar.
     const double scalar = team.rank() < scalar_count
                               ? read_fixed(a.sums, a.sums.count - scalar_count + team.rank(), a.sums.scalar_exponent)

@@ -20,7 +20,10 @@ __global__ void __launch_bounds__(Team::most_threads, 1) update_own(const update
     const update_arguments<T> a =
         alone ? with_arrays_in(reinterpret_cast<unsigned char*>(shared + team.count() * size), given) : given;
     double* own = shared + team.index() * size;
-    for_teams(team, a.shape.components, [&](std::int64_t k) { finish_component(team, a, k, own); });
+    for_teams(team, a.shape.components, [&](std::int64_t k) {
+        keep_previous(team, a, k);
+        finish_component(team, a, k, own);
+    });
     if (!arrives_last(a.arrays.arrived) || team.index() != 0)
         return;
     if constexpr (Team::whole_cluster)
@@ -150,13 +153,16 @@ __global__ void __launch_bounds__(Team::most_threads, 1)
               : given;
     const std::int64_t K = a.shape.components, size = statistics_size(a.shape.family, a.shape.dimensions);
     if (first == tied_step::means)
-        for_teams(team, K, [&](std::int64_t k) { update_mean(team, a, k); });
+        for_teams(team, K, [&](std::int64_t k) {
+            keep_previous(team, a, k);
+            update_mean(team, a, k);
+        });
     if (alone)
         __syncthreads();
     if (first <= tied_step::common && last >= tied_step::common) {
         for_teams(team, a.shape.dimensions, [&](std::int64_t i) { between_components(team, a, i); });
         if (arrives_last(a.arrays.arrived) && team.index() == 0)
-            decide(team, a, update_common(team, a, shared), shared);
+            sum_up(team, a, decide(team, a, update_common(team, a, shared), false, shared));
     }
     if (last != tied_step::model)
         return;

@@ -31,7 +31,7 @@ __device__ double normalizing_factor(const Team& team, const update_arguments<T>
 #pragma unroll 1
     for (std::int64_t k = team.rank(); k < a.shape.components; k += team.size())
         counts += statistic(a, k, 0);
-    counts = team.sum(counts);
+    counts = team.sum_first(a.shape.components, counts);
     const double weight = read_fixed(a.sums, a.sums.count - scalar_count + scalar_weight, a.sums.scalar_exponent);
     return statistics_factor(weight, counts);
 }
@@ -41,18 +41,19 @@ __device__ inline void clear_sum(const device_sums& sums, std::int64_t i) {
         sums.limbs[l * sums.count + i] = 0;
 }
 
-/// Entries first ... end − 1 of the sums become zero.
+/// Entries first ... end − 1 of the sums become zero, if they are not already.
 template <class Team>
 __device__ void clear_sums(const Team& team, const device_sums& sums, std::int64_t first, std::int64_t end) {
+    if (sums.values)
+        return;
     for (std::int64_t i = first + team.rank(); i < end; i += team.size())
         clear_sum(sums, i);
 }
 
-/// N_k and the mean of component k; what the model had goes into `previous`. How the component was found.
+/// N_k and the mean of component k. How the component was found.
 template <class Team, class T>
 __device__ component_state update_mean(const Team& team, const update_arguments<T>& a, std::int64_t k) {
     const std::int64_t d = a.shape.dimensions, p = padded(d);
-    keep_previous(team, a, k);
     const double sum = statistic(a, k, 0);
     const component_state found = classify(a, k, sum);
     const double n = found == component_state::dropped ? 0 : sum;
@@ -64,7 +65,7 @@ __device__ component_state update_mean(const Team& team, const update_arguments<
         a.arrays.means[k * d + j] = static_cast<double>(a.model.means[k * p + j]) + step;
         change = ::fmax(change, ::fabs(step));
     });
-    change = team.reduce(change, larger());
+    change = team.reduce_first(d, change, larger());
     if (team.rank() == 0) {
         a.arrays.counts[k] = n * factor;
         a.arrays.sums_of_r[k] = n;
@@ -74,8 +75,25 @@ __device__ component_state update_mean(const Team& team, const update_arguments<
     return found;
 }
 
-/// Component k of the own families from its sums to the model. The sums are cleared but for what the last team reads:
-/// N_k, and all of a component that may be rescued.
+/// log α of all components by one team, ahead of decide(): right if no policy acts on them.
+template <class Team, class T>
+__device__ void weigh_ahead(const Team& team, const update_arguments<T>& a) {
+    const std::int64_t K = a.shape.components;
+    const double factor = normalizing_factor(team, a);
+    const auto count = [&](std::int64_t k) {
+        const double sum = statistic(a, k, 0);
+        return (classify(a, k, sum) == component_state::dropped ? 0 : sum) * factor;
+    };
+    double total = 0;
+    for (std::int64_t k = team.rank(); k < K; k += team.size())
+        total += count(k);
+    total = team.sum_first(K, total);
+    for (std::int64_t k = team.rank(); k < K; k += team.size())
+        a.arrays.log_weights[k] = ::log(count(k) / total);
+}
+
+/// Component k of the own families from its sums to the model, after keep_previous(). The sums are cleared but for what
+/// the last team reads: N_k, and all of a component that may be rescued.
 template <class Team, class T>
 __device__ void finish_component(const Team& team, const update_arguments<T>& a, std::int64_t k, double* shared) {
     const component_state found = update_mean(team, a, k);
@@ -93,14 +111,14 @@ __device__ void finish_component(const Team& team, const update_arguments<T>& a,
         clear_sums(team, a.sums, k * size + 1, (k + 1) * size);
 }
 
-/// What one team does after all components of the own families; whether a loop goes on, in its first thread.
+/// What one team does after all components of the own families, to the model as the next E-step reads it; returns the
+/// actions. `weighed`: after weigh_ahead().
 template <class Team, class T>
-__device__ bool finish_update(const Team& team, const update_arguments<T>& a, double* shared) {
-    const recalled_state before = recall(a.loop);
-    const update_record record = decide(team, a, false, shared);
+__device__ std::int64_t complete_model(const Team& team, const update_arguments<T>& a, bool weighed, double* shared) {
+    const std::int64_t actions = decide(team, a, false, weighed, shared);
     const std::int64_t size = statistics_size(a.shape.family, a.shape.dimensions);
 #pragma unroll 1
-    for (std::int64_t i = 0; i < record.actions; ++i) {
+    for (std::int64_t i = 0; i < actions; ++i) {
         const collapse_action& action = a.arrays.actions[i];
         write_component(team, a, action.component);
         if (a.loop.state && action.found == component_state::singular)
@@ -108,12 +126,23 @@ __device__ bool finish_update(const Team& team, const update_arguments<T>& a, do
     }
     team.sync();
     finish_model(team, a);
+    return actions;
+}
+
+/// The same, with record and, as part of a loop, the end of the iteration.
+template <class Team, class T>
+__device__ void finish_update(const Team& team, const update_arguments<T>& a, double* shared) {
+    const recalled_state before = recall(a.loop);
+    const std::int64_t actions = complete_model(team, a, false, shared);
+    const update_record record = sum_up(team, a, actions);
     if (!a.loop.state)
-        return false;
+        return;
+    const std::int64_t size = statistics_size(a.shape.family, a.shape.dimensions);
     for (std::int64_t k = team.rank(); k < a.shape.components; k += team.size())
         clear_sum(a.sums, k * size);
     clear_sums(team, a.sums, a.sums.count - scalar_count, a.sums.count);
-    return team.rank() == 0 && end_iteration(a, before, record);
+    if (team.rank() == 0)
+        end_iteration(a, before, record);
 }
 
 /// The items 0 ... count − 1 in turn over the teams of the grid.

@@ -34,6 +34,20 @@ struct warp_team {
         return warp_reduce(value, operation);
     }
     __device__ double sum(double value) const { return reduce(value, sum_of()); }
+    /// The same, to the bit, where only the first `count` lanes have something to add: with as many exchanges as that
+    /// takes, and one that hands the result on.
+    template <class Operation>
+    __device__ double reduce_first(std::int64_t count, double value, Operation operation) const {
+        __syncwarp();
+        int width = 1;
+        while (width < count && width < 32)
+            width *= 2;
+        value = __shfl_sync(0xffffffffu, value, rank() & (width - 1));
+        for (int distance = width / 2; distance > 0; distance /= 2)
+            value = operation(value, __shfl_xor_sync(0xffffffffu, value, distance));
+        return value;
+    }
+    __device__ double sum_first(std::int64_t count, double value) const { return reduce_first(count, value, sum_of()); }
     /// Whether a condition holds for any thread of the team.
     __device__ static bool any(bool condition) {
         __syncwarp();
@@ -59,6 +73,11 @@ struct large_team {
         for (int i = Team::rank(); i < count; i += Team::size())
             work(i);
     }
+    template <class Operation>
+    __device__ double reduce_first(std::int64_t, double value, Operation operation) const {
+        return static_cast<const Team&>(*this).reduce(value, operation);
+    }
+    __device__ double sum_first(std::int64_t count, double value) const { return reduce_first(count, value, sum_of()); }
 };
 
 struct block_team : large_team<block_team> {

@@ -94,7 +94,7 @@ __device__ void write_component(const Team& team, const update_arguments<T>& a, 
 #pragma unroll 1
     for (std::int64_t j = team.rank(); j < d && team.rank() < adders; j += adders)
         log_determinant += ::log(rounded(diagonal_at(a.shape, k, j)));
-    log_determinant = team.sum(log_determinant);
+    log_determinant = team.sum_first(d, log_determinant);
     const std::int64_t width = whitened_width(a.shape);
     team.each(width, [&](int j) {
         double y = 0; // Uᵀμ, number j
@@ -138,7 +138,7 @@ __device__ void finish_model(const Team& team, const update_arguments<T>& a) {
         model.constants[k] = a.arrays.constants[k] = constant;
         largest = ::fmax(largest, constant);
     }
-    largest = team.reduce(largest, [](double x, double y) { return ::fmax(x, y); });
+    largest = team.reduce_first(K, largest, [](double x, double y) { return ::fmax(x, y); });
     for (std::int64_t k = team.rank(); k < K; k += team.size())
         model.offsets[k] = static_cast<T>((a.arrays.constants[k] - largest) * log2_e);
     if (team.rank() == 0)
