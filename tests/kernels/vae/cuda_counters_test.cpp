@@ -141,6 +141,11 @@ TEST(CudaVaeCounters, StepOfTheLargeNetwork) {
     const double needed = batch * c.architecture.training_flops_per_sample();
     EXPECT_GE(matrix_operations, needed);
     EXPECT_LE(matrix_operations, 1.12 * needed);
+    // No bank conflicts in the loops over the depth, a few where sums are put together.
+    for (const char* name : {"::forward<", "::backward<", "::gradients<", "::output<"}) {
+        const test::counter_sums c = test::sum_counters(all, name);
+        EXPECT_LE(c.conflicts, 0.07 * c.wavefronts) << name;
+    }
     std::printf("%.1f MB of %.1f, %.3f of the needed matrix operations\n", bytes / 1e6, (weights + activations) / 1e6,
                 matrix_operations / needed);
 }
@@ -154,7 +159,7 @@ void expect_cost_of_counts(const char* name, double terms, double gradients) {
     const test::counter_sums gather = test::sum_counters(all, "::gather");
     EXPECT_LE(gather.read, 1.02 * 4 * numbers);
     EXPECT_LE(gather.written, 1.02 * 8 * numbers);
-    EXPECT_LE(gather.instructions, 1.02 * 65 * numbers);
+    EXPECT_LE(gather.instructions, 1.02 * 105 * numbers);
 
     // Of 32 columns two sums in float64; the gradient has eight columns of zeros.
     const test::counter_sums output = test::sum_counters(all, "::output<");

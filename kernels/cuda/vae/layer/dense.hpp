@@ -26,7 +26,7 @@ struct row_count {
 };
 
 /// The rows of a step before the first layer, drawn as bits where that is asked for: reads d numbers as they are stored
-/// and writes what pointers are given for: the rows, the encoder's input, their sums and numbers. A warp a row.
+/// and writes what pointers are given for: the rows, the encoder's input, their sums and numbers.
 struct input_arguments {
     step_pointer step;
     matrix x;                   ///< [rows x d] or no data

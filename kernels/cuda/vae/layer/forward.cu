@@ -12,20 +12,23 @@ namespace elbo::kernels::cuda {
 
 namespace {
 
-// A warp a row. Of a number of float32 data 4 bytes read, 4 or 8 written (6 with bfloat16 inputs) and 65 lane
-// instructions, with ln(1 + x), the sums and both copies. Predicted for an H200: 2.8 us a million numbers, by bytes
-// (4.27 TB/s; the instructions take 1.9 us at 33.5e12 a second), at least 1.5 us for the launch.
-__global__ void __launch_bounds__(row_threads) gather(const input_arguments a) {
+// A warp a row, or a block where rows are long and few. Of a number of float32 data 4 bytes read, 4 or 8 written (6
+// with bfloat16 inputs) and 65 lane instructions (105 where a block has a row), with ln(1 + x), the sums and both
+// copies. Predicted for an H200: 2.8 us a million numbers, by bytes (4.27 TB/s; the instructions take 1.9 us at 33.5e12
+// a second), at least 1.5 us for the launch.
+__global__ void __launch_bounds__(row_threads) gather(const input_arguments a, const int threads) {
+    __shared__ double parts[row_threads / 32];
     wait_for_predecessor();
     let_successor_start();
-    const std::int64_t n = warp_index(), lane = threadIdx.x % 32;
+    const std::int64_t n = (blockIdx.x * std::int64_t(row_threads) + threadIdx.x) / threads;
+    const int lane = static_cast<int>(threadIdx.x) % threads;
     if (n >= a.step.rows())
-        return;
+        return; // of a block with a row of its own all threads
     const slice_plan& plan = *a.step.plan;
     const std::int64_t slot = slot_of(a.step, n), d = a.input.columns;
     const auto number = static_cast<std::uint64_t>(plan.first_row + slot);
     double total = 0;
-    for (std::int64_t j = 4 * lane; j < d; j += 4 * 32) {
+    for (std::int64_t j = 4 * lane; j < d; j += 4 * threads) {
         const float4 v = step_values(plan, slot, number, j);
         const float values[] = {v.x, v.y, v.z, v.w};
 #pragma unroll
@@ -41,6 +44,12 @@ __global__ void __launch_bounds__(row_threads) gather(const input_arguments a) {
             store_pairs(a.input.row<float>(n) + j, {input(v.x), input(v.y), input(v.z), input(v.w)}, d - j);
     }
     total = warp_sum(total);
+    if (threads > 32) {
+        if (lane % 32 == 0)
+            parts[lane / 32] = total;
+        __syncthreads();
+        total = (parts[0] + parts[1]) + (parts[2] + parts[3]);
+    }
     if (lane > 0)
         return;
     a.input.pad(n, 1);
@@ -154,7 +163,10 @@ __global__ void __launch_bounds__(row_threads)
 } // namespace
 
 void gather_input(const internal::cuda_state& state, std::int64_t rows, const input_arguments& a) {
-    launch(state, "gather", dependent(warps(rows)), gather, a);
+    static_assert(row_threads == 128);
+    // Sums are of counts, and exact in any order.
+    const int threads = a.input.columns > 256 && rows <= 1024 ? row_threads : 32;
+    launch(state, "gather", dependent({blocks_for(rows * threads, row_threads), row_threads}), gather, a, threads);
 }
 
 void forward_layer(const internal::cuda_state& state, vae::training_precision precision, const row_count& rows,

@@ -38,8 +38,9 @@ struct warp_team {
     __device__ static void sync() { __syncwarp(); }
 };
 
-/// Bytes: of a chunk of the depth; a matrix instruction takes 32 of them. Stages: chunks in shared memory.
-template <class Team_, int M_, int N_, int WM_, int WN_, int WK_, int Bytes_, int Stages_>
+/// Bytes: of a chunk of the depth; a matrix instruction takes 32 of them. Stages: chunks in shared memory. DepthMajor:
+/// the depth of no factor runs along rows of memory.
+template <class Team_, int M_, int N_, int WM_, int WN_, int WK_, int Bytes_, int Stages_, bool DepthMajor = false>
 struct tile_shape {
     using Team = Team_;
     static constexpr int M = M_, N = N_, WM = WM_, WN = WN_, WK = WK_, Bytes = Bytes_, Stages = Stages_;
@@ -49,7 +50,8 @@ struct tile_shape {
 
     // Of either layout the larger: rows of a chunk, or a chunk of rows.
     static constexpr int slot(int extent) {
-        return extent * (Bytes + 16) > Bytes * (extent + 8) ? extent * (Bytes + 16) : Bytes * (extent + 8);
+        const int of_rows = DepthMajor ? 0 : extent * (Bytes + 16), of_depth = Bytes * (extent + 8);
+        return of_rows > of_depth ? of_rows : of_depth;
     }
     static constexpr int stage = slot(M) + slot(N);
     static constexpr int c_stride = N + 8, c_size = M * c_stride; // floats
@@ -313,7 +315,10 @@ __device__ void for_each_pair(unsigned char* memory, const A& a, const B& b, std
     S::Team::sync();
 #pragma unroll 1
     for (int e = S::Team::thread(); e < S::M * S::N / 2; e += S::Team::threads) {
-        const int row = e / (S::N / 2), column = e % (S::N / 2) * 2;
+        // Sixteen lanes read sixteen pairs of a row, or eight of each of two rows that are not neighbours: no
+        // conflicts.
+        const int line = e / (S::N / 2), column = e % (S::N / 2) * 2;
+        const int row = S::N == 16 ? (line & ~3) | (line & 1) << 1 | (line >> 1 & 1) : line;
         if (row < wanted.rows && column < wanted.columns)
             f(row, column, product_pair<S>(c, row, column));
     }

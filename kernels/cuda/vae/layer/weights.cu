@@ -10,7 +10,7 @@ namespace elbo::kernels::cuda {
 namespace {
 
 /// All rows by one block, of which each warp sums a shard, or a shard by a block.
-using warp_tile = tile_shape<warp_team, 32, 64, 1, 1, 1, 32, 3>;
+using warp_tile = tile_shape<warp_team, 32, 64, 1, 1, 1, 32, 3, true>;
 using shard_tile = tile_128;
 static_assert(warp_tile::M == weight_tiles[0].rows && warp_tile::N == weight_tiles[0].columns &&
               shard_tile::M == weight_tiles[1].rows && shard_tile::N == weight_tiles[1].columns);
@@ -242,10 +242,11 @@ __device__ void terms_block(const gradient_arguments& a) {
     a.square_sums[blockIdx.x] = squares;
 }
 
-// Predicted for an H200 at batch 100, net 784-200-200-(50): 260 blocks at once, 3 us for their latencies; in large
-// batches the factor bytes (shapes.hpp) at 5.5 TB/s.
+// Predicted for an H200 at batch 100, net 784-200-200-(50): 270 blocks, two a multiprocessor, 3 us for their latencies
+// and one for the last six; in large batches the factor bytes (shapes.hpp) at 5.5 TB/s.
 template <class Element, bool Sharded>
-__global__ void __launch_bounds__(tile_threads) gradients(const gradient_arguments a, const bool split) {
+__global__ void __launch_bounds__(tile_threads, sizeof(Element) == 2 ? 2 : 1)
+    gradients(const gradient_arguments a, const bool split) {
     extern __shared__ __align__(16) unsigned char memory[];
     wait_for_predecessor();
     let_successor_start();

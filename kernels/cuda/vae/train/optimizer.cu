@@ -18,15 +18,22 @@ __device__ bool is_weight(const finish_arguments& a, std::int64_t i) {
     return false;
 }
 
-/// Moves parameters i ... i + 3.
-__device__ void move_four(const finish_arguments& a, const optimizer_step<float>& step, std::int64_t i) {
-    float4 g = *reinterpret_cast<const float4*>(a.gradient + i);
-    float4 p = *reinterpret_cast<const float4*>(a.to.parameters + i);
-    float4 m = *reinterpret_cast<const float4*>(a.to.first_moment + i);
-    float4 v = {0, 0, 0, 0};
-    const bool has_second = step.kind != vae::optimizer_kind::sgd;
-    if (has_second)
-        v = *reinterpret_cast<const float4*>(a.to.second_moment + i);
+/// Parameters i ... i + 3 and their moments.
+struct four_parameters {
+    float4 p, m, v;
+
+    /// None of them is written by the kernel before this one.
+    __device__ void load(const finish_arguments& a, std::int64_t i) {
+        p = *reinterpret_cast<const float4*>(a.to.parameters + i);
+        m = *reinterpret_cast<const float4*>(a.to.first_moment + i);
+        if (a.has_second)
+            v = *reinterpret_cast<const float4*>(a.to.second_moment + i);
+    }
+    __device__ void move(const finish_arguments& a, const optimizer_step<float>& step, const float4& g, std::int64_t i);
+};
+
+__device__ void four_parameters::move(const finish_arguments& a, const optimizer_step<float>& step, const float4& g,
+                                      std::int64_t i) {
     const auto decays = [&](int k) { return step.decay > 0 && is_weight(a, i + k); };
     p.x = optimize(step, g.x, decays(0), p.x, m.x, v.x);
     p.y = optimize(step, g.y, decays(1), p.y, m.y, v.y);
@@ -34,7 +41,7 @@ __device__ void move_four(const finish_arguments& a, const optimizer_step<float>
     p.w = optimize(step, g.w, decays(3), p.w, m.w, v.w);
     *reinterpret_cast<float4*>(a.to.parameters + i) = p;
     *reinterpret_cast<float4*>(a.to.first_moment + i) = m;
-    if (has_second)
+    if (a.has_second)
         *reinterpret_cast<float4*>(a.to.second_moment + i) = v;
     if (a.to.rounded) {
         auto* pairs = reinterpret_cast<__nv_bfloat162*>(a.to.rounded + i);
@@ -62,23 +69,33 @@ __device__ void end_step(const finish_arguments& a, double norm, step_record::te
     state.arrived = 0;
 }
 
-// Every block adds the squares again, in one order, rather than wait for another kernel.
+// Every block adds the squares again, in one order, rather than wait for another kernel. What it moves is on its way
+// meanwhile. Predicted for an H200: 30 bytes a parameter, 2.3 us for 425,000 of them in the L2 cache (5.5 TB/s), and 2
+// us for the sum of the squares; the same update at the end of the gradients would save 8 bytes and a launch, about 2
+// us in all, but moves parameters before it is known that the step is finite.
 __global__ void __launch_bounds__(flat_threads) finish(const finish_arguments a) {
     __shared__ double scratch[32];
+    const std::int64_t i = 4 * (blockIdx.x * std::int64_t(flat_threads) + threadIdx.x);
+    const bool mine = a.moves && i < a.size;
+    four_parameters four = {};
+    float4 g = {0, 0, 0, 0};
+    if (mine)
+        four.load(a, i);
     wait_for_predecessor();
     let_successor_start();
     if (a.step.rows() == 0)
         return;
+    if (mine)
+        g = *reinterpret_cast<const float4*>(a.gradient + i);
     double squares = 0;
-    for (std::int64_t i = threadIdx.x; i < a.square_sum_count; i += flat_threads)
-        squares += a.square_sums[i];
+    for (std::int64_t k = threadIdx.x; k < a.square_sum_count; k += flat_threads)
+        squares += a.square_sums[k];
     const double norm = sqrt(block_sum(squares, scratch));
     const step_record::term bad = a.step.plan->records[a.step.state->step].first_not_finite(norm);
-    const std::int64_t i = 4 * (blockIdx.x * std::int64_t(flat_threads) + threadIdx.x);
-    if (a.moves && bad == step_record::term::none && i < a.size) {
+    if (mine && bad == step_record::term::none) {
         optimizer_step<float> step = *a.next;
         step.clip = static_cast<float>(clip_factor(norm, a.clip_norm));
-        move_four(a, step, i);
+        four.move(a, step, g, i);
     }
     __syncthreads(); // the block has read the state of the step
     if (threadIdx.x > 0)

@@ -27,7 +27,8 @@ struct finish_arguments {
     float average_decay, one_minus_average_decay;
     const std::int64_t* weight_edges; ///< begin and end of each weight matrix, where adamw lets them decay
     std::int64_t weight_edge_count;
-    bool moves; ///< false: only the record is wanted
+    bool moves;      ///< false: only the record is wanted
+    bool has_second; ///< moments
 };
 void finish_step(const internal::cuda_state& state, const finish_arguments& a);
 

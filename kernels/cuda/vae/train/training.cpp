@@ -259,6 +259,7 @@ void vae_training::enqueue(const vae_network& network, const vae_settings& s, co
     a.weight_edges = network.weight_edges();
     a.weight_edge_count = network.weight_edge_count();
     a.moves = moves;
+    a.has_second = s.optimizer.kind != vae::optimizer_kind::sgd;
     in_phase("optimizer", [&] { finish_step(*state_, a); });
 }
 
