@@ -1,5 +1,5 @@
-// Fragments of factors from shared memory, and the matrix instructions that multiply them (PTX ISA, sections 9.7.14.5
-// and 9.7.15): m16n8k16 of bfloat16 numbers, m16n8k8 of tf32 numbers.
+// Pieces of factors into shared memory, fragments of them out of it, and the matrix instructions that multiply them
+// (PTX ISA, sections 9.7.14.5 and 9.7.15): m16n8k16 of bfloat16 numbers, m16n8k8 of tf32 numbers.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -7,6 +7,18 @@
 #include <cstdint>
 
 namespace elbo::kernels::cuda {
+
+/// 16 bytes, or zeros where they are not wanted; nothing is read then.
+__device__ __forceinline__ void copy_piece(unsigned to, const void* from, bool wanted) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(wanted ? 16 : 0) : "memory");
+}
+__device__ __forceinline__ void commit_pieces() {
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+template <int Pending>
+__device__ __forceinline__ void wait_pieces() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
+}
 
 template <bool Transposed>
 __device__ __forceinline__ void load_matrices(std::uint32_t r[4], unsigned from) {

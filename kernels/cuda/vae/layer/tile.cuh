@@ -68,18 +68,6 @@ struct tile_extent {
     std::int64_t rows, columns;
 };
 
-/// 16 bytes, or zeros where they are not wanted; nothing is read then.
-__device__ __forceinline__ void copy_piece(unsigned to, const void* from, bool wanted) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(wanted ? 16 : 0) : "memory");
-}
-__device__ __forceinline__ void commit_pieces() {
-    asm volatile("cp.async.commit_group;" ::: "memory");
-}
-template <int Pending>
-__device__ __forceinline__ void wait_pieces() {
-    asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
-}
-
 template <class Element>
 inline constexpr int piece_size = 16 / static_cast<int>(sizeof(Element));
 
