@@ -14,8 +14,8 @@ namespace {
 /// Steps of the longer graph: launching it takes the host a few microseconds, its steps more than a hundred.
 inline constexpr std::int64_t steps_of_graph = 8;
 
-std::int64_t input_rows_of(std::int64_t batch) {
-    return std::max(batch, evaluation_rows);
+std::int64_t input_rows_of(std::int64_t batch, std::int64_t d) {
+    return std::max(batch, evaluation_rows(d));
 }
 
 /// Whether a graph that was built for `a` does the steps of `b`. What else differs is in the plan.
@@ -34,8 +34,9 @@ cuda_vae_engine::cuda_vae_engine(const vae_layout& l, const state_pointer& state
     : vae_engine(l), state_(state), network_(state, layout), plan_(state, "the plan of steps", 1),
       slice_(state, "the state of steps", 1), survey_(state, "a survey of rows", 1),
       column_sums_(state, "sums of columns", l.architecture.dimensions),
-      evaluation_(state, layout, evaluation_rows, evaluation_pairs, false), bound_(state, layout, evaluation_rows),
-      input_(state, "given rows", input_rows_of(0) * padded(l.architecture.dimensions)),
+      evaluation_(state, layout, evaluation_rows(l.architecture.dimensions), evaluation_pairs, false),
+      bound_(state, layout, evaluation_rows(l.architecture.dimensions)),
+      input_(state, "given rows", input_rows_of(0, l.architecture.dimensions) * padded(l.architecture.dimensions)),
       staging_(state, std::max(l.architecture.dimensions, l.architecture.latent)) {
     set_parameters(std::vector<double>(static_cast<std::size_t>(l.parameters), 0));
 }
@@ -83,9 +84,9 @@ std::int64_t cuda_vae_engine::bytes_needed(const vae_capacity& c) const {
     const vae::architecture& a = layout.architecture;
     std::int64_t bytes = vae_network::bytes(layout) + 8 * a.dimensions +
                          static_cast<std::int64_t>(sizeof(slice_plan) + sizeof(slice_state) + sizeof(row_survey)) +
-                         pass_owner::bytes(layout, evaluation_rows, evaluation_pairs, false) +
-                         bound_memory::bytes(*state_, layout, evaluation_rows) +
-                         4 * input_rows_of(c.batch) * padded(a.dimensions) +
+                         pass_owner::bytes(layout, evaluation_rows(a.dimensions), evaluation_pairs, false) +
+                         bound_memory::bytes(*state_, layout, evaluation_rows(a.dimensions)) +
+                         4 * input_rows_of(c.batch, a.dimensions) * padded(a.dimensions) +
                          staging::bytes(std::max(a.dimensions, a.latent));
     if (c.batch > 0)
         bytes += vae_training::bytes(state_->wide, place_on_device(layout), c.batch, c.samples);
@@ -102,7 +103,7 @@ void cuda_vae_engine::reserve(const vae_capacity& c) {
     training_.reset();
     data_.clear();
     input_ = {};
-    input_ = device_buffer<float>(state_, "given rows", input_rows_of(c.batch) * padded(d));
+    input_ = device_buffer<float>(state_, "given rows", input_rows_of(c.batch, d) * padded(d));
     if (c.batch > 0) {
         network_.want_moments();
         training_.emplace(state_, network_.layout(), c.batch, c.samples);

@@ -6,12 +6,16 @@
 #include "kernels/cuda/vae/rows.hpp"
 #include "kernels/cuda/vae/train/training.hpp"
 
+#include <algorithm>
 #include <optional>
 
 namespace elbo::kernels::cuda {
 
-/// Rows and pairs of (row, draw) that evaluation has in memory at a time.
-inline constexpr std::int64_t evaluation_rows = 1024, evaluation_pairs = 4096;
+/// Pairs of (row, draw) that evaluation has in memory at a time, and rows of d numbers: fewer where they are long.
+inline constexpr std::int64_t evaluation_pairs = 4096;
+inline std::int64_t evaluation_rows(std::int64_t d) {
+    return std::clamp<std::int64_t>((std::int64_t(1) << 22) / d, 1024, evaluation_pairs);
+}
 
 class cuda_vae_engine final : public vae_engine {
 public:

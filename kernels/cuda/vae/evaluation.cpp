@@ -18,8 +18,9 @@ void copy_matrix(const internal::cuda_state& state, float* to, std::int64_t to_s
 
 template <class Use>
 void cuda_vae_engine::for_each_chunk(const vae_rows& rows, const evaluation_noise& noise, Use use) {
-    for (std::int64_t begin = 0; begin < rows.rows; begin += evaluation_rows) {
-        const std::int64_t count = std::min(evaluation_rows, rows.rows - begin);
+    const std::int64_t most = evaluation_.view().rows;
+    for (std::int64_t begin = 0; begin < rows.rows; begin += most) {
+        const std::int64_t count = std::min(most, rows.rows - begin);
         slice_plan plan = {};
         plan.source = prepare(rows, begin, count);
         plan.rows = plan.batch = count;
@@ -142,8 +143,8 @@ void cuda_vae_engine::encode(const vae_rows& rows, matrix_view<float> mean, matr
 void cuda_vae_engine::decode(const any_matrix_view& z, matrix_view<float> out) {
     state_->activate();
     const pass_memory& m = evaluation_.view();
-    for (std::int64_t begin = 0; begin < z.rows; begin += evaluation_rows) {
-        const std::int64_t count = std::min(evaluation_rows, z.rows - begin);
+    for (std::int64_t begin = 0; begin < z.rows; begin += m.rows) {
+        const std::int64_t count = std::min(m.rows, z.rows - begin);
         const row_source latents{m.latents.z.data, row_storage::float32, m.latents.z.stride(), z.cols};
         staging_.for_each_piece({z.slice(begin, count), {}, 1}, [&](const device_input& piece, std::int64_t first) {
             store_rows(*state_, piece.x, latents, first);

@@ -115,6 +115,19 @@ TEST(CudaBound, RowsAloneAndTogetherAreTheSameBits) {
     }
 }
 
+TEST(CudaBound, RowsBeyondAChunk) {
+    // 4096 rows are in memory at a time.
+    const vae_case c = case_of({3, 1, {4}, 4098, 1}, activation::tanh);
+    const auto engine = make_vae_engine(context::cuda(), make_layout(c.architecture));
+    engine->set_parameters(test::network_parameters(engine->layout, 7));
+    const vae_matrix x(c);
+    std::vector<double> bound(4098), effective(4098), last(4), last_effective(4);
+    engine->importance(x.given(0), 1, false, 3, bound.data(), effective.data());
+    engine->importance({x.view().slice(4094, 4), 0, 0, 4, 4094}, 1, false, 3, last.data(), last_effective.data());
+    for (int i = 0; i < 4; ++i)
+        EXPECT_EQ(last[i], bound[4094 + i]);
+}
+
 TEST(CudaBound, ErrorOfTheBoundIsSmall) {
     // Two rows of 784 numbers through 50-200-200-784. bound.cuh: an output is off by some 1e-6, and 784 of them with
     // random signs move ln w by 3e-5; the mean over the draws is not farther off.
