@@ -250,9 +250,9 @@ add_point() {
     tail -n 1 "$place/curve.csv"
 }
 
-# add_between ROW STAGE: a point at a place where the time ended.
+# add_between ROW STAGE: a point at a place where the time ended, once there is an epoch with its bound.
 add_between() {
-    [ "$between" -gt 0 ] && [ -e "$folder/$1/model.safetensors" ] || return 0
+    [ "$between" -gt 0 ] && [ -e "$folder/$1/model.safetensors" ] && [ -n "$(last_of "$folder/$1/train.json" train_objective)" ] || return 0
     rm -rf "${folder:?}/$1/between"
     evaluate "$1" model.safetensors "$between" between
     add_point "$1" "in $2" "$between" between
@@ -285,7 +285,7 @@ write_table() {
             '| --- | --- | --- | --- | --- | --- | --- | --- | --- |'
         for row in "${all_rows[@]}"; do
             [ -e "$folder/$row/curve.csv" ] || continue
-            line=$(grep -v -e '^in ' -e '^stage' "$folder/$row/curve.csv" | tail -n 1)
+            line=$({ grep '^[0-9]' "$folder/$row/curve.csv" || true; } | tail -n 1)
             [ -n "$line" ] || line=$(tail -n 1 "$folder/$row/curve.csv")
             IFS=, read -r stage epochs _ took bound elbo samples test error <<<"$line"
             printf '| %s | %s | %s | %.0f | %.3f | %.3f | %s | %.3f (%.2f) | %s |\n' "$row" "$stage" "$epochs" "$took" "$bound" \
