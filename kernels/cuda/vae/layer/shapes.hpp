@@ -5,6 +5,7 @@
 #include "kernels/cuda/gmm/e_step/tuning.hpp"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace elbo::kernels::cuda {
