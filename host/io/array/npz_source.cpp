@@ -19,8 +19,9 @@ struct zip_member {
     std::uint64_t compressed = 0; ///< how many these are
 };
 
-constexpr std::uint32_t end_signature = 0x06054b50, end64_signature = 0x06064b50, locator64_signature = 0x07064b50,
-                        central_signature = 0x02014b50, local_signature = 0x04034b50;
+constexpr std::string_view end_signature = "PK\5\6";
+constexpr std::uint32_t end64_signature = 0x06064b50, locator64_signature = 0x07064b50, central_signature = 0x02014b50,
+                        local_signature = 0x04034b50;
 constexpr std::uint64_t end_size = 22, locator64_size = 20, end64_size = 56, central_size = 46, local_size = 30;
 
 // Little-endian numbers at any place, never beyond the end.
@@ -68,7 +69,7 @@ std::uint64_t find_end(const archive_bytes& archive) {
     if (archive.size() >= end_size) {
         const std::uint64_t last = archive.size() - end_size;
         const std::uint64_t first = last - std::min<std::uint64_t>(last, 65535);
-        const std::size_t found = archive.text(first, last - first + 4, "the end record").rfind("PK\5\6");
+        const std::size_t found = archive.text(first, last - first + 4, "the end record").rfind(end_signature);
         if (found != std::string::npos)
             return first + found;
     }
