@@ -6,6 +6,7 @@
 #include "bench/mixture/prediction.hpp"
 #include "elbo/vae/train.hpp"
 #include "kernels/contract/vae_layout.hpp"
+#include "kernels/cuda/vae/bound/bound_shape.hpp"
 #include "kernels/cuda/vae/layer/shapes.hpp"
 #include "kernels/cuda/vae/wide/shape.hpp"
 
@@ -130,11 +131,13 @@ inline kernel_work strip_work(const std::string& name, std::int64_t rows, std::i
 }
 
 /// float32 numbers in two pieces of float16: the largest of them, then the pieces.
-inline void add_pieces(std::vector<kernel_work>& all, std::int64_t rows, std::int64_t columns, training_precision p) {
+/// `found`: the kernel that made them has found the largest.
+inline void add_pieces(std::vector<kernel_work>& all, std::int64_t rows, std::int64_t columns, bool found,
+                       training_precision p) {
     if (p != training_precision::float32)
         return;
-    all.push_back(strip_work("pieces", rows, columns, 12, 20));
-    all.back().launches = 2;
+    all.push_back(strip_work("pieces", rows, columns, found ? 8 : 12, 20));
+    all.back().launches = found ? 1 : 2;
 }
 
 /// One pass of `rows` rows with `draws` draws each.
@@ -202,9 +205,9 @@ inline void add_layer(std::vector<kernel_work>& all, const std::string& name, co
     if (!beside)
         add_operand(all, rows, depth, p);
     const double size = static_cast<double>(operand_bytes(p));
-    add_pieces(all, rows, depth, p);
+    add_pieces(all, rows, depth, beside, p);
     if (!back)
-        add_pieces(all, l.inputs, l.outputs, p);
+        add_pieces(all, l.inputs, l.outputs, false, p);
     all.push_back(library_work(name, rows, columns, depth, size, p));
     all.push_back(
         strip_work(name + (back ? " slope" : " activation"), rows, columns, (back ? 3 : 2) * size, guess.activation));
@@ -233,8 +236,8 @@ inline void add_decoder(std::vector<kernel_work>& all, const kernels::vae_layout
     }
     if (!after_library(l.decoder.size() - 1))
         add_operand(all, s.pairs(), last.inputs, s.precision);
-    add_pieces(all, s.pairs(), last.inputs, s.precision);
-    add_pieces(all, last.inputs, last.outputs, s.precision);
+    add_pieces(all, s.pairs(), last.inputs, after_library(l.decoder.size() - 1), s.precision);
+    add_pieces(all, last.inputs, last.outputs, false, s.precision);
     all.push_back(library_work("output", s.pairs(), last.outputs, last.inputs, 4, s.precision));
     const double size = static_cast<double>(operand_bytes(s.precision));
     all.push_back(strip_work("likelihood", s.pairs(), last.outputs, 4 + (bits_as_operand(l, s) ? size : 4) + size,
@@ -341,11 +344,27 @@ inline prediction predict_step(const kernels::vae_layout& l, const pass_shape& s
     return predict_kernels(step_kernels(l, s), device);
 }
 
-/// Draws of a chunk of rows through the decoder, in tiles of so many pairs.
+/// Whether the kernel of the importance bound takes the decoder (suits_bound of kernels/cuda/vae/bound).
+inline bool is_bound_network(const kernels::vae_layout& l) {
+    const bool narrow = std::all_of(l.decoder.begin(), l.decoder.end() - 1, [](const kernels::dense_layer& layer) {
+        return layer.outputs <= kernels::cuda::most_bound_width;
+    });
+    return narrow && l.architecture.latent <= kernels::cuda::most_bound_latents;
+}
+
+/// Draws of a chunk of rows through the decoder: in one kernel, between KL terms and the sum of its groups, or in tiles
+/// of so many pairs.
 inline prediction predict_draws(const kernels::vae_layout& l, std::int64_t rows, std::int64_t draws,
                                 const device_rates& device, const vae_estimates& guess) {
     constexpr auto precision = training_precision::float32;
     constexpr std::int64_t pairs = 4096; // evaluation_pairs of the engine
+    const double all = static_cast<double>(rows) * static_cast<double>(draws);
+    if (is_bound_network(l)) {
+        const kernels::cuda::bound_plan plan = kernels::cuda::plan_bound(l);
+        const double work =
+            kernels::cuda::bound_seconds(plan, static_cast<double>(rows), draws, device.tensor, device.multiprocessors);
+        return {3 * device.node + all * plan.flops_per_pair() / device.tensor, 3 * guess.start + work};
+    }
     const std::int64_t tile = std::min(draws, std::max<std::int64_t>(1, pairs / rows));
     std::vector<kernel_work> decoder;
     add_decoder(decoder, l, {rows, tile, precision}, false, guess);
@@ -360,7 +379,9 @@ inline prediction predict_draws(const kernels::vae_layout& l, std::int64_t rows,
 inline prediction predict_evaluation(const kernels::vae_layout& l, std::int64_t rows, std::int64_t draws,
                                      const device_rates& device = {}) {
     const vae_estimates guess;
-    const std::int64_t chunk = std::min<std::int64_t>(rows, 1024); // evaluation_rows of the engine
+    // evaluation_rows of the engine
+    const std::int64_t chunk =
+        std::min(rows, std::clamp<std::int64_t>((1 << 22) / l.architecture.dimensions, 1024, 4096));
     const prediction encoder =
         predict_kernels(encoder_kernels(l, {chunk, 1, training_precision::float32}, guess), device, guess);
     const prediction decoder = predict_draws(l, chunk, draws, device, guess);
