@@ -36,7 +36,7 @@ struct counter_sums {
     double tensor = 0;            ///< FLOP of matrix instructions
     double atomics = 0;           ///< of single threads
     double special = 0, fp64 = 0, instructions = 0, conflicts = 0, wavefronts = 0, blocks = 0, launches = 0;
-    double longest_warp = 0; ///< instructions of the warp that executes most
+    double longest_warp = 0;       ///< instructions of the warp that executes most
     double dependent_launches = 0; ///< that may begin before the kernel ahead of them has ended
 };
 
