@@ -40,15 +40,8 @@ __device__ float power_of_two(int e) {
 }
 
 __device__ void store_halves(__half* row, std::int64_t column, std::int64_t stride, const eight& r) {
-    if (column >= stride)
-        return;
-    std::uint32_t words[4];
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-        const __half2 pair = __floats2half2_rn(r.v[2 * i], r.v[2 * i + 1]);
-        std::memcpy(&words[i], &pair, sizeof pair);
-    }
-    *reinterpret_cast<uint4*>(row + column) = {words[0], words[1], words[2], words[3]};
+    if (column < stride)
+        store_rounded(row + column, r, [](float a, float b) { return __floats2half2_rn(a, b); });
 }
 
 __global__ void __launch_bounds__(strip_threads) wide_split(const pieces_arguments a) {

@@ -4,6 +4,7 @@
 #include "kernels/cuda/vae/layer/warp.cuh"
 #include "kernels/cuda/vae/wide/elementwise.hpp"
 
+#include <cstdint>
 #include <cstring>
 
 namespace elbo::kernels::cuda {
@@ -58,16 +59,20 @@ __device__ inline void store_eight(float* row, std::int64_t column, std::int64_t
         if (column + q < stride)
             *reinterpret_cast<float4*>(row + column + q) = {r.v[q], r.v[q + 1], r.v[q + 2], r.v[q + 3]};
 }
-__device__ inline void store_eight(__nv_bfloat16* row, std::int64_t column, std::int64_t stride, const eight& r) {
-    if (column >= stride)
-        return;
+/// Eight numbers in 16 bits each; round(a, b) gives two of them.
+template <class Round>
+__device__ inline void store_rounded(void* to, const eight& r, Round round) {
     std::uint32_t words[4];
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-        const __nv_bfloat162 pair = __floats2bfloat162_rn(r.v[2 * i], r.v[2 * i + 1]);
+        const auto pair = round(r.v[2 * i], r.v[2 * i + 1]);
         std::memcpy(&words[i], &pair, sizeof pair);
     }
-    *reinterpret_cast<uint4*>(row + column) = {words[0], words[1], words[2], words[3]};
+    *reinterpret_cast<uint4*>(to) = {words[0], words[1], words[2], words[3]};
+}
+__device__ inline void store_eight(__nv_bfloat16* row, std::int64_t column, std::int64_t stride, const eight& r) {
+    if (column < stride)
+        store_rounded(row + column, r, [](float a, float b) { return __floats2bfloat162_rn(a, b); });
 }
 
 /// The rows of a warp in a strip, and the columns of a thread.
