@@ -344,14 +344,6 @@ inline prediction predict_step(const kernels::vae_layout& l, const pass_shape& s
     return predict_kernels(step_kernels(l, s), device);
 }
 
-/// Whether the kernel of the importance bound takes the decoder (suits_bound of kernels/cuda/vae/bound).
-inline bool is_bound_network(const kernels::vae_layout& l) {
-    const bool narrow = std::all_of(l.decoder.begin(), l.decoder.end() - 1, [](const kernels::dense_layer& layer) {
-        return layer.outputs <= kernels::cuda::most_bound_width;
-    });
-    return narrow && l.architecture.latent <= kernels::cuda::most_bound_latents;
-}
-
 /// Draws of a chunk of rows through the decoder: in one kernel, between KL terms and the sum of its groups, or in tiles
 /// of so many pairs.
 inline prediction predict_draws(const kernels::vae_layout& l, std::int64_t rows, std::int64_t draws,
@@ -359,7 +351,7 @@ inline prediction predict_draws(const kernels::vae_layout& l, std::int64_t rows,
     constexpr auto precision = training_precision::float32;
     constexpr std::int64_t pairs = 4096; // evaluation_pairs of the engine
     const double all = static_cast<double>(rows) * static_cast<double>(draws);
-    if (is_bound_network(l)) {
+    if (kernels::cuda::has_bound_sizes(l)) {
         const kernels::cuda::bound_plan plan = kernels::cuda::plan_bound(l);
         const double work =
             kernels::cuda::bound_seconds(plan, static_cast<double>(rows), draws, device.tensor, device.multiprocessors);

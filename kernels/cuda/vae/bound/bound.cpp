@@ -26,13 +26,7 @@ bound_view carve_bound(const vae_layout& l, std::int64_t rows, carver& from) {
 } // namespace
 
 bool suits_bound(const internal::cuda_state& state, const vae_layout& l) {
-    if (l.decoder.empty() || facts_of(l.architecture.likelihood.family).blocks ||
-        l.architecture.latent > most_bound_latents)
-        return false;
-    for (std::size_t i = 0; i + 1 < l.decoder.size(); ++i)
-        if (l.decoder[i].outputs > most_bound_width)
-            return false;
-    return tensor_supported(state);
+    return has_bound_sizes(l) && !facts_of(l.architecture.likelihood.family).blocks && tensor_supported(state);
 }
 
 std::int64_t bound_memory::bytes(const internal::cuda_state& state, const vae_layout& l, std::int64_t rows) {

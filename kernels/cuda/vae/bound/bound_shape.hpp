@@ -83,6 +83,13 @@ inline bound_plan plan_bound(const vae_layout& l) {
     return p;
 }
 
+/// Whether the kernel has a form for a decoder of these sizes.
+inline bool has_bound_sizes(const vae_layout& l) {
+    return !l.decoder.empty() && l.architecture.latent <= most_bound_latents &&
+           std::all_of(l.decoder.begin(), l.decoder.end() - 1,
+                       [](const dense_layer& layer) { return layer.outputs <= most_bound_width; });
+}
+
 /// How the draws of a row lie among the pairs: `group` of them are added up by a warp, rows begin with a group.
 struct bound_slots {
     int group;                                              ///< a power of two

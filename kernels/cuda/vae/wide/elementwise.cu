@@ -19,6 +19,9 @@ __device__ eight load_bias(const float* bias, std::int64_t column, std::int64_t 
     return r;
 }
 
+// Predicted for an H200, by bytes (4.27 TB/s), where there are blocks for its 132 multiprocessors (512 x 1024 numbers
+// are 64): a million numbers in bfloat16 0.9 us (2 bytes read, 2 written; 1.4 where the slope needs the sum), in
+// float32 twice that.
 template <class T>
 __global__ void __launch_bounds__(strip_threads) wide_activate(const activation_arguments<T> a) {
     strip_place at(a.extent.end);
@@ -49,6 +52,7 @@ __global__ void __launch_bounds__(strip_threads) wide_activate(const activation_
         store_largest(largest, a.largest);
 }
 
+// Predicted likewise: 1.4 us a million numbers in bfloat16 (4 bytes read, 2 written), 2.8 in float32.
 template <class T>
 __global__ void __launch_bounds__(strip_threads) wide_slopes(const slope_arguments<T> a) {
     strip_place at(a.extent.end);
@@ -79,6 +83,7 @@ __global__ void __launch_bounds__(strip_threads) wide_slopes(const slope_argumen
         store_sums(sum, columns, a.sums);
 }
 
+// Predicted likewise: 1.4 us a million numbers from float32 to bfloat16 (4 bytes read, 2 written), 1.9 to float32.
 template <class T>
 __global__ void __launch_bounds__(strip_threads) wide_convert(const operand_arguments<T> a) {
     strip_place at(a.extent.end);
@@ -97,6 +102,8 @@ __global__ void __launch_bounds__(strip_threads) wide_convert(const operand_argu
         store_sums(sum, a.from.columns, a.sums);
 }
 
+// Predicted likewise: 0.5 us a million bits to bfloat16 (2 bytes written for an eighth of one read), 1.9 of float32
+// rows.
 template <class T>
 __global__ void __launch_bounds__(strip_threads) wide_gather_rows(const gather_arguments<T> a) {
     strip_place at(a.extent.end);
@@ -127,7 +134,8 @@ __global__ void __launch_bounds__(strip_threads) wide_gather_rows(const gather_a
     }
 }
 
-// 32 columns of a shard a block, eight parts of its strips.
+// 32 columns of a shard a block, eight parts of its strips. Reads 4 bytes a column and strip: of 784-1024-1024-(128)
+// with 8192 rows 5.3 MB, predicted 1.2 us by bytes.
 __global__ void __launch_bounds__(strip_threads) wide_bias_sums(const bias_arguments a, std::int64_t shards) {
     __shared__ float parts[strip_warps][32];
     const bias_task& task = a.tasks[blockIdx.y / shards];

@@ -56,6 +56,8 @@ __device__ void output_terms(const wide_output_arguments<T>& a, std::int64_t r, 
     }
 }
 
+// Predicted for an H200, by bytes (4.27 TB/s): 1.9 us a million numbers of bits in bfloat16 (4 + 2 bytes read, 2
+// written), 2.8 in float32; the 30 instructions of a Bernoulli term take 0.9 at 33.5e12 a second.
 template <class T, class Family>
 __global__ void __launch_bounds__(strip_threads) wide_likelihood(const wide_output_arguments<T> a) {
     strip_place at(a.end);

@@ -7,6 +7,7 @@ namespace elbo::kernels::cuda {
 
 namespace {
 
+// Predicted for an H200, by bytes (4.27 TB/s): 0.9 us a million numbers (4 bytes read); the same of weights below.
 __global__ void __launch_bounds__(strip_threads) wide_find_largest(const largest_arguments a) {
     strip_place at(a.extent.end);
     const std::int64_t rows = a.extent.rows();
@@ -44,6 +45,7 @@ __device__ void store_halves(__half* row, std::int64_t column, std::int64_t stri
         store_rounded(row + column, r, [](float a, float b) { return __floats2half2_rn(a, b); });
 }
 
+// Predicted likewise: 1.9 us a million numbers (4 bytes read, 2 + 2 written).
 __global__ void __launch_bounds__(strip_threads) wide_split(const pieces_arguments a) {
     strip_place at(a.extent.end);
     const std::int64_t rows = a.extent.step.plan ? a.extent.rows() : a.extent.end;
