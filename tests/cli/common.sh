@@ -41,6 +41,16 @@ is() {
     [ "$got" = "$3" ] || fail "$1: $2 is '$got', expected '$3'"
 }
 
+# await TEXT: until a job in the background has written it to the file stderr, at most 20 seconds.
+await() {
+    local i
+    for ((i = 0; i < 200; ++i)); do
+        grep -q "$1" stderr && return
+        sleep 0.1
+    done
+    fail "not '$1' in 20 s: $(head -n 3 stderr)"
+}
+
 # near FILE KEY VALUE TOLERANCE
 near() {
     awk -v got="$(value "$1" "$2")" -v want="$3" -v tolerance="$4" \

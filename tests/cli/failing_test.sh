@@ -125,10 +125,7 @@ fi
 cp 16_kept.npy 17.npy
 "$tool" mixture fit 17.npy -k 5 --tolerance 0 --max-iterations 1000000000 --memory-limit 1 -o 17.safetensors > stdout 2> stderr &
 job=$!
-for ((i = 0; i < 100; ++i)); do
-    grep -q ' rows' stderr && break
-    sleep 0.1
-done
+await ' rows'
 sleep 0.5
 truncate -s 2000 17.npy
 status=0

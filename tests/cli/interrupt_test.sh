@@ -29,10 +29,7 @@ awk 'BEGIN { srand(1); for (i = 0; i < 4500; ++i) { for (j = 0; j < 1100; ++j) p
 "$tool" convert wide.csv wide.npy > stdout 2> stderr || fail "cannot convert: $(cat stderr)"
 "$tool" latent fit wide.npy -L 5 --method eigen --tolerance 0 --max-iterations 2000 -o eigen.json > stdout 2> stderr &
 job=$!
-for ((i = 0; i < 100; ++i)); do
-    grep -q 'wide.npy: 4500 rows' stderr && break
-    sleep 0.1
-done
+await 'wide.npy: 4500 rows'
 sleep 1
 kill -INT $job
 status=0

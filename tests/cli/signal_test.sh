@@ -11,11 +11,8 @@ begin() {
     : > stderr
     "$tool" "$@" > stdout 2> stderr &
     job=$!
-    for ((i = 0; i < 200; ++i)); do
-        grep -q "$text" stderr && sleep 0.5 && return
-        sleep 0.1
-    done
-    fail "elbo $*: not '$text' in 20 s: $(head -n 3 stderr)"
+    await "$text"
+    sleep 0.5
 }
 # ended STATUS: waits for the job.
 ended() {
@@ -67,10 +64,7 @@ run 0 vae info vae-ck.safetensors
 # nohup: a SIGHUP that was ignored stays ignored.
 (trap '' HUP && exec "$tool" "${mixture[@]}") > stdout 2> stderr &
 job=$!
-for ((i = 0; i < 200; ++i)); do
-    grep -q "$begun" stderr && break
-    sleep 0.1
-done
+await "$begun"
 sleep 0.5
 kill -HUP $job
 sleep 0.3
